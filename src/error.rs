@@ -1,0 +1,38 @@
+//! The one error type of the library: each value is a sentence for the person at the keyboard.
+
+use std::path::{Path, PathBuf};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a user, a file or a machine got wrong. The command line prints it and exits with code 2; our own faults are
+/// panics instead.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder is missing, unreadable, unwritable, or not what it should be. The sentence names the frame or
+    /// key where there is one.
+    #[error("{}: {what}", path.display())]
+    File { path: PathBuf, what: String },
+    /// A configuration key, value or flag is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// The device asked for is not there or cannot run this binary's kernels.
+    #[error("{0}")]
+    Device(String),
+    /// Training left the finite numbers.
+    #[error("training diverged: the loss became {loss} at step {step}; {kept}")]
+    Diverged { step: u64, loss: f64, kept: String },
+}
+
+impl Error {
+    pub fn file(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
+        Error::File { path: path.as_ref().to_path_buf(), what: what.into() }
+    }
+
+    pub fn config(what: impl Into<String>) -> Self {
+        Error::Config(what.into())
+    }
+
+    pub fn device(what: impl Into<String>) -> Self {
+        Error::Device(what.into())
+    }
+}

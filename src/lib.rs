@@ -1,0 +1,23 @@
+//! Grid-based neural fields: training, evaluation and rendering of radiance fields on CUDA and on the CPU, from one
+//! set of kernels.
+//!
+//! The sentence the whole crate repeats: a grid-based model is `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`. An *index
+//! function* `U` picks nodes, a *kernel function* `φ` weighs them, *features* `w` are learned (Zhao et al., CVPR 2024,
+//! arXiv 2403.20002).
+//!
+//! Modules point one way: `cli → radiance → train, grid, decoder, scene, metrics → device`.
+//! `grid` knows no task; `scene` knows no device; everything unsafe is in `device`.
+
+pub mod cli;
+pub mod config;
+pub mod decoder;
+pub mod device;
+pub mod error;
+pub mod grid;
+pub mod media;
+pub mod metrics;
+pub mod radiance;
+pub mod scene;
+pub mod train;
+
+pub use error::{Error, Result};
