@@ -1,0 +1,259 @@
+// Arguments of every kernel, in plain C: declared here, mirrored in src/device/args.rs, and compared field by field by a
+// test (tests/targets.rs). Pointers name memory of the target that runs the kernel. Lengths are in elements.
+//
+// Letters: L levels, F features per level, D dimensions, R rays of a chunk, S samples of a chunk (capacity).
+#pragma once
+#include <stdint.h>
+
+#ifndef GF_COMPUTE
+#define GF_COMPUTE void  // fp16 on cuda and emulated, fp32 on host
+#endif
+
+#define GF_MAX_LEVELS 32
+#define GF_MAX_LAYERS 10
+#define GF_MAX_ROUNDS 16
+
+// One level of a grid: theory in docs/models.md, section "levels".
+typedef struct GridLevel {
+    float scale;          // s = N_min b^level - 1
+    uint32_t resolution;  // ceil(s) + 1
+    uint32_t entries;     // nodes stored: min(round_up(resolution^D, 8), 2^log2_hashmap_size)
+    uint32_t offset;      // first entry of the level in the table
+    uint32_t hashed;      // 1: spatial hash, 0: dense index
+} GridLevel;
+
+typedef struct GridLayout {
+    uint32_t n_levels;
+    uint32_t n_features;  // per level
+    uint32_t kernel;      // 0 linear, 1 smoothstep
+    GridLevel levels[GF_MAX_LEVELS];
+} GridLayout;
+
+// One matrix of a network: y = W x, W row-major [n_out, n_in].
+typedef struct Layer {
+    uint32_t n_in;
+    uint32_t n_out;
+    uint32_t weights;  // first weight in the weight buffers
+} Layer;
+
+typedef struct NetworkLayout {
+    uint32_t n_density_layers;  // features -> 16 values, the first of which is the log density
+    uint32_t n_color_layers;    // (16 values, 16 spherical harmonics) -> 16 values, the first 3 of which are colour
+    uint32_t n_weights;
+    uint32_t sh_degree;
+    Layer layers[GF_MAX_LAYERS];  // density layers, then colour layers
+} NetworkLayout;
+
+typedef struct Camera {
+    float camera_to_world[12];  // row-major [3, 4], in the unit cube; x right, y up, looks along -z
+    float fl_x, fl_y, cx, cy;   // pixels
+    uint32_t width, height;
+    uint64_t first_pixel;  // of its image in the pixel buffer
+} Camera;
+
+// A chunk of rays under way. Columns are stored one after the other: [3, R] is x of all rays, then y, then z.
+typedef struct RayBatch {
+    float* origin;         // [3, R] unit cube
+    float* direction;      // [3, R] unit length
+    float* t;              // [R] where the next step begins; -1: the ray is done, -2: dropped for want of room
+    float* t_end;          // [R] where the ray leaves the box
+    float* transmittance;  // [R]
+    float* color;          // [3, R] composited so far, without background
+    float* depth;          // [R] sum of weight t
+    float* target;         // [4, R] RGBA of the photograph, straight alpha
+    float* background;     // [3, R]
+    uint32_t* segment_begin;  // [GF_MAX_ROUNDS, R] first sample of the ray in a round
+    uint32_t* segment_count;  // [GF_MAX_ROUNDS, R]
+    float* squared_error;     // [R] of the finished ray, mean over channels; 0 for a dropped ray
+    float* loss;              // [R] likewise
+    uint32_t n_rays;
+    uint32_t capacity;  // R
+} RayBatch;
+
+// Samples of a chunk, appended round by round.
+typedef struct SampleBatch {
+    float* position;   // [S, 3] unit cube
+    float* t;          // [S]
+    float* dt;         // [S]
+    uint32_t* ray;     // [S]
+    float* density;    // [S] sigma
+    float* color;      // [S, 3]
+    float* dL_ddensity;  // [S] by the raw density output, through its activation
+    float* dL_dcolor;    // [S, 3] by the raw colour output, through its activation
+    uint32_t* count;     // [GF_MAX_ROUNDS + 2] samples before each round; count[r + 1] is the end of round r
+    uint32_t capacity;   // S
+} SampleBatch;
+
+typedef struct DrawRaysArgs {
+    RayBatch rays;
+    uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
+    const Camera* cameras;
+    const uint8_t* pixels;  // RGBA, sRGB, straight alpha
+    uint32_t n_cameras;
+    uint32_t seed;
+    uint32_t step;
+    uint32_t first_ray;   // number of the chunk's first ray within the step
+    uint32_t background;  // 0 black, 1 white, 2 random per ray
+    float box_min[3], box_max[3];
+    float step_size;
+} DrawRaysArgs;
+
+typedef struct CameraRaysArgs {
+    RayBatch rays;
+    uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
+    Camera camera;
+    uint32_t first_pixel;  // the chunk renders pixels first_pixel ... in row order
+    float background[3];
+    float box_min[3], box_max[3];
+} CameraRaysArgs;
+
+typedef struct MarchArgs {
+    RayBatch rays;
+    SampleBatch samples;
+    const uint64_t* occupancy;  // [cascades, resolution^3 / 64], a word is a block of 4 x 4 x 4 cells
+    uint32_t resolution;
+    uint32_t cascades;
+    uint32_t round;
+    uint32_t max_steps;  // samples of a ray in this round
+    float step_size;     // at t = 0
+    float cone_angle;    // step grows as t * cone_angle; 0 keeps it constant
+    float max_step_size;
+} MarchArgs;
+
+typedef struct FieldArgs {
+    GridLayout grid;
+    NetworkLayout network;
+    const GF_COMPUTE* table;    // [entries, F]
+    const GF_COMPUTE* weights;  // compute copy, see prepare_weights
+    SampleBatch samples;
+    RayBatch rays;
+    GF_COMPUTE* activations;   // per layer input a matrix [S, n_in], one after the other; null: not kept
+    float* dL_dfeatures;       // [L, S, F] (backward)
+    float* dL_dweights;        // as the weights, fp32, added to (backward)
+    uint32_t round;            // forward: samples of this round; backward: all up to the end of this round
+    uint32_t density_only;     // forward: leave the colours alone
+} FieldArgs;
+
+typedef struct CompositeArgs {
+    RayBatch rays;
+    SampleBatch samples;
+    uint32_t round;     // forward: the round to add; backward: number of rounds
+    float stop_transmittance;
+    float huber_delta;
+} CompositeArgs;
+
+typedef struct ScatterArgs {
+    GridLayout grid;
+    const float* position;      // [S, 3]
+    const float* dL_dfeatures;  // [L, S, F]
+    const uint32_t* count;      // samples
+    float* gradient;            // [entries, F]
+    uint32_t capacity;          // S
+} ScatterArgs;
+
+typedef struct SumArgs {
+    const float* parts;  // [n_parts, n]
+    float* sum;          // [n]
+    uint32_t n_parts;
+    uint32_t n;
+} SumArgs;
+
+typedef struct AdamArgs {
+    float* value;      // [n, width]
+    float* gradient;   // [n, width], set to zero
+    float* moment1;    // [n, width]
+    float* moment2;    // [n, width]
+    uint32_t* steps;   // [n] updates of each entry
+    float* average;    // [n, width] exponential moving average of the value; null: none
+    uint32_t* average_step;  // [n] step at which the average was brought up to date
+    GF_COMPUTE* copy;  // [n, width] fp16 copy; null: none
+    uint32_t width;    // an entry is skipped when all its gradients are zero
+    uint32_t step;     // of the training, from 1
+    float learning_rate, beta1, beta2, epsilon;
+    float l2_reg;
+    float average_decay;
+    float gradient_scale;  // 1 / loss scale
+} AdamArgs;
+
+typedef struct PrepareWeightsArgs {
+    NetworkLayout network;
+    const float* weights;  // master copy
+    GF_COMPUTE* compute;   // cuda: fp16, same order. host: fp32, W of each layer, then (from n_weights) its transpose
+} PrepareWeightsArgs;
+
+// The occupancy grid. Cells are numbered block by block: cell / 64 is the word of the bit field, a block of 4 x 4 x 4
+// cells; cell % 64 is the bit, x fastest. Blocks run x fastest, then y, z, cascade.
+typedef struct OccupancyArgs {
+    SampleBatch samples;  // position in, density out
+    float* value;         // [cascades resolution^3] largest recent optical thickness of a step in the cell
+    uint32_t resolution;
+    uint32_t first;   // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
+    uint32_t stride;
+    uint32_t phase;
+    uint32_t n;
+    uint32_t seed;
+    uint32_t step;
+    float decay;
+    float step_size;
+} OccupancyArgs;
+
+typedef struct OccupancyBitsArgs {
+    const float* value;
+    float* part;  // [cells / GF_OCCUPANCY_PART] sums of the values
+    float* mean;  // [1]
+    uint64_t* bits;
+    uint32_t n_cells;
+    float threshold;  // a cell is occupied above min(threshold, mean)
+} OccupancyBitsArgs;
+
+#define GF_OCCUPANCY_PART 4096
+
+typedef struct AverageArgs {
+    const float* value;           // [n, width]
+    const float* average;         // [n, width] as of average_step
+    const uint32_t* average_step;  // [n]
+    float* now;                   // [n, width]
+    GF_COMPUTE* copy;             // [n, width] fp16 copy; null: none
+    uint32_t width;
+    uint32_t step;
+    float decay;
+} AverageArgs;
+
+// Standalone encoding of points, for analysis, tests and benchmarks.
+typedef struct EncodeArgs {
+    GridLayout grid;
+    double scale[GF_MAX_LEVELS];  // of the levels, for the fp64 instance
+    const void* position;         // [n, D]
+    const void* table;            // [entries, F]
+    void* features;               // [n, L F]
+    const void* dL_dfeatures;     // [n, L F] (backward)
+    void* dL_dtable;              // [entries, F], added to (backward)
+    void* dL_dposition;           // [n, D] (backward)
+} EncodeArgs;
+
+// Compositing of one ray with given colours, for tests.
+typedef struct CompositeRayArgs {
+    const double* density;  // [n]
+    const double* color;    // [n, 3]
+    const double* dt;       // [n]
+    const double* t;        // [n]
+    double background[3];
+    double dL_dcolor[3];
+    double* weights;        // [n]
+    double* pixel;          // [6] colour over the background, depth, opacity, transmittance
+    double* dL_ddensity;    // [n]
+    double* dL_dsample;     // [n, 3] by the samples' colours
+    uint32_t n;
+} CompositeRayArgs;
+
+typedef struct SphereArgs {
+    const double* direction;  // [n, 3]
+    double* basis;            // [n, 16]
+    uint32_t degree;
+} SphereArgs;
+
+typedef struct RandomArgs {
+    uint32_t key[2];
+    const uint32_t* counter;  // [n, 4]
+    uint32_t* out;            // [n, 4]
+} RandomArgs;

@@ -1,0 +1,22 @@
+// The radiance field as kernels, for networks up to 64 and up to 128 neurons wide.
+#include "field.cuh"
+
+GF_TILE_KERNEL(field_forward_64, FieldArgs, FieldShared<64>) { field_forward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_forward_128, FieldArgs, FieldShared<128>) { field_forward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_backward_64, FieldArgs, FieldShared<64>) { field_backward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_backward_128, FieldArgs, FieldShared<128>) { field_backward_tile(a, tile, shared); }
+
+// The copies of the weights that the tile primitives compute with. One item a weight.
+GF_ITEM_KERNEL(prepare_weights, PrepareWeightsArgs) {
+    (void)j;
+    compute_t* compute = (compute_t*)a.compute;
+    compute[i] = (compute_t)a.weights[i];
+#if !GF_SIMT
+    const uint32_t n_layers = a.network.n_density_layers + a.network.n_color_layers;
+    uint32_t l = 0;
+    while (l + 1 < n_layers && i >= a.network.layers[l + 1].weights) ++l;
+    const Layer layer = a.network.layers[l];
+    const uint32_t out = (i - layer.weights) / layer.n_in, in = (i - layer.weights) % layer.n_in;
+    compute[a.network.n_weights + layer.weights + in * layer.n_out + out] = a.weights[i];
+#endif
+}

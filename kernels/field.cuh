@@ -1,0 +1,220 @@
+// The radiance field at a tile of samples: grid features -> density network -> colour network, forward and backward.
+//
+//   features = grid(position)                          [n, E]
+//   h        = density network(features)               [n, 16],  density = exp(h_0)
+//   colour   = logistic(colour network(h, SH(d)))      [n, 3]
+// Hidden layers end in a ReLU; there are no biases (Instant-NGP, Mueller et al. 2022, section 5.4).
+#pragma once
+#include "grid/encode.cuh"
+#include "sphere.cuh"
+#include "tile.cuh"
+
+#define GF_DENSITY_OUT 16  // width of the density network's output and of the colour network's direction input
+#define GF_LOG_DENSITY_LIMIT 15.0f
+
+namespace {
+
+/// Scratch of a block: inputs and outputs of a layer, by turns. W is the widest layer.
+template <int W> struct FieldShared {
+#if GF_SIMT
+    static const uint32_t stride = W + 8;  // 16 bytes more: rows begin in different banks
+#else
+    static const uint32_t stride = W;
+#endif
+    alignas(64) compute_t a[GF_TILE * stride];
+    alignas(64) compute_t b[GF_TILE * stride];
+    TileScratch scratch;
+};
+
+/// Density from the network's first output; the derivative is cut where the activation is.
+GF_FN float density_of(float raw) { return expf(min_of(raw, GF_LOG_DENSITY_LIMIT)); }
+
+GF_FN float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+/// One level's features of each sample of the tile into columns [level F, level F + F) of x.
+template <int F>
+GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* table, const float* position, Matrix x,
+                        uint32_t rows) {
+    const GridLevel level = grid.levels[l];
+    const uint32_t kernel = grid.kernel;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        float features[F];
+        const Active<float, 3> active = active_nodes<float, 3>(level, level.scale, kernel, position + 3 * (size_t)s);
+        gather<float, 3, F>(active, table, features);
+        for (int f = 0; f < F; ++f) x.row(s)[l * F + f] = (compute_t)features[f];
+    }
+}
+
+/// Features of all levels; columns up to the next multiple of 16 are zero.
+GF_FN void encode_tile(const GridLayout& grid, const compute_t* table, const float* position, Matrix x, uint32_t rows,
+                       uint32_t n_in) {
+    for (uint32_t l = 0; l < grid.n_levels; ++l) {
+        switch (grid.n_features) {
+            case 1: encode_level<1>(grid, l, table, position, x, rows); break;
+            case 2: encode_level<2>(grid, l, table, position, x, rows); break;
+            case 4: encode_level<4>(grid, l, table, position, x, rows); break;
+            default: encode_level<8>(grid, l, table, position, x, rows); break;
+        }
+    }
+    const uint32_t used = grid.n_levels * grid.n_features;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        for (uint32_t c = used; c < n_in; ++c) x.row(s)[c] = (compute_t)0.0f;
+    }
+}
+
+/// Matrix of the inputs of a layer, kept from forward to backward: [S, n_in], one layer after the other.
+GF_FN Matrix kept_input(const FieldArgs& a, uint32_t layer, uint32_t first) {
+    size_t columns = 0;
+    for (uint32_t l = 0; l < layer; ++l) columns += a.network.layers[l].n_in;
+    const uint32_t n_in = a.network.layers[layer].n_in;
+    return {(compute_t*)a.activations + columns * a.samples.capacity + (size_t)first * n_in, n_in};
+}
+
+/// Copies a tile between the block's scratch and device memory, 16 bytes a thread at a time.
+GF_FN void copy_tile(Matrix from, Matrix to, uint32_t rows, uint32_t n_columns) {
+#if GF_SIMT
+    const uint32_t per_row = n_columns / 8;
+    for (uint32_t e = threadIdx.x; e < rows * per_row; e += GF_TILE)
+        *(uint4*)(to.row(e / per_row) + e % per_row * 8) = *(const uint4*)(from.row(e / per_row) + e % per_row * 8);
+#else
+    for (uint32_t s = 0; s < rows; ++s) memcpy(to.row(s), from.row(s), n_columns * sizeof(compute_t));
+#endif
+}
+
+/// Inputs of the density network's layers run from `x` through `layers`; returns the matrix of the last output.
+/// On the host, layers write straight into the kept matrices; a block of threads works in shared memory and copies.
+template <int W> struct Flow {
+    const FieldArgs& a;
+    FieldShared<W>& shared;
+    uint32_t first, rows;
+
+    GF_FN Matrix input(uint32_t layer) const {
+#if !GF_SIMT
+        if (a.activations && layer < a.network.n_density_layers + a.network.n_color_layers)
+            return kept_input(a, layer, first);
+#endif
+        return {layer % 2 ? shared.b : shared.a, FieldShared<W>::stride};
+    }
+
+    GF_FN void keep(uint32_t layer, Matrix x) const {
+#if GF_SIMT
+        if (a.activations) copy_tile(x, kept_input(a, layer, first), rows, a.network.layers[layer].n_in);
+#else
+        (void)layer, (void)x;  // already in place
+#endif
+    }
+
+    /// Runs layers [begin, end); the last has no ReLU.
+    GF_FN Matrix run(Matrix x, uint32_t begin, uint32_t end) const {
+        const compute_t* weights = (const compute_t*)a.weights;
+        for (uint32_t l = begin; l < end; ++l) {
+            keep(l, x);
+            const Matrix y = input(l + 1);
+            tile_forward(shared.scratch, x, a.network.layers[l], weights, a.network.n_weights, y, rows, l + 1 < end);
+            tile_sync();
+            x = y;
+        }
+        return x;
+    }
+};
+
+template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile, FieldShared<W>& shared) {
+    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE, end = a.samples.count[a.round + 1];
+    if (first >= end) return;
+    const Flow<W> flow = {a, shared, first, min_of(end - first, (uint32_t)GF_TILE)};
+    const uint32_t n_density = a.network.n_density_layers, n_layers = n_density + a.network.n_color_layers;
+    Matrix x = flow.input(0);
+    encode_tile(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, flow.rows,
+                a.network.layers[0].n_in);
+    tile_sync();
+    x = flow.run(x, 0, n_density);
+    GF_FOR_EACH_IN_TILE(s, flow.rows) {
+        a.samples.density[first + s] = density_of((float)x.row(s)[0]);
+    }
+    if (a.density_only) return;
+    GF_FOR_EACH_IN_TILE(s, flow.rows) {
+        const uint32_t ray = a.samples.ray[first + s];
+        const float direction[3] = {a.rays.direction[ray], a.rays.direction[a.rays.capacity + ray],
+                                    a.rays.direction[2 * (size_t)a.rays.capacity + ray]};
+        float basis[16];
+        spherical_harmonics(direction, a.network.sh_degree, basis);
+        for (int i = 0; i < 16; ++i) x.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
+    }
+    tile_sync();
+    x = flow.run(x, n_density, n_layers);
+    GF_FOR_EACH_IN_TILE(s, flow.rows) {
+        for (int c = 0; c < 3; ++c) a.samples.color[3 * (size_t)(first + s) + c] = logistic((float)x.row(s)[c]);
+    }
+}
+
+/// Gradients of a layer, from dy (its output) to dx (its input).
+template <int W> struct BackwardFlow {
+    const FieldArgs& a;
+    FieldShared<W>& shared;
+    uint32_t first, rows;
+
+    /// The layer's input: where it was kept (host), or fetched into the buffer that dx will overwrite.
+    GF_FN Matrix fetch(uint32_t layer, Matrix buffer) const {
+        const Matrix kept = kept_input(a, layer, first);
+#if GF_SIMT
+        copy_tile(kept, buffer, rows, a.network.layers[layer].n_in);
+        for (uint32_t s = rows + threadIdx.x; s < GF_TILE; s += GF_TILE)
+            for (uint32_t c = 0; c < a.network.layers[layer].n_in; ++c) buffer.row(s)[c] = (compute_t)0.0f;
+        return buffer;
+#else
+        (void)buffer;
+        return kept;
+#endif
+    }
+
+    GF_FN void layer(uint32_t l, Matrix dy, Matrix dx) const {
+        const bool after_relu = l != 0 && l != a.network.n_density_layers;
+        const Matrix x = fetch(l, dx);
+        tile_sync();
+        tile_backward_weights(shared.scratch, dy, x, a.network.layers[l], a.dL_dweights, rows);
+        tile_sync();
+        tile_backward_input(shared.scratch, dy, a.network.layers[l], (const compute_t*)a.weights, a.network.n_weights, x,
+                            dx, rows, after_relu);
+        tile_sync();
+    }
+};
+
+/// Writes columns of a tile's gradient as [L, S, F].
+GF_FN void write_feature_gradients(const FieldArgs& a, Matrix dx, uint32_t first, uint32_t rows) {
+    const uint32_t n_features = a.grid.n_features;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        for (uint32_t l = 0; l < a.grid.n_levels; ++l)
+            for (uint32_t f = 0; f < n_features; ++f)
+                a.dL_dfeatures[((size_t)l * a.samples.capacity + first + s) * n_features + f] =
+                    (float)dx.row(s)[l * n_features + f];
+    }
+}
+
+template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t tile, FieldShared<W>& shared) {
+    const uint32_t first = tile * GF_TILE, end = a.samples.count[a.round + 1];
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    const BackwardFlow<W> flow = {a, shared, first, rows};
+    const uint32_t n_density = a.network.n_density_layers, n_layers = n_density + a.network.n_color_layers;
+    Matrix dy = {shared.a, FieldShared<W>::stride}, dx = {shared.b, FieldShared<W>::stride};
+    GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
+        for (int c = 0; c < 16; ++c)
+            dy.row(s)[c] = (compute_t)(s < rows && c < 3 ? a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
+    }
+    tile_sync();
+    for (uint32_t l = n_layers; l-- > 0;) {
+        flow.layer(l, dy, dx);
+        const Matrix swap = dy;
+        dy = dx;
+        dx = swap;
+        if (l == n_density) {
+            GF_FOR_EACH_IN_TILE(s, rows) {
+                dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + a.samples.dL_ddensity[first + s]);
+            }
+            tile_sync();
+        }
+    }
+    write_feature_gradients(a, dy, first, rows);
+}
+
+}  // namespace

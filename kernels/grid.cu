@@ -1,0 +1,72 @@
+// Grid kernels outside the fused field: gradients into the table, and the encoding by itself.
+#include "grid/encode.cuh"
+#include "rng.cuh"
+#include "sphere.cuh"
+
+namespace {
+
+template <int F> GF_FN void scatter_sample(const ScatterArgs& a, uint32_t i, uint32_t l) {
+    const GridLevel& level = a.grid.levels[l];
+    const Active<float, 3> active =
+        active_nodes<float, 3>(level, level.scale, a.grid.kernel, a.position + 3 * (size_t)i);
+    scatter<float, 3, F>(active, a.dL_dfeatures + ((size_t)l * a.capacity + i) * F, a.gradient);
+}
+
+template <typename T, int D> GF_FN T level_scale(const EncodeArgs& a, uint32_t l) {
+    return sizeof(T) == 8 ? (T)a.scale[l] : (T)a.grid.levels[l].scale;
+}
+
+template <typename T, int D, int F> GF_FN void encode_point(const EncodeArgs& a, uint32_t i) {
+    const T* x = (const T*)a.position + (size_t)i * D;
+    T* features = (T*)a.features + (size_t)i * a.grid.n_levels * F;
+    for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
+        const Active<T, D> active = active_nodes<T, D>(a.grid.levels[l], level_scale<T, D>(a, l), a.grid.kernel, x);
+        gather<T, D, F>(active, (const T*)a.table, features + l * F);
+    }
+}
+
+template <typename T, int D, int F> GF_FN void encode_point_backward(const EncodeArgs& a, uint32_t i) {
+    const T* x = (const T*)a.position + (size_t)i * D;
+    const T* dL_dfeatures = (const T*)a.dL_dfeatures + (size_t)i * a.grid.n_levels * F;
+    T dL_dx[D] = {};
+    for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
+        const GridLevel& level = a.grid.levels[l];
+        const T scale = level_scale<T, D>(a, l);
+        scatter<T, D, F>(active_nodes<T, D>(level, scale, a.grid.kernel, x), dL_dfeatures + l * F, (T*)a.dL_dtable);
+        add_position_gradient<T, D, F>(level, scale, a.grid.kernel, x, (const T*)a.table, dL_dfeatures + l * F, dL_dx);
+    }
+    for (int k = 0; k < D; ++k) ((T*)a.dL_dposition)[(size_t)i * D + k] = dL_dx[k];
+}
+
+}  // namespace
+
+// One item a sample, one row a level: gradient[entry, f] += weight dL_dfeatures[f]. On the host a level belongs to one
+// thread, which adds the samples in order: the sums do not depend on the number of threads.
+GF_ITEM_KERNEL(grid_scatter, ScatterArgs) {
+    if (i >= *a.count) return;
+    switch (a.grid.n_features) {
+        case 1: scatter_sample<1>(a, i, j); break;
+        case 2: scatter_sample<2>(a, i, j); break;
+        case 4: scatter_sample<4>(a, i, j); break;
+        default: scatter_sample<8>(a, i, j); break;
+    }
+}
+
+// Points in the plane and in space, two features a level, as in the oracle. One item a point.
+GF_ITEM_KERNEL(encode_2d_f32, EncodeArgs) { (void)j, encode_point<float, 2, 2>(a, i); }
+GF_ITEM_KERNEL(encode_3d_f32, EncodeArgs) { (void)j, encode_point<float, 3, 2>(a, i); }
+GF_ITEM_KERNEL(encode_2d_f64, EncodeArgs) { (void)j, encode_point<double, 2, 2>(a, i); }
+GF_ITEM_KERNEL(encode_3d_f64, EncodeArgs) { (void)j, encode_point<double, 3, 2>(a, i); }
+GF_ITEM_KERNEL(encode_backward_2d_f64, EncodeArgs) { (void)j, encode_point_backward<double, 2, 2>(a, i); }
+GF_ITEM_KERNEL(encode_backward_3d_f64, EncodeArgs) { (void)j, encode_point_backward<double, 3, 2>(a, i); }
+
+GF_ITEM_KERNEL(spherical_harmonics_f64, SphereArgs) {
+    (void)j;
+    spherical_harmonics<double>(a.direction + 3 * (size_t)i, a.degree, a.basis + 16 * (size_t)i);
+}
+
+GF_ITEM_KERNEL(philox, RandomArgs) {
+    (void)j;
+    const Random4 draw = philox4x32(a.counter + 4 * (size_t)i, a.key);
+    for (int k = 0; k < 4; ++k) a.out[4 * (size_t)i + k] = draw.x[k];
+}

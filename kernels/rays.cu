@@ -1,0 +1,77 @@
+// Rays of a chunk: drawn from the photographs (training), or one for each pixel of a picture (rendering).
+#include "args.h"
+#include "rng.cuh"
+
+namespace {
+
+struct Ray {
+    float origin[3], direction[3];
+};
+
+/// The ray through a point of the image plane, in pixels; the centre of pixel (0, 0) is (0.5, 0.5).
+GF_FN Ray camera_ray(const Camera& camera, float px, float py) {
+    const float v[3] = {(px - camera.cx) / camera.fl_x, -(py - camera.cy) / camera.fl_y, -1.0f};
+    Ray ray;
+    float squared = 0.0f;
+    for (int r = 0; r < 3; ++r) {
+        const float* row = camera.camera_to_world + 4 * r;
+        ray.direction[r] = row[0] * v[0] + row[1] * v[1] + row[2] * v[2];
+        ray.origin[r] = row[3];
+        squared += ray.direction[r] * ray.direction[r];
+    }
+    const float inverse = 1.0f / sqrtf(squared);
+    for (int r = 0; r < 3; ++r) ray.direction[r] *= inverse;
+    return ray;
+}
+
+/// Sets ray i at the start of its way through the box, `offset` past the entry. A ray that misses the box is done.
+GF_FN void begin_ray(const RayBatch& rays, uint32_t i, const Ray& ray, const float box_min[3], const float box_max[3],
+                     float offset) {
+    float enter = 0.0f, leave = 1e30f;
+    const size_t n = rays.capacity;
+    for (int k = 0; k < 3; ++k) {
+        const float inverse = 1.0f / ray.direction[k];  // infinite for a parallel ray, which then has no say
+        const float t0 = (box_min[k] - ray.origin[k]) * inverse, t1 = (box_max[k] - ray.origin[k]) * inverse;
+        enter = max_of(enter, min_of(t0, t1));
+        leave = min_of(leave, max_of(t0, t1));
+        rays.origin[k * n + i] = ray.origin[k];
+        rays.direction[k * n + i] = ray.direction[k];
+        rays.color[k * n + i] = 0.0f;
+    }
+    rays.t[i] = enter < leave ? enter + offset : -1.0f;
+    rays.t_end[i] = leave;
+    rays.transmittance[i] = 1.0f;
+    rays.depth[i] = 0.0f;
+    for (uint32_t round = 0; round < GF_MAX_ROUNDS; ++round) rays.segment_count[round * n + i] = 0;
+}
+
+}  // namespace
+
+// One item a ray: a pixel of a photograph, uniformly over photographs and then over pixels.
+GF_ITEM_KERNEL(draw_rays, DrawRaysArgs) {
+    (void)j;
+    if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
+    const uint32_t number = a.first_ray + i;
+    const Random4 draw = random_draw(a.seed, RANDOM_PIXEL, a.step, number);
+    const Camera camera = a.cameras[random_below(draw.x[0], a.n_cameras)];
+    const uint32_t pixel = random_below(draw.x[1], camera.width * camera.height);
+    const float px = (float)(pixel % camera.width) + 0.5f, py = (float)(pixel / camera.width) + 0.5f;
+    begin_ray(a.rays, i, camera_ray(camera, px, py), a.box_min, a.box_max, a.step_size * random_unit(draw.x[2]));
+
+    const size_t n = a.rays.capacity;
+    const uint8_t* rgba = a.pixels + 4 * (camera.first_pixel + pixel);
+    for (int c = 0; c < 4; ++c) a.rays.target[c * n + i] = (float)rgba[c] * (1.0f / 255.0f);
+    const Random4 back = random_draw(a.seed, RANDOM_BACKGROUND, a.step, number);
+    for (int c = 0; c < 3; ++c)
+        a.rays.background[c * n + i] = a.background == 2 ? random_unit(back.x[c]) : (float)a.background;
+}
+
+// One item a pixel.
+GF_ITEM_KERNEL(camera_rays, CameraRaysArgs) {
+    (void)j;
+    if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
+    const uint32_t pixel = a.first_pixel + i;
+    const float px = (float)(pixel % a.camera.width) + 0.5f, py = (float)(pixel / a.camera.width) + 0.5f;
+    begin_ray(a.rays, i, camera_ray(a.camera, px, py), a.box_min, a.box_max, 0.0f);
+    for (int c = 0; c < 3; ++c) a.rays.background[c * (size_t)a.rays.capacity + i] = a.background[c];
+}

@@ -1,0 +1,134 @@
+// The only file that knows what is being compiled.
+//
+// Every kernel is written once and becomes, by target:
+//   cuda      (nvcc)          a __global__ function, loaded from PTX
+//   host      (C++17)         a function over a range of items or tiles, once per instruction level (GF_LEVEL)
+//   emulated  (GF_EMULATED)   the CUDA branches, run block by block on fibers; for tests
+// GF_SIMT is 1 where a kernel body is run by one of many threads (cuda, emulated) and 0 where it runs alone (host).
+//
+// Kernels have two shapes:
+//   GF_ITEM_KERNEL(name, Args)         one thread per item; the body sees `a` (arguments), `i` (item) and `j` (row)
+//   GF_WARP_KERNEL(name, Args)         the same, but whole warps enter: `i` may lie past the last item, and all lanes may
+//                                      exchange values (reserve)
+//   GF_TILE_KERNEL(name, Args, Shared) one block of GF_TILE threads per tile; the body sees `a`, `tile` (its index) and
+//                                      `shared` (scratch of the block), and works through the primitives of tile.cuh
+// Everything else lives in an unnamed namespace, so that code made for one instruction level never meets another's.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GF_TILE 128
+
+#if defined(__CUDACC__)
+#define GF_SIMT 1
+#include <cuda_fp16.h>
+#include <mma.h>
+#define GF_FN __device__ __forceinline__
+typedef __half gf_half;
+
+#define GF_ITEM_KERNEL(name, Args)                                                            \
+    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                     \
+    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t n_items) { \
+        const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                             \
+        if (i < n_items) name##_item(a, i, blockIdx.y);                                       \
+    }                                                                                         \
+    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
+
+#define GF_WARP_KERNEL(name, Args)                                                            \
+    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                     \
+    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t) {         \
+        name##_item(a, blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y);                    \
+    }                                                                                         \
+    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
+
+#define GF_TILE_KERNEL(name, Args, Shared)                                                                   \
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared);                             \
+    extern "C" __global__ void __launch_bounds__(GF_TILE) name(const Args a, uint32_t) {                     \
+        extern __shared__ __align__(128) unsigned char gf_shared[];                                          \
+        name##_tile(a, blockIdx.x, *reinterpret_cast<Shared*>(gf_shared));                                   \
+    }                                                                                                        \
+    extern "C" __device__ const uint32_t name##_shared_bytes = sizeof(Shared);                               \
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared)
+
+#elif defined(GF_EMULATED)
+#define GF_SIMT 1
+#include "emulated.h"
+
+#else
+#define GF_SIMT 0
+#include <math.h>
+#include <string.h>
+#define GF_FN inline __attribute__((always_inline))
+#define __restrict__ __restrict
+
+#define GF_JOIN_(a, b, c) a##b##c
+#define GF_JOIN(a, b, c) GF_JOIN_(a, b, c)
+#define GF_SYMBOL(name) GF_JOIN(name, _, GF_LEVEL)
+
+// The arguments are copied to the stack, so that the compiler knows that no store of the body changes them.
+#define GF_ITEM_KERNEL(name, Args)                                                                             \
+    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                                             \
+    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {         \
+        const Args a = *arguments;                                                                             \
+        for (uint32_t i = begin; i < end; ++i) name##_item(a, i, j);                                           \
+    }                                                                                                          \
+    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
+
+#define GF_WARP_KERNEL(name, Args) GF_ITEM_KERNEL(name, Args)
+
+#define GF_TILE_KERNEL(name, Args, Shared)                                                                     \
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared);                                      \
+    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t) {           \
+        const Args a = *arguments;                                                                             \
+        alignas(64) Shared shared;                                                                             \
+        for (uint32_t tile = begin; tile < end; ++tile) name##_tile(a, tile, shared);                          \
+    }                                                                                                          \
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared)
+#endif
+
+namespace {
+
+// Numbers of the fast path: fp16 copies on GPUs, fp32 on the host.
+#if GF_SIMT
+typedef gf_half compute_t;
+#else
+typedef float compute_t;
+#endif
+
+/// Adds to a number that other threads may be adding to. On the host one thread owns what it adds to.
+template <typename T>
+GF_FN void shared_add(T* address, T value) {
+#if GF_SIMT
+    atomicAdd(address, value);
+#else
+    *address += value;
+#endif
+}
+
+/// Takes `count` consecutive places from a counter and returns the first. For warp kernels: all lanes call it together,
+/// and a warp makes one atomic addition.
+GF_FN uint32_t reserve(uint32_t* counter, uint32_t count) {
+#if GF_SIMT
+    const unsigned all = 0xffffffffu;
+    const unsigned lane = threadIdx.x & 31u;
+    uint32_t sum = count;  // inclusive prefix sum over the lanes
+    for (unsigned distance = 1; distance < 32u; distance *= 2) {
+        const uint32_t lower = __shfl_up_sync(all, sum, distance);
+        if (lane >= distance) sum += lower;
+    }
+    uint32_t first = 0;
+    if (lane == 31u) first = atomicAdd(counter, sum);
+    return __shfl_sync(all, first, 31) + sum - count;
+#else
+    const uint32_t first = *counter;
+    *counter += count;
+    return first;
+#endif
+}
+
+template <typename T> GF_FN T min_of(T a, T b) { return b < a ? b : a; }
+template <typename T> GF_FN T max_of(T a, T b) { return a < b ? b : a; }
+template <typename T> GF_FN T clamp_to(T x, T low, T high) { return min_of(max_of(x, low), high); }
+
+}  // namespace
