@@ -1,1 +1,130 @@
-fn main() {}
+//! Compiles `kernels/*.cu` for the host, once per instruction level, and writes the table through which Rust calls them.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A level is compiled with these flags; the best one that the CPU has is chosen at start.
+struct Level {
+    name: &'static str,
+    flags: &'static [&'static str],
+}
+
+const X86_LEVELS: &[Level] = &[
+    Level { name: "v3", flags: &["-march=x86-64-v3"] },
+    // Without the second flag GCC keeps to 256-bit vectors.
+    Level { name: "v4", flags: &["-march=x86-64-v4", "-mprefer-vector-width=512"] },
+];
+const DEFAULT_LEVELS: &[Level] = &[Level { name: "native", flags: &[] }];
+
+/// One kernel as its macro declares it.
+struct Kernel {
+    name: String,
+    args: String,
+    shape: &'static str,
+}
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    println!("cargo:rerun-if-changed=kernels");
+    let sources = kernel_sources(Path::new("kernels"));
+    let levels =
+        if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") { X86_LEVELS } else { DEFAULT_LEVELS };
+    for level in levels {
+        compile_host(&sources, level);
+    }
+    let kernels: Vec<Kernel> = sources.iter().flat_map(|path| declared_kernels(path)).collect();
+    fs::write(out.join("kernels.rs"), kernel_table(&kernels, levels)).expect("OUT_DIR is writable");
+    println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
+}
+
+fn kernel_sources(folder: &Path) -> Vec<PathBuf> {
+    let mut sources: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the kernels folder is there")
+        .map(|entry| entry.expect("the kernels folder is readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
+        .collect();
+    sources.sort();
+    sources
+}
+
+fn compile_host(sources: &[PathBuf], level: &Level) {
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).define("GF_LEVEL", level.name).warnings(true).extra_warnings(true);
+    for flag in level.flags {
+        build.flag(flag);
+    }
+    // No errno from the maths library, so that square roots and the like vectorise; NaN and infinity keep their meaning.
+    build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
+    build.flag("-x").flag("c++");
+    build.files(sources).compile(&format!("gridfield_{}", level.name));
+}
+
+/// Finds `GF_ITEM_KERNEL(name, Args)`, `GF_WARP_KERNEL(name, Args)` and `GF_TILE_KERNEL(name, Args, Shared)`.
+fn declared_kernels(path: &Path) -> Vec<Kernel> {
+    let text = fs::read_to_string(path).expect("kernel sources are UTF-8");
+    let mut kernels = Vec::new();
+    for line in text.lines() {
+        for (macro_name, shape) in
+            [("GF_ITEM_KERNEL(", "Item"), ("GF_WARP_KERNEL(", "Item"), ("GF_TILE_KERNEL(", "Tile")]
+        {
+            if let Some(rest) = line.strip_prefix(macro_name) {
+                let mut words = rest.split([',', ')']).map(str::trim);
+                let name = words.next().expect("a kernel has a name").to_string();
+                let args = words.next().expect("a kernel has arguments").to_string();
+                kernels.push(Kernel { name, args, shape });
+            }
+        }
+    }
+    kernels
+}
+
+/// Rust source: one `Kernel` constant per kernel, with its symbols at every level.
+fn kernel_table(kernels: &[Kernel], levels: &[Level]) -> String {
+    let mut text = format!(
+        "pub const LEVELS: [&str; {}] = {:?};\n",
+        levels.len(),
+        levels.iter().map(|l| l.name).collect::<Vec<_>>()
+    );
+    text.push_str("unsafe extern \"C\" {\n");
+    for kernel in kernels {
+        for level in levels {
+            writeln!(
+                text,
+                "    fn {}_{}(args: *const c_void, begin: u32, end: u32, row: u32);",
+                kernel.name, level.name
+            )
+            .expect("writing to a string");
+        }
+    }
+    text.push_str("}\n");
+    for kernel in kernels {
+        let host: Vec<String> = levels.iter().map(|level| format!("{}_{}", kernel.name, level.name)).collect();
+        writeln!(
+            text,
+            "/// Kernel `{0}`, see `kernels/`.\npub const {1}: Kernel<args::{2}> =\n    Kernel {{ name: \"{0}\", shape: Shape::{3}, host: [{4}], args: PhantomData }};",
+            kernel.name,
+            kernel.name.to_uppercase(),
+            kernel.args,
+            kernel.shape,
+            host.join(", ")
+        )
+        .expect("writing to a string");
+    }
+    text
+}
+
+/// The commit this is built from, for the records of runs; "unknown" outside a repository.
+fn commit() -> String {
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/refs/heads");
+    let run = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let Some(hash) = run(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".into() };
+    let changed = run(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    if changed { format!("{hash}+changes") } else { hash }
+}

@@ -1,1 +1,123 @@
+//! Devices: where buffers live and kernels run. Everything unsafe of the crate is in here.
+//!
+//! A [`Device`] is a CPU (kernels compiled for the host) or a CUDA GPU (kernels loaded from PTX). Above this module, code
+//! fills argument structs ([`args`]) with pointers to [`Buffer`]s and launches kernels ([`kernels`]) without knowing which.
 
+pub mod args;
+mod buffer;
+mod cpu;
+
+use std::marker::PhantomData;
+
+use bytemuck::Pod;
+
+pub use args::Args;
+pub use buffer::{Buffer, Ptr};
+pub use cpu::Cpu;
+
+use crate::Result;
+
+/// The kernels by name, from `kernels/*.cu` by way of `build.rs`.
+pub mod kernels {
+    use std::ffi::c_void;
+    use std::marker::PhantomData;
+
+    use super::{Kernel, Shape, args};
+
+    include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+}
+
+/// A kernel with arguments `A`.
+pub struct Kernel<A> {
+    pub name: &'static str,
+    pub shape: Shape,
+    host: [cpu::HostFn; kernels::LEVELS.len()],
+    args: PhantomData<fn(&A)>,
+}
+
+/// What a kernel runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One thread per item.
+    Item,
+    /// One block per tile of [`args::TILE`] samples.
+    Tile,
+}
+
+/// How much a launch covers: items (or tiles), times rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    items: u32,
+    rows: u32,
+}
+
+impl Grid {
+    pub fn items(items: usize) -> Self {
+        Grid { items: u32::try_from(items).expect("fewer than 2^32 items"), rows: 1 }
+    }
+
+    /// Tiles that hold `samples`.
+    pub fn tiles(samples: usize) -> Self {
+        Grid::items(samples.div_ceil(args::TILE))
+    }
+
+    pub fn rows(self, rows: usize) -> Self {
+        Grid { rows: rows as u32, ..self }
+    }
+}
+
+/// Which device to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// CUDA where there is a driver, a GPU and kernels for it; else the CPU.
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone)]
+pub enum Device {
+    Cpu(Cpu),
+}
+
+impl Device {
+    /// `threads`: of the CPU; 0 for one a core.
+    ///
+    /// # Errors
+    /// The device is not there, or cannot run this binary's kernels.
+    pub fn open(choice: DeviceChoice, threads: usize) -> Result<Self> {
+        match choice {
+            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda => Ok(Device::Cpu(Cpu::open(threads)?)),
+        }
+    }
+
+    /// A buffer of zeros.
+    pub fn zeros<T: Pod>(&self, len: usize) -> Result<Buffer<T>> {
+        match self {
+            Device::Cpu(_) => Ok(Buffer::host(len)),
+        }
+    }
+
+    pub fn upload<T: Pod>(&self, values: &[T]) -> Result<Buffer<T>> {
+        let mut buffer = self.zeros(values.len())?;
+        buffer.upload(0, values)?;
+        Ok(buffer)
+    }
+
+    /// Runs a kernel over the grid, on all of the device. Its items must not write to each other's memory, except by
+    /// atomic additions.
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+        match self {
+            Device::Cpu(cpu) => cpu.launch(kernel, args, grid),
+        }
+        Ok(())
+    }
+
+    /// The same within a chunk of work that owns its memory: on the CPU, on the calling thread alone and in order.
+    pub fn launch_chunk<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+        match self {
+            Device::Cpu(cpu) => cpu.launch_here(kernel, args, grid),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! Arguments of the kernels, field by field as in `kernels/args.h` (compared by a test), with device pointers that borrow
+//! their buffers. Shapes and meanings stand in the C header.
+
+use super::Ptr;
+
+pub const MAX_LEVELS: usize = 32;
+pub const MAX_LAYERS: usize = 10;
+pub const MAX_ROUNDS: usize = 16;
+pub const TILE: usize = 128;
+pub const OCCUPANCY_PART: usize = 4096;
+
+/// Arguments of a kernel.
+///
+/// # Safety
+/// The type must have the layout of the C struct of the same name.
+pub unsafe trait Args: Sync {
+    /// The same struct without its borrows; what a kernel is declared with.
+    type Static;
+}
+
+macro_rules! args {
+    ($($name:ident),* $(,)?) => {
+        $(
+            // SAFETY: `#[repr(C)]`, with the fields of the C struct in its order (tests/targets.rs compares them).
+            unsafe impl Args for $name<'_> {
+                type Static = $name<'static>;
+            }
+        )*
+    };
+}
+
+/// fp16 on CUDA and on the emulated target, fp32 on the host.
+pub enum Compute {}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GridLevel {
+    pub scale: f32,
+    pub resolution: u32,
+    pub entries: u32,
+    pub offset: u32,
+    pub hashed: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GridLayout {
+    pub n_levels: u32,
+    pub n_features: u32,
+    pub kernel: u32,
+    pub levels: [GridLevel; MAX_LEVELS],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Layer {
+    pub n_in: u32,
+    pub n_out: u32,
+    pub weights: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct NetworkLayout {
+    pub n_density_layers: u32,
+    pub n_color_layers: u32,
+    pub n_weights: u32,
+    pub sh_degree: u32,
+    pub layers: [Layer; MAX_LAYERS],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Camera {
+    pub camera_to_world: [f32; 12],
+    pub fl_x: f32,
+    pub fl_y: f32,
+    pub cx: f32,
+    pub cy: f32,
+    pub width: u32,
+    pub height: u32,
+    pub first_pixel: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RayBatch<'a> {
+    pub origin: Ptr<'a, f32>,
+    pub direction: Ptr<'a, f32>,
+    pub t: Ptr<'a, f32>,
+    pub t_end: Ptr<'a, f32>,
+    pub transmittance: Ptr<'a, f32>,
+    pub color: Ptr<'a, f32>,
+    pub depth: Ptr<'a, f32>,
+    pub target: Ptr<'a, f32>,
+    pub background: Ptr<'a, f32>,
+    pub segment_begin: Ptr<'a, u32>,
+    pub segment_count: Ptr<'a, u32>,
+    pub squared_error: Ptr<'a, f32>,
+    pub loss: Ptr<'a, f32>,
+    pub n_rays: u32,
+    pub capacity: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SampleBatch<'a> {
+    pub position: Ptr<'a, f32>,
+    pub t: Ptr<'a, f32>,
+    pub dt: Ptr<'a, f32>,
+    pub ray: Ptr<'a, u32>,
+    pub density: Ptr<'a, f32>,
+    pub color: Ptr<'a, f32>,
+    pub dl_ddensity: Ptr<'a, f32>,
+    pub dl_dcolor: Ptr<'a, f32>,
+    pub count: Ptr<'a, u32>,
+    pub capacity: u32,
+}
+
+#[repr(C)]
+pub struct DrawRaysArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub samples_count: Ptr<'a, u32>,
+    pub cameras: Ptr<'a, Camera>,
+    pub pixels: Ptr<'a, u8>,
+    pub n_cameras: u32,
+    pub seed: u32,
+    pub step: u32,
+    pub first_ray: u32,
+    pub background: u32,
+    pub box_min: [f32; 3],
+    pub box_max: [f32; 3],
+    pub step_size: f32,
+}
+
+#[repr(C)]
+pub struct CameraRaysArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub samples_count: Ptr<'a, u32>,
+    pub camera: Camera,
+    pub first_pixel: u32,
+    pub background: [f32; 3],
+    pub box_min: [f32; 3],
+    pub box_max: [f32; 3],
+}
+
+#[repr(C)]
+pub struct MarchArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub samples: SampleBatch<'a>,
+    pub occupancy: Ptr<'a, u64>,
+    pub resolution: u32,
+    pub cascades: u32,
+    pub round: u32,
+    pub max_steps: u32,
+    pub step_size: f32,
+    pub cone_angle: f32,
+    pub max_step_size: f32,
+}
+
+#[repr(C)]
+pub struct FieldArgs<'a> {
+    pub grid: GridLayout,
+    pub network: NetworkLayout,
+    pub table: Ptr<'a, Compute>,
+    pub weights: Ptr<'a, Compute>,
+    pub samples: SampleBatch<'a>,
+    pub rays: RayBatch<'a>,
+    pub activations: Ptr<'a, Compute>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub dl_dweights: Ptr<'a, f32>,
+    pub round: u32,
+    pub density_only: u32,
+}
+
+#[repr(C)]
+pub struct CompositeArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub samples: SampleBatch<'a>,
+    pub round: u32,
+    pub stop_transmittance: f32,
+    pub huber_delta: f32,
+}
+
+#[repr(C)]
+pub struct ScatterArgs<'a> {
+    pub grid: GridLayout,
+    pub position: Ptr<'a, f32>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub count: Ptr<'a, u32>,
+    pub gradient: Ptr<'a, f32>,
+    pub capacity: u32,
+}
+
+#[repr(C)]
+pub struct SumArgs<'a> {
+    pub parts: Ptr<'a, f32>,
+    pub sum: Ptr<'a, f32>,
+    pub n_parts: u32,
+    pub n: u32,
+}
+
+#[repr(C)]
+pub struct AdamArgs<'a> {
+    pub value: Ptr<'a, f32>,
+    pub gradient: Ptr<'a, f32>,
+    pub moment1: Ptr<'a, f32>,
+    pub moment2: Ptr<'a, f32>,
+    pub steps: Ptr<'a, u32>,
+    pub average: Ptr<'a, f32>,
+    pub average_step: Ptr<'a, u32>,
+    pub copy: Ptr<'a, Compute>,
+    pub width: u32,
+    pub step: u32,
+    pub learning_rate: f32,
+    pub beta1: f32,
+    pub beta2: f32,
+    pub epsilon: f32,
+    pub l2_reg: f32,
+    pub average_decay: f32,
+    pub gradient_scale: f32,
+}
+
+#[repr(C)]
+pub struct PrepareWeightsArgs<'a> {
+    pub network: NetworkLayout,
+    pub weights: Ptr<'a, f32>,
+    pub compute: Ptr<'a, Compute>,
+}
+
+#[repr(C)]
+pub struct OccupancyArgs<'a> {
+    pub samples: SampleBatch<'a>,
+    pub value: Ptr<'a, f32>,
+    pub resolution: u32,
+    pub first: u32,
+    pub stride: u32,
+    pub phase: u32,
+    pub n: u32,
+    pub seed: u32,
+    pub step: u32,
+    pub decay: f32,
+    pub step_size: f32,
+}
+
+#[repr(C)]
+pub struct OccupancyBitsArgs<'a> {
+    pub value: Ptr<'a, f32>,
+    pub part: Ptr<'a, f32>,
+    pub mean: Ptr<'a, f32>,
+    pub bits: Ptr<'a, u64>,
+    pub n_cells: u32,
+    pub threshold: f32,
+}
+
+#[repr(C)]
+pub struct AverageArgs<'a> {
+    pub value: Ptr<'a, f32>,
+    pub average: Ptr<'a, f32>,
+    pub average_step: Ptr<'a, u32>,
+    pub now: Ptr<'a, f32>,
+    pub copy: Ptr<'a, Compute>,
+    pub width: u32,
+    pub step: u32,
+    pub decay: f32,
+}
+
+#[repr(C)]
+pub struct EncodeArgs<'a> {
+    pub grid: GridLayout,
+    pub scale: [f64; MAX_LEVELS],
+    pub position: Ptr<'a, core::ffi::c_void>,
+    pub table: Ptr<'a, core::ffi::c_void>,
+    pub features: Ptr<'a, core::ffi::c_void>,
+    pub dl_dfeatures: Ptr<'a, core::ffi::c_void>,
+    pub dl_dtable: Ptr<'a, core::ffi::c_void>,
+    pub dl_dposition: Ptr<'a, core::ffi::c_void>,
+}
+
+#[repr(C)]
+pub struct CompositeRayArgs<'a> {
+    pub density: Ptr<'a, f64>,
+    pub color: Ptr<'a, f64>,
+    pub dt: Ptr<'a, f64>,
+    pub t: Ptr<'a, f64>,
+    pub background: [f64; 3],
+    pub dl_dcolor: [f64; 3],
+    pub weights: Ptr<'a, f64>,
+    pub pixel: Ptr<'a, f64>,
+    pub dl_ddensity: Ptr<'a, f64>,
+    pub dl_dsample: Ptr<'a, f64>,
+    pub n: u32,
+}
+
+#[repr(C)]
+pub struct SphereArgs<'a> {
+    pub direction: Ptr<'a, f64>,
+    pub basis: Ptr<'a, f64>,
+    pub degree: u32,
+}
+
+#[repr(C)]
+pub struct RandomArgs<'a> {
+    pub key: [u32; 2],
+    pub counter: Ptr<'a, u32>,
+    pub out: Ptr<'a, u32>,
+}
+
+args!(
+    DrawRaysArgs,
+    CameraRaysArgs,
+    MarchArgs,
+    FieldArgs,
+    CompositeArgs,
+    ScatterArgs,
+    SumArgs,
+    AdamArgs,
+    PrepareWeightsArgs,
+    OccupancyArgs,
+    OccupancyBitsArgs,
+    AverageArgs,
+    EncodeArgs,
+    CompositeRayArgs,
+    SphereArgs,
+    RandomArgs,
+);

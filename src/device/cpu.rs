@@ -1,0 +1,97 @@
+//! The host target: kernels as functions over ranges of items or tiles, spread over a pool of threads.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::kernels::LEVELS;
+use super::{Args, Grid, Kernel, Shape};
+use crate::{Error, Result};
+
+/// A kernel compiled for the host: `(arguments, first item, end, row)`.
+pub type HostFn = unsafe extern "C" fn(*const c_void, u32, u32, u32);
+
+#[derive(Clone)]
+pub struct Cpu {
+    threads: Arc<rayon::ThreadPool>,
+    level: usize,
+}
+
+impl Cpu {
+    /// `threads`: 0 for one a core.
+    pub fn open(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|error| Error::device(format!("cannot start {threads} threads: {error}")))?;
+        Ok(Cpu { threads: Arc::new(pool), level: best_level()? })
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
+    /// The instruction level in use, as `v4`.
+    pub fn level(&self) -> &'static str {
+        LEVELS[self.level]
+    }
+
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(work)
+    }
+
+    /// All items, on the calling thread, in order.
+    pub fn launch_here<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) {
+        for row in 0..grid.rows {
+            self.run(kernel, args, 0, grid.items, row);
+        }
+    }
+
+    /// All items, on all threads. For kernels whose items do not write to each other's memory.
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) {
+        let smallest = if kernel.shape == Shape::Tile { 4 } else { 1024 };
+        let part = grid.items.div_ceil(8 * self.threads() as u32).max(smallest);
+        let parts = grid.items.div_ceil(part);
+        self.install(|| {
+            (0..parts * grid.rows).into_par_iter().for_each(|work| {
+                let begin = work % parts * part;
+                self.run(kernel, args, begin, (begin + part).min(grid.items), work / parts);
+            });
+        });
+    }
+
+    /// One row of items `begin .. end`, on the calling thread.
+    pub fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
+        // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
+        // this device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
+        unsafe { kernel.host[self.level](std::ptr::from_ref(args).cast(), begin, end, row) }
+    }
+}
+
+/// The best instruction level that this CPU has.
+fn best_level() -> Result<usize> {
+    LEVELS.iter().rposition(|level| has_level(level)).ok_or_else(|| {
+        Error::device(format!("this processor lacks the instructions of x86-64-{} (AVX2, FMA)", LEVELS[0]))
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_level(level: &str) -> bool {
+    let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
+    match level {
+        "v4" => {
+            v3 && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512cd")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+        }
+        _ => v3,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_level(_: &str) -> bool {
+    true
+}
