@@ -1,0 +1,168 @@
+//! JSON values that know which file, frame and key they came from, so that every complaint can say so.
+
+use crate::{Error, Result};
+use serde_json::Value;
+use std::path::Path;
+
+/// The JSON document in `file`. Python writes NaN and Infinity, which JSON does not have; they are let through as
+/// strings, so that the key that holds one gets named.
+pub(super) fn read(file: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(file).map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
+    let parsed = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&quote_non_finite(&text)));
+    parsed.map_err(|e| {
+        let what = match e.is_eof() {
+            true => format!("ends too early ({e}): the file is truncated; copy or export it again"),
+            false => format!("is not valid JSON: {e}; correct or export it again"),
+        };
+        Error::file(file, what)
+    })
+}
+
+const NON_FINITE: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+
+fn quote_non_finite(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 16);
+    let (mut in_string, mut escaped, mut rest) = (false, false, text);
+    while let Some(next) = rest.chars().next() {
+        let word = NON_FINITE.iter().find(|word| !in_string && rest.starts_with(**word));
+        if let Some(word) = word {
+            quoted.extend(["\"", word, "\""]);
+            rest = &rest[word.len()..];
+            continue;
+        }
+        in_string ^= next == '"' && !escaped;
+        escaped = next == '\\' && !escaped;
+        quoted.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    quoted
+}
+
+/// A value and where it stands.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    file: &'a Path,
+    /// Such as `frame 3 (./train/r_3)`; empty outside the frames.
+    frame: String,
+    /// Such as `transform_matrix[0][2]`; empty at the root of the file or of a frame.
+    key: String,
+    value: &'a Value,
+}
+
+impl<'a> Node<'a> {
+    pub fn root(file: &'a Path, value: &'a Value) -> Self {
+        Self { file, frame: String::new(), key: String::new(), value }
+    }
+
+    /// The same value, to be named as `frame` in messages, with keys counted from here.
+    pub fn named(self, frame: String) -> Self {
+        Self { frame, key: String::new(), ..self }
+    }
+
+    /// The field `key`, where this is an object that has it and it is not null.
+    pub fn get(&self, key: &str) -> Option<Node<'a>> {
+        let value = self.value.get(key).filter(|value| !value.is_null())?;
+        let key = if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) };
+        Some(Self { file: self.file, frame: self.frame.clone(), key, value })
+    }
+
+    /// The field `key`, which must be there.
+    pub fn require(&self, key: &str, meaning: &str) -> Result<Node<'a>> {
+        if !self.value.is_object() {
+            return Err(self.wrong_kind("an object"));
+        }
+        self.get(key).ok_or_else(|| self.error(format!("has no {key:?} ({meaning})")))
+    }
+
+    /// The elements of an array.
+    pub fn items(&self) -> Result<Vec<Node<'a>>> {
+        let items = self.value.as_array().ok_or_else(|| self.wrong_kind("an array"))?;
+        let node = |(i, value)| Self { key: format!("{}[{i}]", self.key), value, ..self.clone() };
+        Ok(items.iter().enumerate().map(node).collect())
+    }
+
+    pub fn text(&self) -> Result<&'a str> {
+        self.value.as_str().ok_or_else(|| self.wrong_kind("a string"))
+    }
+
+    /// A number that is finite in single precision.
+    pub fn number(&self) -> Result<f64> {
+        match self.value {
+            Value::Number(number) => number
+                .as_f64()
+                .filter(|number| (*number as f32).is_finite())
+                .ok_or_else(|| self.error(format!("is {number}, which is too large; a finite number is needed"))),
+            Value::String(word) if NON_FINITE.contains(&word.as_str()) => {
+                Err(self.error(format!("is {word}; a finite number is needed")))
+            }
+            _ => Err(self.wrong_kind("a number")),
+        }
+    }
+
+    /// A number above 0.
+    pub fn positive(&self) -> Result<f64> {
+        match self.number()? {
+            number if number > 0.0 => Ok(number),
+            number => Err(self.error(format!("is {number}; it must be above 0"))),
+        }
+    }
+
+    /// Exactly `N` numbers.
+    pub fn numbers<const N: usize>(&self) -> Result<[f64; N]> {
+        let items = self.items()?;
+        let numbers = items.iter().map(Node::number).collect::<Result<Vec<_>>>()?;
+        let found = numbers.len();
+        numbers.try_into().map_err(|_| self.error(format!("has {found} numbers, expected {N}")))
+    }
+
+    /// An error about this value. `what` continues the sentence that the key begins: "is missing".
+    pub fn error(&self, what: impl AsRef<str>) -> Error {
+        let place = match (self.frame.as_str(), self.key.as_str()) {
+            ("", "") => String::new(),
+            (place, "") | ("", place) => format!("{place} "),
+            (frame, key) => format!("{frame}: {key} "),
+        };
+        Error::file(self.file, format!("{place}{}", what.as_ref()))
+    }
+
+    fn wrong_kind(&self, expected: &str) -> Error {
+        self.error(format!("is {}, expected {expected}", describe(self.value)))
+    }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => format!("{value}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) if text.len() <= 40 => format!("the string {text:?}"),
+        Value::String(_) => "a string".to_owned(),
+        Value::Array(items) => format!("an array of {}", items.len()),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn python_numbers_outside_json_become_strings() {
+        let text = r#"{"NaN \" NaN": [NaN, -Infinity, Infinity, 1]}"#;
+        assert_eq!(quote_non_finite(text), r#"{"NaN \" NaN": ["NaN", "-Infinity", "Infinity", 1]}"#);
+    }
+
+    #[test]
+    fn complaints_name_the_frame_and_key() {
+        let value = serde_json::json!({ "rows": [[1.0, "x"]] });
+        let node = Node::root(Path::new("a.json"), &value).named("frame 3".to_owned());
+        let error = node.get("rows").unwrap().items().unwrap()[0].numbers::<2>().unwrap_err();
+        assert_eq!(error.to_string(), "a.json: frame 3: rows[0][1] is the string \"x\", expected a number");
+    }
+
+    #[test]
+    fn null_counts_as_absent() {
+        let value = serde_json::json!({ "w": null });
+        assert!(Node::root(Path::new("a.json"), &value).get("w").is_none());
+    }
+}
