@@ -132,6 +132,20 @@ impl Device {
         Ok(())
     }
 
+    /// Whether kernels run on this machine's processor, where launches end before they return.
+    pub fn is_host(&self) -> bool {
+        match self {
+            Device::Cpu(_) => true,
+        }
+    }
+
+    /// Whether kernels compute with fp16 copies of the parameters.
+    pub fn computes_in_fp16(&self) -> bool {
+        match self {
+            Device::Cpu(_) => false,
+        }
+    }
+
     /// How many chunks are worked on at a time.
     pub fn lanes(&self) -> usize {
         match self {

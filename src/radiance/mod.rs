@@ -8,4 +8,5 @@ mod trace;
 mod trainer;
 
 pub use field::Field;
+pub use photographs::Photographs;
 pub use trainer::Trainer;

@@ -1,5 +1,6 @@
 //! What every training task shares: schedules, progress events, checkpoints and the folder a run leaves behind.
 
+mod adam;
 pub mod atomic;
 pub mod checkpoint;
 pub mod log;
@@ -7,6 +8,7 @@ pub mod progress;
 pub mod run;
 pub mod schedule;
 
+pub use adam::{Adam, Moments};
 pub use checkpoint::{Checkpoint, Header, Tensor, TensorData, UnitCube};
 pub use log::MetricsLog;
 pub use progress::{RunControl, StopReason, TrainEvent};
