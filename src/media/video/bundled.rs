@@ -5,8 +5,8 @@ use crate::media::yuv::Yuv420;
 use muxide::api::{Muxer, MuxerBuilder, VideoCodec};
 use openh264::OpenH264API;
 use openh264::encoder::{
-    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, QpRange, RateControlMode,
-    UsageType, VuiConfig,
+    BitRate, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, QpRange, RateControlMode, UsageType,
+    VuiConfig,
 };
 use openh264::formats::YUVSlices;
 use std::fs::File;
@@ -56,10 +56,10 @@ fn config(width: usize, height: usize, fps: f32) -> EncoderConfig {
     // The mode "buffer-based" moves the quantiser inside the given band only, and never drops a frame.
     EncoderConfig::new()
         .usage_type(UsageType::CameraVideoRealTime)
-        .complexity(Complexity::High)
         .rate_control_mode(RateControlMode::Bufferbased)
         .qp(QpRange::new(QUANTISER, QUANTISER))
         .adaptive_quantization(false)
+        .background_detection(false) // it leaves specks of earlier frames on plain backgrounds
         .bitrate(BitRate::from_bps(bits_per_second as u32))
         .max_frame_rate(FrameRate::from_hz(fps))
         .intra_frame_period(IntraFramePeriod::from_num_frames((2.0 * fps).ceil() as u32)) // players seek to these
