@@ -83,3 +83,21 @@ impl Drop for Ffmpeg {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_ffmpeg_is_quoted() {
+        if !is_usable() {
+            eprintln!("skipped: there is no ffmpeg with libx264");
+            return;
+        }
+        let mut sink = Ffmpeg::start(Path::new("/nowhere/video.mp4"), &Yuv420::new(640, 480), 30.0).unwrap();
+        // It dies on the way: some push, or the end, must notice.
+        let pushed = (0..30).try_for_each(|_| sink.push(&Yuv420::new(640, 480)));
+        let what = pushed.and_then(|()| Box::new(sink).finish()).unwrap_err();
+        assert!(what.contains("could not write") && what.contains("No such file"), "{what}");
+    }
+}
