@@ -7,7 +7,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Visually lossless for most material by libx264's own description, at a tenth of the size of lossless.
+/// "Visually lossless or nearly so", by ffmpeg's own guide to H.264.
 const CRF: &str = "18";
 
 /// What [`Yuv420`] holds.
