@@ -15,6 +15,13 @@ impl ComputeBuffer {
         }
     }
 
+    /// Converts and copies `values`, from the first on.
+    pub fn set(&mut self, values: &Buffer<f32>) -> Result<()> {
+        match self {
+            ComputeBuffer::F32(buffer) => buffer.upload(0, &values.download()?),
+        }
+    }
+
     pub fn ptr(&self) -> Ptr<'_, Compute> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.ptr().cast(),

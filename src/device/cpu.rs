@@ -89,7 +89,11 @@ impl Cpu {
     pub fn describe(&self) -> String {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
-        let level = if cfg!(target_arch = "x86_64") { format!("x86-64-{}", self.level()) } else { std::env::consts::ARCH.into() };
+        let level = if cfg!(target_arch = "x86_64") {
+            format!("x86-64-{}", self.level())
+        } else {
+            std::env::consts::ARCH.into()
+        };
         format!("CPU, {threads} thread{plural}, {level}")
     }
 

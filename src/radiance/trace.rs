@@ -9,7 +9,7 @@ use super::field::Field;
 use super::occupancy::Occupancy;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{self, Compute, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs};
+use crate::device::args::{self, CompositeArgs, Compute, FieldArgs, MAX_ROUNDS, MarchArgs};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
 
 /// How rays march: sizes in units of the unit cube.
