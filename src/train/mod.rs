@@ -6,6 +6,7 @@ pub mod log;
 pub mod progress;
 pub mod run;
 pub mod schedule;
+pub mod session;
 
 pub use checkpoint::{Checkpoint, Header, Tensor, TensorData, UnitCube};
 pub use log::MetricsLog;
