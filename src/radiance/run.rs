@@ -1,12 +1,13 @@
-//! A training run from its first step to its last: reports, evaluations, checkpoints, and what ends it.
+//! A radiance field as a task of a training session: stretches of steps with their reports, and evaluations.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::evaluate::{self, Summary};
 use super::trainer::Trainer;
-use crate::scene::{Scene, View};
-use crate::train::progress::{Evaluated, Finished, Started, StepReport};
-use crate::train::{Run, RunControl, StopReason, TrainEvent, schedule};
+use crate::train::progress::{Evaluated, Started, StepReport};
+use crate::train::session::Task;
+use crate::train::{Checkpoint, schedule};
 use crate::{Error, Result};
 
 /// Seconds between reports.
@@ -14,57 +15,11 @@ const REPORT_EVERY: f64 = 1.0;
 /// Images of an evaluation during training.
 const MOST_EVALUATED: usize = 10;
 
-/// Receives what happens in a run.
-pub type OnEvent<'a> = dyn FnMut(TrainEvent) -> Result<()> + 'a;
-
-impl Trainer {
-    /// Trains until the configured end or until `control` says stop; the last checkpoint is of the last step.
-    ///
-    /// # Errors
-    /// Where the loss is no longer finite, a checkpoint cannot be written, or `on_event` fails.
-    pub fn run(&mut self, run: &Run, scene: &Scene, control: &RunControl, on_event: &mut OnEvent) -> Result<()> {
-        on_event(TrainEvent::Started(self.started()))?;
-        let mut saved = None;
-        let mut reported = Instant::now();
-        let mut quiet_time = 0.0; // of evaluations and checkpoints since the last report
-        let reason = loop {
-            if let Some(reason) = self.stop_reason(control) {
-                break reason;
-            }
-            self.step()?;
-            self.check_loss(run)?;
-            let elapsed = reported.elapsed().as_secs_f64() - quiet_time;
-            if elapsed >= REPORT_EVERY {
-                on_event(TrainEvent::Step(self.step_report(elapsed)?))?;
-                (reported, quiet_time) = (Instant::now(), 0.0);
-            }
-            let begun = Instant::now();
-            if due(self.step, self.config.train.save_every) {
-                saved = Some(self.step);
-                self.save(run, on_event)?;
-            }
-            if due(self.step, self.config.train.eval_every) {
-                self.evaluate(scene, on_event)?;
-            }
-            quiet_time += begun.elapsed().as_secs_f64();
-        };
-        let elapsed = reported.elapsed().as_secs_f64() - quiet_time;
-        if self.report.rays > 0 || elapsed > 0.0 {
-            let report = self.step_report(elapsed)?;
-            if report.rays_per_second > 0.0 {
-                on_event(TrainEvent::Step(report))?;
-            }
-        }
-        if saved != Some(self.step) {
-            self.save(run, on_event)?;
-        }
-        on_event(TrainEvent::Finished(Finished { step: self.step, seconds: self.seconds, reason }))
-    }
-
+impl Task for Trainer {
     fn started(&self) -> Started {
         let train = &self.config.train;
         Started {
-            scene: self.scene_name.clone(),
+            scene: self.scene.name.clone(),
             model: self.config.model.name.as_str().to_owned(),
             device: self.device.describe(),
             n_parameters: self.field.n_parameters() as u64,
@@ -75,36 +30,86 @@ impl Trainer {
         }
     }
 
-    fn stop_reason(&self, control: &RunControl) -> Option<StopReason> {
-        let train = &self.config.train;
-        if self.step >= train.max_steps {
-            Some(StopReason::MaxSteps)
-        } else if train.max_seconds.is_some_and(|limit| self.seconds >= limit) {
-            Some(StopReason::MaxSeconds)
-        } else {
-            control.stop_reason(self.step)
-        }
+    fn step(&self) -> u64 {
+        self.step
     }
 
-    /// Ends the run once the loss has left the finite numbers. Where reading it means to wait for the device, that is
-    /// seen at the next report or refresh of the occupancy grid.
-    fn check_loss(&mut self, run: &Run) -> Result<()> {
+    fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    fn train_until(
+        &mut self,
+        step: u64,
+        interrupted: &AtomicBool,
+        report: &mut dyn FnMut(StepReport) -> Result<()>,
+    ) -> Result<()> {
+        let mut reported = Instant::now();
+        while self.step < step && !self.out_of_time() && !interrupted.load(Ordering::Relaxed) {
+            self.step()?;
+            self.check_loss()?;
+            if reported.elapsed().as_secs_f64() >= REPORT_EVERY {
+                report(self.step_report(reported)?)?;
+                reported = Instant::now();
+            }
+        }
+        self.read_statistics()?;
+        self.check_loss()?;
+        if self.report.rays > 0 { report(self.step_report(reported)?) } else { Ok(()) }
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
+        self.to_checkpoint()
+    }
+
+    /// Scores the validation views, or the first test views where there are none.
+    fn evaluate(&mut self) -> Result<Option<Evaluated>> {
+        let splits = &self.scene.splits;
+        let (split, views) = if splits.val.is_empty() { ("test", &splits.test) } else { ("val", &splits.val) };
+        if views.is_empty() {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let renderer = self.renderer()?;
+        let downscale = self.config.scene.downscale;
+        let scores = views
+            .iter()
+            .take(MOST_EVALUATED)
+            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, self.scene.background)?.score))
+            .collect::<Result<Vec<_>>>()?;
+        let summary = Summary::of(&scores);
+        Ok(Some(Evaluated {
+            step: self.step,
+            split: split.to_owned(),
+            n_images: scores.len() as u64,
+            psnr: summary.psnr,
+            ssim: summary.ssim.unwrap_or(f64::NAN),
+            seconds: begun.elapsed().as_secs_f64(),
+        }))
+    }
+}
+
+impl Trainer {
+    fn out_of_time(&self) -> bool {
+        self.config.train.max_seconds.is_some_and(|limit| self.seconds >= limit)
+    }
+
+    /// An error once the loss has left the finite numbers. Where reading it means to wait for the device, that is seen
+    /// when the occupancy grid is refreshed or at the next report.
+    fn check_loss(&mut self) -> Result<()> {
         if self.device.is_host() {
             self.read_statistics()?;
         }
         if self.report.loss.is_finite() {
             return Ok(());
         }
-        let kept = match run.newest_checkpoint() {
-            Ok(path) => format!("the last good checkpoint is {}", path.display()),
-            Err(_) => "no checkpoint had been written yet".to_owned(),
-        };
-        Err(Error::Diverged { step: self.step, loss: self.report.loss, kept })
+        Err(Error::Diverged { step: self.step, loss: self.report.loss, kept: String::new() })
     }
 
-    /// Averages since the last report, which took `elapsed` seconds of training.
-    fn step_report(&mut self, elapsed: f64) -> Result<StepReport> {
+    /// Averages since the last report.
+    fn step_report(&mut self, since: Instant) -> Result<StepReport> {
         self.read_statistics()?;
+        let elapsed = since.elapsed().as_secs_f64();
         let sums = std::mem::take(&mut self.report);
         let progress = schedule::progress(&self.config.train, self.step, self.seconds);
         let rays = sums.rays.max(1) as f64;
@@ -120,40 +125,4 @@ impl Trainer {
             eta_seconds: (progress > 0.0).then(|| self.seconds / progress * (1.0 - progress)),
         })
     }
-
-    fn save(&mut self, run: &Run, on_event: &mut OnEvent) -> Result<()> {
-        let path = run.save(&self.checkpoint()?)?;
-        on_event(TrainEvent::Saved { step: self.step, path })
-    }
-
-    /// Scores the validation views, or the first test views where there are none.
-    fn evaluate(&mut self, scene: &Scene, on_event: &mut OnEvent) -> Result<()> {
-        let splits = &scene.splits;
-        let (split, views): (_, &[View]) =
-            if splits.val.is_empty() { ("test", &splits.test) } else { ("val", &splits.val) };
-        if views.is_empty() {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        let renderer = self.renderer()?;
-        let downscale = self.config.scene.downscale;
-        let scores = views
-            .iter()
-            .take(MOST_EVALUATED)
-            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, scene.background)?.score))
-            .collect::<Result<Vec<_>>>()?;
-        let summary = Summary::of(&scores);
-        on_event(TrainEvent::Evaluated(Evaluated {
-            step: self.step,
-            split: split.to_owned(),
-            n_images: scores.len() as u64,
-            psnr: summary.psnr,
-            ssim: summary.ssim.unwrap_or(f64::NAN),
-            seconds: begun.elapsed().as_secs_f64(),
-        }))
-    }
-}
-
-fn due(step: u64, every: u64) -> bool {
-    every > 0 && step.is_multiple_of(every)
 }

@@ -164,10 +164,10 @@ impl Trainer {
     }
 
     /// Everything needed to render the field and to go on training it.
-    pub fn checkpoint(&mut self) -> Result<Checkpoint<'static>> {
+    pub(super) fn to_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
         self.read_statistics()?;
         let unit_cube = self.unit_cube.into();
-        let mut header = Header::new(self.config.clone(), self.scene_name.clone(), unit_cube, self.step, self.seconds);
+        let mut header = Header::new(self.config.clone(), self.scene.name.clone(), unit_cube, self.step, self.seconds);
         header.trainer = self.scalars();
         let mut tensors = self.averaged_field()?.tensors()?;
         tensors.extend(self.occupancy.tensors()?);

@@ -21,7 +21,7 @@ const FIRST_SAMPLES_PER_RAY: usize = 512;
 pub struct Trainer {
     pub(super) device: Device,
     pub(super) config: Config,
-    pub(super) scene_name: String,
+    pub(super) scene: Scene,
     pub(super) unit_cube: UnitCube,
     pub(super) field: Field,
     pub(super) occupancy: Occupancy,
@@ -84,7 +84,7 @@ impl Trainer {
         Ok(Trainer {
             device: device.clone(),
             config: config.clone(),
-            scene_name: scene.name.clone(),
+            scene: scene.clone(),
             unit_cube: scene.unit_cube,
             occupancy: Occupancy::full(device, &config.march)?,
             march: March::new(device, &config.march),

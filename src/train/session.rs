@@ -33,7 +33,10 @@ pub trait Task {
     ) -> Result<()>;
 
     /// Everything needed to render, and to go on from here bit for bit.
-    fn checkpoint(&self) -> Checkpoint<'_>;
+    ///
+    /// # Errors
+    /// Where the device cannot be read.
+    fn checkpoint(&mut self) -> Result<Checkpoint<'_>>;
 
     /// Measures the field on the validation images; None where the scene has none.
     ///
@@ -128,12 +131,12 @@ impl Session<'_> {
     }
 
     /// Saves the task as it is now, once for a step.
-    fn save(&mut self, task: &dyn Task) -> Result<PathBuf> {
+    fn save(&mut self, task: &mut dyn Task) -> Result<PathBuf> {
         let step = task.step();
         if let Some((_, path)) = self.saved.as_ref().filter(|(saved, _)| *saved == step) {
             return Ok(path.clone());
         }
-        let path = self.run.save(&task.checkpoint())?;
+        let path = self.run.save(&task.checkpoint()?)?;
         self.saved = Some((step, path.clone()));
         self.emit(TrainEvent::Saved { step, path: path.clone() })?;
         Ok(path)

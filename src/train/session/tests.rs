@@ -69,10 +69,10 @@ impl Task for Counter {
         })
     }
 
-    fn checkpoint(&self) -> Checkpoint<'_> {
+    fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
         let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
         let header = Header::new(self.config.clone(), "none", unit_cube, self.step, self.seconds());
-        Checkpoint::new(header, vec![Tensor::new("count", &[1], vec![self.step as u32])])
+        Ok(Checkpoint::new(header, vec![Tensor::new("count", &[1], vec![self.step as u32])]))
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluated>> {
