@@ -257,3 +257,20 @@ typedef struct RandomArgs {
     const uint32_t* counter;  // [n, 4]
     uint32_t* out;            // [n, 4]
 } RandomArgs;
+
+typedef struct UniformArgs {
+    float* value;
+    uint32_t seed;
+    uint32_t stream;  // which parameters these are
+    float range;
+} UniformArgs;
+
+typedef struct StatisticsArgs {
+    RayBatch rays;
+    SampleBatch samples;
+    uint32_t round;    // rounds marched
+    float* sums;       // [2] loss and squared error, added to
+    uint32_t* counts;  // [3] rays, samples, dropped rays, added to
+} StatisticsArgs;
+
+#define GF_STATISTICS_PART 64

@@ -90,3 +90,21 @@ GF_ITEM_KERNEL(composite_ray_f64, CompositeRayArgs) {
         for (int c = 0; c < 3; ++c) a.dL_dsample[3 * s + c] = weight * a.dL_dcolor[c];
     }
 }
+
+// One item GF_STATISTICS_PART rays: what a step reports.
+GF_ITEM_KERNEL(ray_statistics, StatisticsArgs) {
+    (void)j;
+    const uint32_t begin = i * GF_STATISTICS_PART, end = min_of(begin + GF_STATISTICS_PART, a.rays.n_rays);
+    float loss = 0.0f, squared_error = 0.0f;
+    uint32_t dropped = 0;
+    for (uint32_t ray = begin; ray < end; ++ray) {
+        loss += a.rays.loss[ray];
+        squared_error += a.rays.squared_error[ray];
+        dropped += a.rays.t[ray] == -2.0f;
+    }
+    shared_add(&a.sums[0], loss);
+    shared_add(&a.sums[1], squared_error);
+    shared_add(&a.counts[0], end - begin);
+    shared_add(&a.counts[2], dropped);
+    if (i == 0) shared_add(&a.counts[1], a.samples.count[a.round]);
+}

@@ -70,3 +70,10 @@ GF_ITEM_KERNEL(philox, RandomArgs) {
     const Random4 draw = philox4x32(a.counter + 4 * (size_t)i, a.key);
     for (int k = 0; k < 4; ++k) a.out[4 * (size_t)i + k] = draw.x[k];
 }
+
+// One item a parameter: uniform in [-range, range).
+GF_ITEM_KERNEL(uniform_parameters, UniformArgs) {
+    (void)j;
+    const Random4 draw = random_draw(a.seed, RANDOM_PARAMETERS, a.stream, i);
+    a.value[i] = a.range * (2.0f * random_unit(draw.x[0]) - 1.0f);
+}

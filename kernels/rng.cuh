@@ -31,6 +31,7 @@ enum RandomPurpose : uint32_t {
     RANDOM_PIXEL = 0,
     RANDOM_BACKGROUND = 1,
     RANDOM_OCCUPANCY = 2,
+    RANDOM_PARAMETERS = 3,
 };
 
 GF_FN Random4 random_draw(uint32_t seed, uint32_t purpose, uint32_t step, uint32_t item) {

@@ -1,1 +1,105 @@
+//! The networks behind the grid: features to density, and with the direction to colour. The arithmetic is in
+//! `kernels/field.cuh`; here are shapes and sizes.
 
+use crate::config::ModelConfig;
+use crate::device::args::{self, MAX_LAYERS};
+
+/// Outputs of the density network, the first of which is the log density; and inputs of the colour network from the
+/// viewing direction (16 spherical harmonics).
+const BRIDGE: u32 = 16;
+/// Outputs of the colour network as stored; the first three are colour.
+const COLOR_OUT: u32 = 16;
+
+/// Fully connected layers without biases, ReLU between them: the density network's, then the colour network's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoder {
+    pub layers: Vec<LayerShape>,
+    pub n_density_layers: usize,
+    pub sh_degree: u32,
+}
+
+/// A weight matrix `[n_out, n_in]`; both are multiples of 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerShape {
+    pub n_in: u32,
+    pub n_out: u32,
+}
+
+impl LayerShape {
+    pub fn n_weights(self) -> usize {
+        (self.n_in * self.n_out) as usize
+    }
+}
+
+impl Decoder {
+    /// `n_features`: of the grid, over all levels; padded with zeros to a multiple of 16.
+    pub fn new(config: &ModelConfig, n_features: u32) -> Self {
+        let density = &config.density_network;
+        let color = &config.color_network;
+        let mut layers = chain(n_features.next_multiple_of(16), density.n_neurons, density.n_hidden_layers, BRIDGE);
+        let n_density_layers = layers.len();
+        layers.extend(chain(2 * BRIDGE, color.n_neurons, color.n_hidden_layers, COLOR_OUT));
+        assert!(layers.len() <= MAX_LAYERS, "the configuration limits the number of layers");
+        Decoder { layers, n_density_layers, sh_degree: config.sh_degree }
+    }
+
+    pub fn n_weights(&self) -> usize {
+        self.layers.iter().map(|layer| layer.n_weights()).sum()
+    }
+
+    /// Neurons of the widest layer, inputs included.
+    pub fn width(&self) -> u32 {
+        self.layers.iter().map(|layer| layer.n_in.max(layer.n_out)).max().unwrap_or(0)
+    }
+
+    /// Numbers kept for a sample from forward to backward: the inputs of all layers.
+    pub fn n_activations(&self) -> usize {
+        self.layers.iter().map(|layer| layer.n_in as usize).sum()
+    }
+
+    /// Floating-point operations of a sample: forward alone, and forward with backward.
+    pub fn flops(&self) -> (usize, usize) {
+        (2 * self.n_weights(), 6 * self.n_weights())
+    }
+
+    /// As kernels see it.
+    pub fn layout(&self) -> args::NetworkLayout {
+        let mut layout = args::NetworkLayout {
+            n_density_layers: self.n_density_layers as u32,
+            n_color_layers: (self.layers.len() - self.n_density_layers) as u32,
+            n_weights: self.n_weights() as u32,
+            sh_degree: self.sh_degree,
+            ..Default::default()
+        };
+        let mut weights = 0;
+        for (slot, layer) in layout.layers.iter_mut().zip(&self.layers) {
+            *slot = args::Layer { n_in: layer.n_in, n_out: layer.n_out, weights };
+            weights += layer.n_weights() as u32;
+        }
+        layout
+    }
+}
+
+fn chain(n_in: u32, n_neurons: u32, n_hidden_layers: u32, n_out: u32) -> Vec<LayerShape> {
+    let mut layers = Vec::new();
+    let mut width = n_in;
+    for _ in 0..n_hidden_layers {
+        layers.push(LayerShape { n_in: width, n_out: n_neurons });
+        width = n_neurons;
+    }
+    layers.push(LayerShape { n_in: width, n_out });
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_networks_cost_61_kflop_a_sample() {
+        let decoder = Decoder::new(&ModelConfig::default(), 32);
+        assert_eq!(decoder.n_weights(), 32 * 64 + 64 * 16 + 32 * 64 + 64 * 64 + 64 * 16);
+        assert_eq!(decoder.flops(), (20_480, 61_440));
+        assert_eq!(decoder.width(), 64);
+    }
+}

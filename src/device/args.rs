@@ -8,6 +8,7 @@ pub const MAX_LAYERS: usize = 10;
 pub const MAX_ROUNDS: usize = 16;
 pub const TILE: usize = 128;
 pub const OCCUPANCY_PART: usize = 4096;
+pub const STATISTICS_PART: usize = 64;
 
 /// Arguments of a kernel.
 ///
@@ -306,7 +307,26 @@ pub struct RandomArgs<'a> {
     pub out: Ptr<'a, u32>,
 }
 
+#[repr(C)]
+pub struct UniformArgs<'a> {
+    pub value: Ptr<'a, f32>,
+    pub seed: u32,
+    pub stream: u32,
+    pub range: f32,
+}
+
+#[repr(C)]
+pub struct StatisticsArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub samples: SampleBatch<'a>,
+    pub round: u32,
+    pub sums: Ptr<'a, f32>,
+    pub counts: Ptr<'a, u32>,
+}
+
 args!(
+    UniformArgs,
+    StatisticsArgs,
     DrawRaysArgs,
     CameraRaysArgs,
     MarchArgs,

@@ -74,6 +74,12 @@ impl<T: Pod> Buffer<T> {
         }
     }
 
+    /// As [`Buffer::ptr`], from element `first` on.
+    pub fn ptr_at(&self, first: usize) -> Ptr<'_, T> {
+        assert!(first <= self.len, "a pointer past the end of a buffer");
+        Ptr::new(self.ptr().address.wrapping_add(first))
+    }
+
     /// Waits for the device and copies the numbers out.
     pub fn download(&self) -> Result<Vec<T>> {
         let mut values = vec![T::zeroed(); self.len];

@@ -61,6 +61,38 @@ impl Cpu {
         });
     }
 
+    /// Rows in parallel, the launches of a row in order.
+    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, usize)], rows: u32) {
+        self.install(|| {
+            // Later rows are finer levels, which take longer: they go first.
+            (0..rows).into_par_iter().with_max_len(1).rev().for_each(|row| {
+                for (args, items) in launches {
+                    self.run(kernel, args, 0, *items as u32, row);
+                }
+            });
+        });
+    }
+
+    /// See [`super::Device::for_each_chunk`].
+    pub fn for_each_chunk<T: Send>(
+        &self,
+        chunks: &mut [T],
+        work: impl Fn(usize, usize, &mut T) -> Result<()> + Sync,
+    ) -> Result<()> {
+        self.install(|| {
+            chunks.par_iter_mut().enumerate().with_max_len(1).try_for_each(|(index, chunk)| {
+                work(rayon::current_thread_index().expect("this runs in the pool"), index, chunk)
+            })
+        })
+    }
+
+    pub fn describe(&self) -> String {
+        let threads = self.threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        let level = if cfg!(target_arch = "x86_64") { format!("x86-64-{}", self.level()) } else { std::env::consts::ARCH.into() };
+        format!("CPU, {threads} thread{plural}, {level}")
+    }
+
     /// One row of items `begin .. end`, on the calling thread.
     pub fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod buffer;
+mod compute;
 mod cpu;
 
 use std::marker::PhantomData;
@@ -13,6 +14,7 @@ use bytemuck::Pod;
 
 pub use args::Args;
 pub use buffer::{Buffer, Ptr};
+pub use compute::ComputeBuffer;
 pub use cpu::Cpu;
 
 use crate::Result;
@@ -119,5 +121,64 @@ impl Device {
             Device::Cpu(cpu) => cpu.launch_here(kernel, args, grid),
         }
         Ok(())
+    }
+
+    /// Rows of several launches, `(args, items)` one after the other: within a row the items of all launches keep their
+    /// order, so that sums into memory that belongs to a row do not depend on the number of threads.
+    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, usize)], rows: usize) -> Result<()> {
+        match self {
+            Device::Cpu(cpu) => cpu.launch_rows(kernel, launches, rows as u32),
+        }
+        Ok(())
+    }
+
+    /// Whether kernels run on this machine's processor, where launches end before they return.
+    pub fn is_host(&self) -> bool {
+        match self {
+            Device::Cpu(_) => true,
+        }
+    }
+
+    /// Whether kernels compute with fp16 copies of the parameters.
+    pub fn computes_in_fp16(&self) -> bool {
+        match self {
+            Device::Cpu(_) => false,
+        }
+    }
+
+    /// How many chunks are worked on at a time.
+    pub fn lanes(&self) -> usize {
+        match self {
+            Device::Cpu(cpu) => cpu.threads(),
+        }
+    }
+
+    /// Calls `work(lane, index, chunk)` for every chunk; calls of the same lane never overlap.
+    pub fn for_each_chunk<T: Send>(
+        &self,
+        chunks: &mut [T],
+        work: impl Fn(usize, usize, &mut T) -> Result<()> + Sync,
+    ) -> Result<()> {
+        match self {
+            Device::Cpu(cpu) => cpu.for_each_chunk(chunks, work),
+        }
+    }
+
+    /// One number of a buffer where reading it costs nothing; None where it would mean to wait for the device.
+    pub fn peek<T: Pod>(&self, buffer: &Buffer<T>, index: usize) -> Option<T> {
+        match self {
+            Device::Cpu(_) => {
+                let mut value = [T::zeroed()];
+                buffer.download_into(index, &mut value).ok()?;
+                Some(value[0])
+            }
+        }
+    }
+
+    /// The device in words, such as `CPU, 2 threads, x86-64-v4`.
+    pub fn describe(&self) -> String {
+        match self {
+            Device::Cpu(cpu) => cpu.describe(),
+        }
     }
 }

@@ -1,1 +1,103 @@
+//! The model family: index functions `U` and kernel functions `φ` of `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`, their
+//! parameters and their geometry. The arithmetic itself is in `kernels/grid/`.
 
+use crate::config::{GridConfig, GridKernel};
+use crate::device::args;
+
+/// One level of a regular grid (Instant-NGP, section 3): scale `s = N_min · b^level − 1`, resolution `⌈s⌉ + 1`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    pub scale: f64,
+    /// Nodes per axis.
+    pub resolution: u32,
+    /// Nodes stored: `min(round_up(resolution^D, 8), 2^log2_hashmap_size)`.
+    pub entries: u32,
+    /// First entry of the level in the table.
+    pub offset: u32,
+    /// Whether nodes share entries by the spatial hash; else each has its own.
+    pub hashed: bool,
+}
+
+/// A multi-resolution grid in `D` dimensions: its features are a table `[n_entries, n_features_per_level]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    pub levels: Vec<Level>,
+    pub n_features_per_level: u32,
+    pub kernel: GridKernel,
+}
+
+impl Grid {
+    pub fn new(config: &GridConfig, dimensions: u32) -> Self {
+        let mut offset = 0;
+        let levels = (0..config.n_levels)
+            .map(|level| {
+                let level = level_geometry(config, dimensions, level, offset);
+                offset += level.entries;
+                level
+            })
+            .collect();
+        Grid { levels, n_features_per_level: config.n_features_per_level, kernel: config.kernel }
+    }
+
+    /// Rows of the table.
+    pub fn n_entries(&self) -> usize {
+        self.levels.iter().map(|level| level.entries as usize).sum()
+    }
+
+    pub fn n_parameters(&self) -> usize {
+        self.n_entries() * self.n_features_per_level as usize
+    }
+
+    /// Features of all levels together.
+    pub fn n_features(&self) -> u32 {
+        self.levels.len() as u32 * self.n_features_per_level
+    }
+
+    /// As kernels see it.
+    pub fn layout(&self) -> args::GridLayout {
+        let mut layout = args::GridLayout {
+            n_levels: self.levels.len() as u32,
+            n_features: self.n_features_per_level,
+            kernel: match self.kernel {
+                GridKernel::Linear => 0,
+                GridKernel::Smoothstep => 1,
+            },
+            ..Default::default()
+        };
+        for (slot, level) in layout.levels.iter_mut().zip(&self.levels) {
+            *slot = args::GridLevel {
+                scale: level.scale as f32,
+                resolution: level.resolution,
+                entries: level.entries,
+                offset: level.offset,
+                hashed: level.hashed.into(),
+            };
+        }
+        layout
+    }
+}
+
+fn level_geometry(config: &GridConfig, dimensions: u32, level: u32, offset: u32) -> Level {
+    let scale = f64::from(config.base_resolution) * config.per_level_scale.powi(level as i32) - 1.0;
+    let resolution = scale.ceil() as u32 + 1;
+    let limit = 1u64 << config.log2_hashmap_size;
+    let nodes = u64::from(resolution).saturating_pow(dimensions);
+    let entries = nodes.saturating_add(7) / 8 * 8;
+    Level { scale, resolution, entries: entries.min(limit) as u32, offset, hashed: nodes > limit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(n_levels: u32, n_features_per_level: u32, per_level_scale: f64) -> usize {
+        let config = GridConfig { n_levels, n_features_per_level, per_level_scale, ..GridConfig::default() };
+        Grid::new(&config, 3).n_parameters()
+    }
+
+    #[test]
+    fn the_published_encodings_have_their_published_sizes() {
+        assert_eq!(parameters(16, 2, 1.38191), 12_196_240);
+        assert_eq!(parameters(8, 4, 2.0), 11_681_792);
+    }
+}

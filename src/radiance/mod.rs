@@ -1,1 +1,12 @@
+//! Radiance fields: a grid and two networks that give density and colour along rays; their training and rendering.
 
+mod chunk;
+mod field;
+mod occupancy;
+mod photographs;
+mod trace;
+mod trainer;
+
+pub use field::Field;
+pub use photographs::Photographs;
+pub use trainer::Trainer;

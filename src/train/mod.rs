@@ -1,1 +1,24 @@
+//! What every training task shares: schedules, progress events, checkpoints and the folder a run leaves behind.
 
+mod adam;
+pub mod atomic;
+pub mod checkpoint;
+pub mod log;
+pub mod progress;
+pub mod run;
+pub mod schedule;
+
+pub use adam::{Adam, Moments};
+pub use checkpoint::{Checkpoint, Header, Tensor, TensorData, UnitCube};
+pub use log::MetricsLog;
+pub use progress::{RunControl, StopReason, TrainEvent};
+pub use run::Run;
+
+/// The version of this crate, as `0.1.0`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The git commit this binary was built from, or `unknown` where the build could not ask git.
+pub const COMMIT: &str = match option_env!("GRIDFIELD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};

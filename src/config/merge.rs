@@ -1,0 +1,179 @@
+//! Laying one layer of configuration over another, key by key, so that every mistake is named by its full key.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Config;
+use crate::{Error, Result};
+
+/// Why a layer was refused; the caller adds where the layer came from.
+type Refusal = String;
+
+impl Config {
+    /// The defaults with the JSON file `path` over them.
+    ///
+    /// The values are typed but not yet range-checked: later layers may still change them, and
+    /// [`Config::validate`] has the last word.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is no JSON object, or that holds an unknown key or a value of the wrong type.
+    pub fn load(path: impl AsRef<Path>) -> Result<Config> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::file(path, format!("the config file cannot be read ({e}); check the path")))?;
+        let layer = serde_json::from_str(&text)
+            .map_err(|e| Error::file(path, format!("not valid JSON ({e}); a config is one JSON object")))?;
+        Config::default().overlaid(layer).map_err(|refusal| Error::file(path, refusal))
+    }
+
+    /// The defaults with the JSON object `layer` over them: how a saved config is read back.
+    ///
+    /// # Errors
+    /// An unknown key or a value of the wrong type, as a sentence for the caller to say where the layer stood.
+    pub fn from_value(layer: Value) -> std::result::Result<Config, String> {
+        Config::default().overlaid(layer)
+    }
+
+    /// Sets one key from the text `key=value`, as in `train.max_steps=500`. The value is read as JSON, and as a plain
+    /// string where it is none.
+    ///
+    /// # Errors
+    /// Text without `=`, an unknown key, or a value of the wrong type.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(Error::config(format!(
+                "`{assignment}` sets nothing; write key=value, as in train.max_steps=500"
+            )));
+        };
+        let (key, text) = (key.trim(), text.trim());
+        let wants_text = self.to_value().pointer(&pointer(key)).is_some_and(Value::is_string);
+        let value = match serde_json::from_str(text) {
+            Ok(value) if !wants_text || matches!(value, Value::String(_)) => value,
+            _ => Value::String(text.to_owned()),
+        };
+        self.set_value(key, value)
+    }
+
+    /// Sets the key `key` (dotted, as in `train.max_steps`) to `value`.
+    ///
+    /// # Errors
+    /// An unknown key or a value of the wrong type; `self` is then as it was.
+    pub fn set_value(&mut self, key: &str, value: impl Into<Value>) -> Result<()> {
+        let mut tree = self.to_value();
+        place(&mut tree, key, value.into()).map_err(Error::Config)?;
+        *self = typed(tree);
+        Ok(())
+    }
+
+    /// The whole config as one JSON object, keys in the order of the struct.
+    ///
+    /// # Panics
+    /// Where `scene.path` is not UTF-8; [`Config::set_value`] lets no such path in.
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("a config has string keys and a UTF-8 path")
+    }
+
+    /// Every key that can be set, dotted, in the order of the struct.
+    pub fn keys() -> Vec<String> {
+        let mut keys = Vec::new();
+        collect_leaves(&Config::default().to_value(), "", &mut keys);
+        keys
+    }
+
+    fn overlaid(&self, layer: Value) -> std::result::Result<Config, Refusal> {
+        let Value::Object(sections) = layer else {
+            return Err(format!("a config is one JSON object such as {{\"train\": {{…}}}}, not {}", shown(&layer)));
+        };
+        let mut tree = self.to_value();
+        sections.into_iter().try_for_each(|(name, inner)| place(&mut tree, &name, inner))?;
+        Ok(typed(tree))
+    }
+}
+
+/// Puts `value` at `key` of `tree`. An object is laid over the section of that name, key by key.
+fn place(tree: &mut Value, key: &str, value: Value) -> std::result::Result<(), Refusal> {
+    let Some(known) = tree.pointer(&pointer(key)) else {
+        return Err(unknown_key(key));
+    };
+    match (known.is_object(), value) {
+        (true, Value::Object(section)) => {
+            section.into_iter().try_for_each(|(name, inner)| place(tree, &format!("{key}.{name}"), inner))
+        }
+        (true, value) => Err(section_given_a_value(key, &value)),
+        (false, value) => place_leaf(tree, key, value),
+    }
+}
+
+fn place_leaf(tree: &mut Value, key: &str, value: Value) -> std::result::Result<(), Refusal> {
+    let slot = tree.pointer_mut(&pointer(key)).expect("the caller looked the key up");
+    *slot = value.clone();
+    match serde_json::from_value::<Config>(tree.clone()) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(format!("{key} is {}, but must be {}", shown(&value), expectation(&e.to_string(), &value))),
+    }
+}
+
+fn typed(tree: Value) -> Config {
+    serde_json::from_value(tree).expect("every leaf was checked as it was placed")
+}
+
+/// `train.max_steps` as the JSON pointer `/train/max_steps`. Dots separate; no key of ours holds one.
+fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
+}
+
+fn collect_leaves(node: &Value, key: &str, keys: &mut Vec<String>) {
+    match node {
+        Value::Object(section) => {
+            section.iter().for_each(|(name, inner)| collect_leaves(inner, &format!("{key}.{name}"), keys));
+        }
+        _ => keys.push(key.trim_start_matches('.').to_owned()),
+    }
+}
+
+fn unknown_key(key: &str) -> Refusal {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let likeness = |known: &String| {
+        let whole = strsim::normalized_damerau_levenshtein(key, known);
+        // A key under the wrong section, or without one, should still find its namesake.
+        let namesake = 0.9 * strsim::normalized_damerau_levenshtein(&last(key), &last(known));
+        whole.max(namesake)
+    };
+    let by_likeness = |a: &String, b: &String| likeness(a).total_cmp(&likeness(b));
+    let nearest = Config::keys().into_iter().max_by(by_likeness).expect("a config has keys");
+    format!("`{key}` is not a configuration key; the nearest one is `{nearest}`")
+}
+
+fn section_given_a_value(key: &str, value: &Value) -> Refusal {
+    let keys = Config::keys();
+    let example = keys.iter().find(|known| known.starts_with(&format!("{key}."))).expect("a section has keys");
+    format!("`{key}` is a section and cannot be {}; set one of its keys, such as `{example}`", shown(value))
+}
+
+/// A value as it would stand in a JSON file, cut where it is long.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 60;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// What serde expected, in words for someone who does not write Rust.
+fn expectation(serde_message: &str, value: &Value) -> String {
+    let expected = serde_message.rsplit("expected ").next().unwrap_or(serde_message).trim();
+    let words = match expected {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number, 0 or more",
+        "f64" if value.is_array() => "a list of numbers",
+        "f64" => "a number",
+        "a sequence" => "a list of numbers",
+        "path string" => "a path, as text",
+        "an array of length 3" => "a list of 3 numbers",
+        "string or map" => "one of the names in the documentation, as text",
+        other => other,
+    };
+    words.to_owned()
+}

@@ -1,0 +1,281 @@
+//! The configuration of a run: one struct that is the config file, the command-line flags and what a run saves.
+//!
+//! Values come in layers, each over the one before: the defaults below, a `--config` file, dedicated flags, `--set`.
+//! `merge.rs` lays a layer over another and names unknown keys; `validate.rs` holds the range of every value. Names are
+//! instant-ngp's where it has them. `docs/formats.md` lists every key; a test keeps that list and this file equal.
+
+mod merge;
+mod validate;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides what a training run computes, apart from the device and the number of threads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub model: ModelConfig,
+    pub march: MarchConfig,
+    pub train: TrainConfig,
+    pub optimizer: OptimizerConfig,
+    pub scene: SceneConfig,
+}
+
+/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the two networks that read density and colour from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    pub name: ModelName,
+    pub grid: GridConfig,
+    pub density_network: NetworkConfig,
+    pub color_network: NetworkConfig,
+    /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
+    pub sh_degree: u32,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig {
+            name: ModelName::Hash,
+            grid: GridConfig::default(),
+            density_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 1 },
+            color_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 2 },
+            sh_degree: 4,
+        }
+    }
+}
+
+/// The index function `U` of the grid: which nodes are active at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelName {
+    /// Multi-resolution hash grid (Müller et al. 2022)
+    Hash,
+}
+
+impl ModelName {
+    /// The name as it stands in a config file and in a run's folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ModelName::Hash => "hash",
+        }
+    }
+}
+
+/// Shape of the grid. Level `l` has scale `s = base_resolution · per_level_scale^l − 1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GridConfig {
+    pub n_levels: u32,
+    /// Learned numbers per node and level: 1, 2, 4 or 8.
+    pub n_features_per_level: u32,
+    /// A level has at most `2^log2_hashmap_size` entries.
+    pub log2_hashmap_size: u32,
+    /// Nodes per axis of the coarsest level.
+    pub base_resolution: u32,
+    pub per_level_scale: f64,
+    pub kernel: GridKernel,
+}
+
+impl Default for GridConfig {
+    fn default() -> Self {
+        GridConfig {
+            n_levels: 8,
+            n_features_per_level: 4,
+            log2_hashmap_size: 19,
+            base_resolution: 16,
+            per_level_scale: 2.0,
+            kernel: GridKernel::Linear,
+        }
+    }
+}
+
+/// The kernel function `φ` of the grid: how much each active node counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GridKernel {
+    /// Multilinear interpolation weights.
+    Linear,
+    /// Multilinear weights of `3t² − 2t³`: a continuous first derivative.
+    Smoothstep,
+}
+
+/// A fully connected network: `n_hidden_layers` layers of `n_neurons`, ReLU between them, no biases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// 16, 32, 64 or 128.
+    pub n_neurons: u32,
+    pub n_hidden_layers: u32,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        NetworkConfig { n_neurons: 64, n_hidden_layers: 1 }
+    }
+}
+
+/// How rays are sampled: the occupancy grid and the march through it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MarchConfig {
+    /// Cells per axis of one cascade of the occupancy grid; a power of two.
+    pub occupancy_resolution: u32,
+    /// Cascade `c` covers the unit cube enlarged by `2^c` about its centre.
+    pub cascades: u32,
+    pub max_samples_per_ray: u32,
+    /// A cell keeps `max(occupancy_decay · old, new)` at each refresh.
+    pub occupancy_decay: f64,
+    /// A cell is occupied above `min(occupancy_threshold, mean over cells)` of density · smallest step.
+    pub occupancy_threshold: f64,
+    /// A ray ends where its transmittance falls below this.
+    pub stop_transmittance: f64,
+    /// Multiplies the step length `√3 / 1024` of the unit cube.
+    pub step_scale: f64,
+}
+
+impl Default for MarchConfig {
+    fn default() -> Self {
+        MarchConfig {
+            occupancy_resolution: 128,
+            cascades: 1,
+            max_samples_per_ray: 1024,
+            occupancy_decay: 0.95,
+            occupancy_threshold: 0.01,
+            stop_transmittance: 1e-4,
+            step_scale: 1.0,
+        }
+    }
+}
+
+/// How long and on what a run trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    pub max_steps: u64,
+    /// Seconds of training, loading and saving not counted; whichever of the two limits comes first ends the run.
+    pub max_seconds: Option<f64>,
+    /// Samples along rays that one step aims to hold.
+    pub batch_samples: u32,
+    pub seed: u64,
+    /// What stands behind transparent pixels and behind the field while training.
+    pub background: Background,
+    /// The Huber loss turns from quadratic to linear at this error (sRGB, 0 to 1).
+    pub huber_delta: f64,
+    /// Steps between evaluations on the validation images; 0 for none.
+    pub eval_every: u64,
+    /// Steps between checkpoints; 0 for one at the end only.
+    pub save_every: u64,
+    /// Decay per step of the running mean of the parameters, which is what renders; 0 renders the last step's.
+    pub ema_decay: f64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            max_steps: 20_000,
+            max_seconds: None,
+            batch_samples: 1 << 18,
+            seed: 0,
+            background: Background::Random,
+            huber_delta: 0.1,
+            eval_every: 0,
+            save_every: 1000,
+            ema_decay: 0.95,
+        }
+    }
+}
+
+/// What stands behind the field, in sRGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Background {
+    White,
+    Black,
+    /// A new colour for every ray and step, so that transparency cannot be painted over
+    Random,
+}
+
+/// Adam, and the schedule of its learning rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    pub learning_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// L2 penalty on the networks' weights; the grid's features have none.
+    pub l2_reg: f64,
+    pub schedule: ScheduleConfig,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig {
+            learning_rate: 1e-2,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-15,
+            l2_reg: 1e-6,
+            schedule: ScheduleConfig::default(),
+        }
+    }
+}
+
+/// The learning rate over a run; see [`crate::train::schedule`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    pub kind: ScheduleKind,
+    /// The rate rises linearly over this many steps.
+    pub warmup_steps: u64,
+    /// `step` only: the fractions of the run at which the rate is multiplied by `gamma`.
+    pub milestones: Vec<f64>,
+    /// `step` only.
+    pub gamma: f64,
+    /// `cosine` and `exponential` only: the rate at the end over the rate at the start.
+    pub final_fraction: f64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        ScheduleConfig {
+            kind: ScheduleKind::Step,
+            warmup_steps: 100,
+            milestones: vec![0.5, 0.75, 0.9],
+            gamma: 0.33,
+            final_fraction: 0.01,
+        }
+    }
+}
+
+/// The shape of the learning rate's decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    Step,
+    Cosine,
+    Constant,
+    Exponential,
+}
+
+/// Which scene, and how it is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SceneConfig {
+    /// The scene's folder.
+    pub path: PathBuf,
+    /// Width and height of the images are divided by this, by area averaging.
+    pub downscale: u32,
+    /// Scene units to unit cube: `x_unit = scale · x_scene + offset`. None: the scene reader's own choice.
+    pub scale: Option<f64>,
+    /// In unit-cube units; see `scale`.
+    pub offset: Option<[f64; 3]>,
+}
+
+impl Default for SceneConfig {
+    fn default() -> Self {
+        SceneConfig { path: PathBuf::new(), downscale: 1, scale: None, offset: None }
+    }
+}

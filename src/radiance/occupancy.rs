@@ -1,0 +1,119 @@
+//! The occupancy grid: a bit for each cell that holds density worth sampling (Instant-NGP, appendix C).
+
+use super::chunk::TrainingChunk;
+use super::trace::Tracer;
+use crate::Result;
+use crate::config::MarchConfig;
+use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
+use crate::device::{Buffer, Device, Grid, kernels};
+
+/// A refresh visits every 16th cell, so that it costs a few percent of the steps between two refreshes.
+const STRIDE: u32 = 16;
+
+pub struct Occupancy {
+    /// `[cascades · resolution³]`, in the order of the bits: the largest recent optical thickness of a step.
+    pub value: Buffer<f32>,
+    /// `[cascades · resolution³ / 64]` words of 4 × 4 × 4 cells.
+    pub bits: Buffer<u64>,
+    part: Buffer<f32>,
+    mean: Buffer<f32>,
+    pub resolution: u32,
+    pub cascades: u32,
+    threshold: f32,
+    decay: f32,
+}
+
+impl Occupancy {
+    /// With every cell occupied.
+    pub fn full(device: &Device, config: &MarchConfig) -> Result<Self> {
+        let cells = config.cascades as usize * (config.occupancy_resolution as usize).pow(3);
+        Ok(Occupancy {
+            value: device.zeros(cells)?,
+            bits: device.upload(&vec![u64::MAX; cells / 64])?,
+            part: device.zeros(cells.div_ceil(OCCUPANCY_PART))?,
+            mean: device.zeros(1)?,
+            resolution: config.occupancy_resolution,
+            cascades: config.cascades,
+            threshold: config.occupancy_threshold as f32,
+            // A cell is visited at every 16th refresh and decays as much as it would have in 16.
+            decay: config.occupancy_decay.powi(STRIDE as i32) as f32,
+        })
+    }
+
+    /// Steps between refreshes: more often while the field takes shape.
+    pub fn interval(step: u64) -> u64 {
+        (step / 16).clamp(1, 16)
+    }
+
+    pub fn n_cells(&self) -> usize {
+        self.value.len()
+    }
+
+    /// Visits every 16th cell, beginning at a phase that moves on with each refresh, and renews the bits. `number` counts
+    /// refreshes; `chunks` lend their sample buffers.
+    pub fn refresh(&self, tracer: &Tracer, chunks: &mut [TrainingChunk], seed: u64, number: u32) -> Result<()> {
+        let visited = self.n_cells() / STRIDE as usize;
+        let each = visited.div_ceil(chunks.len());
+        let device = tracer.device;
+        device.for_each_chunk(chunks, |_, index, chunk| {
+            let chunk = &chunk.chunk;
+            let end = ((index + 1) * each).min(visited);
+            let mut first = (index * each).min(visited);
+            while first < end {
+                let n = (end - first).min(chunk.samples.capacity);
+                let args = OccupancyArgs {
+                    samples: chunk.samples.args(),
+                    value: self.value.ptr(),
+                    resolution: self.resolution,
+                    first: first as u32,
+                    stride: STRIDE,
+                    phase: phase(number),
+                    n: n as u32,
+                    seed: seed as u32,
+                    step: number,
+                    decay: self.decay,
+                    step_size: tracer.march.step_size,
+                };
+                device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n))?;
+                tracer.densities(chunk, n)?;
+                device.launch_chunk(&kernels::OCCUPANCY_UPDATE, &args, Grid::items(n))?;
+                first += n;
+            }
+            Ok(())
+        })?;
+        self.renew_bits(device)
+    }
+
+    /// The bits from the values.
+    pub fn renew_bits(&self, device: &Device) -> Result<()> {
+        let args = OccupancyBitsArgs {
+            value: self.value.ptr(),
+            part: self.part.ptr(),
+            mean: self.mean.ptr(),
+            bits: self.bits.ptr(),
+            n_cells: self.n_cells() as u32,
+            threshold: self.threshold,
+        };
+        device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(self.part.len()))?;
+        device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1))?;
+        device.launch(&kernels::OCCUPANCY_BITS, &args, Grid::items(self.bits.len()))
+    }
+}
+
+/// Phases in an order that spreads early visits over a block's cells: the four bits reversed.
+fn phase(number: u32) -> u32 {
+    let n = number % STRIDE;
+    (n & 1) << 3 | (n & 2) << 1 | (n & 4) >> 1 | (n & 8) >> 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_comes_once_in_a_sweep() {
+        let mut phases: Vec<u32> = (0..STRIDE).map(phase).collect();
+        phases.sort_unstable();
+        assert_eq!(phases, (0..STRIDE).collect::<Vec<_>>());
+    }
+}

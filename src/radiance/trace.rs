@@ -1,0 +1,168 @@
+//! Rays through the field, chunk by chunk: march a round of samples, ask the field, composite, and so on until every ray
+//! has left the box or is opaque; then, in training, the gradients on the way back.
+//!
+//! Rounds begin short, so that few samples behind a surface are ever asked for, and grow, so that even a ray of 1024
+//! samples is done in a dozen.
+
+use super::chunk::Chunk;
+use super::field::Field;
+use super::occupancy::Occupancy;
+use crate::Result;
+use crate::config::MarchConfig;
+use crate::device::args::{self, Compute, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs};
+use crate::device::{Device, Grid, Kernel, Ptr, kernels};
+
+/// How rays march: sizes in units of the unit cube.
+#[derive(Clone, Debug)]
+pub struct March {
+    pub step_size: f32,
+    cone_angle: f32,
+    max_step_size: f32,
+    /// Corners of the box that the cascades cover.
+    pub box_min: [f32; 3],
+    pub box_max: [f32; 3],
+    /// Samples of a ray in each round.
+    rounds: Vec<u32>,
+    stop_transmittance: f32,
+}
+
+impl March {
+    pub fn new(device: &Device, config: &MarchConfig) -> Self {
+        let step_size = (3.0f64.sqrt() / 1024.0 * config.step_scale) as f32;
+        let side = (1u32 << (config.cascades - 1)) as f32;
+        March {
+            step_size,
+            // Instant-NGP, appendix E.1: steps grow with distance only in scenes larger than the unit cube.
+            cone_angle: if config.cascades > 1 { 1.0 / 256.0 } else { 0.0 },
+            max_step_size: step_size * side * (1024.0 / config.occupancy_resolution as f32),
+            box_min: [0.5 - 0.5 * side; 3],
+            box_max: [0.5 + 0.5 * side; 3],
+            rounds: rounds(device, config.max_samples_per_ray),
+            stop_transmittance: config.stop_transmittance as f32,
+        }
+    }
+}
+
+/// Lengths of the rounds, which add up to `max_samples`. On a GPU they are longer: each costs three launches.
+fn rounds(device: &Device, max_samples: u32) -> Vec<u32> {
+    let (first, repeats) = if device.is_host() { (8, 2) } else { (32, 1) };
+    let mut rounds = Vec::new();
+    let mut left = max_samples;
+    let mut length = first;
+    while left > 0 {
+        for _ in 0..repeats {
+            let is_last = rounds.len() + 1 == MAX_ROUNDS;
+            let now = if is_last { left } else { length.min(left) };
+            if now > 0 {
+                rounds.push(now);
+            }
+            left -= now;
+        }
+        length *= 2;
+    }
+    rounds
+}
+
+/// The field and the space it fills, as a chunk's work needs them.
+#[derive(Clone, Copy)]
+pub struct Tracer<'a> {
+    pub device: &'a Device,
+    pub field: &'a Field,
+    pub occupancy: &'a Occupancy,
+    pub march: &'a March,
+}
+
+impl Tracer<'_> {
+    /// Marches and composites the chunk's rays to their ends; returns the number of rounds. `activations`: where the
+    /// layers' inputs are kept for [`Tracer::backward`], or null.
+    pub fn forward(&self, chunk: &Chunk, activations: Ptr<'_, Compute>) -> Result<usize> {
+        let rays = Grid::items(chunk.n_rays);
+        for (round, &max_steps) in self.march.rounds.iter().enumerate() {
+            self.device.launch_chunk(&kernels::MARCH_RAYS, &self.march_args(chunk, round, max_steps), rays)?;
+            let count = |at| self.device.peek(&chunk.samples.count, at);
+            if count(round).is_some() && count(round) == count(round + 1) {
+                return Ok(round);
+            }
+            let most = (chunk.n_rays * max_steps as usize).min(chunk.samples.capacity);
+            let field = self.field_args(chunk, activations, round);
+            self.device.launch_chunk(self.forward_kernel(), &field, Grid::tiles(most))?;
+            self.device.launch_chunk(&kernels::COMPOSITE_RAYS, &self.composite_args(chunk, round, 0.0), rays)?;
+        }
+        Ok(self.march.rounds.len())
+    }
+
+    /// Loss and gradients of the chunk's rays after `rounds` rounds: `dl_dfeatures` is set, `dl_dweights` added to. Both
+    /// are sums over rays.
+    pub fn backward(
+        &self,
+        chunk: &Chunk,
+        rounds: usize,
+        huber_delta: f32,
+        activations: Ptr<'_, Compute>,
+        dl_dfeatures: Ptr<'_, f32>,
+        dl_dweights: Ptr<'_, f32>,
+    ) -> Result<()> {
+        let composite = self.composite_args(chunk, rounds, huber_delta);
+        self.device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &composite, Grid::items(chunk.n_rays))?;
+        if rounds == 0 {
+            return Ok(());
+        }
+        let args = FieldArgs { dl_dfeatures, dl_dweights, ..self.field_args(chunk, activations, rounds - 1) };
+        self.device.launch_chunk(self.backward_kernel(), &args, Grid::tiles(chunk.samples.capacity))
+    }
+
+    /// Densities alone, at positions that the chunk's samples hold already.
+    pub fn densities(&self, chunk: &Chunk, n: usize) -> Result<()> {
+        let args = FieldArgs { density_only: 1, ..self.field_args(chunk, Ptr::NULL, 0) };
+        self.device.launch_chunk(self.forward_kernel(), &args, Grid::tiles(n))
+    }
+
+    fn forward_kernel(&self) -> &'static Kernel<args::FieldArgs<'static>> {
+        if self.field.decoder.width() <= 64 { &kernels::FIELD_FORWARD_64 } else { &kernels::FIELD_FORWARD_128 }
+    }
+
+    fn backward_kernel(&self) -> &'static Kernel<args::FieldArgs<'static>> {
+        if self.field.decoder.width() <= 64 { &kernels::FIELD_BACKWARD_64 } else { &kernels::FIELD_BACKWARD_128 }
+    }
+
+    fn march_args<'c>(&'c self, chunk: &'c Chunk, round: usize, max_steps: u32) -> MarchArgs<'c> {
+        MarchArgs {
+            rays: chunk.ray_args(),
+            samples: chunk.samples.args(),
+            occupancy: self.occupancy.bits.ptr(),
+            resolution: self.occupancy.resolution,
+            cascades: self.occupancy.cascades,
+            round: round as u32,
+            max_steps,
+            step_size: self.march.step_size,
+            cone_angle: self.march.cone_angle,
+            max_step_size: self.march.max_step_size,
+        }
+    }
+
+    fn field_args<'c>(&'c self, chunk: &'c Chunk, activations: Ptr<'c, Compute>, round: usize) -> FieldArgs<'c> {
+        FieldArgs {
+            grid: self.field.grid.layout(),
+            network: self.field.decoder.layout(),
+            table: self.field.table_ptr(),
+            weights: self.field.weights_ptr(),
+            samples: chunk.samples.args(),
+            rays: chunk.ray_args(),
+            activations,
+            dl_dfeatures: Ptr::NULL,
+            dl_dweights: Ptr::NULL,
+            round: round as u32,
+            density_only: 0,
+        }
+    }
+
+    fn composite_args<'c>(&'c self, chunk: &'c Chunk, round: usize, huber_delta: f32) -> CompositeArgs<'c> {
+        CompositeArgs {
+            rays: chunk.ray_args(),
+            samples: chunk.samples.args(),
+            round: round as u32,
+            stop_transmittance: self.march.stop_transmittance,
+            huber_delta,
+        }
+    }
+}

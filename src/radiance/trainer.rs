@@ -1,0 +1,261 @@
+//! Training: draws rays from the photographs, traces them, and descends the gradient.
+
+use std::time::Instant;
+
+use super::chunk::{ChunkSize, TrainingChunk, activations};
+use super::field::Field;
+use super::occupancy::Occupancy;
+use super::photographs::Photographs;
+use super::trace::{March, Tracer};
+use crate::Result;
+use crate::config::{Background, Config};
+use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SumArgs};
+use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
+use crate::train::{Adam, Moments, schedule};
+
+/// Samples expected of a ray before any was marched: with this many rays begins the first step.
+const FIRST_SAMPLES_PER_RAY: usize = 512;
+
+/// A field in training, with all its state on the device.
+pub struct Trainer {
+    device: Device,
+    config: Config,
+    pub field: Field,
+    pub occupancy: Occupancy,
+    photographs: Photographs,
+    march: March,
+    table_moments: Moments,
+    weight_moments: Moments,
+    chunks: Vec<TrainingChunk>,
+    /// `[n_chunks, n_weights]`
+    weight_gradients: Buffer<f32>,
+    activations: Vec<ComputeBuffer>,
+    /// Steps behind.
+    pub step: u64,
+    /// Seconds of training behind.
+    pub seconds: f64,
+    rays_per_step: usize,
+    refreshes: u32,
+    /// Sums since the last report, and since the rays per step were last set.
+    pub report: Statistics,
+    recent: Statistics,
+}
+
+/// Sums over the rays of some steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statistics {
+    pub loss: f64,
+    pub squared_error: f64,
+    pub rays: u64,
+    pub samples: u64,
+    /// Rays that found no room for their samples and were left out.
+    pub dropped: u64,
+}
+
+impl Statistics {
+    fn add(&mut self, other: &Statistics) {
+        self.loss += other.loss;
+        self.squared_error += other.squared_error;
+        self.rays += other.rays;
+        self.samples += other.samples;
+        self.dropped += other.dropped;
+    }
+
+    /// dB over the rays counted.
+    pub fn psnr(&self) -> f64 {
+        -10.0 * (self.squared_error / (self.rays - self.dropped).max(1) as f64).log10()
+    }
+}
+
+impl Trainer {
+    pub fn new(device: &Device, config: &Config, photographs: Photographs) -> Result<Self> {
+        let field = Field::random(device, &config.model, config.train.seed)?;
+        let averaged = config.train.ema_decay > 0.0;
+        let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
+        let chunks = (0..size.n_chunks)
+            .map(|_| TrainingChunk::new(device, size, field.grid.n_features()))
+            .collect::<Result<Vec<_>>>()?;
+        let width = field.grid.n_features_per_level as usize;
+        Ok(Trainer {
+            device: device.clone(),
+            config: config.clone(),
+            occupancy: Occupancy::full(device, &config.march)?,
+            march: March::new(device, &config.march),
+            table_moments: Moments::new(device, &field.table, width, averaged)?,
+            weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
+            weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
+            activations: activations(device, size, &field.decoder)?,
+            chunks,
+            photographs,
+            step: 0,
+            seconds: 0.0,
+            rays_per_step: (config.train.batch_samples as usize / FIRST_SAMPLES_PER_RAY).max(size.n_chunks),
+            refreshes: 0,
+            report: Statistics::default(),
+            recent: Statistics::default(),
+            field,
+        })
+    }
+
+    /// One training step.
+    pub fn step(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        self.field.prepare_weights(&self.device)?;
+        if self.step.is_multiple_of(Occupancy::interval(self.step)) {
+            self.refresh_occupancy()?;
+            self.adapt_rays()?;
+        }
+        let n_rays = self.trace()?;
+        self.scatter()?;
+        self.descend(n_rays)?;
+        self.step += 1;
+        self.seconds += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn refresh_occupancy(&mut self) -> Result<()> {
+        let tracer =
+            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        self.occupancy.refresh(&tracer, &mut self.chunks, self.config.train.seed, self.refreshes)?;
+        self.refreshes += 1;
+        Ok(())
+    }
+
+    /// Sets the rays per step so that a step holds the wanted number of samples, from what rays held lately.
+    fn adapt_rays(&mut self) -> Result<()> {
+        self.read_statistics()?;
+        if self.recent.rays > 0 {
+            let per_ray = self.recent.samples.max(1) as f64 / self.recent.rays as f64;
+            let wanted = f64::from(self.config.train.batch_samples) / per_ray;
+            let room = self.chunks.iter().map(|chunk| chunk.chunk.rays.capacity).sum();
+            self.rays_per_step = (wanted as usize).clamp(self.chunks.len(), room);
+        }
+        self.recent = Statistics::default();
+        Ok(())
+    }
+
+    /// Forward and backward of all chunks; returns the number of rays.
+    fn trace(&mut self) -> Result<usize> {
+        let tracer =
+            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
+        let n_weights = self.field.decoder.n_weights();
+        self.weight_gradients.clear()?;
+        let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
+        let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.activations, self.step);
+        device.for_each_chunk(&mut self.chunks, |lane, index, training| {
+            training.chunk.n_rays = n_rays;
+            let chunk = &training.chunk;
+            let args = DrawRaysArgs {
+                rays: chunk.ray_args(),
+                samples_count: chunk.samples.count.ptr(),
+                cameras: photographs.cameras.ptr(),
+                pixels: photographs.pixels.ptr(),
+                n_cameras: photographs.cameras.len() as u32,
+                seed: config.train.seed as u32,
+                step: step as u32,
+                first_ray: (index * n_rays) as u32,
+                background: match config.train.background {
+                    Background::Black => 0,
+                    Background::White => 1,
+                    Background::Random => 2,
+                },
+                box_min: tracer.march.box_min,
+                box_max: tracer.march.box_max,
+                step_size: tracer.march.step_size,
+            };
+            device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
+            let kept = lanes[lane].ptr();
+            training.rounds = tracer.forward(chunk, kept)?;
+            let huber_delta = config.train.huber_delta as f32;
+            let dl_dweights = weight_gradients.ptr_at(index * n_weights);
+            tracer.backward(chunk, training.rounds, huber_delta, kept, training.dl_dfeatures.ptr(), dl_dweights)?;
+            let args = StatisticsArgs {
+                rays: chunk.ray_args(),
+                samples: chunk.samples.args(),
+                round: training.rounds as u32,
+                sums: training.sums.ptr(),
+                counts: training.counts.ptr(),
+            };
+            device.launch_chunk(&kernels::RAY_STATISTICS, &args, Grid::items(n_rays.div_ceil(STATISTICS_PART)))
+        })?;
+        Ok(n_rays * self.chunks.len())
+    }
+
+    /// Gradients by the features into the table, level by level.
+    fn scatter(&mut self) -> Result<()> {
+        let launches: Vec<_> = self
+            .chunks
+            .iter()
+            .map(|training| {
+                let samples = &training.chunk.samples;
+                let args = ScatterArgs {
+                    grid: self.field.grid.layout(),
+                    position: samples.position.ptr(),
+                    dl_dfeatures: training.dl_dfeatures.ptr(),
+                    count: samples.count.ptr_at(training.rounds),
+                    gradient: self.table_moments.gradient.ptr(),
+                    capacity: samples.capacity as u32,
+                };
+                let known = self.device.peek(&samples.count, training.rounds);
+                (args, known.map_or(samples.capacity, |count| count as usize))
+            })
+            .collect();
+        self.device.launch_rows(&kernels::GRID_SCATTER, &launches, self.field.grid.levels.len())
+    }
+
+    /// Adam on features and weights.
+    fn descend(&mut self, n_rays: usize) -> Result<()> {
+        let config = &self.config;
+        let n_weights = self.field.weights.len();
+        let sum = SumArgs {
+            parts: self.weight_gradients.ptr(),
+            sum: self.weight_moments.gradient.ptr(),
+            n_parts: self.chunks.len() as u32,
+            n: n_weights as u32,
+        };
+        self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights))?;
+        let mut adam = self.adam();
+        adam.step += 1;
+        adam.learning_rate = self.learning_rate() as f32;
+        adam.gradient_scale = 1.0 / n_rays as f32;
+        let copy = self.field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
+        adam.update(&self.device, &self.field.table, &self.table_moments, 0.0, copy)?;
+        let l2_reg = config.optimizer.l2_reg as f32;
+        adam.update(&self.device, &self.field.weights, &self.weight_moments, l2_reg, Ptr::NULL)
+    }
+
+    /// Adam as of the last step.
+    fn adam(&self) -> Adam {
+        let mut adam = Adam::new(&self.config.optimizer, self.config.train.ema_decay);
+        adam.step = self.step as u32;
+        adam
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        let optimizer = &self.config.optimizer;
+        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
+        optimizer.learning_rate * schedule::factor(&optimizer.schedule, progress, self.step)
+    }
+
+    /// Brings what the device has counted into `report` and `recent`.
+    pub fn read_statistics(&mut self) -> Result<()> {
+        let mut read = Statistics::default();
+        for training in &mut self.chunks {
+            let (sums, counts) = (training.sums.download()?, training.counts.download()?);
+            read.add(&Statistics {
+                loss: f64::from(sums[0]),
+                squared_error: f64::from(sums[1]),
+                rays: u64::from(counts[0]),
+                samples: u64::from(counts[1]),
+                dropped: u64::from(counts[2]),
+            });
+            training.sums.clear()?;
+            training.counts.clear()?;
+        }
+        self.report.add(&read);
+        self.recent.add(&read);
+        Ok(())
+    }
+}

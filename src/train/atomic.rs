@@ -1,0 +1,152 @@
+//! Writing files so that a reader finds the old one or the whole new one, never a part.
+//!
+//! The bytes go to a temporary file beside the target, which is flushed to the disk and then renamed over it; the
+//! folder is flushed last, so that the rename itself survives a power cut.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// Temporary files begin with this, which is how [`remove_leftovers`] knows them.
+const TEMPORARY_PREFIX: &str = ".gridfield-part-";
+/// Large enough that a checkpoint of 150 MB takes a few hundred system calls.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Makes `path` hold what `fill` writes, all of it or nothing.
+///
+/// # Errors
+/// Where the folder is missing, cannot be written or the disk is full, or where `fill` fails. What stood at `path`
+/// before still stands.
+pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    try_write(path, fill).map_err(|e| Error::file(path, cannot_write(&e)))
+}
+
+/// Makes `path` hold `value` as indented JSON with a final newline, all of it or nothing.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
+}
+
+/// Removes the temporary files that a killed process left in `folder`. Only for a folder that no other process writes.
+pub fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+            // Clearing up is a courtesy: what cannot be removed does no harm.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The sentence for a file or folder that could not be written.
+pub fn cannot_write(error: &io::Error) -> String {
+    let (why, remedy) = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            ("the disk or its quota is full".to_owned(), "free some space or choose another output folder")
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            ("writing there is not permitted".to_owned(), "choose another output folder or change its permissions")
+        }
+        ErrorKind::NotFound => ("the folder does not exist".to_owned(), "create it or choose another"),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            ("a file stands where a folder is needed".to_owned(), "choose another output folder")
+        }
+        _ => (error.to_string(), "check the disk or choose another output folder"),
+    };
+    format!("cannot be written, as {why}; {remedy}")
+}
+
+fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    {
+        // As any other new file: what the umask leaves of read and write for all. tempfile's own choice is 0600.
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let temporary = builder.tempfile_in(folder)?;
+    let mut buffered = BufWriter::with_capacity(BUFFER_BYTES, temporary.as_file());
+    fill(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|e| e.error)?;
+    sync_folder(folder)
+}
+
+/// Elsewhere than on Unix a folder cannot be opened as a file, and its entries are flushed with them.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(&path, |f| f.write_all(b"old")).unwrap();
+        let error = write(&path, |f| {
+            f.write_all(b"half of the ne")?;
+            Err(io::Error::from(ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("disk or its quota is full"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_replaces_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_json(&path, &1).unwrap();
+        write_json(&path, &2).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("nowhere/a.json"), |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("nowhere/a.json: cannot be written, as the folder does not exist"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_readable_as_the_umask_allows() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, usual) = (folder.path().join("ours"), folder.path().join("usual"));
+        write(&ours, |_| Ok(())).unwrap();
+        File::create(&usual).unwrap();
+        let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&usual));
+    }
+
+    #[test]
+    fn leftovers_go_and_other_files_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (left, other) = (folder.path().join(".gridfield-part-x"), folder.path().join("kept"));
+        File::create(&left).unwrap();
+        File::create(&other).unwrap();
+        remove_leftovers(folder.path());
+        assert!(!left.exists() && other.exists());
+    }
+}

@@ -1,0 +1,122 @@
+//! Named arrays of one of three element types, owned or borrowed.
+
+use std::borrow::Cow;
+
+use bytemuck::Pod;
+use safetensors::Dtype;
+
+// Tensors go to and from the file as the bytes they are in memory, and safetensors is little-endian.
+const _: () = assert!(cfg!(target_endian = "little"), "checkpoints are read and written on little-endian machines");
+
+/// An array in row-major order with a name and a shape.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor<'a> {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub data: TensorData<'a>,
+}
+
+impl<'a> Tensor<'a> {
+    /// A tensor of `data`, a `Vec` or a slice of `f32`, `u32` or `u8`.
+    ///
+    /// # Panics
+    /// Where `shape` does not hold as many elements as `data`.
+    pub fn new(name: impl Into<String>, shape: &[usize], data: impl Into<TensorData<'a>>) -> Self {
+        let (name, data) = (name.into(), data.into());
+        assert_eq!(shape.iter().product::<usize>(), data.len(), "elements of tensor `{name}` of shape {shape:?}");
+        Tensor { name, shape: shape.to_vec(), data }
+    }
+}
+
+/// The elements of a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData<'a> {
+    F32(Cow<'a, [f32]>),
+    U32(Cow<'a, [u32]>),
+    U8(Cow<'a, [u8]>),
+}
+
+impl TensorData<'_> {
+    /// The element type, as safetensors names it.
+    pub fn dtype(&self) -> Dtype {
+        match self {
+            TensorData::F32(_) => Dtype::F32,
+            TensorData::U32(_) => Dtype::U32,
+            TensorData::U8(_) => Dtype::U8,
+        }
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        match self {
+            TensorData::F32(values) => values.len(),
+            TensorData::U32(values) => values.len(),
+            TensorData::U8(values) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as they stand in the file: little-endian.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            TensorData::F32(values) => bytemuck::cast_slice(values),
+            TensorData::U32(values) => bytemuck::cast_slice(values),
+            TensorData::U8(values) => values,
+        }
+    }
+
+    /// The place and value of the first element that is NaN or infinite.
+    pub(super) fn first_not_finite(&self) -> Option<(usize, f32)> {
+        match self {
+            TensorData::F32(values) => {
+                values.iter().position(|value| !value.is_finite()).map(|index| (index, values[index]))
+            }
+            TensorData::U32(_) | TensorData::U8(_) => None,
+        }
+    }
+}
+
+/// The three element types of a tensor.
+pub trait Element: Pod {
+    /// Its name in safetensors.
+    const DTYPE: Dtype;
+    /// The elements, where they are of this type.
+    fn slice<'t>(data: &'t TensorData<'_>) -> Option<&'t [Self]>;
+    /// The elements, where they are of this type; copied only where `data` borrows them.
+    fn into_vec(data: TensorData<'_>) -> Option<Vec<Self>>;
+}
+
+macro_rules! element {
+    ($type:ty, $variant:ident) => {
+        impl Element for $type {
+            const DTYPE: Dtype = Dtype::$variant;
+
+            fn slice<'t>(data: &'t TensorData<'_>) -> Option<&'t [Self]> {
+                if let TensorData::$variant(values) = data { Some(values) } else { None }
+            }
+
+            fn into_vec(data: TensorData<'_>) -> Option<Vec<Self>> {
+                if let TensorData::$variant(values) = data { Some(values.into_owned()) } else { None }
+            }
+        }
+
+        impl From<Vec<$type>> for TensorData<'_> {
+            fn from(values: Vec<$type>) -> Self {
+                TensorData::$variant(Cow::Owned(values))
+            }
+        }
+
+        impl<'a> From<&'a [$type]> for TensorData<'a> {
+            fn from(values: &'a [$type]) -> Self {
+                TensorData::$variant(Cow::Borrowed(values))
+            }
+        }
+    };
+}
+
+element!(f32, F32);
+element!(u32, U32);
+element!(u8, U8);

@@ -1,0 +1,141 @@
+//! What training reports while it runs: typed events, drawn by the command line and recorded as `metrics.jsonl`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Serialize, Serializer};
+
+/// One thing that happened in a run. As JSON each is one object whose `event` says which.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum TrainEvent {
+    Started(Started),
+    Step(StepReport),
+    Evaluated(Evaluated),
+    Saved {
+        step: u64,
+        #[serde(serialize_with = "as_text")]
+        path: PathBuf,
+    },
+    Finished(Finished),
+    /// Something the user should know that does not end the run.
+    Warning {
+        message: String,
+    },
+}
+
+/// JSON holds text only; a path that is none is shown as well as it can be.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+/// What is about to be trained, on what.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Started {
+    pub scene: String,
+    /// As [`crate::config::ModelName::as_str`].
+    pub model: String,
+    /// The device in words, as `CPU, 2 threads, x86-64-v4`.
+    pub device: String,
+    /// Learned numbers: features and weights.
+    pub n_parameters: u64,
+    pub n_images: u64,
+    /// Steps already behind; above 0 where a run is resumed.
+    pub step: u64,
+    pub max_steps: u64,
+    pub max_seconds: Option<f64>,
+}
+
+/// How training goes, averaged since the report before.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// Steps behind, this one included.
+    pub step: u64,
+    pub loss: f64,
+    /// dB, over the pixels trained on.
+    pub psnr: f64,
+    pub learning_rate: f64,
+    pub rays_per_second: f64,
+    pub samples_per_second: f64,
+    pub samples_per_ray: f64,
+    /// Seconds of training behind, loading and saving not counted.
+    pub seconds: f64,
+    /// Seconds of training to go; None until the speed is known.
+    pub eta_seconds: Option<f64>,
+}
+
+/// An evaluation during training.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluated {
+    pub step: u64,
+    pub split: String,
+    pub n_images: u64,
+    /// dB, the mean over images.
+    pub psnr: f64,
+    pub ssim: f64,
+    /// Seconds the evaluation took.
+    pub seconds: f64,
+}
+
+/// The end of a run that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Finished {
+    pub step: u64,
+    /// Seconds of training, loading and saving not counted.
+    pub seconds: f64,
+    pub reason: StopReason,
+}
+
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    MaxSteps,
+    MaxSeconds,
+    StopAfter,
+    Interrupted,
+}
+
+/// What may end a run before its configured limits, without shortening its schedule.
+#[derive(Clone, Copy, Debug)]
+pub struct RunControl<'a> {
+    /// Stop when this many steps are behind.
+    pub stop_after: Option<u64>,
+    /// Set from a signal handler; the run ends after the step it is in.
+    pub interrupted: &'a AtomicBool,
+}
+
+impl RunControl<'_> {
+    /// Whether the run should end now that `step` steps are behind.
+    pub fn stop_reason(&self, step: u64) -> Option<StopReason> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            Some(StopReason::Interrupted)
+        } else if self.stop_after.is_some_and(|last| step >= last) {
+            Some(StopReason::StopAfter)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_flat_json_objects_that_say_which_they_are() {
+        let finished = TrainEvent::Finished(Finished { step: 7, seconds: 1.5, reason: StopReason::StopAfter });
+        let json = serde_json::to_string(&finished).unwrap();
+        assert_eq!(json, r#"{"event":"finished","step":7,"seconds":1.5,"reason":"stop_after"}"#);
+    }
+
+    #[test]
+    fn an_interrupt_goes_before_a_planned_stop() {
+        let interrupted = AtomicBool::new(false);
+        let control = RunControl { stop_after: Some(10), interrupted: &interrupted };
+        assert_eq!(control.stop_reason(9), None);
+        assert_eq!(control.stop_reason(10), Some(StopReason::StopAfter));
+        interrupted.store(true, Ordering::Relaxed);
+        assert_eq!(control.stop_reason(10), Some(StopReason::Interrupted));
+    }
+}

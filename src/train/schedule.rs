@@ -1,0 +1,90 @@
+//! The learning rate over a run, as a factor on the configured rate.
+//!
+//! The decay follows *progress*, the share of the run that is over, so that a run bounded by time walks through its
+//! whole schedule as one bounded by steps does. Only the warm-up counts steps.
+
+use std::f64::consts::PI;
+
+use crate::config::{ScheduleConfig, ScheduleKind, TrainConfig};
+
+/// The share of the run that is over, in [0, 1]: that of its steps or of its seconds, whichever is larger.
+///
+/// `step` steps and `seconds` seconds of training are behind; see [`TrainConfig::max_steps`] and
+/// [`TrainConfig::max_seconds`].
+pub fn progress(train: &TrainConfig, step: u64, seconds: f64) -> f64 {
+    let by_steps = step as f64 / train.max_steps as f64;
+    let by_seconds = train.max_seconds.map_or(0.0, |limit| seconds / limit);
+    by_steps.max(by_seconds).clamp(0.0, 1.0)
+}
+
+/// What the learning rate of step `step` (counted from 0) is multiplied by, in (0, 1].
+///
+/// ```
+/// use gridfield::{config::ScheduleConfig, train::schedule};
+/// let schedule = ScheduleConfig { warmup_steps: 0, ..ScheduleConfig::default() };
+/// assert_eq!(schedule::factor(&schedule, 0.6, 600), 0.33);
+/// ```
+pub fn factor(schedule: &ScheduleConfig, progress: f64, step: u64) -> f64 {
+    warmup(schedule.warmup_steps, step) * decay(schedule, progress)
+}
+
+fn warmup(warmup_steps: u64, step: u64) -> f64 {
+    if step < warmup_steps { (step + 1) as f64 / warmup_steps as f64 } else { 1.0 }
+}
+
+fn decay(schedule: &ScheduleConfig, progress: f64) -> f64 {
+    let last = schedule.final_fraction;
+    match schedule.kind {
+        ScheduleKind::Constant => 1.0,
+        ScheduleKind::Step => {
+            let passed = schedule.milestones.iter().filter(|&&milestone| progress >= milestone).count();
+            schedule.gamma.powi(passed as i32)
+        }
+        ScheduleKind::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (PI * progress).cos()),
+        ScheduleKind::Exponential => last.powf(progress),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(kind: ScheduleKind) -> ScheduleConfig {
+        ScheduleConfig { kind, warmup_steps: 0, ..ScheduleConfig::default() }
+    }
+
+    #[test]
+    fn progress_follows_the_limit_that_is_nearer() {
+        let train = TrainConfig { max_steps: 1000, max_seconds: Some(10.0), ..TrainConfig::default() };
+        assert_eq!(progress(&train, 250, 1.0), 0.25);
+        assert_eq!(progress(&train, 250, 5.0), 0.5);
+        assert_eq!(progress(&train, 5000, 5.0), 1.0);
+        let no_clock = TrainConfig { max_seconds: None, ..train };
+        assert_eq!(progress(&no_clock, 250, 1e9), 0.25);
+    }
+
+    #[test]
+    fn warmup_rises_to_the_full_rate_at_its_last_step() {
+        let schedule = ScheduleConfig { warmup_steps: 4, ..schedule(ScheduleKind::Constant) };
+        let factors: Vec<f64> = (0..6).map(|step| factor(&schedule, 0.0, step)).collect();
+        assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn step_drops_at_each_milestone() {
+        let schedule = ScheduleConfig { gamma: 0.5, ..schedule(ScheduleKind::Step) };
+        let factors = [0.0, 0.49, 0.5, 0.75, 0.9, 1.0].map(|p| factor(&schedule, p, 0));
+        assert_eq!(factors, [1.0, 1.0, 0.5, 0.25, 0.125, 0.125]);
+    }
+
+    #[test]
+    fn smooth_decays_end_at_their_final_fraction() {
+        for kind in [ScheduleKind::Cosine, ScheduleKind::Exponential] {
+            let schedule = schedule(kind);
+            assert_eq!(factor(&schedule, 0.0, 0), 1.0);
+            assert!((factor(&schedule, 1.0, 0) - schedule.final_fraction).abs() < 1e-12);
+        }
+        assert!((factor(&schedule(ScheduleKind::Exponential), 0.5, 0) - 0.1).abs() < 1e-12);
+        assert!((factor(&schedule(ScheduleKind::Cosine), 0.5, 0) - 0.505).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,222 @@
+//! The configuration: its layers, the sentences for its mistakes, and its documentation.
+
+use std::path::PathBuf;
+
+use gridfield::config::{Background, Config, GridKernel, ScheduleKind};
+use serde_json::Value;
+
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn load_error(text: &str) -> String {
+    let (_folder, path) = written(text);
+    let error = Config::load(&path).unwrap_err().to_string();
+    let (file, what) = error.split_once(": ").unwrap();
+    assert_eq!(file, path.to_str().unwrap(), "the sentence names the file");
+    what.to_owned()
+}
+
+fn set_error(assignment: &str) -> String {
+    let mut config = Config::default();
+    let error = config.set(assignment).unwrap_err().to_string();
+    assert_eq!(config, Config::default(), "a refused value changes nothing");
+    error
+}
+
+fn validation_error(assignment: &str) -> String {
+    let mut config = Config::default();
+    config.set(assignment).unwrap();
+    config.validate().unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_are_valid_and_survive_json() {
+    let config = Config::default();
+    config.validate().unwrap();
+    let text = serde_json::to_string_pretty(&config).unwrap();
+    let (_folder, path) = written(&text);
+    assert_eq!(Config::load(path).unwrap(), config);
+}
+
+#[test]
+fn a_file_needs_only_the_keys_that_differ() {
+    let (_folder, path) = written(r#"{"model": {"grid": {"kernel": "smoothstep"}}, "train.max_steps": 7}"#);
+    let mut expected = Config::default();
+    expected.model.grid.kernel = GridKernel::Smoothstep;
+    expected.train.max_steps = 7;
+    assert_eq!(Config::load(path).unwrap(), expected);
+}
+
+#[test]
+fn later_layers_win_key_by_key() {
+    let (_folder, path) = written(r#"{"train": {"max_steps": 7, "seed": 3}}"#);
+    let mut config = Config::load(path).unwrap();
+    config.set_value("train.seed", 4).unwrap();
+    config.set("train.seed=5").unwrap();
+    assert_eq!((config.train.max_steps, config.train.seed), (7, 5));
+}
+
+#[test]
+fn set_reads_json_and_plain_text() {
+    let mut config = Config::default();
+    for assignment in [
+        "train.max_seconds=2.5",
+        "train.background=white",
+        "optimizer.schedule.kind = \"cosine\"",
+        "optimizer.schedule.milestones=[0.25, 0.5]",
+        "scene.offset=[0.5,0.5,0.5]",
+        "scene.path=2024",
+        r#"model.density_network={"n_neurons": 16}"#,
+    ] {
+        config.set(assignment).unwrap();
+    }
+    assert_eq!(config.train.max_seconds, Some(2.5));
+    assert_eq!(config.train.background, Background::White);
+    assert_eq!(config.optimizer.schedule.kind, ScheduleKind::Cosine);
+    assert_eq!(config.optimizer.schedule.milestones, [0.25, 0.5]);
+    assert_eq!(config.scene.offset, Some([0.5; 3]));
+    assert_eq!(config.scene.path, PathBuf::from("2024"), "a folder may be called by a number");
+    assert_eq!((config.model.density_network.n_neurons, config.model.density_network.n_hidden_layers), (16, 1));
+    config.set("train.max_seconds=null").unwrap();
+    assert_eq!(config.train.max_seconds, None);
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    for (key, nearest) in [
+        ("train.max_stepz", "train.max_steps"),
+        ("max_steps", "train.max_steps"),
+        ("train.n_levels", "model.grid.n_levels"),
+        ("model.grid.hashmap_size", "model.grid.log2_hashmap_size"),
+        ("optimizer.learn_rate", "optimizer.learning_rate"),
+        ("train.max_steps.more", "train.max_steps"),
+    ] {
+        let expected = format!("`{key}` is not a configuration key; the nearest one is `{nearest}`");
+        assert_eq!(set_error(&format!("{key}=1")), expected);
+    }
+    let in_file = load_error(r#"{"optimizer": {"schedule": {"gama": 0.5}}}"#);
+    assert!(
+        in_file.contains("`optimizer.schedule.gama`") && in_file.contains("`optimizer.schedule.gamma`"),
+        "{in_file}"
+    );
+    for empty in ["=5", "train.=5", "."] {
+        let mut config = Config::default();
+        assert!(config.set(empty).is_err(), "{empty}");
+    }
+    load_error(r#"{"": 5}"#);
+}
+
+#[test]
+fn wrong_types_name_key_value_and_expectation() {
+    for (assignment, sentence) in [
+        ("train.max_steps=many", "train.max_steps is \"many\", but must be a whole number, 0 or more"),
+        ("train.max_steps=1.5", "train.max_steps is 1.5, but must be a whole number, 0 or more"),
+        ("train.max_steps=-1", "train.max_steps is -1, but must be a whole number, 0 or more"),
+        ("train.max_steps=null", "train.max_steps is null, but must be a whole number, 0 or more"),
+        ("model.sh_degree=-1", "model.sh_degree is -1, but must be a whole number from 0 to 4294967295"),
+        ("train.huber_delta=true", "train.huber_delta is true, but must be a number"),
+        ("train.huber_delta=1e999", "train.huber_delta is \"1e999\", but must be a number"),
+        ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
+        ("model.name=tree", "model.name is \"tree\", but must be `hash`"),
+        ("optimizer.schedule.milestones=0.5", "optimizer.schedule.milestones is 0.5, but must be a list of numbers"),
+        (
+            "optimizer.schedule.milestones=[0.5,\"end\"]",
+            "optimizer.schedule.milestones is [0.5,\"end\"], but must be a list of numbers",
+        ),
+        ("scene.offset=[1,2]", "scene.offset is [1,2], but must be a list of 3 numbers"),
+        ("scene.offset=1", "scene.offset is 1, but must be a list of 3 numbers"),
+        ("scene.offset=[1,2,\"x\"]", "scene.offset is [1,2,\"x\"], but must be a list of numbers"),
+        ("train=5", "`train` is a section and cannot be 5; set one of its keys, such as `train.max_steps`"),
+        ("train.max_steps", "`train.max_steps` sets nothing; write key=value, as in train.max_steps=500"),
+    ] {
+        assert_eq!(set_error(assignment), sentence);
+    }
+}
+
+#[test]
+fn bad_files_are_refused_in_a_sentence() {
+    assert!(load_error(r#"{"train": {"max_steps": "#).starts_with("not valid JSON (EOF"));
+    assert!(load_error("").starts_with("not valid JSON"));
+    assert!(load_error("[1]").contains("one JSON object"));
+    assert!(load_error(r#"{"train": 3}"#).contains("`train` is a section"));
+    let missing = Config::load("nowhere/config.json").unwrap_err().to_string();
+    assert!(missing.starts_with("nowhere/config.json: the config file cannot be read"), "{missing}");
+}
+
+#[test]
+fn every_range_is_guarded() {
+    for (assignment, says) in [
+        ("model.grid.n_levels=0", "model.grid.n_levels is 0, but must be from 1 to 32"),
+        ("model.grid.n_features_per_level=3", "model.grid.n_features_per_level is 3, but must be one of 1, 2, 4, 8"),
+        ("model.grid.log2_hashmap_size=31", "model.grid.log2_hashmap_size"),
+        ("model.grid.base_resolution=1", "model.grid.base_resolution"),
+        ("model.grid.per_level_scale=0.5", "model.grid.per_level_scale"),
+        ("model.grid.n_levels=32", "nodes per axis on its finest level"),
+        ("model.grid.log2_hashmap_size=30", "34359738368 features"),
+        ("model.density_network.n_neurons=48", "model.density_network.n_neurons is 48"),
+        ("model.color_network.n_hidden_layers=0", "model.color_network.n_hidden_layers is 0"),
+        ("model.sh_degree=5", "model.sh_degree is 5, but must be from 1 to 4"),
+        ("march.occupancy_resolution=100", "march.occupancy_resolution is 100"),
+        ("march.cascades=0", "march.cascades"),
+        ("march.max_samples_per_ray=0", "march.max_samples_per_ray"),
+        ("march.occupancy_decay=1.1", "march.occupancy_decay"),
+        ("march.occupancy_threshold=-1", "march.occupancy_threshold"),
+        ("march.stop_transmittance=1", "march.stop_transmittance is 1, but must be at least 0 and below 1"),
+        ("march.step_scale=0", "march.step_scale"),
+        ("train.max_steps=0", "train.max_steps"),
+        ("train.max_seconds=0", "train.max_seconds is 0, but must be above 0"),
+        ("train.batch_samples=1", "train.batch_samples"),
+        ("train.huber_delta=-0.1", "train.huber_delta"),
+        ("train.ema_decay=1", "train.ema_decay"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate"),
+        ("optimizer.beta1=1", "optimizer.beta1"),
+        ("optimizer.beta2=-0.1", "optimizer.beta2"),
+        ("optimizer.epsilon=0", "optimizer.epsilon"),
+        ("optimizer.l2_reg=-1", "optimizer.l2_reg"),
+        ("optimizer.schedule.milestones=[0.5, 0.4]", "optimizer.schedule.milestones is [0.5, 0.4]"),
+        ("optimizer.schedule.milestones=[1.0]", "optimizer.schedule.milestones"),
+        ("optimizer.schedule.gamma=0", "optimizer.schedule.gamma"),
+        ("optimizer.schedule.final_fraction=2", "optimizer.schedule.final_fraction"),
+        ("scene.downscale=0", "scene.downscale"),
+        ("scene.scale=-1", "scene.scale"),
+    ] {
+        let error = validation_error(assignment);
+        assert!(error.contains(says), "{assignment}: {error}");
+    }
+    let mut config = Config::default();
+    config.march.step_scale = f64::NAN;
+    assert!(config.validate().is_err(), "NaN fails every guard");
+}
+
+#[test]
+fn the_published_encodings_are_valid() {
+    let mut config = Config::default();
+    for (levels, features, scale) in [(16, 2, 1.38191), (8, 4, 2.0), (16, 2, 2.0)] {
+        config.model.grid.n_levels = levels;
+        config.model.grid.n_features_per_level = features;
+        config.model.grid.per_level_scale = scale;
+        config.validate().unwrap();
+    }
+}
+
+/// The tables of `docs/formats.md` have one row `| `key` | default | … |` for every key, in order.
+#[test]
+fn the_documentation_lists_every_key_with_its_default() {
+    let text = include_str!("../docs/formats.md");
+    let rows = text.lines().filter_map(|line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let key = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+        Config::keys().contains(&key.to_owned()).then(|| (key, cells.next().unwrap_or_default().trim_matches('`')))
+    });
+    let documented: Vec<(&str, Value)> =
+        rows.map(|(key, default)| (key, serde_json::from_str(default).expect(key))).collect();
+    let tree = Config::default().to_value();
+    let keys = Config::keys();
+    let default = |key: &str| tree.pointer(&format!("/{}", key.replace('.', "/"))).unwrap().clone();
+    let expected: Vec<(&str, Value)> = keys.iter().map(|key| (key.as_str(), default(key))).collect();
+    assert_eq!(documented, expected);
+}
