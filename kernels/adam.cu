@@ -5,11 +5,45 @@
 
 namespace {
 
-/// decay^n
-GF_FN float power(float decay, uint32_t n) { return n == 0 ? 1.0f : powf(decay, (float)n); }
+GF_FN float looked_up(const float* table, uint32_t n, uint32_t k) { return table[min_of(k, n - 1)]; }
 
-/// The moving average after `n` further steps in which the value stood still.
-GF_FN float relax(float average, float value, float decay_n) { return value + decay_n * (average - value); }
+/// The moving average after further steps in which the value stood still; `decay` is the decay of all of them.
+GF_FN float relax(float average, float value, float decay) { return value + decay * (average - value); }
+
+template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
+    const size_t begin = (size_t)i * W;
+    float gradient[W];
+    bool touched = false;
+    for (int k = 0; k < W; ++k) {
+        gradient[k] = a.gradient[begin + k];
+        touched = touched || gradient[k] != 0.0f;
+    }
+    if (!touched) return;
+    const uint32_t updates = ++a.steps[i];
+    const float rate = a.learning_rate * looked_up(a.corrections, a.n_corrections, updates);
+    float before[W], after[W];
+    for (int k = 0; k < W; ++k) {
+        const size_t p = begin + k;
+        before[k] = a.value[p];
+        const float g = gradient[k] * a.gradient_scale + a.l2_reg * before[k];
+        const float moment1 = a.beta1 * a.moment1[p] + (1.0f - a.beta1) * g;
+        const float moment2 = a.beta2 * a.moment2[p] + (1.0f - a.beta2) * g * g;
+        after[k] = before[k] - rate * moment1 / (sqrtf(moment2) + a.epsilon);
+        a.gradient[p] = 0.0f;
+        a.moment1[p] = moment1;
+        a.moment2[p] = moment2;
+        a.value[p] = after[k];
+    }
+    if (a.copy)
+        for (int k = 0; k < W; ++k) ((compute_t*)a.copy)[begin + k] = (compute_t)after[k];
+    if (!a.average) return;
+    const float stood_still = looked_up(a.decays, a.n_decays, a.step - 1 - a.average_step[i]);
+    for (int k = 0; k < W; ++k) {
+        float* average = &a.average[begin + k];
+        *average = relax(relax(*average, before[k], stood_still), after[k], a.decays[1]);
+    }
+    a.average_step[i] = a.step;
+}
 
 }  // namespace
 
@@ -17,40 +51,21 @@ GF_FN float relax(float average, float value, float decay_n) { return value + de
 // its zero moments like all others.
 GF_ITEM_KERNEL(adam, AdamArgs) {
     (void)j;
-    const size_t begin = (size_t)i * a.width;
-    bool touched = false;
-    for (uint32_t k = 0; k < a.width; ++k) touched = touched || a.gradient[begin + k] != 0.0f;
-    if (!touched) return;
-    const uint32_t updates = ++a.steps[i];
-    const float correction1 = 1.0f - power(a.beta1, updates), correction2 = 1.0f - power(a.beta2, updates);
-    const float rate = a.learning_rate * sqrtf(correction2) / correction1;
-    const float stood_still = a.average ? power(a.average_decay, a.step - 1 - a.average_step[i]) : 0.0f;
-    for (uint32_t k = 0; k < a.width; ++k) {
-        const size_t p = begin + k;
-        const float value = a.value[p];
-        const float gradient = a.gradient[p] * a.gradient_scale + a.l2_reg * value;
-        const float moment1 = a.beta1 * a.moment1[p] + (1.0f - a.beta1) * gradient;
-        const float moment2 = a.beta2 * a.moment2[p] + (1.0f - a.beta2) * gradient * gradient;
-        const float updated = value - rate * moment1 / (sqrtf(moment2) + a.epsilon);
-        a.gradient[p] = 0.0f;
-        a.moment1[p] = moment1;
-        a.moment2[p] = moment2;
-        a.value[p] = updated;
-        if (a.average) a.average[p] = relax(relax(a.average[p], value, stood_still), updated, a.average_decay);
-        if (a.copy) ((compute_t*)a.copy)[p] = (compute_t)updated;
+    switch (a.width) {
+        case 1: update_entry<1>(a, i); break;
+        case 2: update_entry<2>(a, i); break;
+        case 4: update_entry<4>(a, i); break;
+        default: update_entry<8>(a, i); break;
     }
-    if (a.average) a.average_step[i] = a.step;
 }
 
 // The moving average as of now. One item an entry.
 GF_ITEM_KERNEL(average_now, AverageArgs) {
     (void)j;
-    const float decay = power(a.decay, a.step - a.average_step[i]);
+    const float decay = looked_up(a.decays, a.n_decays, a.step - a.average_step[i]);
     for (uint32_t k = 0; k < a.width; ++k) {
         const size_t p = (size_t)i * a.width + k;
-        const float now = relax(a.average[p], a.value[p], decay);
-        a.now[p] = now;
-        if (a.copy) ((compute_t*)a.copy)[p] = (compute_t)now;
+        a.now[p] = relax(a.average[p], a.value[p], decay);
     }
 }
 

@@ -167,11 +167,14 @@ typedef struct AdamArgs {
     float* average;    // [n, width] exponential moving average of the value; null: none
     uint32_t* average_step;  // [n] step at which the average was brought up to date
     GF_COMPUTE* copy;  // [n, width] fp16 copy; null: none
-    uint32_t width;    // an entry is skipped when all its gradients are zero
+    const float* corrections;  // [n_corrections] sqrt(1 - beta2^k) / (1 - beta1^k) for k updates; the last for all more
+    const float* decays;       // [n_decays] average_decay^k; the last for all more
+    uint32_t n_corrections;
+    uint32_t n_decays;
+    uint32_t width;    // 1, 2, 4 or 8; an entry is skipped when all its gradients are zero
     uint32_t step;     // of the training, from 1
     float learning_rate, beta1, beta2, epsilon;
     float l2_reg;
-    float average_decay;
     float gradient_scale;  // 1 / loss scale
 } AdamArgs;
 
@@ -213,10 +216,10 @@ typedef struct AverageArgs {
     const float* average;         // [n, width] as of average_step
     const uint32_t* average_step;  // [n]
     float* now;                   // [n, width]
-    GF_COMPUTE* copy;             // [n, width] fp16 copy; null: none
+    const float* decays;          // as for Adam
+    uint32_t n_decays;
     uint32_t width;
     uint32_t step;
-    float decay;
 } AverageArgs;
 
 // Standalone encoding of points, for analysis, tests and benchmarks.

@@ -1,10 +1,10 @@
 // The radiance field as kernels, for networks up to 64 and up to 128 neurons wide.
 #include "field.cuh"
 
-GF_TILE_KERNEL(field_forward_64, FieldArgs, FieldShared<64>) { field_forward_tile(a, tile, shared); }
-GF_TILE_KERNEL(field_forward_128, FieldArgs, FieldShared<128>) { field_forward_tile(a, tile, shared); }
-GF_TILE_KERNEL(field_backward_64, FieldArgs, FieldShared<64>) { field_backward_tile(a, tile, shared); }
-GF_TILE_KERNEL(field_backward_128, FieldArgs, FieldShared<128>) { field_backward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_forward_64, FieldArgs, FieldShared<64>) { (void)j, field_forward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_forward_128, FieldArgs, FieldShared<128>) { (void)j, field_forward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_backward_64, FieldArgs, FieldShared<64>) { (void)j, field_backward_tile(a, tile, shared); }
+GF_TILE_KERNEL(field_backward_128, FieldArgs, FieldShared<128>) { (void)j, field_backward_tile(a, tile, shared); }
 
 // The copies of the weights that the tile primitives compute with. One item a weight.
 GF_ITEM_KERNEL(prepare_weights, PrepareWeightsArgs) {

@@ -37,10 +37,14 @@ GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* tab
                         uint32_t rows) {
     const GridLevel level = grid.levels[l];
     const uint32_t kernel = grid.kernel;
+    PerSample<Active<float, 3>> active;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        active[s] = active_nodes<float, 3>(level, level.scale, kernel, position + 3 * (size_t)s);
+        prefetch_nodes<float, 3, F>(active[s], table);
+    }
     GF_FOR_EACH_IN_TILE(s, rows) {
         float features[F];
-        const Active<float, 3> active = active_nodes<float, 3>(level, level.scale, kernel, position + 3 * (size_t)s);
-        gather<float, 3, F>(active, table, features);
+        gather<float, 3, F>(active[s], table, features);
         for (int f = 0; f < F; ++f) x.row(s)[l * F + f] = (compute_t)features[f];
     }
 }

@@ -2,15 +2,23 @@
 #include "grid/encode.cuh"
 #include "rng.cuh"
 #include "sphere.cuh"
+#include "tile.cuh"
 
 namespace {
 
-template <int F> GF_FN void scatter_sample(const ScatterArgs& a, uint32_t i, uint32_t l) {
-    const GridLevel& level = a.grid.levels[l];
-    const Active<float, 3> active =
-        active_nodes<float, 3>(level, level.scale, a.grid.kernel, a.position + 3 * (size_t)i);
-    scatter<float, 3, F>(active, a.dL_dfeatures + ((size_t)l * a.capacity + i) * F, a.gradient);
+template <int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+    const GridLevel level = a.grid.levels[l];
+    const uint32_t kernel = a.grid.kernel;
+    const float* dL_dfeatures = a.dL_dfeatures + ((size_t)l * a.capacity + first) * F;
+    PerSample<Active<float, 3>> active;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        active[s] = active_nodes<float, 3>(level, level.scale, kernel, a.position + 3 * (size_t)(first + s));
+        prefetch_nodes<float, 3, F>(active[s], a.gradient);
+    }
+    GF_FOR_EACH_IN_TILE(s, rows) { scatter<float, 3, F>(active[s], dL_dfeatures + (size_t)s * F, a.gradient); }
 }
+
+struct NoShared {};
 
 template <typename T, int D> GF_FN T level_scale(const EncodeArgs& a, uint32_t l) {
     return sizeof(T) == 8 ? (T)a.scale[l] : (T)a.grid.levels[l].scale;
@@ -40,15 +48,18 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
 
 }  // namespace
 
-// One item a sample, one row a level: gradient[entry, f] += weight dL_dfeatures[f]. On the host a level belongs to one
-// thread, which adds the samples in order: the sums do not depend on the number of threads.
-GF_ITEM_KERNEL(grid_scatter, ScatterArgs) {
-    if (i >= *a.count) return;
+// One row a level: gradient[entry, f] += weight dL_dfeatures[f]. On the host a level belongs to one thread, which adds the
+// samples in order: the sums do not depend on the number of threads.
+GF_TILE_KERNEL(grid_scatter, ScatterArgs, NoShared) {
+    (void)shared;
+    const uint32_t first = tile * GF_TILE, end = *a.count;
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     switch (a.grid.n_features) {
-        case 1: scatter_sample<1>(a, i, j); break;
-        case 2: scatter_sample<2>(a, i, j); break;
-        case 4: scatter_sample<4>(a, i, j); break;
-        default: scatter_sample<8>(a, i, j); break;
+        case 1: scatter_tile<1>(a, first, rows, j); break;
+        case 2: scatter_tile<2>(a, first, rows, j); break;
+        case 4: scatter_tile<4>(a, first, rows, j); break;
+        default: scatter_tile<8>(a, first, rows, j); break;
     }
 }
 

@@ -10,8 +10,8 @@
 //   GF_ITEM_KERNEL(name, Args)         one thread per item; the body sees `a` (arguments), `i` (item) and `j` (row)
 //   GF_WARP_KERNEL(name, Args)         the same, but whole warps enter: `i` may lie past the last item, and all lanes may
 //                                      exchange values (reserve)
-//   GF_TILE_KERNEL(name, Args, Shared) one block of GF_TILE threads per tile; the body sees `a`, `tile` (its index) and
-//                                      `shared` (scratch of the block), and works through the primitives of tile.cuh
+//   GF_TILE_KERNEL(name, Args, Shared) one block of GF_TILE threads per tile; the body sees `a`, `tile` (its index), the
+//                                      row `j` and `shared` (scratch of the block), and works through tile.cuh
 // Everything else lives in an unnamed namespace, so that code made for one instruction level never meets another's.
 #pragma once
 
@@ -43,13 +43,13 @@ typedef __half gf_half;
     static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                   \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared);                             \
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                             \
     extern "C" __global__ void __launch_bounds__(GF_TILE) name(const Args a, uint32_t) {                     \
         extern __shared__ __align__(128) unsigned char gf_shared[];                                          \
-        name##_tile(a, blockIdx.x, *reinterpret_cast<Shared*>(gf_shared));                                   \
+        name##_tile(a, blockIdx.x, blockIdx.y, *reinterpret_cast<Shared*>(gf_shared));                                   \
     }                                                                                                        \
     extern "C" __device__ const uint32_t name##_shared_bytes = sizeof(Shared);                               \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared)
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
 
 #elif defined(GF_EMULATED)
 #define GF_SIMT 1
@@ -78,13 +78,13 @@ typedef __half gf_half;
 #define GF_WARP_KERNEL(name, Args) GF_ITEM_KERNEL(name, Args)
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                     \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared);                                      \
-    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t) {           \
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                                      \
+    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {         \
         const Args a = *arguments;                                                                             \
         alignas(64) Shared shared;                                                                             \
-        for (uint32_t tile = begin; tile < end; ++tile) name##_tile(a, tile, shared);                          \
+        for (uint32_t tile = begin; tile < end; ++tile) name##_tile(a, tile, j, shared);                          \
     }                                                                                                          \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, Shared& shared)
+    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
 #endif
 
 namespace {
@@ -124,6 +124,15 @@ GF_FN uint32_t reserve(uint32_t* counter, uint32_t count) {
     const uint32_t first = *counter;
     *counter += count;
     return first;
+#endif
+}
+
+/// Asks for memory that is wanted soon. GPUs hide the wait behind other threads instead.
+GF_FN void prefetch(const void* address) {
+#if GF_SIMT
+    (void)address;
+#else
+    __builtin_prefetch(address, 0, 2);
 #endif
 }
 

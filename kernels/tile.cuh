@@ -14,6 +14,17 @@
 
 namespace {
 
+/// A value that each sample of the tile keeps from one pass to the next: a register of its thread, or an array.
+template <typename T> struct PerSample {
+#if GF_SIMT
+    T value;
+    GF_FN T& operator[](uint32_t) { return value; }
+#else
+    T values[GF_TILE];
+    GF_FN T& operator[](uint32_t s) { return values[s]; }
+#endif
+};
+
 struct Matrix {
     compute_t* data;
     uint32_t stride;

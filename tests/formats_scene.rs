@@ -1,7 +1,8 @@
 //! Reading scenes: the Blender format in its variations on small scenes made here, and the real lego scene where the
 //! data folder is.
 
-use gridfield::scene::{Format, Scene, UnitCube, load_images};
+use gridfield::scene::path::PathOptions;
+use gridfield::scene::{CameraPath, Format, Scene, UnitCube, load_images};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -147,5 +148,18 @@ fn lego_cameras_all_look_at_the_model_inside_the_unit_cube() {
         let nearest: [f32; 3] = std::array::from_fn(|i| position[i] + along * forward[i]);
         assert!(nearest.iter().all(|x| x.abs() < 0.01), "{} looks past the origin", view.name);
         assert!(scene.unit_cube.to_unit(nearest).iter().all(|x| (0.0..=1.0).contains(x)));
+    }
+}
+
+#[test]
+fn lego_is_orbited_upright_at_the_distance_of_its_cameras() {
+    let Some(path) = lego() else { return };
+    let path = CameraPath::orbit(&Scene::open(&path).unwrap(), &PathOptions::default()).unwrap();
+    let height = path.frames[0].position()[2];
+    for camera in &path.frames {
+        let position = camera.position();
+        let distance = position.iter().map(|x| x * x).sum::<f32>().sqrt();
+        assert!((distance - 4.031).abs() < 0.01, "{distance}");
+        assert!((position[2] - height).abs() < 1e-5, "z is up");
     }
 }

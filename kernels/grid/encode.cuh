@@ -24,6 +24,11 @@ GF_FN Active<T, D> active_nodes(const GridLevel& level, T scale, uint32_t kernel
     return active;
 }
 
+template <typename T, int D, int F, typename Stored>
+GF_FN void prefetch_nodes(const Active<T, D>& active, const Stored* table) {
+    for (uint32_t c = 0; c < (1u << D); ++c) prefetch(&table[(size_t)active.entry[c] * F]);
+}
+
 /// features[f] = sum_c weight_c table[entry_c, f]
 template <typename T, int D, int F, typename Stored>
 GF_FN void gather(const Active<T, D>& active, const Stored* table, T features[F]) {

@@ -211,6 +211,10 @@ pub struct AdamArgs<'a> {
     pub average: Ptr<'a, f32>,
     pub average_step: Ptr<'a, u32>,
     pub copy: Ptr<'a, Compute>,
+    pub corrections: Ptr<'a, f32>,
+    pub decays: Ptr<'a, f32>,
+    pub n_corrections: u32,
+    pub n_decays: u32,
     pub width: u32,
     pub step: u32,
     pub learning_rate: f32,
@@ -218,7 +222,6 @@ pub struct AdamArgs<'a> {
     pub beta2: f32,
     pub epsilon: f32,
     pub l2_reg: f32,
-    pub average_decay: f32,
     pub gradient_scale: f32,
 }
 
@@ -260,10 +263,10 @@ pub struct AverageArgs<'a> {
     pub average: Ptr<'a, f32>,
     pub average_step: Ptr<'a, u32>,
     pub now: Ptr<'a, f32>,
-    pub copy: Ptr<'a, Compute>,
+    pub decays: Ptr<'a, f32>,
+    pub n_decays: u32,
     pub width: u32,
     pub step: u32,
-    pub decay: f32,
 }
 
 #[repr(C)]

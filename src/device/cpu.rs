@@ -62,12 +62,12 @@ impl Cpu {
     }
 
     /// Rows in parallel, the launches of a row in order.
-    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, usize)], rows: u32) {
+    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, Grid)], rows: u32) {
         self.install(|| {
             // Later rows are finer levels, which take longer: they go first.
             (0..rows).into_par_iter().with_max_len(1).rev().for_each(|row| {
-                for (args, items) in launches {
-                    self.run(kernel, args, 0, *items as u32, row);
+                for (args, grid) in launches {
+                    self.run(kernel, args, 0, grid.items, row);
                 }
             });
         });

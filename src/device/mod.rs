@@ -123,9 +123,9 @@ impl Device {
         Ok(())
     }
 
-    /// Rows of several launches, `(args, items)` one after the other: within a row the items of all launches keep their
+    /// Rows of several launches, `(args, grid)` one after the other: within a row the items of all launches keep their
     /// order, so that sums into memory that belongs to a row do not depend on the number of threads.
-    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, usize)], rows: usize) -> Result<()> {
+    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, Grid)], rows: usize) -> Result<()> {
         match self {
             Device::Cpu(cpu) => cpu.launch_rows(kernel, launches, rows as u32),
         }

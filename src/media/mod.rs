@@ -1,3 +1,14 @@
 //! What leaves the program to be looked at: 8-bit images, colormaps, PNG files and videos.
+//!
+//! Files appear whole or not at all: each is written under another name in the same folder and renamed at the end.
 
+mod atomic;
 pub mod colormap;
+mod pixels;
+mod png;
+mod video;
+mod yuv;
+
+pub use pixels::{depth_rgb8, to_rgb8};
+pub use png::{Pixels, write_png};
+pub use video::{Encoder, VideoWriter};

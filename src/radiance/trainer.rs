@@ -11,7 +11,7 @@ use crate::Result;
 use crate::config::{Background, Config};
 use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
-use crate::train::{Adam, Moments, schedule};
+use crate::train::{Adam, AdamStep, Moments, schedule};
 
 /// Samples expected of a ray before any was marched: with this many rays begins the first step.
 const FIRST_SAMPLES_PER_RAY: usize = 512;
@@ -24,6 +24,7 @@ pub struct Trainer {
     pub occupancy: Occupancy,
     photographs: Photographs,
     march: March,
+    adam: Adam,
     table_moments: Moments,
     weight_moments: Moments,
     chunks: Vec<TrainingChunk>,
@@ -81,6 +82,7 @@ impl Trainer {
             config: config.clone(),
             occupancy: Occupancy::full(device, &config.march)?,
             march: March::new(device, &config.march),
+            adam: Adam::new(device, &config.optimizer, config.train.ema_decay)?,
             table_moments: Moments::new(device, &field.table, width, averaged)?,
             weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
             weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
@@ -198,7 +200,7 @@ impl Trainer {
                     capacity: samples.capacity as u32,
                 };
                 let known = self.device.peek(&samples.count, training.rounds);
-                (args, known.map_or(samples.capacity, |count| count as usize))
+                (args, Grid::tiles(known.map_or(samples.capacity, |count| count as usize)))
             })
             .collect();
         self.device.launch_rows(&kernels::GRID_SCATTER, &launches, self.field.grid.levels.len())
@@ -215,21 +217,15 @@ impl Trainer {
             n: n_weights as u32,
         };
         self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights))?;
-        let mut adam = self.adam();
-        adam.step += 1;
-        adam.learning_rate = self.learning_rate() as f32;
-        adam.gradient_scale = 1.0 / n_rays as f32;
+        let now = AdamStep {
+            step: self.step + 1,
+            learning_rate: self.learning_rate(),
+            gradient_scale: 1.0 / n_rays as f64,
+        };
         let copy = self.field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
-        adam.update(&self.device, &self.field.table, &self.table_moments, 0.0, copy)?;
-        let l2_reg = config.optimizer.l2_reg as f32;
-        adam.update(&self.device, &self.field.weights, &self.weight_moments, l2_reg, Ptr::NULL)
-    }
-
-    /// Adam as of the last step.
-    fn adam(&self) -> Adam {
-        let mut adam = Adam::new(&self.config.optimizer, self.config.train.ema_decay);
-        adam.step = self.step as u32;
-        adam
+        self.adam.update(&self.device, &now, &self.field.table, &self.table_moments, 0.0, copy)?;
+        let l2_reg = config.optimizer.l2_reg;
+        self.adam.update(&self.device, &now, &self.field.weights, &self.weight_moments, l2_reg, Ptr::NULL)
     }
 
     /// The learning rate of the next step.

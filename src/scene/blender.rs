@@ -6,7 +6,7 @@
 
 use super::json::{self, Node};
 use super::load::{image_size, in_order};
-use super::{Camera, Intrinsics, Splits, View};
+use super::{Camera, Intrinsics, Splits, View, pose};
 use crate::Result;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,6 @@ const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
 /// How far the aspect ratio of an image may be from that of `w` and `h`: sizes rounded on downscaling stay well
 /// within, a wrong or cropped image does not.
 const ASPECT_TOLERANCE: f64 = 0.01;
-
-/// The volume that three camera axes span, relative to their lengths, below which they count as flat: real poses have
-/// 1 to within rounding.
-const SINGULAR: f64 = 1e-4;
 
 pub(super) fn is_here(folder: &Path) -> bool {
     transforms(folder, "train").is_file()
@@ -112,18 +108,7 @@ fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
         return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
     }
     let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
-    let pose: [[f64; 4]; 3] = std::array::from_fn(|row| rows[row]);
-    if is_singular(&pose) {
-        return Err(node.error("is singular: its rotation part has no inverse; export the camera again"));
-    }
-    Ok(pose.map(|row| row.map(|value| value as f32)))
-}
-
-/// Whether the axes, compared by |det| over the product of their lengths, lie in a plane or one of them is 0.
-fn is_singular(pose: &[[f64; 4]; 3]) -> bool {
-    let m = nalgebra::Matrix3::from_fn(|row, column| pose[row][column]);
-    let lengths: f64 = m.column_iter().map(|column| column.norm()).product();
-    m.determinant().abs() <= SINGULAR * lengths
+    pose::checked(&node, [rows[0], rows[1], rows[2]])
 }
 
 /// Looks a key up in the frame, then in the file.
@@ -213,13 +198,5 @@ mod tests {
         assert_eq!(view_name("./train/r_0"), "train/r_0");
         assert_eq!(view_name("images/0.5.JPG"), "images/0.5");
         assert_eq!(view_name("train/r_0.5"), "train/r_0.5");
-    }
-
-    #[test]
-    fn flat_axes_are_singular_and_small_ones_are_not() {
-        let scaled = |s: f64| [[s, 0.0, 0.0, 0.0], [0.0, s, 0.0, 0.0], [0.0, 0.0, s, 0.0]];
-        assert!(!is_singular(&scaled(1e-6)));
-        assert!(is_singular(&scaled(0.0)));
-        assert!(is_singular(&[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]));
     }
 }

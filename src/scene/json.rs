@@ -85,6 +85,10 @@ impl<'a> Node<'a> {
         self.value.as_str().ok_or_else(|| self.wrong_kind("a string"))
     }
 
+    pub fn flag(&self) -> Result<bool> {
+        self.value.as_bool().ok_or_else(|| self.wrong_kind("true or false"))
+    }
+
     /// A number that is finite in single precision.
     pub fn number(&self) -> Result<f64> {
         match self.value {

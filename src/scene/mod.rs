@@ -10,10 +10,13 @@ mod image8;
 mod json;
 mod load;
 mod open;
+pub mod path;
+mod pose;
 
 pub use camera::{Camera, Intrinsics};
 pub use image8::Image8;
 pub use load::load_images;
+pub use path::CameraPath;
 
 use crate::Result;
 use std::path::PathBuf;

@@ -35,39 +35,53 @@ impl Moments {
     }
 }
 
-/// The numbers of one step.
+/// Adam's constants on a device.
 pub struct Adam {
-    pub learning_rate: f32,
-    beta1: f32,
-    beta2: f32,
-    epsilon: f32,
-    average_decay: f32,
-    /// Of the gradients: 1 over the rays they are summed over.
-    pub gradient_scale: f32,
-    /// Number of the training step, from 1.
-    pub step: u32,
+    config: OptimizerConfig,
+    /// `√(1 − β₂ᵏ) / (1 − β₁ᵏ)` for `k` updates.
+    corrections: Buffer<f32>,
+    /// `average_decayᵏ`.
+    decays: Buffer<f32>,
 }
 
+/// What changes from step to step.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    /// Number of the training step, from 1.
+    pub step: u64,
+    pub learning_rate: f64,
+    /// Of the gradients: 1 over the rays they are summed over.
+    pub gradient_scale: f64,
+}
+
+/// Powers are tabulated until they no longer show in fp32, or up to this many.
+const MOST_POWERS: usize = 1 << 16;
+
 impl Adam {
-    pub fn new(config: &OptimizerConfig, ema_decay: f64) -> Self {
-        Adam {
-            learning_rate: config.learning_rate as f32,
-            beta1: config.beta1 as f32,
-            beta2: config.beta2 as f32,
-            epsilon: config.epsilon as f32,
-            average_decay: ema_decay as f32,
-            gradient_scale: 1.0,
-            step: 1,
-        }
+    /// `ema_decay`: of the moving average, per step.
+    pub fn new(device: &Device, config: &OptimizerConfig, ema_decay: f64) -> Result<Self> {
+        let corrections: Vec<f32> = (0..powers_that_show(config.beta2.max(config.beta1)))
+            .map(|k| {
+                let k = k.max(1) as i32;
+                ((1.0 - config.beta2.powi(k)).sqrt() / (1.0 - config.beta1.powi(k))) as f32
+            })
+            .collect();
+        let decays: Vec<f32> = (0..powers_that_show(ema_decay)).map(|k| ema_decay.powi(k as i32) as f32).collect();
+        Ok(Adam {
+            config: config.clone(),
+            corrections: device.upload(&corrections)?,
+            decays: device.upload(&decays)?,
+        })
     }
 
     /// Updates `value` by its gradient, which is zero afterwards. `copy`: fp16 copy of the values, or null.
     pub fn update(
         &self,
         device: &Device,
+        now: &AdamStep,
         value: &Buffer<f32>,
         moments: &Moments,
-        l2_reg: f32,
+        l2_reg: f64,
         copy: Ptr<'_, Compute>,
     ) -> Result<()> {
         let average = moments.average.as_ref();
@@ -80,21 +94,31 @@ impl Adam {
             average: average.map_or(Ptr::NULL, |(average, _)| average.ptr()),
             average_step: average.map_or(Ptr::NULL, |(_, step)| step.ptr()),
             copy,
+            corrections: self.corrections.ptr(),
+            decays: self.decays.ptr(),
+            n_corrections: self.corrections.len() as u32,
+            n_decays: self.decays.len() as u32,
             width: moments.width as u32,
-            step: self.step,
-            learning_rate: self.learning_rate,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: self.epsilon,
-            l2_reg,
-            average_decay: self.average_decay,
-            gradient_scale: self.gradient_scale,
+            step: now.step as u32,
+            learning_rate: now.learning_rate as f32,
+            beta1: self.config.beta1 as f32,
+            beta2: self.config.beta2 as f32,
+            epsilon: self.config.epsilon as f32,
+            l2_reg: l2_reg as f32,
+            gradient_scale: now.gradient_scale as f32,
         };
         device.launch(&kernels::ADAM, &args, Grid::items(moments.steps.len()))
     }
 
-    /// Writes the average as of the last step to `now`. Without an average, the values themselves.
-    pub fn average(&self, device: &Device, value: &Buffer<f32>, moments: &Moments, now: &mut Buffer<f32>) -> Result<()> {
+    /// Writes to `now` the moving average as of the end of step `step`; where there is none, the values themselves.
+    pub fn average(
+        &self,
+        device: &Device,
+        step: u64,
+        value: &Buffer<f32>,
+        moments: &Moments,
+        now: &mut Buffer<f32>,
+    ) -> Result<()> {
         let Some((average, average_step)) = &moments.average else {
             return now.upload(0, &value.download()?);
         };
@@ -103,11 +127,21 @@ impl Adam {
             average: average.ptr(),
             average_step: average_step.ptr(),
             now: now.ptr(),
-            copy: Ptr::NULL,
+            decays: self.decays.ptr(),
+            n_decays: self.decays.len() as u32,
             width: moments.width as u32,
-            step: self.step - 1,
-            decay: self.average_decay,
+            step: step as u32,
         };
         device.launch(&kernels::AVERAGE_NOW, &args, Grid::items(moments.steps.len()))
     }
+}
+
+/// How many powers of `base` differ from zero beside 1 in fp32.
+fn powers_that_show(base: f64) -> usize {
+    let mut power = 1.0;
+    let n = (0..MOST_POWERS).take_while(|_| {
+        power *= base;
+        power > f64::from(f32::EPSILON) / 4.0
+    });
+    n.count() + 2
 }

@@ -8,7 +8,7 @@ pub mod progress;
 pub mod run;
 pub mod schedule;
 
-pub use adam::{Adam, Moments};
+pub use adam::{Adam, AdamStep, Moments};
 pub use checkpoint::{Checkpoint, Header, Tensor, TensorData, UnitCube};
 pub use log::MetricsLog;
 pub use progress::{RunControl, StopReason, TrainEvent};

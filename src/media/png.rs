@@ -1,0 +1,42 @@
+//! PNG files.
+
+use super::atomic;
+use crate::{Error, Result};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder as _};
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+/// 8-bit sRGB pixels, row by row from the top.
+#[derive(Clone, Copy)]
+pub enum Pixels<'a> {
+    /// `[height, width, 3]`
+    Rgb8(&'a [u8]),
+    /// `[height, width, 4]`, straight alpha.
+    Rgba8(&'a [u8]),
+}
+
+/// Writes a PNG; an existing file is replaced only when the new one is whole.
+///
+/// Fails when the folder of `path` is missing or not writable, or the image has no pixels.
+///
+/// # Panics
+/// If the number of bytes does not fit the size.
+pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels) -> Result<()> {
+    let path = path.as_ref();
+    let (bytes, colour) = match pixels {
+        Pixels::Rgb8(bytes) => (bytes, ExtendedColorType::Rgb8),
+        Pixels::Rgba8(bytes) => (bytes, ExtendedColorType::Rgba8),
+    };
+    if width == 0 || height == 0 {
+        return Err(Error::file(path, format!("an image of {width}×{height} has no pixels to write")));
+    }
+    let file = atomic::file_beside(path, ".png")?;
+    let mut writer = BufWriter::new(file.as_file());
+    PngEncoder::new(&mut writer)
+        .write_image(bytes, width, height, colour)
+        .map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+    writer.flush().map_err(|e| atomic::unwritable(path, &e))?;
+    drop(writer);
+    atomic::replace(file.into_temp_path(), path)
+}

@@ -1,0 +1,113 @@
+//! MP4 videos (H.264) from rendered frames, through ffmpeg where it is installed and through a bundled encoder where
+//! it is not.
+
+mod bundled;
+mod ffmpeg;
+
+use super::atomic;
+use super::yuv::Yuv420;
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use tempfile::{NamedTempFile, TempPath};
+
+/// Who compresses the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoder {
+    /// The `ffmpeg` on PATH, with libx264 at constant quality (CRF 18).
+    Ffmpeg,
+    /// OpenH264, compiled into this program, at a nearly constant quality; files are larger for the same look.
+    Bundled,
+}
+
+impl Encoder {
+    /// [`Encoder::Ffmpeg`] where there is an ffmpeg that has libx264, else [`Encoder::Bundled`].
+    pub fn detect() -> Self {
+        if ffmpeg::is_usable() { Encoder::Ffmpeg } else { Encoder::Bundled }
+    }
+}
+
+/// Writes one video. The file appears under its name when [`VideoWriter::finish`] returns; a writer that is dropped
+/// before leaves nothing behind.
+///
+/// Video needs even sides: an odd width or height grows by one pixel that repeats the last column or row.
+pub struct VideoWriter {
+    path: PathBuf,
+    /// The size of the frames that are pushed.
+    size: (usize, usize),
+    frame: Yuv420,
+    n_frames: u64,
+    // Before the temporary file, so that on drop the encoder lets go of the file before it is removed.
+    sink: Box<dyn Sink>,
+    temporary: TempPath,
+}
+
+/// A running encoder; dropping it without `finish` abandons the video.
+trait Sink: Send {
+    /// Takes the next frame.
+    fn push(&mut self, frame: &Yuv420) -> std::result::Result<(), String>;
+    /// Writes what is left; the file is complete afterwards.
+    fn finish(self: Box<Self>) -> std::result::Result<(), String>;
+}
+
+impl VideoWriter {
+    /// Starts a video of `width × height` at `fps` frames a second with [`Encoder::detect`].
+    ///
+    /// Fails when the folder of `path` is missing or not writable, `fps` is not above 0, or the size is more than the
+    /// encoder takes (the bundled one: 3840×2160 or 2160×3840).
+    pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f32) -> Result<Self> {
+        Self::with_encoder(Encoder::detect(), path, width, height, fps)
+    }
+
+    /// As [`VideoWriter::create`], with the encoder named.
+    pub fn with_encoder(encoder: Encoder, path: impl AsRef<Path>, width: u32, height: u32, fps: f32) -> Result<Self> {
+        let path = path.as_ref();
+        if width == 0 || height == 0 {
+            return Err(Error::file(path, format!("a video of {width}×{height} has no pixels to write")));
+        }
+        if !(fps.is_finite() && fps > 0.0) {
+            return Err(Error::config(format!("a video of {fps} frames a second; expected a number above 0")));
+        }
+        let size = (width as usize, height as usize);
+        let frame = Yuv420::new(size.0, size.1);
+        let temporary = atomic::file_beside(path, ".mp4")?;
+        let sink = start(encoder, &temporary, &frame, fps).map_err(|what| Error::file(path, what))?;
+        Ok(Self { path: path.to_path_buf(), size, frame, n_frames: 0, sink, temporary: temporary.into_temp_path() })
+    }
+
+    /// Appends a frame: 8-bit sRGB, `[height, width, 3]`.
+    ///
+    /// # Panics
+    /// If the number of bytes does not fit the size.
+    pub fn push(&mut self, rgb8: &[u8]) -> Result<()> {
+        let (width, height) = self.size;
+        assert_eq!(rgb8.len(), 3 * width * height, "bytes of a frame of {width}×{height}");
+        self.frame.convert(rgb8, width, height);
+        self.sink.push(&self.frame).map_err(|what| Error::file(&self.path, what))?;
+        self.n_frames += 1;
+        Ok(())
+    }
+
+    /// Completes the file and gives it its name. Fails when no frame was pushed or the encoder failed.
+    pub fn finish(self) -> Result<()> {
+        if self.n_frames == 0 {
+            return Err(Error::file(&self.path, "a video needs at least one frame"));
+        }
+        self.sink.finish().map_err(|what| Error::file(&self.path, what))?;
+        atomic::replace(self.temporary, &self.path)
+    }
+}
+
+fn start(
+    encoder: Encoder,
+    output: &NamedTempFile,
+    frame: &Yuv420,
+    fps: f32,
+) -> std::result::Result<Box<dyn Sink>, String> {
+    Ok(match encoder {
+        Encoder::Ffmpeg => Box::new(ffmpeg::Ffmpeg::start(output.path(), frame, fps)?),
+        Encoder::Bundled => {
+            let file = output.reopen().map_err(|e| format!("cannot be written: {e}"))?;
+            Box::new(bundled::Bundled::start(file, frame, fps)?)
+        }
+    })
+}

@@ -1,0 +1,98 @@
+//! Where a scene's cameras look from and to: what generated paths are built around.
+
+use crate::scene::{Camera, Scene, UnitCube, View};
+use nalgebra::{Matrix3, Vector3};
+
+/// Cosine of the angle (20°) within which the mean up direction of the cameras is taken for a coordinate axis: rigs
+/// are upright in their own world, and a slightly tilted orbit looks wrong.
+const NEARLY_AN_AXIS: f64 = 0.94;
+
+/// Elevation at which orbits stop, in radians: straight above there is no upright.
+const MAX_ELEVATION: f64 = 80.0 * std::f64::consts::PI / 180.0;
+
+/// In sides of the unit cube: a circle of radius 0, around a camera in the centre, would have no direction to look in.
+const LEAST_RADIUS: f64 = 1e-3;
+
+/// The training cameras in spherical coordinates around what they look at.
+pub(super) struct Framing {
+    /// In scene coordinates.
+    pub centre: Vector3<f64>,
+    /// Axes of the sphere, of length 1: the direction of azimuth 0 (that of the first camera), of azimuth π/2, and up.
+    pub axes: [Vector3<f64>; 3],
+    /// The median distance of the cameras from the centre, in scene units.
+    pub radius: f64,
+    /// Elevations of the cameras over the horizon in radians, ascending, at most 80° up or down.
+    pub elevations: Vec<f64>,
+}
+
+impl Framing {
+    /// Of the training cameras, of which a scene has at least one.
+    pub fn of(scene: &Scene) -> Self {
+        let views = &scene.splits.train;
+        let up = up_axis(views);
+        let centre = centre_of_interest(views, &scene.unit_cube);
+        let offsets: Vec<_> = views.iter().map(|view| vector(view.camera.position()) - centre).collect();
+        let mut distances: Vec<f64> = offsets.iter().map(Vector3::norm).collect();
+        distances.sort_by(f64::total_cmp);
+        let elevation = |offset: &Vector3<f64>| offset.dot(&up).atan2(offset.cross(&up).norm());
+        let mut elevations: Vec<f64> =
+            offsets.iter().map(|offset| elevation(offset).clamp(-MAX_ELEVATION, MAX_ELEVATION)).collect();
+        elevations.sort_by(f64::total_cmp);
+        let start = horizontal(&offsets[0], &up);
+        let radius = quantile(&distances, 0.5).max(LEAST_RADIUS / f64::from(scene.unit_cube.scale));
+        Self { centre, axes: [start, up.cross(&start), up], radius, elevations }
+    }
+
+    /// The elevation that a `share` of the cameras are below.
+    pub fn elevation(&self, share: f64) -> f64 {
+        quantile(&self.elevations, share)
+    }
+
+    /// The point at these angles (radians) and the median distance.
+    pub fn point(&self, azimuth: f64, elevation: f64) -> Vector3<f64> {
+        let [start, side, up] = self.axes;
+        let horizontal = start * azimuth.cos() + side * azimuth.sin();
+        self.centre + (horizontal * elevation.cos() + up * elevation.sin()) * self.radius
+    }
+}
+
+fn vector(array: [f32; 3]) -> Vector3<f64> {
+    Vector3::from(array.map(f64::from))
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+}
+
+fn up_axis(views: &[View]) -> Vector3<f64> {
+    let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.up()).normalize()).sum();
+    let Some(mean) = sum.try_normalize(1e-6) else { return Vector3::z() };
+    let longest = mean.iamax();
+    if mean[longest].abs() < NEARLY_AN_AXIS {
+        return mean;
+    }
+    Vector3::from_fn(|axis, _| if axis == longest { mean[longest].signum() } else { 0.0 })
+}
+
+/// The direction of `offset` along the horizon; any such direction if it points straight up or down.
+fn horizontal(offset: &Vector3<f64>, up: &Vector3<f64>) -> Vector3<f64> {
+    let along = |v: &Vector3<f64>| (v - up * v.dot(up)).try_normalize(1e-6 * v.norm());
+    along(offset).or_else(|| along(&Vector3::x())).or_else(|| along(&Vector3::y())).unwrap_or_else(Vector3::z)
+}
+
+/// The point nearest, by least squares, to all viewing axes; the centre of the unit cube if they are parallel. A point
+/// at distance |(I − d dᵀ)(c − o)| from each axis (o, d) solves Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
+fn centre_of_interest(views: &[View], unit_cube: &UnitCube) -> Vector3<f64> {
+    let (mut normal, mut right) = (Matrix3::zeros(), Vector3::zeros());
+    for Camera { camera_to_world, .. } in views.iter().map(|view| view.camera) {
+        let column = |c: usize| Vector3::from_fn(|row, _| f64::from(camera_to_world[row][c]));
+        let direction = column(2).normalize();
+        let across = Matrix3::identity() - direction * direction.transpose();
+        normal += across;
+        right += across * column(3);
+    }
+    // Singular values are between 0 and the number of views; the least is 0 when all axes are parallel.
+    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * views.len() as f64;
+    let solved = normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right);
+    solved.unwrap_or_else(|| vector(unit_cube.to_scene([0.5; 3])))
+}

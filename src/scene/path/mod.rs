@@ -1,0 +1,194 @@
+//! Camera paths: the cameras of a video, one a frame, generated around a scene or read from a file.
+
+mod framing;
+mod instant_ngp;
+mod interpolate;
+mod nerfstudio;
+mod orbit;
+
+pub use interpolate::Order;
+
+use super::json::{self, Node};
+use super::pose::Pose;
+use super::{Camera, Intrinsics, Scene, View};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// A camera for every frame of a video, all of the same size.
+#[derive(Clone, Debug)]
+pub struct CameraPath {
+    pub frames: Vec<Camera>,
+    /// Frames a second.
+    pub fps: f32,
+}
+
+/// What the user asked of a path; what is absent comes from the file or the scene.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PathOptions {
+    /// Width and height of the frames in pixels; by default those of the file, or of the scene's first view. The
+    /// vertical field of view is kept where the aspect ratio differs.
+    pub size: Option<(u32, u32)>,
+    /// Frames a second; by default those of the file, or 30.
+    pub fps: Option<f32>,
+    /// Length of the video; by default that of the file, or one that suits the kind of path. Not for paths that list
+    /// their frames one by one.
+    pub seconds: Option<f32>,
+}
+
+const DEFAULT_FPS: f32 = 30.0;
+
+/// More is a mistyped number, not a video: nine hours at 30 frames a second.
+const MAX_FRAMES: f32 = 1e6;
+
+impl CameraPath {
+    /// A circle around what the training cameras look at, at their median distance and elevation, once around in 6 s.
+    /// It ends one step before its start, so that it loops.
+    pub fn orbit(scene: &Scene, options: &PathOptions) -> Result<Self> {
+        orbit::orbit(scene, options)
+    }
+
+    /// Two turns that rise from the lowest to the highest elevation of most training cameras, in 12 s.
+    pub fn spiral(scene: &Scene, options: &PathOptions) -> Result<Self> {
+        orbit::spiral(scene, options)
+    }
+
+    /// A smooth flight through the cameras of `views`, one second from each to the next. Fails when `views` is empty
+    /// or a camera mirrors.
+    pub fn interpolate(views: &[View], order: Order, options: &PathOptions) -> Result<Self> {
+        interpolate::through(views, order, options)
+    }
+
+    /// The cameras of `views` as they are, a frame each. Fails when `views` is empty.
+    pub fn dataset(views: &[View], options: &PathOptions) -> Result<Self> {
+        let first = views.first().ok_or_else(no_views)?;
+        let size = options.size_or(&first.camera.intrinsics)?;
+        let frames = views.iter().map(|view| fitted(&view.camera, size)).collect();
+        Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)? })
+    }
+
+    /// Reads a camera path saved by nerfstudio's viewer (`camera_path`, perspective only) or by instant-ngp's (`path`).
+    ///
+    /// nerfstudio's file lists every frame; its coordinates are taken as those of the scene, which they are for
+    /// Blender-format scenes. instant-ngp's lists key cameras in its unit cube, which are brought into `scene` and
+    /// flown through on its cubic B-spline in `duration_seconds`, or a second from key to key where the file has none.
+    ///
+    /// Fails with a sentence that names the file and the key when it is neither, malformed or not supported.
+    pub fn read_json(path: impl AsRef<Path>, scene: &Scene, options: &PathOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let document = json::read(path)?;
+        let root = Node::root(path, &document);
+        if root.get("camera_path").is_some() {
+            nerfstudio::read(&root, options)
+        } else if root.get("path").is_some() {
+            instant_ngp::read(&root, scene, options)
+        } else {
+            let what = "holds no camera path: neither \"camera_path\" (nerfstudio) nor \"path\" (instant-ngp) is in it";
+            Err(Error::file(path, what))
+        }
+    }
+}
+
+impl PathOptions {
+    fn size_or(&self, intrinsics: &Intrinsics) -> Result<(u32, u32)> {
+        match self.size.unwrap_or((intrinsics.width, intrinsics.height)) {
+            (width, height) if width == 0 || height == 0 => {
+                Err(Error::config(format!("frames of {width}×{height} have no pixels; expected at least 1×1")))
+            }
+            size => Ok(size),
+        }
+    }
+
+    fn fps_or(&self, default: f32) -> Result<f32> {
+        above_zero("frames a second", self.fps.unwrap_or(default))
+    }
+
+    /// How many frames `seconds`, or else `default` seconds, take.
+    fn n_frames(&self, default: f32, fps: f32) -> Result<usize> {
+        let seconds = above_zero("seconds of video", self.seconds.unwrap_or(default))?;
+        match (seconds * fps).round() {
+            frames if frames > MAX_FRAMES => Err(Error::config(format!(
+                "{seconds} s at {fps} frames a second are {frames} frames; expected at most {MAX_FRAMES}"
+            ))),
+            frames => Ok((frames as usize).max(1)),
+        }
+    }
+}
+
+fn above_zero(what: &str, value: f32) -> Result<f32> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(value),
+        false => Err(Error::config(format!("{value} {what}; expected a number above 0"))),
+    }
+}
+
+fn no_views() -> Error {
+    Error::config("a camera path needs at least one view, and the split has none; choose another split")
+}
+
+/// The camera on an image of another size: square pixels stay square, and the vertical field of view stays.
+fn fitted(camera: &Camera, (width, height): (u32, u32)) -> Camera {
+    let k = camera.intrinsics;
+    let scale = height as f32 / k.height as f32;
+    let intrinsics = Intrinsics {
+        width,
+        height,
+        fl_x: k.fl_x * scale,
+        fl_y: k.fl_y * scale,
+        cx: 0.5 * width as f32 + (k.cx - 0.5 * k.width as f32) * scale,
+        cy: k.cy * scale,
+    };
+    Camera { intrinsics, ..*camera }
+}
+
+fn camera(intrinsics: Intrinsics, pose: &Pose) -> Camera {
+    Camera { intrinsics, camera_to_world: pose.camera_to_world() }
+}
+
+/// A vertical field of view in degrees, from a file, as radians.
+fn read_fov(frame: &Node) -> Result<f32> {
+    let node = frame.require("fov", "the vertical field of view in degrees")?;
+    match node.number()? {
+        fov if fov > 0.0 && fov < 180.0 => Ok(fov.to_radians() as f32),
+        fov => Err(node.error(format!("is {fov}; it must be above 0 and below 180 degrees"))),
+    }
+}
+
+/// The elements of the list `key`, at least one; messages call them `name` and their index.
+fn read_list<'a>(root: &Node<'a>, key: &str, name: &str) -> Result<Vec<Node<'a>>> {
+    let list = root.require(key, "the list of cameras")?;
+    let items = list.items()?;
+    if items.is_empty() {
+        return Err(list.error("is empty; a camera path needs at least one camera"));
+    }
+    Ok(items.into_iter().enumerate().map(|(i, node)| node.named(format!("{name} {i}"))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any_camera() -> Camera {
+        let camera_to_world = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        Camera { intrinsics: Intrinsics::from_fov_y(800, 600, 0.8), camera_to_world }
+    }
+
+    #[test]
+    fn another_aspect_keeps_the_vertical_field_of_view_and_square_pixels() {
+        let wide = fitted(&any_camera(), (1920, 1080));
+        assert_eq!((wide.intrinsics.width, wide.intrinsics.height), (1920, 1080));
+        assert_eq!(wide.intrinsics.fl_x, wide.intrinsics.fl_y);
+        let (top, expected) = (wide.ray(960.0, 0.0).1, any_camera().ray(400.0, 0.0).1);
+        assert!(top.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn senseless_options_are_refused() {
+        let fps = |fps| PathOptions { fps: Some(fps), ..Default::default() }.fps_or(30.0);
+        assert!(fps(f32::NAN).is_err() && fps(0.0).is_err() && fps(24.0).is_ok());
+        let seconds = |seconds| PathOptions { seconds: Some(seconds), ..Default::default() }.n_frames(1.0, 30.0);
+        assert!(seconds(-1.0).is_err() && seconds(1e9).is_err());
+        assert_eq!((seconds(2.0).unwrap(), seconds(1e-3).unwrap()), (60, 1));
+        let size = PathOptions { size: Some((0, 4)), ..Default::default() };
+        assert!(size.size_or(&any_camera().intrinsics).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! Camera paths as nerfstudio's viewer saves them: one entry a frame.
+
+use super::{CameraPath, DEFAULT_FPS, PathOptions, read_fov, read_list};
+use crate::Result;
+use crate::scene::json::Node;
+use crate::scene::{Camera, Intrinsics, pose};
+
+pub(super) fn read(root: &Node, options: &PathOptions) -> Result<CameraPath> {
+    refuse_other_cameras(root)?;
+    let (width, height) = match options.size {
+        Some(_) => options.size_or(&Intrinsics::from_fov_y(1, 1, 1.0))?,
+        None => (read_side(root, "render_width")?, read_side(root, "render_height")?),
+    };
+    let frames = read_list(root, "camera_path", "camera_path")?;
+    let fps = root.get("fps").map(|node| node.positive()).transpose()?;
+    Ok(CameraPath {
+        frames: frames.iter().map(|frame| read_frame(frame, width, height)).collect::<Result<_>>()?,
+        fps: options.fps_or(fps.map_or(DEFAULT_FPS, |fps| fps as f32))?,
+    })
+}
+
+fn refuse_other_cameras(root: &Node) -> Result<()> {
+    let Some(node) = root.get("camera_type") else { return Ok(()) };
+    match node.text()? {
+        kind if kind.eq_ignore_ascii_case("perspective") => Ok(()),
+        kind => Err(node.error(format!("is {kind:?}, which is not supported; save the path with \"perspective\""))),
+    }
+}
+
+/// A width or height in pixels.
+fn read_side(root: &Node, key: &str) -> Result<u32> {
+    let node = root.require(key, "pixels of the video")?;
+    match node.positive()? {
+        side if side.fract() == 0.0 && side <= f64::from(u32::MAX) => Ok(side as u32),
+        side => Err(node.error(format!("is {side}; expected a whole number of pixels"))),
+    }
+}
+
+fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
+    let node = frame.require("camera_to_world", "16 numbers, row by row")?;
+    let m = node.numbers::<16>()?;
+    let rows = std::array::from_fn(|row| std::array::from_fn(|column| m[4 * row + column]));
+    Ok(Camera {
+        camera_to_world: pose::checked(&node, rows)?,
+        intrinsics: Intrinsics::from_fov_y(width, height, read_fov(frame)?),
+    })
+}

@@ -1,0 +1,100 @@
+//! Camera poses as matrices: the check that readers share, and the arithmetic that camera paths need.
+
+use super::json::Node;
+use crate::Result;
+use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
+
+/// The volume that three camera axes span, relative to their lengths, below which they count as flat: real poses have
+/// 1 to within rounding.
+const SINGULAR: f64 = 1e-4;
+
+/// The first three rows of the camera-to-world matrix in `node`, refused if the rotation part has no inverse.
+pub(super) fn checked(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f32; 4]; 3]> {
+    if is_singular(&rotation_part(&rows)) {
+        return Err(node.error("is singular: its rotation part has no inverse; export the camera again"));
+    }
+    Ok(rows.map(|row| row.map(|value| value as f32)))
+}
+
+fn rotation_part(rows: &[[f64; 4]; 3]) -> Matrix3<f64> {
+    Matrix3::from_fn(|row, column| rows[row][column])
+}
+
+/// Whether the axes, compared by |det| over the product of their lengths, lie in a plane or one of them is 0.
+fn is_singular(axes: &Matrix3<f64>) -> bool {
+    let lengths: f64 = axes.column_iter().map(|axis| axis.norm()).product();
+    axes.determinant().abs() <= SINGULAR * lengths
+}
+
+/// A camera's place and orientation, for paths: a rotation without scale.
+#[derive(Clone, Copy)]
+pub(super) struct Pose {
+    pub rotation: UnitQuaternion<f64>,
+    pub position: Vector3<f64>,
+}
+
+impl Pose {
+    /// Of a camera-to-world matrix; `None` if it mirrors, which no rotation does. Scale and shear are dropped.
+    pub fn of(camera_to_world: &[[f32; 4]; 3]) -> Option<Self> {
+        let rows = camera_to_world.map(|row| row.map(f64::from));
+        let axes = rotation_part(&rows);
+        let position = Vector3::from_fn(|row, _| rows[row][3]);
+        let pose = Self::facing(position, axes.column(2).into(), axes.column(1).into());
+        (axes.determinant() > 0.0).then_some(pose)
+    }
+
+    /// At `position`, looking at `target`, upright with respect to `up`. The three must not lie on a line.
+    pub fn look_at(position: Vector3<f64>, target: Vector3<f64>, up: Vector3<f64>) -> Self {
+        Self::facing(position, position - target, up)
+    }
+
+    /// At `position`, looking along `-back`, with its y axis as near to `up` as that allows.
+    fn facing(position: Vector3<f64>, back: Vector3<f64>, up: Vector3<f64>) -> Self {
+        let back = back.normalize();
+        let right = up.cross(&back).normalize();
+        let axes = Matrix3::from_columns(&[right, back.cross(&right), back]);
+        Self { rotation: Rotation3::from_matrix_unchecked(axes).into(), position }
+    }
+
+    /// As a row-major 3×4 camera-to-world matrix.
+    pub fn camera_to_world(&self) -> [[f32; 4]; 3] {
+        let axes = self.rotation.to_rotation_matrix();
+        std::array::from_fn(|row| {
+            std::array::from_fn(|column| {
+                let value = if column < 3 { axes[(row, column)] } else { self.position[row] };
+                value as f32
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flat_axes_are_singular_and_small_ones_are_not() {
+        assert!(!is_singular(&(Matrix3::identity() * 1e-6)));
+        assert!(is_singular(&Matrix3::zeros()));
+        assert!(is_singular(&Matrix3::new(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)));
+    }
+
+    #[test]
+    fn looking_at_a_target_puts_it_on_the_negative_z_axis() {
+        let pose = Pose::look_at(Vector3::new(0.0, -4.0, 3.0), Vector3::zeros(), Vector3::z());
+        let target = pose.rotation.inverse() * -pose.position;
+        assert!((target - Vector3::new(0.0, 0.0, -5.0)).norm() < 1e-12);
+        let up = pose.rotation * Vector3::y();
+        assert!(up.z > 0.0 && up.x.abs() < 1e-12);
+    }
+
+    #[test]
+    fn matrices_survive_the_way_through_poses_and_mirrors_do_not() {
+        let pose = Pose::look_at(Vector3::new(1.0, -4.0, 3.0), Vector3::new(0.2, 0.0, 0.1), Vector3::z());
+        let mut matrix = pose.camera_to_world();
+        let again = Pose::of(&matrix).unwrap().camera_to_world();
+        assert!(matrix.iter().flatten().zip(again.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-6));
+        matrix.iter_mut().for_each(|row| row[0] = -row[0]);
+        assert!(Pose::of(&matrix).is_none());
+    }
+}
