@@ -28,4 +28,6 @@ python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ig
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85
 mv .cuda.part .cuda
 touch "$stamp"
+# cargo does not see a new compiler by itself.
+touch build.rs
 "$compiler" --version | tail -n 2
