@@ -33,17 +33,20 @@ GF_FN void prefetch_nodes(const Active<T, D>& active, const Stored* table) {
 template <typename T, int D, int F, typename Stored>
 GF_FN void gather(const Active<T, D>& active, const Stored* table, T features[F]) {
     for (int f = 0; f < F; ++f) features[f] = (T)0;
-    for (uint32_t c = 0; c < (1u << D); ++c)
-        for (int f = 0; f < F; ++f)
-            features[f] += active.weight[c] * (T)table[(size_t)active.entry[c] * F + f];
+    for (uint32_t c = 0; c < (1u << D); ++c) {
+        const Pack<Stored, F> stored = *(const Pack<Stored, F>*)(table + (size_t)active.entry[c] * F);
+        for (int f = 0; f < F; ++f) features[f] += active.weight[c] * (T)stored.value[f];
+    }
 }
 
 /// gradient[entry_c, f] += weight_c dL_dfeatures[f]
 template <typename T, int D, int F>
 GF_FN void scatter(const Active<T, D>& active, const T dL_dfeatures[F], T* gradient) {
-    for (uint32_t c = 0; c < (1u << D); ++c)
-        for (int f = 0; f < F; ++f)
-            shared_add(&gradient[(size_t)active.entry[c] * F + f], active.weight[c] * dL_dfeatures[f]);
+    for (uint32_t c = 0; c < (1u << D); ++c) {
+        T part[F];
+        for (int f = 0; f < F; ++f) part[f] = active.weight[c] * dL_dfeatures[f];
+        shared_add_all<T, F>(&gradient[(size_t)active.entry[c] * F], part);
+    }
 }
 
 /// dL_dx[k] += sum_c dphi_c/dx_k <dL_dfeatures, w_c>

@@ -1,17 +1,22 @@
 //! Buffers of the numbers that kernels compute with: fp32 on the host, fp16 where threads of a GPU do the work.
 
+use half::f16;
+
 use super::args::Compute;
 use super::{Buffer, Device, Ptr};
 use crate::Result;
 
 pub enum ComputeBuffer {
     F32(Buffer<f32>),
+    F16(Buffer<f16>),
 }
 
 impl ComputeBuffer {
     pub fn zeros(device: &Device, len: usize) -> Result<Self> {
-        match device {
-            Device::Cpu(_) => Ok(ComputeBuffer::F32(device.zeros(len)?)),
+        if device.computes_in_fp16() {
+            Ok(ComputeBuffer::F16(device.zeros(len)?))
+        } else {
+            Ok(ComputeBuffer::F32(device.zeros(len)?))
         }
     }
 
@@ -25,6 +30,7 @@ impl ComputeBuffer {
     pub fn ptr(&self) -> Ptr<'_, Compute> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.ptr().cast(),
+            ComputeBuffer::F16(buffer) => buffer.ptr().cast(),
         }
     }
 }
