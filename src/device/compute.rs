@@ -24,6 +24,18 @@ impl ComputeBuffer {
     pub fn set(&mut self, values: &Buffer<f32>) -> Result<()> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.upload(0, &values.download()?),
+            ComputeBuffer::F16(buffer) => {
+                let rounded: Vec<f16> = values.download()?.into_iter().map(f16::from_f32).collect();
+                buffer.upload(0, &rounded)
+            }
+        }
+    }
+
+    /// Waits for the device and copies the numbers out.
+    pub fn download(&self) -> Result<Vec<f32>> {
+        match self {
+            ComputeBuffer::F32(buffer) => buffer.download(),
+            ComputeBuffer::F16(buffer) => Ok(buffer.download()?.into_iter().map(f16::to_f32).collect()),
         }
     }
 
