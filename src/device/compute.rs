@@ -24,6 +24,10 @@ impl ComputeBuffer {
     pub fn set(&mut self, values: &Buffer<f32>) -> Result<()> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.upload(0, &values.download()?),
+            ComputeBuffer::F16(buffer) => {
+                let rounded: Vec<f16> = values.download()?.into_iter().map(f16::from_f32).collect();
+                buffer.upload(0, &rounded)
+            }
         }
     }
 
