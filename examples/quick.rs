@@ -12,6 +12,8 @@ fn main() -> anyhow::Result<()> {
     }
     let device = device::Device::open(device::DeviceChoice::Cpu, 0)?;
     println!("{}", device.describe());
+    let profile = std::sync::Arc::new(device::Profile::default());
+    let device = match device { device::Device::Cpu(cpu) => device::Device::Cpu(cpu.profiled(profile.clone())), other => other };
     let scene = scene::Scene::open(&args[1])?;
     let t = Instant::now();
     let photos = radiance::Photographs::load(
@@ -26,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let mut last = Instant::now();
     while trainer.seconds < seconds && trainer.step < config.train.max_steps {
         trainer.step()?;
-        if last.elapsed().as_secs_f64() > 5.0 || trainer.step == 1 {
+        if last.elapsed().as_secs_f64() > 10.0 || trainer.step == 1 {
             trainer.read_statistics()?;
             let r = std::mem::take(&mut trainer.report);
             println!(
@@ -40,8 +42,16 @@ fn main() -> anyhow::Result<()> {
                 r.samples as f64 / last.elapsed().as_secs_f64() / 1e6,
                 trainer.learning_rate()
             );
+            print_profile(&profile, r.samples);
             last = Instant::now();
         }
     }
     Ok(())
+}
+fn print_profile(profile: &device::Profile, samples: u64) {
+    let mut times: Vec<_> = profile.take().into_iter().collect();
+    times.sort_by_key(|(_, t)| std::cmp::Reverse(t.time));
+    for (name, t) in times.iter().take(12) {
+        println!("    {name:24} {:8.1} ns/sample  {:6} calls", t.time.as_secs_f64() * 1e9 / samples as f64, t.calls);
+    }
 }

@@ -12,6 +12,7 @@ mod cuda;
 #[cfg(feature = "emulated")]
 mod emulated;
 mod mark;
+mod profile;
 mod ptx;
 
 use std::marker::PhantomData;
@@ -26,6 +27,7 @@ pub use cuda::Cuda;
 #[cfg(feature = "emulated")]
 pub use emulated::{Emulated, Order};
 pub use mark::Mark;
+pub use profile::{KernelTime, Profile};
 
 use crate::Result;
 
