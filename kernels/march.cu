@@ -93,25 +93,41 @@ template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& 
 GF_WARP_KERNEL(march_rays, MarchArgs) {
     (void)j;
     const bool alive = i < a.rays.n_rays && a.rays.t[i] >= 0.0f;
-    uint32_t n = 0;
     MarchRay ray;
     if (alive) ray = march_ray(a.rays, i);
     const float begin = alive ? a.rays.t[i] : 0.0f;
-    if (alive) march(a, ray, begin, [&](uint32_t, float, float, const float*) { ++n; });
-    const uint32_t first = reserve(&a.samples.count[a.round + 1], n);
-    if (!alive) return;
-    const bool fits = first + n <= a.samples.capacity;
-    const float next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) {
-        const uint32_t s = first + k;
+    float next = -1.0f;
+    const auto write = [&](uint32_t s, float t, float dt, const float p[3]) {
         if (s >= a.samples.capacity) return;
         for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = p[c];
         a.samples.t[s] = t;
-        a.samples.dt[s] = fits ? dt : 0.0f;
+        a.samples.dt[s] = dt;
         a.samples.ray[s] = i;
+    };
+#if GF_SIMT
+    // Count, take places, march again to fill them: samples of a ray lie together.
+    uint32_t n = 0;
+    if (alive) march(a, ray, begin, [&](uint32_t, float, float, const float*) { ++n; });
+    const uint32_t first = reserve(&a.samples.count[a.round + 1], n);
+    if (!alive) return;
+    next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) { write(first + k, t, dt, p); });
+#else
+    // Alone, a ray knows its places before it knows their number.
+    if (!alive) return;
+    uint32_t n = 0;
+    const uint32_t first = a.samples.count[a.round + 1];
+    next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) {
+        write(first + k, t, dt, p);
+        n = k + 1;
     });
+    reserve(&a.samples.count[a.round + 1], n);
+#endif
+    const bool fits = first + n <= a.samples.capacity;
+    // A ray without room keeps none of its samples: what it wrote has no length.
+    if (!fits)
+        for (uint32_t s = first; s < a.samples.capacity; ++s) a.samples.dt[s] = 0.0f;
     a.rays.t[i] = fits ? next : -2.0f;
     a.rays.segment_begin[a.round * (size_t)a.rays.capacity + i] = first;
     a.rays.segment_count[a.round * (size_t)a.rays.capacity + i] =
         fits ? n : (first < a.samples.capacity ? a.samples.capacity - first : 0u);
-    // A ray that marched to its end within this round still has these samples to composite: t = -1 says that no more come.
 }
