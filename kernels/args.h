@@ -10,7 +10,7 @@
 #endif
 
 #define GF_MAX_LEVELS 32
-#define GF_MAX_LAYERS 10
+#define GF_MAX_LAYERS 18
 #define GF_MAX_ROUNDS 16
 
 // One level of a grid: theory in docs/models.md, section "levels".

@@ -4,7 +4,7 @@
 use super::Ptr;
 
 pub const MAX_LEVELS: usize = 32;
-pub const MAX_LAYERS: usize = 10;
+pub const MAX_LAYERS: usize = 18;
 pub const MAX_ROUNDS: usize = 16;
 pub const TILE: usize = 128;
 pub const OCCUPANCY_PART: usize = 4096;
