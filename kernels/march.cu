@@ -54,9 +54,11 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
         (cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade));
     const uint64_t word = a.occupancy[word_index];
     if ((word >> ((cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4)) & 1u) return true;
-    const uint32_t size = word == 0 ? 4u : 1u;
+    // A block may be skipped whole where none reaches into the finer cascade.
+    const uint32_t size = word == 0 && (cascade == 0 || a.resolution % 16 == 0) ? 4u : 1u;
     skip_to = 1e30f;
     for (int k = 0; k < 3; ++k) {
+        if (ray.direction[k] == 0.0f) continue;  // never reaches a face
         const uint32_t low = cell[k] / size * size;
         const float face = corner + (float)(ray.direction[k] > 0.0f ? low + size : low) / per_unit;
         skip_to = min_of(skip_to, (face - ray.origin[k]) * ray.inverse[k]);
@@ -66,12 +68,13 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
 }
 
 /// Visits up to max_steps samples from t on, as visit(t of the middle, dt, point); returns where the next step begins,
-/// or -1 past the end of the ray.
+/// or -1 past the end of the ray. A step belongs to the ray while its middle does.
 template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& ray, float t, Visit visit) {
     uint32_t n = 0;
-    while (t < ray.t_end) {
-        if (n == a.max_steps) return t;
+    for (;;) {
         const float dt = step_at(a, t), middle = t + 0.5f * dt;
+        if (!(middle < ray.t_end)) return -1.0f;
+        if (n == a.max_steps) return t;
         float p[3], skip_to;
         for (int k = 0; k < 3; ++k) p[k] = clamp_to(ray.origin[k] + middle * ray.direction[k], -1e6f, 1e6f);
         if (occupied(a, ray, middle, p, dt, skip_to)) {
@@ -84,7 +87,12 @@ template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& 
             while (t + 0.5f * step_at(a, t) < skip_to);
         }
     }
-    return -1.0f;
+}
+
+/// From the unit cube's coordinates to those of the field, in which the box of all cascades is [0, 1]^3.
+GF_FN float field_coordinate(const MarchArgs& a, float p) {
+    const float scale = 1.0f / (float)(1u << (a.cascades - 1));
+    return clamp_to(p * scale + (0.5f - 0.5f * scale), 0.0f, 1.0f);
 }
 
 }  // namespace
@@ -104,7 +112,7 @@ GF_WARP_KERNEL(march_rays, MarchArgs) {
     const float next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) {
         const uint32_t s = first + k;
         if (s >= a.samples.capacity) return;
-        for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = p[c];
+        for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = field_coordinate(a, p[c]);
         a.samples.t[s] = t;
         a.samples.dt[s] = fits ? dt : 0.0f;
         a.samples.ray[s] = i;
