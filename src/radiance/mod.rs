@@ -7,6 +7,9 @@ mod photographs;
 mod trace;
 mod trainer;
 
+pub use chunk::{Chunk, ChunkSize, Rays, Samples};
 pub use field::Field;
+pub use occupancy::Occupancy;
 pub use photographs::Photographs;
+pub use trace::{March, Tracer};
 pub use trainer::Trainer;
