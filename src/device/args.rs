@@ -239,6 +239,7 @@ pub struct OccupancyArgs<'a> {
     pub samples: SampleBatch<'a>,
     pub value: Ptr<'a, f32>,
     pub resolution: u32,
+    pub cascades: u32,
     pub first: u32,
     pub stride: u32,
     pub phase: u32,

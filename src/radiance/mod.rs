@@ -12,8 +12,11 @@ mod state;
 mod trace;
 mod trainer;
 
+pub use chunk::{Chunk, ChunkSize, Rays, Samples};
 pub use field::Field;
 pub use frame::Frame;
+pub use occupancy::Occupancy;
 pub use photographs::Photographs;
 pub use renderer::Renderer;
+pub use trace::{March, Tracer};
 pub use trainer::{Statistics, Trainer};

@@ -68,6 +68,7 @@ impl Occupancy {
                     samples: chunk.samples.args(),
                     value: self.value.ptr(),
                     resolution: self.resolution,
+                    cascades: self.cascades,
                     first: first as u32,
                     stride: STRIDE,
                     phase: phase(number),
