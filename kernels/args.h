@@ -10,7 +10,7 @@
 #endif
 
 #define GF_MAX_LEVELS 32
-#define GF_MAX_LAYERS 10
+#define GF_MAX_LAYERS 18
 #define GF_MAX_ROUNDS 16
 
 // One level of a grid: theory in docs/models.md, section "levels".
@@ -72,7 +72,7 @@ typedef struct RayBatch {
 
 // Samples of a chunk, appended round by round.
 typedef struct SampleBatch {
-    float* position;   // [S, 3] unit cube
+    float* position;   // [S, 3] in the box of all cascades, which is [0, 1]^3: the unit cube if there is one cascade
     float* t;          // [S]
     float* dt;         // [S]
     uint32_t* ray;     // [S]
@@ -110,7 +110,8 @@ typedef struct CameraRaysArgs {
 typedef struct MarchArgs {
     RayBatch rays;
     SampleBatch samples;
-    const uint64_t* occupancy;  // [cascades, resolution^3 / 64], a word is a block of 4 x 4 x 4 cells
+    const uint64_t* occupancy;        // [cascades, resolution^3 / 64], a word is a block of 4 x 4 x 4 cells
+    const uint64_t* occupied_blocks;  // [cascades, resolution^3 / 4096], a bit for each word that is not zero
     uint32_t resolution;
     uint32_t cascades;
     uint32_t round;
@@ -158,6 +159,8 @@ typedef struct SumArgs {
     uint32_t n;
 } SumArgs;
 
+#define GF_SUM_WIDTH 16
+
 typedef struct AdamArgs {
     float* value;      // [n, width]
     float* gradient;   // [n, width], set to zero
@@ -190,6 +193,7 @@ typedef struct OccupancyArgs {
     SampleBatch samples;  // position in, density out
     float* value;         // [cascades resolution^3] largest recent optical thickness of a step in the cell
     uint32_t resolution;
+    uint32_t cascades;
     uint32_t first;   // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
     uint32_t stride;
     uint32_t phase;
@@ -205,6 +209,8 @@ typedef struct OccupancyBitsArgs {
     float* part;  // [cells / GF_OCCUPANCY_PART] sums of the values
     float* mean;  // [1]
     uint64_t* bits;
+    uint64_t* occupied_blocks;
+    uint32_t resolution;
     uint32_t n_cells;
     float threshold;  // a cell is occupied above min(threshold, mean)
 } OccupancyBitsArgs;

@@ -26,7 +26,8 @@ GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
         unit[k] = ((float)(block % blocks * 4u + low[k]) + random_unit(draw.x[k])) / (float)a.resolution;
         block /= blocks;
     }
-    const float side = (float)(1u << block);  // what is left is the cascade
+    // What is left is the cascade; the largest fills the field's [0, 1]^3.
+    const float side = (float)(1u << block) / (float)(1u << (a.cascades - 1));
     for (int k = 0; k < 3; ++k) a.samples.position[3 * (size_t)i + k] = (unit[k] - 0.5f) * side + 0.5f;
 }
 
@@ -61,4 +62,17 @@ GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
     for (uint32_t bit = 0; bit < 64u; ++bit)
         word |= (uint64_t)(a.value[(size_t)i * 64u + bit] > threshold) << bit;
     a.bits[i] = word;
+}
+
+// One item a word of 64 blocks: which of them are not empty.
+GF_ITEM_KERNEL(occupancy_blocks, OccupancyBitsArgs) {
+    (void)j;
+    const uint32_t groups = a.resolution / 16, blocks = a.resolution / 4;
+    const uint32_t x = i % groups * 4, y = i / groups % groups * 4, z = i / (groups * groups) * 4;  // z counts on into cascades
+    uint64_t word = 0;
+    for (uint32_t bit = 0; bit < 64u; ++bit) {
+        const uint32_t block = (x + (bit & 3u)) + blocks * ((y + (bit >> 2 & 3u)) + blocks * (z + (bit >> 4)));
+        word |= (uint64_t)(a.bits[block] != 0) << bit;
+    }
+    a.occupied_blocks[i] = word;
 }

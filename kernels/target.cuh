@@ -20,6 +20,13 @@
 
 #define GF_TILE 128
 
+// Before a loop of a constant, small number of turns whose body should stand alone.
+#if defined(__CUDACC__)
+#define GF_UNROLL _Pragma("unroll")
+#else
+#define GF_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #if defined(__CUDACC__)
 #define GF_SIMT 1
 #include <cuda_fp16.h>

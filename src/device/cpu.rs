@@ -2,11 +2,11 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::kernels::LEVELS;
+use super::profile::thread_time;
 use super::{Args, Grid, Kernel, Profile, Shape};
 use crate::{Error, Result};
 
@@ -106,12 +106,12 @@ impl Cpu {
 
     /// One row of items `begin .. end`, on the calling thread.
     pub fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
-        let begun = self.profile.as_ref().map(|_| Instant::now());
+        let begun = self.profile.as_ref().map(|_| thread_time());
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
         // this device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
         unsafe { kernel.host[self.level](std::ptr::from_ref(args).cast(), begin, end, row) }
         if let (Some(profile), Some(begun)) = (&self.profile, begun) {
-            profile.add(kernel.name, begun.elapsed());
+            profile.add(kernel.name, thread_time() - begun);
         }
     }
 }

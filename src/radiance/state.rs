@@ -79,6 +79,7 @@ impl Occupancy {
         fill(&mut occupancy.value, checkpoint, OCCUPANCY_VALUE, &shape)?;
         let bytes: &[u8] = checkpoint.get(OCCUPANCY_BITS, &[shape[0], shape[1] / 8])?;
         occupancy.bits.upload(0, &bytemuck::pod_collect_to_vec::<u8, u64>(bytes))?;
+        occupancy.renew_blocks(device)?;
         Ok(occupancy)
     }
 
@@ -190,6 +191,7 @@ impl Trainer {
     pub fn renderer(&self) -> Result<Renderer> {
         let mut occupancy = Occupancy::full(&self.device, &self.config.march)?;
         occupancy.bits.upload(0, &self.occupancy.bits.download()?)?;
+        occupancy.renew_blocks(&self.device)?;
         Renderer::new(&self.device, &self.config, self.unit_cube, self.averaged_field()?, occupancy)
     }
 }

@@ -130,6 +130,7 @@ impl Tracer<'_> {
             rays: chunk.ray_args(),
             samples: chunk.samples.args(),
             occupancy: self.occupancy.bits.ptr(),
+            occupied_blocks: self.occupancy.blocks.ptr(),
             resolution: self.occupancy.resolution,
             cascades: self.occupancy.cascades,
             round: round as u32,

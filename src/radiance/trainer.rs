@@ -9,7 +9,7 @@ use super::photographs::Photographs;
 use super::trace::{March, Tracer};
 use crate::Result;
 use crate::config::{Background, Config};
-use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SumArgs};
+use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SUM_WIDTH, SumArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
 use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
@@ -226,7 +226,7 @@ impl Trainer {
             n_parts: self.chunks.len() as u32,
             n: n_weights as u32,
         };
-        self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights))?;
+        self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights / SUM_WIDTH))?;
         let now =
             AdamStep { step: self.step + 1, learning_rate: self.learning_rate(), gradient_scale: 1.0 / n_rays as f64 };
         let copy = self.field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
