@@ -1,4 +1,8 @@
-//! Compiles `kernels/*.cu` for the host, once per instruction level, and writes the table through which Rust calls them.
+//! Compiles `kernels/*.cu` for the host, once per instruction level, for GPUs where there is an nvcc, and for the emulated
+//! target with the feature `emulated`; writes the table through which Rust calls them.
+
+#[path = "build/nvcc.rs"]
+mod nvcc;
 
 use std::env;
 use std::fmt::Write as _;
@@ -24,6 +28,8 @@ struct Kernel {
     name: String,
     args: String,
     shape: &'static str,
+    /// The file it is in, without `.cu`.
+    source: String,
 }
 
 fn main() {
@@ -35,8 +41,13 @@ fn main() {
     for level in levels {
         compile_host(&sources, level);
     }
+    let emulated = env::var_os("CARGO_FEATURE_EMULATED").is_some();
+    if emulated {
+        compile_emulated(&sources);
+    }
+    nvcc::compile(&sources, &out);
     let kernels: Vec<Kernel> = sources.iter().flat_map(|path| declared_kernels(path)).collect();
-    fs::write(out.join("kernels.rs"), kernel_table(&kernels, levels)).expect("OUT_DIR is writable");
+    fs::write(out.join("kernels.rs"), kernel_table(&kernels, levels, emulated)).expect("OUT_DIR is writable");
     println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
 }
 
@@ -62,9 +73,17 @@ fn compile_host(sources: &[PathBuf], level: &Level) {
     build.files(sources).compile(&format!("gridfield_{}", level.name));
 }
 
+fn compile_emulated(sources: &[PathBuf]) {
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
+    build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
+    build.files(sources).file("kernels/emulated.cpp").compile("gridfield_emulated");
+}
+
 /// Finds `GF_ITEM_KERNEL(name, Args)`, `GF_WARP_KERNEL(name, Args)` and `GF_TILE_KERNEL(name, Args, Shared)`.
 fn declared_kernels(path: &Path) -> Vec<Kernel> {
     let text = fs::read_to_string(path).expect("kernel sources are UTF-8");
+    let source = path.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names");
     let mut kernels = Vec::new();
     for line in text.lines() {
         for (macro_name, shape) in
@@ -74,15 +93,15 @@ fn declared_kernels(path: &Path) -> Vec<Kernel> {
                 let mut words = rest.split([',', ')']).map(str::trim);
                 let name = words.next().expect("a kernel has a name").to_string();
                 let args = words.next().expect("a kernel has arguments").to_string();
-                kernels.push(Kernel { name, args, shape });
+                kernels.push(Kernel { name, args, shape, source: source.to_string() });
             }
         }
     }
     kernels
 }
 
-/// Rust source: one `Kernel` constant per kernel, with its symbols at every level.
-fn kernel_table(kernels: &[Kernel], levels: &[Level]) -> String {
+/// Rust source: one `Kernel` constant per kernel, with its symbols at every level and its emulation.
+fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String {
     let mut text = format!(
         "pub const LEVELS: [&str; {}] = {:?};\n",
         levels.len(),
@@ -98,17 +117,30 @@ fn kernel_table(kernels: &[Kernel], levels: &[Level]) -> String {
             )
             .expect("writing to a string");
         }
+        if emulated {
+            writeln!(
+                text,
+                "    fn {}_emulated(args: *const c_void, items: u32, rows: u32, options: *const emulated::Options) -> *const c_char;",
+                kernel.name
+            )
+            .expect("writing to a string");
+        }
     }
     text.push_str("}\n");
+    text.push_str("/// Name, source file and shape of every kernel.\npub const ALL: &[(&str, &str, Shape)] = &[\n");
+    for Kernel { name, source, shape, .. } in kernels {
+        writeln!(text, "    ({name:?}, {source:?}, Shape::{shape}),").expect("writing to a string");
+    }
+    text.push_str("];\n");
     for kernel in kernels {
         let host: Vec<String> = levels.iter().map(|level| format!("{}_{}", kernel.name, level.name)).collect();
+        let emulation = if emulated { format!(" emulated: {}_emulated,", kernel.name) } else { String::new() };
+        let Kernel { name, args, shape, source } = kernel;
         writeln!(
             text,
-            "/// Kernel `{0}`, see `kernels/`.\npub const {1}: Kernel<args::{2}> =\n    Kernel {{ name: \"{0}\", shape: Shape::{3}, host: [{4}], args: PhantomData }};",
-            kernel.name,
-            kernel.name.to_uppercase(),
-            kernel.args,
-            kernel.shape,
+            "/// Kernel `{name}`, see `kernels/{source}.cu`.\npub const {}: Kernel<args::{args}> = Kernel {{ name: \"{name}\", \
+             source: \"{source}\", shape: Shape::{shape}, host: [{}],{emulation} args: PhantomData }};",
+            name.to_uppercase(),
             host.join(", ")
         )
         .expect("writing to a string");
@@ -118,12 +150,14 @@ fn kernel_table(kernels: &[Kernel], levels: &[Level]) -> String {
 
 /// The commit this is built from, for the records of runs; "unknown" outside a repository.
 fn commit() -> String {
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/refs/heads");
     let run = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
+    // The log of HEAD grows with every commit and checkout, in every kind of worktree. A missing file would count as changed.
+    if let Some(log) = run(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
+        println!("cargo:rerun-if-changed={log}");
+    }
     let Some(hash) = run(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".into() };
     let changed = run(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
     if changed { format!("{hash}+changes") } else { hash }

@@ -69,10 +69,16 @@ GF_ITEM_KERNEL(average_now, AverageArgs) {
     }
 }
 
-// sum[i] = sum over parts, in their order. One item a number.
+// sum[n] = sum over parts, in their order; n is a multiple of GF_SUM_WIDTH. One item GF_SUM_WIDTH numbers, which the host
+// adds as vectors.
 GF_ITEM_KERNEL(sum_parts, SumArgs) {
     (void)j;
-    float sum = 0.0f;
-    for (uint32_t part = 0; part < a.n_parts; ++part) sum += a.parts[(size_t)part * a.n + i];
-    a.sum[i] = sum;
+    const size_t begin = (size_t)i * GF_SUM_WIDTH;
+    float sum[GF_SUM_WIDTH] = {};
+    for (uint32_t part = 0; part < a.n_parts; ++part) {
+        GF_UNROLL
+        for (int k = 0; k < GF_SUM_WIDTH; ++k) sum[k] += a.parts[(size_t)part * a.n + begin + k];
+    }
+    GF_UNROLL
+    for (int k = 0; k < GF_SUM_WIDTH; ++k) a.sum[begin + k] = sum[k];
 }

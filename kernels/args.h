@@ -10,7 +10,7 @@
 #endif
 
 #define GF_MAX_LEVELS 32
-#define GF_MAX_LAYERS 10
+#define GF_MAX_LAYERS 18
 #define GF_MAX_ROUNDS 16
 
 // One level of a grid: theory in docs/models.md, section "levels".
@@ -110,7 +110,8 @@ typedef struct CameraRaysArgs {
 typedef struct MarchArgs {
     RayBatch rays;
     SampleBatch samples;
-    const uint64_t* occupancy;  // [cascades, resolution^3 / 64], a word is a block of 4 x 4 x 4 cells
+    const uint64_t* occupancy;        // [cascades, resolution^3 / 64], a word is a block of 4 x 4 x 4 cells
+    const uint64_t* occupied_blocks;  // [cascades, resolution^3 / 4096], a bit for each word that is not zero
     uint32_t resolution;
     uint32_t cascades;
     uint32_t round;
@@ -157,6 +158,8 @@ typedef struct SumArgs {
     uint32_t n_parts;
     uint32_t n;
 } SumArgs;
+
+#define GF_SUM_WIDTH 16
 
 typedef struct AdamArgs {
     float* value;      // [n, width]
@@ -206,6 +209,8 @@ typedef struct OccupancyBitsArgs {
     float* part;  // [cells / GF_OCCUPANCY_PART] sums of the values
     float* mean;  // [1]
     uint64_t* bits;
+    uint64_t* occupied_blocks;
+    uint32_t resolution;
     uint32_t n_cells;
     float threshold;  // a cell is occupied above min(threshold, mean)
 } OccupancyBitsArgs;

@@ -33,18 +33,14 @@ GF_FN float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 /// One level's features of each sample of the tile into columns [level F, level F + F) of x.
 template <int F>
-GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* table, const float* position, Matrix x,
+GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* table, PointTile<3>& points, Matrix x,
                         uint32_t rows) {
     const GridLevel level = grid.levels[l];
-    const uint32_t kernel = grid.kernel;
-    PerSample<Active<float, 3>> active;
-    GF_FOR_EACH_IN_TILE(s, rows) {
-        active[s] = active_nodes<float, 3>(level, level.scale, kernel, position + 3 * (size_t)s);
-        prefetch_nodes<float, 3, F>(active[s], table);
-    }
+    ActiveTile<3> active;
+    find_active_tile<3, F>(level, grid.kernel, points, rows, table, active);
     GF_FOR_EACH_IN_TILE(s, rows) {
         float features[F];
-        gather<float, 3, F>(active[s], table, features);
+        gather<float, 3, F>(active.at(s), table, features);
         for (int f = 0; f < F; ++f) x.row(s)[l * F + f] = (compute_t)features[f];
     }
 }
@@ -52,12 +48,13 @@ GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* tab
 /// Features of all levels; columns up to the next multiple of 16 are zero.
 GF_FN void encode_tile(const GridLayout& grid, const compute_t* table, const float* position, Matrix x, uint32_t rows,
                        uint32_t n_in) {
+    PointTile<3> points = load_points<3>(position, rows);
     for (uint32_t l = 0; l < grid.n_levels; ++l) {
         switch (grid.n_features) {
-            case 1: encode_level<1>(grid, l, table, position, x, rows); break;
-            case 2: encode_level<2>(grid, l, table, position, x, rows); break;
-            case 4: encode_level<4>(grid, l, table, position, x, rows); break;
-            default: encode_level<8>(grid, l, table, position, x, rows); break;
+            case 1: encode_level<1>(grid, l, table, points, x, rows); break;
+            case 2: encode_level<2>(grid, l, table, points, x, rows); break;
+            case 4: encode_level<4>(grid, l, table, points, x, rows); break;
+            default: encode_level<8>(grid, l, table, points, x, rows); break;
         }
     }
     const uint32_t used = grid.n_levels * grid.n_features;

@@ -8,14 +8,11 @@ namespace {
 
 template <int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
     const GridLevel level = a.grid.levels[l];
-    const uint32_t kernel = a.grid.kernel;
     const float* dL_dfeatures = a.dL_dfeatures + ((size_t)l * a.capacity + first) * F;
-    PerSample<Active<float, 3>> active;
-    GF_FOR_EACH_IN_TILE(s, rows) {
-        active[s] = active_nodes<float, 3>(level, level.scale, kernel, a.position + 3 * (size_t)(first + s));
-        prefetch_nodes<float, 3, F>(active[s], a.gradient);
-    }
-    GF_FOR_EACH_IN_TILE(s, rows) { scatter<float, 3, F>(active[s], dL_dfeatures + (size_t)s * F, a.gradient); }
+    PointTile<3> points = load_points<3>(a.position + 3 * (size_t)first, rows);
+    ActiveTile<3> active;
+    find_active_tile<3, F>(level, a.grid.kernel, points, rows, a.gradient, active);
+    GF_FOR_EACH_IN_TILE(s, rows) { scatter<float, 3, F>(active.at(s), dL_dfeatures + (size_t)s * F, a.gradient); }
 }
 
 struct NoShared {};

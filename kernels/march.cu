@@ -1,7 +1,7 @@
 // Marching: steps of a ray through occupied space become samples.
 //
-// The occupancy field holds a bit a cell, in words of 4 x 4 x 4 cells; an empty word is skipped in one stride, an empty
-// cell of another in one smaller. Steps lie on a lattice begun at the ray's jittered entry, so that skipping changes which
+// The occupancy field holds a bit a cell, in words of 4 x 4 x 4 cells, and above it a bit for each of these words that is
+// not empty, in words of 4 x 4 x 4 again: what is empty is skipped in strides of 16, 4 or 1 cells. Steps lie on a lattice begun at the ray's jittered entry, so that skipping changes which
 // samples are taken and never where they lie. Cascade m covers the cube of side 2^m around the unit cube's centre.
 #include "args.h"
 #include "target.cuh"
@@ -41,26 +41,35 @@ GF_FN uint32_t cascade_of(const MarchArgs& a, const float p[3], float dt) {
     return cascade;
 }
 
-/// True where the point is in an occupied cell; else `skip_to` is where the ray leaves the empty cell or block.
+/// True where the point is in an occupied cell; else `skip_to` is where the ray leaves what is empty around it: a cell, a
+/// block of 4^3 cells or 4^3 blocks.
 GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const float p[3], float dt, float& skip_to) {
     const uint32_t cascade = cascade_of(a, p, dt);
-    const float per_unit = (float)a.resolution / (float)(1u << cascade);  // cells per unit of length
-    const float corner = 0.5f - 0.5f * (float)(1u << cascade);
+    const float side = (float)(1u << cascade), cell_size = side / (float)a.resolution;
+    const float per_unit = (float)a.resolution / side, corner = 0.5f - 0.5f * side;
     uint32_t cell[3];
     for (int k = 0; k < 3; ++k)
-        cell[k] = (uint32_t)clamp_to((p[k] - corner) * per_unit, 0.0f, (float)(a.resolution - 1));
-    const uint32_t blocks = a.resolution / 4;
-    const uint32_t word_index =
-        (cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade));
-    const uint64_t word = a.occupancy[word_index];
-    if ((word >> ((cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4)) & 1u) return true;
-    // A block may be skipped whole where none reaches into the finer cascade.
-    const uint32_t size = word == 0 && (cascade == 0 || a.resolution % 16 == 0) ? 4u : 1u;
+        cell[k] = (uint32_t)(int32_t)clamp_to((p[k] - corner) * per_unit, 0.0f, (float)(a.resolution - 1));
+
+    const uint32_t blocks = a.resolution / 4, groups = a.resolution / 16;
+    const uint64_t group =
+        a.occupied_blocks[(cell[0] >> 4) + groups * ((cell[1] >> 4) + groups * ((cell[2] >> 4) + groups * cascade))];
+    // Of a coarse cascade a group is skipped whole only where none reaches into the finer one.
+    uint32_t size = cascade == 0 || a.resolution % 64 == 0 ? 16 : 4;
+    if (group != 0) {
+        size = 4;  // resolutions are multiples of 16: no block reaches into a finer cascade
+        if ((group >> ((cell[0] >> 2 & 3u) | (cell[1] >> 2 & 3u) << 2 | (cell[2] >> 2 & 3u) << 4)) & 1u) {
+            const uint64_t block =
+                a.occupancy[(cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade))];
+            if ((block >> ((cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4)) & 1u) return true;
+            size = 1;
+        }
+    }
     skip_to = 1e30f;
     for (int k = 0; k < 3; ++k) {
         if (ray.direction[k] == 0.0f) continue;  // never reaches a face
-        const uint32_t low = cell[k] / size * size;
-        const float face = corner + (float)(ray.direction[k] > 0.0f ? low + size : low) / per_unit;
+        const uint32_t low = cell[k] & ~(size - 1);
+        const float face = corner + (float)(int32_t)(ray.direction[k] > 0.0f ? low + size : low) * cell_size;
         skip_to = min_of(skip_to, (face - ray.origin[k]) * ray.inverse[k]);
     }
     skip_to = max_of(skip_to, t);
@@ -70,6 +79,7 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
 /// Visits up to max_steps samples from t on, as visit(t of the middle, dt, point); returns where the next step begins,
 /// or -1 past the end of the ray. A step belongs to the ray while its middle does.
 template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& ray, float t, Visit visit) {
+    const float steps_per_unit = 1.0f / a.step_size;
     uint32_t n = 0;
     for (;;) {
         const float dt = step_at(a, t), middle = t + 0.5f * dt;
@@ -81,7 +91,7 @@ template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& 
             visit(n++, middle, dt, p);
             t += dt;
         } else if (a.cone_angle == 0.0f) {
-            t += max_of(1.0f, ceilf((skip_to - middle) / dt)) * dt;
+            t += max_of(1.0f, ceilf((skip_to - middle) * steps_per_unit)) * dt;
         } else {
             do t += step_at(a, t);
             while (t + 0.5f * step_at(a, t) < skip_to);
@@ -101,25 +111,41 @@ GF_FN float field_coordinate(const MarchArgs& a, float p) {
 GF_WARP_KERNEL(march_rays, MarchArgs) {
     (void)j;
     const bool alive = i < a.rays.n_rays && a.rays.t[i] >= 0.0f;
-    uint32_t n = 0;
     MarchRay ray;
     if (alive) ray = march_ray(a.rays, i);
     const float begin = alive ? a.rays.t[i] : 0.0f;
-    if (alive) march(a, ray, begin, [&](uint32_t, float, float, const float*) { ++n; });
-    const uint32_t first = reserve(&a.samples.count[a.round + 1], n);
-    if (!alive) return;
-    const bool fits = first + n <= a.samples.capacity;
-    const float next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) {
-        const uint32_t s = first + k;
+    float next = -1.0f;
+    const auto write = [&](uint32_t s, float t, float dt, const float p[3]) {
         if (s >= a.samples.capacity) return;
         for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = field_coordinate(a, p[c]);
         a.samples.t[s] = t;
-        a.samples.dt[s] = fits ? dt : 0.0f;
+        a.samples.dt[s] = dt;
         a.samples.ray[s] = i;
+    };
+#if GF_SIMT
+    // Count, take places, march again to fill them: samples of a ray lie together.
+    uint32_t n = 0;
+    if (alive) march(a, ray, begin, [&](uint32_t, float, float, const float*) { ++n; });
+    const uint32_t first = reserve(&a.samples.count[a.round + 1], n);
+    if (!alive) return;
+    next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) { write(first + k, t, dt, p); });
+#else
+    // Alone, a ray knows its places before it knows their number.
+    if (!alive) return;
+    uint32_t n = 0;
+    const uint32_t first = a.samples.count[a.round + 1];
+    next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) {
+        write(first + k, t, dt, p);
+        n = k + 1;
     });
+    reserve(&a.samples.count[a.round + 1], n);
+#endif
+    const bool fits = first + n <= a.samples.capacity;
+    // A ray without room keeps none of its samples: what it wrote has no length.
+    if (!fits)
+        for (uint32_t s = first; s < a.samples.capacity; ++s) a.samples.dt[s] = 0.0f;
     a.rays.t[i] = fits ? next : -2.0f;
     a.rays.segment_begin[a.round * (size_t)a.rays.capacity + i] = first;
     a.rays.segment_count[a.round * (size_t)a.rays.capacity + i] =
         fits ? n : (first < a.samples.capacity ? a.samples.capacity - first : 0u);
-    // A ray that marched to its end within this round still has these samples to composite: t = -1 says that no more come.
 }

@@ -63,3 +63,16 @@ GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
         word |= (uint64_t)(a.value[(size_t)i * 64u + bit] > threshold) << bit;
     a.bits[i] = word;
 }
+
+// One item a word of 64 blocks: which of them are not empty.
+GF_ITEM_KERNEL(occupancy_blocks, OccupancyBitsArgs) {
+    (void)j;
+    const uint32_t groups = a.resolution / 16, blocks = a.resolution / 4;
+    const uint32_t x = i % groups * 4, y = i / groups % groups * 4, z = i / (groups * groups) * 4;  // z counts on into cascades
+    uint64_t word = 0;
+    for (uint32_t bit = 0; bit < 64u; ++bit) {
+        const uint32_t block = (x + (bit & 3u)) + blocks * ((y + (bit >> 2 & 3u)) + blocks * (z + (bit >> 4)));
+        word |= (uint64_t)(a.bits[block] != 0) << bit;
+    }
+    a.occupied_blocks[i] = word;
+}

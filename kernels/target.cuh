@@ -20,6 +20,13 @@
 
 #define GF_TILE 128
 
+// Before a loop of a constant, small number of turns whose body should stand alone.
+#if defined(__CUDACC__)
+#define GF_UNROLL _Pragma("unroll")
+#else
+#define GF_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #if defined(__CUDACC__)
 #define GF_SIMT 1
 #include <cuda_fp16.h>
@@ -105,6 +112,29 @@ GF_FN void shared_add(T* address, T value) {
     *address += value;
 #endif
 }
+
+/// N numbers next to each other, aligned to their size: loaded at once.
+template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
+    T value[N];
+};
+
+/// Adds N numbers to ones next to each other, aligned to their size. From sm_90 on, one atomic operation takes up to four.
+template <typename T, int N> GF_FN void shared_add_all(T* address, const T values[N]) {
+    for (int n = 0; n < N; ++n) shared_add(&address[n], values[n]);
+}
+
+#if defined(GF_EMULATED) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)
+template <> GF_FN void shared_add_all<float, 2>(float* address, const float values[2]) {
+    atomicAdd((float2*)address, float2{values[0], values[1]});
+}
+template <> GF_FN void shared_add_all<float, 4>(float* address, const float values[4]) {
+    atomicAdd((float4*)address, float4{values[0], values[1], values[2], values[3]});
+}
+template <> GF_FN void shared_add_all<float, 8>(float* address, const float values[8]) {
+    shared_add_all<float, 4>(address, values);
+    shared_add_all<float, 4>(address + 4, values + 4);
+}
+#endif
 
 /// Takes `count` consecutive places from a counter and returns the first. For warp kernels: all lanes call it together,
 /// and a warp makes one atomic addition.

@@ -176,7 +176,7 @@ GF_FN void multiply_block(const float* __restrict__ left, size_t left_m, size_t 
 // Registers a block may hold: 32 vectors with AVX-512, else 16.
 #if GF_LANES == 16
 #define GF_WIDE 4
-#define GF_ROWS 6
+#define GF_ROWS 4
 #else
 #define GF_WIDE 2
 #define GF_ROWS 4

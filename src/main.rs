@@ -1,3 +1,5 @@
+//! The `gridfield` binary. All of it is in the library; `gridfield::cli` reads the arguments and prints.
+
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    gridfield::cli::main()
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include "index.cuh"
 #include "kernel.cuh"
+#include "../tile.cuh"
 
 namespace {
 
@@ -11,39 +12,104 @@ template <typename T, int D> struct Active {
     T weight[1 << D];
 };
 
-template <typename T, int D>
+template <typename T, int D, int F, typename Stored>
+GF_FN void prefetch_nodes(const Active<T, D>& active, const Stored* table) {
+    for (uint32_t c = 0; c < (1u << D); ++c) prefetch(&table[(size_t)active.entry[c] * F]);
+}
+
+template <typename T, int D, bool HASHED>
 GF_FN Active<T, D> active_nodes(const GridLevel& level, T scale, uint32_t kernel, const T x[D]) {
     const Cell<T, D> cell = cell_of<T, D>(scale, x);
     T upper[D];
+    GF_UNROLL
     for (int k = 0; k < D; ++k) upper[k] = profile(kernel, cell.fraction[k]);
     Active<T, D> active;
+    GF_UNROLL
     for (uint32_t c = 0; c < (1u << D); ++c) {
-        active.entry[c] = level.offset + corner_entry<D>(level, cell.node, c);
+        active.entry[c] = level.offset + corner_entry<D, HASHED>(level, cell.node, c);
         active.weight[c] = corner_weight<T, D>(upper, c);
     }
     return active;
 }
 
-template <typename T, int D, int F, typename Stored>
-GF_FN void prefetch_nodes(const Active<T, D>& active, const Stored* table) {
-    for (uint32_t c = 0; c < (1u << D); ++c) prefetch(&table[(size_t)active.entry[c] * F]);
+template <typename T, int D>
+GF_FN Active<T, D> active_nodes(const GridLevel& level, T scale, uint32_t kernel, const T x[D]) {
+    return level.hashed ? active_nodes<T, D, true>(level, scale, kernel, x)
+                        : active_nodes<T, D, false>(level, scale, kernel, x);
+}
+
+/// Nodes and weights of one level at all points of a tile, in columns, so that the host finds them many at a time.
+template <int D> struct ActiveTile {
+    PerSample<uint32_t> entry[1 << D];
+    PerSample<float> weight[1 << D];
+
+    GF_FN Active<float, D> at(uint32_t s) {
+        Active<float, D> active;
+        GF_UNROLL
+        for (int c = 0; c < (1 << D); ++c) {
+            active.entry[c] = entry[c][s];
+            active.weight[c] = weight[c][s];
+        }
+        return active;
+    }
+};
+
+template <int D> struct PointTile {
+    PerSample<float> x[D];
+};
+
+template <int D> GF_FN PointTile<D> load_points(const float* position, uint32_t rows) {
+    PointTile<D> points;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        GF_UNROLL
+        for (int k = 0; k < D; ++k) points.x[k][s] = position[(size_t)s * D + k];
+    }
+    return points;
+}
+
+template <int D, bool HASHED>
+GF_FN void find_active_nodes(const GridLevel& level, uint32_t kernel, PointTile<D>& points, uint32_t rows,
+                             ActiveTile<D>& active) {
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        float x[D];
+        GF_UNROLL
+        for (int k = 0; k < D; ++k) x[k] = points.x[k][s];
+        const Active<float, D> found = active_nodes<float, D, HASHED>(level, level.scale, kernel, x);
+        GF_UNROLL
+        for (int c = 0; c < (1 << D); ++c) {
+            active.entry[c][s] = found.entry[c];
+            active.weight[c][s] = found.weight[c];
+        }
+    }
+}
+
+/// Nodes and weights of one level at the points of a tile, with their features on the way to the cache.
+template <int D, int F, typename Stored>
+GF_FN void find_active_tile(const GridLevel& level, uint32_t kernel, PointTile<D>& points, uint32_t rows,
+                            const Stored* table, ActiveTile<D>& active) {
+    if (level.hashed) find_active_nodes<D, true>(level, kernel, points, rows, active);
+    else find_active_nodes<D, false>(level, kernel, points, rows, active);
+    GF_FOR_EACH_IN_TILE(s, rows) prefetch_nodes<float, D, F>(active.at(s), table);
 }
 
 /// features[f] = sum_c weight_c table[entry_c, f]
 template <typename T, int D, int F, typename Stored>
 GF_FN void gather(const Active<T, D>& active, const Stored* table, T features[F]) {
     for (int f = 0; f < F; ++f) features[f] = (T)0;
-    for (uint32_t c = 0; c < (1u << D); ++c)
-        for (int f = 0; f < F; ++f)
-            features[f] += active.weight[c] * (T)table[(size_t)active.entry[c] * F + f];
+    for (uint32_t c = 0; c < (1u << D); ++c) {
+        const Pack<Stored, F> stored = *(const Pack<Stored, F>*)(table + (size_t)active.entry[c] * F);
+        for (int f = 0; f < F; ++f) features[f] += active.weight[c] * (T)stored.value[f];
+    }
 }
 
 /// gradient[entry_c, f] += weight_c dL_dfeatures[f]
 template <typename T, int D, int F>
 GF_FN void scatter(const Active<T, D>& active, const T dL_dfeatures[F], T* gradient) {
-    for (uint32_t c = 0; c < (1u << D); ++c)
-        for (int f = 0; f < F; ++f)
-            shared_add(&gradient[(size_t)active.entry[c] * F + f], active.weight[c] * dL_dfeatures[f]);
+    for (uint32_t c = 0; c < (1u << D); ++c) {
+        T part[F];
+        for (int f = 0; f < F; ++f) part[f] = active.weight[c] * dL_dfeatures[f];
+        shared_add_all<T, F>(&gradient[(size_t)active.entry[c] * F], part);
+    }
 }
 
 /// dL_dx[k] += sum_c dphi_c/dx_k <dL_dfeatures, w_c>
@@ -54,7 +120,8 @@ GF_FN void add_position_gradient(const GridLevel& level, T scale, uint32_t kerne
     T upper[D];
     for (int k = 0; k < D; ++k) upper[k] = profile(kernel, cell.fraction[k]);
     for (uint32_t c = 0; c < (1u << D); ++c) {
-        const size_t entry = level.offset + corner_entry<D>(level, cell.node, c);
+        const size_t entry = level.offset + (level.hashed ? corner_entry<D, true>(level, cell.node, c)
+                                                          : corner_entry<D, false>(level, cell.node, c));
         T dL_dphi = (T)0;
         for (int f = 0; f < F; ++f) dL_dphi += dL_dfeatures[f] * (T)table[entry * F + f];
         for (int k = 0; k < D; ++k)

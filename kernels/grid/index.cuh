@@ -16,6 +16,7 @@ template <typename T, int D> struct Cell {
 
 template <typename T, int D> GF_FN Cell<T, D> cell_of(T scale, const T x[D]) {
     Cell<T, D> cell;
+    GF_UNROLL
     for (int k = 0; k < D; ++k) {
         const T u = x[k] * scale + (T)0.5;
         const T whole = (T)(int32_t)u;  // u > 0: the same as floor
@@ -27,22 +28,26 @@ template <typename T, int D> GF_FN Cell<T, D> cell_of(T scale, const T x[D]) {
 
 /// Entry of a node within its level. Dense levels wrap like hashed ones: a node past the last plane (x = 1 only) has an
 /// index below 2 entries, so that one subtraction is the remainder.
-template <int D> GF_FN uint32_t entry_of(const GridLevel& level, const uint32_t node[D]) {
-    if (level.hashed) {
+template <int D, bool HASHED> GF_FN uint32_t entry_of(const GridLevel& level, const uint32_t node[D]) {
+    if (HASHED) {
         const uint32_t prime[3] = {1u, 2654435761u, 805459861u};
         uint32_t hash = 0;
+        GF_UNROLL
         for (int k = 0; k < D; ++k) hash ^= node[k] * prime[k];
         return hash & (level.entries - 1);  // a hashed level has 2^log2_hashmap_size entries
     }
     uint32_t index = node[D - 1];
+    GF_UNROLL
     for (int k = D - 2; k >= 0; --k) index = index * level.resolution + node[k];
     return index >= level.entries ? index - level.entries : index;
 }
 
-template <int D> GF_FN uint32_t corner_entry(const GridLevel& level, const uint32_t lowest[D], uint32_t corner) {
+template <int D, bool HASHED>
+GF_FN uint32_t corner_entry(const GridLevel& level, const uint32_t lowest[D], uint32_t corner) {
     uint32_t node[D];
+    GF_UNROLL
     for (int k = 0; k < D; ++k) node[k] = lowest[k] + ((corner >> k) & 1u);
-    return entry_of<D>(level, node);
+    return entry_of<D, HASHED>(level, node);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ template <typename T> GF_FN T profile_derivative(uint32_t kernel, T f) {
 /// phi of one corner from the profiles along the axes.
 template <typename T, int D> GF_FN T corner_weight(const T upper[D], uint32_t corner) {
     T weight = (T)1;
+    GF_UNROLL
     for (int k = 0; k < D; ++k) weight *= ((corner >> k) & 1u) ? upper[k] : (T)1 - upper[k];
     return weight;
 }

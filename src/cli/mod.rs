@@ -1,1 +1,144 @@
+//! The command line: one file a subcommand, each of which reads its arguments, calls the library and prints.
+//!
+//! Exit codes: 0 done, also where the reader of our output went away; 2 a mistake in the arguments, a file or the
+//! machine, told in one sentence on stderr; 101 a fault of ours, with a backtrace; 130 interrupted by Ctrl-C.
 
+pub mod devices;
+pub mod eval;
+pub mod info;
+pub mod interrupt;
+pub mod machine;
+pub mod print;
+pub mod progress;
+pub mod render;
+pub mod train;
+
+use std::backtrace::Backtrace;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (commit {})", crate::train::VERSION, crate::train::COMMIT));
+
+const MISTAKE: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+/// Grid-based neural radiance fields: train on photographs, evaluate, render.
+///
+/// A first run, start to end:
+///   gridfield train SCENE       learns the scene and says where the results are
+///   gridfield eval latest       measures it on views it has not seen
+///   gridfield render latest     makes a video that circles it
+///
+/// RUN is a run's folder, a checkpoint file, or `latest` for the newest run under `outputs`.
+#[derive(Debug, Parser)]
+#[command(name = "gridfield", version = VERSION.as_str(), verbatim_doc_comment, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Learn a radiance field from a scene
+    Train(train::TrainArgs),
+    /// Measure a trained field on images held back
+    Eval(eval::EvalArgs),
+    /// Render a video or frames from a trained field
+    Render(render::RenderArgs),
+    /// Say what a scene, a run or a checkpoint holds
+    Info(info::InfoArgs),
+    /// List the devices that can train and render
+    Devices(devices::DevicesArgs),
+}
+
+/// How a command that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// By Ctrl-C or a signal, with the work so far saved.
+    Interrupted,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    report_panics();
+    match Cli::try_parse() {
+        Ok(cli) => exit_code(cli.run()),
+        Err(usage) => report_usage(&usage),
+    }
+}
+
+impl Cli {
+    fn run(self) -> anyhow::Result<Outcome> {
+        match self.command {
+            Command::Train(args) => args.run(),
+            Command::Eval(args) => args.run(),
+            Command::Render(args) => args.run(),
+            Command::Info(args) => args.run(),
+            Command::Devices(args) => args.run(),
+        }
+    }
+}
+
+/// Reads a length of time in seconds. NaN and infinity have no place in a configuration, which is JSON.
+fn seconds(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|value: &f64| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
+}
+
+fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::to_stderr(&format!("gridfield: error: {error:#}"));
+            ExitCode::from(MISTAKE)
+        }
+    }
+}
+
+/// Whether the reader of our output, such as `head`, has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// Help and version go to stdout with code 0; all else that clap says is about a mistake.
+fn report_usage(usage: &clap::Error) -> ExitCode {
+    match usage.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed stdout is no failure; see `is_broken_pipe`.
+            let _ = usage.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            print::to_stderr(&usage.render().to_string());
+            ExitCode::from(MISTAKE)
+        }
+        _ => {
+            print::to_stderr(&format!("gridfield: {}", usage.render()));
+            ExitCode::from(MISTAKE)
+        }
+    }
+}
+
+/// Makes a panic, which is always our fault, say so and where, whether or not `RUST_BACKTRACE` is set.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::force_capture();
+        let _ = writeln!(io::stderr(), "gridfield: fault in gridfield itself, please report it: {panic}\n{backtrace}");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        super::Cli::command().debug_assert();
+    }
+}

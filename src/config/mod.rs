@@ -197,6 +197,17 @@ pub enum Background {
     Random,
 }
 
+impl Background {
+    /// The name as it stands in a config file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Background::White => "white",
+            Background::Black => "black",
+            Background::Random => "random",
+        }
+    }
+}
+
 /// Adam, and the schedule of its learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

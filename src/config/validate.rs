@@ -77,7 +77,7 @@ impl NetworkConfig {
 
 impl MarchConfig {
     fn validate(&self) -> Result<()> {
-        one_of("march.occupancy_resolution", self.occupancy_resolution, &[8, 16, 32, 64, 128, 256, 512])?;
+        one_of("march.occupancy_resolution", self.occupancy_resolution, &[16, 32, 64, 128, 256, 512])?;
         between("march.cascades", self.cascades, 1..=8)?;
         between("march.max_samples_per_ray", self.max_samples_per_ray, 1..=1 << 16)?;
         between("march.occupancy_decay", self.occupancy_decay, 0.0..=1.0)?;

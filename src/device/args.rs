@@ -4,11 +4,12 @@
 use super::Ptr;
 
 pub const MAX_LEVELS: usize = 32;
-pub const MAX_LAYERS: usize = 10;
+pub const MAX_LAYERS: usize = 18;
 pub const MAX_ROUNDS: usize = 16;
 pub const TILE: usize = 128;
 pub const OCCUPANCY_PART: usize = 4096;
 pub const STATISTICS_PART: usize = 64;
+pub const SUM_WIDTH: usize = 16;
 
 /// Arguments of a kernel.
 ///
@@ -150,6 +151,7 @@ pub struct MarchArgs<'a> {
     pub rays: RayBatch<'a>,
     pub samples: SampleBatch<'a>,
     pub occupancy: Ptr<'a, u64>,
+    pub occupied_blocks: Ptr<'a, u64>,
     pub resolution: u32,
     pub cascades: u32,
     pub round: u32,
@@ -254,6 +256,8 @@ pub struct OccupancyBitsArgs<'a> {
     pub part: Ptr<'a, f32>,
     pub mean: Ptr<'a, f32>,
     pub bits: Ptr<'a, u64>,
+    pub occupied_blocks: Ptr<'a, u64>,
+    pub resolution: u32,
     pub n_cells: u32,
     pub threshold: f32,
 }

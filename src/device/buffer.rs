@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use bytemuck::Pod;
 
+use super::cuda;
 use crate::Result;
 
 /// A pointer to device memory, for a kernel's arguments. It borrows its buffer, so that the memory outlives the launch;
@@ -52,11 +53,16 @@ pub struct Buffer<T: Pod> {
 
 pub(super) enum Memory {
     Host(HostMemory),
+    Cuda(cuda::Memory),
 }
 
 impl<T: Pod> Buffer<T> {
     pub(super) fn host(len: usize) -> Self {
         Buffer { memory: Memory::Host(HostMemory::zeroed(len * size_of::<T>())), len, item: PhantomData }
+    }
+
+    pub(super) fn cuda(memory: cuda::Memory, len: usize) -> Self {
+        Buffer { memory: Memory::Cuda(memory), len, item: PhantomData }
     }
 
     pub fn len(&self) -> usize {
@@ -71,6 +77,7 @@ impl<T: Pod> Buffer<T> {
     pub fn ptr(&self) -> Ptr<'_, T> {
         match &self.memory {
             Memory::Host(memory) => Ptr::new(memory.address.as_ptr().cast()),
+            Memory::Cuda(memory) => Ptr::new(memory.address()),
         }
     }
 
@@ -97,6 +104,7 @@ impl<T: Pod> Buffer<T> {
                 let from = memory.address.as_ptr().cast::<T>().add(first);
                 std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), values.len());
             },
+            Memory::Cuda(memory) => memory.read(first, values)?,
         }
         Ok(())
     }
@@ -110,6 +118,7 @@ impl<T: Pod> Buffer<T> {
                 let to = memory.address.as_ptr().cast::<T>().add(first);
                 std::ptr::copy_nonoverlapping(values.as_ptr(), to, values.len());
             },
+            Memory::Cuda(memory) => memory.write(first, values)?,
         }
         Ok(())
     }
@@ -119,6 +128,7 @@ impl<T: Pod> Buffer<T> {
         match &mut self.memory {
             // SAFETY: all of the allocation, which nobody else holds.
             Memory::Host(memory) => unsafe { memory.address.as_ptr().write_bytes(0, memory.layout.size()) },
+            Memory::Cuda(memory) => memory.clear()?,
         }
         Ok(())
     }

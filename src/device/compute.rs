@@ -1,23 +1,40 @@
 //! Buffers of the numbers that kernels compute with: fp32 on the host, fp16 where threads of a GPU do the work.
 
+use half::f16;
+
 use super::args::Compute;
 use super::{Buffer, Device, Ptr};
 use crate::Result;
 
 pub enum ComputeBuffer {
     F32(Buffer<f32>),
+    F16(Buffer<f16>),
 }
 
 impl ComputeBuffer {
     pub fn zeros(device: &Device, len: usize) -> Result<Self> {
-        match device {
-            Device::Cpu(_) => Ok(ComputeBuffer::F32(device.zeros(len)?)),
+        if device.computes_in_fp16() {
+            Ok(ComputeBuffer::F16(device.zeros(len)?))
+        } else {
+            Ok(ComputeBuffer::F32(device.zeros(len)?))
+        }
+    }
+
+    /// Converts and copies `values`, from the first on.
+    pub fn set(&mut self, values: &Buffer<f32>) -> Result<()> {
+        match self {
+            ComputeBuffer::F32(buffer) => buffer.upload(0, &values.download()?),
+            ComputeBuffer::F16(buffer) => {
+                let rounded: Vec<f16> = values.download()?.into_iter().map(f16::from_f32).collect();
+                buffer.upload(0, &rounded)
+            }
         }
     }
 
     pub fn ptr(&self) -> Ptr<'_, Compute> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.ptr().cast(),
+            ComputeBuffer::F16(buffer) => buffer.ptr().cast(),
         }
     }
 }

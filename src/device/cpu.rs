@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::kernels::LEVELS;
-use super::{Args, Grid, Kernel, Shape};
+use super::profile::thread_time;
+use super::{Args, Grid, Kernel, Profile, Shape};
 use crate::{Error, Result};
 
 /// A kernel compiled for the host: `(arguments, first item, end, row)`.
@@ -16,6 +17,7 @@ pub type HostFn = unsafe extern "C" fn(*const c_void, u32, u32, u32);
 pub struct Cpu {
     threads: Arc<rayon::ThreadPool>,
     level: usize,
+    profile: Option<Arc<Profile>>,
 }
 
 impl Cpu {
@@ -25,7 +27,12 @@ impl Cpu {
             .num_threads(threads)
             .build()
             .map_err(|error| Error::device(format!("cannot start {threads} threads: {error}")))?;
-        Ok(Cpu { threads: Arc::new(pool), level: best_level()? })
+        Ok(Cpu { threads: Arc::new(pool), level: best_level()?, profile: None })
+    }
+
+    /// The same threads, with the time of every kernel added to the profile.
+    pub fn profiled(&self, profile: Arc<Profile>) -> Self {
+        Cpu { profile: Some(profile), ..self.clone() }
     }
 
     pub fn threads(&self) -> usize {
@@ -89,15 +96,23 @@ impl Cpu {
     pub fn describe(&self) -> String {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
-        let level = if cfg!(target_arch = "x86_64") { format!("x86-64-{}", self.level()) } else { std::env::consts::ARCH.into() };
+        let level = if cfg!(target_arch = "x86_64") {
+            format!("x86-64-{}", self.level())
+        } else {
+            std::env::consts::ARCH.into()
+        };
         format!("CPU, {threads} thread{plural}, {level}")
     }
 
     /// One row of items `begin .. end`, on the calling thread.
     pub fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
+        let begun = self.profile.as_ref().map(|_| thread_time());
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
         // this device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
         unsafe { kernel.host[self.level](std::ptr::from_ref(args).cast(), begin, end, row) }
+        if let (Some(profile), Some(begun)) = (&self.profile, begun) {
+            profile.add(kernel.name, thread_time() - begun);
+        }
     }
 }
 

@@ -1,12 +1,19 @@
 //! Devices: where buffers live and kernels run. Everything unsafe of the crate is in here.
 //!
-//! A [`Device`] is a CPU (kernels compiled for the host) or a CUDA GPU (kernels loaded from PTX). Above this module, code
-//! fills argument structs ([`args`]) with pointers to [`Buffer`]s and launches kernels ([`kernels`]) without knowing which.
+//! A [`Device`] is a CPU (kernels compiled for the host), a CUDA GPU (kernels loaded from PTX) or, in tests, an emulated GPU.
+//! Above this module, code fills argument structs ([`args`]) with pointers to [`Buffer`]s and launches kernels ([`kernels`])
+//! without knowing which.
 
 pub mod args;
 mod buffer;
 mod compute;
 mod cpu;
+mod cuda;
+#[cfg(feature = "emulated")]
+mod emulated;
+mod mark;
+mod profile;
+mod ptx;
 
 use std::marker::PhantomData;
 
@@ -16,14 +23,23 @@ pub use args::Args;
 pub use buffer::{Buffer, Ptr};
 pub use compute::ComputeBuffer;
 pub use cpu::Cpu;
+pub use cuda::Cuda;
+#[cfg(feature = "emulated")]
+pub use emulated::{Emulated, Order};
+pub use mark::Mark;
+pub use profile::{KernelTime, Profile};
 
 use crate::Result;
 
 /// The kernels by name, from `kernels/*.cu` by way of `build.rs`.
 pub mod kernels {
+    #[cfg(feature = "emulated")]
+    use std::ffi::c_char;
     use std::ffi::c_void;
     use std::marker::PhantomData;
 
+    #[cfg(feature = "emulated")]
+    use super::emulated;
     use super::{Kernel, Shape, args};
 
     include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
@@ -32,8 +48,12 @@ pub mod kernels {
 /// A kernel with arguments `A`.
 pub struct Kernel<A> {
     pub name: &'static str,
+    /// `kernels/{source}.cu`
+    pub source: &'static str,
     pub shape: Shape,
     host: [cpu::HostFn; kernels::LEVELS.len()],
+    #[cfg(feature = "emulated")]
+    emulated: emulated::EmulatedFn,
     args: PhantomData<fn(&A)>,
 }
 
@@ -80,6 +100,9 @@ pub enum DeviceChoice {
 #[derive(Clone)]
 pub enum Device {
     Cpu(Cpu),
+    Cuda(Cuda),
+    #[cfg(feature = "emulated")]
+    Emulated(Emulated),
 }
 
 impl Device {
@@ -89,14 +112,26 @@ impl Device {
     /// The device is not there, or cannot run this binary's kernels.
     pub fn open(choice: DeviceChoice, threads: usize) -> Result<Self> {
         match choice {
-            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Cuda => Ok(Device::Cpu(Cpu::open(threads)?)),
+            DeviceChoice::Cpu => Ok(Device::Cpu(Cpu::open(threads)?)),
+            DeviceChoice::Cuda => Ok(Device::Cuda(Cuda::open()?)),
+            DeviceChoice::Auto => match Cuda::open() {
+                Ok(cuda) => Ok(Device::Cuda(cuda)),
+                Err(_) => Device::open(DeviceChoice::Cpu, threads),
+            },
         }
+    }
+
+    /// The GPU emulated on the calling thread.
+    #[cfg(feature = "emulated")]
+    pub fn emulated(order: Order) -> Self {
+        Device::Emulated(Emulated::new(order))
     }
 
     /// A buffer of zeros.
     pub fn zeros<T: Pod>(&self, len: usize) -> Result<Buffer<T>> {
         match self {
-            Device::Cpu(_) => Ok(Buffer::host(len)),
+            Device::Cuda(cuda) => Ok(Buffer::cuda(cuda.allocate(len * size_of::<T>())?, len)),
+            _ => Ok(Buffer::host(len)),
         }
     }
 
@@ -107,10 +142,13 @@ impl Device {
     }
 
     /// Runs a kernel over the grid, on all of the device. Its items must not write to each other's memory, except by
-    /// atomic additions.
+    /// atomic additions. A GPU queues the work and runs it after all that was queued before.
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
         match self {
             Device::Cpu(cpu) => cpu.launch(kernel, args, grid),
+            Device::Cuda(cuda) => cuda.launch(kernel, args, grid)?,
+            #[cfg(feature = "emulated")]
+            Device::Emulated(emulated) => emulated.launch(kernel, args, grid),
         }
         Ok(())
     }
@@ -118,38 +156,41 @@ impl Device {
     /// The same within a chunk of work that owns its memory: on the CPU, on the calling thread alone and in order.
     pub fn launch_chunk<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
         match self {
-            Device::Cpu(cpu) => cpu.launch_here(kernel, args, grid),
+            Device::Cpu(cpu) => {
+                cpu.launch_here(kernel, args, grid);
+                Ok(())
+            }
+            _ => self.launch(kernel, args, grid),
         }
-        Ok(())
     }
 
     /// Rows of several launches, `(args, grid)` one after the other: within a row the items of all launches keep their
-    /// order, so that sums into memory that belongs to a row do not depend on the number of threads.
+    /// order, so that on the CPU sums into memory that belongs to a row do not depend on the number of threads.
     pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, Grid)], rows: usize) -> Result<()> {
         match self {
-            Device::Cpu(cpu) => cpu.launch_rows(kernel, launches, rows as u32),
+            Device::Cpu(cpu) => {
+                cpu.launch_rows(kernel, launches, rows as u32);
+                Ok(())
+            }
+            _ => launches.iter().try_for_each(|(args, grid)| self.launch(kernel, args, grid.rows(rows))),
         }
-        Ok(())
     }
 
     /// Whether kernels run on this machine's processor, where launches end before they return.
     pub fn is_host(&self) -> bool {
-        match self {
-            Device::Cpu(_) => true,
-        }
+        matches!(self, Device::Cpu(_))
     }
 
     /// Whether kernels compute with fp16 copies of the parameters.
     pub fn computes_in_fp16(&self) -> bool {
-        match self {
-            Device::Cpu(_) => false,
-        }
+        !self.is_host()
     }
 
     /// How many chunks are worked on at a time.
     pub fn lanes(&self) -> usize {
         match self {
             Device::Cpu(cpu) => cpu.threads(),
+            _ => 1,
         }
     }
 
@@ -161,24 +202,27 @@ impl Device {
     ) -> Result<()> {
         match self {
             Device::Cpu(cpu) => cpu.for_each_chunk(chunks, work),
+            _ => chunks.iter_mut().enumerate().try_for_each(|(index, chunk)| work(0, index, chunk)),
         }
     }
 
     /// One number of a buffer where reading it costs nothing; None where it would mean to wait for the device.
     pub fn peek<T: Pod>(&self, buffer: &Buffer<T>, index: usize) -> Option<T> {
-        match self {
-            Device::Cpu(_) => {
-                let mut value = [T::zeroed()];
-                buffer.download_into(index, &mut value).ok()?;
-                Some(value[0])
-            }
+        if !self.is_host() {
+            return None;
         }
+        let mut value = [T::zeroed()];
+        buffer.download_into(index, &mut value).ok()?;
+        Some(value[0])
     }
 
     /// The device in words, such as `CPU, 2 threads, x86-64-v4`.
     pub fn describe(&self) -> String {
         match self {
             Device::Cpu(cpu) => cpu.describe(),
+            Device::Cuda(cuda) => cuda.describe(),
+            #[cfg(feature = "emulated")]
+            Device::Emulated(emulated) => emulated.describe(),
         }
     }
 }

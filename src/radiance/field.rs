@@ -28,11 +28,8 @@ impl Field {
     pub fn zeros(device: &Device, config: &ModelConfig) -> Result<Self> {
         let grid = Grid::new(&config.grid, 3);
         let decoder = Decoder::new(config, grid.n_features());
-        let table_copy = if device.computes_in_fp16() {
-            Some(ComputeBuffer::zeros(device, grid.n_parameters())?)
-        } else {
-            None
-        };
+        let table_copy =
+            if device.computes_in_fp16() { Some(ComputeBuffer::zeros(device, grid.n_parameters())?) } else { None };
         Ok(Field {
             table: device.zeros(grid.n_parameters())?,
             weights: device.zeros(decoder.n_weights())?,
@@ -63,6 +60,14 @@ impl Field {
 
     pub fn n_parameters(&self) -> usize {
         self.table.len() + self.weights.len()
+    }
+
+    /// Brings the copies of features and weights up to date after the values were set from outside.
+    pub fn refresh_copies(&mut self, device: &Device) -> Result<()> {
+        if let Some(copy) = &mut self.table_copy {
+            copy.set(&self.table)?;
+        }
+        self.prepare_weights(device)
     }
 
     /// Brings the copy of the weights up to date.

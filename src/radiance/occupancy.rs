@@ -15,6 +15,8 @@ pub struct Occupancy {
     pub value: Buffer<f32>,
     /// `[cascades · resolution³ / 64]` words of 4 × 4 × 4 cells.
     pub bits: Buffer<u64>,
+    /// `[cascades · resolution³ / 4096]`: a bit for each of these words that is not zero, 4 × 4 × 4 again.
+    pub blocks: Buffer<u64>,
     part: Buffer<f32>,
     mean: Buffer<f32>,
     pub resolution: u32,
@@ -30,6 +32,7 @@ impl Occupancy {
         Ok(Occupancy {
             value: device.zeros(cells)?,
             bits: device.upload(&vec![u64::MAX; cells / 64])?,
+            blocks: device.upload(&vec![u64::MAX; cells / 4096])?,
             part: device.zeros(cells.div_ceil(OCCUPANCY_PART))?,
             mean: device.zeros(1)?,
             resolution: config.occupancy_resolution,
@@ -86,18 +89,30 @@ impl Occupancy {
     }
 
     /// The bits from the values.
-    pub fn renew_bits(&self, device: &Device) -> Result<()> {
-        let args = OccupancyBitsArgs {
+    fn renew_bits(&self, device: &Device) -> Result<()> {
+        let args = self.bits_args();
+        device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(self.part.len()))?;
+        device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1))?;
+        device.launch(&kernels::OCCUPANCY_BITS, &args, Grid::items(self.bits.len()))?;
+        self.renew_blocks(device)
+    }
+
+    /// The bits of blocks from those of cells.
+    pub fn renew_blocks(&self, device: &Device) -> Result<()> {
+        device.launch(&kernels::OCCUPANCY_BLOCKS, &self.bits_args(), Grid::items(self.blocks.len()))
+    }
+
+    fn bits_args(&self) -> OccupancyBitsArgs<'_> {
+        OccupancyBitsArgs {
             value: self.value.ptr(),
             part: self.part.ptr(),
             mean: self.mean.ptr(),
             bits: self.bits.ptr(),
+            occupied_blocks: self.blocks.ptr(),
+            resolution: self.resolution,
             n_cells: self.n_cells() as u32,
             threshold: self.threshold,
-        };
-        device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(self.part.len()))?;
-        device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1))?;
-        device.launch(&kernels::OCCUPANCY_BITS, &args, Grid::items(self.bits.len()))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::field::Field;
 use super::occupancy::Occupancy;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{self, Compute, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs};
+use crate::device::args::{self, CompositeArgs, Compute, FieldArgs, MAX_ROUNDS, MarchArgs};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
 
 /// How rays march: sizes in units of the unit cube.
@@ -130,6 +130,7 @@ impl Tracer<'_> {
             rays: chunk.ray_args(),
             samples: chunk.samples.args(),
             occupancy: self.occupancy.bits.ptr(),
+            occupied_blocks: self.occupancy.blocks.ptr(),
             resolution: self.occupancy.resolution,
             cascades: self.occupancy.cascades,
             round: round as u32,

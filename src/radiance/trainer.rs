@@ -9,8 +9,9 @@ use super::photographs::Photographs;
 use super::trace::{March, Tracer};
 use crate::Result;
 use crate::config::{Background, Config};
-use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SumArgs};
+use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SUM_WIDTH, SumArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
+use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
 
 /// Samples expected of a ray before any was marched: with this many rays begins the first step.
@@ -18,15 +19,17 @@ const FIRST_SAMPLES_PER_RAY: usize = 512;
 
 /// A field in training, with all its state on the device.
 pub struct Trainer {
-    device: Device,
-    config: Config,
-    pub field: Field,
-    pub occupancy: Occupancy,
+    pub(super) device: Device,
+    pub(super) config: Config,
+    pub(super) scene: Scene,
+    pub(super) unit_cube: UnitCube,
+    pub(super) field: Field,
+    pub(super) occupancy: Occupancy,
     photographs: Photographs,
     march: March,
-    adam: Adam,
-    table_moments: Moments,
-    weight_moments: Moments,
+    pub(super) adam: Adam,
+    pub(super) table_moments: Moments,
+    pub(super) weight_moments: Moments,
     chunks: Vec<TrainingChunk>,
     /// `[n_chunks, n_weights]`
     weight_gradients: Buffer<f32>,
@@ -35,11 +38,11 @@ pub struct Trainer {
     pub step: u64,
     /// Seconds of training behind.
     pub seconds: f64,
-    rays_per_step: usize,
-    refreshes: u32,
+    pub(super) rays_per_step: usize,
+    pub(super) refreshes: u32,
     /// Sums since the last report, and since the rays per step were last set.
     pub report: Statistics,
-    recent: Statistics,
+    pub(super) recent: Statistics,
 }
 
 /// Sums over the rays of some steps.
@@ -69,7 +72,8 @@ impl Statistics {
 }
 
 impl Trainer {
-    pub fn new(device: &Device, config: &Config, photographs: Photographs) -> Result<Self> {
+    /// A field that has seen nothing yet.
+    pub fn new(device: &Device, config: &Config, scene: &Scene, photographs: Photographs) -> Result<Self> {
         let field = Field::random(device, &config.model, config.train.seed)?;
         let averaged = config.train.ema_decay > 0.0;
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
@@ -80,6 +84,8 @@ impl Trainer {
         Ok(Trainer {
             device: device.clone(),
             config: config.clone(),
+            scene: scene.clone(),
+            unit_cube: scene.unit_cube,
             occupancy: Occupancy::full(device, &config.march)?,
             march: March::new(device, &config.march),
             adam: Adam::new(device, &config.optimizer, config.train.ema_decay)?,
@@ -97,6 +103,10 @@ impl Trainer {
             recent: Statistics::default(),
             field,
         })
+    }
+
+    pub(super) fn n_photographs(&self) -> usize {
+        self.photographs.cameras.len()
     }
 
     /// One training step.
@@ -216,12 +226,9 @@ impl Trainer {
             n_parts: self.chunks.len() as u32,
             n: n_weights as u32,
         };
-        self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights))?;
-        let now = AdamStep {
-            step: self.step + 1,
-            learning_rate: self.learning_rate(),
-            gradient_scale: 1.0 / n_rays as f64,
-        };
+        self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights / SUM_WIDTH))?;
+        let now =
+            AdamStep { step: self.step + 1, learning_rate: self.learning_rate(), gradient_scale: 1.0 / n_rays as f64 };
         let copy = self.field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
         self.adam.update(&self.device, &now, &self.field.table, &self.table_moments, 0.0, copy)?;
         let l2_reg = config.optimizer.l2_reg;

@@ -67,11 +67,7 @@ impl Adam {
             })
             .collect();
         let decays: Vec<f32> = (0..powers_that_show(ema_decay)).map(|k| ema_decay.powi(k as i32) as f32).collect();
-        Ok(Adam {
-            config: config.clone(),
-            corrections: device.upload(&corrections)?,
-            decays: device.upload(&decays)?,
-        })
+        Ok(Adam { config: config.clone(), corrections: device.upload(&corrections)?, decays: device.upload(&decays)? })
     }
 
     /// Updates `value` by its gradient, which is zero afterwards. `copy`: fp16 copy of the values, or null.

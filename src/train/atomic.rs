@@ -28,7 +28,7 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
 /// Makes `path` hold `value` as indented JSON with a final newline, all of it or nothing.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;

@@ -7,6 +7,7 @@ pub mod log;
 pub mod progress;
 pub mod run;
 pub mod schedule;
+pub mod session;
 
 pub use adam::{Adam, AdamStep, Moments};
 pub use checkpoint::{Checkpoint, Header, Tensor, TensorData, UnitCube};

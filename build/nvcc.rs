@@ -1,0 +1,141 @@
+//! Kernels for GPUs: compiles `kernels/*.cu` to PTX where there is an nvcc, and writes the list of what was made, which
+//! `src/device/ptx.rs` embeds. Without an nvcc the list is empty, and the binary says so when a GPU is asked for.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// The CUDA release whose compiler makes the PTX, and the version of that PTX. A driver loads PTX of its own version and
+/// older: 9.0 wants a driver of CUDA 13.0 (580). scripts/fetch-nvcc.sh gets this release.
+const RELEASE: &str = "13.0";
+const PTX_VERSION: &str = "9.0";
+
+/// Virtual architectures, oldest first; a GPU is given the newest that it can run. 80 has all that the kernels need. 90
+/// adds several floats to memory in one atomic operation, which halves or quarters the operations of scattering gradients
+/// into a grid.
+const ARCHITECTURES: [u32; 2] = [80, 90];
+
+/// Writes `ptx.rs` into `out`.
+pub fn compile(sources: &[PathBuf], out: &Path) {
+    let modules = match find() {
+        Ok(nvcc) => compile_all(&nvcc, sources, out),
+        Err(why) => {
+            println!(
+                "cargo:warning={why}; this build runs on the CPU only (scripts/fetch-nvcc.sh gets the right nvcc)"
+            );
+            Vec::new()
+        }
+    };
+    let mut text = format!(
+        "/// The CUDA release that a driver must support to load the modules.\n\
+         pub const RELEASE: (i32, i32) = ({});\nconst MODULES: &[Module] = &[\n",
+        RELEASE.replace('.', ", ")
+    );
+    for (source, architecture, ptx) in modules {
+        writeln!(
+            text,
+            "    Module {{ source: {source:?}, architecture: {architecture}, ptx: include_str!({:?}) }},",
+            ptx.to_str().expect("OUT_DIR is UTF-8")
+        )
+        .expect("writing to a string");
+    }
+    text.push_str("];\n");
+    fs::write(out.join("ptx.rs"), text).expect("OUT_DIR is writable");
+}
+
+/// The nvcc to use: `NVCC`, else that of `CUDA_HOME`, of `.cuda/`, of `PATH`; or why there is none.
+fn find() -> Result<PathBuf, String> {
+    println!("cargo:rerun-if-env-changed=NVCC");
+    println!("cargo:rerun-if-env-changed=CUDA_HOME");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let named = env::var_os("NVCC").filter(|nvcc| !nvcc.is_empty()).map(PathBuf::from);
+    if let Some(nvcc) = &named {
+        assert!(release(nvcc).is_some(), "NVCC names {}, which does not run", nvcc.display());
+    }
+    let nvcc = named
+        .or_else(|| {
+            env::var_os("CUDA_HOME").map(|home| PathBuf::from(home).join("bin/nvcc")).filter(|path| path.exists())
+        })
+        // cargo takes a missing file for a changed one, so that .cuda cannot be watched before it is there: the script
+        // that makes it touches build.rs.
+        .or_else(|| Some(root.join(".cuda/nvidia/cu13/bin/nvcc")).filter(|path| path.exists()))
+        .or_else(|| {
+            println!("cargo:rerun-if-env-changed=PATH");
+            env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nvcc")).find(|path| path.is_file())
+        })
+        .ok_or("no nvcc found in NVCC, CUDA_HOME, .cuda/ or PATH")?;
+    println!("cargo:rerun-if-changed={}", nvcc.display());
+    match release(&nvcc) {
+        Some(release) if release == RELEASE => Ok(nvcc),
+        Some(release) => Err(format!("{} is of CUDA {release}, and {RELEASE} is needed", nvcc.display())),
+        None => Err(format!("{} does not run", nvcc.display())),
+    }
+}
+
+/// The release that a compiler says it is of, as `13.0`.
+fn release(nvcc: &Path) -> Option<String> {
+    let output = Command::new(nvcc).arg("--version").output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text.split_once("release ")?.1.split(',').next()?.to_string())
+}
+
+/// All sources for all architectures, on as many threads as cargo allows: (name of the source, architecture, PTX file).
+fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path) -> Vec<(String, u32, PathBuf)> {
+    let work: Vec<(&PathBuf, u32)> =
+        sources.iter().flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture))).collect();
+    let next = Mutex::new(work.iter());
+    let done = Mutex::new(Vec::new());
+    let jobs = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
+    std::thread::scope(|scope| {
+        for _ in 0..work.len().min(jobs) {
+            scope.spawn(|| {
+                loop {
+                    let Some((source, architecture)) = next.lock().expect("no thread panicked").next() else { break };
+                    let module = compile_one(nvcc, source, *architecture, out);
+                    done.lock().expect("no thread panicked").push(module);
+                }
+            });
+        }
+    });
+    let mut modules = done.into_inner().expect("no thread panicked");
+    modules.sort();
+    // What a newer architecture does not change, it need not carry.
+    modules.dedup_by(|newer, older| newer.0 == older.0 && instructions(&newer.2) == instructions(&older.2));
+    modules
+}
+
+/// The text without the line that names the architecture.
+fn instructions(ptx: &Path) -> String {
+    let text = fs::read_to_string(ptx).expect("nvcc has written the PTX");
+    text.lines().filter(|line| !line.starts_with(".target")).collect::<Vec<_>>().join("\n")
+}
+
+fn compile_one(nvcc: &Path, source: &Path, architecture: u32, out: &Path) -> (String, u32, PathBuf) {
+    let name = source.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names").to_string();
+    let ptx = out.join(format!("{name}.{architecture}.ptx"));
+    let output = Command::new(nvcc)
+        .args(["-ptx", "-std=c++17", "-O3", &format!("-arch=compute_{architecture}"), "-o"])
+        .arg(&ptx)
+        .arg(source)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", nvcc.display()));
+    assert!(
+        output.status.success(),
+        "{} cannot compile {} for compute_{architecture}:\n{}",
+        nvcc.display(),
+        source.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = fs::read_to_string(&ptx).expect("nvcc has written the PTX");
+    let version = text.lines().find_map(|line| line.strip_prefix(".version ")).map(str::trim);
+    assert!(
+        version == Some(PTX_VERSION),
+        "{} writes PTX {}, not {PTX_VERSION}: its parts are of different releases; scripts/fetch-nvcc.sh gets ones that fit",
+        nvcc.display(),
+        version.unwrap_or("without a version")
+    );
+    (name, architecture, ptx)
+}

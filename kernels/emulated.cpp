@@ -1,0 +1,180 @@
+// The scheduler of the emulated target: runs a block's threads as fibers that hand over at barriers.
+//
+// Between two barriers each fiber runs alone and to the end, in order or in reverse order. Threads that exchange data
+// without a barrier between write and read therefore get other data in one order than in the other.
+#include "emulated.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#include <memory>
+#include <vector>
+
+__thread EmulatedNow gf_emulated_now;
+
+namespace {
+
+const uint32_t THREADS = 128;  // of a block, in every kernel
+const uint32_t WARP = 32;
+const size_t STACK_BYTES = 128 * 1024;
+
+enum State { READY, AT_WARP_BARRIER, AT_BLOCK_BARRIER, ENDED };
+
+struct Fiber {
+    ucontext_t context;
+    std::unique_ptr<char[]> stack;
+    State state;
+    const char* file;  // of the barrier it waits at
+    int line;
+};
+
+struct Scheduler {
+    ucontext_t context;
+    std::vector<Fiber> fibers;
+    uint64_t slots[THREADS / WARP][WARP];
+    std::vector<unsigned char> shared;
+    const EmulatedLaunch* launch;
+    const EmulatedOptions* options;
+    uint32_t running;
+    bool in_fiber;
+    char message[512];
+};
+
+thread_local std::unique_ptr<Scheduler> scheduler;
+
+void enter_fiber() {
+    scheduler->launch->thread(scheduler->launch->arguments, scheduler->launch->n_items);
+    scheduler->fibers[scheduler->running].state = ENDED;
+}
+
+void wait(State state, const char* file, int line) {
+    Scheduler& s = *scheduler;
+    if (!s.in_fiber) {
+        fprintf(stderr, "kernel %s: an item kernel has no barriers (%s:%d)\n", s.launch->kernel, file, line);
+        abort();
+    }
+    Fiber& fiber = s.fibers[s.running];
+    fiber.state = state;
+    fiber.file = file;
+    fiber.line = line;
+    swapcontext(&fiber.context, &s.context);
+}
+
+void run_fiber(Scheduler& s, uint32_t thread) {
+    s.running = thread;
+    s.in_fiber = true;
+    gf_emulated_now.thread = {thread, 0, 0};
+    swapcontext(&s.context, &s.fibers[thread].context);
+    s.in_fiber = false;
+}
+
+/// Writes what a thread is doing; returns the number of characters.
+int describe(const Scheduler& s, uint32_t thread, char* text, size_t size) {
+    const Fiber& fiber = s.fibers[thread];
+    if (fiber.state == ENDED) return snprintf(text, size, "thread %u has ended", thread);
+    const char* kind = fiber.state == AT_WARP_BARRIER ? "warp" : "block";
+    return snprintf(text, size, "thread %u waits for its %s at %s:%d", thread, kind, fiber.file, fiber.line);
+}
+
+bool divergence(Scheduler& s, uint32_t one, uint32_t other) {
+    size_t used = (size_t)snprintf(s.message, sizeof s.message, "kernel %s, block (%u, %u): ", s.launch->kernel,
+                                   gf_emulated_now.block.x, gf_emulated_now.block.y);
+    used += (size_t)describe(s, one, s.message + used, sizeof s.message - used);
+    used += (size_t)snprintf(s.message + used, sizeof s.message - used, " while ");
+    describe(s, other, s.message + used, sizeof s.message - used);
+    return false;
+}
+
+/// Whether threads [begin, end) all are where the first of them is; sets the first that is elsewhere.
+bool together(const Scheduler& s, uint32_t begin, uint32_t end, uint32_t& other) {
+    const Fiber& first = s.fibers[begin];
+    for (other = begin + 1; other < end; ++other) {
+        const Fiber& fiber = s.fibers[other];
+        if (fiber.state != first.state) return false;
+        if (fiber.state != ENDED && (fiber.line != first.line || strcmp(fiber.file, first.file) != 0)) return false;
+    }
+    return true;
+}
+
+void release(Scheduler& s, uint32_t begin, uint32_t end) {
+    for (uint32_t thread = begin; thread < end; ++thread) s.fibers[thread].state = READY;
+}
+
+/// Lets go the threads whose barrier is complete, once none is ready to run. False where one can never be.
+bool resolve(Scheduler& s) {
+    bool released = false;
+    uint32_t other;
+    for (uint32_t warp = 0; warp < THREADS; warp += WARP) {
+        if (!together(s, warp, warp + WARP, other)) return divergence(s, warp, other);
+        if (s.fibers[warp].state != AT_WARP_BARRIER) continue;
+        release(s, warp, warp + WARP);
+        released = true;
+    }
+    if (released) return true;
+    if (!together(s, 0, THREADS, other)) return divergence(s, 0, other);
+    if (s.fibers[0].state == AT_BLOCK_BARRIER) release(s, 0, THREADS);
+    return true;
+}
+
+bool run_block_of_fibers(Scheduler& s) {
+    for (Fiber& fiber : s.fibers) {
+        getcontext(&fiber.context);
+        fiber.context.uc_stack.ss_sp = fiber.stack.get();
+        fiber.context.uc_stack.ss_size = STACK_BYTES;
+        fiber.context.uc_link = &s.context;
+        makecontext(&fiber.context, enter_fiber, 0);
+        fiber.state = READY;
+    }
+    for (;;) {
+        bool ended = true;
+        for (uint32_t n = 0; n < THREADS; ++n) {
+            const uint32_t thread = s.options->reverse ? THREADS - 1 - n : n;
+            if (s.fibers[thread].state == READY) run_fiber(s, thread);
+            ended = ended && s.fibers[thread].state == ENDED;
+        }
+        if (ended) return true;
+        if (!resolve(s)) return false;
+    }
+}
+
+void run_block_of_loops(Scheduler& s) {
+    for (uint32_t n = 0; n < THREADS; ++n) {
+        gf_emulated_now.thread = {s.options->reverse ? THREADS - 1 - n : n, 0, 0};
+        s.launch->thread(s.launch->arguments, s.launch->n_items);
+    }
+}
+
+}  // namespace
+
+extern "C" const char* gf_emulated_launch(const EmulatedLaunch* launch, const EmulatedOptions* options) {
+    if (!scheduler) {
+        scheduler = std::make_unique<Scheduler>();
+        scheduler->fibers.resize(THREADS);
+        for (Fiber& fiber : scheduler->fibers) fiber.stack.reset(new char[STACK_BYTES]);
+    }
+    Scheduler& s = *scheduler;
+    s.launch = launch;
+    s.options = options;
+    const size_t alignment = 128;
+    s.shared.resize(launch->shared_bytes + alignment);
+    gf_emulated_now.shared = s.shared.data() + (alignment - (uintptr_t)s.shared.data() % alignment) % alignment;
+    gf_emulated_now.block_size = {THREADS, 1, 1};
+    const uint32_t n_blocks = launch->blocks * launch->rows;
+    for (uint32_t n = 0; n < n_blocks; ++n) {
+        const uint32_t block = options->reverse ? n_blocks - 1 - n : n;
+        gf_emulated_now.block = {block % launch->blocks, block / launch->blocks, 0};
+        memset(s.shared.data(), 0xff, s.shared.size());  // NaN in fp16, fp32 and fp64
+        if (!launch->has_barriers)
+            run_block_of_loops(s);
+        else if (!run_block_of_fibers(s))
+            return s.message;
+    }
+    return nullptr;
+}
+
+extern "C" void gf_emulated_block_barrier(const char* file, int line) { wait(AT_BLOCK_BARRIER, file, line); }
+
+extern "C" void gf_emulated_warp_barrier(const char* file, int line) { wait(AT_WARP_BARRIER, file, line); }
+
+extern "C" uint64_t* gf_emulated_slots() { return scheduler->slots[scheduler->running / WARP]; }

@@ -1,0 +1,247 @@
+// The emulated target: CUDA's names for threads, barriers, warp exchange, atomics, fp16 and wmma, in plain C++, so that the
+// branches which only GPUs run are run by tests. The threads of a block are fibers of one thread; the scheduler is in
+// emulated.cpp.
+//
+// What it finds: wrong indices; missing barriers and races on shared memory (run the fibers in two orders and compare);
+// barriers that not all threads reach; reads of shared memory that nothing wrote (it begins as NaN).
+#pragma once
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GF_FN inline
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Launches and the scheduler.
+
+struct EmulatedOptions {
+    uint32_t reverse;  // blocks, and fibers between two barriers, run last to first
+};
+
+typedef void (*EmulatedThread)(const void* arguments, uint32_t n_items);
+
+struct EmulatedLaunch {
+    const char* kernel;
+    EmulatedThread thread;  // the kernel as one thread runs it
+    const void* arguments;
+    uint32_t n_items;
+    uint32_t blocks, rows;
+    uint32_t shared_bytes;
+    uint32_t has_barriers;  // 0: threads run one after the other, without fibers
+};
+
+struct EmulatedIndex {
+    uint32_t x, y, z;
+};
+
+/// What the running thread knows of itself.
+struct EmulatedNow {
+    EmulatedIndex thread, block, block_size;
+    unsigned char* shared;
+};
+
+extern "C" {
+extern __thread EmulatedNow gf_emulated_now;
+/// Null, or what went wrong, until the next launch of this thread.
+const char* gf_emulated_launch(const EmulatedLaunch* launch, const EmulatedOptions* options);
+void gf_emulated_block_barrier(const char* file, int line);
+void gf_emulated_warp_barrier(const char* file, int line);
+/// 32 words through which the lanes of the running warp exchange values.
+uint64_t* gf_emulated_slots();
+}
+
+#define threadIdx gf_emulated_now.thread
+#define blockIdx gf_emulated_now.block
+#define blockDim gf_emulated_now.block_size
+
+#define GF_EMULATED_SYMBOL(name, Blocks, shared, barriers)                                                             \
+    extern "C" const char* name##_emulated(const void* arguments, uint32_t n_items, uint32_t rows,                     \
+                                           const EmulatedOptions* options) {                                           \
+        const EmulatedLaunch launch = {#name, name##_thread, arguments, n_items, Blocks, rows, shared, barriers};      \
+        return gf_emulated_launch(&launch, options);                                                                   \
+    }
+
+#define GF_ITEM_KERNEL(name, Args)                                                                                     \
+    static void name##_item(const Args& a, uint32_t i, uint32_t j);                                                    \
+    static void name##_thread(const void* arguments, uint32_t n_items) {                                               \
+        const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                                                      \
+        if (i < n_items) name##_item(*static_cast<const Args*>(arguments), i, blockIdx.y);                             \
+    }                                                                                                                  \
+    GF_EMULATED_SYMBOL(name, (n_items + GF_TILE - 1) / GF_TILE, 0, 0)                                                  \
+    static void name##_item(const Args& a, uint32_t i, uint32_t j)
+
+#define GF_WARP_KERNEL(name, Args)                                                                                     \
+    static void name##_item(const Args& a, uint32_t i, uint32_t j);                                                    \
+    static void name##_thread(const void* arguments, uint32_t) {                                                       \
+        name##_item(*static_cast<const Args*>(arguments), blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y);          \
+    }                                                                                                                  \
+    GF_EMULATED_SYMBOL(name, (n_items + GF_TILE - 1) / GF_TILE, 0, 1)                                                  \
+    static void name##_item(const Args& a, uint32_t i, uint32_t j)
+
+#define GF_TILE_KERNEL(name, Args, Shared)                                                                             \
+    static void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                                 \
+    static void name##_thread(const void* arguments, uint32_t) {                                                       \
+        Shared& shared = *reinterpret_cast<Shared*>(gf_emulated_now.shared);                                           \
+        name##_tile(*static_cast<const Args*>(arguments), blockIdx.x, blockIdx.y, shared);                             \
+    }                                                                                                                  \
+    GF_EMULATED_SYMBOL(name, n_items, sizeof(Shared), 1)                                                               \
+    static void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Barriers, warp exchange, atomics. One fiber runs at a time, so that plain additions are atomic.
+
+inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    gf_emulated_block_barrier(file, line);
+}
+
+inline void __syncwarp(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    gf_emulated_warp_barrier(file, line);
+}
+
+template <typename T>
+inline T __shfl_sync(unsigned, T value, unsigned lane, const char* file = __builtin_FILE(),
+                     int line = __builtin_LINE()) {
+    static_assert(sizeof(T) <= sizeof(uint64_t), "a slot holds 8 bytes");
+    uint64_t* slots = gf_emulated_slots();
+    memcpy(&slots[threadIdx.x & 31u], &value, sizeof(T));
+    gf_emulated_warp_barrier(file, line);
+    memcpy(&value, &slots[lane & 31u], sizeof(T));
+    gf_emulated_warp_barrier(file, line);
+    return value;
+}
+
+template <typename T>
+inline T __shfl_up_sync(unsigned mask, T value, unsigned distance, const char* file = __builtin_FILE(),
+                        int line = __builtin_LINE()) {
+    const unsigned lane = threadIdx.x & 31u;
+    return __shfl_sync(mask, value, lane >= distance ? lane - distance : lane, file, line);
+}
+
+template <typename T> inline T atomicAdd(T* address, T value) {
+    const T before = *address;
+    *address = before + value;
+    return before;
+}
+
+// Vectors as CUDA has them; they may lie over memory of other types.
+struct __attribute__((may_alias, aligned(16))) uint4 {
+    uint32_t x, y, z, w;
+};
+struct __attribute__((may_alias, aligned(8))) float2 {
+    float x, y;
+};
+struct __attribute__((may_alias, aligned(16))) float4 {
+    float x, y, z, w;
+};
+inline void atomicAdd(float2* address, float2 value) {
+    address->x += value.x;
+    address->y += value.y;
+}
+inline void atomicAdd(float4* address, float4 value) {
+    address->x += value.x;
+    address->y += value.y;
+    address->z += value.z;
+    address->w += value.w;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// fp16: storage in 16 bits, arithmetic in fp32. Written out, since not every C++17 compiler has the type.
+
+/// Rounds to the nearest, ties to even.
+inline uint16_t gf_half_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    const uint32_t sign = bits >> 16 & 0x8000u;
+    bits &= 0x7fffffffu;
+    if (bits > 0x7f800000u) return (uint16_t)(sign | 0x7fffu);
+    if (bits >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);  // from 65520 on: infinity
+    if (bits < 0x38800000u) {
+        // Below 2^-14, fp16 has steps of 2^-24, as fp32 has between 0.5 and 1: the addition rounds.
+        float shifted;
+        memcpy(&shifted, &bits, 4);
+        shifted += 0.5f;
+        memcpy(&bits, &shifted, 4);
+        return (uint16_t)(sign | (bits - 0x3f000000u));
+    }
+    bits += 0xfffu + (bits >> 13 & 1u);
+    return (uint16_t)(sign | (bits - 0x38000000u) >> 13);
+}
+
+inline float gf_half_value(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3ffu;
+    uint32_t bits = sign | (exponent == 31u ? 0x7f800000u : (exponent + 112u) << 23) | fraction << 13;
+    float value;
+    if (exponent == 0u) {
+        value = (float)fraction * (1.0f / 16777216.0f);
+        return sign ? -value : value;
+    }
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+struct gf_half {
+    uint16_t bits;
+    gf_half() = default;
+    explicit gf_half(float value) : bits(gf_half_bits(value)) {}
+    operator float() const { return gf_half_value(bits); }
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tensor cores: every lane holds the whole 16 x 16 tile, row-major, in fp32. Loads copy, every lane computes the same
+// product, and stores write equal values.
+
+namespace nvcuda {
+namespace wmma {
+
+struct matrix_a;
+struct matrix_b;
+struct accumulator;
+struct row_major;
+struct col_major;
+enum layout_t { mem_row_major, mem_col_major };
+
+template <typename Use, int M, int N, int K, typename T, typename Layout = void> struct fragment {
+    static_assert(M == 16 && N == 16 && K == 16, "the shape that the kernels use");
+    float x[16 * 16];
+};
+
+template <typename Use, typename T, typename Layout>
+inline void fill_fragment(fragment<Use, 16, 16, 16, T, Layout>& tile, float value) {
+    for (int e = 0; e < 256; ++e) tile.x[e] = value;
+}
+
+template <typename Use, typename T>
+inline void load_matrix_sync(fragment<Use, 16, 16, 16, T, row_major>& tile, const T* from, unsigned stride) {
+    for (int r = 0; r < 16; ++r)
+        for (int c = 0; c < 16; ++c) tile.x[16 * r + c] = (float)from[(size_t)r * stride + c];
+}
+
+template <typename Use, typename T>
+inline void load_matrix_sync(fragment<Use, 16, 16, 16, T, col_major>& tile, const T* from, unsigned stride) {
+    for (int c = 0; c < 16; ++c)
+        for (int r = 0; r < 16; ++r) tile.x[16 * r + c] = (float)from[(size_t)c * stride + r];
+}
+
+inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 16, float>& tile, unsigned stride,
+                              layout_t layout) {
+    for (int r = 0; r < 16; ++r)
+        for (int c = 0; c < 16; ++c)
+            to[layout == mem_row_major ? (size_t)r * stride + c : (size_t)c * stride + r] = tile.x[16 * r + c];
+}
+
+template <typename T, typename LayoutA, typename LayoutB>
+inline void mma_sync(fragment<accumulator, 16, 16, 16, float>& d, const fragment<matrix_a, 16, 16, 16, T, LayoutA>& a,
+                     const fragment<matrix_b, 16, 16, 16, T, LayoutB>& b,
+                     const fragment<accumulator, 16, 16, 16, float>& c) {
+    for (int m = 0; m < 16; ++m) {
+        float sum[16];
+        for (int n = 0; n < 16; ++n) sum[n] = c.x[16 * m + n];
+        for (int k = 0; k < 16; ++k)
+            for (int n = 0; n < 16; ++n) sum[n] += a.x[16 * m + k] * b.x[16 * k + n];
+        for (int n = 0; n < 16; ++n) d.x[16 * m + n] = sum[n];
+    }
+}
+
+}  // namespace wmma
+}  // namespace nvcuda

@@ -1,0 +1,79 @@
+//! Writing for people: to stdout and stderr without the panic of `println!` where nobody reads any more, and numbers
+//! as one says them.
+
+use std::io::{self, Write as _};
+
+/// Prints `line` to stdout.
+///
+/// # Errors
+/// Where stdout is closed or full; [`super::main`] takes a closed one for the end of the work.
+pub fn to_stdout(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", line.trim_end())?;
+    stdout.flush()
+}
+
+/// Prints `line` to stderr. Where stderr is closed there is nobody left to tell.
+pub fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", line.trim_end());
+}
+
+/// `1234567.0` as `1.23 M`: three digits and a metric prefix.
+pub fn metric(value: f64) -> String {
+    let (scaled, prefix) = match value {
+        v if v >= 999.5e6 => (v / 1e9, " G"),
+        v if v >= 999.5e3 => (v / 1e6, " M"),
+        v if v >= 999.5 => (v / 1e3, " k"),
+        v => (v, ""),
+    };
+    let decimals = match scaled {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{scaled:.decimals$}{prefix}")
+}
+
+/// `11681792` as `11,681,792`.
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits are ASCII")).collect();
+    groups.join(",")
+}
+
+/// `250.0` seconds as `4 min 10 s`: two units at most.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, _) if seconds < 9.95 => format!("{seconds:.1} s"),
+        (0, 0, s) => format!("{s} s"),
+        (0, min, s) => format!("{min} min {s:02} s"),
+        (h, min, _) => format!("{h} h {min:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_three_digits() {
+        let shown = [0.0, 7.126, 99.96, 999.0, 999.9, 310_400.0, 1_923_000.0, 25e9].map(metric);
+        assert_eq!(shown, ["0.00", "7.13", "100", "999", "1.00 k", "310 k", "1.92 M", "25.0 G"]);
+    }
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1000, 11_681_792].map(grouped), ["0", "999", "1,000", "11,681,792"]);
+    }
+
+    #[test]
+    fn durations_have_at_most_two_units() {
+        let shown = [0.25, 9.97, 59.4, 59.6, 250.0, 3599.0, 3900.0, 90_000.0].map(duration);
+        assert_eq!(
+            shown,
+            ["0.2 s", "10 s", "59 s", "1 min 00 s", "4 min 10 s", "59 min 59 s", "1 h 05 min", "25 h 00 min"]
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! Drawing a training run: a bar on a terminal, plain lines elsewhere, JSON for programs, or nothing.
+
+use std::io::{self, ErrorKind, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::print;
+use crate::train::TrainEvent;
+use crate::train::progress::{Evaluated, Finished, Started, StepReport, StopReason};
+
+/// Seconds between plain lines: a log that can be followed and still read as a whole.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+/// The bar counts in these parts of the run, since a run may be bounded by time as by steps.
+const BAR_PARTS: f64 = 1000.0;
+
+/// Draws the events of one run.
+pub struct Drawer {
+    style: Style,
+    /// The limits of the run, from its first event.
+    limits: Limits,
+}
+
+enum Style {
+    Quiet,
+    Json,
+    Bar(ProgressBar),
+    Lines(Pace),
+}
+
+#[derive(Clone, Copy, Default)]
+struct Limits {
+    max_steps: u64,
+    max_seconds: Option<f64>,
+}
+
+/// Lets a line through every [`LINE_EVERY`].
+#[derive(Default)]
+struct Pace {
+    last: Option<Instant>,
+}
+
+impl Drawer {
+    /// The drawer for the flags given, and for where stdout goes.
+    pub fn new(quiet: bool, json: bool) -> Drawer {
+        let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let style = match (quiet, json, terminal) {
+            (true, ..) => Style::Quiet,
+            (_, true, _) => Style::Json,
+            (_, _, true) => Style::Bar(bar()),
+            (_, _, false) => Style::Lines(Pace::default()),
+        };
+        Drawer { style, limits: Limits::default() }
+    }
+
+    /// Draws `event`. A reader that went away silences what is left to draw; the run itself goes on.
+    pub fn draw(&mut self, event: &TrainEvent) -> anyhow::Result<()> {
+        match self.try_draw(event) {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => self.style = Style::Quiet,
+            result => result?,
+        }
+        Ok(())
+    }
+
+    fn try_draw(&mut self, event: &TrainEvent) -> io::Result<()> {
+        if let TrainEvent::Started(started) = event {
+            self.limits = Limits { max_steps: started.max_steps, max_seconds: started.max_seconds };
+        }
+        match &mut self.style {
+            Style::Quiet => Ok(()),
+            Style::Json => print::to_stdout(&serde_json::to_string(event)?),
+            Style::Bar(bar) => draw_bar(bar, event, self.limits),
+            Style::Lines(pace) => draw_lines(pace, event, self.limits),
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:20} {wide_msg}").expect("the template is well formed");
+    ProgressBar::new(BAR_PARTS as u64).with_style(style)
+}
+
+fn draw_bar(bar: &ProgressBar, event: &TrainEvent, limits: Limits) -> io::Result<()> {
+    match event {
+        TrainEvent::Step(report) => {
+            bar.set_position((limits.progress(report) * BAR_PARTS) as u64);
+            bar.set_message(step_line(report, limits));
+            Ok(())
+        }
+        TrainEvent::Finished(_) => {
+            bar.finish_and_clear();
+            say(event)
+        }
+        _ => bar.suspend(|| say(event)),
+    }
+}
+
+fn draw_lines(pace: &mut Pace, event: &TrainEvent, limits: Limits) -> io::Result<()> {
+    match event {
+        TrainEvent::Step(report) if pace.is_due(Instant::now()) => print::to_stdout(&step_line(report, limits)),
+        TrainEvent::Step(_) => Ok(()),
+        _ => say(event),
+    }
+}
+
+/// Says what is worth a line of its own. Checkpoints are not: they come often, and the end of the run names the last.
+fn say(event: &TrainEvent) -> io::Result<()> {
+    match event {
+        TrainEvent::Started(started) => print::to_stdout(&started_line(started)),
+        TrainEvent::Evaluated(evaluated) => print::to_stdout(&evaluated_line(evaluated)),
+        TrainEvent::Finished(finished) => print::to_stdout(&finished_line(finished)),
+        TrainEvent::Warning { message } => {
+            print::to_stderr(&format!("gridfield: warning: {message}"));
+            Ok(())
+        }
+        TrainEvent::Step(_) | TrainEvent::Saved { .. } => Ok(()),
+    }
+}
+
+impl Limits {
+    /// The share of the run that is over, in [0, 1].
+    fn progress(self, report: &StepReport) -> f64 {
+        let by_steps = report.step as f64 / self.max_steps.max(1) as f64;
+        let by_seconds = self.max_seconds.map_or(0.0, |limit| report.seconds / limit);
+        by_steps.max(by_seconds).min(1.0)
+    }
+}
+
+impl Pace {
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
+}
+
+fn started_line(started: &Started) -> String {
+    let from = if started.step == 0 { String::new() } else { format!(", resumed at step {}", started.step) };
+    format!(
+        "{}: {} images, {} model of {} parameters, on {}{from}",
+        started.scene,
+        started.n_images,
+        started.model,
+        print::grouped(started.n_parameters),
+        started.device
+    )
+}
+
+fn step_line(report: &StepReport, limits: Limits) -> String {
+    let eta = report.eta_seconds.map_or_else(String::new, |seconds| format!("  {} left", print::duration(seconds)));
+    format!(
+        "step {}/{}  loss {:.2e}  PSNR {:.2} dB  {} rays/s  {} samples/s{eta}",
+        report.step,
+        limits.max_steps,
+        report.loss,
+        report.psnr,
+        print::metric(report.rays_per_second),
+        print::metric(report.samples_per_second),
+    )
+}
+
+fn evaluated_line(evaluated: &Evaluated) -> String {
+    let Evaluated { step, split, n_images, psnr, ssim, seconds } = evaluated;
+    let took = print::duration(*seconds);
+    format!("step {step}: PSNR {psnr:.2} dB, SSIM {ssim:.4} on {n_images} {split} images ({took})")
+}
+
+fn finished_line(finished: &Finished) -> String {
+    let why = match finished.reason {
+        StopReason::MaxSteps => "all of its steps",
+        StopReason::MaxSeconds => "all of its time",
+        StopReason::StopAfter => "stopped where --stop-after said",
+        StopReason::Interrupted => "interrupted",
+    };
+    format!("step {}: trained for {} ({why})", finished.step, print::duration(finished.seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> StepReport {
+        StepReport {
+            step: 1200,
+            loss: 0.00123,
+            psnr: 28.314,
+            learning_rate: 0.01,
+            rays_per_second: 61_500.0,
+            samples_per_second: 1_923_000.0,
+            samples_per_ray: 31.3,
+            seconds: 50.0,
+            eta_seconds: Some(250.0),
+        }
+    }
+
+    #[test]
+    fn a_step_is_one_line() {
+        let limits = Limits { max_steps: 20_000, max_seconds: None };
+        assert_eq!(
+            step_line(&report(), limits),
+            "step 1200/20000  loss 1.23e-3  PSNR 28.31 dB  61.5 k rays/s  1.92 M samples/s  4 min 10 s left"
+        );
+    }
+
+    #[test]
+    fn the_bar_follows_the_nearer_limit() {
+        let by_steps = Limits { max_steps: 2400, max_seconds: Some(1000.0) };
+        assert_eq!(by_steps.progress(&report()), 0.5);
+        let by_seconds = Limits { max_steps: 120_000, max_seconds: Some(100.0) };
+        assert_eq!(by_seconds.progress(&report()), 0.5);
+    }
+
+    #[test]
+    fn lines_keep_their_distance() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        let due = [0.0, 1.0, 4.9, 5.0, 9.0, 10.0].map(|s| pace.is_due(start + Duration::from_secs_f64(s)));
+        assert_eq!(due, [true, false, false, true, false, true]);
+    }
+}

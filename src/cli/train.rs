@@ -1,0 +1,177 @@
+//! `gridfield train`: learn a radiance field from a scene.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Outcome;
+use super::machine::MachineArgs;
+use crate::config::{Background, Config, ModelName};
+use crate::{Error, Result};
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The scene's folder, with transforms_train.json and its images. With --resume: where it lies now, if it moved
+    #[arg(value_name = "SCENE", required_unless_present = "resume")]
+    pub scene: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub what: WhatArgs,
+    #[command(flatten)]
+    pub length: LengthArgs,
+    #[command(flatten)]
+    pub results: ResultsArgs,
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    #[command(flatten)]
+    pub shown: ShownArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to train")]
+pub struct WhatArgs {
+    #[arg(long, value_enum, value_name = "NAME", help = or_default("The kind of grid", "model.name"))]
+    pub model: Option<ModelName>,
+
+    #[arg(long, value_name = "K", help = or_default("Divide the images' width and height by K", "scene.downscale"))]
+    pub downscale: Option<u32>,
+
+    #[arg(
+        long, value_enum, value_name = "COLOR", hide_possible_values = true,
+        help = or_default("Behind transparent pixels: white, black or random", "train.background")
+    )]
+    pub background: Option<Background>,
+
+    #[arg(long, value_name = "N", help = or_default("Seed of every random number", "train.seed"))]
+    pub seed: Option<u64>,
+
+    /// A JSON file of settings, such as another run's config.json; flags go before it
+    #[arg(long, value_name = "FILE.json")]
+    pub config: Option<PathBuf>,
+
+    /// Any setting, as in optimizer.learning_rate=0.005; goes before all else. docs/formats.md lists them
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How long")]
+pub struct LengthArgs {
+    #[arg(long, value_name = "N", help = or_default("Training steps", "train.max_steps"))]
+    pub max_steps: Option<u64>,
+
+    /// Seconds of training, loading and saving not counted [default: no limit]
+    #[arg(long, value_name = "S", value_parser = super::seconds)]
+    pub max_seconds: Option<f64>,
+
+    /// Save and end at step N, to be resumed: the learning-rate schedule stays that of the whole run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub stop_after: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Results")]
+pub struct ResultsArgs {
+    /// Results go to `DIR/<scene>/<model>/<run>`
+    #[arg(long, value_name = "DIR", default_value = "outputs")]
+    pub output_dir: PathBuf,
+
+    /// Name of the run [default: the time in UTC]
+    #[arg(long, value_name = "NAME")]
+    pub run_name: Option<String>,
+
+    /// Go on with a run that was stopped: its folder, a checkpoint, or `latest`
+    #[arg(
+        long, value_name = "RUN",
+        conflicts_with_all = ["model", "downscale", "background", "seed", "config", "set", "run_name"]
+    )]
+    pub resume: Option<PathBuf>,
+
+    #[arg(long, value_name = "N", help = or_default("Steps between evaluations on the validation images, 0: none", "train.eval_every"))]
+    pub eval_every: Option<u64>,
+
+    #[arg(long, value_name = "N", help = or_default("Steps between checkpoints, 0: at the end only", "train.save_every"))]
+    pub save_every: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is shown")]
+pub struct ShownArgs {
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+
+    /// Print one JSON object a line, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TrainArgs {
+    /// The configuration these arguments ask for, over `base` and checked: that of the checkpoint where a run is
+    /// resumed, and the defaults otherwise.
+    ///
+    /// # Errors
+    /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
+    pub fn config(&self, base: Config) -> Result<Config> {
+        let mut config = match &self.what.config {
+            Some(file) => Config::load(file)?,
+            None => base,
+        };
+        for (key, value) in self.dedicated_flags()? {
+            config.set_value(key, value)?;
+        }
+        self.what.set.iter().try_for_each(|assignment| config.set(assignment))?;
+        config.validate()?;
+        self.refuse_a_stop_beyond_the_end(&config)?;
+        Ok(config)
+    }
+
+    /// The configuration key and value of each dedicated flag that was given.
+    fn dedicated_flags(&self) -> Result<Vec<(&'static str, Value)>> {
+        let (what, length, results) = (&self.what, &self.length, &self.results);
+        let scene = self.scene.as_deref().map(absolute_text).transpose()?;
+        let flags = [
+            ("scene.path", scene.map(Value::from)),
+            ("scene.downscale", what.downscale.map(Value::from)),
+            ("model.name", what.model.map(|name| name.as_str().into())),
+            ("train.background", what.background.map(|background| background.as_str().into())),
+            ("train.seed", what.seed.map(Value::from)),
+            ("train.max_steps", length.max_steps.map(Value::from)),
+            ("train.max_seconds", length.max_seconds.map(Value::from)),
+            ("train.eval_every", results.eval_every.map(Value::from)),
+            ("train.save_every", results.save_every.map(Value::from)),
+        ];
+        Ok(flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect())
+    }
+
+    fn refuse_a_stop_beyond_the_end(&self, config: &Config) -> Result<()> {
+        let end = config.train.max_steps;
+        match self.length.stop_after {
+            Some(stop) if stop > end => Err(Error::config(format!(
+                "--stop-after {stop} lies beyond the end of the run at step {end}; lower it or raise --max-steps"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let _ = self.config(Config::default())?;
+        anyhow::bail!("training is not part of this build")
+    }
+}
+
+/// A flag's help with the default of the configuration key it sets.
+fn or_default(help: &str, key: &str) -> String {
+    let tree = Config::default().to_value();
+    let default = tree.pointer(&format!("/{}", key.replace('.', "/"))).expect("flags set known keys");
+    let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+    format!("{help} [default: {default}]")
+}
+
+/// `path` as text that still holds from another folder, since it is saved with the run.
+fn absolute_text(path: &Path) -> Result<String> {
+    let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("the scene cannot be opened ({e})")))?;
+    let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,331 @@
+//! The CUDA target: kernels loaded from the PTX in this binary, launched one after the other on one stream.
+//!
+//! The driver is opened at run time, so that the same binary runs where there is none. Launches and fills return at once;
+//! copies wait, since they borrow memory of the host.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytemuck::Pod;
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys::{self, CUfunction_attribute, CUresult};
+use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream};
+use cudarc::nvrtc::Ptx;
+
+use super::{Args, Grid, Kernel, Shape, args, kernels, ptx};
+use crate::{Error, Result};
+
+/// A GPU. Clones share it.
+#[derive(Clone)]
+pub struct Cuda {
+    gpu: Arc<Gpu>,
+}
+
+struct Gpu {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    functions: HashMap<&'static str, Function>,
+    name: String,
+    /// The kernel launched last: when the device reports a fault, the first to suspect.
+    last_kernel: Mutex<&'static str>,
+}
+
+struct Function {
+    function: CudaFunction,
+    shared_bytes: u32,
+}
+
+impl Cuda {
+    /// The first GPU that the driver shows (`CUDA_VISIBLE_DEVICES` chooses).
+    ///
+    /// # Errors
+    /// No kernels in this binary, no driver, no GPU, or one too old: each as a sentence that says what to do.
+    pub fn open() -> Result<Self> {
+        if !ptx::is_embedded() {
+            return Err(Error::device(
+                "this binary has no CUDA kernels, since no nvcc was there when it was built: run scripts/fetch-nvcc.sh \
+                 and build again, or use --device cpu",
+            ));
+        }
+        check_driver()?;
+        let context = CudaContext::new(0).map_err(|error| match error.0 {
+            CUresult::CUDA_ERROR_NO_DEVICE => {
+                Error::device("the CUDA driver finds no GPU (CUDA_VISIBLE_DEVICES may hide one); use --device cpu")
+            }
+            _ => Error::device(format!("CUDA does not start ({}); use --device cpu", words(error))),
+        })?;
+        let name = context.name().map_err(|error| fault("asking for the GPU's name", error))?;
+        let capability = capability(&context).map_err(|error| fault("asking for the GPU's capability", error))?;
+        if ptx::oldest_architecture().is_some_and(|oldest| capability < oldest) {
+            return Err(Error::device(format!(
+                "{name} has compute capability {}.{}, and the kernels want 8.0 or newer; use --device cpu",
+                capability / 10,
+                capability % 10
+            )));
+        }
+        let stream = context.new_stream().map_err(|error| fault("making a stream", error))?;
+        let functions = load_functions(&context, capability)?;
+        let last_kernel = Mutex::new("none");
+        Ok(Cuda { gpu: Arc::new(Gpu { context, stream, functions, name, last_kernel }) })
+    }
+
+    /// The GPU in words, such as `NVIDIA H200`.
+    pub fn describe(&self) -> String {
+        self.gpu.name.clone()
+    }
+
+    /// Queues a kernel.
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+        let blocks = match kernel.shape {
+            Shape::Item => grid.items.div_ceil(args::TILE as u32),
+            Shape::Tile => grid.items,
+        };
+        if blocks == 0 || grid.rows == 0 {
+            return Ok(());
+        }
+        let gpu = &*self.gpu;
+        let function = &gpu.functions[kernel.name];
+        let mut n_items = grid.items;
+        let mut parameters: [*mut c_void; 2] =
+            [ptr::from_ref(args).cast_mut().cast(), ptr::from_mut(&mut n_items).cast()];
+        *gpu.last_kernel.lock().unwrap_or_else(PoisonError::into_inner) = kernel.name;
+        gpu.bind()?;
+        // SAFETY: the function is alive in `gpu`. The driver copies the parameters before it returns: first the struct with
+        // the layout that the kernel was compiled with (`Args`), then the number of items. The buffers behind its pointers
+        // are freed only when the stream is done with them (`Memory::drop`); that they are as long as the arguments say
+        // is the caller's contract.
+        unsafe {
+            result::launch_kernel(
+                function.function.cu_function(),
+                (blocks, grid.rows, 1),
+                (args::TILE as u32, 1, 1),
+                function.shared_bytes,
+                gpu.stream.cu_stream(),
+                &mut parameters,
+            )
+        }
+        .map_err(|error| gpu.fault(&format!("launching kernel {}", kernel.name), error))
+    }
+
+    /// Zeroed memory.
+    pub fn allocate(&self, bytes: usize) -> Result<Memory> {
+        let gpu = self.gpu.clone();
+        gpu.bind()?;
+        // SAFETY: the address is kept in a `Memory`, which frees it once.
+        let address = unsafe { result::malloc_sync(bytes.max(1)) }.map_err(|error| match error.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let free = gpu.context.mem_get_info().map_or(0, |(free, _)| free);
+                Error::device(format!(
+                    "{} is out of memory: {} MiB wanted, {} MiB free; a smaller batch_samples needs less",
+                    gpu.name,
+                    bytes >> 20,
+                    free >> 20
+                ))
+            }
+            _ => gpu.fault("allocating memory", error),
+        })?;
+        let mut memory = Memory { gpu, address, bytes };
+        memory.clear()?;
+        Ok(memory)
+    }
+
+    /// A point in the queue, see [`super::Mark`].
+    pub fn mark(&self) -> Result<CudaEvent> {
+        let gpu = &*self.gpu;
+        let event = gpu
+            .context
+            .new_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT))
+            .and_then(|event| event.record(&gpu.stream).map(|()| event));
+        event.map_err(|error| gpu.fault("recording an event", error))
+    }
+
+    /// Seconds of the device's work from one mark to a later one; waits for the later one.
+    pub fn seconds_between(&self, begin: &CudaEvent, end: &CudaEvent) -> Result<f64> {
+        let milliseconds = begin.elapsed_ms(end).map_err(|error| self.gpu.fault("waiting for an event", error))?;
+        Ok(f64::from(milliseconds) * 1e-3)
+    }
+}
+
+impl Gpu {
+    /// Makes the GPU current for the calling thread, as every call wants it.
+    fn bind(&self) -> Result<()> {
+        self.context.bind_to_thread().map_err(|error| self.fault("making the GPU current", error))
+    }
+
+    fn synchronize(&self) -> std::result::Result<(), DriverError> {
+        self.stream.synchronize()
+    }
+
+    /// Faults of a kernel come to light at some later call: the error names that call and the last kernel before it.
+    fn fault(&self, what: &str, error: DriverError) -> Error {
+        let kernel = *self.last_kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        Error::device(format!(
+            "{}: {what} failed: {}; the last kernel launched was {kernel} (with CUDA_LAUNCH_BLOCKING=1 in the environment, \
+             the one at fault)",
+            self.name,
+            words(error)
+        ))
+    }
+}
+
+fn fault(what: &str, error: DriverError) -> Error {
+    Error::device(format!("{what} failed: {}", words(error)))
+}
+
+fn words(error: DriverError) -> String {
+    match error.error_string() {
+        Ok(text) => text.to_string_lossy().into_owned(),
+        Err(_) => format!("{:?}", error.0),
+    }
+}
+
+/// Whether there is a driver that loads the PTX of this binary.
+fn check_driver() -> Result<()> {
+    // SAFETY: loads the driver's library and lets go of it; nothing else is loaded under its name.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::device(
+            "no CUDA driver found (libcuda.so): install NVIDIA's driver, 580 or newer, or use --device cpu",
+        ));
+    }
+    let mut version = 0;
+    // SAFETY: the library is there, and the call writes one integer.
+    unsafe { sys::cuDriverGetVersion(&mut version) }
+        .result()
+        .map_err(|error| fault("asking for the driver's version", error))?;
+    let (major, minor) = (version / 1000, version % 1000 / 10);
+    if (major, minor) < ptx::RELEASE {
+        return Err(too_old(&format!("supports CUDA {major}.{minor}")));
+    }
+    Ok(())
+}
+
+fn too_old(what: &str) -> Error {
+    Error::device(format!(
+        "the CUDA driver {what}, and the kernels of this binary want {}.{}: install NVIDIA's driver 580 or newer, or \
+         use --device cpu",
+        ptx::RELEASE.0,
+        ptx::RELEASE.1
+    ))
+}
+
+/// As 80 for 8.0.
+fn capability(context: &CudaContext) -> std::result::Result<u32, DriverError> {
+    let (major, minor) = context.compute_capability()?;
+    Ok((10 * major + minor) as u32)
+}
+
+fn load_functions(context: &Arc<CudaContext>, capability: u32) -> Result<HashMap<&'static str, Function>> {
+    let mut modules = HashMap::new();
+    for module in ptx::modules_for(capability) {
+        let loaded = context.load_module(Ptx::from_src(module.ptx)).map_err(|error| match error.0 {
+            CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => too_old("refuses this version of PTX"),
+            _ => fault(&format!("loading kernels/{}.cu", module.source), error),
+        })?;
+        modules.insert(module.source, loaded);
+    }
+    let mut functions = HashMap::new();
+    for (name, source, shape) in kernels::ALL {
+        let function = load_function(context, &modules[source], name, *shape)
+            .map_err(|error| fault(&format!("loading kernel {name}"), error))?;
+        functions.insert(*name, function);
+    }
+    Ok(functions)
+}
+
+fn load_function(
+    context: &Arc<CudaContext>,
+    module: &Arc<CudaModule>,
+    name: &str,
+    shape: Shape,
+) -> std::result::Result<Function, DriverError> {
+    let function = module.load_function(name)?;
+    let shared_bytes = if shape == Shape::Tile { shared_bytes(context, module, name)? } else { 0 };
+    // Above 48 KiB a kernel has to ask.
+    function
+        .set_attribute(CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes as i32)?;
+    Ok(Function { function, shared_bytes })
+}
+
+/// Shared memory of a tile kernel, from the constant that its macro exports.
+fn shared_bytes(
+    context: &Arc<CudaContext>,
+    module: &Arc<CudaModule>,
+    name: &str,
+) -> std::result::Result<u32, DriverError> {
+    let stream = context.default_stream();
+    let constant = module.get_global(&format!("{name}_shared_bytes"), &stream)?;
+    let mut bytes = [0u8; 4];
+    stream.memcpy_dtoh(&constant, &mut bytes)?;
+    stream.synchronize()?;
+    Ok(u32::from_ne_bytes(bytes))
+}
+
+/// Memory of a GPU.
+pub struct Memory {
+    gpu: Arc<Gpu>,
+    address: sys::CUdeviceptr,
+    bytes: usize,
+}
+
+impl Memory {
+    pub fn address<T>(&self) -> *mut T {
+        ptr::without_provenance_mut(self.address as usize)
+    }
+
+    /// Copies from `first` on, in numbers of `T`, to the host.
+    pub fn read<T: Pod>(&self, first: usize, values: &mut [T]) -> Result<()> {
+        self.check::<T>(first, values.len());
+        self.gpu.bind()?;
+        // SAFETY: the range was checked, any bytes are a `T`, and `values` is borrowed until the copy has ended.
+        unsafe {
+            result::memcpy_dtoh_async(
+                values,
+                self.address + (first * size_of::<T>()) as u64,
+                self.gpu.stream.cu_stream(),
+            )
+        }
+        .and_then(|()| self.gpu.synchronize())
+        .map_err(|error| self.gpu.fault("copying from the GPU", error))
+    }
+
+    /// Copies from the host to `first` on, in numbers of `T`.
+    pub fn write<T: Pod>(&mut self, first: usize, values: &[T]) -> Result<()> {
+        self.check::<T>(first, values.len());
+        self.gpu.bind()?;
+        // SAFETY: the range was checked, and `values` is borrowed until the copy has ended.
+        unsafe {
+            result::memcpy_htod_async(
+                self.address + (first * size_of::<T>()) as u64,
+                values,
+                self.gpu.stream.cu_stream(),
+            )
+        }
+        .and_then(|()| self.gpu.synchronize())
+        .map_err(|error| self.gpu.fault("copying to the GPU", error))
+    }
+
+    /// Queues a fill with zeros.
+    pub fn clear(&mut self) -> Result<()> {
+        self.gpu.bind()?;
+        // SAFETY: all of the allocation, in the order of the stream.
+        unsafe { result::memset_d8_async(self.address, 0, self.bytes, self.gpu.stream.cu_stream()) }
+            .map_err(|error| self.gpu.fault("filling memory", error))
+    }
+
+    fn check<T>(&self, first: usize, len: usize) {
+        assert!((first + len) * size_of::<T>() <= self.bytes, "a copy past the end of device memory");
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // What fails here shows in the next call that can return an error.
+        let freed = self.gpu.synchronize().and_then(|()| {
+            // SAFETY: allocated by `allocate`, freed once, and no kernel that got the address is still running.
+            unsafe { result::free_sync(self.address) }
+        });
+        self.gpu.context.record_err(freed);
+    }
+}

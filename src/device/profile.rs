@@ -1,0 +1,50 @@
+//! Where the time goes: calls and seconds of each kernel, for measurements.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Processor time of the calling thread since some fixed moment: unlike the time of day, it stands still while another
+/// program has the core.
+#[cfg(unix)]
+pub(super) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock exists on every Unix, and `time` is ours to write.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Where threads have no clock of their own, the time of day serves.
+#[cfg(not(unix))]
+pub(super) fn thread_time() -> Duration {
+    static BEGIN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    BEGIN.elapsed()
+}
+
+/// Processor time that threads spent in a kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KernelTime {
+    pub calls: u64,
+    /// Summed over threads.
+    pub time: Duration,
+}
+
+/// Kernel times by name, gathered from all threads.
+#[derive(Debug, Default)]
+pub struct Profile {
+    kernels: Mutex<BTreeMap<&'static str, KernelTime>>,
+}
+
+impl Profile {
+    pub(super) fn add(&self, kernel: &'static str, time: Duration) {
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = kernels.entry(kernel).or_default();
+        entry.calls += 1;
+        entry.time += time;
+    }
+
+    /// The times since this was last called.
+    pub fn take(&self) -> BTreeMap<&'static str, KernelTime> {
+        std::mem::take(&mut *self.kernels.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,81 @@
+//! Evaluation: rendered views against the photographs.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::frame::Frame;
+use super::renderer::Renderer;
+use crate::Result;
+use crate::metrics::{psnr, ssim};
+use crate::scene::View;
+
+/// How one view came out.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViewScore {
+    pub name: String,
+    /// dB, peak 1, over all channels in sRGB.
+    pub psnr: f64,
+    /// None where a side is shorter than the 11 pixels of its window.
+    pub ssim: Option<f64>,
+    /// Of rendering.
+    pub seconds: f64,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// A view's score with the pictures it comes from.
+pub struct Compared {
+    pub score: ViewScore,
+    pub frame: Frame,
+    /// `[h, w, 3]` the photograph over the background.
+    pub truth: Vec<f32>,
+}
+
+/// Renders a view's camera and compares it with the view's photograph, both over `background` (sRGB).
+pub fn compare(renderer: &Renderer, view: &View, downscale: u32, background: [f32; 3]) -> Result<Compared> {
+    let truth = view.load(downscale)?.over(background);
+    let begun = Instant::now();
+    let frame = renderer.render(&view.camera.downscaled(downscale), background)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let score = ViewScore {
+        name: view.name.clone(),
+        psnr: psnr(&frame.rgb, &truth),
+        ssim: ssim(&frame.rgb, &truth, frame.width, frame.height),
+        seconds,
+        width: frame.width,
+        height: frame.height,
+    };
+    Ok(Compared { score, frame, truth })
+}
+
+/// Figures over all views.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub psnr: f64,
+    /// Standard deviation over views.
+    pub psnr_std: f64,
+    pub ssim: Option<f64>,
+    pub num_rays_per_sec: f64,
+    pub fps: f64,
+}
+
+impl Summary {
+    /// # Panics
+    /// Where there is no view.
+    pub fn of(scores: &[ViewScore]) -> Self {
+        assert!(!scores.is_empty(), "a summary needs views");
+        let n = scores.len() as f64;
+        let mean = |value: &dyn Fn(&ViewScore) -> f64| scores.iter().map(value).sum::<f64>() / n;
+        let psnr = mean(&|score| score.psnr);
+        let seconds = mean(&|score| score.seconds) * n;
+        let ssims: Option<Vec<f64>> = scores.iter().map(|score| score.ssim).collect();
+        Summary {
+            psnr,
+            psnr_std: mean(&|score| (score.psnr - psnr).powi(2)).sqrt(),
+            ssim: ssims.map(|ssims| ssims.iter().sum::<f64>() / n),
+            num_rays_per_sec: mean(&|score| (score.width * score.height) as f64) * n / seconds,
+            fps: n / seconds,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! A field and its training as checkpoints hold them; `docs/formats.md` lists the tensors.
+
+use bytemuck::Pod;
+use serde_json::{Map, Value, json};
+
+use super::field::Field;
+use super::occupancy::Occupancy;
+use super::photographs::Photographs;
+use super::renderer::Renderer;
+use super::trainer::Trainer;
+use crate::Result;
+use crate::device::{Buffer, Device};
+use crate::scene::{Scene, UnitCube};
+use crate::train::checkpoint::{self, Checkpoint, Element, Header, Tensor};
+use crate::train::{Moments, TensorData};
+
+const FEATURES: &str = "grid.features";
+const OCCUPANCY_VALUE: &str = "occupancy.value";
+const OCCUPANCY_BITS: &str = "occupancy.bits";
+/// What the optimiser keeps of the grid and of the networks.
+const OPTIMIZER: [&str; 2] = ["optimizer.grid", "optimizer.network"];
+
+/// Name of the weights of layer `number`.
+fn layer_name(field: &Field, number: usize) -> String {
+    let n_density = field.decoder.n_density_layers;
+    if number < n_density {
+        format!("density_network.{number}.weight")
+    } else {
+        format!("color_network.{}.weight", number - n_density)
+    }
+}
+
+impl From<checkpoint::UnitCube> for UnitCube {
+    fn from(cube: checkpoint::UnitCube) -> Self {
+        UnitCube { scale: cube.scale as f32, offset: cube.offset.map(|x| x as f32) }
+    }
+}
+
+impl From<UnitCube> for checkpoint::UnitCube {
+    fn from(cube: UnitCube) -> Self {
+        checkpoint::UnitCube { scale: f64::from(cube.scale), offset: cube.offset.map(f64::from) }
+    }
+}
+
+fn fill<T: Pod + Element>(buffer: &mut Buffer<T>, from: &Checkpoint, name: &str, shape: &[usize]) -> Result<()> {
+    buffer.upload(0, from.get(name, shape)?)
+}
+
+impl Field {
+    /// The field that a checkpoint renders.
+    pub(super) fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
+        let mut field = Field::zeros(device, &checkpoint.header.config.model)?;
+        let shape = [field.grid.n_entries(), field.grid.n_features_per_level as usize];
+        fill(&mut field.table, checkpoint, FEATURES, &shape)?;
+        let mut first = 0;
+        for number in 0..field.decoder.layers.len() {
+            let layer = field.decoder.layers[number];
+            let shape = [layer.n_out as usize, layer.n_in as usize];
+            field.weights.upload(first, checkpoint.get(&layer_name(&field, number), &shape)?)?;
+            first += layer.n_weights();
+        }
+        field.refresh_copies(device)?;
+        Ok(field)
+    }
+
+    /// Features and weights as tensors.
+    fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
+        let mut tensors = vec![Tensor::new(FEATURES, &shape, self.table.download()?)];
+        let weights = self.weights.download()?;
+        let mut first = 0;
+        for (number, layer) in self.decoder.layers.iter().enumerate() {
+            let shape = [layer.n_out as usize, layer.n_in as usize];
+            let own = weights[first..first + layer.n_weights()].to_vec();
+            tensors.push(Tensor::new(layer_name(self, number), &shape, own));
+            first += layer.n_weights();
+        }
+        Ok(tensors)
+    }
+}
+
+impl Occupancy {
+    fn shape(&self) -> [usize; 2] {
+        [self.cascades as usize, (self.resolution as usize).pow(3)]
+    }
+
+    pub(super) fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
+        let mut occupancy = Occupancy::full(device, &checkpoint.header.config.march)?;
+        let shape = occupancy.shape();
+        fill(&mut occupancy.value, checkpoint, OCCUPANCY_VALUE, &shape)?;
+        let bytes: &[u8] = checkpoint.get(OCCUPANCY_BITS, &[shape[0], shape[1] / 8])?;
+        occupancy.bits.upload(0, &bytemuck::pod_collect_to_vec::<u8, u64>(bytes))?;
+        occupancy.renew_blocks(device)?;
+        Ok(occupancy)
+    }
+
+    fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let shape = self.shape();
+        let bytes: Vec<u8> = bytemuck::cast_slice(&self.bits.download()?).to_vec();
+        Ok(vec![
+            Tensor::new(OCCUPANCY_VALUE, &shape, self.value.download()?),
+            Tensor::new(OCCUPANCY_BITS, &[shape[0], shape[1] / 8], bytes),
+        ])
+    }
+}
+
+/// The state of the optimiser under `prefix`: `value` (only where what renders is a moving average), `first_moment`,
+/// `second_moment`, `updates`, and the average with the step it was brought up to.
+fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
+    let shape = [moments.steps.len(), moments.width];
+    let named =
+        |name: &str, shape: &[usize], data: TensorData<'static>| Tensor::new(format!("{prefix}.{name}"), shape, data);
+    let mut tensors = vec![
+        named("first_moment", &shape, moments.first.download()?.into()),
+        named("second_moment", &shape, moments.second.download()?.into()),
+        named("updates", &shape[..1], moments.steps.download()?.into()),
+    ];
+    if let Some((average, average_step)) = &moments.average {
+        tensors.push(named("value", &shape, value.download()?.into()));
+        tensors.push(named("average", &shape, average.download()?.into()));
+        tensors.push(named("average_step", &shape[..1], average_step.download()?.into()));
+    }
+    Ok(tensors)
+}
+
+fn restore_optimizer(
+    checkpoint: &Checkpoint,
+    prefix: &str,
+    value: &mut Buffer<f32>,
+    moments: &mut Moments,
+) -> Result<()> {
+    let shape = [moments.steps.len(), moments.width];
+    let name = |name: &str| format!("{prefix}.{name}");
+    fill(&mut moments.first, checkpoint, &name("first_moment"), &shape)?;
+    fill(&mut moments.second, checkpoint, &name("second_moment"), &shape)?;
+    fill(&mut moments.steps, checkpoint, &name("updates"), &shape[..1])?;
+    if let Some((average, average_step)) = &mut moments.average {
+        fill(value, checkpoint, &name("value"), &shape)?;
+        fill(average, checkpoint, &name("average"), &shape)?;
+        fill(average_step, checkpoint, &name("average_step"), &shape[..1])?;
+    }
+    Ok(())
+}
+
+impl Trainer {
+    /// Goes on where a checkpoint was written, with its configuration.
+    ///
+    /// # Errors
+    /// Where the checkpoint holds no training state, or one that its configuration does not fit.
+    pub fn resume(device: &Device, checkpoint: &Checkpoint, scene: &Scene, photographs: Photographs) -> Result<Self> {
+        let mut trainer = Trainer::new(device, &checkpoint.header.config, scene, photographs)?;
+        trainer.field = Field::from_checkpoint(device, checkpoint)?;
+        trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
+        restore_optimizer(checkpoint, OPTIMIZER[0], &mut trainer.field.table, &mut trainer.table_moments)?;
+        restore_optimizer(checkpoint, OPTIMIZER[1], &mut trainer.field.weights, &mut trainer.weight_moments)?;
+        trainer.field.refresh_copies(device)?;
+        trainer.step = checkpoint.header.step;
+        trainer.seconds = checkpoint.header.seconds;
+        trainer.unit_cube = checkpoint.header.unit_cube.into();
+        trainer.rays_per_step = checkpoint.trainer_state("rays_per_step")?;
+        trainer.refreshes = checkpoint.trainer_state("occupancy_refreshes")?;
+        trainer.recent.rays = checkpoint.trainer_state("recent_rays")?;
+        trainer.recent.samples = checkpoint.trainer_state("recent_samples")?;
+        Ok(trainer)
+    }
+
+    /// Everything needed to render the field and to go on training it.
+    pub(super) fn to_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
+        self.read_statistics()?;
+        let unit_cube = self.unit_cube.into();
+        let mut header = Header::new(self.config.clone(), self.scene.name.clone(), unit_cube, self.step, self.seconds);
+        header.trainer = self.scalars();
+        let mut tensors = self.averaged_field()?.tensors()?;
+        tensors.extend(self.occupancy.tensors()?);
+        tensors.extend(optimizer_tensors(OPTIMIZER[0], &self.field.table, &self.table_moments)?);
+        tensors.extend(optimizer_tensors(OPTIMIZER[1], &self.field.weights, &self.weight_moments)?);
+        Ok(Checkpoint::new(header, tensors))
+    }
+
+    fn scalars(&self) -> Map<String, Value> {
+        let values = [
+            ("rays_per_step", json!(self.rays_per_step)),
+            ("occupancy_refreshes", json!(self.refreshes)),
+            ("recent_rays", json!(self.recent.rays)),
+            ("recent_samples", json!(self.recent.samples)),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The field that renders: the moving average where there is one.
+    fn averaged_field(&self) -> Result<Field> {
+        let mut field = Field::zeros(&self.device, &self.config.model)?;
+        let (device, adam) = (&self.device, &self.adam);
+        adam.average(device, self.step, &self.field.table, &self.table_moments, &mut field.table)?;
+        adam.average(device, self.step, &self.field.weights, &self.weight_moments, &mut field.weights)?;
+        field.refresh_copies(device)?;
+        Ok(field)
+    }
+
+    /// Draws the field as it is now.
+    pub fn renderer(&self) -> Result<Renderer> {
+        let mut occupancy = Occupancy::full(&self.device, &self.config.march)?;
+        occupancy.bits.upload(0, &self.occupancy.bits.download()?)?;
+        occupancy.renew_blocks(&self.device)?;
+        Renderer::new(&self.device, &self.config, self.unit_cube, self.averaged_field()?, occupancy)
+    }
+}

@@ -1,0 +1,171 @@
+//! One training run from start to end: training in stretches, with checkpoints, evaluations and the record of events
+//! between them. It knows no task; a radiance field, an image or a distance field is a [`Task`].
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use super::progress::{Evaluated, Finished, Started, StepReport};
+use super::{Checkpoint, MetricsLog, Run, RunControl, StopReason, TrainEvent};
+use crate::config::TrainConfig;
+use crate::{Error, Result};
+
+/// Something that can be trained step by step.
+pub trait Task {
+    /// What is about to be trained, for the first event of the run.
+    fn started(&self) -> Started;
+
+    /// Steps behind.
+    fn step(&self) -> u64;
+
+    /// Seconds of training behind, loading, saving and evaluating not counted.
+    fn seconds(&self) -> f64;
+
+    /// Trains until `step` steps are behind, or until the configured seconds are over or `interrupted` is set, and
+    /// reports now and then.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where the loss is not finite, with `kept` left for the caller; whatever `report` returns.
+    fn train_until(
+        &mut self,
+        step: u64,
+        interrupted: &AtomicBool,
+        report: &mut dyn FnMut(StepReport) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Everything needed to render, and to go on from here bit for bit.
+    ///
+    /// # Errors
+    /// Where the device cannot be read.
+    fn checkpoint(&mut self) -> Result<Checkpoint<'_>>;
+
+    /// Measures the field on the validation images; None where the scene has none.
+    ///
+    /// # Errors
+    /// Where an image cannot be read.
+    fn evaluate(&mut self) -> Result<Option<Evaluated>>;
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub reason: StopReason,
+    /// The checkpoint of the last step.
+    pub checkpoint: PathBuf,
+}
+
+/// Trains `task` to the end of its run, or to where `control` says, with everything it leaves behind in `run`. Each
+/// event goes to the run's `metrics.jsonl` and then to `on_event`.
+///
+/// # Errors
+/// Where the loss diverges, the run's folder cannot be written, or `on_event` fails. The checkpoints saved before stand.
+pub fn train(
+    task: &mut dyn Task,
+    run: &Run,
+    config: &TrainConfig,
+    control: &RunControl<'_>,
+    on_event: &mut dyn FnMut(&TrainEvent) -> Result<()>,
+) -> Result<Ended> {
+    run.prepare_to_resume(task.step())?;
+    let log = MetricsLog::open(&run.metrics_path(), task.step())?;
+    let mut session = Session { run, config, control, log, on_event, saved: None };
+    session.emit(TrainEvent::Started(task.started()))?;
+    let reason = session.train(task)?;
+    let checkpoint = session.save(task)?;
+    let (step, seconds) = (task.step(), task.seconds());
+    session.emit(TrainEvent::Finished(Finished { step, seconds, reason }))?;
+    Ok(Ended { reason, checkpoint })
+}
+
+struct Session<'a> {
+    run: &'a Run,
+    config: &'a TrainConfig,
+    control: &'a RunControl<'a>,
+    log: MetricsLog,
+    on_event: &'a mut dyn FnMut(&TrainEvent) -> Result<()>,
+    /// The last checkpoint of this session.
+    saved: Option<(u64, PathBuf)>,
+}
+
+impl Session<'_> {
+    fn emit(&mut self, event: TrainEvent) -> Result<()> {
+        self.log.record(&event)?;
+        (self.on_event)(&event)
+    }
+
+    fn train(&mut self, task: &mut dyn Task) -> Result<StopReason> {
+        loop {
+            if let Some(reason) = self.stop_reason(task) {
+                return Ok(reason);
+            }
+            let until = self.next_pause(task.step());
+            let interrupted = self.control.interrupted;
+            task.train_until(until, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))
+                .map_err(|error| self.say_what_is_kept(error))?;
+            if falls_on(task.step(), self.config.save_every) {
+                self.save(task)?;
+            }
+            if falls_on(task.step(), self.config.eval_every) {
+                self.evaluate(task)?;
+            }
+        }
+    }
+
+    /// A finished run is finished, whatever else might have stopped it.
+    fn stop_reason(&self, task: &dyn Task) -> Option<StopReason> {
+        let out_of_time = self.config.max_seconds.is_some_and(|limit| task.seconds() >= limit);
+        if task.step() >= self.config.max_steps {
+            Some(StopReason::MaxSteps)
+        } else if out_of_time {
+            Some(StopReason::MaxSeconds)
+        } else {
+            self.control.stop_reason(task.step())
+        }
+    }
+
+    /// The step of the next checkpoint, evaluation or end, whichever comes first.
+    fn next_pause(&self, step: u64) -> u64 {
+        let next_multiple = |every: u64| step.checked_div(every).map_or(u64::MAX, |passed| (passed + 1) * every);
+        let pauses = [next_multiple(self.config.save_every), next_multiple(self.config.eval_every)];
+        let end = self.control.stop_after.unwrap_or(u64::MAX).min(self.config.max_steps);
+        pauses.into_iter().fold(end, u64::min)
+    }
+
+    /// Saves the task as it is now, once for a step.
+    fn save(&mut self, task: &mut dyn Task) -> Result<PathBuf> {
+        let step = task.step();
+        if let Some((_, path)) = self.saved.as_ref().filter(|(saved, _)| *saved == step) {
+            return Ok(path.clone());
+        }
+        let path = self.run.save(&task.checkpoint()?)?;
+        self.saved = Some((step, path.clone()));
+        self.emit(TrainEvent::Saved { step, path: path.clone() })?;
+        Ok(path)
+    }
+
+    fn evaluate(&mut self, task: &mut dyn Task) -> Result<()> {
+        let event = match task.evaluate()? {
+            Some(evaluated) => TrainEvent::Evaluated(evaluated),
+            None => TrainEvent::Warning {
+                message: "train.eval_every is set, but the scene has no validation images".to_owned(),
+            },
+        };
+        self.emit(event)
+    }
+
+    fn say_what_is_kept(&self, error: Error) -> Error {
+        let Error::Diverged { step, loss, .. } = error else { return error };
+        let kept = match self.run.newest_checkpoint() {
+            Ok(path) => format!("the last good checkpoint is {}; try a lower optimizer.learning_rate", path.display()),
+            Err(_) => "no checkpoint had been saved yet; try a lower optimizer.learning_rate".to_owned(),
+        };
+        Error::Diverged { step, loss, kept }
+    }
+}
+
+/// Whether step `step` is one of every `every` steps, 0 for never.
+fn falls_on(step: u64, every: u64) -> bool {
+    every != 0 && step.is_multiple_of(every)
+}
+
+#[cfg(test)]
+mod tests;

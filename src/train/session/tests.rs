@@ -1,0 +1,180 @@
+//! The course of a run, with a task that only counts.
+
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::config::Config;
+use crate::train::{Header, Tensor, UnitCube};
+
+/// Counts steps, a second each; optionally fails, or is interrupted, once a step is behind.
+struct Counter {
+    config: Config,
+    step: u64,
+    diverges_at: u64,
+    interrupted_at: u64,
+}
+
+impl Counter {
+    fn new(config: Config) -> Counter {
+        Counter { config, step: 0, diverges_at: u64::MAX, interrupted_at: u64::MAX }
+    }
+}
+
+impl Task for Counter {
+    fn started(&self) -> Started {
+        Started {
+            scene: "none".to_owned(),
+            model: "counter".to_owned(),
+            device: "none".to_owned(),
+            n_parameters: 1,
+            n_images: 0,
+            step: self.step,
+            max_steps: self.config.train.max_steps,
+            max_seconds: self.config.train.max_seconds,
+        }
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
+    fn seconds(&self) -> f64 {
+        self.step as f64
+    }
+
+    fn train_until(
+        &mut self,
+        step: u64,
+        interrupted: &AtomicBool,
+        report: &mut dyn FnMut(StepReport) -> Result<()>,
+    ) -> Result<()> {
+        let limit = self.config.train.max_seconds.unwrap_or(f64::INFINITY);
+        while self.step < step && self.seconds() < limit && !interrupted.load(Ordering::Relaxed) {
+            self.step += 1;
+            if self.step == self.diverges_at {
+                return Err(Error::Diverged { step: self.step, loss: f64::NAN, kept: String::new() });
+            }
+            interrupted.fetch_or(self.step == self.interrupted_at, Ordering::Relaxed);
+        }
+        report(StepReport {
+            step: self.step,
+            loss: 0.5,
+            psnr: 6.0,
+            learning_rate: 0.01,
+            rays_per_second: 1.0,
+            samples_per_second: 1.0,
+            samples_per_ray: 1.0,
+            seconds: self.seconds(),
+            eta_seconds: None,
+        })
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
+        let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
+        let header = Header::new(self.config.clone(), "none", unit_cube, self.step, self.seconds());
+        Ok(Checkpoint::new(header, vec![Tensor::new("count", &[1], vec![self.step as u32])]))
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluated>> {
+        Ok(None)
+    }
+}
+
+/// A run of `assignments`, in a folder that lives as long as the first value.
+fn fixture(assignments: &[&str]) -> (tempfile::TempDir, Run, Counter) {
+    let mut config = Config::default();
+    assignments.iter().try_for_each(|assignment| config.set(assignment)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run::create(folder.path(), "none", Some("run"), &config).unwrap();
+    (folder, run, Counter::new(config))
+}
+
+/// Trains, and returns how it ended with the events in short: `s` started, a step's number, `w` warning, `S` and a
+/// step's number saved, `f` finished.
+fn course(task: &mut Counter, run: &Run, stop_after: Option<u64>) -> (Result<Ended>, Vec<String>) {
+    let interrupted = AtomicBool::new(false);
+    let control = RunControl { stop_after, interrupted: &interrupted };
+    let config = task.config.train.clone();
+    let mut events = Vec::new();
+    let ended = train(task, run, &config, &control, &mut |event| {
+        events.push(match event {
+            TrainEvent::Started(_) => "s".to_owned(),
+            TrainEvent::Step(report) => report.step.to_string(),
+            TrainEvent::Evaluated(_) => "e".to_owned(),
+            TrainEvent::Warning { .. } => "w".to_owned(),
+            TrainEvent::Saved { step, .. } => format!("S{step}"),
+            TrainEvent::Finished(_) => "f".to_owned(),
+        });
+        Ok(())
+    });
+    (ended, events)
+}
+
+fn kept_steps(run: &Run) -> Vec<u64> {
+    run.checkpoints().unwrap().into_iter().map(|(step, _)| step).collect()
+}
+
+#[test]
+fn a_run_pauses_to_save_and_evaluate_and_keeps_the_newest() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=3", "train.eval_every=5"]);
+    let (ended, events) = course(&mut task, &run, None);
+    let ended = ended.unwrap();
+    assert_eq!(events, ["s", "3", "S3", "5", "w", "6", "S6", "9", "S9", "10", "w", "S10", "f"]);
+    assert_eq!((ended.reason, ended.checkpoint), (StopReason::MaxSteps, run.checkpoint_path(10)));
+    assert_eq!(kept_steps(&run), [6, 9, 10]);
+    let lines = std::fs::read_to_string(run.metrics_path()).unwrap().lines().count();
+    assert_eq!(lines, events.len(), "each event is a line of metrics.jsonl");
+}
+
+#[test]
+fn a_last_step_that_was_just_saved_is_saved_once() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=4", "train.save_every=2"]);
+    assert_eq!(course(&mut task, &run, None).1, ["s", "2", "S2", "4", "S4", "f"]);
+}
+
+#[test]
+fn a_stopped_run_is_saved_and_goes_on_where_it_was() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=0"]);
+    let (ended, events) = course(&mut task, &run, Some(4));
+    assert_eq!(ended.unwrap().reason, StopReason::StopAfter);
+    assert_eq!(events, ["s", "4", "S4", "f"]);
+    let (ended, events) = course(&mut task, &run, None);
+    assert_eq!(ended.unwrap().reason, StopReason::MaxSteps);
+    assert_eq!(events, ["s", "10", "S10", "f"]);
+}
+
+#[test]
+fn time_ends_a_run() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.max_seconds=3"]);
+    let (ended, events) = course(&mut task, &run, None);
+    assert_eq!(ended.unwrap().reason, StopReason::MaxSeconds);
+    assert_eq!(events, ["s", "3", "S3", "f"]);
+}
+
+#[test]
+fn an_interrupt_saves_and_ends() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10"]);
+    task.interrupted_at = 6;
+    let (ended, events) = course(&mut task, &run, None);
+    assert_eq!(ended.unwrap().reason, StopReason::Interrupted);
+    assert_eq!(events, ["s", "6", "S6", "f"]);
+}
+
+#[test]
+fn a_run_that_diverges_keeps_its_last_good_checkpoint_and_says_so() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=2"]);
+    task.diverges_at = 5;
+    let error = course(&mut task, &run, None).0.unwrap_err().to_string();
+    assert!(error.contains("NaN at step 5"), "{error}");
+    assert!(error.contains(run.checkpoint_path(4).to_str().unwrap()), "{error}");
+    assert_eq!(kept_steps(&run), [2, 4]);
+}
+
+#[test]
+fn a_checkpoint_before_the_newest_is_not_resumed_in_place() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=2"]);
+    course(&mut task, &run, Some(4)).0.unwrap();
+    task.step = 2;
+    let error = course(&mut task, &run, None).0.unwrap_err().to_string();
+    assert!(error.contains("beyond step 2"), "{error}");
+}
