@@ -6,7 +6,7 @@ mod common;
 
 use common::{Random, assert_close, host, to_f64};
 use gridfield::config::OptimizerConfig;
-use gridfield::device::args::SumArgs;
+use gridfield::device::args::{SUM_WIDTH, SumArgs};
 use gridfield::device::{Device, Grid, Ptr, kernels};
 use gridfield::train::{Adam, AdamStep, Moments};
 
@@ -129,7 +129,7 @@ fn without_an_average_the_values_themselves_are_used() {
 #[test]
 fn parts_are_summed_in_their_order() {
     let device = host();
-    let (n, n_parts) = (5000, 7);
+    let (n, n_parts) = (313 * SUM_WIDTH, 7);
     let parts = Random::new(9).vector(n * n_parts, 1.0);
     let mut expected = vec![0.0f32; n];
     for part in parts.chunks(n) {
@@ -137,6 +137,6 @@ fn parts_are_summed_in_their_order() {
     }
     let (parts, sum) = (device.upload(&parts).unwrap(), device.zeros::<f32>(n).unwrap());
     let args = SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: n_parts as u32, n: n as u32 };
-    device.launch(&kernels::SUM_PARTS, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::SUM_PARTS, &args, Grid::items(n / SUM_WIDTH)).unwrap();
     assert_eq!(sum.download().unwrap(), expected);
 }

@@ -391,7 +391,7 @@ impl Studio {
 
 /// Coarse steps through a small occupancy grid.
 fn march() -> MarchConfig {
-    MarchConfig { occupancy_resolution: 8, step_scale: 16.0, stop_transmittance: 0.0, ..MarchConfig::default() }
+    MarchConfig { occupancy_resolution: 16, step_scale: 16.0, stop_transmittance: 0.0, ..MarchConfig::default() }
 }
 
 /// A probe with room for `samples`, and a studio whose rays it traces.

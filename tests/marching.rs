@@ -7,9 +7,10 @@
 mod common;
 
 use common::{Random, host};
+use gridfield::config::MarchConfig;
 use gridfield::device::args::{CompositeArgs, MarchArgs};
 use gridfield::device::{Buffer, Device, Grid, kernels};
-use gridfield::radiance::{Chunk, ChunkSize};
+use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 /// f32 rounding of coordinates of at most 4.
 const ROUNDING: f64 = 2e-6;
@@ -48,6 +49,16 @@ struct Sample {
 impl Space {
     fn constant(resolution: u32, cascades: u32, step_size: f32) -> Self {
         Space { resolution, cascades, step_size, cone_angle: 0.0, max_step_size: 1.0 }
+    }
+
+    /// A field of this shape with these bits.
+    fn occupancy(&self, device: &Device, bits: &[u64]) -> Occupancy {
+        let config =
+            MarchConfig { occupancy_resolution: self.resolution, cascades: self.cascades, ..MarchConfig::default() };
+        let mut occupancy = Occupancy::full(device, &config).unwrap();
+        occupancy.bits.upload(0, bits).unwrap();
+        occupancy.renew_blocks(device).unwrap();
+        occupancy
     }
 
     fn side(&self) -> f64 {
@@ -140,11 +151,19 @@ fn random_rays(space: &Space, n: usize, random: &mut Random) -> Vec<Ray> {
     rays
 }
 
-/// Bits set with this probability; words are left empty with another, so that there are blocks to skip.
+/// Bits set with this probability; words are left empty with another, and so are stretches of them, so that there are
+/// cells, blocks and groups of blocks to skip.
 fn random_bits(space: &Space, share: f64, empty_words: f64, random: &mut Random) -> Vec<u64> {
     let word = |random: &mut Random| (0..64).fold(0, |word, bit| word | u64::from(random.unit() < share) << bit);
+    // Words of a half of the groups of blocks, by their place along z: 4 blocks each.
+    let layer = (space.resolution as usize / 4).pow(2);
     let n = space.n_cells() / 64;
-    (0..n).map(|_| if random.unit() < empty_words { 0 } else { word(random) }).collect()
+    (0..n)
+        .map(|i| {
+            let clear = empty_words > 0.5 && i / layer % 8 < 4;
+            if clear || random.unit() < empty_words { 0 } else { word(random) }
+        })
+        .collect()
 }
 
 fn chunk(device: &Device, rays: &[Ray], samples: usize) -> Chunk {
@@ -166,13 +185,15 @@ fn chunk(device: &Device, rays: &[Ray], samples: usize) -> Chunk {
 }
 
 /// Marches the rays through rounds of `lengths` samples. Nothing is composited but what carries counts from round to round.
-fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &Buffer<u64>, lengths: &[u32]) {
+fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &[u32]) {
+    let occupancy = space.occupancy(device, bits);
     for (round, &max_steps) in lengths.iter().enumerate() {
         let round = round as u32;
         let args = MarchArgs {
             rays: chunk.ray_args(),
             samples: chunk.samples.args(),
-            occupancy: bits.ptr(),
+            occupancy: occupancy.bits.ptr(),
+            occupied_blocks: occupancy.blocks.ptr(),
             resolution: space.resolution,
             cascades: space.cascades,
             round,
@@ -235,7 +256,7 @@ fn check(space: &Space, bits: &[u64], lengths: &[u32], random: &mut Random) {
     let lattices: Vec<Vec<Step>> = rays.iter().map(|ray| space.lattice(bits, ray)).collect();
     let n_steps: usize = lattices.iter().map(Vec::len).sum();
     let chunk = chunk(&device, &rays, n_steps);
-    march(&device, &chunk, space, &device.upload(bits).unwrap(), lengths);
+    march(&device, &chunk, space, bits, lengths);
     let unclear: usize = rays
         .iter()
         .zip(&lattices)
@@ -252,7 +273,7 @@ const ONE_ROUND: [u32; 1] = [1 << 16];
 #[test]
 fn samples_are_the_occupied_steps_at_every_resolution() {
     let mut random = Random::new(21);
-    for resolution in [8, 16, 32, 128] {
+    for resolution in [16, 32, 64, 128] {
         for cascades in [1, 2] {
             let space = Space::constant(resolution, cascades, 0.004);
             let bits = random_bits(&space, 0.3, 0.6, &mut random);
@@ -310,10 +331,10 @@ fn rounds_go_on_where_the_last_one_ended() {
 #[test]
 fn rays_that_missed_the_box_stay_as_they_are() {
     let device = host();
-    let space = Space::constant(8, 1, 0.01);
+    let space = Space::constant(16, 1, 0.01);
     let missed = Ray { origin: [2.0; 3], direction: [1.0, 0.0, 0.0], t: -1.0, t_end: -1.0 };
     let chunk = chunk(&device, &[missed], 10);
-    march(&device, &chunk, &space, &device.upload(&[u64::MAX; 8]).unwrap(), &[8]);
+    march(&device, &chunk, &space, &[u64::MAX; 64], &[8]);
     assert_eq!(chunk.rays.t.download().unwrap()[0], -1.0);
     assert!(samples(&chunk, 1)[0].is_empty());
 }
@@ -324,7 +345,7 @@ fn rays_that_find_no_room_are_dropped_and_the_others_kept_whole() {
     let mut random = Random::new(27);
     let space = Space::constant(16, 1, 0.01);
     let rays = random_rays(&space, 60, &mut random);
-    let bits = device.upload(&vec![u64::MAX; space.n_cells() / 64]).unwrap();
+    let bits = vec![u64::MAX; space.n_cells() / 64];
     let room = 1500;
     let chunk = chunk(&device, &rays, room);
     march(&device, &chunk, &space, &bits, &[8, 16, 1000]);
@@ -336,7 +357,7 @@ fn rays_that_find_no_room_are_dropped_and_the_others_kept_whole() {
             // What was written before there was no more room has no length, and so no weight.
             assert!(found[i].iter().skip(24).all(|sample| sample.dt == 0.0));
         } else {
-            compare(&space, ray, &space.lattice(&vec![u64::MAX; space.n_cells() / 64], ray), &found[i]);
+            compare(&space, ray, &space.lattice(&bits, ray), &found[i]);
             kept += 1;
         }
     }

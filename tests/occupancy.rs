@@ -9,7 +9,7 @@ use gridfield::device::args::OccupancyArgs;
 use gridfield::device::{Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
-const RESOLUTION: u32 = 8;
+const RESOLUTION: u32 = 16;
 const CASCADES: u32 = 3;
 const CELLS: usize = (CASCADES * RESOLUTION * RESOLUTION * RESOLUTION) as usize;
 
@@ -108,11 +108,10 @@ fn above(values: &[f32], threshold: f64) -> Vec<bool> {
 
 #[test]
 fn bits_are_set_above_the_smaller_of_threshold_and_mean() {
-    // More cells than one partial sum holds, and not a whole number of parts.
-    let config = MarchConfig { occupancy_resolution: 24, occupancy_threshold: 0.25, ..config() };
+    let config = MarchConfig { occupancy_threshold: 0.25, ..config() };
     let mut random = Random::new(8);
     for (scale, below_threshold) in [(0.4, true), (4.0, false)] {
-        let values: Vec<f32> = (0..3 * 24 * 24 * 24).map(|_| (scale * random.unit()) as f32).collect();
+        let values: Vec<f32> = (0..CELLS).map(|_| (scale * random.unit()) as f32).collect();
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         assert_eq!(mean < 0.25, below_threshold);
         let expected = above(&values, mean.min(0.25));
@@ -123,4 +122,24 @@ fn bits_are_set_above_the_smaller_of_threshold_and_mean() {
 #[test]
 fn a_field_of_zeros_has_no_occupied_cells() {
     assert!(renewed(&vec![0.0; CELLS], &config()).iter().all(|&bit| !bit));
+}
+
+#[test]
+fn blocks_are_set_where_a_cell_of_theirs_is() {
+    let device = host();
+    let config = MarchConfig { occupancy_resolution: 48, cascades: 2, ..config() };
+    let mut random = Random::new(10);
+    let mut occupancy = Occupancy::full(&device, &config).unwrap();
+    let words: Vec<u64> =
+        (0..occupancy.bits.len()).map(|_| if random.unit() < 0.5 { 0 } else { 1 << random.below(64) }).collect();
+    occupancy.bits.upload(0, &words).unwrap();
+    occupancy.renew_blocks(&device).unwrap();
+    let blocks = occupancy.blocks.download().unwrap();
+    // 12 blocks an axis, in 3 groups of 4.
+    for (word, &cells) in words.iter().enumerate() {
+        let (x, y, z, cascade) = (word % 12, word / 12 % 12, word / 144 % 12, word / 1728);
+        let group = x / 4 + 3 * (y / 4 + 3 * (z / 4 + 3 * cascade));
+        let bit = x % 4 + 4 * (y % 4) + 16 * (z % 4);
+        assert_eq!(blocks[group] >> bit & 1 == 1, cells != 0, "word {word}");
+    }
 }
