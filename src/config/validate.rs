@@ -8,8 +8,6 @@ use crate::{Error, Result};
 
 /// Inputs that the kernels' widest network takes.
 const MOST_GRID_OUTPUTS: u32 = 128;
-/// Of both networks together: the kernels hold ten layers, two of which are the networks' last.
-const MOST_HIDDEN_LAYERS: u32 = 8;
 /// A checkpoint's file name has nine digits for the step.
 const MOST_STEPS: u64 = 999_999_999;
 /// Beyond this a fp32 coordinate has too few bits left for its place within a cell.
@@ -36,23 +34,16 @@ impl ModelConfig {
         self.grid.validate()?;
         self.density_network.validate("model.density_network")?;
         self.color_network.validate("model.color_network")?;
-        self.validate_kernel_limits()?;
+        self.validate_grid_outputs()?;
         between("model.sh_degree", self.sh_degree, 1..=4)
     }
 
-    fn validate_kernel_limits(&self) -> Result<()> {
+    fn validate_grid_outputs(&self) -> Result<()> {
         let outputs = self.grid.n_levels * self.grid.n_features_per_level;
         require(outputs <= MOST_GRID_OUTPUTS, || {
             format!(
                 "model.grid gives {outputs} features a point (n_levels · n_features_per_level), but at most \
                  {MOST_GRID_OUTPUTS} are possible; lower one of the two"
-            )
-        })?;
-        let hidden = self.density_network.n_hidden_layers + self.color_network.n_hidden_layers;
-        require(hidden <= MOST_HIDDEN_LAYERS, || {
-            format!(
-                "model.density_network and model.color_network have {hidden} hidden layers together \
-                 (n_hidden_layers), but at most {MOST_HIDDEN_LAYERS} are possible"
             )
         })
     }
