@@ -72,7 +72,7 @@ typedef struct RayBatch {
 
 // Samples of a chunk, appended round by round.
 typedef struct SampleBatch {
-    float* position;   // [S, 3] unit cube
+    float* position;   // [S, 3] in the box of all cascades, which is [0, 1]^3: the unit cube if there is one cascade
     float* t;          // [S]
     float* dt;         // [S]
     uint32_t* ray;     // [S]
@@ -193,6 +193,7 @@ typedef struct OccupancyArgs {
     SampleBatch samples;  // position in, density out
     float* value;         // [cascades resolution^3] largest recent optical thickness of a step in the cell
     uint32_t resolution;
+    uint32_t cascades;
     uint32_t first;   // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
     uint32_t stride;
     uint32_t phase;
@@ -282,3 +283,13 @@ typedef struct StatisticsArgs {
 } StatisticsArgs;
 
 #define GF_STATISTICS_PART 64
+
+#define GF_CEILING_CHAINS 16
+
+typedef struct CeilingArgs {
+    const float* input;
+    float* output;
+    uint32_t* lanes;    // [1] numbers of a vector (host)
+    uint32_t turns;
+    uint32_t n_groups;  // of four numbers in the input
+} CeilingArgs;

@@ -120,7 +120,9 @@ template <int W> struct Flow {
 };
 
 template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile, FieldShared<W>& shared) {
-    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE, end = a.samples.count[a.round + 1];
+    // Marching counts on past the capacity when samples find no room.
+    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;
+    const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     if (first >= end) return;
     const Flow<W> flow = {a, shared, first, min_of(end - first, (uint32_t)GF_TILE)};
     const uint32_t n_density = a.network.n_density_layers, n_layers = n_density + a.network.n_color_layers;

@@ -54,9 +54,10 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
     const uint32_t blocks = a.resolution / 4, groups = a.resolution / 16;
     const uint64_t group =
         a.occupied_blocks[(cell[0] >> 4) + groups * ((cell[1] >> 4) + groups * ((cell[2] >> 4) + groups * cascade))];
-    uint32_t size = 16;
+    // Of a coarse cascade a group is skipped whole only where none reaches into the finer one.
+    uint32_t size = cascade == 0 || a.resolution % 64 == 0 ? 16 : 4;
     if (group != 0) {
-        size = 4;
+        size = 4;  // resolutions are multiples of 16: no block reaches into a finer cascade
         if ((group >> ((cell[0] >> 2 & 3u) | (cell[1] >> 2 & 3u) << 2 | (cell[2] >> 2 & 3u) << 4)) & 1u) {
             const uint64_t block =
                 a.occupancy[(cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade))];
@@ -66,6 +67,7 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
     }
     skip_to = 1e30f;
     for (int k = 0; k < 3; ++k) {
+        if (ray.direction[k] == 0.0f) continue;  // never reaches a face
         const uint32_t low = cell[k] & ~(size - 1);
         const float face = corner + (float)(int32_t)(ray.direction[k] > 0.0f ? low + size : low) * cell_size;
         skip_to = min_of(skip_to, (face - ray.origin[k]) * ray.inverse[k]);
@@ -75,13 +77,14 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
 }
 
 /// Visits up to max_steps samples from t on, as visit(t of the middle, dt, point); returns where the next step begins,
-/// or -1 past the end of the ray.
+/// or -1 past the end of the ray. A step belongs to the ray while its middle does.
 template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& ray, float t, Visit visit) {
     const float steps_per_unit = 1.0f / a.step_size;
     uint32_t n = 0;
-    while (t < ray.t_end) {
-        if (n == a.max_steps) return t;
+    for (;;) {
         const float dt = step_at(a, t), middle = t + 0.5f * dt;
+        if (!(middle < ray.t_end)) return -1.0f;
+        if (n == a.max_steps) return t;
         float p[3], skip_to;
         for (int k = 0; k < 3; ++k) p[k] = clamp_to(ray.origin[k] + middle * ray.direction[k], -1e6f, 1e6f);
         if (occupied(a, ray, middle, p, dt, skip_to)) {
@@ -94,7 +97,12 @@ template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& 
             while (t + 0.5f * step_at(a, t) < skip_to);
         }
     }
-    return -1.0f;
+}
+
+/// From the unit cube's coordinates to those of the field, in which the box of all cascades is [0, 1]^3.
+GF_FN float field_coordinate(const MarchArgs& a, float p) {
+    const float scale = 1.0f / (float)(1u << (a.cascades - 1));
+    return clamp_to(p * scale + (0.5f - 0.5f * scale), 0.0f, 1.0f);
 }
 
 }  // namespace
@@ -109,7 +117,7 @@ GF_WARP_KERNEL(march_rays, MarchArgs) {
     float next = -1.0f;
     const auto write = [&](uint32_t s, float t, float dt, const float p[3]) {
         if (s >= a.samples.capacity) return;
-        for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = p[c];
+        for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = field_coordinate(a, p[c]);
         a.samples.t[s] = t;
         a.samples.dt[s] = dt;
         a.samples.ray[s] = i;

@@ -26,7 +26,8 @@ GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
         unit[k] = ((float)(block % blocks * 4u + low[k]) + random_unit(draw.x[k])) / (float)a.resolution;
         block /= blocks;
     }
-    const float side = (float)(1u << block);  // what is left is the cascade
+    // What is left is the cascade; the largest fills the field's [0, 1]^3.
+    const float side = (float)(1u << block) / (float)(1u << (a.cascades - 1));
     for (int k = 0; k < 3; ++k) a.samples.position[3 * (size_t)i + k] = (unit[k] - 0.5f) * side + 0.5f;
 }
 

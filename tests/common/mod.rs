@@ -1,0 +1,87 @@
+//! Helpers shared by the numerical tests.
+#![allow(dead_code)] // each test binary uses its share
+
+use gridfield::device::{Device, DeviceChoice};
+use serde_json::Value;
+
+/// The host target on two threads, so that what threads could get wrong has a chance to.
+pub fn host() -> Device {
+    Device::open(DeviceChoice::Cpu, 2).unwrap()
+}
+
+/// All numbers of nested arrays, in their order.
+pub fn flatten(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(flatten).collect(),
+        number => vec![number.as_f64().unwrap()],
+    }
+}
+
+pub fn to_f32(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
+}
+
+pub fn to_f64(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// Fails unless each number is within `tolerance` of the expected one, relative to the largest expected magnitude.
+pub fn assert_close(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{what}: lengths");
+    let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let within = (found - expected).abs() <= tolerance * largest;
+        assert!(within, "{what}[{i}]: {found}, expected {expected} within {tolerance} of {largest}");
+    }
+}
+
+/// Reproducible random numbers for the tests' own use (SplitMix64, Steele et al. 2014).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// In [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
+    /// Less than `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.unit() * n as f64) as usize
+    }
+
+    /// 1 or -1.
+    pub fn sign(&mut self) -> f64 {
+        if self.bits() & 1 == 0 { 1.0 } else { -1.0 }
+    }
+
+    /// Uniform in ±range.
+    pub fn vector(&mut self, n: usize, range: f64) -> Vec<f32> {
+        (0..n).map(|_| self.between(-range, range) as f32).collect()
+    }
+
+    /// A direction of length 1.
+    pub fn direction(&mut self) -> [f64; 3] {
+        loop {
+            let v: [f64; 3] = std::array::from_fn(|_| self.between(-1.0, 1.0));
+            let length = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if (0.1..1.0).contains(&length) {
+                return v.map(|x| x / length);
+            }
+        }
+    }
+}
