@@ -9,7 +9,7 @@ use super::photographs::Photographs;
 use super::trace::{March, Tracer};
 use crate::Result;
 use crate::config::{Background, Config};
-use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SUM_WIDTH, SumArgs};
+use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
 use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
