@@ -5,9 +5,9 @@
 mod common;
 
 use common::{assert_close, flatten, host, to_f32, to_f64};
-use gridfield::config::GridConfig;
+use gridfield::config::{GridConfig, GridKernel};
 use gridfield::device::args::{EncodeArgs, MAX_LEVELS};
-use gridfield::device::{Grid as Items, Kernel, Ptr, kernels};
+use gridfield::device::{Device, Grid as Items, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
 use serde_json::Value;
 
@@ -77,6 +77,39 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// Features in f64 of points `x`.
+fn encode(device: &Device, case: &Case, x: &[f64]) -> Vec<f64> {
+    let (position, table) = (device.upload(x).unwrap(), device.upload(&case.table).unwrap());
+    let features = device.zeros::<f64>(case.features.len()).unwrap();
+    let args = EncodeArgs {
+        position: position.ptr().cast(),
+        table: table.ptr().cast(),
+        features: features.ptr().cast(),
+        ..arguments(&case.grid)
+    };
+    device.launch(case.forward_f64, &args, Items::items(case.n)).unwrap();
+    features.download().unwrap()
+}
+
+/// Gradients of the upstream-weighted sum of the features, by the table and by the points.
+fn gradients(device: &Device, case: &Case) -> (Vec<f64>, Vec<f64>) {
+    let (position, table) = (device.upload(&case.x).unwrap(), device.upload(&case.table).unwrap());
+    let upstream = device.upload(&case.upstream).unwrap();
+    let dl_dtable = device.zeros::<f64>(case.table.len()).unwrap();
+    let dl_dposition = device.zeros::<f64>(case.x.len()).unwrap();
+    let args = EncodeArgs {
+        position: position.ptr().cast(),
+        table: table.ptr().cast(),
+        dl_dfeatures: upstream.ptr().cast(),
+        dl_dtable: dl_dtable.ptr().cast(),
+        dl_dposition: dl_dposition.ptr().cast(),
+        ..arguments(&case.grid)
+    };
+    // Points add to shared entries: one thread.
+    device.launch_chunk(case.backward_f64, &args, Items::items(case.n)).unwrap();
+    (dl_dtable.download().unwrap(), dl_dposition.download().unwrap())
+}
+
 /// Arguments without any buffers.
 fn arguments(grid: &Grid) -> EncodeArgs<'static> {
     let mut scale = [0.0; MAX_LEVELS];
@@ -110,16 +143,7 @@ fn parameter_counts_are_the_published_ones() {
 fn features_in_double_precision_match_the_oracle() {
     let device = host();
     for case in cases() {
-        let (position, table) = (device.upload(&case.x).unwrap(), device.upload(&case.table).unwrap());
-        let features = device.zeros::<f64>(case.features.len()).unwrap();
-        let args = EncodeArgs {
-            position: position.ptr().cast(),
-            table: table.ptr().cast(),
-            features: features.ptr().cast(),
-            ..arguments(&case.grid)
-        };
-        device.launch(case.forward_f64, &args, Items::items(case.n)).unwrap();
-        assert_close("features", &features.download().unwrap(), &case.features, F64_TOLERANCE);
+        assert_close("features", &encode(&device, &case, &case.x), &case.features, F64_TOLERANCE);
     }
 }
 
@@ -145,22 +169,36 @@ fn features_in_single_precision_differ_by_rounding() {
 fn gradients_by_table_and_position_match_the_oracle() {
     let device = host();
     for case in cases() {
-        let (position, table) = (device.upload(&case.x).unwrap(), device.upload(&case.table).unwrap());
-        let upstream = device.upload(&case.upstream).unwrap();
-        let dl_dtable = device.zeros::<f64>(case.table.len()).unwrap();
-        let dl_dposition = device.zeros::<f64>(case.x.len()).unwrap();
-        let args = EncodeArgs {
-            position: position.ptr().cast(),
-            table: table.ptr().cast(),
-            dl_dfeatures: upstream.ptr().cast(),
-            dl_dtable: dl_dtable.ptr().cast(),
-            dl_dposition: dl_dposition.ptr().cast(),
-            ..arguments(&case.grid)
-        };
-        // Points add to shared entries: one thread.
-        device.launch_chunk(case.backward_f64, &args, Items::items(case.n)).unwrap();
-        assert_close("dL_dtable", &dl_dtable.download().unwrap(), &case.dl_dtable, F64_TOLERANCE);
-        let dl_dx = dl_dposition.download().unwrap();
+        let (dl_dtable, dl_dx) = gradients(&device, &case);
+        assert_close("dL_dtable", &dl_dtable, &case.dl_dtable, F64_TOLERANCE);
         assert_close("dL_dx", &dl_dx[case.x.len() - case.dl_dx.len()..], &case.dl_dx, F64_TOLERANCE);
+    }
+}
+
+/// The oracle knows the linear kernel; central differences know both. Their error: the square of a step of 1e-6 in units
+/// of cells of 1/31, times third derivatives near 12, and 1e-16 of rounding over the step.
+#[test]
+fn gradients_by_position_match_central_differences_for_both_kernels() {
+    let device = host();
+    let step = 1e-6;
+    for mut case in cases() {
+        let dimensions = case.x.len() / case.n;
+        for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
+            case.grid.kernel = kernel;
+            let found = gradients(&device, &case).1;
+            for axis in 0..dimensions {
+                let moved = |by: f64| -> Vec<f64> {
+                    let x = case.x.iter().enumerate();
+                    let x: Vec<f64> = x.map(|(i, x)| if i % dimensions == axis { x + by } else { *x }).collect();
+                    let products = encode(&device, &case, &x).into_iter().zip(&case.upstream).map(|(a, b)| a * b);
+                    let products: Vec<f64> = products.collect();
+                    products.chunks(products.len() / case.n).map(|point| point.iter().sum()).collect()
+                };
+                let differences: Vec<f64> =
+                    moved(step).iter().zip(moved(-step)).map(|(a, b)| (a - b) / (2.0 * step)).collect();
+                let along: Vec<f64> = found.iter().skip(axis).step_by(dimensions).copied().collect();
+                assert_close("dL_dx", &along, &differences, 1e-7);
+            }
+        }
     }
 }

@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use super::{Config, GridConfig, MarchConfig, ModelConfig, NetworkConfig, OptimizerConfig, SceneConfig, TrainConfig};
 use crate::{Error, Result};
 
+/// Inputs that the kernels' widest network takes.
+const MOST_GRID_OUTPUTS: u32 = 128;
 /// A checkpoint's file name has nine digits for the step.
 const MOST_STEPS: u64 = 999_999_999;
 /// Beyond this a fp32 coordinate has too few bits left for its place within a cell.
@@ -32,7 +34,18 @@ impl ModelConfig {
         self.grid.validate()?;
         self.density_network.validate("model.density_network")?;
         self.color_network.validate("model.color_network")?;
+        self.validate_grid_outputs()?;
         between("model.sh_degree", self.sh_degree, 1..=4)
+    }
+
+    fn validate_grid_outputs(&self) -> Result<()> {
+        let outputs = self.grid.n_levels * self.grid.n_features_per_level;
+        require(outputs <= MOST_GRID_OUTPUTS, || {
+            format!(
+                "model.grid gives {outputs} features a point (n_levels · n_features_per_level), but at most \
+                 {MOST_GRID_OUTPUTS} are possible; lower one of the two"
+            )
+        })
     }
 }
 

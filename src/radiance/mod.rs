@@ -1,6 +1,6 @@
 //! Radiance fields: a grid and two networks that give density and colour along rays; their training and rendering.
 
-mod chunk;
+pub mod chunk;
 pub mod evaluate;
 mod field;
 pub mod film;

@@ -88,8 +88,8 @@ impl Occupancy {
         self.renew_bits(device)
     }
 
-    /// The bits from the values.
-    fn renew_bits(&self, device: &Device) -> Result<()> {
+    /// The bits, of cells and of blocks, from the values.
+    pub fn renew_bits(&self, device: &Device) -> Result<()> {
         let args = self.bits_args();
         device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(self.part.len()))?;
         device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1))?;

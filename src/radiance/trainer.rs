@@ -194,6 +194,16 @@ impl Trainer {
         Ok(n_rays * self.chunks.len())
     }
 
+    /// Encodes the samples of the last step once more, which changes nothing: for measurements.
+    pub fn encode_again(&mut self) -> Result<()> {
+        let tracer =
+            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let lanes = &self.activations;
+        self.device.for_each_chunk(&mut self.chunks, |lane, _, training| {
+            tracer.encode(&training.chunk, training.rounds, lanes[lane].ptr())
+        })
+    }
+
     /// Gradients by the features into the table, level by level.
     fn scatter(&mut self) -> Result<()> {
         let launches: Vec<_> = self
