@@ -76,8 +76,10 @@ fn compile_host(sources: &[PathBuf], level: &Level) {
 fn compile_emulated(sources: &[PathBuf]) {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
+    // Threads without a sample leave the values of their sample unset.
+    build.flag_if_supported("-Wno-maybe-uninitialized");
     build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
-    build.files(sources).file("kernels/emulated.cpp").compile("gridfield_emulated");
+    build.files(sources).files(["kernels/emulated.cpp", "kernels/emulated_faults.cpp"]).compile("gridfield_emulated");
 }
 
 /// Finds `GF_ITEM_KERNEL(name, Args)`, `GF_WARP_KERNEL(name, Args)` and `GF_TILE_KERNEL(name, Args, Shared)`.

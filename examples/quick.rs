@@ -13,7 +13,10 @@ fn main() -> anyhow::Result<()> {
     let device = device::Device::open(device::DeviceChoice::Cpu, 0)?;
     println!("{}", device.describe());
     let profile = std::sync::Arc::new(device::Profile::default());
-    let device = match device { device::Device::Cpu(cpu) => device::Device::Cpu(cpu.profiled(profile.clone())), other => other };
+    let device = match device {
+        device::Device::Cpu(cpu) => device::Device::Cpu(cpu.profiled(profile.clone())),
+        other => other,
+    };
     let scene = scene::Scene::open(&args[1])?;
     let t = Instant::now();
     let photos = radiance::Photographs::load(

@@ -283,3 +283,13 @@ typedef struct StatisticsArgs {
 } StatisticsArgs;
 
 #define GF_STATISTICS_PART 64
+
+#define GF_CEILING_CHAINS 16
+
+typedef struct CeilingArgs {
+    const float* input;
+    float* output;
+    uint32_t* lanes;    // [1] numbers of a vector (host)
+    uint32_t turns;
+    uint32_t n_groups;  // of four numbers in the input
+} CeilingArgs;

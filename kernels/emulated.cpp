@@ -1,7 +1,8 @@
 // The scheduler of the emulated target: runs a block's threads as fibers that hand over at barriers.
 //
-// Between two barriers each fiber runs alone and to the end, in order or in reverse order. Threads that exchange data
-// without a barrier between write and read therefore get other data in one order than in the other.
+// Between two barriers each fiber runs alone and to the end, in order or in reverse order, and a warp runs until only the
+// barrier of the block stops it before the next warp begins. Threads that exchange data without a barrier between write and
+// read therefore get other data in one order than in the other.
 #include "emulated.h"
 
 #include <stdio.h>
@@ -101,20 +102,19 @@ void release(Scheduler& s, uint32_t begin, uint32_t end) {
     for (uint32_t thread = begin; thread < end; ++thread) s.fibers[thread].state = READY;
 }
 
-/// Lets go the threads whose barrier is complete, once none is ready to run. False where one can never be.
-bool resolve(Scheduler& s) {
-    bool released = false;
-    uint32_t other;
-    for (uint32_t warp = 0; warp < THREADS; warp += WARP) {
-        if (!together(s, warp, warp + WARP, other)) return divergence(s, warp, other);
-        if (s.fibers[warp].state != AT_WARP_BARRIER) continue;
-        release(s, warp, warp + WARP);
-        released = true;
+/// Runs a warp until its threads wait for the block or have ended. False where they wait for each other in vain.
+bool run_warp(Scheduler& s, uint32_t begin) {
+    const uint32_t end = begin + WARP;
+    for (;;) {
+        for (uint32_t n = 0; n < WARP; ++n) {
+            const uint32_t thread = s.options->reverse ? end - 1 - n : begin + n;
+            if (s.fibers[thread].state == READY) run_fiber(s, thread);
+        }
+        uint32_t other;
+        if (!together(s, begin, end, other)) return divergence(s, begin, other);
+        if (s.fibers[begin].state != AT_WARP_BARRIER) return true;
+        release(s, begin, end);
     }
-    if (released) return true;
-    if (!together(s, 0, THREADS, other)) return divergence(s, 0, other);
-    if (s.fibers[0].state == AT_BLOCK_BARRIER) release(s, 0, THREADS);
-    return true;
 }
 
 bool run_block_of_fibers(Scheduler& s) {
@@ -127,14 +127,13 @@ bool run_block_of_fibers(Scheduler& s) {
         fiber.state = READY;
     }
     for (;;) {
-        bool ended = true;
-        for (uint32_t n = 0; n < THREADS; ++n) {
-            const uint32_t thread = s.options->reverse ? THREADS - 1 - n : n;
-            if (s.fibers[thread].state == READY) run_fiber(s, thread);
-            ended = ended && s.fibers[thread].state == ENDED;
+        for (uint32_t n = 0; n < THREADS; n += WARP) {
+            if (!run_warp(s, s.options->reverse ? THREADS - WARP - n : n)) return false;
         }
-        if (ended) return true;
-        if (!resolve(s)) return false;
+        uint32_t other;
+        if (!together(s, 0, THREADS, other)) return divergence(s, 0, other);
+        if (s.fibers[0].state == ENDED) return true;
+        release(s, 0, THREADS);
     }
 }
 

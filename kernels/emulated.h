@@ -188,8 +188,8 @@ struct gf_half {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Tensor cores: every lane holds the whole 16 x 16 tile, row-major, in fp32. Loads copy, every lane computes the same
-// product, and stores write equal values.
+// Tensor cores: every lane holds the whole 16 x 16 tile, row-major, in fp32. Loads copy, and every lane computes the same
+// product; each lane stores a share, so that reading another's before a barrier shows.
 
 namespace nvcuda {
 namespace wmma {
@@ -225,9 +225,11 @@ inline void load_matrix_sync(fragment<Use, 16, 16, 16, T, col_major>& tile, cons
 
 inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 16, float>& tile, unsigned stride,
                               layout_t layout) {
-    for (int r = 0; r < 16; ++r)
-        for (int c = 0; c < 16; ++c)
-            to[layout == mem_row_major ? (size_t)r * stride + c : (size_t)c * stride + r] = tile.x[16 * r + c];
+    const unsigned share = 256u / 32u, first = (threadIdx.x & 31u) * share;
+    for (unsigned e = first; e < first + share; ++e) {
+        const size_t r = e / 16u, c = e % 16u;
+        to[layout == mem_row_major ? r * stride + c : c * stride + r] = tile.x[e];
+    }
 }
 
 template <typename T, typename LayoutA, typename LayoutB>

@@ -17,7 +17,7 @@ namespace {
 /// A value that each sample of the tile keeps from one pass to the next: a register of its thread, or an array.
 template <typename T> struct PerSample {
 #if GF_SIMT
-    T value;
+    T value{};  // threads past the last sample carry it unused
     GF_FN T& operator[](uint32_t) { return value; }
 #else
     T values[GF_TILE];

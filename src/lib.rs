@@ -8,6 +8,7 @@
 //! Modules point one way: `cli → radiance → train, grid, decoder, scene, metrics → device`.
 //! `grid` knows no task; `scene` knows no device; everything unsafe is in `device`.
 
+mod atomic;
 pub mod cli;
 pub mod config;
 pub mod decoder;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use gridfield::config::Config;
-use gridfield::train::{Checkpoint, Header, Run, Tensor, UnitCube};
+use gridfield::scene::UnitCube;
+use gridfield::train::{Checkpoint, Header, Run, Tensor};
 
 fn gridfield(folder: &Path, args: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_gridfield")).args(args).current_dir(folder).output().unwrap();

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gridfield::config::Config;
-use gridfield::train::{Checkpoint, Header, Tensor, UnitCube};
+use gridfield::scene::UnitCube;
+use gridfield::train::{Checkpoint, Header, Tensor};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -81,7 +82,7 @@ fn numbers_of_the_header_come_back_bit_for_bit() {
         let x = (f64::from(i) * 0.7311).sin() / 3.7;
         let mut header = header();
         header.seconds = x.abs();
-        header.unit_cube = UnitCube { scale: x.abs(), offset: [x, x * 1e-9, x * 1e9] };
+        header.unit_cube = UnitCube { scale: x.abs() as f32, offset: [x, x * 1e-9, x * 1e9].map(|v| v as f32) };
         header.config.set_value("optimizer.learning_rate", x.abs()).unwrap();
         let (_folder, path) = written(&Checkpoint::new(header.clone(), vec![]));
         assert_eq!(Checkpoint::read(&path).unwrap().header, header);

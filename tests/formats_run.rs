@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use gridfield::config::Config;
+use gridfield::scene::UnitCube;
 use gridfield::train::run::scene_name;
-use gridfield::train::{Checkpoint, Header, Run, Tensor, UnitCube};
+use gridfield::train::{Checkpoint, Header, Run, Tensor};
 
 fn checkpoint(step: u64) -> Checkpoint<'static> {
     let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };

@@ -2,13 +2,20 @@
 
 use clap::Args;
 
-use super::Outcome;
+use super::{Outcome, print};
+use crate::device::{Device, DeviceChoice};
 
 #[derive(Debug, Args)]
 pub struct DevicesArgs {}
 
 impl DevicesArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        anyhow::bail!("devices are not part of this build")
+        let line = |choice| match Device::open(choice, 0) {
+            Ok(device) => device.describe(),
+            Err(why) => format!("none: {why}"),
+        };
+        print::to_stdout(&format!("cpu   {}", line(DeviceChoice::Cpu)))?;
+        print::to_stdout(&format!("cuda  {}", line(DeviceChoice::Cuda)))?;
+        Ok(Outcome::Done)
     }
 }

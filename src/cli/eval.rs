@@ -1,19 +1,19 @@
 //! `gridfield eval`: measure a trained field on images held back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::Outcome;
 use super::machine::MachineArgs;
-
-/// Which of the scene's images are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SplitArg {
-    Train,
-    Val,
-    Test,
-}
+use super::progress::counter;
+use super::{OUTPUT_DIR, Outcome, print};
+use crate::device::Device;
+use crate::radiance::evaluate::{Pictures, compare};
+use crate::radiance::{Renderer, Report, plain_background, reopen_scene};
+use crate::scene::{Scene, Split, View};
+use crate::train::run::Resolved;
+use crate::train::{Checkpoint, Run};
+use crate::{Error, Result, atomic};
 
 /// What an image is composited on before it is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,21 +30,25 @@ pub struct EvalArgs {
 
     /// Which images to compare with
     #[arg(long, value_enum, value_name = "SPLIT", default_value = "test", help_heading = "What to measure")]
-    pub split: SplitArg,
+    pub split: Split,
 
     /// Behind transparent pixels of both images [default: as trained; white where that was random]
     #[arg(long, value_enum, value_name = "COLOR", help_heading = "What to measure")]
     pub background: Option<SolidBackground>,
 
-    /// Take N images, spread evenly over the split [default: all]
+    /// Take the first N images of the split [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What to measure")]
     pub max_images: Option<u32>,
 
-    /// Also write the rendered images, as PNG
+    /// The folder where the scene lies now, if it moved since the training
+    #[arg(long, value_name = "DIR", help_heading = "What to measure")]
+    pub scene: Option<PathBuf>,
+
+    /// Also write the rendered images, as PNG, to renders/eval-SPLIT in the run's folder
     #[arg(long, help_heading = "Results")]
     pub save_images: bool,
 
-    /// Also write maps of the error per pixel, as PNG
+    /// Also write maps of the error per pixel, as PNG, beside them
     #[arg(long, help_heading = "Results")]
     pub save_error_maps: bool,
 
@@ -58,6 +62,71 @@ pub struct EvalArgs {
 
 impl EvalArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        anyhow::bail!("evaluation is not part of this build")
+        let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
+        let device = self.machine.open_device()?;
+        let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
+        let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
+        let output = self.output.clone().unwrap_or_else(|| resolved.eval_path());
+        atomic::make_folder_of(&output)?;
+        let report = self.measure(&device, &resolved, &checkpoint, &scene)?;
+        atomic::write_json(&output, &report)?;
+        print::to_stdout(&table(&report))?;
+        print::to_stdout(&format!("figures of each image are in {}", output.display()))?;
+        Ok(Outcome::Done)
     }
+
+    fn measure(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint, scene: &Scene) -> Result<Report> {
+        let header = &checkpoint.header;
+        let background = match self.background {
+            Some(SolidBackground::White) => [1.0; 3],
+            Some(SolidBackground::Black) => [0.0; 3],
+            None => plain_background(&header.config.train, scene),
+        };
+        let views = self.views(scene)?;
+        let pictures = Pictures {
+            folder: resolved.renders_folder().join(format!("eval-{}", self.split.as_str())),
+            images: self.save_images,
+            error_maps: self.save_error_maps,
+        };
+        let renderer = Renderer::from_checkpoint(device, checkpoint)?;
+        let bar = counter("images", views.len(), false);
+        let mut scores = Vec::new();
+        for view in views {
+            let compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            pictures.save(&compared)?;
+            scores.push(compared.score);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(Report::new(header, &resolved.checkpoint, device, self.split.as_str(), background, scores))
+    }
+
+    fn views<'s>(&self, scene: &'s Scene) -> Result<&'s [View]> {
+        let views = scene.splits.views(self.split);
+        if views.is_empty() {
+            let split = self.split.as_str();
+            return Err(Error::file(&scene.path, format!("the scene has no {split} images; choose another --split")));
+        }
+        Ok(&views[..self.max_images.map_or(views.len(), |n| views.len().min(n as usize))])
+    }
+}
+
+/// The means, as a line below its headings.
+fn table(report: &Report) -> String {
+    let results = &report.results;
+    let columns = [
+        ("scene", report.experiment_name.clone()),
+        ("step", print::grouped(report.step)),
+        ("images", format!("{} {}", report.n_images, report.split)),
+        ("background", report.background.clone()),
+        ("PSNR", format!("{:.2} dB ± {:.2}", results.psnr, results.psnr_std)),
+        ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
+        ("rays/s", print::metric(results.num_rays_per_sec)),
+        ("fps", format!("{:.1}", results.fps)),
+    ];
+    let width = |(name, value): &(&str, String)| name.chars().count().max(value.chars().count());
+    let names = columns.iter().map(|column| format!("{:<1$}", column.0, width(column)));
+    let values = columns.iter().map(|column| format!("{:<1$}", column.1, width(column)));
+    let line = |cells: Vec<String>| cells.join("  ").trim_end().to_owned();
+    format!("{}\n{}", line(names.collect()), line(values.collect()))
 }

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::device::{Device, DeviceChoice};
+
 /// Where the work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeviceArg {
@@ -26,10 +28,22 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    /// Makes the threads that every parallel part of the library shares. Once per process, before any of them runs.
-    pub fn start_threads(&self) -> anyhow::Result<()> {
+    /// Opens the device, and lets the parts of the library that need none, such as the decoding of images, have as many
+    /// threads. Once per process.
+    pub fn open_device(&self) -> anyhow::Result<Device> {
         let threads = self.threads.map_or(0, usize::from);
+        let device = Device::open(self.device.into(), threads)?;
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-        Ok(())
+        Ok(device)
+    }
+}
+
+impl From<DeviceArg> for DeviceChoice {
+    fn from(arg: DeviceArg) -> DeviceChoice {
+        match arg {
+            DeviceArg::Auto => DeviceChoice::Auto,
+            DeviceArg::Cpu => DeviceChoice::Cpu,
+            DeviceArg::Cuda => DeviceChoice::Cuda,
+        }
     }
 }

@@ -23,6 +23,8 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (commit {})", crate::train::VERSION, crate::train::COMMIT));
 
+/// Where `latest` is looked for.
+const OUTPUT_DIR: &str = "outputs";
 const MISTAKE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 

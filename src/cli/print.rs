@@ -18,6 +18,21 @@ pub fn to_stderr(line: &str) {
     let _ = writeln!(io::stderr(), "{}", line.trim_end());
 }
 
+/// This program as it was called, for commands that one may copy.
+pub fn program() -> String {
+    std::env::args_os().next().map_or_else(|| "gridfield".to_owned(), |name| shell_word(&name.to_string_lossy()))
+}
+
+/// `text` as one word of a shell's command, in quotes where it needs them.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// `1234567.0` as `1.23 M`: three digits and a metric prefix.
 pub fn metric(value: f64) -> String {
     let (scaled, prefix) = match value {
@@ -61,6 +76,12 @@ mod tests {
     fn rates_have_three_digits() {
         let shown = [0.0, 7.126, 99.96, 999.0, 999.9, 310_400.0, 1_923_000.0, 25e9].map(metric);
         assert_eq!(shown, ["0.00", "7.13", "100", "999", "1.00 k", "310 k", "1.92 M", "25.0 G"]);
+    }
+
+    #[test]
+    fn words_of_a_shell_are_quoted_where_they_must_be() {
+        let shown = ["outputs/lego/hash", "my scene", "it's"].map(shell_word);
+        assert_eq!(shown, ["outputs/lego/hash", "'my scene'", r"'it'\''s'"]);
     }
 
     #[test]

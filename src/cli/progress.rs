@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::print;
 use crate::train::TrainEvent;
 use crate::train::progress::{Evaluated, Finished, Started, StepReport, StopReason};
+use crate::{Error, Result, atomic};
 
 /// Seconds between plain lines: a log that can be followed and still read as a whole.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -54,10 +55,13 @@ impl Drawer {
     }
 
     /// Draws `event`. A reader that went away silences what is left to draw; the run itself goes on.
-    pub fn draw(&mut self, event: &TrainEvent) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// Where stdout cannot be written, as on a full disk.
+    pub fn draw(&mut self, event: &TrainEvent) -> Result<()> {
         match self.try_draw(event) {
             Err(e) if e.kind() == ErrorKind::BrokenPipe => self.style = Style::Quiet,
-            result => result?,
+            result => result.map_err(|e| Error::file("stdout", atomic::cannot_write(&e)))?,
         }
         Ok(())
     }
@@ -73,6 +77,15 @@ impl Drawer {
             Style::Lines(pace) => draw_lines(pace, event, self.limits),
         }
     }
+}
+
+/// A bar that counts to `total`, of `what`; only on a terminal, and not where `silent`. It goes with `finish_and_clear`.
+pub fn counter(what: &'static str, total: usize, silent: bool) -> ProgressBar {
+    if silent {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {msg}, {eta} left").expect("well formed");
+    ProgressBar::new(total as u64).with_style(style).with_message(what)
 }
 
 fn bar() -> ProgressBar {
@@ -163,8 +176,8 @@ fn step_line(report: &StepReport, limits: Limits) -> String {
 
 fn evaluated_line(evaluated: &Evaluated) -> String {
     let Evaluated { step, split, n_images, psnr, ssim, seconds } = evaluated;
-    let took = print::duration(*seconds);
-    format!("step {step}: PSNR {psnr:.2} dB, SSIM {ssim:.4} on {n_images} {split} images ({took})")
+    let (ssim, took) = (ssim.map_or_else(String::new, |ssim| format!(", SSIM {ssim:.4}")), print::duration(*seconds));
+    format!("step {step}: PSNR {psnr:.2} dB{ssim} on {n_images} {split} images ({took})")
 }
 
 fn finished_line(finished: &Finished) -> String {

@@ -1,48 +1,16 @@
 //! `gridfield render`: a video or frames from a trained field.
 
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::Outcome;
 use super::machine::MachineArgs;
-use crate::{Error, Result};
-
-/// What is drawn of a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OutputArg {
-    Rgb,
-    Depth,
-    Opacity,
-    Normal,
-}
-
-/// The part of a job that is this process's: `index` of `count`, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    pub index: u32,
-    pub count: u32,
-}
-
-impl Shard {
-    /// Whether frame `frame`, counted from 0, is this shard's: every `count`-th is.
-    pub fn holds(self, frame: u32) -> bool {
-        frame % self.count == self.index - 1
-    }
-}
-
-impl FromStr for Shard {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Shard> {
-        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match numbers {
-            Some((index, count)) if 1 <= index && index <= count => Ok(Shard { index, count }),
-            _ => Err(Error::config("a shard is I/N with I from 1 to N, such as 2/8")),
-        }
-    }
-}
+use super::progress::counter;
+use super::{OUTPUT_DIR, Outcome, interrupt, print};
+use crate::radiance::film::{Channel, Destination, Film, Shard};
+use crate::radiance::{Renderer, plain_background, reopen_scene};
+use crate::scene::path::{PathChoice, PathOptions};
+use crate::train::{Checkpoint, Run};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
@@ -50,10 +18,10 @@ pub struct RenderArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
-    /// Where the camera goes: orbit, spiral, interpolate (through the training views), dataset (the test views), or a
-    /// camera-path file of nerfstudio or instant-ngp
+    /// Where the camera goes: orbit, spiral, interpolate (through training views), dataset (the test views, or else the
+    /// training views), or a camera-path file of nerfstudio or instant-ngp
     #[arg(long, value_name = "PATH", default_value = "orbit", help_heading = "What to render")]
-    pub path: String,
+    pub path: PathChoice,
 
     /// What to draw, as in rgb,depth
     #[arg(
@@ -64,7 +32,7 @@ pub struct RenderArgs {
         default_value = "rgb",
         help_heading = "What to render"
     )]
-    pub outputs: Vec<OutputArg>,
+    pub outputs: Vec<Channel>,
 
     /// In pixels [default: as the training images]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16384), help_heading = "What to render")]
@@ -78,13 +46,17 @@ pub struct RenderArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240), help_heading = "What to render")]
     pub fps: Option<u32>,
 
-    /// Length of the video in seconds [default: the path file's, else 4]
+    /// Length of the video in seconds [default: the path file's, else 6 for an orbit and 12 for a spiral or flight]
     #[arg(long, value_name = "S", value_parser = super::seconds, help_heading = "What to render")]
     pub seconds: Option<f64>,
 
+    /// The folder where the scene lies now, if it moved since the training: the camera path goes around it
+    #[arg(long, value_name = "DIR", help_heading = "What to render")]
+    pub scene: Option<PathBuf>,
+
     /// A video such as orbit.mp4, or frames such as frames/%04d.png [default: a video in the run's renders/]
     #[arg(long, value_name = "FILE", help_heading = "Results")]
-    pub output: Option<PathBuf>,
+    pub output: Option<Destination>,
 
     /// Render only frames I, I+N, I+2N, … that are not there yet, so that N processes share the work. Needs frames as
     /// --output
@@ -97,27 +69,33 @@ pub struct RenderArgs {
 
 impl RenderArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        anyhow::bail!("rendering is not part of this build")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_share_all_frames_between_them() {
-        let shards = ["1/3", "2/3", "3/3"].map(|text| text.parse::<Shard>().unwrap());
-        for frame in 0..10 {
-            assert_eq!(shards.iter().filter(|shard| shard.holds(frame)).count(), 1);
-        }
-        assert!(shards[1].holds(1));
+        let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
+        let device = self.machine.open_device()?;
+        let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
+        let config = &checkpoint.header.config;
+        let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
+        let path = self.path.build(&scene, (self.width, self.height), config.scene.downscale, self.options())?;
+        let renderer = Renderer::from_checkpoint(&device, &checkpoint)?;
+        let film = Film::new(&renderer, &path, plain_background(&config.train, &scene), &self.outputs)?;
+        let in_renders = || Destination::Video(resolved.renders_folder().join(format!("{}.mp4", self.path.name())));
+        self.shoot(&film, &self.output.clone().unwrap_or_else(in_renders))
     }
 
-    #[test]
-    fn shards_out_of_range_are_refused() {
-        for text in ["0/3", "4/3", "1/0", "3", "a/b", "-1/2", ""] {
-            assert!(text.parse::<Shard>().is_err(), "{text}");
+    fn options(&self) -> PathOptions {
+        PathOptions { size: None, fps: self.fps.map(|fps| fps as f32), seconds: self.seconds.map(|s| s as f32) }
+    }
+
+    fn shoot(&self, film: &Film, destination: &Destination) -> anyhow::Result<Outcome> {
+        let interrupted = interrupt::watch("stopping after this frame", false)?;
+        let bar = counter("frames", film.n_frames(self.shard), false);
+        let done = film.write(destination, self.shard, interrupted, &mut |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        if !done? {
+            return Ok(Outcome::Interrupted);
         }
+        for file in film.files(destination) {
+            print::to_stdout(&file.to_string_lossy())?;
+        }
+        Ok(Outcome::Done)
     }
 }

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::Outcome;
 use super::machine::MachineArgs;
+use super::progress::{Drawer, counter};
+use super::{Outcome, interrupt, print};
 use crate::config::{Background, Config, ModelName};
+use crate::device::Device;
+use crate::radiance::{Photographs, Trainer, open_scene, reopen_scene};
+use crate::scene::Scene;
+use crate::train::{Checkpoint, Run, RunControl, StopReason, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -156,9 +161,100 @@ impl TrainArgs {
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let _ = self.config(Config::default())?;
-        anyhow::bail!("training is not part of this build")
+        match &self.results.resume {
+            None => self.begin(),
+            Some(run) => self.resume(run),
+        }
     }
+
+    fn begin(&self) -> anyhow::Result<Outcome> {
+        let config = self.config(Config::default())?;
+        let device = self.machine.open_device()?;
+        let scene = open_scene(&config.scene)?;
+        let photographs = self.load_photographs(&device, &scene, &config)?;
+        let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
+        let run = Run::create(&self.results.output_dir, &scene.name, self.results.run_name.as_deref(), &config)?;
+        self.train(&mut trainer, &run, &config)
+    }
+
+    fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {
+        let resolved = Run::resolve(run, &self.results.output_dir)?;
+        let mut checkpoint = Checkpoint::read(&resolved.checkpoint)?;
+        let Some(run) = resolved.run else {
+            return Err(checkpoint
+                .refuse("lies in no run's checkpoints/, so that there is no run to go on with")
+                .into());
+        };
+        let config = self.config(checkpoint.header.config)?;
+        self.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
+        checkpoint.header.config = config.clone();
+        let device = self.machine.open_device()?;
+        let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
+        let photographs = self.load_photographs(&device, &scene, &config)?;
+        let mut trainer = Trainer::resume(&device, &checkpoint, &scene, photographs)?;
+        drop(checkpoint);
+        run.save_config(&config)?;
+        self.train(&mut trainer, &run, &config)
+    }
+
+    /// Refuses to resume what would end at once.
+    fn refuse_an_end_behind(&self, config: &Config, step: u64, seconds: f64) -> Result<()> {
+        let (steps, limit) = (config.train.max_steps, config.train.max_seconds);
+        let what = match self.length.stop_after {
+            Some(stop) if stop <= step => {
+                format!("--stop-after {stop} is not beyond step {step}, where the run stands")
+            }
+            _ if step >= steps => {
+                format!("the run has all of its {steps} steps; to train it further, raise --max-steps")
+            }
+            _ if limit.is_some_and(|limit| seconds >= limit) => {
+                format!(
+                    "the run has trained for all of its {seconds:.0} seconds; to train it further, raise --max-seconds"
+                )
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::config(what))
+    }
+
+    fn load_photographs(&self, device: &Device, scene: &Scene, config: &Config) -> Result<Photographs> {
+        let views = &scene.splits.train;
+        let bar = counter("images", views.len(), self.shown.is_silent());
+        let done = |done, _| bar.set_position(done as u64);
+        let loaded = Photographs::load(device, views, config.scene.downscale, &scene.unit_cube, &done);
+        bar.finish_and_clear();
+        loaded
+    }
+
+    fn train(&self, trainer: &mut Trainer, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
+        let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
+        let control = RunControl { stop_after: self.length.stop_after, interrupted };
+        let mut drawer = Drawer::new(self.shown.quiet, self.shown.json);
+        let ended = session::train(trainer, run, &config.train, &control, &mut |event| drawer.draw(event))?;
+        if !self.shown.is_silent() {
+            print::to_stdout(&what_next(run, ended.reason))?;
+        }
+        Ok(if ended.reason == StopReason::Interrupted { Outcome::Interrupted } else { Outcome::Done })
+    }
+}
+
+impl ShownArgs {
+    /// Whether people are told nothing on the way.
+    fn is_silent(&self) -> bool {
+        self.quiet || self.json
+    }
+}
+
+/// Where the results are, and the commands that one may want to run on them.
+fn what_next(run: &Run, reason: StopReason) -> String {
+    let folder = print::shell_word(&run.folder().to_string_lossy());
+    let program = print::program();
+    let mut lines = format!("results are in {folder}\n");
+    if matches!(reason, StopReason::Interrupted | StopReason::StopAfter) {
+        lines += &format!("  to go on:    {program} train --resume {folder}\n");
+    }
+    lines += &format!("  to evaluate: {program} eval {folder}\n");
+    lines + &format!("  to render:   {program} render {folder}\n")
 }
 
 /// A flag's help with the default of the configuration key it sets.

@@ -10,6 +10,7 @@ pub const TILE: usize = 128;
 pub const OCCUPANCY_PART: usize = 4096;
 pub const STATISTICS_PART: usize = 64;
 pub const SUM_WIDTH: usize = 16;
+pub const CEILING_CHAINS: usize = 16;
 
 /// Arguments of a kernel.
 ///
@@ -332,7 +333,17 @@ pub struct StatisticsArgs<'a> {
     pub counts: Ptr<'a, u32>,
 }
 
+#[repr(C)]
+pub struct CeilingArgs<'a> {
+    pub input: Ptr<'a, f32>,
+    pub output: Ptr<'a, f32>,
+    pub lanes: Ptr<'a, u32>,
+    pub turns: u32,
+    pub n_groups: u32,
+}
+
 args!(
+    CeilingArgs,
     UniformArgs,
     StatisticsArgs,
     DrawRaysArgs,

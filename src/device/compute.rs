@@ -31,6 +31,14 @@ impl ComputeBuffer {
         }
     }
 
+    /// Waits for the device and copies the numbers out.
+    pub fn download(&self) -> Result<Vec<f32>> {
+        match self {
+            ComputeBuffer::F32(buffer) => buffer.download(),
+            ComputeBuffer::F16(buffer) => Ok(buffer.download()?.into_iter().map(f16::to_f32).collect()),
+        }
+    }
+
     pub fn ptr(&self) -> Ptr<'_, Compute> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.ptr().cast(),

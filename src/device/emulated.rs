@@ -37,18 +37,112 @@ impl Emulated {
     /// # Panics
     /// Where threads of a block wait at different barriers, or some wait and others have ended.
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) {
-        let options = Options { reverse: (self.order == Order::Reverse).into() };
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of this
         // device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
-        let message = unsafe { (kernel.emulated)(std::ptr::from_ref(args).cast(), grid.items, grid.rows, &options) };
-        if !message.is_null() {
-            // SAFETY: a string in memory of this thread's scheduler, unchanged until its next launch.
-            let message = unsafe { CStr::from_ptr(message) };
-            panic!("barrier divergence: {}", message.to_string_lossy());
-        }
+        let ran = unsafe { run(kernel.emulated, std::ptr::from_ref(args).cast(), grid, self.order) };
+        ran.unwrap_or_else(|divergence| panic!("barrier divergence: {divergence}"));
     }
 
     pub fn describe(&self) -> String {
         format!("emulated GPU, {:?} order", self.order).to_lowercase()
+    }
+}
+
+/// Runs a kernel; the error says which threads wait for each other in vain.
+///
+/// # Safety
+/// The arguments are of the type, and their memory as long, as the kernel takes them to be.
+unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: Grid, order: Order) -> Result<(), String> {
+    let options = Options { reverse: (order == Order::Reverse).into() };
+    // SAFETY: the caller's.
+    let message = unsafe { kernel(args, grid.items, grid.rows, &options) };
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a string in memory of this thread's scheduler, unchanged until its next launch.
+    Err(unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::args::TILE;
+
+    // kernels/emulated_faults.cpp
+    #[repr(C)]
+    struct FaultArgs {
+        out: *mut f32,
+    }
+
+    unsafe extern "C" {
+        fn fault_none_emulated(args: *const c_void, items: u32, rows: u32, options: *const Options) -> *const c_char;
+        fn fault_race_emulated(args: *const c_void, items: u32, rows: u32, options: *const Options) -> *const c_char;
+        fn fault_early_end_emulated(
+            args: *const c_void,
+            items: u32,
+            rows: u32,
+            options: *const Options,
+        ) -> *const c_char;
+        fn fault_two_barriers_emulated(
+            args: *const c_void,
+            items: u32,
+            rows: u32,
+            options: *const Options,
+        ) -> *const c_char;
+        fn fault_unwritten_emulated(
+            args: *const c_void,
+            items: u32,
+            rows: u32,
+            options: *const Options,
+        ) -> *const c_char;
+    }
+
+    fn out_of(kernel: EmulatedFn, order: Order) -> Result<Vec<f32>, String> {
+        let mut out = vec![0.0; TILE];
+        let args = FaultArgs { out: out.as_mut_ptr() };
+        // SAFETY: these kernels take `FaultArgs` and write one number a thread of a block.
+        unsafe { run(kernel, std::ptr::from_ref(&args).cast(), Grid::items(1), order) }?;
+        Ok(out)
+    }
+
+    #[test]
+    fn a_right_kernel_gives_the_same_in_both_orders() {
+        let forward = out_of(fault_none_emulated, Order::Forward).unwrap();
+        assert_eq!(forward, (0..TILE).map(|thread| ((thread + 1) % TILE) as f32).collect::<Vec<_>>());
+        assert_eq!(out_of(fault_none_emulated, Order::Reverse).unwrap(), forward);
+    }
+
+    #[test]
+    fn a_race_differs_between_the_orders() {
+        let forward = out_of(fault_race_emulated, Order::Forward).unwrap();
+        let reverse = out_of(fault_race_emulated, Order::Reverse).unwrap();
+        assert!(forward.iter().zip(&reverse).any(|(f, r)| f.to_bits() != r.to_bits()));
+    }
+
+    #[test]
+    fn a_barrier_that_some_threads_miss_is_reported_with_its_kernel() {
+        for order in [Order::Forward, Order::Reverse] {
+            let message = out_of(fault_early_end_emulated, order).unwrap_err();
+            assert!(message.contains("kernel fault_early_end, block (0, 0)"), "{message}");
+            assert!(message.contains("has ended"), "{message}");
+            assert!(message.contains("waits for its block at"), "{message}");
+        }
+    }
+
+    #[test]
+    fn threads_at_two_barriers_are_reported() {
+        let message = out_of(fault_two_barriers_emulated, Order::Forward).unwrap_err();
+        assert!(message.contains("thread 5 waits for its warp at"), "{message}");
+    }
+
+    #[test]
+    fn unwritten_shared_memory_reads_as_nan() {
+        assert!(out_of(fault_unwritten_emulated, Order::Forward).unwrap().iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn a_block_that_failed_leaves_the_next_launch_unharmed() {
+        out_of(fault_early_end_emulated, Order::Forward).unwrap_err();
+        assert_eq!(out_of(fault_none_emulated, Order::Forward).unwrap()[0], 1.0);
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Files appear whole or not at all: each is written under another name in the same folder and renamed at the end.
 
-mod atomic;
 pub mod colormap;
 mod pixels;
 mod png;

@@ -1,7 +1,6 @@
 //! PNG files.
 
-use super::atomic;
-use crate::{Error, Result};
+use crate::{Error, Result, atomic};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
 use std::io::{BufWriter, Write as _};
@@ -33,10 +32,11 @@ pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels
     }
     let file = atomic::file_beside(path, ".png")?;
     let mut writer = BufWriter::new(file.as_file());
-    PngEncoder::new(&mut writer)
-        .write_image(bytes, width, height, colour)
-        .map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-    writer.flush().map_err(|e| atomic::unwritable(path, &e))?;
+    PngEncoder::new(&mut writer).write_image(bytes, width, height, colour).map_err(|e| match e {
+        image::ImageError::IoError(e) => Error::file(path, atomic::cannot_write(&e)),
+        other => Error::file(path, format!("cannot be written ({other})")),
+    })?;
+    writer.flush().map_err(|e| Error::file(path, atomic::cannot_write(&e)))?;
     drop(writer);
     atomic::replace(file.into_temp_path(), path)
 }

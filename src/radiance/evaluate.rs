@@ -1,14 +1,16 @@
 //! Evaluation: rendered views against the photographs.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::frame::Frame;
 use super::renderer::Renderer;
-use crate::Result;
-use crate::metrics::{psnr, ssim};
+use crate::media::{Pixels, to_rgb8, write_png};
+use crate::metrics::{error_map, psnr, ssim};
 use crate::scene::View;
+use crate::{Result, atomic};
 
 /// How one view came out.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +49,39 @@ pub fn compare(renderer: &Renderer, view: &View, downscale: u32, background: [f3
         height: frame.height,
     };
     Ok(Compared { score, frame, truth })
+}
+
+/// Which pictures of an evaluation are kept, and where.
+#[derive(Clone, Debug)]
+pub struct Pictures {
+    pub folder: PathBuf,
+    /// `<view>.png`, what was rendered.
+    pub images: bool,
+    /// `<view>-error.png`, see [`error_map`].
+    pub error_maps: bool,
+}
+
+impl Pictures {
+    /// Writes what is wanted of a view, with `/` in its name replaced by `_`.
+    ///
+    /// # Errors
+    /// Where the folder or a file cannot be written.
+    pub fn save(&self, compared: &Compared) -> Result<()> {
+        let name = compared.score.name.replace(['/', '\\'], "_");
+        if self.images {
+            self.write(&format!("{name}.png"), compared, &to_rgb8(&compared.frame.rgb))?;
+        }
+        if self.error_maps {
+            self.write(&format!("{name}-error.png"), compared, &error_map(&compared.truth, &compared.frame.rgb))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, compared: &Compared, rgb8: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
+        atomic::make_folder_of(&path)?;
+        write_png(path, compared.score.width as u32, compared.score.height as u32, Pixels::Rgb8(rgb8))
+    }
 }
 
 /// Figures over all views.

@@ -16,7 +16,7 @@ pub struct Frame {
 }
 
 /// Below this opacity a pixel has no surface.
-const SURFACE_OPACITY: f32 = 0.5;
+pub(super) const SURFACE_OPACITY: f32 = 0.5;
 
 impl Frame {
     /// `[h, w, 3]` unit normals in scene coordinates towards the camera, from the surface that the depth describes; zero

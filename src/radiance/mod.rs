@@ -1,13 +1,16 @@
 //! Radiance fields: a grid and two networks that give density and colour along rays; their training and rendering.
 
-mod chunk;
+pub mod chunk;
 pub mod evaluate;
 mod field;
+pub mod film;
 mod frame;
 mod occupancy;
 mod photographs;
 mod renderer;
+mod report;
 mod run;
+mod source;
 mod state;
 mod trace;
 mod trainer;
@@ -18,5 +21,7 @@ pub use frame::Frame;
 pub use occupancy::Occupancy;
 pub use photographs::Photographs;
 pub use renderer::Renderer;
+pub use report::Report;
+pub use source::{open_scene, plain_background, reopen_scene};
 pub use trace::{March, Tracer};
 pub use trainer::{Statistics, Trainer};

@@ -56,7 +56,7 @@ impl Renderer {
         let config = &checkpoint.header.config;
         let field = Field::from_checkpoint(device, checkpoint)?;
         let occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
-        let unit_cube = checkpoint.header.unit_cube.into();
+        let unit_cube = checkpoint.header.unit_cube;
         Renderer::new(device, config, unit_cube, field, occupancy)
     }
 
@@ -103,8 +103,8 @@ impl Renderer {
             for ray in 0..capacity.min(n - strip.first) {
                 let pixel = strip.first + ray;
                 let transmittance = strip.transmittance[ray];
-                for c in 0..3 {
-                    let color = strip.color[c * capacity + ray] + transmittance * background[c];
+                for (c, behind) in background.iter().enumerate() {
+                    let color = strip.color[c * capacity + ray] + transmittance * behind;
                     frame.rgb[3 * pixel + c] = color.clamp(0.0, 1.0);
                 }
                 let opacity = 1.0 - transmittance;

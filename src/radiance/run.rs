@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::evaluate::{self, Summary};
+use super::source::plain_background;
 use super::trainer::Trainer;
 use crate::train::progress::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
@@ -59,7 +60,7 @@ impl Task for Trainer {
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
-        self.to_checkpoint()
+        self.make_checkpoint()
     }
 
     /// Scores the validation views, or the first test views where there are none.
@@ -72,10 +73,11 @@ impl Task for Trainer {
         let begun = Instant::now();
         let renderer = self.renderer()?;
         let downscale = self.config.scene.downscale;
+        let background = plain_background(&self.config.train, &self.scene);
         let scores = views
             .iter()
             .take(MOST_EVALUATED)
-            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, self.scene.background)?.score))
+            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, background)?.score))
             .collect::<Result<Vec<_>>>()?;
         let summary = Summary::of(&scores);
         Ok(Some(Evaluated {
@@ -83,7 +85,7 @@ impl Task for Trainer {
             split: split.to_owned(),
             n_images: scores.len() as u64,
             psnr: summary.psnr,
-            ssim: summary.ssim.unwrap_or(f64::NAN),
+            ssim: summary.ssim,
             seconds: begun.elapsed().as_secs_f64(),
         }))
     }

@@ -7,11 +7,12 @@ use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::renderer::Renderer;
+use super::source::{FINGERPRINT, Fingerprint};
 use super::trainer::Trainer;
 use crate::Result;
 use crate::device::{Buffer, Device};
-use crate::scene::{Scene, UnitCube};
-use crate::train::checkpoint::{self, Checkpoint, Element, Header, Tensor};
+use crate::scene::Scene;
+use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor};
 use crate::train::{Moments, TensorData};
 
 const FEATURES: &str = "grid.features";
@@ -27,18 +28,6 @@ fn layer_name(field: &Field, number: usize) -> String {
         format!("density_network.{number}.weight")
     } else {
         format!("color_network.{}.weight", number - n_density)
-    }
-}
-
-impl From<checkpoint::UnitCube> for UnitCube {
-    fn from(cube: checkpoint::UnitCube) -> Self {
-        UnitCube { scale: cube.scale as f32, offset: cube.offset.map(|x| x as f32) }
-    }
-}
-
-impl From<UnitCube> for checkpoint::UnitCube {
-    fn from(cube: UnitCube) -> Self {
-        checkpoint::UnitCube { scale: f64::from(cube.scale), offset: cube.offset.map(f64::from) }
     }
 }
 
@@ -156,7 +145,7 @@ impl Trainer {
         trainer.field.refresh_copies(device)?;
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
-        trainer.unit_cube = checkpoint.header.unit_cube.into();
+        trainer.unit_cube = checkpoint.header.unit_cube;
         trainer.rays_per_step = checkpoint.trainer_state("rays_per_step")?;
         trainer.refreshes = checkpoint.trainer_state("occupancy_refreshes")?;
         trainer.recent.rays = checkpoint.trainer_state("recent_rays")?;
@@ -165,10 +154,10 @@ impl Trainer {
     }
 
     /// Everything needed to render the field and to go on training it.
-    pub(super) fn to_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
+    pub(super) fn make_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
         self.read_statistics()?;
-        let unit_cube = self.unit_cube.into();
-        let mut header = Header::new(self.config.clone(), self.scene.name.clone(), unit_cube, self.step, self.seconds);
+        let mut header =
+            Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
         header.trainer = self.scalars();
         let mut tensors = self.averaged_field()?.tensors()?;
         tensors.extend(self.occupancy.tensors()?);
@@ -183,6 +172,7 @@ impl Trainer {
             ("occupancy_refreshes", json!(self.refreshes)),
             ("recent_rays", json!(self.recent.rays)),
             ("recent_samples", json!(self.recent.samples)),
+            (FINGERPRINT, json!(Fingerprint::of(&self.scene.splits, self.config.scene.downscale))),
         ];
         values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

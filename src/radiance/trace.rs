@@ -117,6 +117,15 @@ impl Tracer<'_> {
         self.device.launch_chunk(self.forward_kernel(), &args, Grid::tiles(n))
     }
 
+    /// The grid's features of all samples of the chunk after `rounds` rounds, into the kept inputs of the first layer.
+    pub fn encode(&self, chunk: &Chunk, rounds: usize, activations: Ptr<'_, Compute>) -> Result<()> {
+        if rounds == 0 {
+            return Ok(());
+        }
+        let args = self.field_args(chunk, activations, rounds - 1);
+        self.device.launch_chunk(&kernels::ENCODE_SAMPLES, &args, Grid::tiles(chunk.samples.capacity))
+    }
+
     fn forward_kernel(&self) -> &'static Kernel<args::FieldArgs<'static>> {
         if self.field.decoder.width() <= 64 { &kernels::FIELD_FORWARD_64 } else { &kernels::FIELD_FORWARD_128 }
     }

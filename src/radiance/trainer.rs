@@ -9,7 +9,7 @@ use super::photographs::Photographs;
 use super::trace::{March, Tracer};
 use crate::Result;
 use crate::config::{Background, Config};
-use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs, SUM_WIDTH, SumArgs};
+use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
 use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
@@ -192,6 +192,16 @@ impl Trainer {
             device.launch_chunk(&kernels::RAY_STATISTICS, &args, Grid::items(n_rays.div_ceil(STATISTICS_PART)))
         })?;
         Ok(n_rays * self.chunks.len())
+    }
+
+    /// Encodes the samples of the last step once more, which changes nothing: for measurements.
+    pub fn encode_again(&mut self) -> Result<()> {
+        let tracer =
+            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let lanes = &self.activations;
+        self.device.for_each_chunk(&mut self.chunks, |lane, _, training| {
+            tracer.encode(&training.chunk, training.rounds, lanes[lane].ptr())
+        })
     }
 
     /// Gradients by the features into the table, level by level.

@@ -19,6 +19,7 @@ pub use load::load_images;
 pub use path::CameraPath;
 
 use crate::Result;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A set of photographs with known cameras, read and checked, with no image decoded yet.
@@ -53,6 +54,36 @@ pub struct Splits {
     pub test: Vec<View>,
 }
 
+impl Splits {
+    /// The views of `split`.
+    pub fn views(&self, split: Split) -> &[View] {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+/// A purpose that views are set apart for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Split {
+    Train,
+    Val,
+    Test,
+}
+
+impl Split {
+    /// As in the names of the transforms files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+        }
+    }
+}
+
 /// One photograph: where its pixels are and the camera that took it.
 #[derive(Clone, Debug)]
 pub struct View {
@@ -77,7 +108,7 @@ impl View {
 
 /// The similarity between scene coordinates and the unit cube `[0, 1]³` that a model covers:
 /// `x_unit = scale · x_scene + offset`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitCube {
     pub scale: f32,
     pub offset: [f32; 3],

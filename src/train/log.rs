@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{TrainEvent, atomic};
-use crate::{Error, Result};
+use super::TrainEvent;
+use crate::{Error, Result, atomic};
 
 /// The metrics file of a run in progress.
 #[derive(Debug)]

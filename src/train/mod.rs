@@ -1,7 +1,6 @@
 //! What every training task shares: schedules, progress events, checkpoints and the folder a run leaves behind.
 
 mod adam;
-pub mod atomic;
 pub mod checkpoint;
 pub mod log;
 pub mod progress;
@@ -10,7 +9,7 @@ pub mod schedule;
 pub mod session;
 
 pub use adam::{Adam, AdamStep, Moments};
-pub use checkpoint::{Checkpoint, Header, Tensor, TensorData, UnitCube};
+pub use checkpoint::{Checkpoint, Header, Tensor, TensorData};
 pub use log::MetricsLog;
 pub use progress::{RunControl, StopReason, TrainEvent};
 pub use run::Run;

@@ -72,7 +72,8 @@ pub struct Evaluated {
     pub n_images: u64,
     /// dB, the mean over images.
     pub psnr: f64,
-    pub ssim: f64,
+    /// None where an image is smaller than its window.
+    pub ssim: Option<f64>,
     /// Seconds the evaluation took.
     pub seconds: f64,
 }

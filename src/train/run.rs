@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Checkpoint, atomic};
+use super::Checkpoint;
 use crate::config::Config;
-use crate::{Error, Result};
+use crate::{Error, Result, atomic};
 
 /// Checkpoints that [`Run::save`] leaves: enough to go back past a bad one, few enough for a small disk.
 const KEPT_CHECKPOINTS: usize = 3;
@@ -31,6 +31,24 @@ pub struct Resolved {
     pub checkpoint: PathBuf,
     /// The run the checkpoint lies in; None for a checkpoint file outside of any.
     pub run: Option<Run>,
+}
+
+impl Resolved {
+    /// Where results about the checkpoint go: the run's folder, or for a checkpoint outside of any the folder it is in.
+    pub fn folder(&self) -> &Path {
+        match &self.run {
+            Some(run) => run.folder(),
+            None => self.checkpoint.parent().unwrap_or(Path::new("")),
+        }
+    }
+
+    pub fn eval_path(&self) -> PathBuf {
+        self.folder().join("eval.json")
+    }
+
+    pub fn renders_folder(&self) -> PathBuf {
+        self.folder().join("renders")
+    }
 }
 
 impl Run {
@@ -107,14 +125,6 @@ impl Run {
         self.folder.join("metrics.jsonl")
     }
 
-    pub fn eval_path(&self) -> PathBuf {
-        self.folder.join("eval.json")
-    }
-
-    pub fn renders_folder(&self) -> PathBuf {
-        self.folder.join("renders")
-    }
-
     /// Where the checkpoint of step `step` lies.
     pub fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.checkpoints_folder().join(format!("{CHECKPOINT_PREFIX}{step:09}{CHECKPOINT_SUFFIX}"))
@@ -180,8 +190,16 @@ impl Run {
         self.folder.join(CHECKPOINTS)
     }
 
+    /// Makes `config` the one that the run's folder holds.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save_config(&self, config: &Config) -> Result<()> {
+        atomic::write_json(&self.config_path(), &config.to_value())
+    }
+
     fn fill(&self, config: &Config) -> Result<()> {
-        atomic::write_json(&self.config_path(), &config.to_value())?;
+        self.save_config(config)?;
         let checkpoints = self.checkpoints_folder();
         fs::create_dir(&checkpoints).map_err(|e| Error::file(&checkpoints, atomic::cannot_write(&e)))
     }

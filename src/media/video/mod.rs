@@ -4,9 +4,8 @@
 mod bundled;
 mod ffmpeg;
 
-use super::atomic;
 use super::yuv::Yuv420;
-use crate::{Error, Result};
+use crate::{Error, Result, atomic};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -106,7 +105,7 @@ fn start(
     Ok(match encoder {
         Encoder::Ffmpeg => Box::new(ffmpeg::Ffmpeg::start(output.path(), frame, fps)?),
         Encoder::Bundled => {
-            let file = output.reopen().map_err(|e| format!("cannot be written: {e}"))?;
+            let file = output.reopen().map_err(|e| atomic::cannot_write(&e))?;
             Box::new(bundled::Bundled::start(file, frame, fps)?)
         }
     })

@@ -1,11 +1,13 @@
 //! Camera paths: the cameras of a video, one a frame, generated around a scene or read from a file.
 
+mod choice;
 mod framing;
 mod instant_ngp;
 mod interpolate;
 mod nerfstudio;
 mod orbit;
 
+pub use choice::PathChoice;
 pub use interpolate::Order;
 
 use super::json::{self, Node};

@@ -13,8 +13,7 @@ use serde_json::Value;
 
 use super::{Checkpoint, Element, Header, Tensor, TensorData};
 use crate::config::Config;
-use crate::train::atomic;
-use crate::{Error, Result};
+use crate::{Error, Result, atomic};
 
 /// The entry of the safetensors metadata that holds our header.
 const METADATA_KEY: &str = "gridfield";

@@ -17,6 +17,7 @@ pub use tensor::{Element, Tensor, TensorData};
 
 use super::{COMMIT, VERSION};
 use crate::config::Config;
+use crate::scene::UnitCube;
 use crate::{Error, Result};
 
 /// What a checkpoint says about itself.
@@ -53,13 +54,6 @@ impl Header {
             trainer: Map::new(),
         }
     }
-}
-
-/// The map from scene units to the unit cube that the field lives in: `x_unit = scale · x_scene + offset`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UnitCube {
-    pub scale: f64,
-    pub offset: [f64; 3],
 }
 
 /// A header and its tensors. The tensors may borrow what they are written from, so that saving needs no second copy;

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::config::Config;
-use crate::train::{Header, Tensor, UnitCube};
+use crate::scene::UnitCube;
+use crate::train::{Header, Tensor};
 
 /// Counts steps, a second each; optionally fails, or is interrupted, once a step is behind.
 struct Counter {

@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::{Error, Result};
 
@@ -34,6 +35,33 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
         serde_json::to_writer_pretty(&mut *file, value)?;
         file.write_all(b"\n")
     })
+}
+
+/// An empty temporary file for the content of `path`, in the same folder, which goes on drop unless it is given to
+/// [`replace`]: for programs and libraries that write a file themselves. `suffix` is how its name ends, where they look
+/// at it.
+///
+/// # Errors
+/// Where the folder is missing or cannot be written.
+pub fn file_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
+    temporary_beside(path, suffix).map_err(|e| Error::file(path, cannot_write(&e)))
+}
+
+/// Makes the finished temporary file the one at `path`.
+///
+/// # Errors
+/// Where the disk is full or fails. What stood at `path` before still stands.
+pub fn replace(temporary: TempPath, path: &Path) -> Result<()> {
+    try_replace(temporary, path).map_err(|e| Error::file(path, cannot_write(&e)))
+}
+
+/// Makes the folder that `path` is to lie in, and those above it.
+///
+/// # Errors
+/// Where it cannot be made, as where a file stands in its place.
+pub fn make_folder_of(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, cannot_write(&e)))
 }
 
 /// Removes the temporary files that a killed process left in `folder`. Only for a folder that no other process writes.
@@ -66,26 +94,37 @@ pub fn cannot_write(error: &io::Error) -> String {
 }
 
 fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let temporary = temporary_beside(path, "")?;
+    let mut buffered = BufWriter::with_capacity(BUFFER_BYTES, temporary.as_file());
+    fill(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    try_replace(temporary.into_temp_path(), path)
+}
+
+fn temporary_beside(path: &Path, suffix: &str) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
+    builder.prefix(TEMPORARY_PREFIX).suffix(suffix);
     #[cfg(unix)]
     {
         // As any other new file: what the umask leaves of read and write for all. tempfile's own choice is 0600.
         use std::os::unix::fs::PermissionsExt as _;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let temporary = builder.tempfile_in(folder)?;
-    let mut buffered = BufWriter::with_capacity(BUFFER_BYTES, temporary.as_file());
-    fill(&mut buffered)?;
-    buffered.flush()?;
-    drop(buffered);
-    temporary.as_file().sync_all()?;
+    builder.tempfile_in(folder_of(path))
+}
+
+fn try_replace(temporary: TempPath, path: &Path) -> io::Result<()> {
+    File::open(&temporary)?.sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
-    sync_folder(folder)
+    sync_folder(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Elsewhere than on Unix a folder cannot be opened as a file, and its entries are flushed with them.

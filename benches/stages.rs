@@ -1,0 +1,187 @@
+//! What a training step costs, stage by stage, beside what the machine can do at most.
+//!
+//! `cargo bench` trains the default model for some steps on lego (or on the bundled scene where lego is absent), then
+//! profiles further steps: processor time of every kernel per sample, and the throughput of whole steps with one thread
+//! and with all. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gridfield::Result;
+use gridfield::config::Config;
+use gridfield::decoder::Decoder;
+use gridfield::device::args::{CEILING_CHAINS, CeilingArgs};
+use gridfield::device::{Cpu, Device, Grid, Profile, kernels};
+use gridfield::radiance::{Photographs, Trainer};
+use gridfield::scene::Scene;
+
+/// Steps before the measurement, so that the occupancy grid has found the surfaces.
+const WARM_UP: u64 = 500;
+const MEASURED: u64 = 40;
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("stages: {error}");
+        std::process::exit(2);
+    }
+}
+
+fn run() -> Result<()> {
+    let scene = Scene::open(scene_folder())?;
+    let mut config = Config::default();
+    // `cargo bench -- key=value ...` measures another configuration.
+    for assignment in std::env::args().skip(1).filter(|argument| argument.contains('=')) {
+        config.set(&assignment)?;
+    }
+    let threads = Cpu::open(0)?.threads();
+    let ceilings = Ceilings::measure(&Device::Cpu(Cpu::open(1)?))?;
+    println!(
+        "{} on {}, {} samples a step",
+        Device::Cpu(Cpu::open(0)?).describe(),
+        scene.name,
+        config.train.batch_samples
+    );
+    println!(
+        "ceilings of one thread: {:.0} GFLOP/s fused multiply-add, {:.1} GB/s copied, {:.0} M gathers/s of 16 bytes from 64 MiB",
+        ceilings.flops * 1e-9,
+        ceilings.bytes * 1e-9,
+        ceilings.gathers * 1e-6
+    );
+    let mut speeds = Vec::new();
+    for n in [1, threads] {
+        let profile = Arc::new(Profile::default());
+        let device = Device::Cpu(Cpu::open(n)?.profiled(profile.clone()));
+        let photographs =
+            Photographs::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {})?;
+        let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
+        let speed = measure(&mut trainer, &profile, &config, &ceilings, n)?;
+        speeds.push(speed);
+        if threads == 1 {
+            break;
+        }
+    }
+    if let [one, all] = speeds[..] {
+        println!("\n{threads} threads against 1: {:.2}x", all / one);
+    }
+    Ok(())
+}
+
+fn scene_folder() -> PathBuf {
+    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let data = std::env::var_os("GRIDFIELD_DATA").map_or_else(|| project.join("../shared/data"), PathBuf::from);
+    let lego = data.join("blender/lego");
+    if lego.is_dir() { lego } else { project.join("scenes/orrery") }
+}
+
+/// Prints the stages and returns the samples per second of whole steps.
+fn measure(
+    trainer: &mut Trainer,
+    profile: &Profile,
+    config: &Config,
+    ceilings: &Ceilings,
+    threads: usize,
+) -> Result<f64> {
+    for _ in 0..WARM_UP {
+        trainer.step()?;
+    }
+    trainer.read_statistics()?;
+    trainer.report = Default::default();
+    profile.take();
+    let begun = Instant::now();
+    for _ in 0..MEASURED {
+        trainer.step()?;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    trainer.read_statistics()?;
+    let samples = trainer.report.samples as f64;
+    let times = profile.take();
+    let ns = |kernel: &str| times.get(kernel).map_or(0.0, |time| time.time.as_secs_f64() * 1e9 / samples);
+    let per_step = samples / MEASURED as f64;
+    trainer.encode_again()?;
+    let encode =
+        profile.take().get("encode_samples").map_or(Duration::ZERO, |time| time.time).as_secs_f64() * 1e9 / per_step;
+
+    let grid = gridfield::grid::Grid::new(&config.model.grid, 3);
+    let (forward_flops, step_flops) = Decoder::new(&config.model, grid.n_features()).flops();
+    let corners = (8 * grid.levels.len()) as f64;
+    let suffix = if ns("field_forward_64") > 0.0 { "64" } else { "128" };
+    let (forward, backward) = (ns(&format!("field_forward_{suffix}")), ns(&format!("field_backward_{suffix}")));
+    let network = (forward - encode).max(1e-3);
+    let total: f64 = times.values().map(|time| time.time.as_secs_f64() * 1e9 / samples).sum();
+    let n_parameters = grid.n_parameters() as f64;
+
+    println!(
+        "\n{threads} thread(s): {:.3} M samples/s in whole steps of {per_step:.0} samples",
+        samples / seconds * 1e-6
+    );
+    println!("{:<22} {:>12} {:>7}   against the ceiling", "stage", "ns/sample", "share");
+    let row = |stage: &str, ns: f64, ceiling: String| {
+        println!("{stage:<22} {ns:>12.1} {:>6.1}%   {ceiling}", 100.0 * ns / total)
+    };
+    let share =
+        |rate: f64, of: f64, unit: &str, scale: f64| format!("{:.1} {unit}, {:.0}%", rate * scale, 100.0 * rate / of);
+    row("draw rays", ns("draw_rays"), String::new());
+    row("march", ns("march_rays"), String::new());
+    row("encode", encode, share(corners / encode * 1e9, ceilings.gathers, "M gathers/s", 1e-6));
+    row("networks forward", network, share(forward_flops as f64 / network * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    row("composite", ns("composite_rays"), String::new());
+    row("loss and composite back", ns("composite_backward"), String::new());
+    let backward_flops = (step_flops - forward_flops) as f64;
+    row("networks backward", backward, share(backward_flops / backward * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    let both = network + backward;
+    row("  both ways", both, share(step_flops as f64 / both * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    let scatter = ns("grid_scatter");
+    row("scatter", scatter, share(corners / scatter * 1e9, ceilings.gathers, "M adds/s", 1e-6));
+    // Value, gradient and both moments are read and written.
+    let adam = ns("adam");
+    row("Adam", adam, share(8.0 * 4.0 * n_parameters / per_step / adam * 1e9, ceilings.bytes, "GB/s if all", 1e-9));
+    let occupancy: f64 = times.keys().filter(|name| name.starts_with("occupancy")).map(|name| ns(name)).sum();
+    row("occupancy", occupancy, String::new());
+    row("all kernels", total, String::new());
+    Ok(samples / seconds)
+}
+
+/// What one thread can do at most.
+struct Ceilings {
+    /// Floating-point operations a second.
+    flops: f64,
+    /// Bytes a second copied, read and written counted.
+    bytes: f64,
+    /// Gathers a second.
+    gathers: f64,
+}
+
+impl Ceilings {
+    fn measure(device: &Device) -> Result<Self> {
+        let n_groups = 1 << 22;
+        let input = device.upload(&vec![0.5f32; 4 * n_groups])?;
+        let (output, lanes) = (device.zeros::<f32>(4 * n_groups)?, device.zeros::<u32>(1)?);
+        let args = |turns: usize| CeilingArgs {
+            input: input.ptr(),
+            output: output.ptr(),
+            lanes: lanes.ptr(),
+            turns: turns as u32,
+            n_groups: n_groups as u32,
+        };
+        let best = |work: &dyn Fn() -> Result<()>| -> Result<f64> {
+            let mut best = f64::INFINITY;
+            for _ in 0..7 {
+                let begun = Instant::now();
+                work()?;
+                best = best.min(begun.elapsed().as_secs_f64());
+            }
+            Ok(best)
+        };
+        let (items, turns) = (1000, 10_000);
+        let fma = best(&|| device.launch(&kernels::CEILING_FMA, &args(turns), Grid::items(items)))?;
+        let width = f64::from(lanes.download()?[0]);
+        let copy = best(&|| device.launch(&kernels::CEILING_COPY, &args(0), Grid::items(n_groups)))?;
+        let gather = best(&|| device.launch(&kernels::CEILING_GATHER, &args(1000), Grid::items(5000)))?;
+        Ok(Ceilings {
+            flops: 2.0 * width * (CEILING_CHAINS * items * turns) as f64 / fma,
+            bytes: 2.0 * 16.0 * n_groups as f64 / copy,
+            gathers: 5e6 / gather,
+        })
+    }
+}

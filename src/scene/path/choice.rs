@@ -1,0 +1,110 @@
+//! The path that a user names: one that is generated around a scene, or a file.
+
+use super::{CameraPath, Order, PathOptions};
+use crate::scene::{Scene, View};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Training cameras that an interpolated path passes.
+const N_KEYS: usize = 12;
+
+/// How a camera path is come by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathChoice {
+    Orbit,
+    Spiral,
+    /// Through training cameras.
+    Interpolate,
+    /// The test cameras, or where there are none the training cameras.
+    Dataset,
+    /// A camera-path file.
+    File(PathBuf),
+}
+
+impl PathChoice {
+    /// The path around `scene`, with frames of `width` and `height` where they are given. One alone keeps the aspect
+    /// ratio; without either, frames are as the file says or as the scene's images reduced `downscale` times.
+    ///
+    /// # Errors
+    /// As the functions of [`CameraPath`]; and a length in seconds where the frames are given one by one.
+    pub fn build(
+        &self,
+        scene: &Scene,
+        (width, height): (Option<u32>, Option<u32>),
+        downscale: u32,
+        options: PathOptions,
+    ) -> Result<CameraPath> {
+        let with_size = |size| self.cameras(scene, &PathOptions { size, ..options });
+        if let (Some(width), Some(height)) = (width, height) {
+            return with_size(Some((width, height)));
+        }
+        let natural = with_size(self.usual_size(scene, downscale))?;
+        let usual = natural.frames[0].intrinsics;
+        let aspect = f64::from(usual.width) / f64::from(usual.height);
+        let other = |side: f64| (side.round() as u32).max(1);
+        match (width, height) {
+            (Some(width), _) => with_size(Some((width, other(f64::from(width) / aspect)))),
+            (_, Some(height)) => with_size(Some((other(f64::from(height) * aspect), height))),
+            _ => Ok(natural),
+        }
+    }
+
+    /// What the path is called in file names.
+    pub fn name(&self) -> String {
+        match self {
+            PathChoice::Orbit => "orbit".to_owned(),
+            PathChoice::Spiral => "spiral".to_owned(),
+            PathChoice::Interpolate => "interpolate".to_owned(),
+            PathChoice::Dataset => "dataset".to_owned(),
+            PathChoice::File(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
+    fn cameras(&self, scene: &Scene, options: &PathOptions) -> Result<CameraPath> {
+        match self {
+            PathChoice::Orbit => CameraPath::orbit(scene, options),
+            PathChoice::Spiral => CameraPath::spiral(scene, options),
+            PathChoice::Interpolate => {
+                CameraPath::interpolate(&scene.splits.train, Order::Nearest { n_keys: N_KEYS }, options)
+            }
+            PathChoice::Dataset if options.seconds.is_some() => Err(Error::config(
+                "the dataset path has a frame for each view and no length of its own; leave --seconds away",
+            )),
+            PathChoice::Dataset => CameraPath::dataset(dataset_views(scene), options),
+            PathChoice::File(path) => CameraPath::read_json(path, scene, options),
+        }
+    }
+
+    /// None for a file, which may have a size of its own.
+    fn usual_size(&self, scene: &Scene, downscale: u32) -> Option<(u32, u32)> {
+        let views = match self {
+            PathChoice::File(_) => return None,
+            PathChoice::Dataset => dataset_views(scene),
+            _ => &scene.splits.train,
+        };
+        let size = views.first()?.camera.downscaled(downscale).intrinsics;
+        Some((size.width, size.height))
+    }
+}
+
+fn dataset_views(scene: &Scene) -> &[View] {
+    if scene.splits.test.is_empty() { &scene.splits.train } else { &scene.splits.test }
+}
+
+impl FromStr for PathChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<PathChoice> {
+        match text {
+            "orbit" => Ok(PathChoice::Orbit),
+            "spiral" => Ok(PathChoice::Spiral),
+            "interpolate" => Ok(PathChoice::Interpolate),
+            "dataset" => Ok(PathChoice::Dataset),
+            file if Path::new(file).extension().is_some_and(|extension| extension == "json") => {
+                Ok(PathChoice::File(file.into()))
+            }
+            _ => Err(Error::config("expected orbit, spiral, interpolate, dataset or a camera-path file, FILE.json")),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Targets, seeds, and the comparison of what a kernel wrote on two of them.
+
+use std::sync::OnceLock;
+
+use gridfield::device::{Buffer, Device, DeviceChoice, Order};
+
+/// What a kernel wrote, output by output.
+#[derive(Default)]
+pub struct Outputs(Vec<Output>);
+
+struct Output {
+    name: &'static str,
+    values: Vec<f64>,
+    agreement: Agreement,
+}
+
+/// How far targets may differ, relative to the largest value of the reference.
+#[derive(Clone, Copy)]
+enum Agreement {
+    /// Not at all.
+    Exact,
+    /// By rounding between targets; not at all between the two orders of threads.
+    Rounded(f64),
+    /// By rounding between targets, and between orders by that of fp32 or fp64 additions in another order.
+    Summed(f64),
+}
+
+/// Additions of some thousand numbers in another order: the square root of their number times half an fp32 step.
+const ORDER_OF_ADDITIONS: f64 = 64.0 * 6e-8;
+
+impl Outputs {
+    pub fn new() -> Self {
+        Outputs::default()
+    }
+
+    /// Whole numbers, bits and decisions.
+    pub fn exact<T: Copy + Into<f64>>(&mut self, name: &'static str, values: &[T]) {
+        self.push(name, values, Agreement::Exact);
+    }
+
+    pub fn rounded<T: Copy + Into<f64>>(&mut self, name: &'static str, values: &[T], tolerance: f64) {
+        self.push(name, values, Agreement::Rounded(tolerance));
+    }
+
+    /// For memory that threads add to.
+    pub fn summed<T: Copy + Into<f64>>(&mut self, name: &'static str, values: &[T], tolerance: f64) {
+        self.push(name, values, Agreement::Summed(tolerance));
+    }
+
+    fn push<T: Copy + Into<f64>>(&mut self, name: &'static str, values: &[T], agreement: Agreement) {
+        let values = values.iter().map(|&value| value.into()).collect();
+        self.0.push(Output { name, values, agreement });
+    }
+
+    /// Puts the outputs of a further case behind these.
+    pub fn append(&mut self, mut other: Outputs) {
+        self.0.append(&mut other.0);
+    }
+}
+
+/// Runs a test body on every target and compares.
+pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
+    let host = body(&Device::open(DeviceChoice::Cpu, 2).unwrap());
+    let forward = body(&Device::emulated(Order::Forward));
+    let reverse = body(&Device::emulated(Order::Reverse));
+    compare(kernel, "emulated in reverse order", &reverse, "emulated", &forward, |agreement| match agreement {
+        Agreement::Exact | Agreement::Rounded(_) => 0.0,
+        Agreement::Summed(tolerance) => tolerance.min(ORDER_OF_ADDITIONS),
+    });
+    let between_targets = |agreement| match agreement {
+        Agreement::Exact => 0.0,
+        Agreement::Rounded(tolerance) | Agreement::Summed(tolerance) => tolerance,
+    };
+    compare(kernel, "emulated", &forward, "host", &host, between_targets);
+    match cuda() {
+        Ok(device) => compare(kernel, "cuda", &body(device), "host", &host, between_targets),
+        Err(why) => eprintln!("{kernel}: not run on CUDA: {why}"),
+    }
+}
+
+/// The GPU, or why there is none.
+fn cuda() -> &'static Result<Device, String> {
+    static CUDA: OnceLock<Result<Device, String>> = OnceLock::new();
+    CUDA.get_or_init(|| {
+        let device = Device::open(DeviceChoice::Cuda, 0).map_err(|error| error.to_string());
+        let wanted = std::env::var_os("GRIDFIELD_TEST_CUDA").is_some_and(|wanted| wanted == "1");
+        assert!(device.is_ok() || !wanted, "CUDA is wanted: {}", device.err().unwrap());
+        device
+    })
+}
+
+fn compare(
+    kernel: &str,
+    target: &str,
+    outputs: &Outputs,
+    reference_target: &str,
+    reference: &Outputs,
+    tolerance: impl Fn(Agreement) -> f64,
+) {
+    assert_eq!(outputs.0.len(), reference.0.len());
+    for (output, expected) in outputs.0.iter().zip(&reference.0) {
+        assert_eq!(output.values.len(), expected.values.len(), "{kernel}: {}", output.name);
+        let scale = expected.values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+        let limit = tolerance(output.agreement) * scale;
+        for (i, (&value, &wanted)) in output.values.iter().zip(&expected.values).enumerate() {
+            // Phrased so that NaN fails.
+            assert!(
+                (value - wanted).abs() <= limit,
+                "{kernel}: {}[{i}] is {value} on {target} and {wanted} on {reference_target}, further apart than {limit:e}",
+                output.name
+            );
+        }
+    }
+}
+
+/// Random numbers for test inputs (SplitMix64), apart from the ones under test.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `[low, high)`.
+    pub fn within(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn f64s(&mut self, n: usize, low: f64, high: f64) -> Vec<f64> {
+        (0..n).map(|_| self.within(low, high)).collect()
+    }
+
+    pub fn f32s(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
+        (0..n).map(|_| self.within(low, high) as f32).collect()
+    }
+
+    /// Numbers that fp16 holds exactly, so that targets begin with the same.
+    pub fn halves(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
+        self.f32s(n, low, high).into_iter().map(|value| half::f16::from_f32(value).to_f32()).collect()
+    }
+
+    pub fn u32s(&mut self, n: usize) -> Vec<u32> {
+        (0..n).map(|_| self.bits() as u32).collect()
+    }
+
+    /// A unit vector.
+    pub fn direction(&mut self) -> [f32; 3] {
+        loop {
+            let v: [f64; 3] = std::array::from_fn(|_| self.within(-1.0, 1.0));
+            let length = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if (0.1..=1.0).contains(&length) {
+                return v.map(|x| (x / length) as f32);
+            }
+        }
+    }
+}
+
+/// Sets the first numbers of a buffer.
+pub fn set<T: bytemuck::Pod>(buffer: &mut Buffer<T>, values: &[T]) {
+    buffer.upload(0, values).unwrap();
+}
+
+pub fn get<T: bytemuck::Pod>(buffer: &Buffer<T>) -> Vec<T> {
+    buffer.download().unwrap()
+}

@@ -1,0 +1,210 @@
+//! The field at tiles of samples: grid, networks, and the way back.
+
+use gridfield::config::{GridConfig, GridKernel, ModelConfig, NetworkConfig};
+use gridfield::decoder::Decoder;
+use gridfield::device::args::{FieldArgs, PrepareWeightsArgs};
+use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
+use gridfield::grid::Grid;
+use gridfield::radiance::chunk::{Chunk, ChunkSize};
+
+use crate::common::{Outputs, Random, get, set};
+
+/// fp16 has 11 bits: each stored activation is off by up to 2^-12 of itself, and about six layers in a row add up to some
+/// 2^-10. Features and weights are chosen so that fp16 holds them.
+const FORWARD: f64 = 3e-3;
+/// The same on the way back, for which the activations are given.
+const BACKWARD: f64 = 3e-3;
+/// One rounding to fp16: half a step of 2^-11, of values up to nearly 1.
+const HALF: f64 = 3e-4;
+
+const RAYS: usize = 20;
+/// The samples of round 1: from the middle of one tile to the middle of another.
+const ROUND: (usize, usize) = (50, 370);
+const CAPACITY: usize = 500;
+
+struct Case {
+    n_levels: u32,
+    n_features: u32,
+    density: (u32, u32),
+    color: (u32, u32),
+    sh_degree: u32,
+}
+
+/// The default shape; features that do not fill a multiple of 16; one neuron layer more and fewer.
+const NARROW: &[Case] = &[
+    Case { n_levels: 8, n_features: 4, density: (64, 1), color: (64, 2), sh_degree: 4 },
+    Case { n_levels: 5, n_features: 2, density: (16, 1), color: (32, 1), sh_degree: 3 },
+    Case { n_levels: 6, n_features: 8, density: (32, 2), color: (64, 3), sh_degree: 2 },
+];
+const WIDE: &[Case] = &[
+    Case { n_levels: 16, n_features: 2, density: (128, 1), color: (128, 2), sh_degree: 4 },
+    Case { n_levels: 16, n_features: 8, density: (64, 1), color: (64, 1), sh_degree: 4 },
+];
+
+/// A field with samples along some rays.
+struct Setup {
+    grid: Grid,
+    decoder: Decoder,
+    chunk: Chunk,
+    table: ComputeBuffer,
+    weights: ComputeBuffer,
+    activations: ComputeBuffer,
+}
+
+impl Setup {
+    fn new(device: &Device, case: &Case) -> Self {
+        let network = |(n_neurons, n_hidden_layers)| NetworkConfig { n_neurons, n_hidden_layers };
+        let config = ModelConfig {
+            grid: GridConfig {
+                n_levels: case.n_levels,
+                n_features_per_level: case.n_features,
+                log2_hashmap_size: 9,
+                base_resolution: 4,
+                per_level_scale: 1.5,
+                kernel: GridKernel::Linear,
+            },
+            density_network: network(case.density),
+            color_network: network(case.color),
+            sh_degree: case.sh_degree,
+            ..ModelConfig::default()
+        };
+        let grid = Grid::new(&config.grid, 3);
+        let decoder = Decoder::new(&config, grid.n_features());
+        let mut random = Random::new(41);
+        let mut table = ComputeBuffer::zeros(device, grid.n_parameters()).unwrap();
+        table.set(&device.upload(&random.halves(grid.n_parameters(), -1.0, 1.0)).unwrap()).unwrap();
+        let mut values = Vec::new();
+        for layer in &decoder.layers {
+            let range = (6.0 / f64::from(layer.n_in + layer.n_out)).sqrt();
+            values.extend(random.halves(layer.n_weights(), -range, range));
+        }
+        let weights = prepared(device, &decoder, &device.upload(&values).unwrap());
+
+        let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: RAYS, samples: CAPACITY }).unwrap();
+        let directions: Vec<[f32; 3]> = (0..RAYS).map(|_| random.direction()).collect();
+        let columns: Vec<f32> = (0..3).flat_map(|k| directions.iter().map(move |direction| direction[k])).collect();
+        set(&mut chunk.rays.direction, &columns);
+        set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
+        let ray: Vec<u32> = (0..CAPACITY).map(|_| random.bits() as u32 % RAYS as u32).collect();
+        set(&mut chunk.samples.ray, &ray);
+        set(&mut chunk.samples.count, &[0, ROUND.0 as u32, ROUND.1 as u32]);
+        set(&mut chunk.samples.dl_dcolor, &random.f32s(3 * CAPACITY, -0.1, 0.1));
+        set(&mut chunk.samples.dl_ddensity, &random.f32s(CAPACITY, -0.1, 0.1));
+        let activations = ComputeBuffer::zeros(device, CAPACITY * decoder.n_activations()).unwrap();
+        Setup { grid, decoder, chunk, table, weights, activations }
+    }
+
+    fn args(&self, round: u32) -> FieldArgs<'_> {
+        FieldArgs {
+            grid: self.grid.layout(),
+            network: self.decoder.layout(),
+            table: self.table.ptr(),
+            weights: self.weights.ptr(),
+            samples: self.chunk.samples.args(),
+            rays: self.chunk.ray_args(),
+            activations: Ptr::NULL,
+            dl_dfeatures: Ptr::NULL,
+            dl_dweights: Ptr::NULL,
+            round,
+            density_only: 0,
+        }
+    }
+}
+
+fn prepared(device: &Device, decoder: &Decoder, weights: &Buffer<f32>) -> ComputeBuffer {
+    let compute = ComputeBuffer::zeros(device, 2 * weights.len()).unwrap();
+    let args = PrepareWeightsArgs { network: decoder.layout(), weights: weights.ptr(), compute: compute.ptr() };
+    device.launch(&kernels::PREPARE_WEIGHTS, &args, Launch::items(weights.len())).unwrap();
+    compute
+}
+
+pub fn prepare_weights(device: &Device) -> Outputs {
+    let decoder = Decoder::new(&ModelConfig::default(), 32);
+    let weights = device.upload(&Random::new(42).f32s(decoder.n_weights(), -1.0, 1.0)).unwrap();
+    let compute = prepared(device, &decoder, &weights);
+    let mut outputs = Outputs::new();
+    outputs.rounded("weights", &compute.download().unwrap()[..weights.len()], HALF);
+    outputs
+}
+
+pub fn encode_samples(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for case in NARROW.iter().chain(WIDE) {
+        let setup = Setup::new(device, case);
+        let args = FieldArgs { activations: setup.activations.ptr(), ..setup.args(1) };
+        device.launch(&kernels::ENCODE_SAMPLES, &args, Launch::tiles(CAPACITY)).unwrap();
+        let n_in = setup.decoder.layers[0].n_in as usize;
+        outputs.rounded("features", &setup.activations.download().unwrap()[..CAPACITY * n_in], HALF);
+    }
+    outputs
+}
+
+fn forward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]) -> Outputs {
+    let mut outputs = Outputs::new();
+    for case in cases {
+        for density_only in [0, 1] {
+            let setup = Setup::new(device, case);
+            let activations = if density_only == 0 { setup.activations.ptr() } else { Ptr::NULL };
+            let args = FieldArgs { density_only, activations, ..setup.args(1) };
+            device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
+            let samples = &setup.chunk.samples;
+            // Compared by their logarithms, which the network gives; zero where no sample of the round is.
+            let raw: Vec<f32> =
+                get(&samples.density).iter().map(|&density| if density > 0.0 { density.ln() } else { 0.0 }).collect();
+            outputs.rounded("log density", &raw, FORWARD);
+            outputs.rounded("colour", &get(&samples.color), FORWARD);
+            outputs.rounded("inputs of the layers", &setup.activations.download().unwrap(), FORWARD);
+            assert!(raw[ROUND.0..ROUND.1].iter().all(|&raw| raw != 0.0), "samples of the round are evaluated");
+            assert!(raw[..ROUND.0].iter().chain(&raw[ROUND.1..]).all(|&raw| raw == 0.0), "others are left alone");
+        }
+    }
+    outputs
+}
+
+/// With given activations, so that the comparison does not hang on which side of its ReLU one near zero came out.
+fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]) -> Outputs {
+    let mut outputs = Outputs::new();
+    for case in cases {
+        let mut setup = Setup::new(device, case);
+        let mut random = Random::new(43);
+        let activations: Vec<f32> = random
+            .halves(CAPACITY * setup.decoder.n_activations(), -1.0, 1.0)
+            .into_iter()
+            .map(|value| value.max(0.0))
+            .collect();
+        setup.activations.set(&device.upload(&activations).unwrap()).unwrap();
+        let dl_dfeatures = device.zeros::<f32>(CAPACITY * setup.grid.n_features() as usize).unwrap();
+        let dl_dweights = device.zeros::<f32>(setup.decoder.n_weights()).unwrap();
+        let args = FieldArgs {
+            activations: setup.activations.ptr(),
+            dl_dfeatures: dl_dfeatures.ptr(),
+            dl_dweights: dl_dweights.ptr(),
+            ..setup.args(1)
+        };
+        device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
+        outputs.rounded("dL/dfeatures", &get(&dl_dfeatures), BACKWARD);
+        let gradient = get(&dl_dweights);
+        let mut first = 0;
+        for layer in &setup.decoder.layers {
+            outputs.summed("dL/dweights of a layer", &gradient[first..first + layer.n_weights()], BACKWARD);
+            first += layer.n_weights();
+        }
+    }
+    outputs
+}
+
+pub fn field_forward_64(device: &Device) -> Outputs {
+    forward(device, &kernels::FIELD_FORWARD_64, NARROW)
+}
+
+pub fn field_forward_128(device: &Device) -> Outputs {
+    forward(device, &kernels::FIELD_FORWARD_128, WIDE)
+}
+
+pub fn field_backward_64(device: &Device) -> Outputs {
+    backward(device, &kernels::FIELD_BACKWARD_64, NARROW)
+}
+
+pub fn field_backward_128(device: &Device) -> Outputs {
+    backward(device, &kernels::FIELD_BACKWARD_128, WIDE)
+}

@@ -1,0 +1,161 @@
+//! Encoding by grids, and gradients into their tables.
+
+use std::ffi::c_void;
+
+use bytemuck::Pod;
+use gridfield::config::{GridConfig, GridKernel};
+use gridfield::device::args::{EncodeArgs, GridLayout, MAX_LEVELS, ScatterArgs};
+use gridfield::device::{Buffer, Device, Grid as Launch, Kernel, Ptr, kernels};
+use gridfield::grid::Grid;
+
+use crate::common::{Outputs, Random, get};
+
+const POINTS: usize = 300;
+
+/// Positions are multiplied by up to 100 cells before their fraction is taken, which leaves fp32 with an error of about
+/// 100 · 6e-8 of a cell in the weights.
+const FP32: f64 = 2e-5;
+/// The same in fp64.
+const FP64: f64 = 1e-13;
+
+/// Five levels: dense ones, and hashed ones with collisions.
+fn config(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
+    GridConfig {
+        n_levels: 5,
+        n_features_per_level,
+        log2_hashmap_size: 10,
+        base_resolution: 4,
+        per_level_scale: 2.2,
+        kernel,
+    }
+}
+
+struct Points<T: Pod> {
+    layout: GridLayout,
+    scale: [f64; MAX_LEVELS],
+    position: Buffer<T>,
+    table: Buffer<T>,
+    features: Buffer<T>,
+    dl_dfeatures: Buffer<T>,
+    dl_dtable: Buffer<T>,
+    dl_dposition: Buffer<T>,
+}
+
+impl<T: Pod> Points<T> {
+    fn new(device: &Device, dimensions: usize, kernel: GridKernel, from: fn(f64) -> T) -> Self {
+        let grid = Grid::new(&config(2, kernel), dimensions as u32);
+        let mut random = Random::new(3);
+        let mut numbers = |n: usize, low: f64, high: f64| -> Buffer<T> {
+            let values: Vec<T> = random.f64s(n, low, high).into_iter().map(from).collect();
+            device.upload(&values).unwrap()
+        };
+        let mut scale = [0.0; MAX_LEVELS];
+        for (slot, level) in scale.iter_mut().zip(&grid.levels) {
+            *slot = level.scale;
+        }
+        let n_features = grid.n_features() as usize;
+        Points {
+            layout: grid.layout(),
+            scale,
+            position: numbers(POINTS * dimensions, 0.0, 1.0),
+            table: numbers(grid.n_parameters(), -1.0, 1.0),
+            dl_dfeatures: numbers(POINTS * n_features, -1.0, 1.0),
+            features: device.zeros(POINTS * n_features).unwrap(),
+            dl_dtable: device.zeros(grid.n_parameters()).unwrap(),
+            dl_dposition: device.zeros(POINTS * dimensions).unwrap(),
+        }
+    }
+
+    fn args(&self) -> EncodeArgs<'_> {
+        EncodeArgs {
+            grid: self.layout,
+            scale: self.scale,
+            position: untyped(&self.position),
+            table: untyped(&self.table),
+            features: untyped(&self.features),
+            dl_dfeatures: untyped(&self.dl_dfeatures),
+            dl_dtable: untyped(&self.dl_dtable),
+            dl_dposition: untyped(&self.dl_dposition),
+        }
+    }
+}
+
+fn untyped<T: Pod>(buffer: &Buffer<T>) -> Ptr<'_, c_void> {
+    buffer.ptr().cast()
+}
+
+fn encode<T: Pod + Into<f64>>(
+    device: &Device,
+    kernel: &Kernel<EncodeArgs<'static>>,
+    dimensions: usize,
+    from: fn(f64) -> T,
+    tolerance: f64,
+) -> Outputs {
+    let mut outputs = Outputs::new();
+    for function in [GridKernel::Linear, GridKernel::Smoothstep] {
+        let points = Points::new(device, dimensions, function, from);
+        device.launch(kernel, &points.args(), Launch::items(POINTS)).unwrap();
+        outputs.rounded("features", &get(&points.features), tolerance);
+    }
+    outputs
+}
+
+fn encode_backward(device: &Device, kernel: &Kernel<EncodeArgs<'static>>, dimensions: usize) -> Outputs {
+    let mut outputs = Outputs::new();
+    for function in [GridKernel::Linear, GridKernel::Smoothstep] {
+        let points = Points::<f64>::new(device, dimensions, function, |x| x);
+        device.launch_chunk(kernel, &points.args(), Launch::items(POINTS)).unwrap();
+        outputs.summed("dL/dtable", &get(&points.dl_dtable), FP64);
+        outputs.rounded("dL/dposition", &get(&points.dl_dposition), FP64);
+    }
+    outputs
+}
+
+pub fn encode_2d_f32(device: &Device) -> Outputs {
+    encode::<f32>(device, &kernels::ENCODE_2D_F32, 2, |x| x as f32, FP32)
+}
+
+pub fn encode_3d_f32(device: &Device) -> Outputs {
+    encode::<f32>(device, &kernels::ENCODE_3D_F32, 3, |x| x as f32, FP32)
+}
+
+pub fn encode_2d_f64(device: &Device) -> Outputs {
+    encode::<f64>(device, &kernels::ENCODE_2D_F64, 2, |x| x, FP64)
+}
+
+pub fn encode_3d_f64(device: &Device) -> Outputs {
+    encode::<f64>(device, &kernels::ENCODE_3D_F64, 3, |x| x, FP64)
+}
+
+pub fn encode_backward_2d_f64(device: &Device) -> Outputs {
+    encode_backward(device, &kernels::ENCODE_BACKWARD_2D_F64, 2)
+}
+
+pub fn encode_backward_3d_f64(device: &Device) -> Outputs {
+    encode_backward(device, &kernels::ENCODE_BACKWARD_3D_F64, 3)
+}
+
+/// With room for more samples than there are, and a last tile that is not full.
+pub fn grid_scatter(device: &Device) -> Outputs {
+    let (samples, capacity) = (300, 400);
+    let mut outputs = Outputs::new();
+    for n_features in [1, 2, 4, 8] {
+        let grid = Grid::new(&config(n_features, GridKernel::Linear), 3);
+        let mut random = Random::new(4);
+        let position = device.upload(&random.f32s(3 * capacity, 0.0, 1.0)).unwrap();
+        let dl_dfeatures = device.upload(&random.f32s(grid.n_features() as usize * capacity, -1.0, 1.0)).unwrap();
+        let count = device.upload(&[samples as u32]).unwrap();
+        let gradient = device.zeros::<f32>(grid.n_parameters()).unwrap();
+        let args = ScatterArgs {
+            grid: grid.layout(),
+            position: position.ptr(),
+            dl_dfeatures: dl_dfeatures.ptr(),
+            count: count.ptr(),
+            gradient: gradient.ptr(),
+            capacity: capacity as u32,
+        };
+        device.launch_rows(&kernels::GRID_SCATTER, &[(args, Launch::tiles(capacity))], grid.levels.len()).unwrap();
+        outputs.summed("gradient", &get(&gradient), FP32);
+    }
+    outputs
+}

@@ -1,0 +1,70 @@
+//! Every kernel on every target gives the same, and Rust and C agree on the kernels' arguments.
+//!
+//! A kernel has one test body, which fills buffers from a fixed seed, runs the kernel and returns what it wrote. It runs on
+//! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
+//! and on a GPU where there is one. `GRIDFIELD_TEST_CUDA=1` in the environment makes a missing GPU a failure.
+
+mod common;
+mod composite;
+mod field;
+mod grid;
+mod layout;
+mod occupancy;
+mod optimizer;
+mod random;
+mod rays;
+
+/// A test for each kernel, and the list of kernels that have one.
+macro_rules! parity {
+    ($($kernel:ident: $body:path;)*) => {
+        $(
+            #[test]
+            fn $kernel() {
+                common::compare_targets(stringify!($kernel), $body);
+            }
+        )*
+        const TESTED: &[&str] = &[$(stringify!($kernel)),*];
+    };
+}
+
+parity! {
+    adam: optimizer::adam;
+    average_now: optimizer::average_now;
+    camera_rays: rays::camera_rays;
+    composite_backward: composite::composite_backward;
+    composite_ray_f64: composite::composite_ray_f64;
+    composite_rays: composite::composite_rays;
+    draw_rays: rays::draw_rays;
+    encode_2d_f32: grid::encode_2d_f32;
+    encode_2d_f64: grid::encode_2d_f64;
+    encode_3d_f32: grid::encode_3d_f32;
+    encode_3d_f64: grid::encode_3d_f64;
+    encode_backward_2d_f64: grid::encode_backward_2d_f64;
+    encode_backward_3d_f64: grid::encode_backward_3d_f64;
+    encode_samples: field::encode_samples;
+    field_backward_128: field::field_backward_128;
+    field_backward_64: field::field_backward_64;
+    field_forward_128: field::field_forward_128;
+    field_forward_64: field::field_forward_64;
+    grid_scatter: grid::grid_scatter;
+    march_rays: rays::march_rays;
+    occupancy_bits: occupancy::occupancy_bits;
+    occupancy_blocks: occupancy::occupancy_bits;
+    occupancy_mean: occupancy::occupancy_bits;
+    occupancy_parts: occupancy::occupancy_bits;
+    occupancy_points: occupancy::occupancy_points;
+    occupancy_update: occupancy::occupancy_update;
+    philox: random::philox;
+    prepare_weights: field::prepare_weights;
+    ray_statistics: composite::ray_statistics;
+    spherical_harmonics_f64: random::spherical_harmonics_f64;
+    sum_parts: optimizer::sum_parts;
+    uniform_parameters: random::uniform_parameters;
+}
+
+#[test]
+fn every_kernel_is_compared() {
+    let missing: Vec<&str> =
+        gridfield::device::kernels::ALL.iter().map(|kernel| kernel.0).filter(|name| !TESTED.contains(name)).collect();
+    assert!(missing.is_empty(), "no parity test for {missing:?}");
+}

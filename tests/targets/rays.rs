@@ -1,0 +1,232 @@
+//! Rays from cameras, and their march through occupied space.
+
+use gridfield::device::args::{Camera, CameraRaysArgs, DrawRaysArgs, MarchArgs};
+use gridfield::device::{Device, Grid, kernels};
+use gridfield::radiance::chunk::{Chunk, ChunkSize};
+
+use crate::common::{Outputs, Random, get, set};
+
+/// Short chains of products, quotients and a root, fused or not: some steps of fp32.
+const FP32: f64 = 2e-6;
+
+const RAYS: usize = 300;
+const BOX: ([f32; 3], [f32; 3]) = ([0.0; 3], [1.0; 3]);
+
+/// A camera outside the unit cube that looks at its middle, or away from it.
+fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pixel: u64) -> Camera {
+    let z = random.direction();
+    let up = if z[2].abs() < 0.9 { [0.0, 0.0, 1.0] } else { [1.0, 0.0, 0.0] };
+    let cross = |a: [f32; 3], b: [f32; 3]| -> [f32; 3] {
+        std::array::from_fn(|k| a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3])
+    };
+    let x = cross(up, z);
+    let length = x.iter().map(|v| v * v).sum::<f32>().sqrt();
+    let x = x.map(|v| v / length);
+    let y = cross(z, x);
+    let side = if towards { 2.0 } else { -2.0 };
+    let mut camera_to_world = [0.0; 12];
+    for row in 0..3 {
+        camera_to_world[4 * row..4 * row + 4].copy_from_slice(&[x[row], y[row], z[row], 0.5 + side * z[row]]);
+    }
+    Camera {
+        camera_to_world,
+        fl_x: 1.5 * width as f32,
+        fl_y: 1.5 * width as f32,
+        cx: 0.5 * width as f32,
+        cy: 0.5 * height as f32,
+        width,
+        height,
+        first_pixel,
+    }
+}
+
+fn chunk(device: &Device, samples: usize) -> Chunk {
+    let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: RAYS + 20, samples }).unwrap();
+    chunk.n_rays = RAYS;
+    chunk
+}
+
+fn ray_outputs(chunk: &Chunk, outputs: &mut Outputs) {
+    outputs.rounded("origin", &get(&chunk.rays.origin), FP32);
+    outputs.rounded("direction", &get(&chunk.rays.direction), FP32);
+    outputs.rounded("t", &get(&chunk.rays.t), FP32);
+    outputs.exact("hit or miss", &get(&chunk.rays.t).iter().map(|&t| u8::from(t >= 0.0)).collect::<Vec<_>>());
+    outputs.rounded("transmittance", &get(&chunk.rays.transmittance), FP32);
+    outputs.rounded("background", &get(&chunk.rays.background), FP32);
+    outputs.exact("samples in a segment", &get(&chunk.rays.segment_count));
+    outputs.exact("counts", &get(&chunk.samples.count));
+    // The end of a ray that misses the box means nothing, and can be far.
+    let (t, t_end) = (get(&chunk.rays.t), get(&chunk.rays.t_end));
+    let ends: Vec<f32> = t.iter().zip(t_end).filter(|(t, _)| **t >= 0.0).map(|(_, end)| end).collect();
+    outputs.rounded("end", &ends, FP32);
+}
+
+pub fn draw_rays(device: &Device) -> Outputs {
+    let mut random = Random::new(31);
+    let cameras = [
+        camera(&mut random, true, 20, 10, 0),
+        camera(&mut random, false, 16, 16, 200),
+        camera(&mut random, true, 9, 30, 456),
+    ];
+    let pixels: Vec<u8> = random.u32s(4 * 726).iter().map(|&bits| bits as u8).collect();
+    let (cameras, pixels) = (device.upload(&cameras).unwrap(), device.upload(&pixels).unwrap());
+    let mut outputs = Outputs::new();
+    for background in 0..3 {
+        let chunk = chunk(device, 1);
+        let args = DrawRaysArgs {
+            rays: chunk.ray_args(),
+            samples_count: chunk.samples.count.ptr(),
+            cameras: cameras.ptr(),
+            pixels: pixels.ptr(),
+            n_cameras: 3,
+            seed: 1,
+            step: 77,
+            first_ray: 1000,
+            background,
+            box_min: BOX.0,
+            box_max: BOX.1,
+            step_size: 0.002,
+        };
+        device.launch(&kernels::DRAW_RAYS, &args, Grid::items(RAYS)).unwrap();
+        ray_outputs(&chunk, &mut outputs);
+        outputs.exact("target", &get(&chunk.rays.target));
+    }
+    outputs
+}
+
+pub fn camera_rays(device: &Device) -> Outputs {
+    let chunk = chunk(device, 1);
+    let args = CameraRaysArgs {
+        rays: chunk.ray_args(),
+        samples_count: chunk.samples.count.ptr(),
+        camera: camera(&mut Random::new(32), true, 25, 20, 0),
+        first_pixel: 150,
+        background: [0.1, 0.2, 0.3],
+        box_min: BOX.0,
+        box_max: BOX.1,
+    };
+    device.launch(&kernels::CAMERA_RAYS, &args, Grid::items(RAYS)).unwrap();
+    let mut outputs = Outputs::new();
+    ray_outputs(&chunk, &mut outputs);
+    outputs
+}
+
+/// Several rounds through a grid of which a third is occupied, in the unit cube and in one with two cascades. Samples are
+/// reported ray by ray, since their places depend on which warp asks first.
+pub fn march_rays(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for (cascades, cone_angle) in [(1, 0.0), (2, 1.0 / 64.0)] {
+        let capacity = 40_000;
+        let chunk = marched(device, cascades, cone_angle, capacity);
+        let count = get(&chunk.samples.count)[3] as usize;
+        assert!(count > 2000 && count < capacity, "{count} samples: the case tests something");
+        outputs.exact("samples", &[count as u32]);
+        let begin = get(&chunk.rays.segment_begin);
+        let segment_count = get(&chunk.rays.segment_count);
+        let (t, dt, ray, position) =
+            (get(&chunk.samples.t), get(&chunk.samples.dt), get(&chunk.samples.ray), get(&chunk.samples.position));
+        let (mut ts, mut dts, mut positions) = (Vec::new(), Vec::new(), Vec::<f32>::new());
+        for segment in 0..3 * chunk.rays.capacity {
+            let first = begin[segment] as usize;
+            for s in first..first + segment_count[segment] as usize {
+                assert_eq!(ray[s] as usize, segment % chunk.rays.capacity);
+                ts.push(t[s]);
+                dts.push(dt[s]);
+                positions.extend(&position[3 * s..3 * s + 3]);
+            }
+        }
+        assert_eq!(ts.len(), count, "every sample belongs to a ray");
+        outputs.exact("samples of each ray", &segment_count);
+        outputs.rounded("t", &ts, FP32);
+        outputs.rounded("dt", &dts, FP32);
+        outputs.rounded("position", &positions, FP32);
+        outputs.rounded("where rays go on", &get(&chunk.rays.t), FP32);
+    }
+    outputs.append(overfull(device));
+    outputs
+}
+
+/// With too little room: which rays are dropped depends on the order, that they are well-formed does not.
+fn overfull(device: &Device) -> Outputs {
+    let capacity = 1500;
+    let chunk = marched(device, 1, 0.0, capacity);
+    let (begin, segment_count) = (get(&chunk.rays.segment_begin), get(&chunk.rays.segment_count));
+    let (t, dt) = (get(&chunk.rays.t), get(&chunk.samples.dt));
+    let mut covered = vec![0; capacity];
+    for segment in 0..3 * chunk.rays.capacity {
+        for s in begin[segment]..begin[segment] + segment_count[segment] {
+            covered[s as usize] += 1;
+            let dropped = t[segment % chunk.rays.capacity] == -2.0;
+            assert!(dropped || dt[s as usize] > 0.0, "a ray that was not dropped has all its samples");
+        }
+    }
+    assert!(covered.iter().all(|&n| n == 1), "every place is one ray's");
+    assert!(t.contains(&-2.0));
+    let mut outputs = Outputs::new();
+    outputs.exact("samples", &[get(&chunk.samples.count)[3].min(capacity as u32)]);
+    outputs
+}
+
+fn marched(device: &Device, cascades: u32, cone_angle: f32, capacity: usize) -> Chunk {
+    let mut random = Random::new(33);
+    let mut chunk = chunk(device, capacity);
+    let room = chunk.rays.capacity;
+    let (mut origin, mut direction) = (vec![0.0; 3 * room], vec![0.0; 3 * room]);
+    for ray in 0..RAYS {
+        let towards = random.direction();
+        for k in 0..3 {
+            origin[k * room + ray] = random.within(0.1, 0.9) as f32;
+            direction[k * room + ray] = towards[k];
+        }
+    }
+    set(&mut chunk.rays.origin, &origin);
+    set(&mut chunk.rays.direction, &direction);
+    let begin: Vec<f32> =
+        (0..room).map(|ray| if ray % 7 == 3 { -1.0 } else { random.within(0.0, 0.1) as f32 }).collect();
+    set(&mut chunk.rays.t, &begin);
+    set(&mut chunk.rays.t_end, &random.f32s(room, 0.2, 1.2));
+    let resolution = 32u32;
+    let words = (cascades * resolution.pow(3) / 64) as usize;
+    let bits: Vec<u64> = (0..words)
+        .map(|_| match random.bits() % 3 {
+            0 => random.bits(),
+            1 => random.bits() & random.bits() & random.bits(),
+            _ => 0,
+        })
+        .collect();
+    let occupancy = device.upload(&bits).unwrap();
+    let occupied_blocks = device.upload(&occupied_blocks(&bits, resolution as usize, cascades as usize)).unwrap();
+    for (round, max_steps) in [8, 16, 24].into_iter().enumerate() {
+        let args = MarchArgs {
+            rays: chunk.ray_args(),
+            samples: chunk.samples.args(),
+            occupancy: occupancy.ptr(),
+            occupied_blocks: occupied_blocks.ptr(),
+            resolution,
+            cascades,
+            round: round as u32,
+            max_steps,
+            step_size: 0.01,
+            cone_angle,
+            max_step_size: 0.1,
+        };
+        device.launch_chunk(&kernels::MARCH_RAYS, &args, Grid::items(RAYS)).unwrap();
+        // As compositing does between rounds.
+        let mut count = get(&chunk.samples.count);
+        count[round + 1] = count[round + 1].min(capacity as u32);
+        count[round + 2] = count[round + 1];
+        set(&mut chunk.samples.count, &count);
+    }
+    chunk
+}
+
+/// A bit for each word of the occupancy that is not zero, in words of 4 x 4 x 4.
+fn occupied_blocks(bits: &[u64], resolution: usize, cascades: usize) -> Vec<u64> {
+    let (blocks, groups) = (resolution / 4, resolution / 16);
+    let mut words = vec![0; cascades * groups.pow(3)];
+    for (block, _) in bits.iter().enumerate().filter(|(_, word)| **word != 0) {
+        let (x, y, z) = (block % blocks, block / blocks % blocks, block / (blocks * blocks));
+        words[x / 4 + groups * (y / 4 + groups * (z / 4))] |= 1 << (x % 4 + 4 * (y % 4) + 16 * (z % 4));
+    }
+    words
+}
