@@ -1,42 +1,14 @@
 //! The binary as its user meets it: help, mistakes, exit codes, and output that scripts can read.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+mod binary;
 
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use binary::{ORRERY, command, gridfield, mistake, printed, sentence, stderr, stdout};
 use gridfield::config::Config;
 use gridfield::scene::UnitCube;
 use gridfield::train::{Checkpoint, Header, Run, Tensor};
-
-fn gridfield(folder: &Path, args: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_gridfield")).args(args).current_dir(folder).output().unwrap();
-    for bytes in [&output.stdout, &output.stderr] {
-        assert!(!bytes.contains(&0x1b), "no escape codes away from a terminal: {args:?}");
-    }
-    output
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
-}
-
-/// The mistake that `args` end with: exit code 2, nothing on stdout, stderr opening with our name.
-fn mistake(folder: &Path, args: &[&str]) -> String {
-    let output = gridfield(folder, args);
-    assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
-    assert_eq!(stdout(&output), "", "{args:?}");
-    stderr(&output).strip_prefix("gridfield: error: ").unwrap_or_else(|| panic!("{}", stderr(&output))).to_owned()
-}
-
-/// A mistake that clap has no part in is one sentence on one line.
-fn sentence(folder: &Path, args: &[&str]) -> String {
-    let text = mistake(folder, args);
-    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
-    text
-}
 
 /// A folder with `outputs/boat/hash/first` and its checkpoint of step 42.
 fn with_a_run() -> (tempfile::TempDir, PathBuf) {
@@ -71,8 +43,8 @@ fn every_flag_is_in_its_commands_help() {
             "--model --device --max-steps --max-seconds --seed --threads --output-dir --run-name --resume --stop-after \
              --downscale --background --config --set --eval-every --save-every --quiet --json",
         ),
-        ("eval", "--split --background --max-images --save-images --save-error-maps --output"),
-        ("render", "--path --output --width --height --fps --seconds --outputs --shard"),
+        ("eval", "--split --background --max-images --scene --save-images --save-error-maps --output"),
+        ("render", "--path --scene --output --width --height --fps --seconds --outputs --shard"),
     ] {
         let help = gridfield(folder.path(), &[command, "--help"]);
         assert!(help.status.success());
@@ -100,6 +72,12 @@ fn arguments_that_make_no_sense_end_with_code_2() {
         (&["train", "scene", "--device", "tpu"], "[possible values: auto, cpu, cuda]"),
         (&["eval", "latest", "--background", "random"], "[possible values: white, black]"),
         (&["render", "latest", "--outputs", "rgb,heat"], "invalid value 'heat'"),
+        (
+            &["render", "latest", "--path", "circle"],
+            "expected orbit, spiral, interpolate, dataset or a camera-path file",
+        ),
+        (&["render", "latest", "--output", "film.gif"], "expected a video such as orbit.mp4, or frames"),
+        (&["render", "latest", "--output", "frame.png"], "frames need one number in their file name"),
         (&["render", "latest", "--shard", "3/2"], "a shard is I/N with I from 1 to N"),
         (&["render", "latest", "--shard", "0/2"], "a shard is I/N with I from 1 to N"),
     ] {
@@ -170,12 +148,29 @@ fn info_describes_a_checkpoint_a_run_and_the_latest() {
 }
 
 #[test]
+fn info_describes_a_scene() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = printed(folder.path(), &["info", ORRERY]);
+    for part in ["orrery", "60 images of 160×160", "10 images", "20 images", "x_unit = 0.33 x_scene"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn devices_names_the_cpu_and_says_what_becomes_of_cuda() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = printed(folder.path(), &["devices"]);
+    assert!(text.contains("cpu   CPU, ") && text.contains("\ncuda  "), "{text}");
+}
+
+#[test]
 fn info_refuses_what_is_damaged_or_missing() {
     let (folder, path) = with_a_run();
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(folder.path().join("cut.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
     assert!(sentence(folder.path(), &["info", "cut.safetensors"]).starts_with("cut.safetensors: truncated"));
     assert!(sentence(folder.path(), &["info", "nowhere"]).starts_with("nowhere: there is no such"));
+    assert!(sentence(folder.path(), &["info", "outputs"]).starts_with("outputs: neither a scene"));
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(sentence(elsewhere.path(), &["info", "latest"]).starts_with("outputs: no run with a checkpoint"));
 }
@@ -184,13 +179,7 @@ fn info_refuses_what_is_damaged_or_missing() {
 fn a_reader_that_went_away_is_no_failure() {
     let (folder, _path) = with_a_run();
     for args in [&["info", "latest"][..], &["--help"]] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gridfield"))
-            .args(args)
-            .current_dir(folder.path())
-            .stdout(closed_pipe())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(folder.path(), args).stdout(closed_pipe()).stderr(Stdio::piped()).spawn().unwrap();
         child.wait().unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{args:?}");

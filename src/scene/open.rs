@@ -13,6 +13,11 @@ const OTHER_FORMATS: [(&str, &str); 4] = [
 ];
 
 impl Scene {
+    /// Whether the folder `path` looks like a scene that can be opened.
+    pub fn is_at(path: impl AsRef<Path>) -> bool {
+        blender::is_here(path.as_ref())
+    }
+
     /// Reads and checks every transform of the scene in the folder `path`, and the size of every image, without
     /// decoding any.
     ///

@@ -1,0 +1,95 @@
+//! The binary as its user meets it: how tests run it and read what it says.
+#![allow(dead_code)] // each test binary uses its share
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use gridfield::train::Checkpoint;
+
+/// The scene that ships with the project.
+pub const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
+
+/// Settings with which a step takes milliseconds.
+pub const TINY: [&str; 8] = [
+    "--downscale=8",
+    "--set=train.batch_samples=2048",
+    "--set=model.grid.log2_hashmap_size=12",
+    "--set=model.grid.n_levels=4",
+    "--set=march.occupancy_resolution=32",
+    "--run-name=tiny",
+    "--device=cpu",
+    "--threads=2",
+];
+
+/// Runs `gridfield` in `folder` to its end.
+pub fn gridfield(folder: &Path, args: &[&str]) -> Output {
+    checked(command(folder, args).output().unwrap(), args)
+}
+
+/// `gridfield` in `folder`, not begun.
+pub fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gridfield"));
+    command.args(args).current_dir(folder);
+    command
+}
+
+/// `output`, after a look at what no output may have.
+pub fn checked(output: Output, args: &[&str]) -> Output {
+    for bytes in [&output.stdout, &output.stderr] {
+        assert!(!bytes.contains(&0x1b), "no escape codes away from a terminal: {args:?}");
+    }
+    output
+}
+
+/// Runs `gridfield`, which must succeed, and returns what it printed.
+pub fn printed(folder: &Path, args: &[&str]) -> String {
+    let output = gridfield(folder, args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    stdout(&output).to_owned()
+}
+
+pub fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+pub fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// The mistake that `args` end with: exit code 2, nothing on stdout, stderr opening with our name.
+pub fn mistake(folder: &Path, args: &[&str]) -> String {
+    let output = gridfield(folder, args);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+    assert_eq!(stdout(&output), "", "{args:?}");
+    stderr(&output).strip_prefix("gridfield: error: ").unwrap_or_else(|| panic!("{}", stderr(&output))).to_owned()
+}
+
+/// A mistake that clap has no part in is one sentence on one line.
+pub fn sentence(folder: &Path, args: &[&str]) -> String {
+    let text = mistake(folder, args);
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    text
+}
+
+/// Trains the tiny model on the bundled scene, with `args` added.
+pub fn train_tiny(folder: &Path, args: &[&str]) -> String {
+    printed(folder, &[&["train", ORRERY], &TINY[..], args].concat())
+}
+
+/// Where [`train_tiny`] leaves its results.
+pub fn tiny_run(folder: &Path) -> PathBuf {
+    folder.join("outputs/orrery/hash/tiny")
+}
+
+/// The checkpoint that [`train_tiny`] leaves after `step` steps.
+pub fn tiny_checkpoint(folder: &Path, step: u64) -> PathBuf {
+    tiny_run(folder).join(format!("checkpoints/step-{step:09}.safetensors"))
+}
+
+/// A checkpoint with what takes time left out: two trainings that are the same have the same of these.
+pub fn without_times(path: &Path) -> Checkpoint<'static> {
+    let Checkpoint { header, tensors, .. } = Checkpoint::read(path).unwrap();
+    let mut checkpoint = Checkpoint::new(header, tensors);
+    checkpoint.header.seconds = 0.0;
+    checkpoint
+}

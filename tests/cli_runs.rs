@@ -1,0 +1,262 @@
+//! The commands from start to end, on the bundled scene with settings so small that a run takes seconds.
+
+mod binary;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use binary::{
+    ORRERY, TINY, checked, command, gridfield, printed, sentence, stderr, stdout, tiny_checkpoint, tiny_run,
+    train_tiny, without_times,
+};
+use serde_json::Value;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn size(path: &Path) -> (u32, u32) {
+    image::image_dimensions(path).unwrap()
+}
+
+/// Names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A trained tiny run in a folder of its own.
+fn trained() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &["--max-steps=40", "--quiet"]);
+    let run = tiny_run(folder.path());
+    (folder, run)
+}
+
+#[test]
+fn training_leaves_the_documented_files_and_says_what_to_do_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = train_tiny(folder.path(), &["--max-steps=30", "--save-every=20", "--eval-every=25"]);
+    let run = tiny_run(folder.path());
+    assert_eq!(names(&run), ["checkpoints", "config.json", "metrics.jsonl"]);
+    let checkpoints = ["step-000000020.safetensors", "step-000000030.safetensors"];
+    assert_eq!(names(&run.join("checkpoints")), checkpoints);
+    assert_eq!(json(&run.join("config.json"))["train"]["max_steps"], 30);
+    let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_kind = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((of_kind("started"), of_kind("evaluated"), of_kind("saved"), of_kind("finished")), (1, 1, 2, 1));
+    for part in [
+        "orrery: 60 images, hash model of ",
+        "step 25: PSNR ",
+        "results are in outputs/orrery/hash/tiny",
+        "eval outputs/orrery/hash/tiny",
+        "render outputs/orrery/hash/tiny",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn quiet_is_quiet_and_json_is_json() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(train_tiny(folder.path(), &["--max-steps=5", "--quiet", "--output-dir=a"]), "");
+    let lines = train_tiny(folder.path(), &["--max-steps=5", "--json", "--output-dir=b"]);
+    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["started", "step", "saved", "finished"]);
+    assert_eq!(events[3]["reason"], "max_steps");
+}
+
+#[test]
+fn a_run_is_evaluated_into_eval_json_and_pictures() {
+    let (folder, run) = trained();
+    let args = ["eval", "latest", "--max-images=3", "--save-images", "--save-error-maps", "--threads=2"];
+    let said = printed(folder.path(), &args);
+    assert!(said.contains("3 test") && said.contains(" dB ± ") && said.contains("eval.json"), "{said}");
+
+    let report = json(&run.join("eval.json"));
+    for (key, value) in [
+        ("experiment_name", Value::from("orrery")),
+        ("method_name", "hash".into()),
+        ("split", "test".into()),
+        ("n_images", 3.into()),
+        ("background", "white".into()),
+        ("color_space", "sRGB".into()),
+        ("downscale", 8.into()),
+        ("seed", 0.into()),
+        ("step", 40.into()),
+        ("gridfield", env!("CARGO_PKG_VERSION").into()),
+    ] {
+        assert_eq!(report[key], value, "{key}");
+    }
+    let results = report["results"].as_object().unwrap();
+    let keys: Vec<_> = results.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["psnr", "psnr_std", "ssim", "num_rays_per_sec", "fps"]);
+    let scores = report["per_image"].as_array().unwrap();
+    assert_eq!(scores[0]["name"], "test/r_0", "the first images are taken");
+    let mean = scores.iter().map(|score| score["psnr"].as_f64().unwrap()).sum::<f64>() / 3.0;
+    assert!((mean - results["psnr"].as_f64().unwrap()).abs() < 1e-9);
+
+    let pictures = run.join("renders/eval-test");
+    assert_eq!(names(&pictures)[..2], ["test_r_0-error.png", "test_r_0.png"]);
+    assert_eq!(names(&pictures).len(), 6);
+    assert_eq!(size(&pictures.join("test_r_0.png")), (20, 20));
+}
+
+#[test]
+fn an_evaluation_takes_the_split_the_background_and_the_file_it_is_told() {
+    let (folder, run) = trained();
+    let checkpoint = tiny_checkpoint(folder.path(), 40);
+    let args = ["--split=val", "--background=black", "--max-images=1", "--output=figures/val.json"];
+    printed(folder.path(), &[&["eval", checkpoint.to_str().unwrap()], &args[..]].concat());
+    let report = json(&folder.path().join("figures/val.json"));
+    assert_eq!((&report["split"], &report["background"]), (&"val".into(), &"black".into()));
+    assert!(!run.join("eval.json").exists());
+}
+
+#[test]
+fn a_run_is_rendered_as_frames_of_several_channels() {
+    let (folder, run) = trained();
+    let frames = ["--seconds=1", "--fps=3", "--width=24", "--outputs=rgb,depth,opacity,normal"];
+    let args = [&["render", run.to_str().unwrap(), "--output=new/frames/%03d.png"], &frames[..]].concat();
+    let said = printed(folder.path(), &args);
+    let patterns = ["rgb", "depth", "opacity", "normal"].map(|channel| format!("new/frames/%03d-{channel}.png"));
+    assert_eq!(said.lines().collect::<Vec<_>>(), patterns);
+    let folder = folder.path().join("new/frames");
+    assert_eq!(names(&folder).len(), 12);
+    for name in ["000-rgb.png", "002-normal.png"] {
+        assert_eq!(size(&folder.join(name)), (24, 24), "the aspect ratio is kept");
+    }
+}
+
+#[test]
+fn shards_share_the_frames_and_leave_those_that_are_there() {
+    let (folder, _) = trained();
+    let shard = |shard: &str| {
+        let args = ["render", "latest", "--path=spiral", "--seconds=1", "--fps=5", "--output=f/%d.png", shard];
+        printed(folder.path(), &args)
+    };
+    let frames = folder.path().join("f");
+    shard("--shard=2/2");
+    assert_eq!(names(&frames), ["1.png", "3.png"]);
+    fs::write(frames.join("2.png"), "another process's").unwrap();
+    shard("--shard=1/2");
+    assert_eq!(names(&frames), ["0.png", "1.png", "2.png", "3.png", "4.png"]);
+    assert_eq!(fs::read(frames.join("2.png")).unwrap(), b"another process's");
+}
+
+#[test]
+fn the_dataset_path_renders_what_an_evaluation_compares() {
+    let (folder, run) = trained();
+    printed(folder.path(), &["eval", "latest", "--max-images=2", "--save-images"]);
+    printed(folder.path(), &["render", "latest", "--path=dataset", "--output=views/%d.png"]);
+    assert_eq!(names(&folder.path().join("views")).len(), 20);
+    let evaluated = image::open(run.join("renders/eval-test/test_r_1.png")).unwrap();
+    assert_eq!(image::open(folder.path().join("views/1.png")).unwrap(), evaluated);
+}
+
+#[test]
+fn a_video_needs_nothing_installed() {
+    let (folder, run) = trained();
+    let args = ["render", "latest", "--seconds=0.2", "--fps=10", "--width=32", "--outputs=rgb,depth"];
+    // Without a PATH there is no ffmpeg, and the bundled encoder has to do.
+    let output = checked(command(folder.path(), &args).env("PATH", "").output().unwrap(), &args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let videos = ["renders/orbit-rgb.mp4", "renders/orbit-depth.mp4"].map(|name| run.join(name));
+    let said = videos
+        .iter()
+        .map(|video| format!("outputs/orrery/hash/tiny/renders/{}\n", video.file_name().unwrap().to_str().unwrap()));
+    assert_eq!(stdout(&output), said.collect::<String>());
+    for video in videos {
+        assert_eq!(&fs::read(&video).unwrap()[4..8], b"ftyp", "{}", video.display());
+    }
+    assert_eq!(names(&run.join("renders")).len(), 2, "nothing else is left");
+}
+
+#[test]
+fn a_scene_that_moved_is_found_where_it_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    copy_folder(Path::new(ORRERY), &before);
+    printed(folder.path(), &[&["train", "before", "--max-steps=5"], &TINY[..]].concat());
+    fs::rename(&before, &after).unwrap();
+    let run = "outputs/before/hash/tiny";
+    for command in [&["eval", run][..], &["render", run], &["train", "--resume", run, "--max-steps=9"]] {
+        let error = sentence(folder.path(), command);
+        assert!(error.contains("before: the scene that the field was trained on is no longer here"), "{error}");
+    }
+    printed(folder.path(), &["eval", run, "--max-images=1", "--scene=after"]);
+    printed(folder.path(), &["render", run, "--output=%d.png", "--seconds=0.1", "--fps=10", "--scene=after"]);
+    printed(folder.path(), &["train", "after", "--resume", run, "--max-steps=9"]);
+
+    fs::copy(after.join("transforms_val.json"), after.join("transforms_train.json")).unwrap();
+    let error = sentence(folder.path(), &["eval", run, "--scene=after"]);
+    assert!(error.starts_with("after: has 10 training images, but the field was trained on 60"), "{error}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to)
+        } else {
+            fs::copy(entry.path(), to).map(drop).unwrap()
+        }
+    }
+}
+
+#[test]
+fn resume_gives_the_same_bits_at_any_number_of_threads() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // The occupancy grid is refreshed at every step at first and at every 5th by step 83: the stop is between two.
+    train_tiny(whole.path(), &["--max-steps=100", "--quiet"]);
+    train_tiny(parts.path(), &["--max-steps=100", "--stop-after=83", "--quiet"]);
+    printed(parts.path(), &["train", "--resume", "latest", "--device=cpu", "--threads=1", "--quiet"]);
+    let [expected, found] = [&whole, &parts].map(|folder| without_times(&tiny_checkpoint(folder.path(), 100)));
+    assert_eq!(found.header, expected.header);
+    for (found, expected) in found.tensors.iter().zip(&expected.tensors) {
+        assert!(found == expected, "{} differs", found.name);
+    }
+    assert_eq!(found.tensors.len(), expected.tensors.len());
+}
+
+#[test]
+fn a_run_that_stopped_says_how_to_go_on_and_one_that_ended_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = train_tiny(folder.path(), &["--max-steps=9", "--stop-after=4"]);
+    assert!(said.contains("train --resume outputs/orrery/hash/tiny"), "{said}");
+    let resume = ["train", "--resume", "latest", "--threads=2"];
+    let error = sentence(folder.path(), &[&resume[..], &["--stop-after=4"]].concat());
+    assert!(error.starts_with("--stop-after 4 is not beyond step 4"), "{error}");
+    assert!(!printed(folder.path(), &resume).contains("--resume"));
+    let error = sentence(folder.path(), &resume);
+    assert!(error.starts_with("the run has all of its 9 steps; to train it further, raise --max-steps"), "{error}");
+    printed(folder.path(), &[&resume[..], &["--max-steps=12"]].concat());
+    assert_eq!(json(&tiny_run(folder.path()).join("config.json"))["train"]["max_steps"], 12);
+}
+
+#[test]
+fn ctrl_c_saves_and_the_run_can_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [&["train", ORRERY, "--max-steps=1000000", "--json"], &TINY[..]].concat();
+    let mut child = command(folder.path(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains(r#""event":"step""#)).expect("a step is reported");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["reason"]), (&"finished".into(), &"interrupted".into()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+
+    let step = last["step"].as_u64().unwrap();
+    assert!(tiny_checkpoint(folder.path(), step).is_file());
+    let more = format!("--stop-after={}", step + 1);
+    let output = gridfield(folder.path(), &["train", "--resume", "latest", &more, "--quiet"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
