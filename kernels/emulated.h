@@ -169,13 +169,13 @@ inline uint16_t gf_half_bits(float value) {
 }
 
 inline float gf_half_value(uint16_t half) {
-    const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = half >> 10 & 31u, fraction = half & 0x3ffu;
-    uint32_t bits = sign | (exponent == 31u ? 0x7f800000u : (exponent + 112u) << 23) | fraction << 13;
+    uint32_t bits = (uint32_t)(half & 0x7fffu) << 13;
     float value;
-    if (exponent == 0u) {
-        value = (float)fraction * (1.0f / 16777216.0f);
-        return sign ? -value : value;
-    }
+    memcpy(&value, &bits, 4);
+    value *= 5.192296858534828e33f;  // 2^112: the difference of the exponents' biases
+    memcpy(&bits, &value, 4);
+    if ((half & 0x7c00u) == 0x7c00u) bits |= 0x7f800000u;  // infinity and NaN
+    bits |= (uint32_t)(half & 0x8000u) << 16;
     memcpy(&value, &bits, 4);
     return value;
 }
@@ -188,61 +188,78 @@ struct gf_half {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Tensor cores: every lane holds the whole 16 x 16 tile, row-major, in fp32. Loads copy, and every lane computes the same
-// product; each lane stores a share, so that reading another's before a barrier shows.
+// Tensor cores: each lane makes eight numbers of a product, and its fragments hold what these need: a row of the left
+// matrix, eight columns of the right one.
 
 namespace nvcuda {
 namespace wmma {
 
-struct matrix_a;
-struct matrix_b;
-struct accumulator;
 struct row_major;
 struct col_major;
-enum layout_t { mem_row_major, mem_col_major };
+struct matrix_a {
+    static const int held = 16;
+};
+struct matrix_b {
+    static const int held = 16 * 8;
+};
+struct accumulator {
+    static const int held = 8;
+};
+enum layout_t { mem_row_major };
 
 template <typename Use, int M, int N, int K, typename T, typename Layout = void> struct fragment {
     static_assert(M == 16 && N == 16 && K == 16, "the shape that the kernels use");
-    float x[16 * 16];
+    float x[Use::held];
 };
 
-template <typename Use, typename T, typename Layout>
-inline void fill_fragment(fragment<Use, 16, 16, 16, T, Layout>& tile, float value) {
-    for (int e = 0; e < 256; ++e) tile.x[e] = value;
+/// The row, and the first of the columns, of the running lane's eight numbers.
+inline unsigned lane_row() { return (threadIdx.x & 31u) / 2u; }
+inline unsigned lane_column() { return (threadIdx.x & 1u) * 8u; }
+
+inline void fill_fragment(fragment<accumulator, 16, 16, 16, float>& tile, float value) {
+    for (float& x : tile.x) x = value;
 }
 
-template <typename Use, typename T>
-inline void load_matrix_sync(fragment<Use, 16, 16, 16, T, row_major>& tile, const T* from, unsigned stride) {
-    for (int r = 0; r < 16; ++r)
-        for (int c = 0; c < 16; ++c) tile.x[16 * r + c] = (float)from[(size_t)r * stride + c];
+template <typename T>
+inline void load_matrix_sync(fragment<matrix_a, 16, 16, 16, T, row_major>& tile, const T* from, unsigned stride) {
+    from += (size_t)lane_row() * stride;
+    for (unsigned k = 0; k < 16u; ++k) tile.x[k] = (float)from[k];
 }
 
-template <typename Use, typename T>
-inline void load_matrix_sync(fragment<Use, 16, 16, 16, T, col_major>& tile, const T* from, unsigned stride) {
-    for (int c = 0; c < 16; ++c)
-        for (int r = 0; r < 16; ++r) tile.x[16 * r + c] = (float)from[(size_t)c * stride + r];
+template <typename T>
+inline void load_matrix_sync(fragment<matrix_a, 16, 16, 16, T, col_major>& tile, const T* from, unsigned stride) {
+    from += lane_row();
+    for (unsigned k = 0; k < 16u; ++k) tile.x[k] = (float)from[(size_t)k * stride];
 }
 
-inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 16, float>& tile, unsigned stride,
-                              layout_t layout) {
-    const unsigned share = 256u / 32u, first = (threadIdx.x & 31u) * share;
-    for (unsigned e = first; e < first + share; ++e) {
-        const size_t r = e / 16u, c = e % 16u;
-        to[layout == mem_row_major ? r * stride + c : c * stride + r] = tile.x[e];
-    }
+template <typename T>
+inline void load_matrix_sync(fragment<matrix_b, 16, 16, 16, T, row_major>& tile, const T* from, unsigned stride) {
+    from += lane_column();
+    for (unsigned k = 0; k < 16u; ++k)
+        for (unsigned n = 0; n < 8u; ++n) tile.x[8u * k + n] = (float)from[(size_t)k * stride + n];
+}
+
+template <typename T>
+inline void load_matrix_sync(fragment<matrix_b, 16, 16, 16, T, col_major>& tile, const T* from, unsigned stride) {
+    from += (size_t)lane_column() * stride;
+    for (unsigned n = 0; n < 8u; ++n)
+        for (unsigned k = 0; k < 16u; ++k) tile.x[8u * k + n] = (float)from[(size_t)n * stride + k];
+}
+
+inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 16, float>& tile, unsigned stride, layout_t) {
+    to += (size_t)lane_row() * stride + lane_column();
+    for (unsigned n = 0; n < 8u; ++n) to[n] = tile.x[n];
 }
 
 template <typename T, typename LayoutA, typename LayoutB>
 inline void mma_sync(fragment<accumulator, 16, 16, 16, float>& d, const fragment<matrix_a, 16, 16, 16, T, LayoutA>& a,
                      const fragment<matrix_b, 16, 16, 16, T, LayoutB>& b,
                      const fragment<accumulator, 16, 16, 16, float>& c) {
-    for (int m = 0; m < 16; ++m) {
-        float sum[16];
-        for (int n = 0; n < 16; ++n) sum[n] = c.x[16 * m + n];
-        for (int k = 0; k < 16; ++k)
-            for (int n = 0; n < 16; ++n) sum[n] += a.x[16 * m + k] * b.x[16 * k + n];
-        for (int n = 0; n < 16; ++n) d.x[16 * m + n] = sum[n];
-    }
+    float sum[8];
+    for (unsigned n = 0; n < 8u; ++n) sum[n] = c.x[n];
+    for (unsigned k = 0; k < 16u; ++k)
+        for (unsigned n = 0; n < 8u; ++n) sum[n] += a.x[k] * b.x[8u * k + n];
+    for (unsigned n = 0; n < 8u; ++n) d.x[n] = sum[n];
 }
 
 }  // namespace wmma

@@ -81,7 +81,7 @@ pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
 }
 
 /// The GPU, or why there is none.
-fn cuda() -> &'static Result<Device, String> {
+pub fn cuda() -> &'static Result<Device, String> {
     static CUDA: OnceLock<Result<Device, String>> = OnceLock::new();
     CUDA.get_or_init(|| {
         let device = Device::open(DeviceChoice::Cuda, 0).map_err(|error| error.to_string());

@@ -16,6 +16,7 @@ mod occupancy;
 mod optimizer;
 mod random;
 mod rays;
+mod training;
 
 /// A test for each kernel, and the list of kernels that have one.
 macro_rules! parity {
