@@ -33,13 +33,10 @@ impl ChunkSize {
         }
     }
 
-    /// For rendering: one chunk for each lane.
-    pub fn for_rendering(device: &Device) -> Self {
-        if device.is_host() {
-            ChunkSize { n_chunks: device.lanes(), rays: 256, samples: 256 * 256 }
-        } else {
-            ChunkSize { n_chunks: 1, rays: 1 << 16, samples: 1 << 21 }
-        }
+    /// For rendering: one chunk for each lane, with room for every sample that its rays may take.
+    pub fn for_rendering(device: &Device, max_samples_per_ray: usize) -> Self {
+        let rays = if device.is_host() { 256 } else { 1 << 14 };
+        ChunkSize { n_chunks: device.lanes(), rays, samples: rays * max_samples_per_ray }
     }
 }
 
