@@ -33,10 +33,11 @@ impl ChunkSize {
         }
     }
 
-    /// For rendering: one chunk for each lane, with room for every sample that its rays may take.
+    /// For rendering: one chunk for each lane. There is room for what rays take in a field that has taken shape; a strip
+    /// of pixels that takes more is traced by halves, and a single ray always fits.
     pub fn for_rendering(device: &Device, max_samples_per_ray: usize) -> Self {
-        let rays = if device.is_host() { 256 } else { 1 << 14 };
-        ChunkSize { n_chunks: device.lanes(), rays, samples: rays * max_samples_per_ray }
+        let (rays, samples) = if device.is_host() { (256, 1 << 16) } else { (1 << 15, 1 << 22) };
+        ChunkSize { n_chunks: device.lanes(), rays, samples: samples.max(max_samples_per_ray) }
     }
 }
 
