@@ -204,7 +204,6 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
         for (int c = 0; c < 16; ++c)
             dy.row(s)[c] = (compute_t)(s < rows && c < 3 ? a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
     }
-    tile_sync();
     for (uint32_t l = n_layers; l-- > 0;) {
         flow.layer(l, dy, dx);
         const Matrix swap = dy;
@@ -214,7 +213,6 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
             GF_FOR_EACH_IN_TILE(s, rows) {
                 dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + a.samples.dL_ddensity[first + s]);
             }
-            tile_sync();
         }
     }
     write_feature_gradients(a, dy, first, rows);

@@ -155,12 +155,13 @@ fn random_rays(space: &Space, n: usize, random: &mut Random) -> Vec<Ray> {
 /// cells, blocks and groups of blocks to skip.
 fn random_bits(space: &Space, share: f64, empty_words: f64, random: &mut Random) -> Vec<u64> {
     let word = |random: &mut Random| (0..64).fold(0, |word, bit| word | u64::from(random.unit() < share) << bit);
-    // Words of a half of the groups of blocks, by their place along z: 4 blocks each.
+    // Every other group of blocks along z is clear, in finer cascades not where it is in coarser ones.
     let layer = (space.resolution as usize / 4).pow(2);
     let n = space.n_cells() / 64;
     (0..n)
         .map(|i| {
-            let clear = empty_words > 0.5 && i / layer % 8 < 4;
+            let cascade = i / (layer * space.resolution as usize / 4);
+            let clear = empty_words > 0.5 && (i / layer / 4 + cascade).is_multiple_of(2);
             if clear || random.unit() < empty_words { 0 } else { word(random) }
         })
         .collect()

@@ -153,10 +153,10 @@ const MAPPED: usize = 4 << 20;
 impl HostMemory {
     fn zeroed(bytes: usize) -> Self {
         let layout = Layout::from_size_align(bytes.max(1), 64).expect("a buffer fits in the address space");
-        if bytes >= MAPPED {
-            if let Some(address) = map(bytes) {
-                return HostMemory { address, layout, mapped: true };
-            }
+        if bytes >= MAPPED
+            && let Some(address) = map(bytes)
+        {
+            return HostMemory { address, layout, mapped: true };
         }
         // SAFETY: the layout's size is not zero.
         let address = unsafe { alloc_zeroed(layout) };

@@ -50,7 +50,7 @@ impl Renderer {
         field: Field,
         occupancy: Occupancy,
     ) -> Result<Self> {
-        let size = ChunkSize::for_rendering(device);
+        let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
         let chunks = (0..device.lanes()).map(|_| Ok(Mutex::new(Chunk::new(device, size)?))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march);
         Ok(Renderer { device: device.clone(), field, occupancy, march, unit_cube, size, chunks })

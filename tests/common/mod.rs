@@ -74,6 +74,23 @@ impl Random {
         (0..n).map(|_| self.between(-range, range) as f32).collect()
     }
 
+    pub fn f64s(&mut self, n: usize, low: f64, high: f64) -> Vec<f64> {
+        (0..n).map(|_| self.between(low, high)).collect()
+    }
+
+    pub fn f32s(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
+        (0..n).map(|_| self.between(low, high) as f32).collect()
+    }
+
+    /// Numbers that fp16 holds exactly, so that targets begin with the same.
+    pub fn halves(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
+        self.f32s(n, low, high).into_iter().map(|value| half::f16::from_f32(value).to_f32()).collect()
+    }
+
+    pub fn u32s(&mut self, n: usize) -> Vec<u32> {
+        (0..n).map(|_| self.bits() as u32).collect()
+    }
+
     /// A direction of length 1.
     pub fn direction(&mut self) -> [f64; 3] {
         loop {

@@ -2,9 +2,10 @@
 
 use gridfield::device::args::{CompositeArgs, CompositeRayArgs, MAX_ROUNDS, STATISTICS_PART, StatisticsArgs};
 use gridfield::device::{Device, Grid, kernels};
-use gridfield::radiance::chunk::{Chunk, ChunkSize};
+use gridfield::radiance::{Chunk, ChunkSize};
 
-use crate::common::{Outputs, Random, get, set};
+use crate::common::Random;
+use crate::compare::{Outputs, get, set};
 
 const RAYS: usize = 150;
 const ROUNDS: usize = 2;
@@ -34,7 +35,7 @@ fn chunk(device: &Device) -> Chunk {
     set(&mut chunk.rays.segment_count, &count);
     set(&mut chunk.samples.count, &counts);
     let density: Vec<f32> = (0..samples)
-        .map(|_| if random.bits().is_multiple_of(8) { 400.0 } else { random.within(0.0, 10.0) } as f32)
+        .map(|_| if random.bits().is_multiple_of(8) { 400.0 } else { random.between(0.0, 10.0) } as f32)
         .collect();
     set(&mut chunk.samples.density, &density);
     set(&mut chunk.samples.color, &random.f32s(3 * samples, 0.0, 1.0));

@@ -5,9 +5,10 @@ use gridfield::decoder::Decoder;
 use gridfield::device::args::{FieldArgs, PrepareWeightsArgs};
 use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
-use gridfield::radiance::chunk::{Chunk, ChunkSize};
+use gridfield::radiance::{Chunk, ChunkSize};
 
-use crate::common::{Outputs, Random, get, set};
+use crate::common::Random;
+use crate::compare::{Outputs, get, set};
 
 /// fp16 has 11 bits: each stored activation is off by up to 2^-12 of itself, and about six layers in a row add up to some
 /// 2^-10. Features and weights are chosen so that fp16 holds them.
@@ -81,8 +82,9 @@ impl Setup {
         let weights = prepared(device, &decoder, &device.upload(&values).unwrap());
 
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: RAYS, samples: CAPACITY }).unwrap();
-        let directions: Vec<[f32; 3]> = (0..RAYS).map(|_| random.direction()).collect();
-        let columns: Vec<f32> = (0..3).flat_map(|k| directions.iter().map(move |direction| direction[k])).collect();
+        let directions: Vec<[f64; 3]> = (0..RAYS).map(|_| random.direction()).collect();
+        let columns: Vec<f32> =
+            (0..3).flat_map(|k| directions.iter().map(move |direction| direction[k] as f32)).collect();
         set(&mut chunk.rays.direction, &columns);
         set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
         let ray: Vec<u32> = (0..CAPACITY).map(|_| random.bits() as u32 % RAYS as u32).collect();

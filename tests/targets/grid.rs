@@ -8,7 +8,8 @@ use gridfield::device::args::{EncodeArgs, GridLayout, MAX_LEVELS, ScatterArgs};
 use gridfield::device::{Buffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
 
-use crate::common::{Outputs, Random, get};
+use crate::common::Random;
+use crate::compare::{Outputs, get};
 
 const POINTS: usize = 300;
 

@@ -52,7 +52,7 @@ fn rust_layout() -> Layout {
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }
-        OccupancyArgs { samples, value, resolution, first, stride, phase, n, seed, step, decay, step_size }
+        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, decay, step_size }
         OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
         AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }
@@ -61,6 +61,7 @@ fn rust_layout() -> Layout {
         RandomArgs { key, counter, out }
         UniformArgs { value, seed, stream, range }
         StatisticsArgs { rays, samples, round, sums, counts }
+        CeilingArgs { input, output, lanes, turns, n_groups }
     }
 }
 

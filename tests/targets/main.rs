@@ -4,7 +4,10 @@
 //! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
 //! and on a GPU where there is one. `GRIDFIELD_TEST_CUDA=1` in the environment makes a missing GPU a failure.
 
+mod ceilings;
+#[path = "../common/mod.rs"]
 mod common;
+mod compare;
 mod composite;
 mod field;
 mod grid;
@@ -20,7 +23,7 @@ macro_rules! parity {
         $(
             #[test]
             fn $kernel() {
-                common::compare_targets(stringify!($kernel), $body);
+                compare::compare_targets(stringify!($kernel), $body);
             }
         )*
         const TESTED: &[&str] = &[$(stringify!($kernel)),*];
@@ -31,6 +34,9 @@ parity! {
     adam: optimizer::adam;
     average_now: optimizer::average_now;
     camera_rays: rays::camera_rays;
+    ceiling_copy: ceilings::ceiling_copy;
+    ceiling_fma: ceilings::ceiling_fma;
+    ceiling_gather: ceilings::ceiling_gather;
     composite_backward: composite::composite_backward;
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
@@ -67,4 +73,12 @@ fn every_kernel_is_compared() {
     let missing: Vec<&str> =
         gridfield::device::kernels::ALL.iter().map(|kernel| kernel.0).filter(|name| !TESTED.contains(name)).collect();
     assert!(missing.is_empty(), "no parity test for {missing:?}");
+}
+
+#[test]
+fn a_gpu_that_cannot_be_used_is_an_error_that_says_what_to_do() {
+    match gridfield::device::Device::open(gridfield::device::DeviceChoice::Cuda, 0) {
+        Ok(device) => eprintln!("not run: {} can be used", device.describe()),
+        Err(error) => assert!(error.to_string().contains("use --device cpu"), "{error}"),
+    }
 }

@@ -2,9 +2,10 @@
 
 use gridfield::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
 use gridfield::device::{Buffer, Device, Grid, kernels};
-use gridfield::radiance::chunk::{Chunk, ChunkSize};
+use gridfield::radiance::{Chunk, ChunkSize};
 
-use crate::common::{Outputs, Random, get, set};
+use crate::common::Random;
+use crate::compare::{Outputs, get, set};
 
 const RESOLUTION: usize = 16;
 const CASCADES: usize = 2;
@@ -17,6 +18,7 @@ fn args<'a>(chunk: &'a Chunk, value: &'a Buffer<f32>, phase: u32) -> OccupancyAr
         samples: chunk.samples.args(),
         value: value.ptr(),
         resolution: RESOLUTION as u32,
+        cascades: CASCADES as u32,
         first: 0,
         stride: STRIDE as u32,
         phase,
@@ -64,7 +66,7 @@ pub fn occupancy_bits(device: &Device) -> Outputs {
         .map(|cell| {
             let occupied = cell / 64 % 3 != 1 && random.bits().is_multiple_of(3);
             let (low, high) = if occupied { (0.8, 1.0) } else { (0.0, 0.09) };
-            random.within(low, high) as f32
+            random.between(low, high) as f32
         })
         .collect();
     let value = device.upload(&values).unwrap();

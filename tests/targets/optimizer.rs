@@ -5,7 +5,8 @@ use gridfield::device::args::{SUM_WIDTH, SumArgs};
 use gridfield::device::{ComputeBuffer, Device, Grid, Ptr, kernels};
 use gridfield::train::{Adam, AdamStep, Moments};
 
-use crate::common::{Outputs, Random, get, set};
+use crate::common::Random;
+use crate::compare::{Outputs, get, set};
 
 /// Products may be fused with sums or not, and divisions and roots are rounded: a few steps of fp32.
 const FP32: f64 = 1e-6;

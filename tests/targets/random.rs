@@ -3,7 +3,8 @@
 use gridfield::device::args::{RandomArgs, SphereArgs, UniformArgs};
 use gridfield::device::{Device, Grid, kernels};
 
-use crate::common::{Outputs, Random, get};
+use crate::common::Random;
+use crate::compare::{Outputs, get};
 
 pub fn philox(device: &Device) -> Outputs {
     let n = 301;
@@ -30,7 +31,7 @@ pub fn uniform_parameters(device: &Device) -> Outputs {
 pub fn spherical_harmonics_f64(device: &Device) -> Outputs {
     let n = 200;
     let mut random = Random::new(2);
-    let directions: Vec<f64> = (0..n).flat_map(|_| random.direction().map(f64::from)).collect();
+    let directions: Vec<f64> = (0..n).flat_map(|_| random.direction()).collect();
     let direction = device.upload(&directions).unwrap();
     let mut outputs = Outputs::new();
     for degree in 1..=4 {

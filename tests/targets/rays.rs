@@ -2,9 +2,10 @@
 
 use gridfield::device::args::{Camera, CameraRaysArgs, DrawRaysArgs, MarchArgs};
 use gridfield::device::{Device, Grid, kernels};
-use gridfield::radiance::chunk::{Chunk, ChunkSize};
+use gridfield::radiance::{Chunk, ChunkSize};
 
-use crate::common::{Outputs, Random, get, set};
+use crate::common::Random;
+use crate::compare::{Outputs, get, set};
 
 /// Short chains of products, quotients and a root, fused or not: some steps of fp32.
 const FP32: f64 = 2e-6;
@@ -14,7 +15,7 @@ const BOX: ([f32; 3], [f32; 3]) = ([0.0; 3], [1.0; 3]);
 
 /// A camera outside the unit cube that looks at its middle, or away from it.
 fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pixel: u64) -> Camera {
-    let z = random.direction();
+    let z = random.direction().map(|x| x as f32);
     let up = if z[2].abs() < 0.9 { [0.0, 0.0, 1.0] } else { [1.0, 0.0, 0.0] };
     let cross = |a: [f32; 3], b: [f32; 3]| -> [f32; 3] {
         std::array::from_fn(|k| a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3])
@@ -175,14 +176,14 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, capacity: usize) -> 
     for ray in 0..RAYS {
         let towards = random.direction();
         for k in 0..3 {
-            origin[k * room + ray] = random.within(0.1, 0.9) as f32;
-            direction[k * room + ray] = towards[k];
+            origin[k * room + ray] = random.between(0.1, 0.9) as f32;
+            direction[k * room + ray] = towards[k] as f32;
         }
     }
     set(&mut chunk.rays.origin, &origin);
     set(&mut chunk.rays.direction, &direction);
     let begin: Vec<f32> =
-        (0..room).map(|ray| if ray % 7 == 3 { -1.0 } else { random.within(0.0, 0.1) as f32 }).collect();
+        (0..room).map(|ray| if ray % 7 == 3 { -1.0 } else { random.between(0.0, 0.1) as f32 }).collect();
     set(&mut chunk.rays.t, &begin);
     set(&mut chunk.rays.t_end, &random.f32s(room, 0.2, 1.2));
     let resolution = 32u32;

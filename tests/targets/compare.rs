@@ -1,8 +1,10 @@
-//! Targets, seeds, and the comparison of what a kernel wrote on two of them.
+//! The targets, and the comparison of what a kernel wrote on two of them.
 
 use std::sync::OnceLock;
 
 use gridfield::device::{Buffer, Device, DeviceChoice, Order};
+
+use crate::common::host;
 
 /// What a kernel wrote, output by output.
 #[derive(Default)]
@@ -60,7 +62,7 @@ impl Outputs {
 
 /// Runs a test body on every target and compares.
 pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
-    let host = body(&Device::open(DeviceChoice::Cpu, 2).unwrap());
+    let host = body(&host());
     let forward = body(&Device::emulated(Order::Forward));
     let reverse = body(&Device::emulated(Order::Reverse));
     compare(kernel, "emulated in reverse order", &reverse, "emulated", &forward, |agreement| match agreement {
@@ -109,56 +111,6 @@ fn compare(
                 "{kernel}: {}[{i}] is {value} on {target} and {wanted} on {reference_target}, further apart than {limit:e}",
                 output.name
             );
-        }
-    }
-}
-
-/// Random numbers for test inputs (SplitMix64), apart from the ones under test.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed)
-    }
-
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in `[low, high)`.
-    pub fn within(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    pub fn f64s(&mut self, n: usize, low: f64, high: f64) -> Vec<f64> {
-        (0..n).map(|_| self.within(low, high)).collect()
-    }
-
-    pub fn f32s(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
-        (0..n).map(|_| self.within(low, high) as f32).collect()
-    }
-
-    /// Numbers that fp16 holds exactly, so that targets begin with the same.
-    pub fn halves(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
-        self.f32s(n, low, high).into_iter().map(|value| half::f16::from_f32(value).to_f32()).collect()
-    }
-
-    pub fn u32s(&mut self, n: usize) -> Vec<u32> {
-        (0..n).map(|_| self.bits() as u32).collect()
-    }
-
-    /// A unit vector.
-    pub fn direction(&mut self) -> [f32; 3] {
-        loop {
-            let v: [f64; 3] = std::array::from_fn(|_| self.within(-1.0, 1.0));
-            let length = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-            if (0.1..=1.0).contains(&length) {
-                return v.map(|x| (x / length) as f32);
-            }
         }
     }
 }
