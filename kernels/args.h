@@ -178,7 +178,7 @@ typedef struct AdamArgs {
     uint32_t step;     // of the training, from 1
     float learning_rate, beta1, beta2, epsilon;
     float l2_reg;
-    float gradient_scale;  // 1 / loss scale
+    float gradient_scale;  // 1 / rays: gradients are sums over them
 } AdamArgs;
 
 typedef struct PrepareWeightsArgs {

@@ -12,6 +12,14 @@
 #define GF_DENSITY_OUT 16  // width of the density network's output and of the colour network's direction input
 #define GF_LOG_DENSITY_LIMIT 15.0f
 
+// Gradients of samples far from any surface would fall below the smallest fp16 number on their way back: they are scaled
+// up before it and down after it (Micikevicius et al., "Mixed precision training", ICLR 2018). Before, they are below 1.
+#if GF_SIMT
+#define GF_LOSS_SCALE 128.0f
+#else
+#define GF_LOSS_SCALE 1.0f
+#endif
+
 namespace {
 
 /// Scratch of a block: inputs and outputs of a layer, by turns. W is the widest layer.
@@ -174,7 +182,7 @@ template <int W> struct BackwardFlow {
         const bool after_relu = l != 0 && l != a.network.n_density_layers;
         const Matrix x = fetch(l, dx);
         tile_sync();
-        tile_backward_weights(shared.scratch, dy, x, a.network.layers[l], a.dL_dweights, rows);
+        tile_backward_weights(shared.scratch, dy, x, a.network.layers[l], 1.0f / GF_LOSS_SCALE, a.dL_dweights, rows);
         tile_sync();
         tile_backward_input(shared.scratch, dy, a.network.layers[l], (const compute_t*)a.weights, a.network.n_weights, x,
                             dx, rows, after_relu);
@@ -189,7 +197,7 @@ GF_FN void write_feature_gradients(const FieldArgs& a, Matrix dx, uint32_t first
         for (uint32_t l = 0; l < a.grid.n_levels; ++l)
             for (uint32_t f = 0; f < n_features; ++f)
                 a.dL_dfeatures[((size_t)l * a.samples.capacity + first + s) * n_features + f] =
-                    (float)dx.row(s)[l * n_features + f];
+                    (float)dx.row(s)[l * n_features + f] * (1.0f / GF_LOSS_SCALE);
     }
 }
 
@@ -202,7 +210,8 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
     Matrix dy = {shared.a, FieldShared<W>::stride}, dx = {shared.b, FieldShared<W>::stride};
     GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
         for (int c = 0; c < 16; ++c)
-            dy.row(s)[c] = (compute_t)(s < rows && c < 3 ? a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
+            dy.row(s)[c] = (compute_t)(
+                s < rows && c < 3 ? GF_LOSS_SCALE * a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
     }
     for (uint32_t l = n_layers; l-- > 0;) {
         flow.layer(l, dy, dx);
@@ -211,7 +220,7 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
         dx = swap;
         if (l == n_density) {
             GF_FOR_EACH_IN_TILE(s, rows) {
-                dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + a.samples.dL_ddensity[first + s]);
+                dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
             }
         }
     }

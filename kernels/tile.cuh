@@ -107,9 +107,9 @@ GF_FN void tile_backward_input(TileScratch& scratch, Matrix dy, const Layer& lay
     }
 }
 
-/// dW += dy^T x. Rows past the tile's last sample must be zero in dy and finite in x.
-GF_FN void tile_backward_weights(TileScratch& scratch, Matrix dy, Matrix x, const Layer& layer, float* dL_dweights,
-                                 uint32_t) {
+/// dW += scale dy^T x. Rows past the tile's last sample must be zero in dy and finite in x.
+GF_FN void tile_backward_weights(TileScratch& scratch, Matrix dy, Matrix x, const Layer& layer, float scale,
+                                 float* dL_dweights, uint32_t) {
     using namespace nvcuda;
     const uint32_t blocks_in = layer.n_in / 16, blocks = layer.n_out / 16 * blocks_in;
     for (uint32_t block = threadIdx.x / 32; block < blocks; block += GF_WARPS) {
@@ -125,7 +125,7 @@ GF_FN void tile_backward_weights(TileScratch& scratch, Matrix dy, Matrix x, cons
         }
         float* dW = dL_dweights + layer.weights;
         write_block(scratch, sum, [&](uint32_t r, uint32_t c, float value) {
-            shared_add(&dW[(size_t)(out + r) * layer.n_in + in + c], value);
+            shared_add(&dW[(size_t)(out + r) * layer.n_in + in + c], scale * value);
         });
     }
 }
@@ -235,8 +235,8 @@ GF_FN void tile_backward_input(TileScratch&, Matrix dy, const Layer& layer, cons
     }
 }
 
-/// dW += dy^T x.
-GF_FN void tile_backward_weights(TileScratch&, Matrix dy, Matrix x, const Layer& layer, float* dL_dweights,
+/// dW += dy^T x. The host has no need of a scale.
+GF_FN void tile_backward_weights(TileScratch&, Matrix dy, Matrix x, const Layer& layer, float, float* dL_dweights,
                                  uint32_t rows) {
     multiply<true, false>(dy.data, 1, dy.stride, x.data, x.stride, dL_dweights + layer.weights, layer.n_in, layer.n_out,
                           layer.n_in, rows);
