@@ -49,6 +49,13 @@ fn main() -> anyhow::Result<()> {
             last = Instant::now();
         }
     }
+    let renderer = trainer.renderer()?;
+    let t = Instant::now();
+    let scores: Vec<_> = scene.splits.test.iter().step_by(scene.splits.test.len().div_ceil(10))
+        .map(|v| radiance::evaluate::compare(&renderer, v, config.scene.downscale, [1.0; 3]).map(|c| c.score)).collect::<Result<_>>()?;
+    let s = radiance::evaluate::Summary::of(&scores);
+    println!("RESULT {:?} steps {} seconds {:.1} psnr {:.3} ssim {:?} render {:.2} s/view", &args[3..], trainer.step, trainer.seconds, s.psnr, s.ssim, 1.0 / s.fps);
+    let _ = t;
     Ok(())
 }
 fn print_profile(profile: &device::Profile, samples: u64) {

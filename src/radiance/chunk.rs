@@ -33,13 +33,11 @@ impl ChunkSize {
         }
     }
 
-    /// For rendering: one chunk for each lane.
-    pub fn for_rendering(device: &Device) -> Self {
-        if device.is_host() {
-            ChunkSize { n_chunks: device.lanes(), rays: 256, samples: 256 * 256 }
-        } else {
-            ChunkSize { n_chunks: 1, rays: 1 << 16, samples: 1 << 21 }
-        }
+    /// For rendering: one chunk for each lane. There is room for what rays take in a field that has taken shape; a strip
+    /// of pixels that takes more is traced by halves, and a single ray always fits.
+    pub fn for_rendering(device: &Device, max_samples_per_ray: usize) -> Self {
+        let (rays, samples) = if device.is_host() { (256, 1 << 16) } else { (1 << 15, 1 << 22) };
+        ChunkSize { n_chunks: device.lanes(), rays, samples: samples.max(max_samples_per_ray) }
     }
 }
 

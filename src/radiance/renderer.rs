@@ -1,5 +1,6 @@
 //! Rendering: one ray for each pixel, through a field that no longer changes.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{Chunk, ChunkSize};
@@ -27,13 +28,18 @@ pub struct Renderer {
     chunks: Vec<Mutex<Chunk>>,
 }
 
-/// A run of pixels, in row order.
+/// A run of pixels, in row order, as far as they are traced.
+#[derive(Default)]
 struct Strip {
     first: usize,
+    /// `[n, 3]` without the background.
     color: Vec<f32>,
     depth: Vec<f32>,
     transmittance: Vec<f32>,
 }
+
+/// How rays are marked that found no room for their samples.
+const DROPPED: f32 = -2.0;
 
 impl Renderer {
     /// Takes over a field; its weights' copy must be up to date.
@@ -44,7 +50,7 @@ impl Renderer {
         field: Field,
         occupancy: Occupancy,
     ) -> Result<Self> {
-        let size = ChunkSize::for_rendering(device);
+        let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
         let chunks = (0..device.lanes()).map(|_| Ok(Mutex::new(Chunk::new(device, size)?))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march);
         Ok(Renderer { device: device.clone(), field, occupancy, march, unit_cube, size, chunks })
@@ -63,48 +69,55 @@ impl Renderer {
     /// What the camera sees before a background (sRGB, 0 to 1).
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
-        let mut strips: Vec<Strip> = (0..width * height)
-            .step_by(self.size.rays)
-            .map(|first| Strip { first, color: vec![], depth: vec![], transmittance: vec![] })
-            .collect();
+        let mut strips: Vec<Strip> =
+            (0..width * height).step_by(self.size.rays).map(|first| Strip { first, ..Strip::default() }).collect();
         self.device.for_each_chunk(&mut strips, |lane, _, strip| {
             let mut chunk = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
-            chunk.n_rays = self.size.rays.min(width * height - strip.first);
-            self.render_strip(&chunk, camera, background, strip)
+            let end = width * height;
+            self.trace(&mut chunk, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
         })?;
         Ok(self.frame(width, height, background, &strips))
     }
 
-    fn render_strip(&self, chunk: &Chunk, camera: &Camera, background: [f32; 3], strip: &mut Strip) -> Result<()> {
+    /// Traces `pixels` onto the end of `strip`: together, or where there is no room for the samples of all, by halves.
+    fn trace(
+        &self,
+        chunk: &mut Chunk,
+        camera: &Camera,
+        background: [f32; 3],
+        pixels: Range<usize>,
+        strip: &mut Strip,
+    ) -> Result<()> {
         let tracer =
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        chunk.n_rays = pixels.len();
         let args = CameraRaysArgs {
             rays: chunk.ray_args(),
             samples_count: chunk.samples.count.ptr(),
             camera: device_camera(camera, &self.unit_cube, 0),
-            first_pixel: strip.first as u32,
+            first_pixel: pixels.start as u32,
             background,
             box_min: self.march.box_min,
             box_max: self.march.box_max,
         };
         self.device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(chunk.n_rays))?;
         tracer.forward(chunk, Ptr::NULL)?;
-        strip.color = chunk.rays.color.download()?;
-        strip.depth = chunk.rays.depth.download()?;
-        strip.transmittance = chunk.rays.transmittance.download()?;
-        Ok(())
+        if pixels.len() > 1 && chunk.rays.t.download()?[..pixels.len()].contains(&DROPPED) {
+            let middle = pixels.start + pixels.len() / 2;
+            self.trace(chunk, camera, background, pixels.start..middle, strip)?;
+            return self.trace(chunk, camera, background, middle..pixels.end, strip);
+        }
+        strip.extend(chunk)
     }
 
     fn frame(&self, width: usize, height: usize, background: [f32; 3], strips: &[Strip]) -> Frame {
         let n = width * height;
         let mut frame = Frame { width, height, rgb: vec![0.0; 3 * n], depth: vec![0.0; n], opacity: vec![0.0; n] };
-        let capacity = self.size.rays;
         for strip in strips {
-            for ray in 0..capacity.min(n - strip.first) {
+            for (ray, &transmittance) in strip.transmittance.iter().enumerate() {
                 let pixel = strip.first + ray;
-                let transmittance = strip.transmittance[ray];
                 for (c, behind) in background.iter().enumerate() {
-                    let color = strip.color[c * capacity + ray] + transmittance * behind;
+                    let color = strip.color[3 * ray + c] + transmittance * behind;
                     frame.rgb[3 * pixel + c] = color.clamp(0.0, 1.0);
                 }
                 let opacity = 1.0 - transmittance;
@@ -114,5 +127,17 @@ impl Renderer {
             }
         }
         frame
+    }
+}
+
+impl Strip {
+    /// Appends what the chunk's rays gathered.
+    fn extend(&mut self, chunk: &Chunk) -> Result<()> {
+        let (rays, n) = (&chunk.rays, chunk.n_rays);
+        let color = rays.color.download()?;
+        self.color.extend((0..n).flat_map(|ray| [0, 1, 2].map(|c| color[c * rays.capacity + ray])));
+        self.depth.extend_from_slice(&rays.depth.download()?[..n]);
+        self.transmittance.extend_from_slice(&rays.transmittance.download()?[..n]);
+        Ok(())
     }
 }

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Renders a view of a scene from a gridfield checkpoint with numpy alone, from what docs/formats.md says.
+
+    scripts/render_checkpoint.py CHECKPOINT SCENE [--split test] [--view 0] [--output view.png]
+
+It shows how to read a checkpoint elsewhere, and a test compares it with gridfield's own picture. It is slow: minutes for
+200 x 200 pixels. SCENE is a Blender-format scene with PNG images; the view is reduced as in training, over white.
+"""
+import argparse
+import json
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+
+PRIMES = np.array([1, 2654435761, 805459861], dtype=np.uint32)
+
+
+def read_checkpoint(path):
+    """The header and the tensors: 8 bytes of length, JSON, then the arrays end to end."""
+    data = pathlib.Path(path).read_bytes()
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    entries = json.loads(data[8:end])
+    header = json.loads(entries.pop("__metadata__")["gridfield"])
+    assert (header["format"], header["version"]) == ("gridfield-checkpoint", 1), "a format this script does not know"
+    dtypes = {"F32": "<f4", "U32": "<u4", "U8": "u1"}
+    tensors = {}
+    for name, entry in entries.items():
+        begin, stop = entry["data_offsets"]
+        values = np.frombuffer(data[end + begin : end + stop], dtypes[entry["dtype"]])
+        tensors[name] = values.reshape(entry["shape"])
+    return header, tensors
+
+
+def png_size(path):
+    return struct.unpack(">II", pathlib.Path(path).read_bytes()[16:24])
+
+
+def write_png(path, rgb):
+    height, width, _ = rgb.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in np.round(rgb * 255).astype(np.uint8))
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    pathlib.Path(path).write_bytes(png)
+
+
+class Field:
+    """Section "The field"."""
+
+    def __init__(self, config, tensors):
+        self.config, self.tensors = config, tensors
+
+    def levels(self):
+        """Of each level: scale, resolution, entries, first entry, and whether it is hashed."""
+        grid = self.config["grid"]
+        first, limit = 0, 2 ** grid["log2_hashmap_size"]
+        for level in range(grid["n_levels"]):
+            scale = grid["base_resolution"] * grid["per_level_scale"] ** level - 1
+            resolution = int(np.ceil(scale)) + 1
+            entries = min((resolution**3 + 7) // 8 * 8, limit)
+            yield scale, resolution, entries, first, resolution**3 > limit
+            first += entries
+
+    def features(self, x):
+        """[n, 3] in [0, 1] to [n, n_levels * n_features_per_level]."""
+        table, columns = self.tensors["grid.features"], []
+        for scale, resolution, entries, first, hashed in self.levels():
+            node = np.floor(x * scale + 0.5).astype(np.uint32)
+            f = x * scale + 0.5 - node
+            if self.config["grid"]["kernel"] == "smoothstep":
+                f = f * f * (3 - 2 * f)
+            total = 0
+            for corner in range(8):
+                bits = np.array([corner & 1, corner >> 1 & 1, corner >> 2], dtype=np.uint32)
+                n = node + bits
+                if hashed:
+                    entry = np.bitwise_xor.reduce(n * PRIMES, axis=1) & np.uint32(entries - 1)
+                else:
+                    entry = (n[:, 0] + resolution * (n[:, 1] + resolution * n[:, 2].astype(np.int64))) % entries
+                weight = np.prod(np.where(bits == 1, f, 1 - f), axis=1)
+                total = total + weight[:, None] * table[first + entry]
+            columns.append(total)
+        return np.concatenate(columns, axis=1)
+
+    def network(self, name, x):
+        n_layers = sum(key.startswith(name + ".") for key in self.tensors)
+        for layer in range(n_layers):
+            weight = self.tensors[f"{name}.{layer}.weight"].astype(np.float64)
+            x = np.pad(x, ((0, 0), (0, weight.shape[1] - x.shape[1]))) @ weight.T
+            if layer + 1 < n_layers:
+                x = np.maximum(x, 0)
+        return x
+
+    def __call__(self, x, direction):
+        """Density [n] and sRGB colour [n, 3] at points x of the box, seen along unit directions."""
+        h = self.network("density_network", self.features(x))
+        basis = harmonics(direction)
+        basis[:, self.config["sh_degree"] ** 2 :] = 0
+        raw = self.network("color_network", np.concatenate([h, basis], axis=1))
+        return np.exp(np.minimum(h[:, 0], 15)), 1 / (1 + np.exp(-raw[:, :3]))
+
+
+def harmonics(d):
+    x, y, z = d.T
+    return np.stack([
+        0.28209479177387814 + 0 * x,
+        -0.48860251190291987 * y, 0.48860251190291987 * z, -0.48860251190291987 * x,
+        1.0925484305920792 * x * y, -1.0925484305920792 * y * z, 0.94617469575756008 * z * z - 0.31539156525251999,
+        -1.0925484305920792 * x * z, 0.54627421529603959 * (x * x - y * y),
+        0.59004358992664352 * y * (y * y - 3 * x * x), 2.8906114426405538 * x * y * z,
+        0.45704579946446572 * y * (1 - 5 * z * z), 0.3731763325901154 * z * (5 * z * z - 3),
+        0.45704579946446572 * x * (1 - 5 * z * z), 1.4453057213202769 * z * (x * x - y * y),
+        0.59004358992664352 * x * (3 * y * y - x * x),
+    ], axis=1)  # fmt: skip
+
+
+def is_occupied(bits, march, p, dt):
+    """Section "Occupancy": whether each point's cell has its bit set."""
+    resolution, cascades = march["occupancy_resolution"], march["cascades"]
+    reach = np.abs(p - 0.5).max(axis=1)
+    cascade = np.zeros(len(p), dtype=np.int64)
+    for _ in range(cascades - 1):
+        side = 2.0**cascade
+        cascade += (cascade + 1 < cascades) & ((reach > side / 2) | (dt * resolution > side))
+    side = (2.0**cascade)[:, None]
+    cell = np.clip((p - 0.5 + side / 2) * resolution / side, 0, resolution - 1).astype(np.int64)
+    block, within = cell // 4, cell % 4
+    word = block[:, 0] + resolution // 4 * (block[:, 1] + resolution // 4 * block[:, 2])
+    index = 64 * word + within[:, 0] + 4 * within[:, 1] + 16 * within[:, 2]
+    return bits[cascade, index // 8] >> (index % 8) & 1 == 1
+
+
+def render(header, tensors, origin, direction, background):
+    """Sections "Rays and samples" and "Compositing": sRGB colours [n, 3] of rays in unit-cube coordinates."""
+    march, field = header["config"]["march"], Field(header["config"]["model"], tensors)
+    side = 2.0 ** (march["cascades"] - 1)
+    step = np.sqrt(3) / 1024 * march["step_scale"]
+    growth = 1 / 256 if march["cascades"] > 1 else 0
+    longest = step * side * 1024 / march["occupancy_resolution"]
+    with np.errstate(divide="ignore"):
+        faces = (0.5 + side * np.array([[-0.5], [0.5]])[:, None] - origin) / direction  # [2, n, 3]
+    t = np.maximum(faces.min(axis=0).max(axis=1), 0)
+    leave = faces.max(axis=0).min(axis=1)
+    color, transmittance, taken = np.zeros_like(origin), np.ones(len(t)), np.zeros(len(t), dtype=int)
+    while True:
+        dt = np.clip(t * growth, step, longest)
+        alive = (t + dt / 2 < leave) & (transmittance >= march["stop_transmittance"])
+        alive &= taken < march["max_samples_per_ray"]
+        if not alive.any():
+            return color + transmittance[:, None] * background
+        i = np.flatnonzero(alive)
+        p = origin[i] + (t[i] + dt[i] / 2)[:, None] * direction[i]
+        seen = is_occupied(tensors["occupancy.bits"], march, p, dt[i])
+        i, p = i[seen], p[seen]
+        density, sample = field(np.clip((p - 0.5) / side + 0.5, 0, 1), direction[i])
+        kept = np.exp(-density * dt[i])
+        color[i] += (transmittance[i] * (1 - kept))[:, None] * sample
+        transmittance[i] *= kept
+        taken[i] += 1
+        t = t + dt
+
+
+def view_rays(header, scene, split, number):
+    """Rays of a Blender scene's view, in unit-cube coordinates, with its width and height."""
+    transforms = json.loads((scene / f"transforms_{split}.json").read_text())
+    frame, reduced = transforms["frames"][number], header["config"]["scene"]["downscale"]
+    whole = png_size(scene / (frame["file_path"] + ".png"))
+    width, height = (side // reduced for side in whole)
+    focal = 0.5 * whole[0] / np.tan(0.5 * transforms["camera_angle_x"]) / reduced
+    pose = np.array(frame["transform_matrix"])
+    px, py = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    v = np.stack([(px - width / 2) / focal, -(py - height / 2) / focal, -np.ones_like(px)], axis=-1).reshape(-1, 3)
+    direction = v @ pose[:3, :3].T
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    cube = header["unit_cube"]
+    origin = np.broadcast_to(cube["scale"] * pose[:3, 3] + np.array(cube["offset"]), direction.shape)
+    return origin, direction, width, height
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Renders a view of a scene from a checkpoint, over white.")
+    for name in ("checkpoint", "scene"):
+        parser.add_argument(name, type=pathlib.Path)
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--view", type=int, default=0)
+    parser.add_argument("--output", type=pathlib.Path, default="view.png")
+    args = parser.parse_args()
+    header, tensors = read_checkpoint(args.checkpoint)
+    origin, direction, width, height = view_rays(header, args.scene, args.split, args.view)
+    pixels = render(header, tensors, origin, direction, np.ones(3))
+    write_png(args.output, np.clip(pixels, 0, 1).reshape(height, width, 3))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+//! That docs/formats.md is enough to render from a checkpoint: `scripts/render_checkpoint.py`, which knows nothing else,
+//! draws the same picture as gridfield.
+
+mod binary;
+
+use std::process::Command;
+
+use binary::{ORRERY, printed, tiny_checkpoint, tiny_run, train_tiny};
+
+/// A wrong sign or order moves whole regions by tens of levels; rounding moves a sample at the edge of an occupied cell.
+const MOST_LEVELS: u8 = 2;
+
+/// Trains with `settings` and compares the first test view; skipped where there is no numpy.
+#[track_caller]
+fn assert_script_agrees(test: &str, settings: &[&str]) {
+    let has_numpy = Command::new("python3").args(["-c", "import numpy"]).output();
+    if !has_numpy.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped {test}: there is no python3 with numpy");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &[&["--max-steps=300", "--quiet"], settings].concat());
+    printed(folder.path(), &["eval", "latest", "--background=white", "--max-images=1", "--save-images"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/render_checkpoint.py");
+    let picture = folder.path().join("view.png");
+    let mut python = Command::new("python3");
+    python.arg(script).arg(tiny_checkpoint(folder.path(), 300)).args([ORRERY, "--view=0", "--output"]).arg(&picture);
+    let output = python.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let ours = image::open(tiny_run(folder.path()).join("renders/eval-test/test_r_0.png")).unwrap().into_rgb8();
+    let theirs = image::open(&picture).unwrap().into_rgb8();
+    assert_eq!(ours.dimensions(), theirs.dimensions());
+    assert!(ours.iter().max() > ours.iter().min(), "the picture shows something");
+    let apart = ours.iter().zip(theirs.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    assert!(apart <= MOST_LEVELS, "{apart} of 255 apart");
+}
+
+#[test]
+fn a_script_renders_the_usual_field() {
+    assert_script_agrees("a_script_renders_the_usual_field", &[]);
+}
+
+#[test]
+fn a_script_renders_a_field_with_every_setting_changed() {
+    let settings = [
+        "--set=model.grid.kernel=smoothstep",
+        "--set=model.grid.n_features_per_level=2",
+        "--set=model.grid.n_levels=5",
+        "--set=model.grid.per_level_scale=1.6",
+        "--set=model.sh_degree=3",
+        "--set=model.density_network={\"n_neurons\": 32, \"n_hidden_layers\": 2}",
+        "--set=model.color_network={\"n_neurons\": 16, \"n_hidden_layers\": 1}",
+        "--set=march.cascades=2",
+        "--set=march.step_scale=2",
+        "--set=march.stop_transmittance=0.01",
+        "--set=train.ema_decay=0",
+    ];
+    assert_script_agrees("a_script_renders_a_field_with_every_setting_changed", &settings);
+}
+
+#[test]
+fn a_script_renders_a_field_that_fills_its_box() {
+    // Next to nothing is learned: every cell stays occupied and nothing opaque, so that rays have the most samples.
+    let settings = ["--set=optimizer.learning_rate=1e-6", "--set=march.occupancy_threshold=0"];
+    assert_script_agrees("a_script_renders_a_field_that_fills_its_box", &settings);
+}

@@ -1,0 +1,49 @@
+//! Short trainings that must learn the bundled scene.
+
+use std::sync::atomic::AtomicBool;
+
+use gridfield::config::Config;
+use gridfield::device::{Device, DeviceChoice};
+use gridfield::radiance::evaluate::{Summary, compare};
+use gridfield::radiance::{Photographs, Trainer, open_scene, plain_background};
+use gridfield::train::session::Task as _;
+
+const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
+
+/// Images are halved and steps small, so that all of them take half a minute on two cores.
+const SETTINGS: [&str; 6] = [
+    "scene.downscale=2",
+    "train.batch_samples=8192",
+    "train.max_steps=2000",
+    "model.grid.log2_hashmap_size=15",
+    "march.occupancy_resolution=64",
+    "optimizer.schedule.kind=cosine",
+];
+
+/// Mean PSNR in dB on the first test views after training with `settings` over [`SETTINGS`].
+fn learned(settings: &[&str]) -> f64 {
+    let mut config = Config::default();
+    config.set_value("scene.path", ORRERY).unwrap();
+    SETTINGS.iter().chain(settings).try_for_each(|assignment| config.set(assignment)).unwrap();
+    let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
+    let scene = open_scene(&config.scene).unwrap();
+    let downscale = config.scene.downscale;
+    let photographs = Photographs::load(&device, &scene.splits.train, downscale, &scene.unit_cube, &|_, _| {}).unwrap();
+    let mut trainer = Trainer::new(&device, &config, &scene, photographs).unwrap();
+    trainer.train_until(config.train.max_steps, &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
+    let renderer = trainer.renderer().unwrap();
+    let background = plain_background(&config.train, &scene);
+    let scores: Vec<_> = scene.splits.test[..10]
+        .iter()
+        .map(|view| compare(&renderer, view, downscale, background).unwrap().score)
+        .collect();
+    let psnr = Summary::of(&scores).psnr;
+    println!("{settings:?}: {psnr:.2} dB");
+    psnr
+}
+
+/// The bar is 1 dB below what was reached when it was set: runs on a CPU are deterministic, but compilers differ.
+#[test]
+fn a_hash_grid_learns_the_orrery() {
+    assert!(learned(&[]) > 19.2, "it was 20.2 dB");
+}
