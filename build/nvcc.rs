@@ -46,27 +46,35 @@ pub fn compile(sources: &[PathBuf], out: &Path) {
     fs::write(out.join("ptx.rs"), text).expect("OUT_DIR is writable");
 }
 
-/// The nvcc to use: `NVCC`, else that of `CUDA_HOME`, of `.cuda/`, of `PATH`; or why there is none.
+/// The nvcc to use: `NVCC`, else the first of the right release in `CUDA_HOME`, `.cuda/`, `PATH`; or why there is none.
 fn find() -> Result<PathBuf, String> {
     println!("cargo:rerun-if-env-changed=NVCC");
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
-    let named = env::var_os("NVCC").filter(|nvcc| !nvcc.is_empty()).map(PathBuf::from);
-    if let Some(nvcc) = &named {
-        assert!(release(nvcc).is_some(), "NVCC names {}, which does not run", nvcc.display());
+    if let Some(nvcc) = env::var_os("NVCC").filter(|nvcc| !nvcc.is_empty()).map(PathBuf::from) {
+        assert!(release(&nvcc).is_some(), "NVCC names {}, which does not run", nvcc.display());
+        return right_release(nvcc);
     }
-    let nvcc = named
-        .or_else(|| {
-            env::var_os("CUDA_HOME").map(|home| PathBuf::from(home).join("bin/nvcc")).filter(|path| path.exists())
-        })
-        // cargo takes a missing file for a changed one, so that .cuda cannot be watched before it is there: the script
-        // that makes it touches build.rs.
-        .or_else(|| Some(root.join(".cuda/nvidia/cu13/bin/nvcc")).filter(|path| path.exists()))
-        .or_else(|| {
-            println!("cargo:rerun-if-env-changed=PATH");
-            env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nvcc")).find(|path| path.is_file())
-        })
-        .ok_or("no nvcc found in NVCC, CUDA_HOME, .cuda/ or PATH")?;
+    let mut why = "no nvcc found in NVCC, CUDA_HOME, .cuda/ or PATH".to_string();
+    let home = env::var_os("CUDA_HOME").map(|home| PathBuf::from(home).join("bin/nvcc"));
+    // cargo takes a missing file for a changed one, so that .cuda cannot be watched before it is there: the script that
+    // makes it touches build.rs.
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let fetched = root.join(".cuda/nvidia/cu13/bin/nvcc");
+    for nvcc in home.into_iter().chain([fetched]).filter(|path| path.exists()) {
+        match right_release(nvcc) {
+            Ok(nvcc) => return Ok(nvcc),
+            Err(wrong) => why = wrong,
+        }
+    }
+    println!("cargo:rerun-if-env-changed=PATH");
+    let path = env::var_os("PATH").unwrap_or_default();
+    match env::split_paths(&path).map(|folder| folder.join("nvcc")).find(|nvcc| nvcc.is_file()) {
+        Some(nvcc) => right_release(nvcc),
+        None => Err(why),
+    }
+}
+
+fn right_release(nvcc: PathBuf) -> Result<PathBuf, String> {
     println!("cargo:rerun-if-changed={}", nvcc.display());
     match release(&nvcc) {
         Some(release) if release == RELEASE => Ok(nvcc),

@@ -9,10 +9,11 @@ set -eu
 
 cd "$(dirname "$0")/.."
 nvcc=${NVCC:-}
-for candidate in "${CUDA_HOME:-}/bin/nvcc" .cuda/nvidia/cu13/bin/nvcc "$(command -v nvcc || true)"; do
-    [ -n "$nvcc" ] || { [ -x "$candidate" ] && nvcc=$candidate; } || true
+for candidate in "${CUDA_HOME:-}/bin/nvcc" .cuda/nvidia/cu13/bin/nvcc nvcc; do
+    [ -n "$nvcc" ] && break
+    "$candidate" --version 2>/dev/null | grep -q "release 13.0" && nvcc=$candidate
 done
-[ -n "$nvcc" ] || { echo "check_ptxas.sh: no nvcc; scripts/fetch-nvcc.sh gets one" >&2; exit 2; }
+[ -n "$nvcc" ] || { echo "check_ptxas.sh: no nvcc of CUDA 13.0; scripts/fetch-nvcc.sh gets one" >&2; exit 2; }
 [ $# -gt 0 ] || set -- sm_80 sm_90
 
 work=$(mktemp -d)
@@ -20,13 +21,13 @@ trap 'rm -rf "$work"' EXIT
 for arch; do
     for source in kernels/*.cu; do
         stem=$work/$(basename "$source" .cu).$arch
-        "$nvcc" -std=c++17 -arch="$arch" -cubin -Xptxas -v "$source" -o "$stem.cubin" 2>"$stem.log" ||
-            { cat "$stem.log" >&2; exit 1; }
-        "$nvcc" -std=c++17 -arch="compute_${arch#sm_}" -ptx "$source" -o "$stem.ptx"
+        mkdir "$stem"
+        "$nvcc" -std=c++17 -O3 -arch="$arch" -cubin -Xptxas -v --keep --keep-dir "$stem" "$source" -o "$stem.cubin" \
+            2>"$stem/log" || { cat "$stem/log" >&2; exit 1; }
     done
 done
 
-cat "$work"/*.ptx "$work"/*.log | awk '
+cat "$work"/*/*.ptx "$work"/*/log | awk '
     / _?[a-z0-9_]+_shared_bytes = [0-9]+;/ {
         name = $(NF - 2); sub(/_shared_bytes$/, "", name); bytes = $NF; sub(/;/, "", bytes); dynamic[name] = bytes
     }
