@@ -2,9 +2,10 @@
 //! touched left alone, weight decay, and the moving average, which is brought up to date only when an entry moves; and the
 //! sum of partial gradients.
 
+#[macro_use]
 mod common;
 
-use common::{Random, assert_close, host, to_f64};
+use common::{Random, assert_close, to_f64};
 use gridfield::config::OptimizerConfig;
 use gridfield::device::args::{SUM_WIDTH, SumArgs};
 use gridfield::device::{Device, Grid, Ptr, kernels};
@@ -102,33 +103,26 @@ fn check_adam(device: &Device, width: usize, l2_reg: f64) {
     assert_eq!(found[..width], start[..width], "an entry that was never touched");
 }
 
-#[test]
-fn adam_and_its_average_match_double_precision_at_every_width() {
-    let device = host();
+fn adam_and_its_average_match_double_precision_at_every_width(device: &Device) {
     for width in [1, 2, 4, 8] {
-        check_adam(&device, width, 0.0);
+        check_adam(device, width, 0.0);
     }
 }
 
-#[test]
-fn weight_decay_adds_to_the_gradient() {
-    check_adam(&host(), 1, 0.3);
+fn weight_decay_adds_to_the_gradient(device: &Device) {
+    check_adam(device, 1, 0.3);
 }
 
-#[test]
-fn without_an_average_the_values_themselves_are_used() {
-    let device = host();
+fn without_an_average_the_values_themselves_are_used(device: &Device) {
     let value = device.upload(&[1.0f32, 2.0, 3.0]).unwrap();
-    let moments = Moments::new(&device, &value, 1, false).unwrap();
-    let adam = Adam::new(&device, &OptimizerConfig::default(), 0.0).unwrap();
+    let moments = Moments::new(device, &value, 1, false).unwrap();
+    let adam = Adam::new(device, &OptimizerConfig::default(), 0.0).unwrap();
     let mut now = device.zeros(3).unwrap();
-    adam.average(&device, 5, &value, &moments, &mut now).unwrap();
+    adam.average(device, 5, &value, &moments, &mut now).unwrap();
     assert_eq!(now.download().unwrap(), [1.0, 2.0, 3.0]);
 }
 
-#[test]
-fn parts_are_summed_in_their_order() {
-    let device = host();
+fn parts_are_summed_in_their_order(device: &Device) {
     let (n, n_parts) = (313 * SUM_WIDTH, 7);
     let parts = Random::new(9).vector(n * n_parts, 1.0);
     let mut expected = vec![0.0f32; n];
@@ -140,3 +134,10 @@ fn parts_are_summed_in_their_order() {
     device.launch(&kernels::SUM_PARTS, &args, Grid::items(n / SUM_WIDTH)).unwrap();
     assert_eq!(sum.download().unwrap(), expected);
 }
+
+on_every_target!(
+    adam_and_its_average_match_double_precision_at_every_width,
+    weight_decay_adds_to_the_gradient,
+    without_an_average_the_values_themselves_are_used,
+    parts_are_summed_in_their_order,
+);

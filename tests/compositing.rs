@@ -3,9 +3,10 @@
 //!
 //! The gradients compared with are central differences of the float64 version.
 
+#[macro_use]
 mod common;
 
-use common::{Random, assert_close, host, to_f64};
+use common::{Random, assert_close, to_f64};
 use gridfield::device::args::{CompositeArgs, STATISTICS_PART, StatisticsArgs};
 use gridfield::device::{Buffer, Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -177,10 +178,9 @@ fn column(values: &[f32], number: usize) -> Vec<f64> {
     to_f64(&values[number * (N_RAYS + 3)..][..N_RAYS])
 }
 
-#[test]
-fn colours_depths_and_losses_match_double_precision() {
-    let (device, rays) = (host(), rays());
-    let chunk = composite(&device, &rays);
+fn colours_depths_and_losses_match_double_precision(device: &Device) {
+    let rays = rays();
+    let chunk = composite(device, &rays);
     let rendered: Vec<Rendered> = rays.iter().map(render).collect();
     let stopped = rendered.iter().filter(|ray| ray.transmittance < f64::from(STOP)).count();
     assert!((20..180).contains(&stopped), "{stopped} rays stop early");
@@ -216,10 +216,9 @@ fn difference(ray: &Ray, round: usize, sample: usize, number: impl Fn(&mut Sampl
     (moved(step) - moved(-step)) / (2.0 * step)
 }
 
-#[test]
-fn gradients_match_central_differences_of_double_precision() {
-    let (device, rays) = (host(), rays());
-    let chunk = composite(&device, &rays);
+fn gradients_match_central_differences_of_double_precision(device: &Device) {
+    let rays = rays();
+    let chunk = composite(device, &rays);
     let (mut by_density, mut by_color) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         for ray in &rays {
@@ -236,10 +235,9 @@ fn gradients_match_central_differences_of_double_precision() {
     assert_close("by raw colour", &found(&chunk.samples.dl_dcolor), &by_color, GRADIENT_TOLERANCE);
 }
 
-#[test]
-fn opaque_rays_march_no_further_and_dropped_ones_stay_dropped() {
-    let (device, rays) = (host(), rays());
-    let ends = composite(&device, &rays).rays.t.download().unwrap();
+fn opaque_rays_march_no_further_and_dropped_ones_stay_dropped(device: &Device) {
+    let rays = rays();
+    let ends = composite(device, &rays).rays.t.download().unwrap();
     for (ray, end) in rays.iter().zip(ends) {
         let opaque = render(ray).transmittance < f64::from(STOP);
         assert_eq!(
@@ -255,20 +253,18 @@ fn opaque_rays_march_no_further_and_dropped_ones_stay_dropped() {
     }
 }
 
-#[test]
-fn counts_past_the_capacity_are_cut_and_handed_to_the_next_round() {
-    let (device, rays) = (host(), rays());
-    let mut chunk = chunk(&device, &rays);
+fn counts_past_the_capacity_are_cut_and_handed_to_the_next_round(device: &Device) {
+    let rays = rays();
+    let mut chunk = chunk(device, &rays);
     let capacity = chunk.samples.capacity as u32;
     chunk.samples.count.upload(1, &[capacity + 50]).unwrap();
     device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(&chunk, 0), Grid::items(N_RAYS)).unwrap();
     assert_eq!(chunk.samples.count.download().unwrap()[..4], [0, capacity, capacity, 0]);
 }
 
-#[test]
-fn statistics_sum_losses_and_count_rays_samples_and_dropped_rays() {
-    let (device, rays) = (host(), rays());
-    let mut chunk = composite(&device, &rays);
+fn statistics_sum_losses_and_count_rays_samples_and_dropped_rays(device: &Device) {
+    let rays = rays();
+    let mut chunk = composite(device, &rays);
     chunk.samples.count.upload(ROUNDS, &[77]).unwrap();
     let (sums, counts) = (device.zeros::<f32>(2).unwrap(), device.zeros::<u32>(3).unwrap());
     let args = StatisticsArgs {
@@ -285,3 +281,11 @@ fn statistics_sum_losses_and_count_rays_samples_and_dropped_rays() {
     assert_close("sums", &to_f64(&sums.download().unwrap()), &expected, TOLERANCE);
     assert_eq!(counts.download().unwrap(), [N_RAYS as u32, 77, (N_RAYS - kept.len()) as u32]);
 }
+
+on_every_target!(
+    colours_depths_and_losses_match_double_precision,
+    gradients_match_central_differences_of_double_precision,
+    opaque_rays_march_no_further_and_dropped_ones_stay_dropped,
+    counts_past_the_capacity_are_cut_and_handed_to_the_next_round,
+    statistics_sum_losses_and_count_rays_samples_and_dropped_rays,
+);

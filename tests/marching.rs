@@ -4,9 +4,10 @@
 //! The brute-force marcher runs in f64. Steps whose middle lies within rounding of a face, where the two may see different
 //! cells, may go either way; they are few, and the tests count them.
 
+#[macro_use]
 mod common;
 
-use common::{Random, host};
+use common::Random;
 use gridfield::config::MarchConfig;
 use gridfield::device::args::{CompositeArgs, MarchArgs};
 use gridfield::device::{Buffer, Device, Grid, kernels};
@@ -251,13 +252,12 @@ fn compare(space: &Space, ray: &Ray, steps: &[Step], samples: &[Sample]) -> usiz
     steps.iter().filter(|step| step.occupied.is_none()).count()
 }
 
-fn check(space: &Space, bits: &[u64], lengths: &[u32], random: &mut Random) {
-    let device = host();
+fn check(device: &Device, space: &Space, bits: &[u64], lengths: &[u32], random: &mut Random) {
     let rays = random_rays(space, 120, random);
     let lattices: Vec<Vec<Step>> = rays.iter().map(|ray| space.lattice(bits, ray)).collect();
     let n_steps: usize = lattices.iter().map(Vec::len).sum();
-    let chunk = chunk(&device, &rays, n_steps);
-    march(&device, &chunk, space, bits, lengths);
+    let chunk = chunk(device, &rays, n_steps);
+    march(device, &chunk, space, bits, lengths);
     let unclear: usize = rays
         .iter()
         .zip(&lattices)
@@ -271,85 +271,75 @@ fn check(space: &Space, bits: &[u64], lengths: &[u32], random: &mut Random) {
 
 const ONE_ROUND: [u32; 1] = [1 << 16];
 
-#[test]
-fn samples_are_the_occupied_steps_at_every_resolution() {
+fn samples_are_the_occupied_steps_at_every_resolution(device: &Device) {
     let mut random = Random::new(21);
     for resolution in [16, 32, 64, 128] {
         for cascades in [1, 2] {
             let space = Space::constant(resolution, cascades, 0.004);
             let bits = random_bits(&space, 0.3, 0.6, &mut random);
-            check(&space, &bits, &ONE_ROUND, &mut random);
+            check(device, &space, &bits, &ONE_ROUND, &mut random);
         }
     }
 }
 
-#[test]
-fn sparse_and_dense_fields_are_sampled_alike() {
+fn sparse_and_dense_fields_are_sampled_alike(device: &Device) {
     let mut random = Random::new(22);
     let space = Space::constant(64, 1, 0.003);
     for (share, empty_words) in [(0.02, 0.9), (0.02, 0.0), (0.98, 0.0)] {
         let bits = random_bits(&space, share, empty_words, &mut random);
-        check(&space, &bits, &ONE_ROUND, &mut random);
+        check(device, &space, &bits, &ONE_ROUND, &mut random);
     }
 }
 
-#[test]
-fn an_empty_field_has_no_samples_and_a_full_one_every_step() {
+fn an_empty_field_has_no_samples_and_a_full_one_every_step(device: &Device) {
     let mut random = Random::new(23);
     for cascades in [1, 3] {
         let space = Space::constant(16, cascades, 0.01);
         for word in [0, u64::MAX] {
-            check(&space, &vec![word; space.n_cells() / 64], &ONE_ROUND, &mut random);
+            check(device, &space, &vec![word; space.n_cells() / 64], &ONE_ROUND, &mut random);
         }
     }
 }
 
-#[test]
-fn steps_larger_than_cells_are_sampled_alike() {
+fn steps_larger_than_cells_are_sampled_alike(device: &Device) {
     let mut random = Random::new(24);
     let space = Space::constant(128, 1, 0.03);
     let bits = random_bits(&space, 0.5, 0.5, &mut random);
-    check(&space, &bits, &ONE_ROUND, &mut random);
+    check(device, &space, &bits, &ONE_ROUND, &mut random);
 }
 
-#[test]
-fn growing_steps_are_sampled_alike() {
+fn growing_steps_are_sampled_alike(device: &Device) {
     let mut random = Random::new(25);
     // Steps stay smaller than cells, so that the place alone decides the cascade.
     let space = Space { cone_angle: 0.01, max_step_size: 0.03, ..Space::constant(32, 2, 0.004) };
     let bits = random_bits(&space, 0.3, 0.6, &mut random);
-    check(&space, &bits, &ONE_ROUND, &mut random);
+    check(device, &space, &bits, &ONE_ROUND, &mut random);
 }
 
-#[test]
-fn rounds_go_on_where_the_last_one_ended() {
+fn rounds_go_on_where_the_last_one_ended(device: &Device) {
     let mut random = Random::new(26);
     let space = Space::constant(32, 1, 0.01);
     let bits = random_bits(&space, 0.5, 0.3, &mut random);
-    check(&space, &bits, &[1, 3, 8, 16, 1000], &mut random);
+    check(device, &space, &bits, &[1, 3, 8, 16, 1000], &mut random);
 }
 
-#[test]
-fn rays_that_missed_the_box_stay_as_they_are() {
-    let device = host();
+fn rays_that_missed_the_box_stay_as_they_are(device: &Device) {
     let space = Space::constant(16, 1, 0.01);
     let missed = Ray { origin: [2.0; 3], direction: [1.0, 0.0, 0.0], t: -1.0, t_end: -1.0 };
-    let chunk = chunk(&device, &[missed], 10);
-    march(&device, &chunk, &space, &[u64::MAX; 64], &[8]);
+    let chunk = chunk(device, &[missed], 10);
+    march(device, &chunk, &space, &[u64::MAX; 64], &[8]);
     assert_eq!(chunk.rays.t.download().unwrap()[0], -1.0);
     assert!(samples(&chunk, 1)[0].is_empty());
 }
 
-#[test]
-fn rays_that_find_no_room_are_dropped_and_the_others_kept_whole() {
-    let device = host();
+fn rays_that_find_no_room_are_dropped_and_the_others_kept_whole(device: &Device) {
     let mut random = Random::new(27);
     let space = Space::constant(16, 1, 0.01);
     let rays = random_rays(&space, 60, &mut random);
     let bits = vec![u64::MAX; space.n_cells() / 64];
     let room = 1500;
-    let chunk = chunk(&device, &rays, room);
-    march(&device, &chunk, &space, &bits, &[8, 16, 1000]);
+    let chunk = chunk(device, &rays, room);
+    march(device, &chunk, &space, &bits, &[8, 16, 1000]);
     let ends = chunk.rays.t.download().unwrap();
     let found = samples(&chunk, 3);
     let mut kept = 0;
@@ -365,3 +355,14 @@ fn rays_that_find_no_room_are_dropped_and_the_others_kept_whole() {
     assert!((1..rays.len()).contains(&kept), "{kept} of {} rays are kept", rays.len());
     assert_eq!(chunk.samples.count.download().unwrap()[3], room as u32);
 }
+
+on_every_target!(
+    rays_that_missed_the_box_stay_as_they_are,
+    rays_that_find_no_room_are_dropped_and_the_others_kept_whole,
+    samples_are_the_occupied_steps_at_every_resolution,
+    sparse_and_dense_fields_are_sampled_alike,
+    an_empty_field_has_no_samples_and_a_full_one_every_step,
+    steps_larger_than_cells_are_sampled_alike,
+    growing_steps_are_sampled_alike,
+    rounds_go_on_where_the_last_one_ended,
+);

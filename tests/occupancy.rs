@@ -1,12 +1,13 @@
 //! The occupancy kernels against plain versions: points lie in the cells they stand for, values decay and take the
 //! maximum, bits follow the threshold and the mean.
 
+#[macro_use]
 mod common;
 
-use common::{Random, host};
+use common::Random;
 use gridfield::config::MarchConfig;
 use gridfield::device::args::OccupancyArgs;
-use gridfield::device::{Grid, kernels};
+use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 const RESOLUTION: u32 = 16;
@@ -45,12 +46,10 @@ fn place(cell: usize) -> ([usize; 3], u32) {
     (std::array::from_fn(|axis| 4 * block[axis] + within[axis]), (word / blocks.pow(3)) as u32)
 }
 
-#[test]
-fn points_lie_in_their_cells_and_move_about_in_them() {
-    let device = host();
-    let occupancy = Occupancy::full(&device, &config()).unwrap();
+fn points_lie_in_their_cells_and_move_about_in_them(device: &Device) {
+    let occupancy = Occupancy::full(device, &config()).unwrap();
     let (first, n) = (3, CELLS / 16 - 3);
-    let chunk = Chunk::new(&device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
+    let chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
     let mut before = vec![0.0; 3 * n];
     for step in 0..20 {
         let args = visits(&chunk, &occupancy, first, n, step);
@@ -73,15 +72,13 @@ fn points_lie_in_their_cells_and_move_about_in_them() {
     assert_eq!(chunk.samples.count.download().unwrap()[..2], [0, n as u32]);
 }
 
-#[test]
-fn values_decay_and_take_the_maximum_where_visited() {
-    let device = host();
+fn values_decay_and_take_the_maximum_where_visited(device: &Device) {
     let mut random = Random::new(6);
-    let mut occupancy = Occupancy::full(&device, &config()).unwrap();
+    let mut occupancy = Occupancy::full(device, &config()).unwrap();
     let old: Vec<f32> = (0..CELLS).map(|_| random.unit() as f32).collect();
     occupancy.value.upload(0, &old).unwrap();
     let n = CELLS / 16;
-    let mut chunk = Chunk::new(&device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
+    let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
     let densities: Vec<f32> = (0..n).map(|_| random.between(0.0, 2.0) as f32).collect();
     chunk.samples.density.upload(0, &densities).unwrap();
     let args = visits(&chunk, &occupancy, 0, n, 0);
@@ -93,11 +90,10 @@ fn values_decay_and_take_the_maximum_where_visited() {
 }
 
 /// Bits after renewing them from `values`, one bool a cell.
-fn renewed(values: &[f32], config: &MarchConfig) -> Vec<bool> {
-    let device = host();
-    let mut occupancy = Occupancy::full(&device, config).unwrap();
+fn renewed(device: &Device, values: &[f32], config: &MarchConfig) -> Vec<bool> {
+    let mut occupancy = Occupancy::full(device, config).unwrap();
     occupancy.value.upload(0, values).unwrap();
-    occupancy.renew_bits(&device).unwrap();
+    occupancy.renew_bits(device).unwrap();
     let words = occupancy.bits.download().unwrap();
     (0..values.len()).map(|cell| words[cell / 64] >> (cell % 64) & 1 == 1).collect()
 }
@@ -106,8 +102,7 @@ fn above(values: &[f32], threshold: f64) -> Vec<bool> {
     values.iter().map(|&value| f64::from(value) > threshold).collect()
 }
 
-#[test]
-fn bits_are_set_above_the_smaller_of_threshold_and_mean() {
+fn bits_are_set_above_the_smaller_of_threshold_and_mean(device: &Device) {
     let config = MarchConfig { occupancy_threshold: 0.25, ..config() };
     let mut random = Random::new(8);
     for (scale, below_threshold) in [(0.4, true), (4.0, false)] {
@@ -115,25 +110,22 @@ fn bits_are_set_above_the_smaller_of_threshold_and_mean() {
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         assert_eq!(mean < 0.25, below_threshold);
         let expected = above(&values, mean.min(0.25));
-        assert_eq!(renewed(&values, &config), expected);
+        assert_eq!(renewed(device, &values, &config), expected);
     }
 }
 
-#[test]
-fn a_field_of_zeros_has_no_occupied_cells() {
-    assert!(renewed(&vec![0.0; CELLS], &config()).iter().all(|&bit| !bit));
+fn a_field_of_zeros_has_no_occupied_cells(device: &Device) {
+    assert!(renewed(device, &vec![0.0; CELLS], &config()).iter().all(|&bit| !bit));
 }
 
-#[test]
-fn blocks_are_set_where_a_cell_of_theirs_is() {
-    let device = host();
+fn blocks_are_set_where_a_cell_of_theirs_is(device: &Device) {
     let config = MarchConfig { occupancy_resolution: 48, cascades: 2, ..config() };
     let mut random = Random::new(10);
-    let mut occupancy = Occupancy::full(&device, &config).unwrap();
+    let mut occupancy = Occupancy::full(device, &config).unwrap();
     let words: Vec<u64> =
         (0..occupancy.bits.len()).map(|_| if random.unit() < 0.5 { 0 } else { 1 << random.below(64) }).collect();
     occupancy.bits.upload(0, &words).unwrap();
-    occupancy.renew_blocks(&device).unwrap();
+    occupancy.renew_blocks(device).unwrap();
     let blocks = occupancy.blocks.download().unwrap();
     // 12 blocks an axis, in 3 groups of 4.
     for (word, &cells) in words.iter().enumerate() {
@@ -143,3 +135,11 @@ fn blocks_are_set_where_a_cell_of_theirs_is() {
         assert_eq!(blocks[group] >> bit & 1 == 1, cells != 0, "word {word}");
     }
 }
+
+on_every_target!(
+    points_lie_in_their_cells_and_move_about_in_them,
+    values_decay_and_take_the_maximum_where_visited,
+    blocks_are_set_where_a_cell_of_theirs_is,
+    bits_are_set_above_the_smaller_of_threshold_and_mean,
+    a_field_of_zeros_has_no_occupied_cells,
+);

@@ -1,11 +1,12 @@
 //! Compositing of whole rays, and its gradients, against an independent float64 implementation
 //! (`vectors/compositing.json`).
 
+#[macro_use]
 mod common;
 
-use common::{assert_close, flatten, host};
+use common::{assert_close, flatten};
 use gridfield::device::args::CompositeRayArgs;
-use gridfield::device::{Grid, kernels};
+use gridfield::device::{Device, Grid, kernels};
 use serde_json::Value;
 
 /// Sums of at most 17 terms in f64.
@@ -17,8 +18,7 @@ fn three(value: &Value) -> [f64; 3] {
     flatten(value).try_into().unwrap()
 }
 
-fn check(case: &Value) {
-    let device = host();
+fn check(device: &Device, case: &Value) {
     let upload = |key: &str| device.upload(&flatten(&case[key])).unwrap();
     let (density, color, dt, t) = (upload("sigma"), upload("rgb"), upload("dt"), upload("t"));
     let n = density.len();
@@ -50,10 +50,11 @@ fn check(case: &Value) {
     }
 }
 
-#[test]
-fn rays_of_1_4_and_17_samples_match_the_oracle() {
+fn rays_of_1_4_and_17_samples_match_the_oracle(device: &Device) {
     let cases: Value = serde_json::from_str(include_str!("vectors/compositing.json")).unwrap();
     let cases = cases.as_array().unwrap();
     assert_eq!(cases.len(), 3);
-    cases.iter().for_each(check);
+    cases.iter().for_each(|case| check(device, case));
 }
+
+on_every_target!(rays_of_1_4_and_17_samples_match_the_oracle,);

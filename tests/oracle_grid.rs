@@ -2,9 +2,10 @@
 //! encodings, features, and the gradients by the table and by the position, in the plane and in space. Dense and hashed
 //! levels, the corners x = 0 and x = 1 included.
 
+#[macro_use]
 mod common;
 
-use common::{assert_close, flatten, host, to_f32, to_f64};
+use common::{assert_close, flatten, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridKernel};
 use gridfield::device::args::{EncodeArgs, MAX_LEVELS};
 use gridfield::device::{Device, Grid as Items, Kernel, Ptr, kernels};
@@ -139,17 +140,13 @@ fn parameter_counts_are_the_published_ones() {
     }
 }
 
-#[test]
-fn features_in_double_precision_match_the_oracle() {
-    let device = host();
+fn features_in_double_precision_match_the_oracle(device: &Device) {
     for case in cases() {
-        assert_close("features", &encode(&device, &case, &case.x), &case.features, F64_TOLERANCE);
+        assert_close("features", &encode(device, &case, &case.x), &case.features, F64_TOLERANCE);
     }
 }
 
-#[test]
-fn features_in_single_precision_differ_by_rounding() {
-    let device = host();
+fn features_in_single_precision_differ_by_rounding(device: &Device) {
     for case in cases() {
         let position = device.upload(&to_f32(&case.x)).unwrap();
         let table = device.upload(&to_f32(&case.table)).unwrap();
@@ -165,11 +162,9 @@ fn features_in_single_precision_differ_by_rounding() {
     }
 }
 
-#[test]
-fn gradients_by_table_and_position_match_the_oracle() {
-    let device = host();
+fn gradients_by_table_and_position_match_the_oracle(device: &Device) {
     for case in cases() {
-        let (dl_dtable, dl_dx) = gradients(&device, &case);
+        let (dl_dtable, dl_dx) = gradients(device, &case);
         assert_close("dL_dtable", &dl_dtable, &case.dl_dtable, F64_TOLERANCE);
         assert_close("dL_dx", &dl_dx[case.x.len() - case.dl_dx.len()..], &case.dl_dx, F64_TOLERANCE);
     }
@@ -177,20 +172,18 @@ fn gradients_by_table_and_position_match_the_oracle() {
 
 /// The oracle knows the linear kernel; central differences know both. Their error: the square of a step of 1e-6 in units
 /// of cells of 1/31, times third derivatives near 12, and 1e-16 of rounding over the step.
-#[test]
-fn gradients_by_position_match_central_differences_for_both_kernels() {
-    let device = host();
+fn gradients_by_position_match_central_differences_for_both_kernels(device: &Device) {
     let step = 1e-6;
     for mut case in cases() {
         let dimensions = case.x.len() / case.n;
         for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
             case.grid.kernel = kernel;
-            let found = gradients(&device, &case).1;
+            let found = gradients(device, &case).1;
             for axis in 0..dimensions {
                 let moved = |by: f64| -> Vec<f64> {
                     let x = case.x.iter().enumerate();
                     let x: Vec<f64> = x.map(|(i, x)| if i % dimensions == axis { x + by } else { *x }).collect();
-                    let products = encode(&device, &case, &x).into_iter().zip(&case.upstream).map(|(a, b)| a * b);
+                    let products = encode(device, &case, &x).into_iter().zip(&case.upstream).map(|(a, b)| a * b);
                     let products: Vec<f64> = products.collect();
                     products.chunks(products.len() / case.n).map(|point| point.iter().sum()).collect()
                 };
@@ -202,3 +195,10 @@ fn gradients_by_position_match_central_differences_for_both_kernels() {
         }
     }
 }
+
+on_every_target!(
+    features_in_double_precision_match_the_oracle,
+    features_in_single_precision_differ_by_rounding,
+    gradients_by_table_and_position_match_the_oracle,
+    gradients_by_position_match_central_differences_for_both_kernels,
+);

@@ -1,9 +1,10 @@
 //! Rays of pictures and of training steps: against `scene::Camera::ray` and its float64 oracle (`vectors/cameras.json`);
 //! where they enter and leave the box; which pixels, colours and backgrounds a training step draws.
 
+#[macro_use]
 mod common;
 
-use common::{Random, host};
+use common::Random;
 use gridfield::device::args::{self, CameraRaysArgs, DrawRaysArgs, MAX_ROUNDS};
 use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -77,28 +78,24 @@ fn blender_cases() -> Vec<(Camera, Value)> {
     cases["blender"].as_array().unwrap().iter().map(|case| (camera(case), case.clone())).collect()
 }
 
-#[test]
-fn rays_of_a_picture_leave_as_in_the_oracle() {
-    let device = host();
+fn rays_of_a_picture_leave_as_in_the_oracle(device: &Device) {
     let three = |value: &Value| -> [f32; 3] { std::array::from_fn(|i| value[i].as_f64().unwrap() as f32) };
     for (camera, case) in blender_cases() {
         for (pixel, ray) in case["pixels"].as_array().unwrap().iter().zip(case["rays"].as_array().unwrap()) {
             let (column, row) = (pixel[0].as_u64().unwrap() as u32, pixel[1].as_u64().unwrap() as u32);
-            let chunk = picture(&device, device_camera(&camera), row * camera.intrinsics.width + column, 1);
+            let chunk = picture(device, device_camera(&camera), row * camera.intrinsics.width + column, 1);
             assert_near(vector(&chunk.rays.origin.download().unwrap(), 0), three(&ray["origin"]));
             assert_near(vector(&chunk.rays.direction.download().unwrap(), 0), three(&ray["direction"]));
         }
     }
 }
 
-#[test]
-fn pixels_come_row_by_row_from_the_chunks_first() {
-    let device = host();
+fn pixels_come_row_by_row_from_the_chunks_first(device: &Device) {
     let (mut camera, _) = blender_cases()[0].clone();
     camera.intrinsics.fl_y *= 1.5;
     camera.intrinsics.cx += 3.25;
     let (width, n) = (camera.intrinsics.width as usize, 130);
-    let chunk = picture(&device, device_camera(&camera), 77, n);
+    let chunk = picture(device, device_camera(&camera), 77, n);
     let directions = chunk.rays.direction.download().unwrap();
     for i in 0..n {
         let (column, row) = ((77 + i) % width, (77 + i) / width);
@@ -108,11 +105,9 @@ fn pixels_come_row_by_row_from_the_chunks_first() {
     assert!((0..n).all(|i| vector(&background, i) == [0.1, 0.2, 0.3]));
 }
 
-#[test]
-fn rays_begin_clear_and_without_samples() {
-    let device = host();
+fn rays_begin_clear_and_without_samples(device: &Device) {
     let n = 50;
-    let chunk = picture(&device, device_camera(&blender_cases()[0].0), 0, n);
+    let chunk = picture(device, device_camera(&blender_cases()[0].0), 0, n);
     assert_eq!(chunk.samples.count.download().unwrap()[..2], [0, 0]);
     assert_eq!(chunk.rays.segment_count.download().unwrap(), vec![0; MAX_ROUNDS * n]);
     assert_eq!(chunk.rays.transmittance.download().unwrap(), vec![1.0; n]);
@@ -145,16 +140,14 @@ fn outside(origin: [f32; 3], direction: [f64; 3], t: f64) -> f64 {
     (0..3).map(|k| (f64::from(origin[k]) + t * direction[k] - 0.5).abs() - 0.5).fold(f64::MIN, f64::max)
 }
 
-#[test]
-fn random_rays_cross_the_box_where_their_points_are_inside() {
-    let device = host();
+fn random_rays_cross_the_box_where_their_points_are_inside(device: &Device) {
     let mut random = Random::new(11);
     let (mut hits, mut misses, mut within) = (0, 0, 0);
     for _ in 0..2000 {
         let origin: [f32; 3] = std::array::from_fn(|_| random.between(-0.5, 1.5) as f32);
         let direction = random.direction();
         let deepest = (0..4000).map(|i| outside(origin, direction, 1e-3 * f64::from(i))).fold(f64::MAX, f64::min);
-        match crossing(&device, origin, direction.map(|x| x as f32)) {
+        match crossing(device, origin, direction.map(|x| x as f32)) {
             None => {
                 assert!(deepest > -2e-3, "a ray that is {deepest} inside is said to miss");
                 misses += 1;
@@ -174,17 +167,15 @@ fn random_rays_cross_the_box_where_their_points_are_inside() {
     assert!(hits > 300 && misses > 300 && within > 30, "{hits} hits, {within} of them from within, {misses} misses");
 }
 
-#[test]
-fn rays_parallel_to_axes_cross_the_box_or_miss_it() {
-    let device = host();
-    let along_x = |y: f32, z: f32| crossing(&device, [-1.0, y, z], [2.0, 0.0, 0.0]);
+fn rays_parallel_to_axes_cross_the_box_or_miss_it(device: &Device) {
+    let along_x = |y: f32, z: f32| crossing(device, [-1.0, y, z], [2.0, 0.0, 0.0]);
     assert_eq!(along_x(0.25, 0.75), Some((1.0, 2.0)));
     assert_eq!(along_x(1.25, 0.75), None);
     assert_eq!(along_x(0.25, -0.25), None);
     assert_eq!(along_x(0.0, 0.0), Some((1.0, 2.0)), "along an edge of the box");
-    assert_eq!(crossing(&device, [0.5, 0.25, 0.5], [0.0, -1.0, 0.0]), Some((0.0, 0.25)), "from within");
-    assert_eq!(crossing(&device, [0.5, 0.5, 2.0], [0.0, 0.0, 1.0]), None, "away from the box");
-    let (enter, leave) = crossing(&device, [0.5, -1.0, -1.0], [0.0, 1.0, 1.0]).unwrap();
+    assert_eq!(crossing(device, [0.5, 0.25, 0.5], [0.0, -1.0, 0.0]), Some((0.0, 0.25)), "from within");
+    assert_eq!(crossing(device, [0.5, 0.5, 2.0], [0.0, 0.0, 1.0]), None, "away from the box");
+    let (enter, leave) = crossing(device, [0.5, -1.0, -1.0], [0.0, 1.0, 1.0]).unwrap();
     assert!((enter - 2.0f32.sqrt()).abs() < 1e-6 && (leave - 8.0f32.sqrt()).abs() < 1e-6, "in a plane");
 }
 
@@ -233,16 +224,14 @@ fn pixel_numbers(chunk: &Chunk) -> Vec<usize> {
     target[..N_DRAWN].iter().map(|red| (red * 255.0).round() as usize).collect()
 }
 
-#[test]
-fn drawn_rays_go_through_the_pixels_whose_colours_they_carry() {
-    let device = host();
-    let chunk = draw(&device, 1, 0, 1);
+fn drawn_rays_go_through_the_pixels_whose_colours_they_carry(device: &Device) {
+    let chunk = draw(device, 1, 0, 1);
     let (cameras, pixels) = album();
     let directions = chunk.rays.direction.download().unwrap();
     let target = chunk.rays.target.download().unwrap();
     for (i, number) in pixel_numbers(&chunk).into_iter().enumerate() {
         let (camera, pixel) = if number < 80 { (cameras[0], number) } else { (cameras[1], number - 80) };
-        let one = picture(&device, camera, pixel as u32, 1);
+        let one = picture(device, camera, pixel as u32, 1);
         assert_near(vector(&directions, i), vector(&one.rays.direction.download().unwrap(), 0));
         for channel in 0..4 {
             let byte = f32::from(pixels[4 * number + channel]);
@@ -251,10 +240,9 @@ fn drawn_rays_go_through_the_pixels_whose_colours_they_carry() {
     }
 }
 
-#[test]
-fn photographs_and_their_pixels_are_drawn_evenly() {
+fn photographs_and_their_pixels_are_drawn_evenly(device: &Device) {
     let mut counts = [0.0f64; 179];
-    pixel_numbers(&draw(&host(), 1, 0, 1)).into_iter().for_each(|number| counts[number] += 1.0);
+    pixel_numbers(&draw(device, 1, 0, 1)).into_iter().for_each(|number| counts[number] += 1.0);
     let first: f64 = counts[..80].iter().sum();
     // Five standard deviations of a fair coin.
     assert!((first - N_DRAWN as f64 / 2.0).abs() < 5.0 * (N_DRAWN as f64).sqrt() / 2.0, "{first} of {N_DRAWN}");
@@ -269,20 +257,16 @@ fn photographs_and_their_pixels_are_drawn_evenly() {
     }
 }
 
-#[test]
-fn draws_depend_on_the_number_of_the_ray_and_the_step_alone() {
-    let device = host();
-    let (whole, later) = (pixel_numbers(&draw(&device, 1, 0, 1)), pixel_numbers(&draw(&device, 1, 1000, 1)));
+fn draws_depend_on_the_number_of_the_ray_and_the_step_alone(device: &Device) {
+    let (whole, later) = (pixel_numbers(&draw(device, 1, 0, 1)), pixel_numbers(&draw(device, 1, 1000, 1)));
     assert_eq!(whole[1000..], later[..N_DRAWN - 1000]);
-    let next = pixel_numbers(&draw(&device, 2, 0, 1));
+    let next = pixel_numbers(&draw(device, 2, 0, 1));
     let equal = whole.iter().zip(&next).filter(|(a, b)| a == b).count();
     assert!(equal < N_DRAWN / 50, "{equal} of {N_DRAWN} are the same in the next step");
 }
 
-#[test]
-fn entries_are_jittered_within_a_step() {
-    let device = host();
-    let chunk = draw(&device, 1, 0, 1);
+fn entries_are_jittered_within_a_step(device: &Device) {
+    let chunk = draw(device, 1, 0, 1);
     // All cameras stand inside this box.
     let t = chunk.rays.t.download().unwrap();
     assert!(t.iter().all(|t| (0.0..STEP_SIZE).contains(t)));
@@ -290,10 +274,8 @@ fn entries_are_jittered_within_a_step() {
     assert!((mean / STEP_SIZE - 0.5).abs() < 5.0 / (12.0 * N_DRAWN as f32).sqrt());
 }
 
-#[test]
-fn backgrounds_are_black_white_or_a_colour_for_each_ray() {
-    let device = host();
-    let background = |kind| draw(&device, 1, 0, kind).rays.background.download().unwrap();
+fn backgrounds_are_black_white_or_a_colour_for_each_ray(device: &Device) {
+    let background = |kind| draw(device, 1, 0, kind).rays.background.download().unwrap();
     assert!(background(0).iter().all(|&value| value == 0.0));
     assert!(background(1).iter().all(|&value| value == 1.0));
     let random = background(2);
@@ -305,3 +287,16 @@ fn backgrounds_are_black_white_or_a_colour_for_each_ray() {
     let gray = (0..N_DRAWN).filter(|&i| random[i] == random[N_DRAWN + i]).count();
     assert!(gray < 5, "channels are drawn apart");
 }
+
+on_every_target!(
+    rays_of_a_picture_leave_as_in_the_oracle,
+    pixels_come_row_by_row_from_the_chunks_first,
+    rays_begin_clear_and_without_samples,
+    random_rays_cross_the_box_where_their_points_are_inside,
+    rays_parallel_to_axes_cross_the_box_or_miss_it,
+    drawn_rays_go_through_the_pixels_whose_colours_they_carry,
+    photographs_and_their_pixels_are_drawn_evenly,
+    draws_depend_on_the_number_of_the_ray_and_the_step_alone,
+    entries_are_jittered_within_a_step,
+    backgrounds_are_black_white_or_a_colour_for_each_ray,
+);

@@ -1,12 +1,69 @@
 //! Helpers shared by the numerical tests.
-#![allow(dead_code)] // each test binary uses its share
+#![allow(dead_code, unused_macros)] // each test binary uses its share
 
-use gridfield::device::{Device, DeviceChoice};
+use std::io::Write as _;
+use std::sync::OnceLock;
+
+use gridfield::device::{Device, DeviceChoice, Order};
 use serde_json::Value;
 
 /// The host target on two threads, so that what threads could get wrong has a chance to.
 pub fn host() -> Device {
     Device::open(DeviceChoice::Cpu, 2).unwrap()
+}
+
+pub fn emulated() -> Device {
+    Device::emulated(Order::Forward)
+}
+
+/// The GPU, if there is one; else says why not, once and past the capture of the test harness. `GRIDFIELD_TEST_CUDA=1` in the
+/// environment makes a missing one a failure.
+pub fn cuda() -> Option<&'static Device> {
+    static CUDA: OnceLock<Result<Device, String>> = OnceLock::new();
+    let cuda = CUDA.get_or_init(|| {
+        Device::open(DeviceChoice::Cuda, 0).map_err(|error| {
+            let why = error.to_string();
+            let _ = writeln!(std::io::stderr(), "tests on CUDA do not run: {why}");
+            why
+        })
+    });
+    let wanted = std::env::var_os("GRIDFIELD_TEST_CUDA").is_some_and(|wanted| wanted == "1");
+    match cuda {
+        Err(why) if wanted => panic!("CUDA is wanted: {why}"),
+        found => found.as_ref().ok(),
+    }
+}
+
+/// Makes a test for each target of functions that take the device.
+macro_rules! on_every_target {
+    ($($name:ident),* $(,)?) => {
+        mod host {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(&super::common::host());
+                }
+            )*
+        }
+        mod emulated {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(&super::common::emulated());
+                }
+            )*
+        }
+        mod cuda {
+            $(
+                #[test]
+                fn $name() {
+                    if let Some(device) = super::common::cuda() {
+                        super::$name(device);
+                    }
+                }
+            )*
+        }
+    };
 }
 
 /// All numbers of nested arrays, in their order.

@@ -1,10 +1,8 @@
 //! The targets, and the comparison of what a kernel wrote on two of them.
 
-use std::sync::OnceLock;
+use gridfield::device::{Buffer, Device, Order};
 
-use gridfield::device::{Buffer, Device, DeviceChoice, Order};
-
-use crate::common::host;
+use crate::common::{cuda, emulated, host};
 
 /// What a kernel wrote, output by output.
 #[derive(Default)]
@@ -63,7 +61,7 @@ impl Outputs {
 /// Runs a test body on every target and compares.
 pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
     let host = body(&host());
-    let forward = body(&Device::emulated(Order::Forward));
+    let forward = body(&emulated());
     let reverse = body(&Device::emulated(Order::Reverse));
     compare(kernel, "emulated in reverse order", &reverse, "emulated", &forward, |agreement| match agreement {
         Agreement::Exact | Agreement::Rounded(_) => 0.0,
@@ -74,21 +72,9 @@ pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
         Agreement::Rounded(tolerance) | Agreement::Summed(tolerance) => tolerance,
     };
     compare(kernel, "emulated", &forward, "host", &host, between_targets);
-    match cuda() {
-        Ok(device) => compare(kernel, "cuda", &body(device), "host", &host, between_targets),
-        Err(why) => eprintln!("{kernel}: not run on CUDA: {why}"),
+    if let Some(device) = cuda() {
+        compare(kernel, "cuda", &body(device), "host", &host, between_targets);
     }
-}
-
-/// The GPU, or why there is none.
-pub fn cuda() -> &'static Result<Device, String> {
-    static CUDA: OnceLock<Result<Device, String>> = OnceLock::new();
-    CUDA.get_or_init(|| {
-        let device = Device::open(DeviceChoice::Cuda, 0).map_err(|error| error.to_string());
-        let wanted = std::env::var_os("GRIDFIELD_TEST_CUDA").is_some_and(|wanted| wanted == "1");
-        assert!(device.is_ok() || !wanted, "CUDA is wanted: {}", device.err().unwrap());
-        device
-    })
 }
 
 fn compare(

@@ -2,7 +2,7 @@
 //!
 //! A kernel has one test body, which fills buffers from a fixed seed, runs the kernel and returns what it wrote. It runs on
 //! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
-//! and on a GPU where there is one. `GRIDFIELD_TEST_CUDA=1` in the environment makes a missing GPU a failure.
+//! and on a GPU where there is one.
 
 mod ceilings;
 #[path = "../common/mod.rs"]
