@@ -28,7 +28,7 @@ struct Gpu {
     stream: Arc<CudaStream>,
     functions: HashMap<&'static str, Function>,
     name: String,
-    /// The kernel launched last: when the device reports a fault, the first to suspect.
+    /// The kernel launched last: when the device reports a fault later, the first to suspect.
     last_kernel: Mutex<&'static str>,
 }
 
@@ -90,7 +90,6 @@ impl Cuda {
         let mut n_items = grid.items;
         let mut parameters: [*mut c_void; 2] =
             [ptr::from_ref(args).cast_mut().cast(), ptr::from_mut(&mut n_items).cast()];
-        *gpu.last_kernel.lock().unwrap_or_else(PoisonError::into_inner) = kernel.name;
         gpu.bind()?;
         // SAFETY: the function is alive in `gpu`. The driver copies the parameters before it returns: first the struct with
         // the layout that the kernel was compiled with (`Args`), then the number of items. The buffers behind its pointers
@@ -106,7 +105,9 @@ impl Cuda {
                 &mut parameters,
             )
         }
-        .map_err(|error| gpu.fault(&format!("launching kernel {}", kernel.name), error))
+        .map_err(|error| gpu.fault(&format!("launching kernel {}", kernel.name), error))?;
+        *gpu.last_kernel.lock().unwrap_or_else(PoisonError::into_inner) = kernel.name;
+        Ok(())
     }
 
     /// Zeroed memory.
@@ -162,8 +163,8 @@ impl Gpu {
     fn fault(&self, what: &str, error: DriverError) -> Error {
         let kernel = *self.last_kernel.lock().unwrap_or_else(PoisonError::into_inner);
         Error::device(format!(
-            "{}: {what} failed: {}; the last kernel launched was {kernel} (with CUDA_LAUNCH_BLOCKING=1 in the environment, \
-             the one at fault)",
+            "{}: {what} failed: {}; the last kernel before it was {kernel} (CUDA_LAUNCH_BLOCKING=1 in the environment lets \
+             the error name the one at fault)",
             self.name,
             words(error)
         ))
@@ -203,7 +204,7 @@ fn check_driver() -> Result<()> {
 
 fn too_old(what: &str) -> Error {
     Error::device(format!(
-        "the CUDA driver {what}, and the kernels of this binary want {}.{}: install NVIDIA's driver 580 or newer, or \
+        "the CUDA driver {what}, and the kernels of this binary want CUDA {}.{}: install NVIDIA's driver 580 or newer, or \
          use --device cpu",
         ptx::RELEASE.0,
         ptx::RELEASE.1
