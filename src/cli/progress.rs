@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::print;
+use crate::config::TrainConfig;
 use crate::train::TrainEvent;
 use crate::train::progress::{Evaluated, Finished, Started, StepReport, StopReason};
 use crate::{Error, Result, atomic};
@@ -163,10 +164,11 @@ fn started_line(started: &Started) -> String {
 
 fn step_line(report: &StepReport, limits: Limits) -> String {
     let eta = report.eta_seconds.map_or_else(String::new, |seconds| format!("  {} left", print::duration(seconds)));
+    let of =
+        if limits.max_steps < TrainConfig::NO_STEP_LIMIT { format!("/{}", limits.max_steps) } else { String::new() };
     format!(
-        "step {}/{}  loss {:.2e}  PSNR {:.2} dB  {} rays/s  {} samples/s{eta}",
+        "step {}{of}  loss {:.2e}  PSNR {:.2} dB  {} rays/s  {} samples/s{eta}",
         report.step,
-        limits.max_steps,
         report.loss,
         report.psnr,
         print::metric(report.rays_per_second),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::machine::MachineArgs;
 use super::progress::{Drawer, counter};
 use super::{Outcome, interrupt, print};
-use crate::config::{Background, Config, ModelName};
+use crate::config::{Background, Config, ModelName, TrainConfig};
 use crate::device::Device;
 use crate::radiance::{Photographs, Trainer, open_scene, reopen_scene};
 use crate::scene::Scene;
@@ -63,7 +63,7 @@ pub struct WhatArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How long")]
 pub struct LengthArgs {
-    #[arg(long, value_name = "N", help = or_default("Training steps", "train.max_steps"))]
+    #[arg(long, value_name = "N", help = or_default("Training steps", "train.max_steps") + "; on a CPU 6000; with --max-seconds alone: no limit")]
     pub max_steps: Option<u64>,
 
     /// Seconds of training, loading and saving not counted [default: no limit]
@@ -120,7 +120,7 @@ impl TrainArgs {
     /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
     pub fn config(&self, base: Config) -> Result<Config> {
         let mut config = match &self.what.config {
-            Some(file) => Config::load(file)?,
+            Some(file) => base.with_file(file)?,
             None => base,
         };
         for (key, value) in self.dedicated_flags()? {
@@ -167,9 +167,18 @@ impl TrainArgs {
         }
     }
 
+    /// What holds where nothing is said. With a limit in seconds alone, time alone ends the run.
+    fn defaults(&self, device: &Device) -> Config {
+        let mut config = if device.is_host() { Config::on_cpu() } else { Config::default() };
+        if self.length.max_seconds.is_some() {
+            config.train.max_steps = TrainConfig::NO_STEP_LIMIT;
+        }
+        config
+    }
+
     fn begin(&self) -> anyhow::Result<Outcome> {
-        let config = self.config(Config::default())?;
         let device = self.machine.open_device()?;
+        let config = self.config(self.defaults(&device))?;
         let scene = open_scene(&config.scene)?;
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;

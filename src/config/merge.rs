@@ -19,12 +19,20 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, that is no JSON object, or that holds an unknown key or a value of the wrong type.
     pub fn load(path: impl AsRef<Path>) -> Result<Config> {
+        Config::default().with_file(path)
+    }
+
+    /// This configuration with a config file over it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn with_file(&self, path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
             .map_err(|e| Error::file(path, format!("the config file cannot be read ({e}); check the path")))?;
         let layer = serde_json::from_str(&text)
             .map_err(|e| Error::file(path, format!("not valid JSON ({e}); a config is one JSON object")))?;
-        Config::default().overlaid(layer).map_err(|refusal| Error::file(path, refusal))
+        self.overlaid(layer).map_err(|refusal| Error::file(path, refusal))
     }
 
     /// The defaults with the JSON object `layer` over them: how a saved config is read back.
