@@ -182,7 +182,7 @@ pub struct TrainConfig {
 
 impl TrainConfig {
     /// As `max_steps`: time alone ends the run.
-    pub const NO_STEP_LIMIT: u64 = 1_000_000_000;
+    pub const NO_STEP_LIMIT: u64 = 999_999_999;
 }
 
 impl Default for TrainConfig {
