@@ -3,18 +3,22 @@
 //! `cargo bench` trains the default model for some steps on lego (or on the bundled scene where lego is absent), then
 //! profiles further steps: processor time of every kernel per sample, and the throughput of whole steps with one thread
 //! and with all. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
+//!
+//! `cargo bench -- [cuda] [json=FILE] [KEY=VALUE ...]` measures a GPU, writes the figures as JSON too, and measures another
+//! configuration.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use gridfield::Result;
 use gridfield::config::Config;
 use gridfield::decoder::Decoder;
 use gridfield::device::args::{CEILING_CHAINS, CeilingArgs};
-use gridfield::device::{Cpu, Device, Grid, Profile, kernels};
+use gridfield::device::{Device, DeviceChoice, Grid, Profile, kernels};
 use gridfield::radiance::{Photographs, Trainer};
 use gridfield::scene::Scene;
+use gridfield::{Error, Result};
 
 /// Steps before the measurement, so that the occupancy grid has found the surfaces.
 const WARM_UP: u64 = 500;
@@ -28,43 +32,55 @@ fn main() {
 }
 
 fn run() -> Result<()> {
-    let scene = Scene::open(scene_folder())?;
-    let mut config = Config::default();
-    // `cargo bench -- key=value ...` measures another configuration.
-    for assignment in std::env::args().skip(1).filter(|argument| argument.contains('=')) {
-        config.set(&assignment)?;
+    let (mut config, mut choice, mut json) = (Config::default(), DeviceChoice::Cpu, None);
+    for argument in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
+        match argument.strip_prefix("json=") {
+            Some(file) => json = Some(PathBuf::from(file)),
+            None if argument == "cuda" => choice = DeviceChoice::Cuda,
+            None => config.set(&argument)?,
+        }
     }
-    let threads = Cpu::open(0)?.threads();
-    let ceilings = Ceilings::measure(&Device::Cpu(Cpu::open(1)?))?;
+    let scene = Scene::open(scene_folder())?;
+    let (one, all) = (Device::open(choice, 1)?, Device::open(choice, 0)?);
+    println!("{} on {}, {} samples a step", all.describe(), scene.name, config.train.batch_samples);
+    let ceilings = Ceilings::measure(&one)?;
     println!(
-        "{} on {}, {} samples a step",
-        Device::Cpu(Cpu::open(0)?).describe(),
-        scene.name,
-        config.train.batch_samples
-    );
-    println!(
-        "ceilings of one thread: {:.0} GFLOP/s fused multiply-add, {:.1} GB/s copied, {:.0} M gathers/s of 16 bytes from 64 MiB",
+        "ceilings of {}: {:.0} GFLOP/s fused multiply-add in fp32, {:.1} GB/s copied, {:.0} M gathers/s of 16 bytes from \
+         64 MiB",
+        one.describe(),
         ceilings.flops * 1e-9,
         ceilings.bytes * 1e-9,
         ceilings.gathers * 1e-6
     );
-    let mut speeds = Vec::new();
-    for n in [1, threads] {
+    let devices = if all.lanes() > 1 { vec![one, all] } else { vec![one] };
+    let mut measured = Vec::new();
+    for device in &devices {
         let profile = Arc::new(Profile::default());
-        let device = Device::Cpu(Cpu::open(n)?.profiled(profile.clone()));
+        let device = device.profiled(profile.clone());
         let photographs =
             Photographs::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {})?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
-        let speed = measure(&mut trainer, &profile, &config, &ceilings, n)?;
-        speeds.push(speed);
-        if threads == 1 {
-            break;
-        }
+        measured.push(measure(&mut trainer, &device, &profile, &config, &ceilings)?);
     }
-    if let [one, all] = speeds[..] {
-        println!("\n{threads} threads against 1: {:.2}x", all / one);
+    if let [one, all] = &measured[..] {
+        println!("\n{} threads against 1: {:.2}x", devices[1].lanes(), all.samples_per_second / one.samples_per_second);
+    }
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&measured).expect("numbers and names");
+        std::fs::write(&file, text).map_err(|error| Error::file(&file, error.to_string()))?;
     }
     Ok(())
+}
+
+/// What was measured on one device.
+#[derive(serde::Serialize)]
+struct Measured {
+    device: String,
+    samples_per_second: f64,
+    samples_per_step: f64,
+    milliseconds_per_step: f64,
+    /// By stage.
+    nanoseconds_per_sample: BTreeMap<&'static str, f64>,
 }
 
 fn scene_folder() -> PathBuf {
@@ -74,33 +90,33 @@ fn scene_folder() -> PathBuf {
     if lego.is_dir() { lego } else { project.join("scenes/orrery") }
 }
 
-/// Prints the stages and returns the samples per second of whole steps.
+/// Prints the stages and returns them.
 fn measure(
     trainer: &mut Trainer,
+    device: &Device,
     profile: &Profile,
     config: &Config,
     ceilings: &Ceilings,
-    threads: usize,
-) -> Result<f64> {
+) -> Result<Measured> {
     for _ in 0..WARM_UP {
         trainer.step()?;
     }
     trainer.read_statistics()?;
     trainer.report = Default::default();
-    profile.take();
-    let begun = Instant::now();
+    profile.take()?;
+    let begun = device.mark()?;
     for _ in 0..MEASURED {
         trainer.step()?;
     }
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = device.mark()?.seconds_since(&begun)?;
     trainer.read_statistics()?;
     let samples = trainer.report.samples as f64;
-    let times = profile.take();
+    let times = profile.take()?;
     let ns = |kernel: &str| times.get(kernel).map_or(0.0, |time| time.time.as_secs_f64() * 1e9 / samples);
     let per_step = samples / MEASURED as f64;
     trainer.encode_again()?;
     let encode =
-        profile.take().get("encode_samples").map_or(Duration::ZERO, |time| time.time).as_secs_f64() * 1e9 / per_step;
+        profile.take()?.get("encode_samples").map_or(Duration::ZERO, |time| time.time).as_secs_f64() * 1e9 / per_step;
 
     let grid = gridfield::grid::Grid::new(&config.model.grid, 3);
     let (forward_flops, step_flops) = Decoder::new(&config.model, grid.n_features()).flops();
@@ -112,12 +128,16 @@ fn measure(
     let n_parameters = grid.n_parameters() as f64;
 
     println!(
-        "\n{threads} thread(s): {:.3} M samples/s in whole steps of {per_step:.0} samples",
-        samples / seconds * 1e-6
+        "\n{}: {:.3} M samples/s in whole steps of {per_step:.0} samples, {:.2} ms each",
+        device.describe(),
+        samples / seconds * 1e-6,
+        1e3 * seconds / MEASURED as f64
     );
-    println!("{:<22} {:>12} {:>7}   against the ceiling", "stage", "ns/sample", "share");
-    let row = |stage: &str, ns: f64, ceiling: String| {
-        println!("{stage:<22} {ns:>12.1} {:>6.1}%   {ceiling}", 100.0 * ns / total)
+    println!("{:<24} {:>12} {:>7}   against the ceiling", "stage", "ns/sample", "share");
+    let mut stages = BTreeMap::new();
+    let mut row = |stage: &'static str, ns: f64, ceiling: String| {
+        println!("{stage:<24} {ns:>12.3} {:>6.1}%   {ceiling}", 100.0 * ns / total);
+        stages.insert(stage, ns);
     };
     let share =
         |rate: f64, of: f64, unit: &str, scale: f64| format!("{:.1} {unit}, {:.0}%", rate * scale, 100.0 * rate / of);
@@ -139,10 +159,16 @@ fn measure(
     let occupancy: f64 = times.keys().filter(|name| name.starts_with("occupancy")).map(|name| ns(name)).sum();
     row("occupancy", occupancy, String::new());
     row("all kernels", total, String::new());
-    Ok(samples / seconds)
+    Ok(Measured {
+        device: device.describe(),
+        samples_per_second: samples / seconds,
+        samples_per_step: per_step,
+        milliseconds_per_step: 1e3 * seconds / MEASURED as f64,
+        nanoseconds_per_sample: stages,
+    })
 }
 
-/// What one thread can do at most.
+/// What one thread, or a GPU, can do at most.
 struct Ceilings {
     /// Floating-point operations a second.
     flops: f64,
@@ -167,21 +193,22 @@ impl Ceilings {
         let best = |work: &dyn Fn() -> Result<()>| -> Result<f64> {
             let mut best = f64::INFINITY;
             for _ in 0..7 {
-                let begun = Instant::now();
+                let begun = device.mark()?;
                 work()?;
-                best = best.min(begun.elapsed().as_secs_f64());
+                best = best.min(device.mark()?.seconds_since(&begun)?);
             }
             Ok(best)
         };
-        let (items, turns) = (1000, 10_000);
+        // Enough to fill the device: a GPU runs some hundred thousand threads at a time.
+        let (items, turns, gathers) = if device.is_host() { (1000, 10_000, 5000) } else { (1 << 20, 1000, 1 << 20) };
         let fma = best(&|| device.launch(&kernels::CEILING_FMA, &args(turns), Grid::items(items)))?;
-        let width = f64::from(lanes.download()?[0]);
+        let width = f64::from(lanes.download()?[0].max(1));
         let copy = best(&|| device.launch(&kernels::CEILING_COPY, &args(0), Grid::items(n_groups)))?;
-        let gather = best(&|| device.launch(&kernels::CEILING_GATHER, &args(1000), Grid::items(5000)))?;
+        let gather = best(&|| device.launch(&kernels::CEILING_GATHER, &args(1000), Grid::items(gathers)))?;
         Ok(Ceilings {
             flops: 2.0 * width * (CEILING_CHAINS * items * turns) as f64 / fma,
             bytes: 2.0 * 16.0 * n_groups as f64 / copy,
-            gathers: 5e6 / gather,
+            gathers: 1e3 * gathers as f64 / gather,
         })
     }
 }

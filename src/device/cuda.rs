@@ -14,13 +14,14 @@ use cudarc::driver::sys::{self, CUfunction_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream};
 use cudarc::nvrtc::Ptx;
 
-use super::{Args, Grid, Kernel, Shape, args, kernels, ptx};
+use super::{Args, Grid, Kernel, Mark, Profile, Shape, args, kernels, ptx};
 use crate::{Error, Result};
 
 /// A GPU. Clones share it.
 #[derive(Clone)]
 pub struct Cuda {
     gpu: Arc<Gpu>,
+    profile: Option<Arc<Profile>>,
 }
 
 struct Gpu {
@@ -68,7 +69,7 @@ impl Cuda {
         let stream = context.new_stream().map_err(|error| fault("making a stream", error))?;
         let functions = load_functions(&context, capability)?;
         let last_kernel = Mutex::new("none");
-        Ok(Cuda { gpu: Arc::new(Gpu { context, stream, functions, name, last_kernel }) })
+        Ok(Cuda { gpu: Arc::new(Gpu { context, stream, functions, name, last_kernel }), profile: None })
     }
 
     /// The GPU in words, such as `NVIDIA H200`.
@@ -76,8 +77,22 @@ impl Cuda {
         self.gpu.name.clone()
     }
 
-    /// Queues a kernel.
+    /// The same GPU, with the time of every kernel added to the profile.
+    pub fn profiled(&self, profile: Arc<Profile>) -> Self {
+        Cuda { gpu: self.gpu.clone(), profile: Some(profile) }
+    }
+
+    /// Queues a kernel, between marks if it is profiled.
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+        let Some(profile) = &self.profile else { return self.queue(kernel, args, grid) };
+        let mark = || Ok(Mark::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.mark()?));
+        let begin = mark()?;
+        self.queue(kernel, args, grid)?;
+        profile.add_queued(kernel.name, begin, mark()?);
+        Ok(())
+    }
+
+    fn queue<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
         let blocks = match kernel.shape {
             Shape::Item => grid.items.div_ceil(args::TILE as u32),
             Shape::Tile => grid.items,

@@ -16,6 +16,7 @@ mod profile;
 mod ptx;
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytemuck::Pod;
 
@@ -125,6 +126,16 @@ impl Device {
     #[cfg(feature = "emulated")]
     pub fn emulated(order: Order) -> Self {
         Device::Emulated(Emulated::new(order))
+    }
+
+    /// The same device, with the time of every kernel added to the profile; the emulated one keeps none.
+    pub fn profiled(&self, profile: Arc<Profile>) -> Self {
+        match self {
+            Device::Cpu(cpu) => Device::Cpu(cpu.profiled(profile)),
+            Device::Cuda(cuda) => Device::Cuda(cuda.profiled(profile)),
+            #[cfg(feature = "emulated")]
+            Device::Emulated(emulated) => Device::Emulated(*emulated),
+        }
     }
 
     /// A buffer of zeros.

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Mark;
+use crate::Result;
+
 /// Processor time of the calling thread since some fixed moment: unlike the time of day, it stands still while another
 /// program has the core.
 #[cfg(unix)]
@@ -21,7 +24,7 @@ pub(super) fn thread_time() -> Duration {
     BEGIN.elapsed()
 }
 
-/// Processor time that threads spent in a kernel.
+/// Processor time that threads spent in a kernel, or time that a GPU did.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct KernelTime {
     pub calls: u64,
@@ -30,9 +33,11 @@ pub struct KernelTime {
 }
 
 /// Kernel times by name, gathered from all threads.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Profile {
     kernels: Mutex<BTreeMap<&'static str, KernelTime>>,
+    /// Launches on a GPU, between marks in its queue that it may not have reached yet.
+    queued: Mutex<Vec<(&'static str, Mark, Mark)>>,
 }
 
 impl Profile {
@@ -43,8 +48,15 @@ impl Profile {
         entry.time += time;
     }
 
-    /// The times since this was last called.
-    pub fn take(&self) -> BTreeMap<&'static str, KernelTime> {
-        std::mem::take(&mut *self.kernels.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn add_queued(&self, kernel: &'static str, begin: Mark, end: Mark) {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner).push((kernel, begin, end));
+    }
+
+    /// The times since this was last called; waits for what is queued.
+    pub fn take(&self) -> Result<BTreeMap<&'static str, KernelTime>> {
+        for (kernel, begin, end) in std::mem::take(&mut *self.queued.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.add(kernel, Duration::from_secs_f64(end.seconds_since(&begin)?));
+        }
+        Ok(std::mem::take(&mut *self.kernels.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
