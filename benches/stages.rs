@@ -32,12 +32,15 @@ fn main() {
 }
 
 fn run() -> Result<()> {
-    let (mut config, mut choice, mut json) = (Config::default(), DeviceChoice::Cpu, None);
-    for argument in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let cuda = arguments.iter().any(|argument| argument == "cuda");
+    let (mut config, choice) =
+        if cuda { (Config::default(), DeviceChoice::Cuda) } else { (Config::on_cpu(), DeviceChoice::Cpu) };
+    let mut json = None;
+    for argument in arguments.iter().filter(|argument| *argument != "cuda") {
         match argument.strip_prefix("json=") {
             Some(file) => json = Some(PathBuf::from(file)),
-            None if argument == "cuda" => choice = DeviceChoice::Cuda,
-            None => config.set(&argument)?,
+            None => config.set(argument)?,
         }
     }
     let scene = Scene::open(scene_folder())?;
@@ -84,7 +87,8 @@ struct Measured {
 }
 
 fn scene_folder() -> PathBuf {
-    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Cargo runs benchmarks in the project's folder; a packed one finds the scene beside itself.
+    let project = PathBuf::from(".");
     let data = std::env::var_os("GRIDFIELD_DATA").map_or_else(|| project.join("../shared/data"), PathBuf::from);
     let lego = data.join("blender/lego");
     if lego.is_dir() { lego } else { project.join("scenes/orrery") }

@@ -85,7 +85,7 @@ fn c_fields(header: &str) -> Vec<(String, Vec<String>)> {
 
 /// Where the C++ compiler puts the fields; None if there is no compiler.
 fn c_layout() -> Option<Layout> {
-    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let kernels = Path::new("kernels");
     let header = std::fs::read_to_string(kernels.join("args.h")).ok()?;
     let mut program = String::from("#include <cstdio>\n#include \"args.h\"\nint main() {\n");
     for (name, fields) in c_fields(&header) {

@@ -13,7 +13,7 @@ const STEPS: u64 = 30;
 
 /// A small field in training on small photographs; statistics of the last ten steps.
 fn train(device: &Device) -> Statistics {
-    let scene = Scene::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes/orrery")).unwrap();
+    let scene = Scene::open(Path::new("scenes/orrery")).unwrap();
     let mut config = Config::default();
     config.model.grid = GridConfig { n_levels: 4, log2_hashmap_size: 12, ..GridConfig::default() };
     config.march.occupancy_resolution = 32;
