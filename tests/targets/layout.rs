@@ -101,7 +101,7 @@ fn c_layout() -> Option<Layout> {
     let (source, binary) = (folder.path().join("layout.cpp"), folder.path().join("layout"));
     std::fs::write(&source, program).unwrap();
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
-    let compiled = Command::new(compiler).arg("-I").arg(&kernels).arg(&source).arg("-o").arg(&binary).output().ok()?;
+    let compiled = Command::new(compiler).arg("-I").arg(kernels).arg(&source).arg("-o").arg(&binary).output().ok()?;
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     let text = String::from_utf8(Command::new(&binary).output().unwrap().stdout).unwrap();
     let lines = text.lines().map(|line| {
