@@ -120,7 +120,16 @@ template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
 
 /// Adds N numbers to ones next to each other, aligned to their size. From sm_90 on, one atomic operation takes up to four.
 template <typename T, int N> GF_FN void shared_add_all(T* address, const T values[N]) {
+#if GF_SIMT
     for (int n = 0; n < N; ++n) shared_add(&address[n], values[n]);
+#else
+    // All are read before any is written: one vector where N is the length of one.
+    T sum[N];
+    GF_UNROLL
+    for (int n = 0; n < N; ++n) sum[n] = address[n] + values[n];
+    GF_UNROLL
+    for (int n = 0; n < N; ++n) address[n] = sum[n];
+#endif
 }
 
 #if defined(GF_EMULATED) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)

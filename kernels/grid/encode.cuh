@@ -105,9 +105,14 @@ GF_FN void gather(const Active<T, D>& active, const Stored* table, T features[F]
 /// gradient[entry_c, f] += weight_c dL_dfeatures[f]
 template <typename T, int D, int F>
 GF_FN void scatter(const Active<T, D>& active, const T dL_dfeatures[F], T* gradient) {
+    T values[F];  // of the table's gradient the compiler cannot know that it is other memory
+    GF_UNROLL
+    for (int f = 0; f < F; ++f) values[f] = dL_dfeatures[f];
+    GF_UNROLL
     for (uint32_t c = 0; c < (1u << D); ++c) {
         T part[F];
-        for (int f = 0; f < F; ++f) part[f] = active.weight[c] * dL_dfeatures[f];
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) part[f] = active.weight[c] * values[f];
         shared_add_all<T, F>(&gradient[(size_t)active.entry[c] * F], part);
     }
 }
