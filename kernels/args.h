@@ -22,10 +22,24 @@ typedef struct GridLevel {
     uint32_t hashed;      // 1: spatial hash, 0: dense index
 } GridLevel;
 
+// Shape of the multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8) and of its parameters theta. One
+// theta is, one part after the other: W_1 [H, 2 m D], b_1 [H], Omega_1 [H, D], psi_1 [H]; for each further layer l the same
+// with W_l [H, H]; w_out [K, H], b_out [K].
+typedef struct MulfaLayout {
+    uint32_t n_frequencies;  // m
+    uint32_t depth;          // n
+    uint32_t width;          // H
+    uint32_t n_outputs;      // K: 1, or one for each feature of a level
+    uint32_t n_theta;        // numbers of one theta
+    uint32_t stride;         // from level to level: n_theta, or 0 where all levels share one
+    float floor;             // paper: least size of the denominator
+} MulfaLayout;
+
 typedef struct GridLayout {
     uint32_t n_levels;
     uint32_t n_features;  // per level
-    uint32_t kernel;      // 0 linear, 1 smoothstep
+    uint32_t kernel;      // KernelFunction, kernels/grid/kernel.cuh
+    MulfaLayout mulfa;
     GridLevel levels[GF_MAX_LEVELS];
 } GridLayout;
 
@@ -239,6 +253,22 @@ typedef struct EncodeArgs {
     void* dL_dtable;              // [entries, F], added to (backward)
     void* dL_dposition;           // [n, D] (backward)
 } EncodeArgs;
+
+// Which nodes are active at points, and how much: for analysis and tests. In fp32 or fp64 by kernel. P is 2^D.
+typedef struct ActiveNodesArgs {
+    GridLayout grid;
+    double scale[GF_MAX_LEVELS];  // of the levels, for the fp64 instance
+    const void* position;         // [n, D]
+    const void* theta;            // [n_theta] or [L, n_theta]; null for kernels that learn nothing
+    uint32_t* entry;              // [n, L, P] rows of the table
+    void* phi;                    // [n, L, P, K]; K is 1 for kernels that learn nothing
+    const void* dL_dphi;          // [n, L, P, K] (backward)
+    void* dL_dtheta;              // as theta, added to (backward)
+    void* dL_dposition;           // [n, D] (backward)
+    void* scratch;                // [n, n_scratch]
+    uint32_t n_scratch;           // mulfa_scratch
+    uint32_t theta_stride;        // backward: 0, or numbers from one point's dL_dtheta to the next's
+} ActiveNodesArgs;
 
 // Compositing of one ray with given colours, for tests.
 typedef struct CompositeRayArgs {

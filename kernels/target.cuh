@@ -20,11 +20,14 @@
 
 #define GF_TILE 128
 
-// Before a loop of a constant, small number of turns whose body should stand alone.
+// Before a loop of a constant, small number of turns whose body should stand alone; and before one that is not worth a GPU's
+// registers.
 #if defined(__CUDACC__)
 #define GF_UNROLL _Pragma("unroll")
+#define GF_ROLLED _Pragma("unroll 1")
 #else
 #define GF_UNROLL _Pragma("GCC unroll 16")
+#define GF_ROLLED
 #endif
 
 #if defined(__CUDACC__)
@@ -32,11 +35,16 @@
 #include <cuda_fp16.h>
 #include <mma.h>
 #define GF_FN __device__ __forceinline__
+// Blocks that should fit on a multiprocessor at a time; 0 leaves it to the compiler, which then saves registers. A file of
+// kernels that need many says 1 before it includes this one.
+#ifndef GF_LEAST_BLOCKS
+#define GF_LEAST_BLOCKS 0
+#endif
 typedef __half gf_half;
 
 #define GF_ITEM_KERNEL(name, Args)                                                            \
     static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                     \
-    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t n_items) { \
+    extern "C" __global__ void __launch_bounds__(128, GF_LEAST_BLOCKS) name(const Args a, uint32_t n_items) { \
         const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                             \
         if (i < n_items) name##_item(a, i, blockIdx.y);                                       \
     }                                                                                         \

@@ -195,6 +195,7 @@ fn grid(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
         base_resolution: 4,
         per_level_scale: 2.0,
         kernel,
+        ..GridConfig::default()
     }
 }
 

@@ -7,7 +7,14 @@ namespace {
 enum KernelFunction : uint32_t {
     KERNEL_LINEAR = 0,      // phi = prod_k (1 - |u_k - p_k|)
     KERNEL_SMOOTHSTEP = 1,  // the same on f^2 (3 - 2 f): continuous first derivatives (Mueller et al. 2022, section 3)
+    // Multiplicative Fourier adaptive, in three variants: mulfa.cuh
+    KERNEL_MULFA_PAPER = 2,
+    KERNEL_MULFA_WINDOWED = 3,
+    KERNEL_MULFA_MODULATED = 4,
 };
+
+/// Whether the kernel function has parameters of its own.
+GF_FN bool is_learned(uint32_t kernel) { return kernel >= KERNEL_MULFA_PAPER; }
 
 /// The profile along one axis: weight of the upper node at fraction f of the cell.
 template <typename T> GF_FN T profile(uint32_t kernel, T f) {
@@ -29,6 +36,7 @@ template <typename T, int D> GF_FN T corner_weight(const T upper[D], uint32_t co
 /// d phi / d profile along one axis.
 template <typename T, int D> GF_FN T corner_weight_derivative(const T upper[D], uint32_t corner, int axis) {
     T weight = ((corner >> axis) & 1u) ? (T)1 : (T)-1;
+    GF_UNROLL
     for (int k = 0; k < D; ++k)
         if (k != axis) weight *= ((corner >> k) & 1u) ? upper[k] : (T)1 - upper[k];
     return weight;

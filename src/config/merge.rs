@@ -4,11 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, ModelName};
 use crate::{Error, Result};
 
 /// Why a layer was refused; the caller adds where the layer came from.
 type Refusal = String;
+
+/// The key that sets the defaults of others.
+const MODEL_NAME: &str = "model.name";
 
 impl Config {
     /// The defaults with the JSON file `path` over them.
@@ -68,8 +71,9 @@ impl Config {
     /// # Errors
     /// An unknown key or a value of the wrong type; `self` is then as it was.
     pub fn set_value(&mut self, key: &str, value: impl Into<Value>) -> Result<()> {
-        let mut tree = self.to_value();
-        place(&mut tree, key, value.into()).map_err(Error::Config)?;
+        let value = value.into();
+        let mut tree = self.base_for(if key == MODEL_NAME { Some(&value) } else { None }).to_value();
+        place(&mut tree, key, value).map_err(Error::Config)?;
         *self = typed(tree);
         Ok(())
     }
@@ -89,11 +93,23 @@ impl Config {
         keys
     }
 
+    /// This configuration, with the grid of the member `name` where that is another one than so far.
+    fn base_for(&self, name: Option<&Value>) -> Config {
+        let mut base = self.clone();
+        if let Some(name) = name.and_then(|name| serde_json::from_value::<ModelName>(name.clone()).ok())
+            && name != base.model.name
+        {
+            base.model.grid = name.grid();
+        }
+        base
+    }
+
     fn overlaid(&self, layer: Value) -> std::result::Result<Config, Refusal> {
         let Value::Object(sections) = layer else {
             return Err(format!("a config is one JSON object such as {{\"train\": {{…}}}}, not {}", shown(&layer)));
         };
-        let mut tree = self.to_value();
+        let named = sections.get(MODEL_NAME).or_else(|| sections.get("model")?.get("name"));
+        let mut tree = self.base_for(named).to_value();
         sections.into_iter().try_for_each(|(name, inner)| place(&mut tree, &name, inner))?;
         Ok(typed(tree))
     }

@@ -47,7 +47,7 @@ impl Default for ModelConfig {
     fn default() -> Self {
         ModelConfig {
             name: ModelName::Hash,
-            grid: GridConfig::default(),
+            grid: ModelName::Hash.grid(),
             density_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 1 },
             color_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 2 },
             sh_degree: 4,
@@ -55,12 +55,15 @@ impl Default for ModelConfig {
     }
 }
 
-/// The index function `U` of the grid: which nodes are active at a point.
+/// A member of the model family: an index function `U` with a kernel function `φ`. Naming one sets the defaults of
+/// `model.grid` to its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelName {
     /// Multi-resolution hash grid (Müller et al. 2022)
     Hash,
+    /// Multiplicative Fourier adaptive kernel on a hash grid (Zhao et al. 2024)
+    Mulfagrid,
 }
 
 impl ModelName {
@@ -68,6 +71,15 @@ impl ModelName {
     pub fn as_str(self) -> &'static str {
         match self {
             ModelName::Hash => "hash",
+            ModelName::Mulfagrid => "mulfagrid",
+        }
+    }
+
+    /// The grid that the name alone stands for.
+    pub fn grid(self) -> GridConfig {
+        match self {
+            ModelName::Hash => GridConfig::default(),
+            ModelName::Mulfagrid => GridConfig { kernel: GridKernel::Mulfa, ..GridConfig::default() },
         }
     }
 }
@@ -85,6 +97,7 @@ pub struct GridConfig {
     pub base_resolution: u32,
     pub per_level_scale: f64,
     pub kernel: GridKernel,
+    pub mulfa: MulfaConfig,
 }
 
 impl Default for GridConfig {
@@ -96,6 +109,7 @@ impl Default for GridConfig {
             base_resolution: 16,
             per_level_scale: 2.0,
             kernel: GridKernel::Linear,
+            mulfa: MulfaConfig::default(),
         }
     }
 }
@@ -108,6 +122,56 @@ pub enum GridKernel {
     Linear,
     /// Multilinear weights of `3t² − 2t³`: a continuous first derivative.
     Smoothstep,
+    /// Multiplicative Fourier adaptive, with parameters of its own; see [`MulfaConfig`].
+    Mulfa,
+}
+
+/// The multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8); `docs/models.md` explains it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MulfaConfig {
+    pub variant: MulfaVariant,
+    /// `m`: frequencies 2⁰π … 2^(m−1)π of the query.
+    pub n_frequencies: u32,
+    /// `n`: multiplicative layers.
+    pub depth: u32,
+    /// `H`: neurons of a layer, a multiple of 16.
+    pub width: u32,
+    /// A kernel value for each feature of a level, instead of one for all.
+    pub per_feature: bool,
+    /// One θ for all levels, instead of one for each.
+    pub shared: bool,
+    /// `Ω` starts uniform in ±π times this.
+    pub node_frequency: f64,
+    /// `paper`: least size of the denominator.
+    pub floor: f64,
+}
+
+impl Default for MulfaConfig {
+    fn default() -> Self {
+        MulfaConfig {
+            variant: MulfaVariant::Modulated,
+            n_frequencies: 6,
+            depth: 1,
+            width: 16,
+            per_feature: false,
+            shared: false,
+            node_frequency: 4.0,
+            floor: 1e-3,
+        }
+    }
+}
+
+/// How `v(x, p)` becomes a weight; `B` are the multilinear weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MulfaVariant {
+    /// Equation 8: `v / Σ v`, its denominator kept from zero.
+    Paper,
+    /// `B eᵛ / Σ B eᵛ`.
+    Windowed,
+    /// `B (1 + v)`.
+    Modulated,
 }
 
 /// A fully connected network: `n_hidden_layers` layers of `n_neurons`, ReLU between them, no biases.
@@ -227,6 +291,8 @@ impl Background {
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
     pub learning_rate: f64,
+    /// Of the kernel function's own parameters θ.
+    pub kernel_learning_rate: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
@@ -239,6 +305,7 @@ impl Default for OptimizerConfig {
     fn default() -> Self {
         OptimizerConfig {
             learning_rate: 1e-2,
+            kernel_learning_rate: 1e-2,
             beta1: 0.9,
             beta2: 0.99,
             epsilon: 1e-15,

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Config, GridConfig, MarchConfig, ModelConfig, NetworkConfig, OptimizerConfig, SceneConfig, TrainConfig};
+use super::{
+    Config, GridConfig, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig, SceneConfig, TrainConfig,
+};
 use crate::{Error, Result};
 
 /// Inputs that the kernels' widest network takes.
@@ -56,6 +58,7 @@ impl GridConfig {
         between("model.grid.log2_hashmap_size", self.log2_hashmap_size, 3..=30)?;
         between("model.grid.base_resolution", self.base_resolution, 2..=1 << 16)?;
         between("model.grid.per_level_scale", self.per_level_scale, 1.0..=16.0)?;
+        self.mulfa.validate()?;
         self.validate_finest_level()?;
         self.validate_size()
     }
@@ -78,6 +81,16 @@ impl GridConfig {
                  most {MOST_FEATURES} are possible; lower one of the three"
             )
         })
+    }
+}
+
+impl MulfaConfig {
+    fn validate(&self) -> Result<()> {
+        between("model.grid.mulfa.n_frequencies", self.n_frequencies, 1..=16)?;
+        between("model.grid.mulfa.depth", self.depth, 1..=4)?;
+        one_of("model.grid.mulfa.width", self.width, &[16, 32])?;
+        between("model.grid.mulfa.node_frequency", self.node_frequency, 0.0..=1e4)?;
+        between("model.grid.mulfa.floor", self.floor, 1e-6..=1.0)
     }
 }
 
@@ -115,6 +128,7 @@ impl TrainConfig {
 impl OptimizerConfig {
     fn validate(&self) -> Result<()> {
         positive("optimizer.learning_rate", self.learning_rate)?;
+        positive("optimizer.kernel_learning_rate", self.kernel_learning_rate)?;
         fraction_below_one("optimizer.beta1", self.beta1)?;
         fraction_below_one("optimizer.beta2", self.beta2)?;
         positive("optimizer.epsilon", self.epsilon)?;

@@ -47,10 +47,23 @@ pub struct GridLevel {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MulfaLayout {
+    pub n_frequencies: u32,
+    pub depth: u32,
+    pub width: u32,
+    pub n_outputs: u32,
+    pub n_theta: u32,
+    pub stride: u32,
+    pub floor: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GridLayout {
     pub n_levels: u32,
     pub n_features: u32,
     pub kernel: u32,
+    pub mulfa: MulfaLayout,
     pub levels: [GridLevel; MAX_LEVELS],
 }
 
@@ -288,6 +301,22 @@ pub struct EncodeArgs<'a> {
 }
 
 #[repr(C)]
+pub struct ActiveNodesArgs<'a> {
+    pub grid: GridLayout,
+    pub scale: [f64; MAX_LEVELS],
+    pub position: Ptr<'a, core::ffi::c_void>,
+    pub theta: Ptr<'a, core::ffi::c_void>,
+    pub entry: Ptr<'a, u32>,
+    pub phi: Ptr<'a, core::ffi::c_void>,
+    pub dl_dphi: Ptr<'a, core::ffi::c_void>,
+    pub dl_dtheta: Ptr<'a, core::ffi::c_void>,
+    pub dl_dposition: Ptr<'a, core::ffi::c_void>,
+    pub scratch: Ptr<'a, core::ffi::c_void>,
+    pub n_scratch: u32,
+    pub theta_stride: u32,
+}
+
+#[repr(C)]
 pub struct CompositeRayArgs<'a> {
     pub density: Ptr<'a, f64>,
     pub color: Ptr<'a, f64>,
@@ -343,6 +372,7 @@ pub struct CeilingArgs<'a> {
 }
 
 args!(
+    ActiveNodesArgs,
     CeilingArgs,
     UniformArgs,
     StatisticsArgs,

@@ -1,6 +1,12 @@
 //! The model family: index functions `U` and kernel functions `φ` of `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`, their
 //! parameters and their geometry. The arithmetic itself is in `kernels/grid/`.
 
+mod mulfa;
+mod nodes;
+
+pub use mulfa::{Mulfa, Part};
+pub use nodes::{ActiveNodes, NodeGradients};
+
 use crate::config::{GridConfig, GridKernel};
 use crate::device::args;
 
@@ -21,9 +27,13 @@ pub struct Level {
 /// A multi-resolution grid in `D` dimensions: its features are a table `[n_entries, n_features_per_level]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
+    /// `D`: 1, 2 or 3.
+    pub dimensions: u32,
     pub levels: Vec<Level>,
     pub n_features_per_level: u32,
     pub kernel: GridKernel,
+    /// Shape of the kernel function's own parameters, where it has some.
+    pub mulfa: Option<Mulfa>,
 }
 
 impl Grid {
@@ -36,7 +46,13 @@ impl Grid {
                 level
             })
             .collect();
-        Grid { levels, n_features_per_level: config.n_features_per_level, kernel: config.kernel }
+        Grid {
+            dimensions,
+            levels,
+            n_features_per_level: config.n_features_per_level,
+            kernel: config.kernel,
+            mulfa: Mulfa::new(config, dimensions),
+        }
     }
 
     /// Rows of the table.
@@ -61,7 +77,9 @@ impl Grid {
             kernel: match self.kernel {
                 GridKernel::Linear => 0,
                 GridKernel::Smoothstep => 1,
+                GridKernel::Mulfa => self.mulfa.as_ref().map_or(0, Mulfa::kernel),
             },
+            mulfa: self.mulfa.as_ref().map(Mulfa::layout).unwrap_or_default(),
             ..Default::default()
         };
         for (slot, level) in layout.levels.iter_mut().zip(&self.levels) {

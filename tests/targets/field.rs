@@ -63,6 +63,7 @@ impl Setup {
                 base_resolution: 4,
                 per_level_scale: 1.5,
                 kernel: GridKernel::Linear,
+                ..GridConfig::default()
             },
             density_network: network(case.density),
             color_network: network(case.color),

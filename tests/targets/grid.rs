@@ -28,6 +28,7 @@ fn config(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
         base_resolution: 4,
         per_level_scale: 2.2,
         kernel,
+        ..GridConfig::default()
     }
 }
 

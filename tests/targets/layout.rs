@@ -37,7 +37,8 @@ fn size_of_field<S, F>(_: fn(&S) -> *const F) -> usize {
 fn rust_layout() -> Layout {
     rust_layout! {
         GridLevel { scale, resolution, entries, offset, hashed }
-        GridLayout { n_levels, n_features, kernel, levels }
+        MulfaLayout { n_frequencies, depth, width, n_outputs, n_theta, stride, floor }
+        GridLayout { n_levels, n_features, kernel, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
         Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel }
@@ -56,6 +57,7 @@ fn rust_layout() -> Layout {
         OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
         AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }
+        ActiveNodesArgs { grid, scale, position, theta, entry, phi, dl_dphi, dl_dtheta, dl_dposition, scratch, n_scratch, theta_stride }
         CompositeRayArgs { density, color, dt, t, background, dl_dcolor, weights, pixel, dl_ddensity, dl_dsample, n }
         SphereArgs { direction, basis, degree }
         RandomArgs { key, counter, out }

@@ -12,6 +12,7 @@ mod composite;
 mod field;
 mod grid;
 mod layout;
+mod nodes;
 mod occupancy;
 mod optimizer;
 mod random;
@@ -32,6 +33,15 @@ macro_rules! parity {
 }
 
 parity! {
+    active_nodes_1d_f32: nodes::active_nodes_1d_f32;
+    active_nodes_1d_f64: nodes::active_nodes_1d_f64;
+    active_nodes_2d_f32: nodes::active_nodes_2d_f32;
+    active_nodes_2d_f64: nodes::active_nodes_2d_f64;
+    active_nodes_3d_f32: nodes::active_nodes_3d_f32;
+    active_nodes_3d_f64: nodes::active_nodes_3d_f64;
+    active_nodes_backward_1d_f64: nodes::active_nodes_backward_1d_f64;
+    active_nodes_backward_2d_f64: nodes::active_nodes_backward_2d_f64;
+    active_nodes_backward_3d_f64: nodes::active_nodes_backward_3d_f64;
     adam: optimizer::adam;
     average_now: optimizer::average_now;
     camera_rays: rays::camera_rays;

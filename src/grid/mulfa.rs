@@ -1,0 +1,148 @@
+//! The multiplicative Fourier adaptive kernel: the shape of its parameters θ, and what they start as. The arithmetic is in
+//! `kernels/grid/mulfa.cuh`; `docs/models.md` has the formulas.
+
+use std::f64::consts::PI;
+
+use crate::Result;
+use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
+use crate::device::args::{MulfaLayout, UniformArgs};
+use crate::device::{Buffer, Device, Grid as Items, kernels};
+
+/// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
+const FIRST_STREAM: u32 = 1 << 8;
+
+/// θ of a grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mulfa {
+    pub config: MulfaConfig,
+    dimensions: u32,
+    /// `K`: kernel values at a node.
+    pub n_outputs: u32,
+    /// How many θ there are: one for each level, or one for all.
+    pub n_thetas: usize,
+}
+
+/// A matrix or vector in θ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// As in the formulas: `W_1`, `b_1`, `Omega_1`, `psi_1`, …, `w_out`, `b_out`.
+    pub name: String,
+    /// Place of the first number in a θ.
+    pub first: usize,
+    pub shape: Vec<usize>,
+}
+
+impl Part {
+    pub fn n_numbers(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl Mulfa {
+    /// None where the grid's kernel function has no parameters.
+    pub fn new(config: &GridConfig, dimensions: u32) -> Option<Self> {
+        let mulfa = &config.mulfa;
+        (config.kernel == GridKernel::Mulfa).then(|| Mulfa {
+            config: mulfa.clone(),
+            dimensions,
+            n_outputs: if mulfa.per_feature { config.n_features_per_level } else { 1 },
+            n_thetas: if mulfa.shared { 1 } else { config.n_levels as usize },
+        })
+    }
+
+    /// The parts of one θ, in order.
+    pub fn parts(&self) -> Vec<Part> {
+        let (d, width) = (self.dimensions as usize, self.config.width as usize);
+        let (n_gamma, n_outputs) = (2 * self.config.n_frequencies as usize * d, self.n_outputs as usize);
+        let mut parts = Vec::new();
+        let mut first = 0;
+        let mut push = |name: String, shape: &[usize]| {
+            let part = Part { name, first, shape: shape.to_vec() };
+            first += part.n_numbers();
+            parts.push(part);
+        };
+        for layer in 1..=self.config.depth {
+            push(format!("W_{layer}"), &[width, if layer == 1 { n_gamma } else { width }]);
+            push(format!("b_{layer}"), &[width]);
+            push(format!("Omega_{layer}"), &[width, d]);
+            push(format!("psi_{layer}"), &[width]);
+        }
+        push("w_out".into(), &[n_outputs, width]);
+        push("b_out".into(), &[n_outputs]);
+        parts
+    }
+
+    /// Numbers of one θ.
+    pub fn n_theta(&self) -> usize {
+        self.parts().last().map_or(0, |part| part.first + part.n_numbers())
+    }
+
+    /// Numbers of all θ.
+    pub fn n_parameters(&self) -> usize {
+        self.n_thetas * self.n_theta()
+    }
+
+    /// Number of the kernel function, `KernelFunction` in `kernels/grid/kernel.cuh`.
+    pub fn kernel(&self) -> u32 {
+        match self.config.variant {
+            MulfaVariant::Paper => 2,
+            MulfaVariant::Windowed => 3,
+            MulfaVariant::Modulated => 4,
+        }
+    }
+
+    /// As kernels see it.
+    pub fn layout(&self) -> MulfaLayout {
+        let n_theta = self.n_theta() as u32;
+        MulfaLayout {
+            n_frequencies: self.config.n_frequencies,
+            depth: self.config.depth,
+            width: self.config.width,
+            n_outputs: self.n_outputs,
+            n_theta,
+            stride: if self.config.shared { 0 } else { n_theta },
+            floor: self.config.floor as f32,
+        }
+    }
+
+    /// Numbers of scratch that a point takes in the `active_nodes` kernels.
+    pub fn n_scratch(&self) -> usize {
+        let (config, corners) = (&self.config, 1usize << self.dimensions);
+        let n_gamma = 2 * config.n_frequencies as usize * self.dimensions as usize;
+        let (depth, width) = (config.depth as usize, config.width as usize);
+        2 * n_gamma + corners * depth * width + 2 * width + 2 * corners * self.n_outputs as usize
+    }
+
+    /// What θ starts as: W by Glorot and Bengio (2010), Ω uniform in ±π `node_frequency`, ψ in ±π, biases zero. `w_out` is
+    /// zero, so that `windowed` and `modulated` begin as the linear kernel; `paper` begins near the mean of the corners.
+    pub fn initial(&self, device: &Device, seed: u64) -> Result<Buffer<f32>> {
+        let mut theta = device.zeros(self.n_parameters())?;
+        let parts = self.parts();
+        for number in 0..self.n_thetas {
+            let first = number * self.n_theta();
+            for (index, part) in parts.iter().enumerate() {
+                let at = first + part.first;
+                let range = self.initial_range(part);
+                if part.name == "b_out" && self.config.variant == MulfaVariant::Paper {
+                    theta.upload(at, &vec![1.0; part.n_numbers()])?;
+                } else if range > 0.0 {
+                    let stream = FIRST_STREAM + (number * parts.len() + index) as u32;
+                    let args = UniformArgs { value: theta.ptr_at(at), seed: seed as u32, stream, range: range as f32 };
+                    device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(part.n_numbers()))?;
+                }
+            }
+        }
+        Ok(theta)
+    }
+
+    fn initial_range(&self, part: &Part) -> f64 {
+        let kind = part.name.split('_').next().unwrap_or_default();
+        match (kind, part.shape.as_slice()) {
+            ("W", &[n_out, n_in]) => (6.0 / (n_in + n_out) as f64).sqrt(),
+            ("Omega", _) => PI * self.config.node_frequency,
+            ("psi", _) => PI,
+            ("w", &[_, n_in]) if self.config.variant == MulfaVariant::Paper => 0.1 * (6.0 / (1 + n_in) as f64).sqrt(),
+            _ => 0.0,
+        }
+    }
+}
