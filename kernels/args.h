@@ -140,6 +140,7 @@ typedef struct FieldArgs {
     NetworkLayout network;
     const GF_COMPUTE* table;    // [entries, F]
     const GF_COMPUTE* weights;  // compute copy, see prepare_weights
+    const GF_COMPUTE* features;  // [S, n_in] of the first layer, if another kernel made them; null: of the table
     SampleBatch samples;
     RayBatch rays;
     GF_COMPUTE* activations;   // per layer input a matrix [S, n_in], one after the other; null: not kept
@@ -148,6 +149,30 @@ typedef struct FieldArgs {
     uint32_t round;            // forward: samples of this round; backward: all up to the end of this round
     uint32_t density_only;     // forward: leave the colours alone
 } FieldArgs;
+
+// The multiplicative Fourier adaptive kernel at a tile of samples, for training. What it multiplies by is prepared from theta
+// once a step, and gradients come back by what was prepared: kernels/grid/mulfa_tile.cuh. P is 2^D.
+typedef struct MulfaArgs {
+    GridLayout grid;
+    SampleBatch samples;
+    const GF_COMPUTE* table;      // [entries, F]
+    const GF_COMPUTE* prepared;   // see prepare_mulfa
+    const float* theta;
+    GF_COMPUTE* features;         // [S, n_in], columns past those of the grid are zero (forward)
+    const float* dL_dfeatures;    // [L, S, F] (backward)
+    float* phi;                   // [L, S, P K] for grid_scatter (backward)
+    float* dL_dprepared;          // see mulfa_gradient, added to (backward)
+    uint32_t n_in;
+    uint32_t round;               // forward: samples of this round; backward: all up to the end of this round
+} MulfaArgs;
+
+typedef struct PrepareMulfaArgs {
+    GridLayout grid;
+    const float* theta;
+    GF_COMPUTE* prepared;        // [n_prepared], on the host followed by the transposes
+    const float* dL_dprepared;   // (gradient)
+    float* dL_dtheta;            // as theta, set (gradient)
+} PrepareMulfaArgs;
 
 typedef struct CompositeArgs {
     RayBatch rays;
@@ -161,6 +186,7 @@ typedef struct ScatterArgs {
     GridLayout grid;
     const float* position;      // [S, 3]
     const float* dL_dfeatures;  // [L, S, F]
+    const float* phi;           // [L, S, P K] of kernel functions that learn; null: worked out anew
     const uint32_t* count;      // samples
     float* gradient;            // [entries, F]
     uint32_t capacity;          // S

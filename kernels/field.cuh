@@ -135,8 +135,9 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
     const Flow<W> flow = {a, shared, first, min_of(end - first, (uint32_t)GF_TILE)};
     const uint32_t n_density = a.network.n_density_layers, n_layers = n_density + a.network.n_color_layers;
     Matrix x = flow.input(0);
-    encode_tile(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, flow.rows,
-                a.network.layers[0].n_in);
+    const uint32_t n_in = a.network.layers[0].n_in;
+    if (a.features) copy_tile({(compute_t*)a.features + (size_t)first * n_in, n_in}, x, flow.rows, n_in);
+    else encode_tile(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, flow.rows, n_in);
     tile_sync();
     x = flow.run(x, 0, n_density);
     GF_FOR_EACH_IN_TILE(s, flow.rows) {

@@ -12,7 +12,16 @@ template <int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t first, u
     PointTile<3> points = load_points<3>(a.position + 3 * (size_t)first, rows);
     ActiveTile<3> active;
     find_active_tile<3, F>(level, a.grid.kernel, points, rows, a.gradient, active);
-    GF_FOR_EACH_IN_TILE(s, rows) { scatter<float, 3, F>(active.at(s), dL_dfeatures + (size_t)s * F, a.gradient); }
+    if (!a.phi) {
+        GF_FOR_EACH_IN_TILE(s, rows) { scatter<float, 3, F>(active.at(s), dL_dfeatures + (size_t)s * F, a.gradient); }
+        return;
+    }
+    const uint32_t n_outputs = a.grid.mulfa.n_outputs;
+    const float* phi = a.phi + ((size_t)l * a.capacity + first) * (8 * n_outputs);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        scatter_learned<3, F>(active.at(s), phi + (size_t)s * (8 * n_outputs), n_outputs, dL_dfeatures + (size_t)s * F,
+                              a.gradient);
+    }
 }
 
 struct NoShared {};

@@ -130,6 +130,15 @@ GF_FN void tile_backward_weights(TileScratch& scratch, Matrix dy, Matrix x, cons
     }
 }
 
+/// sums[c] += scale sum over rows of x[row, c]. Rows past the tile's last sample must be zero.
+GF_FN void tile_column_sums(Matrix x, uint32_t n_columns, float scale, float* sums, uint32_t) {
+    for (uint32_t c = threadIdx.x; c < n_columns; c += GF_TILE) {
+        float sum = 0.0f;
+        for (uint32_t s = 0; s < GF_TILE; ++s) sum += (float)x.row(s)[c];
+        shared_add(&sums[c], scale * sum);
+    }
+}
+
 #else
 // ------------------------------------------------------------------------------------------------------------------
 // Vector units. Every product is out[m, :] += left(m, k) * right[k, :] with the vectors along the neurons, so that no
@@ -240,6 +249,19 @@ GF_FN void tile_backward_weights(TileScratch&, Matrix dy, Matrix x, const Layer&
                                  uint32_t rows) {
     multiply<true, false>(dy.data, 1, dy.stride, x.data, x.stride, dL_dweights + layer.weights, layer.n_in, layer.n_out,
                           layer.n_in, rows);
+}
+
+/// sums[c] += sum over rows of x[row, c]; n_columns is a multiple of 16.
+GF_FN void tile_column_sums(Matrix x, uint32_t n_columns, float, float* sums, uint32_t rows) {
+    for (uint32_t c = 0; c < n_columns; c += 16) {
+        float sum[16] = {};
+        for (uint32_t s = 0; s < rows; ++s) {
+            GF_UNROLL
+            for (int k = 0; k < 16; ++k) sum[k] += x.row(s)[c + k];
+        }
+        GF_UNROLL
+        for (int k = 0; k < 16; ++k) sums[c + k] += sum[k];
+    }
 }
 #endif
 

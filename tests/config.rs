@@ -121,7 +121,7 @@ fn wrong_types_name_key_value_and_expectation() {
         ("train.huber_delta=true", "train.huber_delta is true, but must be a number"),
         ("train.huber_delta=1e999", "train.huber_delta is \"1e999\", but must be a number"),
         ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
-        ("model.name=tree", "model.name is \"tree\", but must be `hash`"),
+        ("model.name=tree", "model.name is \"tree\", but must be `hash` or `mulfagrid`"),
         ("optimizer.schedule.milestones=0.5", "optimizer.schedule.milestones is 0.5, but must be a list of numbers"),
         (
             "optimizer.schedule.milestones=[0.5,\"end\"]",

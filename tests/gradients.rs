@@ -14,8 +14,8 @@ use common::{Random, host, to_f64};
 use gridfield::config::{GridConfig, GridKernel, MarchConfig, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, LayerShape};
 use gridfield::device::args::{self, DrawRaysArgs, FieldArgs, ScatterArgs};
-use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Items, kernels};
-use gridfield::radiance::{Chunk, ChunkSize, Field, March, Occupancy, Tracer};
+use gridfield::device::{Buffer, Device, Grid as Items, Ptr, kernels};
+use gridfield::radiance::{Chunk, ChunkSize, Field, Gradients, Lane, March, Occupancy, Tracer};
 
 /// Twice the largest error seen, which is of rounding: losses are good to about 1e-7 of their terms, of which some hundred
 /// add up at random, and are divided by the step.
@@ -31,7 +31,7 @@ struct Probe {
     device: Device,
     field: Field,
     chunk: Chunk,
-    activations: ComputeBuffer,
+    lane: Lane,
     dl_dfeatures: Buffer<f32>,
     dl_dweights: Buffer<f32>,
     dl_dtable: Buffer<f32>,
@@ -56,7 +56,7 @@ impl Probe {
         field.table.upload(0, &features).unwrap();
         Probe {
             chunk: Chunk::new(&device, size).unwrap(),
-            activations: ComputeBuffer::zeros(&device, size.samples * field.decoder.n_activations()).unwrap(),
+            lane: Lane::all(&device, size, &field, true).unwrap().swap_remove(0),
             dl_dfeatures: device.zeros(size.samples * field.grid.n_features() as usize).unwrap(),
             dl_dweights: device.zeros(field.weights.len()).unwrap(),
             dl_dtable: device.zeros(field.table.len()).unwrap(),
@@ -72,6 +72,7 @@ impl Probe {
             grid: self.field.grid.layout(),
             position: samples.position.ptr(),
             dl_dfeatures: self.dl_dfeatures.ptr(),
+            phi: Ptr::NULL,
             count: samples.count.ptr_at(round),
             gradient: self.dl_dtable.ptr(),
             capacity: samples.capacity as u32,
@@ -234,9 +235,10 @@ fn field_args(probe: &Probe) -> FieldArgs<'_> {
         network: probe.field.decoder.layout(),
         table: probe.field.table_ptr(),
         weights: probe.field.weights_ptr(),
+        features: Ptr::NULL,
         samples: probe.chunk.samples.args(),
         rays: probe.chunk.ray_args(),
-        activations: probe.activations.ptr(),
+        activations: probe.lane.activations(),
         dl_dfeatures: probe.dl_dfeatures.ptr(),
         dl_dweights: probe.dl_dweights.ptr(),
         round: 0,
@@ -248,7 +250,7 @@ fn field_args(probe: &Probe) -> FieldArgs<'_> {
 fn outputs(probe: &Probe) -> (Vec<f64>, Vec<f64>) {
     let wide = probe.field.decoder.width() > 64;
     let kernel = if wide { &kernels::FIELD_FORWARD_128 } else { &kernels::FIELD_FORWARD_64 };
-    probe.field.prepare_weights(&probe.device).unwrap();
+    probe.field.prepare(&probe.device).unwrap();
     probe.device.launch_chunk(kernel, &field_args(probe), Items::tiles(N_SAMPLES)).unwrap();
     let samples = &probe.chunk.samples;
     let densities = to_f64(&samples.density.download().unwrap()[..N_SAMPLES]);
@@ -375,17 +377,21 @@ impl Studio {
             box_max: self.march.box_max,
             step_size: self.march.step_size,
         };
-        probe.field.prepare_weights(&probe.device).unwrap();
+        probe.field.prepare(&probe.device).unwrap();
         probe.device.launch_chunk(&kernels::DRAW_RAYS, &args, Items::items(self.n_rays)).unwrap();
-        self.tracer(probe).forward(&probe.chunk, probe.activations.ptr()).unwrap()
+        self.tracer(probe).forward(&probe.chunk, &probe.lane).unwrap()
     }
 
     /// Loss and gradients; returns the loss of each ray and the number of rounds.
     fn trace(&self, probe: &Probe) -> (Vec<f32>, usize) {
         let rounds = self.forward(probe);
-        let (dl_dfeatures, dl_dweights) = (probe.dl_dfeatures.ptr(), probe.dl_dweights.ptr());
-        let kept = probe.activations.ptr();
-        self.tracer(probe).backward(&probe.chunk, rounds, self.huber_delta, kept, dl_dfeatures, dl_dweights).unwrap();
+        let gradients = Gradients {
+            dl_dfeatures: probe.dl_dfeatures.ptr(),
+            dl_dweights: probe.dl_dweights.ptr(),
+            dl_dprepared: Ptr::NULL,
+            phi: Ptr::NULL,
+        };
+        self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, self.huber_delta, &gradients).unwrap();
         (probe.chunk.rays.loss.download().unwrap(), rounds)
     }
 }

@@ -117,6 +117,22 @@ GF_FN void scatter(const Active<T, D>& active, const T dL_dfeatures[F], T* gradi
     }
 }
 
+/// The same with weights [P, K] of a kernel function that learns: one for all features, or one for each.
+template <int D, int F>
+GF_FN void scatter_learned(const Active<float, D>& active, const float* phi, uint32_t n_outputs, const float dL_dfeatures[F],
+                           float* gradient) {
+    float values[F];
+    GF_UNROLL
+    for (int f = 0; f < F; ++f) values[f] = dL_dfeatures[f];
+    GF_UNROLL
+    for (uint32_t c = 0; c < (1u << D); ++c) {
+        float part[F];
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) part[f] = phi[n_outputs == 1 ? c : c * F + f] * values[f];
+        shared_add_all<float, F>(&gradient[(size_t)active.entry[c] * F], part);
+    }
+}
+
 /// dL_dx[k] += sum_c dphi_c/dx_k <dL_dfeatures, w_c>
 template <typename T, int D, int F, typename Stored>
 GF_FN void add_position_gradient(const GridLevel& level, T scale, uint32_t kernel, const T x[D], const Stored* table,

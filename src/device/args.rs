@@ -181,6 +181,7 @@ pub struct FieldArgs<'a> {
     pub network: NetworkLayout,
     pub table: Ptr<'a, Compute>,
     pub weights: Ptr<'a, Compute>,
+    pub features: Ptr<'a, Compute>,
     pub samples: SampleBatch<'a>,
     pub rays: RayBatch<'a>,
     pub activations: Ptr<'a, Compute>,
@@ -188,6 +189,30 @@ pub struct FieldArgs<'a> {
     pub dl_dweights: Ptr<'a, f32>,
     pub round: u32,
     pub density_only: u32,
+}
+
+#[repr(C)]
+pub struct MulfaArgs<'a> {
+    pub grid: GridLayout,
+    pub samples: SampleBatch<'a>,
+    pub table: Ptr<'a, Compute>,
+    pub prepared: Ptr<'a, Compute>,
+    pub theta: Ptr<'a, f32>,
+    pub features: Ptr<'a, Compute>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub phi: Ptr<'a, f32>,
+    pub dl_dprepared: Ptr<'a, f32>,
+    pub n_in: u32,
+    pub round: u32,
+}
+
+#[repr(C)]
+pub struct PrepareMulfaArgs<'a> {
+    pub grid: GridLayout,
+    pub theta: Ptr<'a, f32>,
+    pub prepared: Ptr<'a, Compute>,
+    pub dl_dprepared: Ptr<'a, f32>,
+    pub dl_dtheta: Ptr<'a, f32>,
 }
 
 #[repr(C)]
@@ -204,6 +229,7 @@ pub struct ScatterArgs<'a> {
     pub grid: GridLayout,
     pub position: Ptr<'a, f32>,
     pub dl_dfeatures: Ptr<'a, f32>,
+    pub phi: Ptr<'a, f32>,
     pub count: Ptr<'a, u32>,
     pub gradient: Ptr<'a, f32>,
     pub capacity: u32,
@@ -380,6 +406,8 @@ args!(
     CameraRaysArgs,
     MarchArgs,
     FieldArgs,
+    MulfaArgs,
+    PrepareMulfaArgs,
     CompositeArgs,
     ScatterArgs,
     SumArgs,

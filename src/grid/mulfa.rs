@@ -10,6 +10,8 @@ use crate::device::{Buffer, Device, Grid as Items, kernels};
 
 /// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
 const FIRST_STREAM: u32 = 1 << 8;
+/// `GF_PLACE`.
+const PLACE: usize = 16;
 
 /// θ of a grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,7 @@ pub struct Mulfa {
     dimensions: u32,
     /// `K`: kernel values at a node.
     pub n_outputs: u32,
+    n_levels: usize,
     /// How many θ there are: one for each level, or one for all.
     pub n_thetas: usize,
 }
@@ -46,6 +49,7 @@ impl Mulfa {
             config: mulfa.clone(),
             dimensions,
             n_outputs: if mulfa.per_feature { config.n_features_per_level } else { 1 },
+            n_levels: config.n_levels as usize,
             n_thetas: if mulfa.shared { 1 } else { config.n_levels as usize },
         })
     }
@@ -70,6 +74,11 @@ impl Mulfa {
         push("w_out".into(), &[n_outputs, width]);
         push("b_out".into(), &[n_outputs]);
         parts
+    }
+
+    /// Of a part in all θ: `[n_thetas, …]`.
+    pub fn shape_of_all(&self, part: &Part) -> Vec<usize> {
+        [&[self.n_thetas], part.shape.as_slice()].concat()
     }
 
     /// Numbers of one θ.
@@ -103,6 +112,29 @@ impl Mulfa {
             stride: if self.config.shared { 0 } else { n_theta },
             floor: self.config.floor as f32,
         }
+    }
+
+    /// Numbers that are prepared from θ for training, and those of their gradients: `mulfa_plan` in
+    /// `kernels/grid/mulfa_tile.cuh`.
+    pub fn n_prepared(&self) -> (usize, usize) {
+        let width = self.config.width as usize;
+        let n_gamma = 2 * (self.config.n_frequencies * self.dimensions) as usize;
+        let n_values = ((self.n_outputs as usize) << self.dimensions).next_multiple_of(16);
+        let level = width * (n_gamma + 1).next_multiple_of(16) + 2 * width * n_values;
+        (self.n_levels * level, self.n_levels * (level + PLACE * width + n_values))
+    }
+
+    /// Floating-point operations of a sample's kernel values, all levels: forward alone, and forward with backward. Products
+    /// of matrices, and 24 operations for a sine with its cosine.
+    pub fn flops(&self) -> (usize, usize) {
+        let width = self.config.width as usize;
+        let (prepared, gradients) = self.n_prepared();
+        let forward = 2 * prepared + 24 * self.n_levels * width;
+        // Backward works out the values again, then the gradients by all matrices, and by the inputs of the second.
+        let n_query = self.n_levels
+            * width
+            * (2 * (self.config.n_frequencies * self.dimensions) as usize + 1).next_multiple_of(16);
+        (forward, 2 * forward + 2 * gradients + 2 * (prepared - n_query))
     }
 
     /// Numbers of scratch that a point takes in the `active_nodes` kernels.

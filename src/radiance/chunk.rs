@@ -2,10 +2,11 @@
 //! chunk; a CPU takes some tens at a time on each core, so that what a chunk leaves behind is still in the cache when the
 //! way back needs it.
 
+use super::field::Field;
 use crate::Result;
-use crate::decoder::Decoder;
-use crate::device::args::{MAX_ROUNDS, RayBatch, SampleBatch};
-use crate::device::{Buffer, ComputeBuffer, Device};
+use crate::device::args::{Compute, MAX_ROUNDS, RayBatch, SampleBatch};
+use crate::device::{Buffer, ComputeBuffer, Device, Ptr};
+use crate::grid::Grid;
 
 /// How a device likes its work cut.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +169,8 @@ pub struct TrainingChunk {
     pub chunk: Chunk,
     /// `[L, S, F]`
     pub dl_dfeatures: Buffer<f32>,
+    /// `[L, S, 2^D · K]`: φ of kernel functions that learn; else empty.
+    pub phi: Buffer<f32>,
     /// Statistics since they were last read: loss and squared error; rays, samples and dropped rays.
     pub sums: Buffer<f32>,
     pub counts: Buffer<u32>,
@@ -176,10 +179,12 @@ pub struct TrainingChunk {
 }
 
 impl TrainingChunk {
-    pub fn new(device: &Device, size: ChunkSize, n_features: u32) -> Result<Self> {
+    pub fn new(device: &Device, size: ChunkSize, grid: &Grid) -> Result<Self> {
+        let phi = if grid.mulfa.is_some() { grid.levels.len() * grid.n_corners() * grid.n_outputs() } else { 0 };
         Ok(TrainingChunk {
             chunk: Chunk::new(device, size)?,
-            dl_dfeatures: device.zeros(size.samples * n_features as usize)?,
+            dl_dfeatures: device.zeros(size.samples * grid.n_features() as usize)?,
+            phi: device.zeros(size.samples * phi)?,
             sums: device.zeros(2)?,
             counts: device.zeros(3)?,
             rounds: 0,
@@ -187,7 +192,43 @@ impl TrainingChunk {
     }
 }
 
-/// Inputs of all network layers for every sample of a chunk, from forward to backward; one for each lane.
-pub fn activations(device: &Device, size: ChunkSize, decoder: &Decoder) -> Result<Vec<ComputeBuffer>> {
-    (0..device.lanes()).map(|_| ComputeBuffer::zeros(device, size.samples * decoder.n_activations())).collect()
+/// What a lane works in, chunk after chunk.
+pub struct Lane {
+    /// Inputs of all network layers for every sample of a chunk, from forward to backward; none for rendering.
+    activations: Option<ComputeBuffer>,
+    /// `[S, n_in]`: the grid's features, where a kernel of their own makes them.
+    features: Option<ComputeBuffer>,
+}
+
+impl Lane {
+    /// All lanes of a device. `training`: with room for what the way back needs.
+    pub fn all(device: &Device, size: ChunkSize, field: &Field, training: bool) -> Result<Vec<Self>> {
+        let decoder = &field.decoder;
+        let room = |wanted: bool, columns: usize| {
+            wanted.then(|| ComputeBuffer::zeros(device, size.samples * columns)).transpose()
+        };
+        let lane = || -> Result<Self> {
+            Ok(Lane {
+                activations: room(training, decoder.n_activations())?,
+                features: room(field.kernel.is_some(), decoder.layers[0].n_in as usize)?,
+            })
+        };
+        (0..device.lanes()).map(|_| lane()).collect()
+    }
+
+    pub fn activations(&self) -> Ptr<'_, Compute> {
+        self.activations.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
+    }
+
+    pub fn features(&self) -> Ptr<'_, Compute> {
+        self.features.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
+    }
+
+    /// The inputs of the layers, one matrix after the other.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn download_activations(&self) -> Result<Vec<f32>> {
+        self.activations.as_ref().map_or(Ok(Vec::new()), ComputeBuffer::download)
+    }
 }

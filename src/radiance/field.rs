@@ -3,9 +3,9 @@
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
-use crate::device::args::{Compute, PrepareWeightsArgs, UniformArgs};
+use crate::device::args::{Compute, PrepareMulfaArgs, PrepareWeightsArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Ptr, kernels};
-use crate::grid::Grid;
+use crate::grid::{Grid, Mulfa};
 
 /// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f32 = 1e-4;
@@ -21,6 +21,16 @@ pub struct Field {
     /// fp16 copy of the features; None where kernels compute in fp32.
     pub table_copy: Option<ComputeBuffer>,
     weights_copy: ComputeBuffer,
+    /// Parameters of the kernel function, where it has some.
+    pub kernel: Option<KernelParameters>,
+}
+
+/// Parameters θ of a kernel function that learns.
+pub struct KernelParameters {
+    /// `[n_thetas, n_theta]`
+    pub theta: Buffer<f32>,
+    /// What kernels multiply by, made from θ; on the host with transposes.
+    prepared: ComputeBuffer,
 }
 
 impl Field {
@@ -36,6 +46,7 @@ impl Field {
             table_copy,
             // On the host: the weights and their transposes.
             weights_copy: ComputeBuffer::zeros(device, 2 * decoder.n_weights())?,
+            kernel: grid.mulfa.as_ref().map(|mulfa| KernelParameters::zeros(device, mulfa)).transpose()?,
             grid,
             decoder,
         })
@@ -43,7 +54,10 @@ impl Field {
 
     /// Features near zero, weights by Glorot and Bengio (2010): uniform in ±√(6 / (n_in + n_out)).
     pub fn random(device: &Device, config: &ModelConfig, seed: u64) -> Result<Self> {
-        let field = Field::zeros(device, config)?;
+        let mut field = Field::zeros(device, config)?;
+        if let (Some(kernel), Some(mulfa)) = (&mut field.kernel, &field.grid.mulfa) {
+            kernel.theta = mulfa.initial(device, seed)?;
+        }
         let seed = seed as u32;
         let args = UniformArgs { value: field.table.ptr(), seed, stream: 0, range: FEATURE_RANGE };
         device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(field.table.len()))?;
@@ -59,7 +73,7 @@ impl Field {
     }
 
     pub fn n_parameters(&self) -> usize {
-        self.table.len() + self.weights.len()
+        self.table.len() + self.weights.len() + self.kernel.as_ref().map_or(0, |kernel| kernel.theta.len())
     }
 
     /// Brings the copies of features and weights up to date after the values were set from outside.
@@ -67,17 +81,20 @@ impl Field {
         if let Some(copy) = &mut self.table_copy {
             copy.set(&self.table)?;
         }
-        self.prepare_weights(device)
+        self.prepare(device)
     }
 
-    /// Brings the copy of the weights up to date.
-    pub fn prepare_weights(&self, device: &Device) -> Result<()> {
+    /// Brings what kernels multiply by up to date with the weights and the kernel function's parameters.
+    pub fn prepare(&self, device: &Device) -> Result<()> {
         let args = PrepareWeightsArgs {
             network: self.decoder.layout(),
             weights: self.weights.ptr(),
             compute: self.weights_copy.ptr(),
         };
-        device.launch(&kernels::PREPARE_WEIGHTS, &args, Items::items(self.weights.len()))
+        device.launch(&kernels::PREPARE_WEIGHTS, &args, Items::items(self.weights.len()))?;
+        let (Some(kernel), Some(mulfa)) = (&self.kernel, &self.grid.mulfa) else { return Ok(()) };
+        let args = kernel.args(&self.grid);
+        device.launch(&kernels::PREPARE_MULFA, &args, Items::items(mulfa.n_prepared().0))
     }
 
     /// Features as kernels gather them.
@@ -91,5 +108,40 @@ impl Field {
     /// Weights as kernels multiply them.
     pub fn weights_ptr(&self) -> Ptr<'_, Compute> {
         self.weights_copy.ptr()
+    }
+}
+
+impl KernelParameters {
+    fn zeros(device: &Device, mulfa: &Mulfa) -> Result<Self> {
+        Ok(KernelParameters {
+            theta: device.zeros(mulfa.n_parameters())?,
+            prepared: ComputeBuffer::zeros(device, 2 * mulfa.n_prepared().0)?,
+        })
+    }
+
+    pub fn prepared_ptr(&self) -> Ptr<'_, Compute> {
+        self.prepared.ptr()
+    }
+
+    fn args(&self, grid: &Grid) -> PrepareMulfaArgs<'_> {
+        PrepareMulfaArgs {
+            grid: grid.layout(),
+            theta: self.theta.ptr(),
+            prepared: self.prepared.ptr(),
+            dl_dprepared: Ptr::NULL,
+            dl_dtheta: Ptr::NULL,
+        }
+    }
+
+    /// Sets `dl_dtheta` from the gradients of what was prepared.
+    pub fn gradient(
+        &self,
+        device: &Device,
+        grid: &Grid,
+        dl_dprepared: Ptr<'_, f32>,
+        dl_dtheta: Ptr<'_, f32>,
+    ) -> Result<()> {
+        let args = PrepareMulfaArgs { dl_dprepared, dl_dtheta, ..self.args(grid) };
+        device.launch(&kernels::MULFA_GRADIENT, &args, Items::items(self.theta.len()))
     }
 }

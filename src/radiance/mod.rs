@@ -15,7 +15,7 @@ mod state;
 mod trace;
 mod trainer;
 
-pub use chunk::{Chunk, ChunkSize, Rays, Samples};
+pub use chunk::{Chunk, ChunkSize, Lane, Rays, Samples, TrainingChunk};
 pub use field::Field;
 pub use frame::Frame;
 pub use occupancy::Occupancy;
@@ -23,5 +23,5 @@ pub use photographs::Photographs;
 pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, reopen_scene};
-pub use trace::{March, Tracer};
+pub use trace::{Gradients, March, Tracer};
 pub use trainer::{Statistics, Trainer};

@@ -1,6 +1,6 @@
 //! The occupancy grid: a bit for each cell that holds density worth sampling (Instant-NGP, appendix C).
 
-use super::chunk::TrainingChunk;
+use super::chunk::{Lane, TrainingChunk};
 use super::trace::Tracer;
 use crate::Result;
 use crate::config::MarchConfig;
@@ -54,11 +54,18 @@ impl Occupancy {
 
     /// Visits every 16th cell, beginning at a phase that moves on with each refresh, and renews the bits. `number` counts
     /// refreshes; `chunks` lend their sample buffers.
-    pub fn refresh(&self, tracer: &Tracer, chunks: &mut [TrainingChunk], seed: u64, number: u32) -> Result<()> {
+    pub fn refresh(
+        &self,
+        tracer: &Tracer,
+        chunks: &mut [TrainingChunk],
+        lanes: &[Lane],
+        seed: u64,
+        number: u32,
+    ) -> Result<()> {
         let visited = self.n_cells() / STRIDE as usize;
         let each = visited.div_ceil(chunks.len());
         let device = tracer.device;
-        device.for_each_chunk(chunks, |_, index, chunk| {
+        device.for_each_chunk(chunks, |lane, index, chunk| {
             let chunk = &chunk.chunk;
             let end = ((index + 1) * each).min(visited);
             let mut first = (index * each).min(visited);
@@ -79,7 +86,7 @@ impl Occupancy {
                     step_size: tracer.march.step_size,
                 };
                 device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n))?;
-                tracer.densities(chunk, n)?;
+                tracer.densities(chunk, &lanes[lane], n)?;
                 device.launch_chunk(&kernels::OCCUPANCY_UPDATE, &args, Grid::items(n))?;
                 first += n;
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::chunk::{Chunk, ChunkSize};
+use super::chunk::{Chunk, ChunkSize, Lane};
 use super::field::Field;
 use super::frame::Frame;
 use super::occupancy::Occupancy;
@@ -12,7 +12,7 @@ use super::trace::{March, Tracer};
 use crate::Result;
 use crate::config::Config;
 use crate::device::args::CameraRaysArgs;
-use crate::device::{Device, Grid, Ptr, kernels};
+use crate::device::{Device, Grid, kernels};
 use crate::scene::{Camera, UnitCube};
 use crate::train::Checkpoint;
 
@@ -25,7 +25,7 @@ pub struct Renderer {
     unit_cube: UnitCube,
     size: ChunkSize,
     /// One for each lane; the locks are never waited for.
-    chunks: Vec<Mutex<Chunk>>,
+    chunks: Vec<Mutex<(Chunk, Lane)>>,
 }
 
 /// A run of pixels, in row order, as far as they are traced.
@@ -51,7 +51,8 @@ impl Renderer {
         occupancy: Occupancy,
     ) -> Result<Self> {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
-        let chunks = (0..device.lanes()).map(|_| Ok(Mutex::new(Chunk::new(device, size)?))).collect::<Result<_>>()?;
+        let lanes = Lane::all(device, size, &field, false)?.into_iter();
+        let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march);
         Ok(Renderer { device: device.clone(), field, occupancy, march, unit_cube, size, chunks })
     }
@@ -72,9 +73,10 @@ impl Renderer {
         let mut strips: Vec<Strip> =
             (0..width * height).step_by(self.size.rays).map(|first| Strip { first, ..Strip::default() }).collect();
         self.device.for_each_chunk(&mut strips, |lane, _, strip| {
-            let mut chunk = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, lane) = &mut *own;
             let end = width * height;
-            self.trace(&mut chunk, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
+            self.trace(chunk, lane, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
         })?;
         Ok(self.frame(width, height, background, &strips))
     }
@@ -83,6 +85,7 @@ impl Renderer {
     fn trace(
         &self,
         chunk: &mut Chunk,
+        lane: &Lane,
         camera: &Camera,
         background: [f32; 3],
         pixels: Range<usize>,
@@ -101,11 +104,11 @@ impl Renderer {
             box_max: self.march.box_max,
         };
         self.device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(chunk.n_rays))?;
-        tracer.forward(chunk, Ptr::NULL)?;
+        tracer.forward(chunk, lane)?;
         if pixels.len() > 1 && chunk.rays.t.download()?[..pixels.len()].contains(&DROPPED) {
             let middle = pixels.start + pixels.len() / 2;
-            self.trace(chunk, camera, background, pixels.start..middle, strip)?;
-            return self.trace(chunk, camera, background, middle..pixels.end, strip);
+            self.trace(chunk, lane, camera, background, pixels.start..middle, strip)?;
+            return self.trace(chunk, lane, camera, background, middle..pixels.end, strip);
         }
         strip.extend(chunk)
     }

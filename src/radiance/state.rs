@@ -11,6 +11,7 @@ use super::source::{FINGERPRINT, Fingerprint};
 use super::trainer::Trainer;
 use crate::Result;
 use crate::device::{Buffer, Device};
+use crate::grid::Part;
 use crate::scene::Scene;
 use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor};
 use crate::train::{Moments, TensorData};
@@ -18,8 +19,13 @@ use crate::train::{Moments, TensorData};
 const FEATURES: &str = "grid.features";
 const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
-/// What the optimiser keeps of the grid and of the networks.
-const OPTIMIZER: [&str; 2] = ["optimizer.grid", "optimizer.network"];
+/// What the optimiser keeps of the grid, of the networks, and of the kernel function's parameters.
+const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
+
+/// Name of a part of θ: `kernel.<name>`, `[n_thetas, …]`.
+fn kernel_name(part: &Part) -> String {
+    format!("kernel.{}", part.name)
+}
 
 /// Name of the weights of layer `number`.
 fn layer_name(field: &Field, number: usize) -> String {
@@ -48,11 +54,12 @@ impl Field {
             field.weights.upload(first, checkpoint.get(&layer_name(&field, number), &shape)?)?;
             first += layer.n_weights();
         }
+        field.restore_kernel(checkpoint)?;
         field.refresh_copies(device)?;
         Ok(field)
     }
 
-    /// Features and weights as tensors.
+    /// Features, weights and kernel parameters as tensors.
     fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
         let mut tensors = vec![Tensor::new(FEATURES, &shape, self.table.download()?)];
@@ -64,7 +71,30 @@ impl Field {
             tensors.push(Tensor::new(layer_name(self, number), &shape, own));
             first += layer.n_weights();
         }
+        tensors.extend(self.kernel_tensors()?);
         Ok(tensors)
+    }
+
+    /// A tensor for each part of θ, over all θ.
+    fn kernel_tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let (Some(kernel), Some(mulfa)) = (&self.kernel, &self.grid.mulfa) else { return Ok(Vec::new()) };
+        let theta = kernel.theta.download()?;
+        let of_part = |part: &Part| {
+            let numbers = theta.chunks(mulfa.n_theta()).flat_map(|one| &one[part.first..part.first + part.n_numbers()]);
+            Tensor::new(kernel_name(part), &mulfa.shape_of_all(part), numbers.copied().collect::<Vec<f32>>())
+        };
+        Ok(mulfa.parts().iter().map(of_part).collect())
+    }
+
+    fn restore_kernel(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let (Some(kernel), Some(mulfa)) = (&mut self.kernel, &self.grid.mulfa) else { return Ok(()) };
+        for part in mulfa.parts() {
+            let numbers: &[f32] = checkpoint.get(&kernel_name(&part), &mulfa.shape_of_all(&part))?;
+            for (number, own) in numbers.chunks(part.n_numbers()).enumerate() {
+                kernel.theta.upload(number * mulfa.n_theta() + part.first, own)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -142,6 +172,9 @@ impl Trainer {
         trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         restore_optimizer(checkpoint, OPTIMIZER[0], &mut trainer.field.table, &mut trainer.table_moments)?;
         restore_optimizer(checkpoint, OPTIMIZER[1], &mut trainer.field.weights, &mut trainer.weight_moments)?;
+        if let (Some(training), Some(kernel)) = (&mut trainer.kernel, &mut trainer.field.kernel) {
+            restore_optimizer(checkpoint, OPTIMIZER[2], &mut kernel.theta, &mut training.moments)?;
+        }
         trainer.field.refresh_copies(device)?;
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
@@ -163,6 +196,9 @@ impl Trainer {
         tensors.extend(self.occupancy.tensors()?);
         tensors.extend(optimizer_tensors(OPTIMIZER[0], &self.field.table, &self.table_moments)?);
         tensors.extend(optimizer_tensors(OPTIMIZER[1], &self.field.weights, &self.weight_moments)?);
+        if let (Some(training), Some(kernel)) = (&self.kernel, &self.field.kernel) {
+            tensors.extend(optimizer_tensors(OPTIMIZER[2], &kernel.theta, &training.moments)?);
+        }
         Ok(Checkpoint::new(header, tensors))
     }
 
@@ -183,6 +219,9 @@ impl Trainer {
         let (device, adam) = (&self.device, &self.adam);
         adam.average(device, self.step, &self.field.table, &self.table_moments, &mut field.table)?;
         adam.average(device, self.step, &self.field.weights, &self.weight_moments, &mut field.weights)?;
+        if let (Some(training), Some(own), Some(kernel)) = (&self.kernel, &self.field.kernel, &mut field.kernel) {
+            adam.average(device, self.step, &own.theta, &training.moments, &mut kernel.theta)?;
+        }
         field.refresh_copies(device)?;
         Ok(field)
     }

@@ -4,12 +4,12 @@
 //! Rounds begin short, so that few samples behind a surface are ever asked for, and grow, so that even a ray of 1024
 //! samples is done in a dozen.
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Lane};
 use super::field::Field;
 use super::occupancy::Occupancy;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{self, CompositeArgs, Compute, FieldArgs, MAX_ROUNDS, MarchArgs};
+use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs, MulfaArgs};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
 
 /// How rays march: sizes in units of the unit cube.
@@ -72,10 +72,23 @@ pub struct Tracer<'a> {
     pub march: &'a March,
 }
 
+/// Where [`Tracer::backward`] leaves gradients.
+#[derive(Clone, Copy)]
+pub struct Gradients<'a> {
+    /// `[L, S, F]`, set.
+    pub dl_dfeatures: Ptr<'a, f32>,
+    /// As the weights, added to.
+    pub dl_dweights: Ptr<'a, f32>,
+    /// Of what was prepared from θ, added to; null for kernel functions that learn nothing.
+    pub dl_dprepared: Ptr<'a, f32>,
+    /// φ, set, likewise.
+    pub phi: Ptr<'a, f32>,
+}
+
 impl Tracer<'_> {
-    /// Marches and composites the chunk's rays to their ends; returns the number of rounds. `activations`: where the
-    /// layers' inputs are kept for [`Tracer::backward`], or null.
-    pub fn forward(&self, chunk: &Chunk, activations: Ptr<'_, Compute>) -> Result<usize> {
+    /// Marches and composites the chunk's rays to their ends; returns the number of rounds. A lane for training keeps the
+    /// layers' inputs for [`Tracer::backward`].
+    pub fn forward(&self, chunk: &Chunk, lane: &Lane) -> Result<usize> {
         let rays = Grid::items(chunk.n_rays);
         for (round, &max_steps) in self.march.rounds.iter().enumerate() {
             self.device.launch_chunk(&kernels::MARCH_RAYS, &self.march_args(chunk, round, max_steps), rays)?;
@@ -84,45 +97,65 @@ impl Tracer<'_> {
                 return Ok(round);
             }
             let most = (chunk.n_rays * max_steps as usize).min(chunk.samples.capacity);
-            let field = self.field_args(chunk, activations, round);
-            self.device.launch_chunk(self.forward_kernel(), &field, Grid::tiles(most))?;
+            self.field_forward(chunk, &self.field_args(chunk, lane, round), most)?;
             self.device.launch_chunk(&kernels::COMPOSITE_RAYS, &self.composite_args(chunk, round, 0.0), rays)?;
         }
         Ok(self.march.rounds.len())
     }
 
-    /// Loss and gradients of the chunk's rays after `rounds` rounds: `dl_dfeatures` is set, `dl_dweights` added to. Both
-    /// are sums over rays.
+    /// The field at the samples of a round, at most `most`.
+    fn field_forward(&self, chunk: &Chunk, args: &FieldArgs, most: usize) -> Result<()> {
+        self.encode_learned(chunk, args, most)?;
+        self.device.launch_chunk(self.forward_kernel(), args, Grid::tiles(most))
+    }
+
+    /// The grid's features, by kernel functions that learn; others are worked out in the field's own kernel.
+    fn encode_learned(&self, chunk: &Chunk, args: &FieldArgs, most: usize) -> Result<()> {
+        let Some(mulfa) = self.mulfa_args(chunk, args) else { return Ok(()) };
+        self.device.launch_chunk(&kernels::MULFA_ENCODE, &mulfa, Grid::tiles(most))
+    }
+
+    /// Loss and gradients of the chunk's rays after `rounds` rounds, summed over rays.
     pub fn backward(
         &self,
         chunk: &Chunk,
+        lane: &Lane,
         rounds: usize,
         huber_delta: f32,
-        activations: Ptr<'_, Compute>,
-        dl_dfeatures: Ptr<'_, f32>,
-        dl_dweights: Ptr<'_, f32>,
+        gradients: &Gradients,
     ) -> Result<()> {
         let composite = self.composite_args(chunk, rounds, huber_delta);
         self.device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &composite, Grid::items(chunk.n_rays))?;
         if rounds == 0 {
             return Ok(());
         }
-        let args = FieldArgs { dl_dfeatures, dl_dweights, ..self.field_args(chunk, activations, rounds - 1) };
-        self.device.launch_chunk(self.backward_kernel(), &args, Grid::tiles(chunk.samples.capacity))
+        let Gradients { dl_dfeatures, dl_dweights, dl_dprepared, phi } = *gradients;
+        let args = FieldArgs { dl_dfeatures, dl_dweights, ..self.field_args(chunk, lane, rounds - 1) };
+        let tiles = Grid::tiles(chunk.samples.capacity);
+        self.device.launch_chunk(self.backward_kernel(), &args, tiles)?;
+        let Some(mulfa) = self.mulfa_args(chunk, &args) else { return Ok(()) };
+        self.device.launch_chunk(
+            &kernels::MULFA_BACKWARD,
+            &MulfaArgs { dl_dfeatures, dl_dprepared, phi, ..mulfa },
+            tiles,
+        )
     }
 
     /// Densities alone, at positions that the chunk's samples hold already.
-    pub fn densities(&self, chunk: &Chunk, n: usize) -> Result<()> {
-        let args = FieldArgs { density_only: 1, ..self.field_args(chunk, Ptr::NULL, 0) };
-        self.device.launch_chunk(self.forward_kernel(), &args, Grid::tiles(n))
+    pub fn densities(&self, chunk: &Chunk, lane: &Lane, n: usize) -> Result<()> {
+        let args = FieldArgs { density_only: 1, activations: Ptr::NULL, ..self.field_args(chunk, lane, 0) };
+        self.field_forward(chunk, &args, n)
     }
 
-    /// The grid's features of all samples of the chunk after `rounds` rounds, into the kept inputs of the first layer.
-    pub fn encode(&self, chunk: &Chunk, rounds: usize, activations: Ptr<'_, Compute>) -> Result<()> {
+    /// The grid's features of all samples of the chunk after `rounds` rounds, once more: for measurements.
+    pub fn encode(&self, chunk: &Chunk, lane: &Lane, rounds: usize) -> Result<()> {
         if rounds == 0 {
             return Ok(());
         }
-        let args = self.field_args(chunk, activations, rounds - 1);
+        let args = self.field_args(chunk, lane, rounds - 1);
+        if self.field.kernel.is_some() {
+            return self.encode_learned(chunk, &args, chunk.samples.capacity);
+        }
         self.device.launch_chunk(&kernels::ENCODE_SAMPLES, &args, Grid::tiles(chunk.samples.capacity))
     }
 
@@ -150,20 +183,39 @@ impl Tracer<'_> {
         }
     }
 
-    fn field_args<'c>(&'c self, chunk: &'c Chunk, activations: Ptr<'c, Compute>, round: usize) -> FieldArgs<'c> {
+    fn field_args<'c>(&'c self, chunk: &'c Chunk, lane: &'c Lane, round: usize) -> FieldArgs<'c> {
         FieldArgs {
             grid: self.field.grid.layout(),
             network: self.field.decoder.layout(),
             table: self.field.table_ptr(),
             weights: self.field.weights_ptr(),
+            features: lane.features(),
             samples: chunk.samples.args(),
             rays: chunk.ray_args(),
-            activations,
+            activations: lane.activations(),
             dl_dfeatures: Ptr::NULL,
             dl_dweights: Ptr::NULL,
             round: round as u32,
             density_only: 0,
         }
+    }
+
+    /// None for kernel functions that learn nothing.
+    fn mulfa_args<'c>(&'c self, chunk: &'c Chunk, field: &FieldArgs<'c>) -> Option<MulfaArgs<'c>> {
+        let kernel = self.field.kernel.as_ref()?;
+        Some(MulfaArgs {
+            grid: field.grid,
+            samples: chunk.samples.args(),
+            table: field.table,
+            prepared: kernel.prepared_ptr(),
+            theta: kernel.theta.ptr(),
+            features: field.features,
+            dl_dfeatures: Ptr::NULL,
+            phi: Ptr::NULL,
+            dl_dprepared: Ptr::NULL,
+            n_in: self.field.decoder.layers[0].n_in,
+            round: field.round,
+        })
     }
 
     fn composite_args<'c>(&'c self, chunk: &'c Chunk, round: usize, huber_delta: f32) -> CompositeArgs<'c> {

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use super::chunk::{ChunkSize, TrainingChunk, activations};
+use super::chunk::{ChunkSize, Lane, TrainingChunk};
 use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
-use super::trace::{March, Tracer};
+use super::trace::{Gradients, March, Tracer};
 use crate::Result;
 use crate::config::{Background, Config};
 use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
-use crate::device::{Buffer, ComputeBuffer, Device, Grid, Ptr, kernels};
+use crate::device::{Buffer, Device, Grid, Ptr, kernels};
 use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
 
@@ -33,7 +33,8 @@ pub struct Trainer {
     chunks: Vec<TrainingChunk>,
     /// `[n_chunks, n_weights]`
     weight_gradients: Buffer<f32>,
-    activations: Vec<ComputeBuffer>,
+    pub(super) kernel: Option<KernelTraining>,
+    lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
     /// Seconds of training behind.
@@ -43,6 +44,14 @@ pub struct Trainer {
     /// Sums since the last report, and since the rays per step were last set.
     pub report: Statistics,
     pub(super) recent: Statistics,
+}
+
+/// What training keeps of a kernel function's parameters.
+pub(super) struct KernelTraining {
+    pub moments: Moments,
+    /// Gradients of what was prepared from θ, `[n_chunks, n]`, and their sum.
+    gradients: Buffer<f32>,
+    gradient: Buffer<f32>,
 }
 
 /// Sums over the rays of some steps.
@@ -71,15 +80,27 @@ impl Statistics {
     }
 }
 
+impl KernelTraining {
+    /// None for kernel functions that learn nothing.
+    fn new(device: &Device, field: &Field, n_chunks: usize, averaged: bool) -> Result<Option<Self>> {
+        let (Some(kernel), Some(mulfa)) = (&field.kernel, &field.grid.mulfa) else { return Ok(None) };
+        let (_, n) = mulfa.n_prepared();
+        Ok(Some(KernelTraining {
+            moments: Moments::new(device, &kernel.theta, 1, averaged)?,
+            gradients: device.zeros(n_chunks * n)?,
+            gradient: device.zeros(n)?,
+        }))
+    }
+}
+
 impl Trainer {
     /// A field that has seen nothing yet.
     pub fn new(device: &Device, config: &Config, scene: &Scene, photographs: Photographs) -> Result<Self> {
         let field = Field::random(device, &config.model, config.train.seed)?;
         let averaged = config.train.ema_decay > 0.0;
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
-        let chunks = (0..size.n_chunks)
-            .map(|_| TrainingChunk::new(device, size, field.grid.n_features()))
-            .collect::<Result<Vec<_>>>()?;
+        let chunks =
+            (0..size.n_chunks).map(|_| TrainingChunk::new(device, size, &field.grid)).collect::<Result<Vec<_>>>()?;
         let width = field.grid.n_features_per_level as usize;
         Ok(Trainer {
             device: device.clone(),
@@ -92,7 +113,8 @@ impl Trainer {
             table_moments: Moments::new(device, &field.table, width, averaged)?,
             weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
             weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
-            activations: activations(device, size, &field.decoder)?,
+            kernel: KernelTraining::new(device, &field, size.n_chunks, averaged)?,
+            lanes: Lane::all(device, size, &field, true)?,
             chunks,
             photographs,
             step: 0,
@@ -112,7 +134,7 @@ impl Trainer {
     /// One training step.
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
-        self.field.prepare_weights(&self.device)?;
+        self.field.prepare(&self.device)?;
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
             self.refresh_occupancy()?;
             self.adapt_rays()?;
@@ -128,7 +150,7 @@ impl Trainer {
     fn refresh_occupancy(&mut self) -> Result<()> {
         let tracer =
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
-        self.occupancy.refresh(&tracer, &mut self.chunks, self.config.train.seed, self.refreshes)?;
+        self.occupancy.refresh(&tracer, &mut self.chunks, &self.lanes, self.config.train.seed, self.refreshes)?;
         self.refreshes += 1;
         Ok(())
     }
@@ -153,8 +175,12 @@ impl Trainer {
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
         let n_weights = self.field.decoder.n_weights();
         self.weight_gradients.clear()?;
+        if let Some(kernel) = &mut self.kernel {
+            kernel.gradients.clear()?;
+        }
         let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
-        let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.activations, self.step);
+        let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.lanes, self.step);
+        let kernel = self.kernel.as_ref();
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
@@ -177,11 +203,16 @@ impl Trainer {
                 step_size: tracer.march.step_size,
             };
             device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
-            let kept = lanes[lane].ptr();
-            training.rounds = tracer.forward(chunk, kept)?;
+            let lane = &lanes[lane];
+            training.rounds = tracer.forward(chunk, lane)?;
             let huber_delta = config.train.huber_delta as f32;
-            let dl_dweights = weight_gradients.ptr_at(index * n_weights);
-            tracer.backward(chunk, training.rounds, huber_delta, kept, training.dl_dfeatures.ptr(), dl_dweights)?;
+            let gradients = Gradients {
+                dl_dfeatures: training.dl_dfeatures.ptr(),
+                dl_dweights: weight_gradients.ptr_at(index * n_weights),
+                dl_dprepared: kernel.map_or(Ptr::NULL, |kernel| kernel.gradients.ptr_at(index * kernel.gradient.len())),
+                phi: training.phi.ptr(),
+            };
+            tracer.backward(chunk, lane, training.rounds, huber_delta, &gradients)?;
             let args = StatisticsArgs {
                 rays: chunk.ray_args(),
                 samples: chunk.samples.args(),
@@ -198,9 +229,9 @@ impl Trainer {
     pub fn encode_again(&mut self) -> Result<()> {
         let tracer =
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
-        let lanes = &self.activations;
+        let lanes = &self.lanes;
         self.device.for_each_chunk(&mut self.chunks, |lane, _, training| {
-            tracer.encode(&training.chunk, training.rounds, lanes[lane].ptr())
+            tracer.encode(&training.chunk, &lanes[lane], training.rounds)
         })
     }
 
@@ -215,6 +246,7 @@ impl Trainer {
                     grid: self.field.grid.layout(),
                     position: samples.position.ptr(),
                     dl_dfeatures: training.dl_dfeatures.ptr(),
+                    phi: if training.phi.is_empty() { Ptr::NULL } else { training.phi.ptr() },
                     count: samples.count.ptr_at(training.rounds),
                     gradient: self.table_moments.gradient.ptr(),
                     capacity: samples.capacity as u32,
@@ -226,23 +258,28 @@ impl Trainer {
         self.device.launch_rows(&kernels::GRID_SCATTER, &launches, self.field.grid.levels.len())
     }
 
-    /// Adam on features and weights.
+    /// Adam on features, weights and the kernel function's parameters.
     fn descend(&mut self, n_rays: usize) -> Result<()> {
-        let config = &self.config;
-        let n_weights = self.field.weights.len();
-        let sum = SumArgs {
-            parts: self.weight_gradients.ptr(),
-            sum: self.weight_moments.gradient.ptr(),
-            n_parts: self.chunks.len() as u32,
-            n: n_weights as u32,
-        };
-        self.device.launch(&kernels::SUM_PARTS, &sum, Grid::items(n_weights / SUM_WIDTH))?;
+        let (optimizer, device, field) = (&self.config.optimizer, &self.device, &self.field);
+        self.sum_chunks(&self.weight_gradients, &self.weight_moments.gradient)?;
         let now =
             AdamStep { step: self.step + 1, learning_rate: self.learning_rate(), gradient_scale: 1.0 / n_rays as f64 };
-        let copy = self.field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
-        self.adam.update(&self.device, &now, &self.field.table, &self.table_moments, 0.0, copy)?;
-        let l2_reg = config.optimizer.l2_reg;
-        self.adam.update(&self.device, &now, &self.field.weights, &self.weight_moments, l2_reg, Ptr::NULL)
+        let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
+        self.adam.update(device, &now, &field.table, &self.table_moments, 0.0, copy)?;
+        self.adam.update(device, &now, &field.weights, &self.weight_moments, optimizer.l2_reg, Ptr::NULL)?;
+        let (Some(training), Some(kernel)) = (&self.kernel, &field.kernel) else { return Ok(()) };
+        self.sum_chunks(&training.gradients, &training.gradient)?;
+        kernel.gradient(device, &field.grid, training.gradient.ptr(), training.moments.gradient.ptr())?;
+        let learning_rate = now.learning_rate * optimizer.kernel_learning_rate / optimizer.learning_rate;
+        let now = AdamStep { learning_rate, ..now };
+        self.adam.update(device, &now, &kernel.theta, &training.moments, 0.0, Ptr::NULL)
+    }
+
+    /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.
+    fn sum_chunks(&self, parts: &Buffer<f32>, sum: &Buffer<f32>) -> Result<()> {
+        let args =
+            SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: self.chunks.len() as u32, n: sum.len() as u32 };
+        self.device.launch(&kernels::SUM_PARTS, &args, Grid::items(sum.len() / SUM_WIDTH))
     }
 
     /// The learning rate of the next step.

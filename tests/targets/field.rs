@@ -101,6 +101,7 @@ impl Setup {
             network: self.decoder.layout(),
             table: self.table.ptr(),
             weights: self.weights.ptr(),
+            features: Ptr::NULL,
             samples: self.chunk.samples.args(),
             rays: self.chunk.ray_args(),
             activations: Ptr::NULL,

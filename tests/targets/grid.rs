@@ -152,6 +152,7 @@ pub fn grid_scatter(device: &Device) -> Outputs {
             grid: grid.layout(),
             position: position.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),
+            phi: Ptr::NULL,
             count: count.ptr(),
             gradient: gradient.ptr(),
             capacity: capacity as u32,

@@ -47,9 +47,11 @@ fn rust_layout() -> Layout {
         DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size }
         CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max }
         MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, step_size, cone_angle, max_step_size }
-        FieldArgs { grid, network, table, weights, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only }
+        FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only }
+        MulfaArgs { grid, samples, table, prepared, theta, features, dl_dfeatures, phi, dl_dprepared, n_in, round }
+        PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
         CompositeArgs { rays, samples, round, stop_transmittance, huber_delta }
-        ScatterArgs { grid, position, dl_dfeatures, count, gradient, capacity }
+        ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }

@@ -12,6 +12,7 @@ mod composite;
 mod field;
 mod grid;
 mod layout;
+mod mulfa;
 mod nodes;
 mod occupancy;
 mod optimizer;
@@ -65,6 +66,9 @@ parity! {
     field_forward_64: field::field_forward_64;
     grid_scatter: grid::grid_scatter;
     march_rays: rays::march_rays;
+    mulfa_backward: mulfa::mulfa_backward;
+    mulfa_encode: mulfa::mulfa_encode;
+    mulfa_gradient: mulfa::mulfa_gradient;
     occupancy_bits: occupancy::occupancy_bits;
     occupancy_blocks: occupancy::occupancy_bits;
     occupancy_mean: occupancy::occupancy_bits;
@@ -72,6 +76,7 @@ parity! {
     occupancy_points: occupancy::occupancy_points;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;
+    prepare_mulfa: mulfa::prepare_mulfa;
     prepare_weights: field::prepare_weights;
     ray_statistics: composite::ray_statistics;
     spherical_harmonics_f64: random::spherical_harmonics_f64;

@@ -1,0 +1,155 @@
+//! The multiplicative Fourier adaptive kernel in training. Values are compared with fp64 in tests/mulfa_tile.rs; here targets
+//! with each other, in both orders of the threads.
+
+use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
+use gridfield::device::args::{MulfaArgs, PrepareMulfaArgs};
+use gridfield::device::{ComputeBuffer, Device, Grid as Launch, Ptr, kernels};
+use gridfield::radiance::{Chunk, ChunkSize, Field};
+
+use crate::common::Random;
+use crate::compare::{Outputs, get, set};
+
+/// Four roundings to fp16 in a row.
+const FP16: f64 = 4e-3;
+/// The same for sums over samples, whose errors do not cancel.
+const SUMS: f64 = 2e-2;
+const FP32: f64 = 1e-5;
+
+const SAMPLES: usize = 300;
+const CAPACITY: usize = 400;
+
+struct Setup {
+    field: Field,
+    chunk: Chunk,
+    dl_dfeatures: Vec<f32>,
+}
+
+fn setups(device: &Device) -> Vec<Setup> {
+    let case = |(variant, n_features, per_feature, width, shared)| {
+        let mulfa = MulfaConfig { variant, per_feature, width, shared, n_frequencies: 4, ..MulfaConfig::default() };
+        let grid = GridConfig {
+            n_levels: 3,
+            n_features_per_level: n_features,
+            log2_hashmap_size: 9,
+            base_resolution: 4,
+            per_level_scale: 2.0,
+            kernel: GridKernel::Mulfa,
+            mulfa,
+        };
+        Setup::new(device, &ModelConfig { grid, ..ModelConfig::default() })
+    };
+    [
+        (MulfaVariant::Paper, 4, false, 16, false),
+        (MulfaVariant::Windowed, 2, true, 16, true),
+        (MulfaVariant::Modulated, 8, true, 32, false),
+    ]
+    .map(case)
+    .into()
+}
+
+impl Setup {
+    fn new(device: &Device, model: &ModelConfig) -> Self {
+        let mut random = Random::new(8);
+        let mut field = Field::zeros(device, model).unwrap();
+        let table = random.halves(field.table.len(), -1.0, 1.0);
+        set(&mut field.table, &table);
+        let mulfa = field.grid.mulfa.clone().unwrap();
+        let parts = mulfa.parts();
+        let theta: Vec<f32> = (0..mulfa.n_thetas)
+            .flat_map(|_| &parts)
+            .flat_map(|part| match part.name.as_str() {
+                "b_out" => vec![1.0; part.n_numbers()],
+                "w_out" => random.halves(part.n_numbers(), -0.02, 0.02),
+                _ => random.halves(part.n_numbers(), -0.5, 0.5),
+            })
+            .collect();
+        set(&mut field.kernel.as_mut().unwrap().theta, &theta);
+        field.refresh_copies(device).unwrap();
+        let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
+        set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
+        set(&mut chunk.samples.count, &[0, SAMPLES as u32]);
+        let dl_dfeatures = random.halves(field.grid.n_features() as usize * CAPACITY, -1.0, 1.0);
+        Setup { field, chunk, dl_dfeatures }
+    }
+
+    fn args(&self) -> MulfaArgs<'_> {
+        let kernel = self.field.kernel.as_ref().unwrap();
+        MulfaArgs {
+            grid: self.field.grid.layout(),
+            samples: self.chunk.samples.args(),
+            table: self.field.table_ptr(),
+            prepared: kernel.prepared_ptr(),
+            theta: kernel.theta.ptr(),
+            features: Ptr::NULL,
+            dl_dfeatures: Ptr::NULL,
+            phi: Ptr::NULL,
+            dl_dprepared: Ptr::NULL,
+            n_in: self.field.decoder.layers[0].n_in,
+            round: 0,
+        }
+    }
+}
+
+pub fn mulfa_encode(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for setup in setups(device) {
+        let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
+        let args = MulfaArgs { features: features.ptr(), ..setup.args() };
+        device.launch_chunk(&kernels::MULFA_ENCODE, &args, Launch::tiles(CAPACITY)).unwrap();
+        outputs.rounded("features", &features.download().unwrap(), FP16);
+    }
+    outputs
+}
+
+pub fn mulfa_backward(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for setup in setups(device) {
+        let grid = &setup.field.grid;
+        let nodes = grid.levels.len() * grid.n_corners() * grid.n_outputs();
+        let (phi, dl_dfeatures) =
+            (device.zeros(CAPACITY * nodes).unwrap(), device.upload(&setup.dl_dfeatures).unwrap());
+        let dl_dprepared = device.zeros::<f32>(grid.mulfa.as_ref().unwrap().n_prepared().1).unwrap();
+        let args = MulfaArgs {
+            dl_dfeatures: dl_dfeatures.ptr(),
+            phi: phi.ptr(),
+            dl_dprepared: dl_dprepared.ptr(),
+            ..setup.args()
+        };
+        device.launch_chunk(&kernels::MULFA_BACKWARD, &args, Launch::tiles(CAPACITY)).unwrap();
+        outputs.rounded("phi", &get(&phi), FP16);
+        outputs.summed("dL/dprepared", &get(&dl_dprepared), SUMS);
+    }
+    outputs
+}
+
+pub fn prepare_mulfa(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for setup in setups(device) {
+        let (kernel, n) =
+            (setup.field.kernel.as_ref().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
+        let prepared = ComputeBuffer::zeros(device, 2 * n).unwrap();
+        let args = PrepareMulfaArgs {
+            grid: setup.field.grid.layout(),
+            theta: kernel.theta.ptr(),
+            prepared: prepared.ptr(),
+            dl_dprepared: Ptr::NULL,
+            dl_dtheta: Ptr::NULL,
+        };
+        device.launch(&kernels::PREPARE_MULFA, &args, Launch::items(n)).unwrap();
+        outputs.rounded("prepared", &prepared.download().unwrap()[..n], FP16);
+    }
+    outputs
+}
+
+pub fn mulfa_gradient(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for setup in setups(device) {
+        let n = setup.field.grid.mulfa.as_ref().unwrap().n_prepared().1;
+        let dl_dprepared = device.upload(&Random::new(9).f32s(n, -1.0, 1.0)).unwrap();
+        let kernel = setup.field.kernel.as_ref().unwrap();
+        let dl_dtheta = device.zeros::<f32>(kernel.theta.len()).unwrap();
+        kernel.gradient(device, &setup.field.grid, dl_dprepared.ptr(), dl_dtheta.ptr()).unwrap();
+        outputs.rounded("dL/dtheta", &get(&dl_dtheta), FP32);
+    }
+    outputs
+}
