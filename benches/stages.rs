@@ -1,11 +1,11 @@
 //! What a training step costs, stage by stage, beside what the machine can do at most.
 //!
-//! `cargo bench` trains the default model for some steps on lego (or on the bundled scene where lego is absent), then
-//! profiles further steps: processor time of every kernel per sample, and the throughput of whole steps with one thread
+//! `cargo bench` trains the hash grid and MulFAGrid for some steps on lego (or on the bundled scene where lego is absent),
+//! then profiles further steps: processor time of every kernel per sample, and the throughput of whole steps with one thread
 //! and with all. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
 //!
-//! `cargo bench -- [cuda] [json=FILE] [KEY=VALUE ...]` measures a GPU, writes the figures as JSON too, and measures another
-//! configuration.
+//! `cargo bench -- [cuda] [json=FILE] [models=NAME,NAME] [KEY=VALUE ...]` measures a GPU, writes the figures as JSON too, and
+//! measures other members of the family or another configuration.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,18 +34,27 @@ fn main() {
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let cuda = arguments.iter().any(|argument| argument == "cuda");
-    let (mut config, choice) =
+    let (base, choice) =
         if cuda { (Config::default(), DeviceChoice::Cuda) } else { (Config::on_cpu(), DeviceChoice::Cpu) };
-    let mut json = None;
+    let (mut json, mut models, mut settings) = (None, "hash,mulfagrid", Vec::new());
     for argument in arguments.iter().filter(|argument| *argument != "cuda") {
-        match argument.strip_prefix("json=") {
-            Some(file) => json = Some(PathBuf::from(file)),
-            None => config.set(argument)?,
+        match argument.split_once('=') {
+            Some(("json", file)) => json = Some(PathBuf::from(file)),
+            Some(("models", names)) => models = names,
+            _ => settings.push(argument),
         }
     }
+    let configured = |model: &str| -> Result<Config> {
+        let mut config = base.clone();
+        config.set(&format!("model.name={model}"))?;
+        settings.iter().try_for_each(|setting| config.set(setting))?;
+        config.validate()?;
+        Ok(config)
+    };
+    let configs = models.split(',').map(configured).collect::<Result<Vec<Config>>>()?;
     let scene = Scene::open(scene_folder())?;
     let (one, all) = (Device::open(choice, 1)?, Device::open(choice, 0)?);
-    println!("{} on {}, {} samples a step", all.describe(), scene.name, config.train.batch_samples);
+    println!("{} on {}, {} samples a step", all.describe(), scene.name, configs[0].train.batch_samples);
     let ceilings = Ceilings::measure(&one)?;
     println!(
         "ceilings of {}: {:.0} GFLOP/s fused multiply-add in fp32, {:.1} GB/s copied, {:.0} M gathers/s of 16 bytes from \
@@ -57,16 +66,25 @@ fn run() -> Result<()> {
     );
     let devices = if all.lanes() > 1 { vec![one, all] } else { vec![one] };
     let mut measured = Vec::new();
-    for device in &devices {
-        let profile = Arc::new(Profile::default());
-        let device = device.profiled(profile.clone());
-        let photographs =
-            Photographs::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {})?;
-        let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
-        measured.push(measure(&mut trainer, &device, &profile, &config, &ceilings)?);
+    for config in &configs {
+        let first = measured.len();
+        for device in &devices {
+            let profile = Arc::new(Profile::default());
+            let device = device.profiled(profile.clone());
+            let photographs =
+                Photographs::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {})?;
+            let mut trainer = Trainer::new(&device, config, &scene, photographs)?;
+            measured.push(measure(&mut trainer, &device, &profile, config, &ceilings)?);
+        }
+        if let [one, all] = &measured[first..] {
+            println!("\n{} threads against 1: {:.2}x", devices[1].lanes(), all.samples_per_second / one.samples_per_second);
+        }
     }
-    if let [one, all] = &measured[..] {
-        println!("\n{} threads against 1: {:.2}x", devices[1].lanes(), all.samples_per_second / one.samples_per_second);
+    for of_model in measured.chunks(devices.len()).skip(1) {
+        for (of_model, of_first) in of_model.iter().zip(&measured) {
+            let ratio = of_first.samples_per_second / of_model.samples_per_second;
+            println!("a sample of {} costs {ratio:.2} of {}, {}", of_model.model, of_first.model, of_first.device);
+        }
     }
     if let Some(file) = json {
         let text = serde_json::to_string_pretty(&measured).expect("numbers and names");
@@ -78,6 +96,7 @@ fn run() -> Result<()> {
 /// What was measured on one device.
 #[derive(serde::Serialize)]
 struct Measured {
+    model: &'static str,
     device: String,
     samples_per_second: f64,
     samples_per_step: f64,
@@ -119,20 +138,24 @@ fn measure(
     let ns = |kernel: &str| times.get(kernel).map_or(0.0, |time| time.time.as_secs_f64() * 1e9 / samples);
     let per_step = samples / MEASURED as f64;
     trainer.encode_again()?;
-    let encode =
+    // A kernel function that learns has kernels of its own; others are a part of the field's.
+    let fused =
         profile.take()?.get("encode_samples").map_or(Duration::ZERO, |time| time.time).as_secs_f64() * 1e9 / per_step;
 
     let grid = gridfield::grid::Grid::new(&config.model.grid, 3);
+    let learned = grid.mulfa.as_ref().map(|mulfa| (ns("mulfa_encode"), ns("mulfa_backward"), mulfa.flops()));
+    let encode = learned.map_or(fused, |(forward, ..)| forward);
     let (forward_flops, step_flops) = Decoder::new(&config.model, grid.n_features()).flops();
     let corners = (8 * grid.levels.len()) as f64;
     let suffix = if ns("field_forward_64") > 0.0 { "64" } else { "128" };
     let (forward, backward) = (ns(&format!("field_forward_{suffix}")), ns(&format!("field_backward_{suffix}")));
-    let network = (forward - encode).max(1e-3);
+    let network = (forward - fused).max(1e-3);
     let total: f64 = times.values().map(|time| time.time.as_secs_f64() * 1e9 / samples).sum();
     let n_parameters = grid.n_parameters() as f64;
 
     println!(
-        "\n{}: {:.3} M samples/s in whole steps of {per_step:.0} samples, {:.2} ms each",
+        "\n{}, {}: {:.3} M samples/s in whole steps of {per_step:.0} samples, {:.2} ms each",
+        config.model.name.as_str(),
         device.describe(),
         samples / seconds * 1e-6,
         1e3 * seconds / MEASURED as f64
@@ -155,6 +178,11 @@ fn measure(
     row("networks backward", backward, share(backward_flops / backward * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
     let both = network + backward;
     row("  both ways", both, share(step_flops as f64 / both * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    if let Some((forward, backward, (forward_flops, step_flops))) = learned {
+        let rate = |flops: usize, ns: f64| share(flops as f64 / ns * 1e9, ceilings.flops, "GFLOP/s", 1e-9);
+        row("  encode as arithmetic", forward, rate(forward_flops, forward));
+        row("kernel function back", backward, rate(step_flops - forward_flops, backward));
+    }
     let scatter = ns("grid_scatter");
     row("scatter", scatter, share(corners / scatter * 1e9, ceilings.gathers, "M adds/s", 1e-6));
     // Value, gradient and both moments are read and written.
@@ -164,6 +192,7 @@ fn measure(
     row("occupancy", occupancy, String::new());
     row("all kernels", total, String::new());
     Ok(Measured {
+        model: config.model.name.as_str(),
         device: device.describe(),
         samples_per_second: samples / seconds,
         samples_per_step: per_step,
