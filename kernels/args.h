@@ -159,6 +159,7 @@ typedef struct MulfaArgs {
     const GF_COMPUTE* prepared;   // see prepare_mulfa
     const float* theta;
     GF_COMPUTE* features;         // [S, n_in], columns past those of the grid are zero (forward)
+    GF_COMPUTE* query;            // [L, S, H] q, kept for backward, which overwrites it; null: not kept
     const float* dL_dfeatures;    // [L, S, F] (backward)
     float* phi;                   // [L, S, P K] for grid_scatter (backward)
     float* dL_dprepared;          // see mulfa_gradient, added to (backward)

@@ -79,17 +79,6 @@ GF_FN Matrix kept_input(const FieldArgs& a, uint32_t layer, uint32_t first) {
     return {(compute_t*)a.activations + columns * a.samples.capacity + (size_t)first * n_in, n_in};
 }
 
-/// Copies a tile between the block's scratch and device memory, 16 bytes a thread at a time.
-GF_FN void copy_tile(Matrix from, Matrix to, uint32_t rows, uint32_t n_columns) {
-#if GF_SIMT
-    const uint32_t per_row = n_columns / 8;
-    for (uint32_t e = threadIdx.x; e < rows * per_row; e += GF_TILE)
-        *(uint4*)(to.row(e / per_row) + e % per_row * 8) = *(const uint4*)(from.row(e / per_row) + e % per_row * 8);
-#else
-    for (uint32_t s = 0; s < rows; ++s) memcpy(to.row(s), from.row(s), n_columns * sizeof(compute_t));
-#endif
-}
-
 /// Inputs of the density network's layers run from `x` through `layers`; returns the matrix of the last output.
 /// On the host, layers write straight into the kept matrices; a block of threads works in shared memory and copies.
 template <int W> struct Flow {

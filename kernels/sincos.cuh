@@ -5,54 +5,89 @@
 
 namespace {
 
-GF_FN float nearest(float x) { return rintf(x); }
-GF_FN double nearest(double x) { return rint(x); }
 GF_FN float exponential(float x) { return expf(x); }
 GF_FN double exponential(double x) { return exp(x); }
+
+GF_FN float nearest(float x) { return rintf(x); }
+GF_FN double nearest(double x) { return rint(x); }
+GF_FN int32_t to_int(float x) { return (int32_t)x; }
+GF_FN int32_t to_int(double x) { return (int32_t)x; }
+template <typename T> GF_FN T choose(bool first, T a, T b) { return first ? a : b; }
+template <typename T> struct ScalarOf {
+    typedef T type;
+};
+
+// Columns of a row that are worked on together.
+#if GF_SIMT
+typedef float Columns;
+typedef float StoredColumns;
+#else
+typedef float Columns __attribute__((vector_size(4 * GF_LANES)));
+typedef float StoredColumns __attribute__((vector_size(4 * GF_LANES), aligned(4), may_alias));
+typedef int32_t IntColumns __attribute__((vector_size(4 * GF_LANES)));
+
+template <> struct ScalarOf<Columns> {
+    typedef float type;
+};
+/// Adding 1.5 2^23 leaves no bits for the fraction of a number below 2^22.
+GF_FN Columns nearest(Columns x) { return (x + 12582912.0f) - 12582912.0f; }
+GF_FN IntColumns to_int(Columns x) { return __builtin_convertvector(x, IntColumns); }
+GF_FN Columns choose(IntColumns first, Columns a, Columns b) { return first ? a : b; }
+#endif
+
+GF_FN Columns load_columns(const float* from) { return *(const StoredColumns*)from; }
+GF_FN void store_columns(float* to, Columns values) { *(StoredColumns*)to = values; }
+#if GF_SIMT
+GF_FN Columns load_columns(const gf_half* from) { return (float)*from; }
+GF_FN void store_columns(gf_half* to, Columns value) { *to = (gf_half)value; }
+#endif
 
 /// Terms of the Taylor series within a quarter turn about 0, at which the rest falls below rounding.
 template <typename T> struct SeriesTerms {
     static const int count = sizeof(T) == 8 ? 9 : 5;
 };
 
-/// Sine and cosine of r + quarters pi / 2, for |r| <= pi / 4.
-template <typename T> GF_FN void sin_cos_near(T r, int32_t quarters, T& sine, T& cosine) {
+/// Sine and cosine of r + quarters pi / 2, for |r| <= pi / 4; of a number, or of columns.
+template <typename T, typename Int> GF_FN void sin_cos_near(T r, Int quarters, T& sine, T& cosine) {
+    typedef typename ScalarOf<T>::type S;
     const T r2 = r * r;
-    T s = (T)1, c = (T)1;  // Horner: s = 1 - r2/(2 3) (1 - r2/(4 5) (...)), c = 1 - r2/(1 2) (1 - r2/(3 4) (...))
+    T s = r2 * (S)0 + (S)1, c = s;  // Horner: s = 1 - r2/(2 3) (1 - r2/(4 5) (...)), c = 1 - r2/(1 2) (1 - r2/(3 4) (...))
     GF_UNROLL
-    for (int n = SeriesTerms<T>::count - 1; n > 0; --n) {
-        s = (T)1 - r2 * ((T)1 / (T)(2 * n * (2 * n + 1))) * s;
-        c = (T)1 - r2 * ((T)1 / (T)((2 * n - 1) * 2 * n)) * c;
+    for (int n = SeriesTerms<S>::count - 1; n > 0; --n) {
+        s = (S)1 - r2 * ((S)1 / (S)(2 * n * (2 * n + 1))) * s;
+        c = (S)1 - r2 * ((S)1 / (S)((2 * n - 1) * 2 * n)) * c;
     }
     s *= r;
-    const bool odd = quarters & 1;
-    const T along = odd ? c : s, across = odd ? s : c;
-    sine = quarters & 2 ? -along : along;
-    cosine = (quarters + 1) & 2 ? -across : across;
+    const auto odd = (quarters & 1) != 0;
+    const T along = choose(odd, c, s), across = choose(odd, s, c);
+    sine = choose((quarters & 2) != 0, -along, along);
+    cosine = choose(((quarters + 1) & 2) != 0, -across, across);
 }
 
 /// Of an angle in radians, up to some 10^4: pi / 2 is taken off in parts whose products with the quarters are exact.
 template <typename T> GF_FN void sin_cos(T angle, T& sine, T& cosine) {
-    const T quarters = nearest(angle * (T)0.63661977236758134308);
+    typedef typename ScalarOf<T>::type S;
+    const T quarters = nearest(angle * (S)0.63661977236758134308);
     T r = angle;
-    if (sizeof(T) == 8) {
-        r -= quarters * (T)1.570796325802803;
-        r -= quarters * (T)9.920935791635221e-10;
-        r -= quarters * (T)5.170182981794105e-19;
+    if (sizeof(S) == 8) {
+        r -= quarters * (S)1.570796325802803;
+        r -= quarters * (S)9.920935791635221e-10;
+        r -= quarters * (S)5.170182981794105e-19;
     } else {
-        r -= quarters * (T)1.5703125;
-        r -= quarters * (T)0.0004837512969970703;
-        r -= quarters * (T)7.549533620476723e-8;
-        r -= quarters * (T)2.563344e-12;
+        r -= quarters * (S)1.5703125;
+        r -= quarters * (S)0.0004837512969970703;
+        r -= quarters * (S)7.549533620476723e-08;
+        r -= quarters * (S)2.563344e-12;
     }
-    sin_cos_near(r, (int32_t)quarters, sine, cosine);
+    sin_cos_near(r, to_int(quarters), sine, cosine);
 }
 
 /// Of pi t: exact for large t, too.
 template <typename T> GF_FN void sin_cos_pi(T t, T& sine, T& cosine) {
-    const T quarters = nearest((T)2 * t);
-    const T r = (t - (T)0.5 * quarters) * (T)3.14159265358979323846;
-    sin_cos_near(r, (int32_t)quarters, sine, cosine);
+    typedef typename ScalarOf<T>::type S;
+    const T quarters = nearest((S)2 * t);
+    const T r = (t - (S)0.5 * quarters) * (S)3.14159265358979323846;
+    sin_cos_near(r, to_int(quarters), sine, cosine);
 }
 
 }  // namespace

@@ -102,6 +102,17 @@ typedef __half gf_half;
     static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
 #endif
 
+// Numbers that are worked on at a time: a thread has one, a host core a vector.
+#if GF_SIMT
+#define GF_LANES 1
+#elif defined(__AVX512F__)
+#define GF_LANES 16
+#elif defined(__AVX__)
+#define GF_LANES 8
+#else
+#define GF_LANES 4
+#endif
+
 namespace {
 
 // Numbers of the fast path: fp16 copies on GPUs, fp32 on the host.

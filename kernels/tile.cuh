@@ -37,6 +37,17 @@ GF_FN void tile_sync() {
 #endif
 }
 
+/// Copies a tile between the block's scratch and device memory, 16 bytes a thread at a time.
+GF_FN void copy_tile(Matrix from, Matrix to, uint32_t rows, uint32_t n_columns) {
+#if GF_SIMT
+    const uint32_t per_row = n_columns / 8;
+    for (uint32_t e = threadIdx.x; e < rows * per_row; e += GF_TILE)
+        *(uint4*)(to.row(e / per_row) + e % per_row * 8) = *(const uint4*)(from.row(e / per_row) + e % per_row * 8);
+#else
+    for (uint32_t s = 0; s < rows; ++s) memcpy(to.row(s), from.row(s), n_columns * sizeof(compute_t));
+#endif
+}
+
 #if GF_SIMT
 // ------------------------------------------------------------------------------------------------------------------
 // Tensor cores: fp16 operands, fp32 accumulation. Warp w owns rows 32 w ... 32 w + 31 of the tile.
@@ -144,13 +155,6 @@ GF_FN void tile_column_sums(Matrix x, uint32_t n_columns, float scale, float* su
 // Vector units. Every product is out[m, :] += left(m, k) * right[k, :] with the vectors along the neurons, so that no
 // operand is ever transposed in the loop; weights come as W and as W^T (prepare_weights).
 
-#if defined(__AVX512F__)
-#define GF_LANES 16
-#elif defined(__AVX__)
-#define GF_LANES 8
-#else
-#define GF_LANES 4
-#endif
 typedef float Lanes __attribute__((vector_size(4 * GF_LANES), aligned(4), may_alias));
 
 struct TileScratch {};
@@ -231,7 +235,7 @@ GF_FN void tile_forward(TileScratch&, Matrix x, const Layer& layer, const float*
                                layer.n_in);
 }
 
-/// dx = dy W, times the derivative of the ReLU that made x if there was one.
+/// dx = dy W, times the derivative of the ReLU that made x if there was one. n_out need be no multiple of 16.
 GF_FN void tile_backward_input(TileScratch&, Matrix dy, const Layer& layer, const float* weights, uint32_t, Matrix x,
                                Matrix dx, uint32_t rows, bool relu) {
     multiply<false, false>(dy.data, dy.stride, 1, weights + layer.weights, layer.n_in, dx.data, dx.stride, rows,
@@ -244,7 +248,7 @@ GF_FN void tile_backward_input(TileScratch&, Matrix dy, const Layer& layer, cons
     }
 }
 
-/// dW += dy^T x. The host has no need of a scale.
+/// dW += dy^T x. The host has no need of a scale, and n_out need be no multiple of 16.
 GF_FN void tile_backward_weights(TileScratch&, Matrix dy, Matrix x, const Layer& layer, float, float* dL_dweights,
                                  uint32_t rows) {
     multiply<true, false>(dy.data, 1, dy.stride, x.data, x.stride, dL_dweights + layer.weights, layer.n_in, layer.n_out,

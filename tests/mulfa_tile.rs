@@ -107,12 +107,25 @@ impl Case {
             prepared: kernel.prepared_ptr(),
             theta: kernel.theta.ptr(),
             features: Ptr::NULL,
+            query: Ptr::NULL,
             dl_dfeatures: Ptr::NULL,
             phi: Ptr::NULL,
             dl_dprepared: Ptr::NULL,
             n_in: self.field.decoder.layers[0].n_in,
             round: 1,
         }
+    }
+
+    /// Runs forward over all rounds; returns the features and q.
+    fn forward(&self, device: &Device) -> (ComputeBuffer, ComputeBuffer) {
+        let features = ComputeBuffer::zeros(device, CAPACITY * self.args().n_in as usize).unwrap();
+        let n_query = self.grid().mulfa.as_ref().unwrap().n_query();
+        let query = ComputeBuffer::zeros(device, CAPACITY * n_query).unwrap();
+        for round in [0, 1] {
+            let args = MulfaArgs { features: features.ptr(), query: query.ptr(), round, ..self.args() };
+            device.launch_chunk(&kernels::MULFA_ENCODE, &args, Items::tiles(CAPACITY)).unwrap();
+        }
+        (features, query)
     }
 
     /// Features `[n, L F]` of the samples, from φ in fp64.
@@ -174,7 +187,9 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
         let (phi, dl_dfeatures) =
             (device.zeros(levels * CAPACITY * corners * k).unwrap(), device.upload(&case.dl_dfeatures).unwrap());
         let dl_dprepared = device.zeros(mulfa.n_prepared().1).unwrap();
+        let (_, query) = case.forward(device);
         let args = MulfaArgs {
+            query: query.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),
             phi: phi.ptr(),
             dl_dprepared: dl_dprepared.ptr(),

@@ -34,7 +34,7 @@ GF_FN uint32_t padded(uint32_t n) { return (n + 15u) / 16u * 16u; }
 struct MulfaPlan {
     Layer query;     // Q
     Layer node;      // N
-    Layer place;     // gradients of [Omega, psi, 0 ...]: [H, GF_PLACE]
+    Layer place;     // gradients of [Omega, psi, 0 ...]: [GF_PLACE, H]
     uint32_t bias;   // gradients of b_out for each corner: [padded(P K)]
     uint32_t n_level;     // prepared numbers of a level
     uint32_t n_prepared;  // of all levels
@@ -52,8 +52,8 @@ template <int D> GF_FN MulfaPlan mulfa_plan(const GridLayout& grid, uint32_t l) 
     plan.n_prepared = grid.n_levels * plan.n_level;
     plan.query.weights = l * plan.n_level;
     plan.node.weights = plan.query.weights + n_query;
-    plan.place.n_in = GF_PLACE;
-    plan.place.n_out = m.width;
+    plan.place.n_in = m.width;
+    plan.place.n_out = GF_PLACE;
     plan.place.weights = plan.n_prepared + l * GF_PLACE * m.width;
     plan.bias = plan.n_prepared + grid.n_levels * GF_PLACE * m.width + l * plan.node.n_out;
     return plan;
@@ -92,7 +92,7 @@ GF_FN float theta_gradient(const GridLayout& grid, const float* theta, const flo
     theta += l * m.stride;
     if (t < at.b) return dQ[(t - at.W) / at.n_in * plan.query.n_in + (t - at.W) % at.n_in];
     if (t < at.Omega) return dQ[(t - at.b) * plan.query.n_in + at.n_in];
-    if (t >= at.psi && t < output) return dplace[(t - at.psi) * GF_PLACE + D];
+    if (t >= at.psi && t < output) return dplace[D * H + t - at.psi];
     float sum = 0.0f;
     if (t < at.psi) {  // Omega: through the angle of the lowest corner, and through N
         const uint32_t h = (t - at.Omega) / D, j = (t - at.Omega) % D;
@@ -105,7 +105,7 @@ GF_FN float theta_gradient(const GridLayout& grid, const float* theta, const flo
                 sum += theta[output + k * H + h] * (cosine * row[H + h] - sine * row[h]);
             }
         }
-        return dplace[h * GF_PLACE + j] + sum / (grid.levels[l].scale + 1.0f);
+        return dplace[j * H + h] + sum / (grid.levels[l].scale + 1.0f);
     }
     const bool of_bias = t >= output + K * H;
     const uint32_t k = of_bias ? t - output - K * H : (t - output) / H, h = (t - output) % H;
@@ -156,7 +156,18 @@ template <int D, int F, int K> struct MulfaTile {
           H(args.grid.mulfa.width), all(GF_SIMT ? (uint32_t)GF_TILE : rows) {}
 
     GF_FN Matrix gamma() const { return {shared.gamma, padded(2 * a.grid.mulfa.n_frequencies * D + 1) + shared.skew}; }
-    GF_FN Matrix query() const { return {shared.query, H + shared.skew}; }
+    /// q of level l: where it is kept (host), or in the block's scratch.
+    GF_FN Matrix query(uint32_t l) const {
+#if !GF_SIMT
+        if (a.query) return kept_query(l);
+#else
+        (void)l;
+#endif
+        return {shared.query, H + shared.skew};
+    }
+    GF_FN Matrix kept_query(uint32_t l) const {
+        return {(compute_t*)a.query + ((size_t)l * a.samples.capacity + first) * H, H};
+    }
     GF_FN Matrix turn() const { return {shared.turn, 2 * H + shared.skew}; }
     GF_FN Matrix place() const { return {shared.turn + H, 2 * H + shared.skew}; }
     GF_FN Matrix swung() const { return {shared.swung, 2 * H + shared.skew}; }
@@ -214,31 +225,51 @@ template <int D, int F, int K> struct MulfaTile {
         }
     }
 
-    /// v of all corners, without b_out, from the query's part and the nodes' part.
-    GF_FN void find_values(const MulfaPlan& plan, MulfaPoint<D>& at) const {
-        const compute_t* prepared = (const compute_t*)a.prepared;
-        tile_forward(shared.scratch, gamma(), plan.query, prepared, plan.n_prepared, query(), rows, false);
+    /// q of level l, from gamma.
+    GF_FN void find_query(const MulfaPlan& plan, uint32_t l) const {
+        tile_forward(shared.scratch, gamma(), plan.query, (const compute_t*)a.prepared, plan.n_prepared, query(l), rows, false);
         tile_sync();
+#if GF_SIMT
+        if (a.query) copy_tile(query(l), kept_query(l), rows, H);
+#endif
+    }
+
+    /// q of level l, as it was kept.
+    GF_FN void fetch_query(uint32_t l) const {
+#if GF_SIMT
+        copy_tile(kept_query(l), query(l), rows, H);
+        GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
+            for (uint32_t h = 0; s >= rows && h < H; ++h) query(l).row(s)[h] = (compute_t)0.0f;
+        }
+        tile_sync();
+#else
+        (void)l;
+#endif
+    }
+
+    /// v of all corners, without b_out, from the query's part and the nodes' part.
+    GF_FN void find_values(const MulfaPlan& plan, uint32_t l, MulfaPoint<D>& at) const {
         GF_FOR_EACH_IN_TILE(s, all) {
             float place[D];
             GF_UNROLL
             for (int j = 0; j < D; ++j) place[j] = at.place[j][s];
-            const compute_t* __restrict__ q = query().row(s);
+            const compute_t* __restrict__ q = query(l).row(s);
             compute_t* __restrict__ turned = turn().row(s);
             compute_t* __restrict__ product = swung().row(s);
-            for (uint32_t h = 0; h < H; ++h) {
-                float angle = shared.omega[D * H + h], sine, cosine;
+            for (uint32_t h = 0; h < H; h += GF_LANES) {
+                Columns angle = load_columns(shared.omega + D * H + h), sine, cosine;
                 GF_UNROLL
-                for (int j = 0; j < D; ++j) angle += shared.omega[j * H + h] * place[j];
+                for (int j = 0; j < D; ++j) angle += load_columns(shared.omega + j * H + h) * place[j];
                 sin_cos(angle, sine, cosine);
-                turned[h] = (compute_t)sine;
-                turned[H + h] = (compute_t)cosine;
-                product[h] = (compute_t)((float)q[h] * sine);
-                product[H + h] = (compute_t)((float)q[h] * cosine);
+                const Columns value = load_columns(q + h);
+                store_columns(turned + h, sine);
+                store_columns(turned + H + h, cosine);
+                store_columns(product + h, value * sine);
+                store_columns(product + H + h, value * cosine);
             }
         }
         tile_sync();
-        tile_forward(shared.scratch, swung(), plan.node, prepared, plan.n_prepared, value(), rows, false);
+        tile_forward(shared.scratch, swung(), plan.node, (const compute_t*)a.prepared, plan.n_prepared, value(), rows, false);
         tile_sync();
     }
 
@@ -259,19 +290,22 @@ template <int D, int F, int K> struct MulfaTile {
         return a.theta + l * m.stride + mulfa_output<D>(m) + K * H;
     }
 
-    /// Works out level l as far as v; returns the active nodes with their linear weights.
-    GF_FN void begin_level(uint32_t l, PointTile<D>& points, ActiveTile<D>& active, MulfaPoint<D>& at) const {
+    /// Works out level l as far as v, and the active nodes with their linear weights.
+    GF_FN void begin_level(uint32_t l, const MulfaPlan& plan, PointTile<D>& points, ActiveTile<D>& active,
+                           MulfaPoint<D>& at, bool backward) const {
         load_omega(l);
         find_places(l, points, at);
         find_active_tile<D, F>(a.grid.levels[l], KERNEL_LINEAR, points, all, (const compute_t*)a.table, active);
         tile_sync();
-        find_values(mulfa_plan<D>(a.grid, l), at);
+        if (backward) fetch_query(l);
+        else find_query(plan, l);
+        find_values(plan, l, at);
     }
 
     GF_FN void forward_level(uint32_t l, PointTile<D>& points) const {
         ActiveTile<D> active;
         MulfaPoint<D> at;
-        begin_level(l, points, active, at);
+        begin_level(l, mulfa_plan<D>(a.grid, l), points, active, at, false);
         GF_FOR_EACH_IN_TILE(s, rows) {
             const Active<float, D> linear = active.at(s);
             compute_t* out = (compute_t*)a.features + (size_t)(first + s) * a.n_in + l * F;
@@ -333,16 +367,17 @@ template <int D, int F, int K> struct MulfaTile {
     }
 
     /// From the gradient by [q sin, q cos] to those by q and by the angles.
-    GF_FN void turn_back(MulfaPoint<D>& at) const {
+    GF_FN void turn_back(uint32_t l, MulfaPoint<D>& at) const {
         GF_FOR_EACH_IN_TILE(s, all) {
-            compute_t* __restrict__ q = query().row(s);
+            compute_t* __restrict__ q = query(l).row(s);
             compute_t* __restrict__ turned = turn().row(s);
             const compute_t* __restrict__ gradient = swung().row(s);
-            for (uint32_t h = 0; h < H; ++h) {
-                const float sine = (float)turned[h], cosine = (float)turned[H + h], value = (float)q[h];
-                const float by_sine = (float)gradient[h], by_cosine = (float)gradient[H + h];
-                q[h] = (compute_t)(by_sine * sine + by_cosine * cosine);
-                turned[h] = (compute_t)(value * (by_sine * cosine - by_cosine * sine));
+            for (uint32_t h = 0; h < H; h += GF_LANES) {
+                const Columns sine = load_columns(turned + h), cosine = load_columns(turned + H + h);
+                const Columns by_sine = load_columns(gradient + h), by_cosine = load_columns(gradient + H + h);
+                const Columns value = load_columns(q + h);
+                store_columns(q + h, by_sine * sine + by_cosine * cosine);
+                store_columns(turned + h, value * (by_sine * cosine - by_cosine * sine));
             }
             for (int j = 0; j < GF_PLACE; ++j) turned[H + j] = (compute_t)(j == D ? 1.0f : 0.0f);
             GF_UNROLL
@@ -353,24 +388,28 @@ template <int D, int F, int K> struct MulfaTile {
     GF_FN void backward_level(uint32_t l, PointTile<D>& points) const {
         ActiveTile<D> active;
         MulfaPoint<D> at;
-        begin_level(l, points, active, at);
+        MulfaPlan plan = mulfa_plan<D>(a.grid, l);
+        begin_level(l, plan, points, active, at, true);
         GF_FOR_EACH_IN_TILE(s, all) {
             if (s < rows) phi_and_gradient(l, s, active.at(s));
             for (uint32_t c = s < rows ? P * K : 0; c < padded(P * K); ++c) value().row(s)[c] = (compute_t)0.0f;
         }
         tile_sync();
-        const MulfaPlan plan = mulfa_plan<D>(a.grid, l);
+#if !GF_SIMT
+        plan.node.n_out = P * K;  // padding has no gradient
+        plan.place.n_out = D + 1;
+#endif
         const float scale = 1.0f / GF_MULFA_SCALE;
         tile_backward_weights(shared.scratch, value(), swung(), plan.node, scale, a.dL_dprepared, rows);
-        tile_column_sums(value(), plan.node.n_out, scale, a.dL_dprepared + plan.bias, rows);
+        tile_column_sums(value(), padded(P * K), scale, a.dL_dprepared + plan.bias, rows);
         tile_sync();
         tile_backward_input(shared.scratch, value(), plan.node, (const compute_t*)a.prepared, plan.n_prepared, swung(),
                             swung(), rows, false);
         tile_sync();
-        turn_back(at);
+        turn_back(l, at);
         tile_sync();
-        tile_backward_weights(shared.scratch, query(), gamma(), plan.query, scale, a.dL_dprepared, rows);
-        tile_backward_weights(shared.scratch, turn(), place(), plan.place, scale, a.dL_dprepared, rows);
+        tile_backward_weights(shared.scratch, query(l), gamma(), plan.query, scale, a.dL_dprepared, rows);
+        tile_backward_weights(shared.scratch, place(), turn(), plan.place, scale, a.dL_dprepared, rows);
         tile_sync();
     }
 

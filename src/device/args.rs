@@ -199,6 +199,7 @@ pub struct MulfaArgs<'a> {
     pub prepared: Ptr<'a, Compute>,
     pub theta: Ptr<'a, f32>,
     pub features: Ptr<'a, Compute>,
+    pub query: Ptr<'a, Compute>,
     pub dl_dfeatures: Ptr<'a, f32>,
     pub phi: Ptr<'a, f32>,
     pub dl_dprepared: Ptr<'a, f32>,

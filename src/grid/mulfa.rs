@@ -114,6 +114,11 @@ impl Mulfa {
         }
     }
 
+    /// Numbers that a sample keeps from forward to backward: `q` of all levels.
+    pub fn n_query(&self) -> usize {
+        self.n_levels * self.config.width as usize
+    }
+
     /// Numbers that are prepared from θ for training, and those of their gradients: `mulfa_plan` in
     /// `kernels/grid/mulfa_tile.cuh`.
     pub fn n_prepared(&self) -> (usize, usize) {
@@ -127,14 +132,13 @@ impl Mulfa {
     /// Floating-point operations of a sample's kernel values, all levels: forward alone, and forward with backward. Products
     /// of matrices, and 24 operations for a sine with its cosine.
     pub fn flops(&self) -> (usize, usize) {
-        let width = self.config.width as usize;
-        let (prepared, gradients) = self.n_prepared();
-        let forward = 2 * prepared + 24 * self.n_levels * width;
-        // Backward works out the values again, then the gradients by all matrices, and by the inputs of the second.
-        let n_query = self.n_levels
-            * width
-            * (2 * (self.config.n_frequencies * self.dimensions) as usize + 1).next_multiple_of(16);
-        (forward, 2 * forward + 2 * gradients + 2 * (prepared - n_query))
+        let (d, width) = (self.dimensions as usize, self.config.width as usize);
+        let query = 2 * width * (2 * self.config.n_frequencies as usize * d + 1);
+        let values = 2 * 2 * width * ((self.n_outputs as usize) << d);
+        let turns = 24 * width;
+        // Backward: the values again, then gradients by both matrices, by the inputs of the second, and by the angles.
+        let backward = query + values + turns + 2 * values + 2 * width * (d + 1);
+        (self.n_levels * (query + values + turns), self.n_levels * (query + values + turns + backward))
     }
 
     /// Numbers of scratch that a point takes in the `active_nodes` kernels.

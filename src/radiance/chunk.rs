@@ -198,12 +198,15 @@ pub struct Lane {
     activations: Option<ComputeBuffer>,
     /// `[S, n_in]`: the grid's features, where a kernel of their own makes them.
     features: Option<ComputeBuffer>,
+    /// `[L, S, H]`: what a kernel function that learns keeps from forward to backward; none for rendering.
+    query: Option<ComputeBuffer>,
 }
 
 impl Lane {
     /// All lanes of a device. `training`: with room for what the way back needs.
     pub fn all(device: &Device, size: ChunkSize, field: &Field, training: bool) -> Result<Vec<Self>> {
         let decoder = &field.decoder;
+        let n_query = field.grid.mulfa.as_ref().map_or(0, |mulfa| mulfa.n_query());
         let room = |wanted: bool, columns: usize| {
             wanted.then(|| ComputeBuffer::zeros(device, size.samples * columns)).transpose()
         };
@@ -211,6 +214,7 @@ impl Lane {
             Ok(Lane {
                 activations: room(training, decoder.n_activations())?,
                 features: room(field.kernel.is_some(), decoder.layers[0].n_in as usize)?,
+                query: room(training && n_query > 0, n_query)?,
             })
         };
         (0..device.lanes()).map(|_| lane()).collect()
@@ -222,6 +226,10 @@ impl Lane {
 
     pub fn features(&self) -> Ptr<'_, Compute> {
         self.features.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
+    }
+
+    pub fn query(&self) -> Ptr<'_, Compute> {
+        self.query.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
     }
 
     /// The inputs of the layers, one matrix after the other.

@@ -97,21 +97,21 @@ impl Tracer<'_> {
                 return Ok(round);
             }
             let most = (chunk.n_rays * max_steps as usize).min(chunk.samples.capacity);
-            self.field_forward(chunk, &self.field_args(chunk, lane, round), most)?;
+            self.field_forward(chunk, lane, &self.field_args(chunk, lane, round), most)?;
             self.device.launch_chunk(&kernels::COMPOSITE_RAYS, &self.composite_args(chunk, round, 0.0), rays)?;
         }
         Ok(self.march.rounds.len())
     }
 
     /// The field at the samples of a round, at most `most`.
-    fn field_forward(&self, chunk: &Chunk, args: &FieldArgs, most: usize) -> Result<()> {
-        self.encode_learned(chunk, args, most)?;
+    fn field_forward(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
+        self.encode_learned(chunk, lane, args, most)?;
         self.device.launch_chunk(self.forward_kernel(), args, Grid::tiles(most))
     }
 
     /// The grid's features, by kernel functions that learn; others are worked out in the field's own kernel.
-    fn encode_learned(&self, chunk: &Chunk, args: &FieldArgs, most: usize) -> Result<()> {
-        let Some(mulfa) = self.mulfa_args(chunk, args) else { return Ok(()) };
+    fn encode_learned(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
+        let Some(mulfa) = self.mulfa_args(chunk, lane, args) else { return Ok(()) };
         self.device.launch_chunk(&kernels::MULFA_ENCODE, &mulfa, Grid::tiles(most))
     }
 
@@ -133,7 +133,7 @@ impl Tracer<'_> {
         let args = FieldArgs { dl_dfeatures, dl_dweights, ..self.field_args(chunk, lane, rounds - 1) };
         let tiles = Grid::tiles(chunk.samples.capacity);
         self.device.launch_chunk(self.backward_kernel(), &args, tiles)?;
-        let Some(mulfa) = self.mulfa_args(chunk, &args) else { return Ok(()) };
+        let Some(mulfa) = self.mulfa_args(chunk, lane, &args) else { return Ok(()) };
         self.device.launch_chunk(
             &kernels::MULFA_BACKWARD,
             &MulfaArgs { dl_dfeatures, dl_dprepared, phi, ..mulfa },
@@ -144,7 +144,7 @@ impl Tracer<'_> {
     /// Densities alone, at positions that the chunk's samples hold already.
     pub fn densities(&self, chunk: &Chunk, lane: &Lane, n: usize) -> Result<()> {
         let args = FieldArgs { density_only: 1, activations: Ptr::NULL, ..self.field_args(chunk, lane, 0) };
-        self.field_forward(chunk, &args, n)
+        self.field_forward(chunk, lane, &args, n)
     }
 
     /// The grid's features of all samples of the chunk after `rounds` rounds, once more: for measurements.
@@ -154,7 +154,7 @@ impl Tracer<'_> {
         }
         let args = self.field_args(chunk, lane, rounds - 1);
         if self.field.kernel.is_some() {
-            return self.encode_learned(chunk, &args, chunk.samples.capacity);
+            return self.encode_learned(chunk, lane, &args, chunk.samples.capacity);
         }
         self.device.launch_chunk(&kernels::ENCODE_SAMPLES, &args, Grid::tiles(chunk.samples.capacity))
     }
@@ -201,7 +201,7 @@ impl Tracer<'_> {
     }
 
     /// None for kernel functions that learn nothing.
-    fn mulfa_args<'c>(&'c self, chunk: &'c Chunk, field: &FieldArgs<'c>) -> Option<MulfaArgs<'c>> {
+    fn mulfa_args<'c>(&'c self, chunk: &'c Chunk, lane: &'c Lane, field: &FieldArgs<'c>) -> Option<MulfaArgs<'c>> {
         let kernel = self.field.kernel.as_ref()?;
         Some(MulfaArgs {
             grid: field.grid,
@@ -210,6 +210,7 @@ impl Tracer<'_> {
             prepared: kernel.prepared_ptr(),
             theta: kernel.theta.ptr(),
             features: field.features,
+            query: lane.query(),
             dl_dfeatures: Ptr::NULL,
             phi: Ptr::NULL,
             dl_dprepared: Ptr::NULL,

@@ -48,7 +48,7 @@ fn rust_layout() -> Layout {
         CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max }
         MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, step_size, cone_angle, max_step_size }
         FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only }
-        MulfaArgs { grid, samples, table, prepared, theta, features, dl_dfeatures, phi, dl_dprepared, n_in, round }
+        MulfaArgs { grid, samples, table, prepared, theta, features, query, dl_dfeatures, phi, dl_dprepared, n_in, round }
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
         CompositeArgs { rays, samples, round, stop_transmittance, huber_delta }
         ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }

@@ -81,6 +81,7 @@ impl Setup {
             prepared: kernel.prepared_ptr(),
             theta: kernel.theta.ptr(),
             features: Ptr::NULL,
+            query: Ptr::NULL,
             dl_dfeatures: Ptr::NULL,
             phi: Ptr::NULL,
             dl_dprepared: Ptr::NULL,
@@ -109,7 +110,12 @@ pub fn mulfa_backward(device: &Device) -> Outputs {
         let (phi, dl_dfeatures) =
             (device.zeros(CAPACITY * nodes).unwrap(), device.upload(&setup.dl_dfeatures).unwrap());
         let dl_dprepared = device.zeros::<f32>(grid.mulfa.as_ref().unwrap().n_prepared().1).unwrap();
+        let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
+        let query = ComputeBuffer::zeros(device, CAPACITY * grid.mulfa.as_ref().unwrap().n_query()).unwrap();
+        let args = MulfaArgs { features: features.ptr(), query: query.ptr(), ..setup.args() };
+        device.launch_chunk(&kernels::MULFA_ENCODE, &args, Launch::tiles(CAPACITY)).unwrap();
         let args = MulfaArgs {
+            query: query.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),
             phi: phi.ptr(),
             dl_dprepared: dl_dprepared.ptr(),
