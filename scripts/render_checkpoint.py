@@ -68,12 +68,12 @@ class Field:
     def features(self, x):
         """[n, 3] in [0, 1] to [n, n_levels * n_features_per_level]."""
         table, columns = self.tensors["grid.features"], []
-        for scale, resolution, entries, first, hashed in self.levels():
+        for level, (scale, resolution, entries, first, hashed) in enumerate(self.levels()):
             node = np.floor(x * scale + 0.5).astype(np.uint32)
             f = x * scale + 0.5 - node
             if self.config["grid"]["kernel"] == "smoothstep":
                 f = f * f * (3 - 2 * f)
-            total = 0
+            entries_of, weights, nodes = [], [], []
             for corner in range(8):
                 bits = np.array([corner & 1, corner >> 1 & 1, corner >> 2], dtype=np.uint32)
                 n = node + bits
@@ -81,10 +81,35 @@ class Field:
                     entry = np.bitwise_xor.reduce(n * PRIMES, axis=1) & np.uint32(entries - 1)
                 else:
                     entry = (n[:, 0] + resolution * (n[:, 1] + resolution * n[:, 2].astype(np.int64))) % entries
-                weight = np.prod(np.where(bits == 1, f, 1 - f), axis=1)
-                total = total + weight[:, None] * table[first + entry]
+                entries_of.append(first + entry)
+                weights.append(np.prod(np.where(bits == 1, f, 1 - f), axis=1)[:, None])
+                nodes.append(n / (scale + 1))
+            if self.config["grid"]["kernel"] == "mulfa":
+                weights = self.mulfa(level, x, nodes, weights)
+            total = sum(weight * table[entry] for weight, entry in zip(weights, entries_of))
             columns.append(total)
         return np.concatenate(columns, axis=1)
+
+    def mulfa(self, level, x, nodes, linear):
+        """Weights of a level's corners, [n, K] each, at points x, from their places and their linear weights."""
+        mulfa = self.config["grid"]["mulfa"]
+        theta = 0 if mulfa["shared"] else level
+        W, b, Omega, psi, w_out, b_out = (
+            self.tensors[f"kernel.{part}"][theta].astype(np.float64)
+            for part in ["W_1", "b_1", "Omega_1", "psi_1", "w_out", "b_out"]
+        )
+        angle = np.pi * x[:, None, :] * 2.0 ** np.arange(mulfa["n_frequencies"])[:, None]
+        gamma = np.stack([np.sin(angle), np.cos(angle)], axis=3).reshape(len(x), 6 * mulfa["n_frequencies"])
+        q = gamma @ W.T + b
+        v = np.stack([(q * np.sin(p @ Omega.T + psi)) @ w_out.T + b_out for p in nodes])
+        B = np.stack(linear)
+        if mulfa["variant"] == "modulated":
+            return B * (1 + v)
+        if mulfa["variant"] == "windowed":
+            e = B * np.exp(v - v.max(axis=0))
+            return e / e.sum(axis=0)
+        total = v.sum(axis=0)
+        return v / np.where(total < 0, np.minimum(total, -mulfa["floor"]), np.maximum(total, mulfa["floor"]))
 
     def network(self, name, x):
         n_layers = sum(key.startswith(name + ".") for key in self.tensors)

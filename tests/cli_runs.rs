@@ -213,10 +213,19 @@ fn copy_folder(from: &Path, to: &Path) {
 
 #[test]
 fn resume_gives_the_same_bits_at_any_number_of_threads() {
+    assert_resume_gives_the_same_bits(&[]);
+}
+
+#[test]
+fn resume_gives_the_same_bits_where_the_kernel_function_learns() {
+    assert_resume_gives_the_same_bits(&["--model=mulfagrid", "--set=train.ema_decay=0.95"]);
+}
+
+fn assert_resume_gives_the_same_bits(settings: &[&str]) {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     // The occupancy grid is refreshed at every step at first and at every 5th by step 83: the stop is between two.
-    train_tiny(whole.path(), &["--max-steps=100", "--quiet"]);
-    train_tiny(parts.path(), &["--max-steps=100", "--stop-after=83", "--quiet"]);
+    train_tiny(whole.path(), &[&["--max-steps=100", "--quiet"], settings].concat());
+    train_tiny(parts.path(), &[&["--max-steps=100", "--stop-after=83", "--quiet"], settings].concat());
     printed(parts.path(), &["train", "--resume", "latest", "--device=cpu", "--threads=1", "--quiet"]);
     let [expected, found] = [&whole, &parts].map(|folder| without_times(&tiny_checkpoint(folder.path(), 100)));
     assert_eq!(found.header, expected.header);

@@ -60,6 +60,19 @@ fn a_script_renders_a_field_with_every_setting_changed() {
 }
 
 #[test]
+fn a_script_renders_every_variant_of_mulfagrid() {
+    for variant in ["paper", "windowed", "modulated"] {
+        let own = format!("--set=model.grid.mulfa.per_feature={}", variant != "windowed");
+        let shared = format!("--set=model.grid.mulfa.shared={}", variant == "windowed");
+        let variant = format!("--set=model.grid.mulfa.variant={variant}");
+        assert_script_agrees(
+            "a_script_renders_every_variant_of_mulfagrid",
+            &["--model=mulfagrid", &variant, &own, &shared],
+        );
+    }
+}
+
+#[test]
 fn a_script_renders_a_field_that_fills_its_box() {
     // Next to nothing is learned: every cell stays occupied and nothing opaque, so that rays have the most samples.
     let settings = ["--set=optimizer.learning_rate=1e-6", "--set=march.occupancy_threshold=0"];

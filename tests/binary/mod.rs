@@ -76,9 +76,10 @@ pub fn train_tiny(folder: &Path, args: &[&str]) -> String {
     printed(folder, &[&["train", ORRERY], &TINY[..], args].concat())
 }
 
-/// Where [`train_tiny`] leaves its results.
+/// Where [`train_tiny`] leaves its results, whatever the model.
 pub fn tiny_run(folder: &Path) -> PathBuf {
-    folder.join("outputs/orrery/hash/tiny")
+    let models = std::fs::read_dir(folder.join("outputs/orrery")).unwrap();
+    models.map(|model| model.unwrap().path().join("tiny")).find(|run| run.is_dir()).expect("a run was trained")
 }
 
 /// The checkpoint that [`train_tiny`] leaves after `step` steps.
