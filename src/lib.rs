@@ -15,6 +15,7 @@ pub mod decoder;
 pub mod device;
 pub mod error;
 pub mod grid;
+pub mod gtk;
 pub mod media;
 pub mod metrics;
 pub mod radiance;
