@@ -19,6 +19,8 @@ const TRANSFORM_FLOOR: f64 = 1e-9;
 const PROFILE_END: f64 = 5e-3;
 /// Deviations of zero are drawn here, below one rounding.
 const DEVIATION_FLOOR: f64 = 1e-17;
+/// Label maps are drawn for so many models at most; the numbers have all.
+const MOST_MAPS: usize = 6;
 
 /// Matrices side by side: `(title, matrix)`.
 pub fn matrices(title: &str, matrices: &[(String, &Mat<f64>)]) -> String {
@@ -63,7 +65,7 @@ pub fn spectra(title: &str, spectra: &[Spectrum]) -> String {
     let profiles = series(|s| pairs(&s.profile.distance, &s.profile.kernel));
     let transforms = series(|s| pairs(&s.profile.frequency[1..], &s.profile.transform[1..]));
     let end = profile_end(spectra);
-    let peak = maximum(&transforms);
+    let (peak, lowest) = (maximum(&transforms), minimum(&transforms));
     let highest = spectra.first().map_or(1.0, |s| s.profile.frequency.len() as f64 - 1.0);
     let panels = [
         Panel {
@@ -81,7 +83,7 @@ pub fn spectra(title: &str, spectra: &[Spectrum]) -> String {
         Panel {
             title: "Fourier transform of the profile: how fast a wave is learned".into(),
             x: Axis::log("frequency (cycles per width of the cube)").from(1.0..highest),
-            y: Axis::log("S(f)").from(peak * TRANSFORM_FLOOR..2.0 * peak),
+            y: Axis::log("S(f)").from(lowest.max(peak * TRANSFORM_FLOOR)..2.0 * peak),
             content: Content::Series(transforms),
         },
     ];
@@ -126,9 +128,16 @@ pub fn drifts(title: &str, drifts: &[Drift]) -> String {
         }));
         Panel { title: title.to_owned(), x: Axis::log("step"), y, content: Content::Series(series) }
     };
+    // With θ held the drift is zero, which a logarithm does not show; it lies on the edge.
+    let largest = drifts.iter().filter_map(|drift| drift.phi_learned.as_ref()).flat_map(|course| &course.grid);
+    let largest = largest.copied().fold(1.0, f64::max);
     let change = "‖G(t) − G(0)‖ / ‖G(0)‖";
     let panels = [
-        panel("grid part; θ held (solid), learned (dashed)", Axis::linear(change), |course| &course.grid),
+        panel(
+            "grid part; θ held (solid), learned (dashed)",
+            Axis::log(change).from(DEVIATION_FLOOR..2.0 * largest),
+            |course| &course.grid,
+        ),
         panel("full tangent kernel; θ held (solid), learned (dashed)", Axis::log(change), |course| &course.full),
         panel("loss; θ held (solid), learned (dashed)", Axis::log("½ mean (f − y)²"), |course| &course.loss),
     ];
@@ -155,23 +164,26 @@ pub fn bounds(title: &str, bounds: &[Bound], ranking: Option<&Ranking>, maps: &[
             content: Content::Series(series),
         });
     }
-    panels.extend(label_maps(maps));
-    figure(title, if panels.len() > maps.len() { &legend } else { &[] }, &panels, 3)
+    let has_legend = !panels.is_empty();
+    if maps.len() <= MOST_MAPS {
+        panels.extend(label_maps(maps));
+    }
+    figure(title, if has_legend { &legend } else { &[] }, &panels, 3)
 }
 
-/// The two-point maps, on one scale of colours.
+/// The two-point maps on one scale of colours, as the bound `sqrt(2Δ/n)` at n = 2.
 fn label_maps(maps: &[LabelMap]) -> Vec<Panel> {
-    let all = || maps.iter().flat_map(|map| map.delta.iter().flatten().copied());
-    let largest = all().fold(0.0, f64::max);
+    let bound = |delta: &f64| delta.max(0.0).sqrt();
+    let largest = maps.iter().flat_map(|map| map.delta.iter().flatten().map(bound)).fold(0.0, f64::max);
     let panel = |map: &LabelMap| Panel {
-        title: format!("{}: Δ of two points at trace 2", map.model),
+        title: format!("{}: bound of two points", map.model),
         x: Axis::linear("label Y₁").from(-1.0..1.0),
         y: Axis::linear("label Y₂").from(-1.0..1.0),
         content: Content::Heat(Heat {
             width: map.labels.len(),
-            values: map.delta.concat(),
+            values: map.delta.iter().flatten().map(bound).collect(),
             range: 0.0..largest,
-            label: "Δ".to_owned(),
+            label: "sqrt(2Δ/n)".to_owned(),
             log: false,
         }),
     };
@@ -188,6 +200,10 @@ fn pairs(x: &[f64], y: &[f64]) -> Vec<(f64, f64)> {
 
 fn maximum(series: &[Series]) -> f64 {
     series.iter().flat_map(|series| &series.points).map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max)
+}
+
+fn minimum(series: &[Series]) -> f64 {
+    series.iter().flat_map(|series| &series.points).map(|point| point.1).fold(f64::INFINITY, f64::min)
 }
 
 /// The distance up to which a profile is worth showing; beyond half the cube there is only what comes round, as the last

@@ -153,6 +153,11 @@ fn colour(legend: usize) -> RGBColor {
     COLOURS[legend % COLOURS.len()]
 }
 
+/// Whether the colour is that of no entry before. A second round of the same colours is drawn thicker.
+fn first_round(legend: usize) -> bool {
+    legend < COLOURS.len()
+}
+
 fn text(area: &Area, words: &str, at: (i32, i32), size: i32, side: HPos) {
     let style = (FONT, size).into_font().color(&RGBColor(20, 20, 20)).pos(Pos::new(side, VPos::Top));
     area.draw(&Text::new(words.to_owned(), at, style)).expect(IN_MEMORY);
@@ -176,7 +181,8 @@ fn legend_places(legend: &[String], width: i32) -> Vec<(i32, i32)> {
 fn draw_legend(root: &Area, legend: &[String], places: &[(i32, i32)]) {
     for (index, (label, (x, y))) in legend.iter().zip(places).enumerate() {
         let (x, y) = (*x, TITLE_HEIGHT + y);
-        let line = PathElement::new(vec![(x, y + 7), (x + 20, y + 7)], colour(index).stroke_width(3));
+        let width = if first_round(index) { 3 } else { 8 };
+        let line = PathElement::new(vec![(x, y + 7), (x + 20, y + 7)], colour(index).stroke_width(width));
         root.draw(&line).expect(IN_MEMORY);
         text(root, label, (x + 25, y), 13, HPos::Left);
     }
@@ -267,12 +273,13 @@ fn draw_series(chart: &mut Chart, panel: &Panel, series: &Series, x: &Range<f64>
     let points: Vec<(f64, f64)> =
         series.points.iter().filter(|point| point.0.is_finite() && point.1.is_finite()).map(place).collect();
     let colour = colour(series.legend);
-    // A second round of the same colours is told apart by its thickness.
-    let stroke = colour.stroke_width(if series.legend < COLOURS.len() { 2 } else { 4 });
+    let (width, radius) = if first_round(series.legend) { (2, 4) } else { (4, 7) };
+    let stroke = colour.stroke_width(width);
+    let dot = if first_round(series.legend) { colour.filled() } else { colour.stroke_width(2) };
     let drawn = match series.style {
         Style::Line => chart.draw_series(LineSeries::new(points, stroke)).map(drop),
         Style::Dashed => chart.draw_series(DashedLineSeries::new(points, 6, 4, stroke)).map(drop),
-        Style::Dots => chart.draw_series(points.into_iter().map(|at| Circle::new(at, 4, colour.filled()))).map(drop),
+        Style::Dots => chart.draw_series(points.into_iter().map(|at| Circle::new(at, radius, dot))).map(drop),
     };
     drawn.expect(IN_MEMORY);
 }
