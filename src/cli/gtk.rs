@@ -15,19 +15,21 @@ use crate::gtk::{Arrangement, Finding, ModelSpec, Points, Study, ThetaChoice, me
 use crate::{Error, Result, atomic};
 
 const MODELS: [&str; 5] = ["linear", "smoothstep", "mulfa-paper", "mulfa-windowed", "mulfa-modulated"];
-/// For a comparison of bounds with errors on data: enough models that a rank correlation says something.
-const DATA_MODELS: [&str; 11] = [
-    "linear",
-    "linear,base_resolution=48",
-    "linear,base_resolution=64",
-    "linear,base_resolution=96",
-    "linear,base_resolution=16,n_levels=3,label=linear 16–64",
-    "smoothstep",
-    "smoothstep,base_resolution=64",
-    "mulfa-paper,base_resolution=64",
-    "mulfa-windowed",
-    "mulfa-windowed,base_resolution=64",
-    "mulfa-modulated",
+/// For a comparison of bounds with errors on data: enough models that a rank correlation says something, and each with a
+/// level fine enough to tell a few hundred pixels apart.
+const DATA_MODELS: [&str; 12] = [
+    "linear,base_resolution=64,label=linear 64",
+    "linear,base_resolution=96,label=linear 96",
+    "linear,base_resolution=8,n_levels=4,label=linear 8–64",
+    "linear,base_resolution=8,n_levels=5,label=linear 8–128",
+    "linear,base_resolution=4,n_levels=6,label=linear 4–128",
+    "smoothstep,base_resolution=64,label=smoothstep 64",
+    "smoothstep,base_resolution=8,n_levels=4,label=smoothstep 8–64",
+    "smoothstep,base_resolution=4,n_levels=6,label=smoothstep 4–128",
+    "mulfa-paper,base_resolution=8,n_levels=4,label=mulfa-paper 8–64",
+    "mulfa-windowed,base_resolution=8,n_levels=4,label=mulfa-windowed 8–64",
+    "mulfa-windowed,base_resolution=4,n_levels=6,label=mulfa-windowed 4–128",
+    "mulfa-modulated,base_resolution=8,n_levels=4,label=mulfa-modulated 8–64",
 ];
 const OUTPUT: &str = "gtk";
 /// Of gradient descent: enough for the slowest waves to begin to move.

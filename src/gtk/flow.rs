@@ -26,7 +26,7 @@ pub const ROUNDING: f64 = 1e-11;
 pub struct Flow {
     pub model: String,
     pub n: usize,
-    /// η, unless given [`RATE`]` / λ_max`.
+    /// η, unless given 0.1 / λ_max.
     pub learning_rate: f64,
     /// The moments looked at, in steps of the descent.
     pub steps: Vec<usize>,

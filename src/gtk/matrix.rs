@@ -146,7 +146,7 @@ pub fn fill(matrix: &Mat<f64>) -> f64 {
 /// Writes a matrix as NumPy's format 1.0 has it: a header of text, then f64 of little-endian bytes, row by row.
 ///
 /// # Errors
-/// As [`atomic::write`].
+/// Where the folder is missing, cannot be written or the disk is full.
 pub fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
     let shape = format!("({}, {})", matrix.nrows(), matrix.ncols());
     let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
@@ -155,7 +155,7 @@ pub fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
     atomic::write(path, |file| {
         file.write_all(b"\x93NUMPY\x01\x00")?;
         file.write_all(&(length as u16).to_le_bytes())?;
-        write!(file, "{header:<width$}\n", width = length - 1)?;
+        writeln!(file, "{header:<width$}", width = length - 1)?;
         for i in 0..matrix.nrows() {
             for j in 0..matrix.ncols() {
                 file.write_all(&matrix[(i, j)].to_le_bytes())?;

@@ -7,15 +7,15 @@ use crate::{Error, Result};
 /// Dense n×n matrices of f64 alive at once: G, the copy that is decomposed, and the eigenvectors or the copy that is solved.
 const MATRICES: u128 = 3;
 
-/// Refuses `n` points where [`MATRICES`] n×n matrices and `other` bytes would not fit what is free.
+/// Refuses `n` points where three n×n matrices and `other` bytes would not fit what is free.
 ///
 /// # Errors
 /// A sentence with what it would need and what there is.
 pub fn require(n: usize, other: u128) -> Result<()> {
-    let needed = MATRICES * 8 * (n as u128).pow(2) + other;
+    let needed = (n as u128).saturating_pow(2).saturating_mul(8 * MATRICES).saturating_add(other);
     match available() {
         Some(free) if needed > u128::from(free) => {
-            let largest = (f64::from(u32::MAX)).min((free as f64 / (8 * MATRICES) as f64).sqrt());
+            let largest = (free as f64 / (8 * MATRICES) as f64).sqrt();
             Err(Error::config(format!(
                 "{n} points would need {} of memory ({MATRICES} matrices of {n} × {n} numbers and what goes with them), but \
                  {} are free; take at most about {:.0}",
@@ -29,7 +29,8 @@ pub fn require(n: usize, other: u128) -> Result<()> {
 }
 
 fn gibibytes(bytes: f64) -> String {
-    format!("{:.1} GiB", bytes / f64::from(1 << 30))
+    let size = bytes / f64::from(1 << 30);
+    if size < 1000.0 { format!("{size:.1} GiB") } else { format!("{size:.0} GiB") }
 }
 
 /// Bytes that can still be had: the least of what the system has left and what the control group may still take. None where

@@ -13,7 +13,7 @@ use super::matrix::{self, Rows};
 use super::spectrum;
 use super::table::{Table, figure};
 use super::tangent::{Field, Readout};
-use super::{Model, Points, charts};
+use super::{Model, Points, charts, memory};
 use crate::device::Device;
 use crate::train::{COMMIT, VERSION};
 use crate::{Error, Result, atomic};
@@ -69,6 +69,24 @@ impl Finding {
     }
 }
 
+/// A matrix, and what the full kernel has besides.
+type Measured = (Mat<f64>, Option<Parts>);
+
+/// Of a full tangent kernel.
+#[derive(Clone, Copy, Serialize)]
+struct Parts {
+    n_parameters: usize,
+    mean_diagonal: PartMeans,
+}
+
+/// `trace / n` of the parts that add up to the full kernel.
+#[derive(Clone, Copy, Serialize)]
+struct PartMeans {
+    features: f64,
+    theta: f64,
+    decoder: f64,
+}
+
 /// One model's matrix in JSON.
 #[derive(Serialize)]
 struct MatrixNumbers {
@@ -103,9 +121,15 @@ impl Study<'_> {
     pub fn full_matrix(&self, readout: Readout) -> Result<Finding> {
         let matrices = self.each(|model| {
             let field = Field::new(model, self.device, &self.points.x, readout, self.seed)?;
+            let dense = (field.theta.len() + field.n_weights()) as u128;
+            memory::require(field.n(), 16 * field.n() as u128 * dense)?;
             let kernels = field.kernels(&field.jacobian()?)?;
-            let traces = [&kernels.features, &kernels.theta, &kernels.decoder].map(matrix::mean_diagonal);
-            Ok((kernels.sum(), Some((field.n_parameters(), traces))))
+            let mean_diagonal = PartMeans {
+                features: matrix::mean_diagonal(&kernels.features),
+                theta: matrix::mean_diagonal(&kernels.theta),
+                decoder: matrix::mean_diagonal(&kernels.decoder),
+            };
+            Ok((kernels.sum(), Some(Parts { n_parameters: field.n_parameters(), mean_diagonal })))
         })?;
         let explanation = "J Jᵀ with J the gradients of every sample by all parameters: features, θ and decoder.";
         Ok(self.matrices("matrix-full", &self.title("Full tangent kernel"), explanation, matrices))
@@ -209,7 +233,7 @@ impl Study<'_> {
             svg: charts::drifts(&self.title("Theorem 2"), &drifts),
             table: Table::new(&head, drifts.iter().map(row).collect()),
             json: self.json("drift", json!({ "labels": labels, "training": training }), &drifts),
-            notes: vec![format!("largest drift of the grid part with θ held: {worst:.2e}")],
+            notes: vec![format!("largest drift of the grid part with θ held: {}", figure(worst))],
             matrices: Vec::new(),
         })
     }
@@ -296,22 +320,18 @@ impl Study<'_> {
         value
     }
 
-    fn matrices(
-        &self,
-        name: &'static str,
-        title: &str,
-        explanation: &'static str,
-        found: Vec<(Mat<f64>, Option<(usize, [f64; 3])>)>,
-    ) -> Finding {
+    fn matrices(&self, name: &'static str, title: &str, explanation: &'static str, found: Vec<Measured>) -> Finding {
         let titled: Vec<(String, &Mat<f64>)> =
             self.models.iter().zip(&found).map(|(model, (matrix, _))| (model.label.clone(), matrix)).collect();
         let svg = charts::matrices(title, &titled);
         let files = self.models.iter().map(|model| format!("{name}-{}.npy", slug(&model.label)));
         let numbers: Vec<MatrixNumbers> =
             titled.iter().zip(files).map(|((label, m), file)| numbers(label, m, file)).collect();
-        let row = |(of, (_, full)): (&MatrixNumbers, &(Mat<f64>, Option<(usize, [f64; 3])>))| {
+        let row = |(of, (_, full)): (&MatrixNumbers, &Measured)| {
             let numbers = [of.trace, of.frobenius, 100.0 * of.fill].map(figure);
-            let parts = full.map(|(count, traces)| [vec![count.to_string()], traces.map(figure).to_vec()].concat());
+            let parts = full.map(|Parts { n_parameters, mean_diagonal: m }| {
+                [vec![n_parameters.to_string()], [m.features, m.theta, m.decoder].map(figure).to_vec()].concat()
+            });
             [vec![of.model.clone(), of.n.to_string()], numbers.to_vec(), parts.unwrap_or_default()].concat()
         };
         let mut head = vec!["model", "n", "trace", "norm", "% not 0"];
@@ -319,13 +339,7 @@ impl Study<'_> {
             head.extend(["parameters", "mean, w", "mean, θ", "mean, decoder"]);
         }
         let rows = numbers.iter().zip(&found).map(row).collect();
-        let parts: Vec<Value> = found
-            .iter()
-            .filter_map(|(_, full)| *full)
-            .map(|(n, [w, theta, decoder])| {
-                json!({ "n_parameters": n, "mean_diagonal": { "features": w, "theta": theta, "decoder": decoder } })
-            })
-            .collect();
+        let parts: Vec<Parts> = found.iter().filter_map(|(_, full)| *full).collect();
         Finding {
             name,
             json: self.json(name, if parts.is_empty() { json!({}) } else { json!({ "parts": parts }) }, &numbers),

@@ -1,8 +1,6 @@
 //! A scalar field `f(x) = decoder(g(x))` and its full tangent kernel `J Jᵀ`, with J the gradients of every sample by all
 //! parameters: the features w, the kernel function's θ and the decoder's weights.
 
-use std::ops::Range;
-
 use faer::Mat;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -291,16 +289,16 @@ fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
 
 /// Weights by Glorot and Bengio (2010).
 fn initial_layers(readout: Readout, n_encoding: usize, seed: u64) -> Vec<Layer> {
-    let sizes: &[Range<usize>] = match readout {
+    let sizes: &[(usize, usize)] = match readout {
         Readout::Sum => &[],
-        Readout::Linear => &[n_encoding..1],
-        Readout::Mlp => &[n_encoding..MLP_NEURONS, MLP_NEURONS..1],
+        Readout::Linear => &[(n_encoding, 1)],
+        Readout::Mlp => &[(n_encoding, MLP_NEURONS), (MLP_NEURONS, 1)],
     };
     let mut random = Random::new(seed, WEIGHTS);
-    let layer = |size: &Range<usize>| {
-        let range = (6.0 / (size.start + size.end) as f64).sqrt();
-        let weight = (0..size.start * size.end).map(|_| random.symmetric(range)).collect();
-        Layer { n_out: size.end, n_in: size.start, weight }
+    let layer = |&(n_in, n_out): &(usize, usize)| {
+        let range = (6.0 / (n_in + n_out) as f64).sqrt();
+        let weight = (0..n_in * n_out).map(|_| random.symmetric(range)).collect();
+        Layer { n_out, n_in, weight }
     };
     sizes.iter().map(layer).collect()
 }
