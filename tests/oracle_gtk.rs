@@ -6,7 +6,8 @@ mod common;
 
 use common::{Random, assert_close, flatten};
 use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
-use gridfield::device::Device;
+use gridfield::device::args::{EncodeArgs, MAX_LEVELS};
+use gridfield::device::{Device, Grid as Items, Ptr, kernels};
 use gridfield::grid::Grid;
 use gridfield::gtk::drift::{self, Training};
 use gridfield::gtk::flow::{self, Law, ROUNDING};
@@ -25,6 +26,7 @@ on_every_target!(
     matrices_spectra_bounds_and_predictions_are_the_oracles,
     every_sample_has_its_own_gradient,
     theorem_1_holds_to_rounding,
+    descent_through_the_encoding_follows_the_law,
     theorem_2_holds_while_phi_is_fixed_and_not_beyond,
 );
 
@@ -197,6 +199,81 @@ fn theorem_2_holds_while_phi_is_fixed_and_not_beyond(device: &Device) {
     assert_eq!(last(&decoded.phi_fixed.grid), 0.0);
     assert!(last(&decoded.phi_fixed.full) > 1e-3, "a decoder moves the full kernel");
     assert!(last(&decoded.phi_fixed.loss) < decoded.phi_fixed.loss[0]);
+}
+
+/// Gradient descent by the kernels that encode and scatter in training, in f64, follows the law that G predicts.
+fn descent_through_the_encoding_follows_the_law(device: &Device) {
+    for text in ["linear,n_levels=3,base_resolution=4,n_features_per_level=2", "smoothstep,n_features_per_level=2"] {
+        let (model, points) = (model(device, text, 2), points(24, 2));
+        let labels = points.labels.as_deref().unwrap();
+        let law = Law::of(&Rows::of_model(&model, device, &points.x).unwrap().gram());
+        let rate = 0.5 / law.eigenvalues.last().unwrap();
+        let mut random = Random::new(8);
+        let mut table: Vec<f64> = (0..model.grid.n_parameters()).map(|_| random.between(-0.5, 0.5)).collect();
+        let initial = encode(device, &model.grid, &points.x, &table);
+        for _ in 0..100 {
+            let output = encode(device, &model.grid, &points.x, &table);
+            let residual: Vec<f64> = output.iter().zip(labels).map(|(o, y)| o - y).collect();
+            let gradient = scatter(device, &model.grid, &points.x, &table, &residual);
+            table.iter_mut().zip(&gradient).for_each(|(w, g)| *w -= rate * g);
+        }
+        let found = encode(device, &model.grid, &points.x, &table);
+        assert_close(text, &found, &law.descent(&initial, labels, rate, 100), TOLERANCE);
+    }
+}
+
+/// `Σ_levels` of the first feature: the scalar model.
+fn encode(device: &Device, grid: &Grid, x: &[f64], table: &[f64]) -> Vec<f64> {
+    let n_features = grid.n_features() as usize;
+    let (position, table) = (device.upload(x).unwrap(), device.upload(table).unwrap());
+    let features = device.zeros::<f64>(x.len() / 2 * n_features).unwrap();
+    let args = EncodeArgs {
+        position: position.ptr().cast(),
+        table: table.ptr().cast(),
+        features: features.ptr().cast(),
+        ..arguments(grid)
+    };
+    device.launch(&kernels::ENCODE_2D_F64, &args, Items::items(x.len() / 2)).unwrap();
+    let features = features.download().unwrap();
+    features.chunks_exact(n_features).map(|all| all.iter().step_by(2).sum()).collect()
+}
+
+/// `Φᵀ r`, at the first feature of each entry.
+fn scatter(device: &Device, grid: &Grid, x: &[f64], table: &[f64], r: &[f64]) -> Vec<f64> {
+    let n_features = grid.n_features() as usize;
+    let upstream: Vec<f64> =
+        r.iter().flat_map(|&r| (0..n_features).map(move |f| if f % 2 == 0 { r } else { 0.0 })).collect();
+    let (position, table) = (device.upload(x).unwrap(), device.upload(table).unwrap());
+    let (upstream, dl_dtable) = (device.upload(&upstream).unwrap(), device.zeros::<f64>(table.len()).unwrap());
+    let dl_dposition = device.zeros::<f64>(x.len()).unwrap();
+    let args = EncodeArgs {
+        position: position.ptr().cast(),
+        table: table.ptr().cast(),
+        dl_dfeatures: upstream.ptr().cast(),
+        dl_dtable: dl_dtable.ptr().cast(),
+        dl_dposition: dl_dposition.ptr().cast(),
+        ..arguments(grid)
+    };
+    device.launch_chunk(&kernels::ENCODE_BACKWARD_2D_F64, &args, Items::items(x.len() / 2)).unwrap();
+    dl_dtable.download().unwrap()
+}
+
+/// Arguments without any buffers.
+fn arguments(grid: &Grid) -> EncodeArgs<'static> {
+    let mut scale = [0.0; MAX_LEVELS];
+    for (slot, level) in scale.iter_mut().zip(&grid.levels) {
+        *slot = level.scale;
+    }
+    EncodeArgs {
+        grid: grid.layout(),
+        scale,
+        position: Ptr::NULL,
+        table: Ptr::NULL,
+        features: Ptr::NULL,
+        dl_dfeatures: Ptr::NULL,
+        dl_dtable: Ptr::NULL,
+        dl_dposition: Ptr::NULL,
+    }
 }
 
 /// `S(f)` is a mean of squares: of every node's φ along the line, by its own Fourier transform.

@@ -265,7 +265,7 @@ impl StudyArgs {
 
     /// The points and their labels, refused where the memory would not do or two are the same.
     fn points(&self, specs: &[ModelSpec], n: usize) -> Result<Points> {
-        memory::require(n, 0)?;
+        memory::require(n, 0.0)?;
         let mut points = match &self.data {
             Some(path) => Points::of_data(path, n, self.seed)?,
             None => {
@@ -276,7 +276,7 @@ impl StudyArgs {
         if let Some(dim) = self.dim.filter(|&dim| dim != points.dimensions) {
             return Err(Error::config(format!("--dim is {dim}, but the data have {} dimensions", points.dimensions)));
         }
-        memory::require(points.n(), 0)?;
+        memory::require(points.n(), 0.0)?;
         points.require_distinct()?;
         if let Some(path) = &self.labels {
             points.read_labels(path)?;

@@ -151,18 +151,19 @@ fn course_points(drift: &Drift, values: &[f64]) -> Vec<(f64, f64)> {
 /// Bounds beside errors, and the label maps.
 pub fn bounds(title: &str, bounds: &[Bound], ranking: Option<&Ranking>, maps: &[LabelMap]) -> String {
     let legend: Vec<String> = bounds.iter().map(|bound| bound.model.clone()).collect();
-    let series =
-        lines(bounds, Style::Dots, |bound| vec![(bound.at_trace_n.bound, bound.test_error.unwrap_or(f64::NAN))]);
-    let correlation =
-        ranking.map_or_else(String::new, |ranking| format!(", rank correlation {:.2}", ranking.at_trace_n));
     let mut panels = Vec::new();
     if bounds.iter().any(|bound| bound.test_error.is_some()) {
-        panels.push(Panel {
-            title: format!("bound and measured error{correlation}"),
-            x: Axis::log("sqrt(2Δ/n) at trace n"),
+        let of_rank = |rank: Option<f64>| rank.map_or_else(String::new, |rank| format!(", rank correlation {rank:.2}"));
+        let scatter = |how: &str, rank: Option<f64>, of: fn(&Bound) -> f64| Panel {
+            title: format!("bound and measured error{}", of_rank(rank)),
+            x: Axis::log(&format!("sqrt(2Δ/n) {how}")),
             y: Axis::log("error at points held out (RMS)"),
-            content: Content::Series(series),
-        });
+            content: Content::Series(lines(bounds, Style::Dots, |bound| {
+                vec![(of(bound), bound.test_error.unwrap_or(f64::NAN))]
+            })),
+        };
+        panels.push(scatter("at trace n", ranking.map(|r| r.at_trace_n), |bound| bound.at_trace_n.bound));
+        panels.push(scatter("as it is", ranking.map(|r| r.as_it_is), |bound| bound.as_it_is.bound));
     }
     let has_legend = !panels.is_empty();
     if maps.len() <= MOST_MAPS {

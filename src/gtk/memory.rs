@@ -5,21 +5,22 @@ use std::fs;
 use crate::{Error, Result};
 
 /// Dense n×n matrices of f64 alive at once: G, the copy that is decomposed, and the eigenvectors or the copy that is solved.
-const MATRICES: u128 = 3;
+const MATRICES: f64 = 3.0;
 
 /// Refuses `n` points where three n×n matrices and `other` bytes would not fit what is free.
 ///
 /// # Errors
 /// A sentence with what it would need and what there is.
-pub fn require(n: usize, other: u128) -> Result<()> {
-    let needed = (n as u128).saturating_pow(2).saturating_mul(8 * MATRICES).saturating_add(other);
+pub fn require(n: usize, other: f64) -> Result<()> {
+    let needed = 8.0 * MATRICES * (n as f64).powi(2) + other;
     match available() {
-        Some(free) if needed > u128::from(free) => {
-            let largest = (free as f64 / (8 * MATRICES) as f64).sqrt();
+        Some(free) if needed > free as f64 => {
+            // Most of what is needed grows as n².
+            let largest = n as f64 * (free as f64 / needed).sqrt();
             Err(Error::config(format!(
-                "{n} points would need {} of memory ({MATRICES} matrices of {n} × {n} numbers and what goes with them), but \
+                "{n} points would need {} of memory (for matrices of {n} × {n} numbers and what goes with them), but \
                  {} are free; take at most about {:.0}",
-                gibibytes(needed as f64),
+                gibibytes(needed),
                 gibibytes(free as f64),
                 (largest / 100.0).floor() * 100.0
             )))
@@ -62,9 +63,9 @@ mod tests {
     #[test]
     fn a_matrix_for_no_machine_is_refused_and_a_small_one_is_not() {
         if available().is_some() {
-            let error = require(100_000_000, 0).unwrap_err().to_string();
+            let error = require(100_000_000, 0.0).unwrap_err().to_string();
             assert!(error.starts_with("100000000 points would need 223517418 GiB"), "{error}");
         }
-        require(64, 0).unwrap();
+        require(64, 0.0).unwrap();
     }
 }

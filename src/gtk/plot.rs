@@ -25,6 +25,8 @@ const COLOURS: [RGBColor; 7] = [
 const FONT: &str = "sans-serif";
 const PANEL: (i32, i32) = (440, 340);
 const MARGIN: i32 = 14;
+/// So that a title has its place above a single panel.
+const LEAST_WIDTH: i32 = 720;
 const TITLE_HEIGHT: i32 = 34;
 const LEGEND_HEIGHT: i32 = 20;
 /// Width of a letter at the legend's size, about: there is no font to ask.
@@ -123,7 +125,7 @@ pub struct Panel {
 pub fn figure(title: &str, legend: &[String], panels: &[Panel], columns: usize) -> String {
     let columns = columns.clamp(1, panels.len().max(1)) as i32;
     let rows = (panels.len() as i32 + columns - 1) / columns;
-    let width = columns * PANEL.0 + 2 * MARGIN;
+    let width = (columns * PANEL.0 + 2 * MARGIN).max(LEAST_WIDTH);
     let entries = legend_places(legend, width);
     let legend_height = entries.last().map_or(0, |(_, y)| y + LEGEND_HEIGHT);
     let top = TITLE_HEIGHT + legend_height;

@@ -158,6 +158,11 @@ fn per_axis(n: usize, dimensions: u32) -> usize {
     if m.checked_pow(dimensions).is_some_and(|all| all <= n) { m.max(1) } else { (m - 1).max(1) }
 }
 
+/// How a file is called in pictures and numbers: by its last name, as the folders say more of a machine than of the data.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Error::file(path, format!("cannot be read ({e}); check the path")))?;
@@ -189,7 +194,7 @@ fn of_list(path: &Path) -> Result<Points> {
         }
         x.extend(point);
     }
-    let source = path.display().to_string();
+    let source = file_name(path);
     Ok(Points { dimensions: dimensions as u32, x, source, labels: None, held_out: None })
 }
 
@@ -226,7 +231,7 @@ fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u
     Ok(Points {
         dimensions: 2,
         x: places(&chosen[..n]),
-        source: format!("pixels of {}, seed {seed}", path.display()),
+        source: format!("pixels of {}, seed {seed}", file_name(path)),
         labels: Some(labels(&chosen[..n])),
         held_out: Some((places(&chosen[n..]), labels(&chosen[n..]))),
     })
@@ -249,7 +254,7 @@ fn of_checkpoint(path: &Path, n: usize, seed: u64) -> Result<Points> {
     let chosen = random.choose(n, occupied.len());
     let corners = chosen.into_iter().flat_map(|k| cell_corner(occupied[k], resolution));
     let x = corners.map(|corner| (corner as f64 + random.unit()) / resolution as f64).collect();
-    let source = format!("occupied cells of {}, seed {seed}", resolved.checkpoint.display());
+    let source = format!("occupied cells of {}, seed {seed}", file_name(&resolved.checkpoint));
     Ok(Points { dimensions: 3, x, source, labels: None, held_out: None })
 }
 

@@ -22,6 +22,8 @@ use crate::{Error, Result, atomic};
 const MOST_IN_JSON: usize = 64;
 /// Above this condition number half of f64's digits are lost in `G⁻¹`.
 const ILL_CONDITIONED: f64 = 1e8;
+/// Matrices alive at once where a full kernel is made of its parts and compared with an earlier one.
+const DRIFT_MATRICES: usize = 6;
 /// Steps of a label map along either axis.
 const MAP_STEPS: usize = 100;
 
@@ -108,6 +110,7 @@ impl Study<'_> {
     /// # Errors
     /// Of the device.
     pub fn matrix(&self) -> Result<Finding> {
+        self.require_matrices(self.models.len())?;
         let matrices =
             self.each(|model| Ok((Rows::of_model(model, self.device, &self.points.x)?.compacted().0.gram(), None)))?;
         let explanation = "G by sparse rows of Φ: how much learning at one point moves the other.";
@@ -119,10 +122,11 @@ impl Study<'_> {
     /// # Errors
     /// Of the device.
     pub fn full_matrix(&self, readout: Readout) -> Result<Finding> {
+        self.require_matrices(self.models.len() + DRIFT_MATRICES)?;
         let matrices = self.each(|model| {
             let field = Field::new(model, self.device, &self.points.x, readout, self.seed)?;
-            let dense = (field.theta.len() + field.n_weights()) as u128;
-            memory::require(field.n(), 16 * field.n() as u128 * dense)?;
+            let dense = field.theta.len() + field.n_weights();
+            memory::require(field.n(), 16.0 * (field.n() * dense) as f64)?;
             let kernels = field.kernels(&field.jacobian()?)?;
             let mean_diagonal = PartMeans {
                 features: matrix::mean_diagonal(&kernels.features),
@@ -211,6 +215,7 @@ impl Study<'_> {
     /// # Errors
     /// Of the device.
     pub fn drift(&self, training: Training) -> Result<Finding> {
+        self.require_matrices(DRIFT_MATRICES)?;
         let labels = self.labels();
         let drifts = self.each(|model| drift::drift(model, self.device, &self.points.x, labels, training))?;
         let last = |values: &[f64]| figure(values[values.len() - 1]);
@@ -245,6 +250,8 @@ impl Study<'_> {
     pub fn bound(&self, pair: &[Vec<f64>; 2]) -> Result<Finding> {
         let labels = self.labels();
         let measured = self.each(|model| {
+            // Features by entry, and where the rows of each entry begin.
+            memory::require(labels.len(), 16.0 * model.n_entries() as f64)?;
             let bound = bound::bound(model, self.device, &self.points, labels)?;
             Ok((bound, bound::label_map(model, self.device, pair.clone(), MAP_STEPS)?))
         })?;
@@ -281,6 +288,11 @@ impl Study<'_> {
             notes,
             matrices: Vec::new(),
         })
+    }
+
+    /// Refuses points for which so many n × n matrices at once would not fit the memory besides the usual ones.
+    fn require_matrices(&self, count: usize) -> Result<()> {
+        memory::require(self.points.n(), 8.0 * count as f64 * (self.points.n() as f64).powi(2))
     }
 
     fn labels(&self) -> &[f64] {
