@@ -5,6 +5,7 @@
 
 pub mod devices;
 pub mod eval;
+pub mod gtk;
 pub mod info;
 pub mod interrupt;
 pub mod machine;
@@ -53,6 +54,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Say what a scene, a run or a checkpoint holds
     Info(info::InfoArgs),
+    /// Look into models by their tangent kernels: spectra, predictions, bounds
+    Gtk(gtk::GtkArgs),
     /// List the devices that can train and render
     Devices(devices::DevicesArgs),
 }
@@ -81,6 +84,7 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
             Command::Info(args) => args.run(),
+            Command::Gtk(args) => args.run(),
             Command::Devices(args) => args.run(),
         }
     }

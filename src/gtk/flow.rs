@@ -1,0 +1,193 @@
+//! Theorem 1 tested: what G predicts of a training against the training itself (Zhao et al. 2024).
+//!
+//! Under gradient flow on `½‖O − Y‖²`, `O(t) = Y + e^{−Gt}(O(0) − Y)`. Gradient descent with step η is not the flow but has a
+//! law as exact, `O_k = Y + (1 − ηG)^k (O_0 − Y)`; it differs from the flow at `t = ηk` by the order of η.
+
+use faer::{Mat, Side};
+use serde::Serialize;
+
+use super::Model;
+use super::matrix::Rows;
+use super::random::Random;
+use crate::Result;
+use crate::device::Device;
+
+/// η λ_max where no η is given: small enough that descent keeps within some hundredths of the flow.
+const RATE: f64 = 0.1;
+/// Features start uniform in ± this, so that O(0) is not zero.
+const FEATURE_RANGE: f64 = 0.5;
+const FEATURES: u64 = 3;
+/// Deviations below this, in sizes of the labels, are rounding: a step adds some tens of products in f64, each wrong by
+/// 1e-16, and over 10⁴ steps the errors add up like a random walk, less what the descent itself takes back.
+pub const ROUNDING: f64 = 1e-11;
+
+/// A training and its predictions. Arrays of outputs are by moment, then by point.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Flow {
+    pub model: String,
+    pub n: usize,
+    /// η, unless given 0.1 / λ_max.
+    pub learning_rate: f64,
+    /// The moments looked at, in steps of the descent.
+    pub steps: Vec<usize>,
+    /// `ηk` of each.
+    pub times: Vec<f64>,
+    pub outputs: Vec<Vec<f64>>,
+    /// By the law of gradient descent.
+    pub predicted: Vec<Vec<f64>>,
+    /// By the law of gradient flow, Theorem 1.
+    pub predicted_flow: Vec<Vec<f64>>,
+    /// `½‖O − Y‖² / n` at each moment.
+    pub loss: Vec<f64>,
+    /// The same of `predicted`.
+    pub predicted_loss: Vec<f64>,
+    /// Largest `|output − predicted|` at each moment, over the largest `|O(0) − Y|`.
+    pub deviation: Vec<f64>,
+    /// The same against the flow.
+    pub deviation_flow: Vec<f64>,
+    pub largest_deviation: f64,
+    pub largest_deviation_flow: f64,
+}
+
+/// G by its eigenvectors, from which all laws follow.
+pub struct Law {
+    /// Eigenvalues, rising.
+    pub eigenvalues: Vec<f64>,
+    vectors: Mat<f64>,
+}
+
+impl Law {
+    pub fn of(gram: &Mat<f64>) -> Self {
+        let eigen = gram.self_adjoint_eigen(Side::Lower).expect("finite numbers, for which the QR iteration ends");
+        let values = eigen.S().column_vector();
+        Law { eigenvalues: (0..gram.nrows()).map(|k| values[k]).collect(), vectors: eigen.U().to_owned() }
+    }
+
+    /// `Y + decay(G) (O(0) − Y)` for a function of the eigenvalues.
+    pub fn outputs(&self, initial: &[f64], labels: &[f64], decay: impl Fn(f64) -> f64) -> Vec<f64> {
+        let n = labels.len();
+        let coefficient: Vec<f64> = (0..n)
+            .map(|k| {
+                let along: f64 = (0..n).map(|i| self.vectors[(i, k)] * (initial[i] - labels[i])).sum();
+                along * decay(self.eigenvalues[k])
+            })
+            .collect();
+        let moved = |i: usize| (0..n).map(|k| self.vectors[(i, k)] * coefficient[k]).sum::<f64>();
+        labels.iter().enumerate().map(|(i, label)| label + moved(i)).collect()
+    }
+
+    /// Theorem 1: gradient flow at time `t`.
+    pub fn flow(&self, initial: &[f64], labels: &[f64], t: f64) -> Vec<f64> {
+        self.outputs(initial, labels, |eigenvalue| (-eigenvalue * t).exp())
+    }
+
+    /// `k` steps of gradient descent.
+    pub fn descent(&self, initial: &[f64], labels: &[f64], learning_rate: f64, k: usize) -> Vec<f64> {
+        self.outputs(initial, labels, |eigenvalue| (1.0 - learning_rate * eigenvalue).powi(k as i32))
+    }
+}
+
+/// Trains the features of `model` for `n_steps` and compares. The rows of Φ come from the project's kernels; gather,
+/// residual and scatter go through those rows in f64.
+///
+/// # Errors
+/// Of the device.
+pub fn flow(
+    model: &Model,
+    device: &Device,
+    x: &[f64],
+    labels: &[f64],
+    n_steps: usize,
+    learning_rate: Option<f64>,
+    seed: u64,
+) -> Result<Flow> {
+    let (rows, _) = Rows::of_model(model, device, x)?.compacted();
+    let law = Law::of(&rows.gram());
+    let largest = law.eigenvalues.last().copied().unwrap_or(1.0);
+    let learning_rate = learning_rate.unwrap_or(RATE / largest);
+    let mut random = Random::new(seed, FEATURES);
+    let mut features: Vec<f64> = (0..rows.n_columns).map(|_| random.symmetric(FEATURE_RANGE)).collect();
+    let steps = moments(n_steps);
+    let mut outputs = Vec::new();
+    for step in 0..=n_steps {
+        let output = rows.times(&features);
+        let residual: Vec<f64> = output.iter().zip(labels).map(|(o, y)| o - y).collect();
+        if steps.binary_search(&step).is_ok() {
+            outputs.push(output);
+        }
+        rows.add_transposed_times(-learning_rate, &residual, &mut features);
+    }
+    Ok(compare(model.label.clone(), &law, labels, learning_rate, steps, outputs))
+}
+
+/// Steps to look at: 0, then about twelve a decade up to the last.
+pub fn moments(last: usize) -> Vec<usize> {
+    let mut steps: Vec<usize> =
+        (0..).map(|k| 10f64.powf(f64::from(k) / 12.0).round() as usize).take_while(|&s| s < last).collect();
+    steps.extend([0, last]);
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
+
+fn compare(
+    model: String,
+    law: &Law,
+    labels: &[f64],
+    learning_rate: f64,
+    steps: Vec<usize>,
+    outputs: Vec<Vec<f64>>,
+) -> Flow {
+    let initial = &outputs[0];
+    let times: Vec<f64> = steps.iter().map(|&step| learning_rate * step as f64).collect();
+    let predicted: Vec<_> = steps.iter().map(|&k| law.descent(initial, labels, learning_rate, k)).collect();
+    let predicted_flow: Vec<_> = times.iter().map(|&t| law.flow(initial, labels, t)).collect();
+    let size = largest_difference(initial, labels);
+    let deviations = |predicted: &[Vec<f64>]| -> Vec<f64> {
+        outputs.iter().zip(predicted).map(|(found, law)| largest_difference(found, law) / size).collect()
+    };
+    let (deviation, deviation_flow) = (deviations(&predicted), deviations(&predicted_flow));
+    let loss =
+        |o: &Vec<f64>| o.iter().zip(labels).map(|(o, y)| (o - y).powi(2)).sum::<f64>() / (2 * labels.len()) as f64;
+    Flow {
+        model,
+        n: labels.len(),
+        learning_rate,
+        loss: outputs.iter().map(loss).collect(),
+        predicted_loss: predicted.iter().map(loss).collect(),
+        largest_deviation: deviation.iter().copied().fold(0.0, f64::max),
+        largest_deviation_flow: deviation_flow.iter().copied().fold(0.0, f64::max),
+        steps,
+        times,
+        outputs,
+        predicted,
+        predicted_flow,
+        deviation,
+        deviation_flow,
+    }
+}
+
+fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_begin_with_the_start_and_end_with_the_last_step() {
+        let steps = moments(1000);
+        assert_eq!((steps[0], steps[1], *steps.last().unwrap()), (0, 1, 1000));
+        assert!(steps.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(moments(1), [0, 1]);
+    }
+
+    #[test]
+    fn the_laws_of_one_point_are_those_of_a_decay() {
+        let law = Law::of(&Mat::from_fn(1, 1, |_, _| 0.5));
+        let close = |found: &[f64], expected: f64| assert!((found[0] - expected).abs() < 1e-15, "{found:?} {expected}");
+        close(&law.flow(&[3.0], &[1.0], 2.0), 1.0 + 2.0 * (-1.0f64).exp());
+        close(&law.descent(&[3.0], &[1.0], 0.1, 3), 1.0 + 2.0 * 0.95f64.powi(3));
+    }
+}

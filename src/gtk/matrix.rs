@@ -1,0 +1,193 @@
+//! The grid tangent kernel `G_ij = Σ_p φ(x_i, p) φ(x_j, p)` (Zhao et al. 2024, section 3.1), by sparse rows of Φ.
+
+use std::path::Path;
+
+use faer::Mat;
+use rayon::prelude::*;
+
+use super::Model;
+use crate::device::Device;
+use crate::grid::ActiveNodes;
+use crate::{Result, atomic};
+
+/// Sparse rows of a matrix, all with as many numbers; a column may come twice in a row, which counts as the sum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// Numbers in a row.
+    pub per_row: usize,
+    pub n_columns: usize,
+    /// `[n, per_row]`
+    pub column: Vec<u32>,
+    /// `[n, per_row]`
+    pub value: Vec<f64>,
+}
+
+impl Rows {
+    /// Φ of a scalar model at `x` (`[n, D]`): one column a node. Where the kernel function has a value for each feature,
+    /// that of the first.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn of_model(model: &Model, device: &Device, x: &[f64]) -> Result<Self> {
+        let nodes = model.grid.active_nodes(device, x, &model.theta)?;
+        Ok(Rows::of_nodes(nodes, model.n_entries()))
+    }
+
+    /// As [`Rows::of_model`], from active nodes.
+    pub fn of_nodes(nodes: ActiveNodes, n_columns: usize) -> Self {
+        let value = nodes.phi.iter().step_by(nodes.n_outputs).copied().collect();
+        Rows { per_row: nodes.n_levels * nodes.n_corners, n_columns, column: nodes.entry, value }
+    }
+
+    pub fn n(&self) -> usize {
+        self.column.len() / self.per_row.max(1)
+    }
+
+    /// Column and value of each number of row `i`.
+    pub fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> {
+        let span = i * self.per_row..(i + 1) * self.per_row;
+        self.column[span.clone()].iter().map(|&column| column as usize).zip(self.value[span].iter().copied())
+    }
+
+    /// The product with its own transpose, `[n, n]`: G.
+    pub fn gram(&self) -> Mat<f64> {
+        self.times_transposed(self)
+    }
+
+    /// The product with the transpose of `other`, `[n, m]`. Sums run in the order of the rows, whatever the threads.
+    ///
+    /// # Panics
+    /// Where the two have different columns.
+    pub fn times_transposed(&self, other: &Rows) -> Mat<f64> {
+        assert_eq!(self.n_columns, other.n_columns, "rows over the same columns");
+        let columns = Columns::of(other);
+        // faer keeps columns together: column i of the transposed product is row i of ours.
+        let mut product = vec![0.0; other.n() * self.n()];
+        product.par_chunks_exact_mut(other.n()).enumerate().for_each(|(i, out)| {
+            for (column, value) in self.row(i) {
+                for &(j, other_value) in columns.of_column(column) {
+                    out[j as usize] += value * other_value;
+                }
+            }
+        });
+        Mat::from_fn(self.n(), other.n(), |i, j| product[i * other.n() + j])
+    }
+
+    /// `Φ w`, `[n]`.
+    pub fn times(&self, w: &[f64]) -> Vec<f64> {
+        (0..self.n()).map(|i| self.row(i).map(|(column, value)| value * w[column]).sum()).collect()
+    }
+
+    /// Adds `scale Φᵀ r` to `w`: a scatter.
+    pub fn add_transposed_times(&self, scale: f64, r: &[f64], w: &mut [f64]) {
+        for (i, r) in r.iter().enumerate() {
+            self.row(i).for_each(|(column, value)| w[column] += scale * value * r);
+        }
+    }
+
+    /// The same rows with only the columns that hold numbers, in their order; and which those were.
+    pub fn compacted(self) -> (Self, Vec<u32>) {
+        let mut used = self.column.clone();
+        used.sort_unstable();
+        used.dedup();
+        let place = |column: &u32| used.binary_search(column).expect("every column was collected") as u32;
+        let column = self.column.iter().map(place).collect();
+        (Rows { column, n_columns: used.len(), ..self }, used)
+    }
+}
+
+/// The same numbers by column.
+struct Columns {
+    /// `[n_columns + 1]`: where a column begins in `numbers`.
+    begin: Vec<usize>,
+    /// Row and value.
+    numbers: Vec<(u32, f64)>,
+}
+
+impl Columns {
+    fn of(rows: &Rows) -> Self {
+        let mut begin = vec![0; rows.n_columns + 1];
+        rows.column.iter().for_each(|&column| begin[column as usize + 1] += 1);
+        for column in 0..rows.n_columns {
+            begin[column + 1] += begin[column];
+        }
+        let mut next = begin.clone();
+        let mut numbers = vec![(0, 0.0); rows.column.len()];
+        for i in 0..rows.n() {
+            for (column, value) in rows.row(i) {
+                numbers[next[column]] = (i as u32, value);
+                next[column] += 1;
+            }
+        }
+        Columns { begin, numbers }
+    }
+
+    fn of_column(&self, column: usize) -> &[(u32, f64)] {
+        &self.numbers[self.begin[column]..self.begin[column + 1]]
+    }
+}
+
+/// `trace / n`: the mean of the eigenvalues.
+pub fn mean_diagonal(matrix: &Mat<f64>) -> f64 {
+    (0..matrix.nrows()).map(|i| matrix[(i, i)]).sum::<f64>() / matrix.nrows() as f64
+}
+
+/// The Frobenius norm.
+pub fn frobenius(matrix: &Mat<f64>) -> f64 {
+    matrix.as_ref().norm_l2()
+}
+
+/// The share of numbers that are not zero.
+pub fn fill(matrix: &Mat<f64>) -> f64 {
+    let count = |j: usize| (0..matrix.nrows()).filter(|&i| matrix[(i, j)] != 0.0).count();
+    (0..matrix.ncols()).map(count).sum::<usize>() as f64 / (matrix.nrows() * matrix.ncols()) as f64
+}
+
+/// Writes a matrix as NumPy's format 1.0 has it: a header of text, then f64 of little-endian bytes, row by row.
+///
+/// # Errors
+/// Where the folder is missing, cannot be written or the disk is full.
+pub fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
+    let shape = format!("({}, {})", matrix.nrows(), matrix.ncols());
+    let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
+    // The magic, the version and the length take 10 bytes, and the numbers begin at a multiple of 64.
+    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    atomic::write(path, |file| {
+        file.write_all(b"\x93NUMPY\x01\x00")?;
+        file.write_all(&(length as u16).to_le_bytes())?;
+        writeln!(file, "{header:<width$}", width = length - 1)?;
+        for i in 0..matrix.nrows() {
+            for j in 0..matrix.ncols() {
+                file.write_all(&matrix[(i, j)].to_le_bytes())?;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Rows {
+        // [[1 + 2, 0, 0], [0, 4, 8]], the first as a sum of two.
+        Rows { per_row: 2, n_columns: 3, column: vec![0, 0, 1, 2], value: vec![1.0, 2.0, 4.0, 8.0] }
+    }
+
+    #[test]
+    fn products_count_a_column_that_comes_twice_as_the_sum() {
+        let gram = rows().gram();
+        assert_eq!([gram[(0, 0)], gram[(0, 1)], gram[(1, 0)], gram[(1, 1)]], [9.0, 0.0, 0.0, 80.0]);
+        assert_eq!(rows().times(&[1.0, 10.0, 100.0]), [3.0, 840.0]);
+        let mut w = vec![0.0; 3];
+        rows().add_transposed_times(-1.0, &[1.0, 2.0], &mut w);
+        assert_eq!(w, [-3.0, -8.0, -16.0]);
+    }
+
+    #[test]
+    fn columns_without_numbers_go() {
+        let sparse = Rows { n_columns: 100, column: vec![7, 7, 9, 50], ..rows() };
+        let (compact, used) = sparse.compacted();
+        assert_eq!((compact, used), (rows(), vec![7, 9, 50]));
+    }
+}

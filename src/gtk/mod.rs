@@ -1,0 +1,29 @@
+//! Tangent kernels of grid-based models (Zhao et al., CVPR 2024, arXiv 2403.20002): the theory as measurements.
+//!
+//! For a scalar model `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) w_i` the grid tangent kernel is `G = Φ Φᵀ` with `Φ_ij = φ(x_i, p_j)`.
+//! Everything here starts from the sparse rows of Φ that [`crate::grid::Grid::active_nodes`] computes with the project's own
+//! kernels, so that a member of the family that trains can be analysed as it is. All arithmetic is in f64.
+//!
+//! [`points`] says where, [`model`] says of which model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and [`bound`] measure;
+//! [`plot`], [`charts`], [`table`] and
+//! [`report`] show; [`study`] does one after the other for several models. `docs/gtk.md` has the formulas and how to read the pictures.
+
+pub mod bound;
+pub mod charts;
+pub mod drift;
+pub mod flow;
+pub mod matrix;
+pub mod memory;
+pub mod model;
+pub mod plot;
+pub mod points;
+mod random;
+pub mod report;
+pub mod spectrum;
+pub mod study;
+pub mod table;
+pub mod tangent;
+
+pub use model::{Model, ModelSpec, ThetaChoice};
+pub use points::{Arrangement, Points};
+pub use study::{Finding, Study};

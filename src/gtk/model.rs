@@ -1,0 +1,286 @@
+//! Which model: a text such as `linear`, `mulfagrid,n_levels=1` or `outputs/lego/hash/latest`, as a grid with its θ.
+
+use std::path::Path;
+
+use super::random::Random;
+use crate::config::{Config, GridConfig, ModelConfig, ModelName};
+use crate::decoder::Decoder;
+use crate::device::Device;
+use crate::grid::{Grid, Mulfa, Part};
+use crate::train::{Checkpoint, Run};
+use crate::{Error, Result};
+
+/// What θ is where no checkpoint says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ThetaChoice {
+    /// Every part drawn, the output weights too, as if training had already moved them
+    Random,
+    /// What a training starts from
+    Initial,
+}
+
+/// Members for analysis: one level, small enough to be seen through, all of the same geometry.
+const ALIASES: [(&str, &[&str]); 5] = [
+    ("linear", &["kernel=linear"]),
+    ("smoothstep", &["kernel=smoothstep"]),
+    ("mulfa-paper", &["kernel=mulfa", "mulfa.variant=paper"]),
+    ("mulfa-windowed", &["kernel=mulfa", "mulfa.variant=windowed"]),
+    ("mulfa-modulated", &["kernel=mulfa", "mulfa.variant=modulated"]),
+];
+/// What the aliases have in common. A table of 2^22 entries holds every node, so that nothing is hashed.
+const ALIAS_GRID: [&str; 4] = ["n_levels=1", "n_features_per_level=1", "base_resolution=32", "log2_hashmap_size=22"];
+/// The checkpoints' tensor of θ.
+const THETA: &str = "grid.theta";
+const FEATURES: &str = "grid.features";
+const DEFAULT_OUTPUTS: &str = "outputs";
+
+/// A model as it was asked for.
+#[derive(Clone, Debug)]
+pub struct ModelSpec {
+    pub label: String,
+    config: Config,
+    theta: Option<ThetaChoice>,
+    checkpoint: Option<Box<Checkpoint<'static>>>,
+}
+
+/// The features and the network that a training left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// `[n_entries, n_features_per_level]`
+    pub features: Vec<f32>,
+    /// Layers of the density network, each `[n_out, n_in]` with its sizes.
+    pub layers: Vec<(usize, usize, Vec<f32>)>,
+}
+
+/// A grid whose kernel function is fixed.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub label: String,
+    pub config: GridConfig,
+    pub grid: Grid,
+    /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty where it has none.
+    pub theta: Vec<f64>,
+    pub trained: Option<Trained>,
+}
+
+impl ModelSpec {
+    /// Reads `NAME[,key=value]…`. NAME is one of [`ModelSpec::names`], a JSON config file, a run's folder, a checkpoint or
+    /// `latest`; keys are those of `model.grid`, or `label` or `theta`. `common` are assignments for every model, over
+    /// its own defaults and under its own keys.
+    ///
+    /// # Errors
+    /// A name, key or value that is none.
+    pub fn parse(text: &str, common: &[String]) -> Result<Self> {
+        let mut words = text.split(',').map(str::trim);
+        let name = words.next().unwrap_or_default();
+        let mut spec = ModelSpec::named(name)?;
+        let own: Vec<&str> = words.collect();
+        for assignment in common.iter().map(String::as_str).chain(own.iter().copied()) {
+            spec.set(assignment)?;
+        }
+        if !own.iter().any(|word| word.starts_with("label=")) && !own.is_empty() {
+            spec.label = format!("{} {}", spec.label, own.join(" "));
+        }
+        spec.config.validate()?;
+        Ok(spec)
+    }
+
+    /// Names that need no file: aliases for analysis and the members of the family.
+    pub fn names() -> Vec<String> {
+        use clap::ValueEnum as _;
+        let members = ModelName::value_variants().iter().map(|member| member.as_str());
+        ALIASES.iter().map(|(name, _)| *name).chain(members).map(str::to_owned).collect()
+    }
+
+    /// The dimensions that a checkpoint fixes.
+    pub fn dimensions(&self) -> Option<u32> {
+        // Radiance fields, which are all that checkpoints hold, live in space.
+        self.checkpoint.as_ref().map(|_| 3)
+    }
+
+    /// The model in `dimensions`, with `theta` where neither a checkpoint nor its own key says another.
+    ///
+    /// # Errors
+    /// A checkpoint of another dimension, or one without the parameters of its kernel function.
+    pub fn build(self, device: &Device, dimensions: u32, theta: ThetaChoice, seed: u64) -> Result<Model> {
+        if let Some(trained_in) = self.dimensions().filter(|&d| d != dimensions) {
+            return Err(Error::config(format!(
+                "{} was trained in {trained_in} dimensions, but the points have {dimensions}; give points of {trained_in}",
+                self.label
+            )));
+        }
+        let grid = Grid::new(&self.config.model.grid, dimensions);
+        let own = self.theta;
+        let theta = match (&grid.mulfa, &self.checkpoint) {
+            (None, _) => Vec::new(),
+            (Some(mulfa), Some(checkpoint)) if own.is_none() => trained_theta(mulfa, checkpoint)?,
+            (Some(mulfa), _) => theta_of(mulfa, device, own.unwrap_or(theta), seed)?,
+        };
+        let trained = match self.checkpoint {
+            Some(checkpoint) => Some(Trained::read(&checkpoint, &self.config.model, &grid)?),
+            None => None,
+        };
+        Ok(Model { label: self.label, config: self.config.model.grid, grid, theta, trained })
+    }
+
+    fn named(name: &str) -> Result<Self> {
+        let mut config = Config::default();
+        let plain = |label: &str, config| ModelSpec { label: label.to_owned(), config, theta: None, checkpoint: None };
+        if let Some((alias, keys)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+            ALIAS_GRID.iter().chain(*keys).try_for_each(|key| config.set(&format!("model.grid.{key}")))?;
+            return Ok(plain(alias, config));
+        }
+        if ModelSpec::names().iter().any(|member| member == name) {
+            config.set(&format!("model.name={name}"))?;
+            return Ok(plain(name, config));
+        }
+        let path = Path::new(name);
+        if path.extension().is_some_and(|extension| extension == "json") {
+            return Ok(plain(&stem(path), Config::load(path)?));
+        }
+        if name != "latest" && !path.exists() {
+            return Err(unknown(name));
+        }
+        let checkpoint = Checkpoint::read(&Run::resolve(path, Path::new(DEFAULT_OUTPUTS))?.checkpoint)?;
+        let (config, label) = (checkpoint.header.config.clone(), stem(path));
+        Ok(ModelSpec { label, config, theta: None, checkpoint: Some(Box::new(checkpoint)) })
+    }
+
+    fn set(&mut self, assignment: &str) -> Result<()> {
+        match assignment.split_once('=') {
+            Some(("label", label)) => self.label = label.to_owned(),
+            Some(("theta", choice)) => {
+                let choice = <ThetaChoice as clap::ValueEnum>::from_str(choice, false);
+                let refuse = |_| Error::config(format!("{assignment}: expected theta=random or theta=initial"));
+                self.theta = Some(choice.map_err(refuse)?);
+            }
+            Some((key, value)) if self.checkpoint.is_some() => {
+                return Err(Error::config(format!(
+                    "{}: {key}={value} cannot change a trained model; only label and theta can be set",
+                    self.label
+                )));
+            }
+            _ => self.config.set(&format!("model.grid.{assignment}"))?,
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    /// Columns of Φ: entries of the table.
+    pub fn n_entries(&self) -> usize {
+        self.grid.n_entries()
+    }
+}
+
+impl Trained {
+    fn read(checkpoint: &Checkpoint, config: &ModelConfig, grid: &Grid) -> Result<Self> {
+        let shape = [grid.n_entries(), grid.n_features_per_level as usize];
+        let features = checkpoint.get::<f32>(FEATURES, &shape)?.to_vec();
+        let decoder = Decoder::new(config, grid.n_features());
+        let density = decoder.layers.iter().take(decoder.n_density_layers).enumerate();
+        let layers = density.map(|(number, layer)| {
+            let (n_out, n_in) = (layer.n_out as usize, layer.n_in as usize);
+            let name = format!("density_network.{number}.weight");
+            Ok((n_out, n_in, checkpoint.get::<f32>(&name, &[n_out, n_in])?.to_vec()))
+        });
+        Ok(Trained { features, layers: layers.collect::<Result<_>>()? })
+    }
+}
+
+fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
+    let values: &[f32] = checkpoint.get(THETA, &[mulfa.n_thetas, mulfa.n_theta()])?;
+    Ok(values.iter().map(|&value| f64::from(value)).collect())
+}
+
+/// θ for analysis. `Random` keeps what [`Mulfa::initial`] draws and fills the parts that start as zeros or small: weights
+/// as the others, by Glorot and Bengio (2010); inner biases in ±0.5; the output's bias stays, so that no model is scaled.
+fn theta_of(mulfa: &Mulfa, device: &Device, choice: ThetaChoice, seed: u64) -> Result<Vec<f64>> {
+    let mut theta: Vec<f64> = mulfa.initial(device, seed)?.download()?.into_iter().map(f64::from).collect();
+    if choice == ThetaChoice::Initial {
+        return Ok(theta);
+    }
+    let parts = mulfa.parts();
+    for (number, own) in theta.chunks_exact_mut(mulfa.n_theta()).enumerate() {
+        for (index, part) in parts.iter().enumerate() {
+            let Some(range) = random_range(part) else { continue };
+            // Each part has a stream of its own, so that w_out is the same for all variants.
+            let mut random = Random::new(seed, (number * parts.len() + index) as u64 + (1 << 16));
+            own[part.first..part.first + part.n_numbers()].fill_with(|| random.symmetric(range));
+        }
+    }
+    Ok(theta)
+}
+
+fn random_range(part: &Part) -> Option<f64> {
+    match (part.name.as_str(), part.shape.as_slice()) {
+        ("b_out", _) => None,
+        ("w_out", &[n_out, n_in]) => Some((6.0 / (n_in + n_out) as f64).sqrt()),
+        (name, _) if name.starts_with("b_") => Some(0.5),
+        _ => None,
+    }
+}
+
+/// How a file is called in pictures: by its last name, without the extension.
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
+}
+
+fn unknown(name: &str) -> Error {
+    let names = ModelSpec::names();
+    let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    Error::config(format!(
+        "`{name}` is no model, config file or run; the nearest model is `{}` of {}",
+        nearest.map_or("", String::as_str),
+        names.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MulfaVariant;
+    use crate::device::DeviceChoice;
+
+    fn model(text: &str, theta: ThetaChoice) -> Model {
+        let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
+        ModelSpec::parse(text, &[]).unwrap().build(&device, 1, theta, 3).unwrap()
+    }
+
+    #[test]
+    fn every_name_is_a_model() {
+        for name in ModelSpec::names() {
+            assert_eq!(ModelSpec::parse(&name, &[]).unwrap().label, name);
+        }
+    }
+
+    #[test]
+    fn own_keys_go_over_common_ones() {
+        let common = ["base_resolution=10".to_owned(), "n_levels=3".to_owned()];
+        let spec = ModelSpec::parse("mulfa-paper,n_levels=2,label=two", &common).unwrap();
+        let grid = &spec.config.model.grid;
+        assert_eq!((grid.base_resolution, grid.n_levels, spec.label.as_str()), (10, 2, "two"));
+        assert_eq!(grid.mulfa.variant, MulfaVariant::Paper);
+    }
+
+    #[test]
+    fn a_random_theta_has_output_weights_and_an_initial_one_has_none() {
+        let w_out = |theta| {
+            let model = model("mulfa-modulated", theta);
+            let part =
+                model.grid.mulfa.as_ref().unwrap().parts().into_iter().find(|part| part.name == "w_out").unwrap();
+            model.theta[part.first..part.first + part.n_numbers()].to_vec()
+        };
+        assert!(w_out(ThetaChoice::Initial).iter().all(|&w| w == 0.0));
+        assert!(w_out(ThetaChoice::Random).iter().all(|&w| w != 0.0));
+    }
+
+    #[test]
+    fn mistakes_name_what_was_meant() {
+        let error = |text: &str| ModelSpec::parse(text, &[]).unwrap_err().to_string();
+        assert!(error("mulfa-pape").contains("the nearest model is `mulfa-paper`"));
+        assert!(error("linear,n_level=2").contains("`model.grid.n_levels`"));
+        assert!(error("linear,theta=big").contains("theta=random"));
+    }
+}

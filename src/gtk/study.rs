@@ -1,0 +1,415 @@
+//! One measurement after the other for models side by side: numbers, picture and table of each.
+
+use std::path::{Path, PathBuf};
+
+use faer::Mat;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::bound::{self, Bound};
+use super::drift::{self, Training};
+use super::flow::{self, ROUNDING};
+use super::matrix::{self, Rows};
+use super::spectrum;
+use super::table::{Table, figure};
+use super::tangent::{Field, Readout};
+use super::{Model, Points, charts, memory};
+use crate::device::Device;
+use crate::train::{COMMIT, VERSION};
+use crate::{Error, Result, atomic};
+
+/// Matrices of more points than this are in the `.npy` file alone.
+const MOST_IN_JSON: usize = 64;
+/// Above this condition number half of f64's digits are lost in `G⁻¹`.
+const ILL_CONDITIONED: f64 = 1e8;
+/// Matrices alive at once where a full kernel is made of its parts and compared with an earlier one.
+const DRIFT_MATRICES: usize = 6;
+/// Steps of a label map along either axis.
+const MAP_STEPS: usize = 100;
+
+/// Models, and points to look at them.
+pub struct Study<'d> {
+    pub device: &'d Device,
+    pub models: Vec<Model>,
+    pub points: Points,
+    pub seed: u64,
+    /// Called after each model.
+    pub progress: &'d dyn Fn(),
+}
+
+/// What a measurement found.
+pub struct Finding {
+    /// The subcommand: files are named by it.
+    pub name: &'static str,
+    pub title: String,
+    /// What the picture shows.
+    pub explanation: &'static str,
+    pub json: Value,
+    pub svg: String,
+    pub table: Table,
+    /// What the reader must know, such as a matrix close to singular.
+    pub notes: Vec<String>,
+    matrices: Vec<(String, Mat<f64>)>,
+}
+
+impl Finding {
+    /// Writes `NAME.json`, `NAME.svg` and matrices, and says where.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or written.
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let path = |extension: &str| folder.join(format!("{}.{extension}", self.name));
+        atomic::make_folder_of(&path("json"))?;
+        atomic::write_json(&path("json"), &self.json)?;
+        atomic::write(&path("svg"), |file| file.write_all(self.svg.as_bytes()))?;
+        let mut written = vec![path("json"), path("svg")];
+        for (name, matrix) in &self.matrices {
+            matrix::write_npy(&folder.join(name), matrix)?;
+            written.push(folder.join(name));
+        }
+        Ok(written)
+    }
+}
+
+/// A matrix, and what the full kernel has besides.
+type Measured = (Mat<f64>, Option<Parts>);
+
+/// Of a full tangent kernel.
+#[derive(Clone, Copy, Serialize)]
+struct Parts {
+    n_parameters: usize,
+    mean_diagonal: PartMeans,
+}
+
+/// `trace / n` of the parts that add up to the full kernel.
+#[derive(Clone, Copy, Serialize)]
+struct PartMeans {
+    features: f64,
+    theta: f64,
+    decoder: f64,
+}
+
+/// One model's matrix in JSON.
+#[derive(Serialize)]
+struct MatrixNumbers {
+    model: String,
+    n: usize,
+    trace: f64,
+    frobenius: f64,
+    /// Share of numbers that are not zero.
+    fill: f64,
+    /// The file that holds the matrix.
+    file: String,
+    /// Rows; None where there are more than [`MOST_IN_JSON`].
+    matrix: Option<Vec<Vec<f64>>>,
+}
+
+impl Study<'_> {
+    /// G of each model.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn matrix(&self) -> Result<Finding> {
+        self.require_matrices(self.models.len())?;
+        let matrices =
+            self.each(|model| Ok((Rows::of_model(model, self.device, &self.points.x)?.compacted().0.gram(), None)))?;
+        let explanation = "G by sparse rows of Φ: how much learning at one point moves the other.";
+        Ok(self.matrices("matrix", &self.title("Grid tangent kernel G"), explanation, matrices))
+    }
+
+    /// The full tangent kernel of each model, over features, θ and decoder.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn full_matrix(&self, readout: Readout) -> Result<Finding> {
+        self.require_matrices(self.models.len() + DRIFT_MATRICES)?;
+        let matrices = self.each(|model| {
+            let field = Field::new(model, self.device, &self.points.x, readout, self.seed)?;
+            let dense = field.theta.len() + field.n_weights();
+            memory::require(field.n(), 16.0 * (field.n() * dense) as f64)?;
+            let kernels = field.kernels(&field.jacobian()?)?;
+            let mean_diagonal = PartMeans {
+                features: matrix::mean_diagonal(&kernels.features),
+                theta: matrix::mean_diagonal(&kernels.theta),
+                decoder: matrix::mean_diagonal(&kernels.decoder),
+            };
+            Ok((kernels.sum(), Some(Parts { n_parameters: field.n_parameters(), mean_diagonal })))
+        })?;
+        let explanation = "J Jᵀ with J the gradients of every sample by all parameters: features, θ and decoder.";
+        Ok(self.matrices("matrix-full", &self.title("Full tangent kernel"), explanation, matrices))
+    }
+
+    /// Eigenvalues, kernel profile and its Fourier transform.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn spectrum(&self) -> Result<Finding> {
+        let spectra = self.each(|model| spectrum::spectrum(model, self.device, &self.points.x))?;
+        let row = |s: &spectrum::Spectrum| {
+            let e = &s.eigenvalues;
+            let numbers = [e.values[0], e.values[s.n - 1], e.condition_number, e.effective_rank];
+            let profile = [s.profile.median_frequency, s.profile.high_share];
+            let mut row =
+                vec![s.model.clone(), s.n.to_string(), s.active_nodes.to_string(), e.numerical_rank.to_string()];
+            row.extend(numbers.into_iter().chain(profile).map(figure));
+            row
+        };
+        let head =
+            ["model", "n", "nodes", "rank", "λ min", "λ max", "condition", "eff. rank", "median f", "share f≥128"];
+        Ok(Finding {
+            name: "spectrum",
+            title: self.title("Spectra"),
+            explanation: "Wide spectra learn fine detail as fast as coarse. Left: eigenvalues of G over their mean. Middle: the \
+                          kernel along a line. Right: its Fourier transform, the rate at which a wave of that frequency is \
+                          learned.",
+            svg: charts::spectra(&self.title("Spectra"), &spectra),
+            table: Table::new(&head, spectra.iter().map(row).collect()),
+            json: self.json("spectrum", json!({}), &spectra),
+            notes: Vec::new(),
+            matrices: Vec::new(),
+        })
+    }
+
+    /// Theorem 1.
+    ///
+    /// # Errors
+    /// A learning rate at which the descent diverges. Of the device.
+    pub fn flow(&self, steps: usize, learning_rate: Option<f64>) -> Result<Finding> {
+        let labels = self.labels();
+        let flows = self.each(|model| {
+            let found = flow::flow(model, self.device, &self.points.x, labels, steps, learning_rate, self.seed)?;
+            match found.loss.iter().all(|loss| *loss <= 4.0 * found.loss[0].max(f64::MIN_POSITIVE)) {
+                true => Ok(found),
+                false => Err(Error::config(format!(
+                    "{}: gradient descent diverges at learning rate {}; take one below 2 / λ_max, or leave it out",
+                    model.label, found.learning_rate
+                ))),
+            }
+        })?;
+        let worst = flows.iter().map(|flow| flow.largest_deviation).fold(0.0, f64::max);
+        let verdict = if worst < ROUNDING { "at rounding level" } else { "above rounding level" };
+        let note = format!(
+            "largest deviation of gradient descent from its law: {worst:.2e} of |O(0) − Y|, {verdict} (below {ROUNDING:.0e})"
+        );
+        let row = |f: &flow::Flow| {
+            let last = f.loss[f.loss.len() - 1];
+            let numbers = [f.learning_rate, f.loss[0], last, f.largest_deviation, f.largest_deviation_flow];
+            [vec![f.model.clone(), f.n.to_string(), steps.to_string()], numbers.map(figure).to_vec()].concat()
+        };
+        let head = ["model", "n", "steps", "rate", "loss at 0", "loss at end", "deviation", "from flow"];
+        Ok(Finding {
+            name: "flow",
+            title: self.title("Theorem 1: the training that G predicts"),
+            explanation: "With φ fixed, gradient descent follows O_k = Y + (1 − ηG)^k (O_0 − Y), and for small η the flow O(t) = \
+                          Y + e^{−Gt} (O(0) − Y).",
+            svg: charts::flows(&self.title("Theorem 1"), &flows),
+            table: Table::new(&head, flows.iter().map(row).collect()),
+            json: self.json("flow", json!({ "labels": labels, "largest_deviation": worst }), &flows),
+            notes: vec![note],
+            matrices: Vec::new(),
+        })
+    }
+
+    /// Theorem 2.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn drift(&self, training: Training) -> Result<Finding> {
+        self.require_matrices(DRIFT_MATRICES)?;
+        let labels = self.labels();
+        let drifts = self.each(|model| drift::drift(model, self.device, &self.points.x, labels, training))?;
+        let last = |values: &[f64]| figure(values[values.len() - 1]);
+        let row = |d: &drift::Drift| {
+            let held = [&d.phi_fixed.grid, &d.phi_fixed.full].map(|values| last(values));
+            let learned = d
+                .phi_learned
+                .as_ref()
+                .map_or(["–", "–"].map(str::to_owned), |c| [&c.grid, &c.full].map(|v| last(v)));
+            [vec![d.model.clone(), d.n.to_string(), d.n_parameters.to_string()], held.to_vec(), learned.to_vec()]
+                .concat()
+        };
+        let head = ["model", "n", "parameters", "grid, θ held", "full, θ held", "grid, θ learned", "full, θ learned"];
+        let worst = drifts.iter().flat_map(|d| &d.phi_fixed.grid).copied().fold(0.0, f64::max);
+        Ok(Finding {
+            name: "drift",
+            title: self.title("Theorem 2: how far the kernel moves in training"),
+            explanation: "‖G(t) − G(0)‖ / ‖G(0)‖ along a training with Adam. With θ held the grid part stays what it was; the full \
+                          kernel moves with the decoder, and with θ.",
+            svg: charts::drifts(&self.title("Theorem 2"), &drifts),
+            table: Table::new(&head, drifts.iter().map(row).collect()),
+            json: self.json("drift", json!({ "labels": labels, "training": training }), &drifts),
+            notes: vec![format!("largest drift of the grid part with θ held: {}", figure(worst))],
+            matrices: Vec::new(),
+        })
+    }
+
+    /// Theorem 3, with the two-point map at `pair`.
+    ///
+    /// # Errors
+    /// Where G of a model is singular. Of the device.
+    pub fn bound(&self, pair: &[Vec<f64>; 2]) -> Result<Finding> {
+        let labels = self.labels();
+        let measured = self.each(|model| {
+            // Features by entry, and where the rows of each entry begin.
+            memory::require(labels.len(), 16.0 * model.n_entries() as f64)?;
+            let bound = bound::bound(model, self.device, &self.points, labels)?;
+            Ok((bound, bound::label_map(model, self.device, pair.clone(), MAP_STEPS)?))
+        })?;
+        let (bounds, maps): (Vec<Bound>, Vec<bound::LabelMap>) = measured.into_iter().unzip();
+        let ranking = bound::ranking(&bounds);
+        let mut notes: Vec<String> = bounds.iter().filter_map(ill_conditioned).collect();
+        notes.extend(ranking.map(|r| {
+            format!(
+                "rank correlation of bound and measured error over {} models: {:.2} at trace n, {:.2} as it is",
+                r.n_models, r.at_trace_n, r.as_it_is
+            )
+        }));
+        let extra = json!({ "labels": labels, "ranking": ranking, "maps": maps });
+        let head = [
+            "model",
+            "n",
+            "λ min",
+            "condition",
+            "Δ",
+            "bound",
+            "Δ, trace n",
+            "bound, trace n",
+            "test error",
+            "residual",
+        ];
+        Ok(Finding {
+            name: "bound",
+            title: self.title("Theorem 3: the bound on the error"),
+            explanation: "sqrt(2Δ/n) with Δ = Yᵀ G⁻¹ Y, at G scaled to trace n, beside the error measured at points held out. \
+                          Maps: the bound of two points over their labels, at trace 2; where a map is dark, the model generalises from such labels.",
+            svg: charts::bounds(&self.title("Theorem 3"), &bounds, ranking.as_ref(), &maps),
+            table: Table::new(&head, bounds.iter().map(bound_row).collect()),
+            json: self.json("bound", extra, &bounds),
+            notes,
+            matrices: Vec::new(),
+        })
+    }
+
+    /// Refuses points for which so many n × n matrices at once would not fit the memory besides the usual ones.
+    fn require_matrices(&self, count: usize) -> Result<()> {
+        memory::require(self.points.n(), 8.0 * count as f64 * (self.points.n() as f64).powi(2))
+    }
+
+    fn labels(&self) -> &[f64] {
+        self.points.labels.as_deref().expect("the study was given labels")
+    }
+
+    fn each<T>(&self, measure: impl Fn(&Model) -> Result<T>) -> Result<Vec<T>> {
+        let one = |model| {
+            let found = measure(model)?;
+            (self.progress)();
+            Ok(found)
+        };
+        self.models.iter().map(one).collect()
+    }
+
+    fn title(&self, what: &str) -> String {
+        let points = &self.points;
+        format!("{what}; {} points in {}D, {}", points.n(), points.dimensions, points.source)
+    }
+
+    fn json(&self, name: &str, extra: Value, results: &impl Serialize) -> Value {
+        let points = &self.points;
+        let model = |m: &Model| json!({ "label": m.label, "grid": m.config, "theta": m.theta });
+        let mut value = json!({
+            "measurement": name,
+            "gridfield": VERSION,
+            "commit": COMMIT,
+            "device": self.device.describe(),
+            "seed": self.seed,
+            "points": { "dimensions": points.dimensions, "n": points.n(), "source": points.source, "x": points.x },
+            "models": self.models.iter().map(model).collect::<Vec<_>>(),
+            "results": results,
+        });
+        if let (Value::Object(all), Value::Object(extra)) = (&mut value, extra) {
+            all.extend(extra);
+        }
+        value
+    }
+
+    fn matrices(&self, name: &'static str, title: &str, explanation: &'static str, found: Vec<Measured>) -> Finding {
+        let titled: Vec<(String, &Mat<f64>)> =
+            self.models.iter().zip(&found).map(|(model, (matrix, _))| (model.label.clone(), matrix)).collect();
+        let svg = charts::matrices(title, &titled);
+        let files = self.models.iter().map(|model| format!("{name}-{}.npy", slug(&model.label)));
+        let numbers: Vec<MatrixNumbers> =
+            titled.iter().zip(files).map(|((label, m), file)| numbers(label, m, file)).collect();
+        let row = |(of, (_, full)): (&MatrixNumbers, &Measured)| {
+            let numbers = [of.trace, of.frobenius, 100.0 * of.fill].map(figure);
+            let parts = full.map(|Parts { n_parameters, mean_diagonal: m }| {
+                [vec![n_parameters.to_string()], [m.features, m.theta, m.decoder].map(figure).to_vec()].concat()
+            });
+            [vec![of.model.clone(), of.n.to_string()], numbers.to_vec(), parts.unwrap_or_default()].concat()
+        };
+        let mut head = vec!["model", "n", "trace", "norm", "% not 0"];
+        if found.iter().any(|(_, full)| full.is_some()) {
+            head.extend(["parameters", "mean, w", "mean, θ", "mean, decoder"]);
+        }
+        let rows = numbers.iter().zip(&found).map(row).collect();
+        let parts: Vec<Parts> = found.iter().filter_map(|(_, full)| *full).collect();
+        Finding {
+            name,
+            json: self.json(name, if parts.is_empty() { json!({}) } else { json!({ "parts": parts }) }, &numbers),
+            title: title.to_owned(),
+            explanation,
+            svg,
+            table: Table::new(&head, rows),
+            notes: Vec::new(),
+            matrices: numbers.into_iter().map(|n| n.file).zip(found.into_iter().map(|(matrix, _)| matrix)).collect(),
+        }
+    }
+}
+
+fn numbers(label: &str, matrix: &Mat<f64>, file: String) -> MatrixNumbers {
+    let n = matrix.nrows();
+    let rows = || (0..n).map(|i| (0..n).map(|j| matrix[(i, j)]).collect()).collect();
+    MatrixNumbers {
+        model: label.to_owned(),
+        n,
+        trace: n as f64 * matrix::mean_diagonal(matrix),
+        frobenius: matrix::frobenius(matrix),
+        fill: matrix::fill(matrix),
+        file,
+        matrix: (n <= MOST_IN_JSON).then(rows),
+    }
+}
+
+fn bound_row(b: &Bound) -> Vec<String> {
+    let own = [b.as_it_is.lambda_min, b.condition_number, b.as_it_is.delta, b.as_it_is.bound];
+    let scaled = [b.at_trace_n.delta, b.at_trace_n.bound, b.test_error.unwrap_or(f64::NAN), b.residual];
+    let numbers = own.into_iter().chain(scaled).map(figure);
+    [b.model.clone(), b.n.to_string()].into_iter().chain(numbers).collect()
+}
+
+fn ill_conditioned(bound: &Bound) -> Option<String> {
+    (bound.condition_number > ILL_CONDITIONED).then(|| {
+        format!(
+            "{}: G is ill-conditioned ({:.1e}); Δ rests on its smallest eigenvalues and is good to about {:.0} digits",
+            bound.model,
+            bound.condition_number,
+            (16.0 - bound.condition_number.log10()).max(0.0)
+        )
+    })
+}
+
+/// A label as part of a file's name.
+fn slug(label: &str) -> String {
+    let words: Vec<&str> = label.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.join("-").to_lowercase()
+}
+
+/// Labels made different, so that models and their files can be told apart.
+pub fn tell_apart(models: &mut [Model]) {
+    for index in 0..models.len() {
+        let label = models[index].label.clone();
+        let same = models[..index].iter().filter(|model| slug(&model.label) == slug(&label)).count();
+        if same > 0 {
+            models[index].label = format!("{label} #{}", same + 1);
+        }
+    }
+}

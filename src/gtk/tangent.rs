@@ -1,0 +1,311 @@
+//! A scalar field `f(x) = decoder(g(x))` and its full tangent kernel `J Jᵀ`, with J the gradients of every sample by all
+//! parameters: the features w, the kernel function's θ and the decoder's weights.
+
+use faer::Mat;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Model;
+use super::matrix::Rows;
+use super::random::Random;
+use crate::Result;
+use crate::device::Device;
+use crate::grid::ActiveNodes;
+
+const FEATURES: u64 = 4;
+const WEIGHTS: u64 = 5;
+/// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
+const FEATURE_RANGE: f64 = 1e-4;
+
+/// What reads the field from the features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Readout {
+    /// The sum of the features: no parameters
+    Sum,
+    /// One layer: a weighted sum
+    Linear,
+    /// One hidden layer of 16 neurons with ReLU, no biases, as the project's networks
+    Mlp,
+}
+
+const MLP_NEURONS: usize = 16;
+
+/// A weight matrix `[n_out, n_in]`, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    pub n_out: usize,
+    pub n_in: usize,
+    pub weight: Vec<f64>,
+}
+
+/// The field at `n` fixed points. Features no point reaches are left out: their gradients are zero.
+pub struct Field<'m> {
+    model: &'m Model,
+    device: &'m Device,
+    x: &'m [f64],
+    /// `[n, n_levels, n_corners]`: rows of `features`.
+    entry: Vec<u32>,
+    /// `F`
+    n_features: usize,
+    /// `[n_used, F]`
+    pub features: Vec<f64>,
+    pub theta: Vec<f64>,
+    pub layers: Vec<Layer>,
+}
+
+/// Outputs and gradients at the field's points.
+pub struct Jacobian {
+    nodes: ActiveNodes,
+    /// `[n]`
+    pub output: Vec<f64>,
+    /// `[n, n_levels · F]`: gradients by the grid's output.
+    by_encoding: Vec<f64>,
+    /// `[n, n_weights]`: by the decoder's weights.
+    by_weights: Vec<f64>,
+}
+
+/// The three parts of the full tangent kernel; their sum is it.
+pub struct Kernels {
+    pub features: Mat<f64>,
+    pub theta: Mat<f64>,
+    pub decoder: Mat<f64>,
+}
+
+impl<'m> Field<'m> {
+    /// As a training begins; or as a checkpoint left it, where the model has one (its density network then is the decoder,
+    /// and the field is the log density).
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn new(model: &'m Model, device: &'m Device, x: &'m [f64], readout: Readout, seed: u64) -> Result<Self> {
+        let nodes = model.grid.active_nodes(device, x, &model.theta)?;
+        let (rows, used) = Rows::of_nodes(nodes, model.n_entries()).compacted();
+        let n_features = model.grid.n_features_per_level as usize;
+        let (features, layers) = match &model.trained {
+            Some(trained) => {
+                let of_entry = |&entry: &u32| &trained.features[entry as usize * n_features..][..n_features];
+                let features = used.iter().flat_map(of_entry).map(|&w| f64::from(w)).collect();
+                (features, trained.layers.iter().map(Layer::of_checkpoint).collect())
+            }
+            None => {
+                let mut random = Random::new(seed, FEATURES);
+                let features = (0..used.len() * n_features).map(|_| random.symmetric(FEATURE_RANGE)).collect();
+                (features, initial_layers(readout, model.grid.n_features() as usize, seed))
+            }
+        };
+        let mut field =
+            Field { model, device, x, entry: rows.column, n_features, features, theta: model.theta.clone(), layers };
+        if let Some(last) = field.layers.last_mut() {
+            // Of a network with several outputs, the first.
+            last.weight.truncate(last.n_in);
+            last.n_out = 1;
+        }
+        Ok(field)
+    }
+
+    pub fn n(&self) -> usize {
+        self.x.len() / self.model.grid.dimensions as usize
+    }
+
+    pub fn n_weights(&self) -> usize {
+        self.layers.iter().map(|layer| layer.weight.len()).sum()
+    }
+
+    /// Parameters that any point depends on.
+    pub fn n_parameters(&self) -> usize {
+        self.features.len() + self.theta.len() + self.n_weights()
+    }
+
+    /// Outputs and gradients.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn jacobian(&self) -> Result<Jacobian> {
+        let nodes = self.model.grid.active_nodes(self.device, self.x, &self.theta)?;
+        let samples: Vec<Sample> = (0..self.n()).into_par_iter().map(|i| self.sample(&nodes, i)).collect();
+        Ok(Jacobian {
+            output: samples.iter().map(|sample| sample.output).collect(),
+            by_encoding: samples.iter().flat_map(|sample| sample.by_encoding.iter().copied()).collect(),
+            by_weights: samples.iter().flat_map(|sample| sample.by_weights.iter().copied()).collect(),
+            nodes,
+        })
+    }
+
+    /// `G` of the grid part alone, φ at the field's θ.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn grid_kernel(&self) -> Result<Mat<f64>> {
+        let nodes = self.model.grid.active_nodes(self.device, self.x, &self.theta)?;
+        Ok(Rows { column: self.entry.clone(), ..Rows::of_nodes(nodes, self.features.len() / self.n_features) }.gram())
+    }
+
+    /// The full tangent kernel, in its parts.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn kernels(&self, jacobian: &Jacobian) -> Result<Kernels> {
+        let by_theta = self.by_theta(jacobian, None)?;
+        Ok(Kernels {
+            features: self.feature_rows(jacobian).gram(),
+            theta: dense_gram(&by_theta, self.n()),
+            decoder: dense_gram(&jacobian.by_weights, self.n()),
+        })
+    }
+
+    /// Gradients of `Σ_i r_i f(x_i)`: by the features, θ and the decoder.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn gradients(&self, jacobian: &Jacobian, r: &[f64]) -> Result<[Vec<f64>; 3]> {
+        let mut features = vec![0.0; self.features.len()];
+        self.feature_rows(jacobian).add_transposed_times(1.0, r, &mut features);
+        let mut weights = vec![0.0; self.n_weights()];
+        for (own, r) in jacobian.by_weights.chunks_exact(weights.len().max(1)).zip(r) {
+            weights.iter_mut().zip(own).for_each(|(sum, g)| *sum += r * g);
+        }
+        Ok([features, self.by_theta(jacobian, Some(r))?, weights])
+    }
+
+    /// J's columns of the features: `∂f/∂w_pf = φ_f(x, p) ∂f/∂h_lf`.
+    fn feature_rows(&self, jacobian: &Jacobian) -> Rows {
+        let n_features = self.n_features;
+        let column =
+            self.entry.iter().flat_map(|&entry| (0..n_features).map(move |f| entry * n_features as u32 + f as u32));
+        let value = (0..self.entry.len() * n_features).map(|k| {
+            let (node, f) = (k / n_features, k % n_features);
+            self.phi(&jacobian.nodes, node, f) * jacobian.by_encoding[self.encoding_of(node) + f]
+        });
+        Rows {
+            per_row: jacobian.nodes.n_levels * jacobian.nodes.n_corners * n_features,
+            n_columns: self.features.len(),
+            column: column.collect(),
+            value: value.collect(),
+        }
+    }
+
+    /// J's columns of θ, `[n, n_theta]`; or with `r` their sum over the points, weighted.
+    fn by_theta(&self, jacobian: &Jacobian, r: Option<&[f64]>) -> Result<Vec<f64>> {
+        if self.theta.is_empty() {
+            return Ok(Vec::new());
+        }
+        let nodes = &jacobian.nodes;
+        let per_point = nodes.n_levels * nodes.n_corners;
+        let mut dl_dphi = vec![0.0; nodes.phi.len()];
+        for node in 0..self.entry.len() {
+            let weight = r.map_or(1.0, |r| r[node / per_point]);
+            for f in 0..self.n_features {
+                let w = self.features[self.entry[node] as usize * self.n_features + f];
+                let k = if nodes.n_outputs == 1 { 0 } else { f };
+                dl_dphi[node * nodes.n_outputs + k] += weight * w * jacobian.by_encoding[self.encoding_of(node) + f];
+            }
+        }
+        let grid = &self.model.grid;
+        Ok(grid.active_nodes_backward(self.device, self.x, &self.theta, &dl_dphi, r.is_none())?.theta)
+    }
+
+    /// Where the encoding of a node's point and level begins.
+    fn encoding_of(&self, node: usize) -> usize {
+        node / self.model.grid.n_corners() * self.n_features
+    }
+
+    fn phi(&self, nodes: &ActiveNodes, node: usize, f: usize) -> f64 {
+        nodes.phi[if nodes.n_outputs == 1 { node } else { node * nodes.n_outputs + f }]
+    }
+
+    fn sample(&self, nodes: &ActiveNodes, i: usize) -> Sample {
+        let per_point = nodes.n_levels * nodes.n_corners;
+        let mut encoding = vec![0.0; nodes.n_levels * self.n_features];
+        for node in i * per_point..(i + 1) * per_point {
+            for f in 0..self.n_features {
+                let w = self.features[self.entry[node] as usize * self.n_features + f];
+                encoding[self.encoding_of(node - i * per_point) + f] += self.phi(nodes, node, f) * w;
+            }
+        }
+        decode(&self.layers, encoding)
+    }
+}
+
+impl Layer {
+    fn of_checkpoint((n_out, n_in, weight): &(usize, usize, Vec<f32>)) -> Layer {
+        Layer { n_out: *n_out, n_in: *n_in, weight: weight.iter().map(|&w| f64::from(w)).collect() }
+    }
+
+    fn times(&self, input: &[f64]) -> Vec<f64> {
+        let row = |row: &[f64]| row.iter().zip(input).map(|(w, x)| w * x).sum();
+        self.weight.chunks_exact(self.n_in).map(row).collect()
+    }
+
+    fn transposed_times(&self, upstream: &[f64]) -> Vec<f64> {
+        let mut sum = vec![0.0; self.n_in];
+        for (row, u) in self.weight.chunks_exact(self.n_in).zip(upstream) {
+            sum.iter_mut().zip(row).for_each(|(sum, w)| *sum += u * w);
+        }
+        sum
+    }
+}
+
+impl Kernels {
+    pub fn sum(&self) -> Mat<f64> {
+        &self.features + &self.theta + &self.decoder
+    }
+}
+
+struct Sample {
+    output: f64,
+    by_encoding: Vec<f64>,
+    by_weights: Vec<f64>,
+}
+
+/// Through the layers and back.
+fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
+    let n_encoding = encoding.len();
+    let Some(first) = layers.first() else {
+        return Sample { output: encoding.iter().sum(), by_encoding: vec![1.0; n_encoding], by_weights: Vec::new() };
+    };
+    let mut inputs = vec![encoding];
+    // The networks' first layer is padded to a multiple of 16.
+    inputs[0].resize(first.n_in, 0.0);
+    let mut output = 0.0;
+    for (number, layer) in layers.iter().enumerate() {
+        let sums = layer.times(&inputs[number]);
+        output = sums[0];
+        inputs.push(sums.into_iter().map(|sum| sum.max(0.0)).collect());
+    }
+    let mut upstream = vec![1.0];
+    let mut gradients: Vec<Vec<f64>> = Vec::new();
+    for (layer, input) in layers.iter().zip(&inputs).rev() {
+        gradients.push(upstream.iter().flat_map(|u| input.iter().map(move |x| u * x)).collect());
+        upstream = layer.transposed_times(&upstream);
+        // Inputs of the first layer are no ReLU's; there the mask is dropped below.
+        if gradients.len() < layers.len() {
+            upstream.iter_mut().zip(input).filter(|(_, x)| **x <= 0.0).for_each(|(u, _)| *u = 0.0);
+        }
+    }
+    upstream.truncate(n_encoding);
+    Sample { output, by_encoding: upstream, by_weights: gradients.into_iter().rev().flatten().collect() }
+}
+
+/// Weights by Glorot and Bengio (2010).
+fn initial_layers(readout: Readout, n_encoding: usize, seed: u64) -> Vec<Layer> {
+    let sizes: &[(usize, usize)] = match readout {
+        Readout::Sum => &[],
+        Readout::Linear => &[(n_encoding, 1)],
+        Readout::Mlp => &[(n_encoding, MLP_NEURONS), (MLP_NEURONS, 1)],
+    };
+    let mut random = Random::new(seed, WEIGHTS);
+    let layer = |&(n_in, n_out): &(usize, usize)| {
+        let range = (6.0 / (n_in + n_out) as f64).sqrt();
+        let weight = (0..n_in * n_out).map(|_| random.symmetric(range)).collect();
+        Layer { n_out, n_in, weight }
+    };
+    sizes.iter().map(layer).collect()
+}
+
+/// `J Jᵀ` of dense rows `[n, m]`; zero where m is.
+fn dense_gram(rows: &[f64], n: usize) -> Mat<f64> {
+    let m = rows.len() / n;
+    let matrix = Mat::from_fn(n, m, |i, j| rows[i * m + j]);
+    &matrix * matrix.transpose()
+}
