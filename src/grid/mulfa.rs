@@ -2,6 +2,7 @@
 //! `kernels/grid/mulfa.cuh`; `docs/models.md` has the formulas.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
@@ -39,6 +40,11 @@ impl Part {
     pub fn n_numbers(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Places of the numbers in a θ.
+    pub fn range(&self) -> Range<usize> {
+        self.first..self.first + self.n_numbers()
+    }
 }
 
 impl Mulfa {
@@ -74,11 +80,6 @@ impl Mulfa {
         push("w_out".into(), &[n_outputs, width]);
         push("b_out".into(), &[n_outputs]);
         parts
-    }
-
-    /// Of a part in all θ: `[n_thetas, …]`.
-    pub fn shape_of_all(&self, part: &Part) -> Vec<usize> {
-        [&[self.n_thetas], part.shape.as_slice()].concat()
     }
 
     /// Numbers of one θ.

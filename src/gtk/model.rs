@@ -30,8 +30,6 @@ const ALIASES: [(&str, &[&str]); 5] = [
 ];
 /// What the aliases have in common. A table of 2^22 entries holds every node, so that nothing is hashed.
 const ALIAS_GRID: [&str; 4] = ["n_levels=1", "n_features_per_level=1", "base_resolution=32", "log2_hashmap_size=22"];
-/// The checkpoints' tensor of θ.
-const THETA: &str = "grid.theta";
 const FEATURES: &str = "grid.features";
 const DEFAULT_OUTPUTS: &str = "outputs";
 
@@ -190,8 +188,7 @@ impl Trained {
 }
 
 fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
-    let values: &[f32] = checkpoint.get(THETA, &[mulfa.n_thetas, mulfa.n_theta()])?;
-    Ok(values.iter().map(|&value| f64::from(value)).collect())
+    Ok(checkpoint.theta(mulfa)?.into_iter().map(f64::from).collect())
 }
 
 /// θ for analysis. `Random` keeps what [`Mulfa::initial`] draws and fills the parts that start as zeros or small: weights
@@ -207,7 +204,7 @@ fn theta_of(mulfa: &Mulfa, device: &Device, choice: ThetaChoice, seed: u64) -> R
             let Some(range) = random_range(part) else { continue };
             // Each part has a stream of its own, so that w_out is the same for all variants.
             let mut random = Random::new(seed, (number * parts.len() + index) as u64 + (1 << 16));
-            own[part.first..part.first + part.n_numbers()].fill_with(|| random.symmetric(range));
+            own[part.range()].fill_with(|| random.symmetric(range));
         }
     }
     Ok(theta)
@@ -270,7 +267,7 @@ mod tests {
             let model = model("mulfa-modulated", theta);
             let part =
                 model.grid.mulfa.as_ref().unwrap().parts().into_iter().find(|part| part.name == "w_out").unwrap();
-            model.theta[part.first..part.first + part.n_numbers()].to_vec()
+            model.theta[part.range()].to_vec()
         };
         assert!(w_out(ThetaChoice::Initial).iter().all(|&w| w == 0.0));
         assert!(w_out(ThetaChoice::Random).iter().all(|&w| w != 0.0));

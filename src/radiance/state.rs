@@ -11,9 +11,8 @@ use super::source::{FINGERPRINT, Fingerprint};
 use super::trainer::Trainer;
 use crate::Result;
 use crate::device::{Buffer, Device};
-use crate::grid::Part;
 use crate::scene::Scene;
-use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor};
+use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor, theta_tensors};
 use crate::train::{Moments, TensorData};
 
 const FEATURES: &str = "grid.features";
@@ -21,11 +20,6 @@ const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
 /// What the optimiser keeps of the grid, of the networks, and of the kernel function's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
-
-/// Name of a part of θ: `kernel.<name>`, `[n_thetas, …]`.
-fn kernel_name(part: &Part) -> String {
-    format!("kernel.{}", part.name)
-}
 
 /// Name of the weights of layer `number`.
 fn layer_name(field: &Field, number: usize) -> String {
@@ -78,23 +72,12 @@ impl Field {
     /// A tensor for each part of θ, over all θ.
     fn kernel_tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let (Some(kernel), Some(mulfa)) = (&self.kernel, &self.grid.mulfa) else { return Ok(Vec::new()) };
-        let theta = kernel.theta.download()?;
-        let of_part = |part: &Part| {
-            let numbers = theta.chunks(mulfa.n_theta()).flat_map(|one| &one[part.first..part.first + part.n_numbers()]);
-            Tensor::new(kernel_name(part), &mulfa.shape_of_all(part), numbers.copied().collect::<Vec<f32>>())
-        };
-        Ok(mulfa.parts().iter().map(of_part).collect())
+        Ok(theta_tensors(mulfa, &kernel.theta.download()?))
     }
 
     fn restore_kernel(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let (Some(kernel), Some(mulfa)) = (&mut self.kernel, &self.grid.mulfa) else { return Ok(()) };
-        for part in mulfa.parts() {
-            let numbers: &[f32] = checkpoint.get(&kernel_name(&part), &mulfa.shape_of_all(&part))?;
-            for (number, own) in numbers.chunks(part.n_numbers()).enumerate() {
-                kernel.theta.upload(number * mulfa.n_theta() + part.first, own)?;
-            }
-        }
-        Ok(())
+        kernel.theta.upload(0, &checkpoint.theta(mulfa)?)
     }
 }
 
