@@ -77,7 +77,11 @@ fn run() -> Result<()> {
             measured.push(measure(&mut trainer, &device, &profile, config, &ceilings)?);
         }
         if let [one, all] = &measured[first..] {
-            println!("\n{} threads against 1: {:.2}x", devices[1].lanes(), all.samples_per_second / one.samples_per_second);
+            println!(
+                "\n{} threads against 1: {:.2}x",
+                devices[1].lanes(),
+                all.samples_per_second / one.samples_per_second
+            );
         }
     }
     for of_model in measured.chunks(devices.len()).skip(1) {
