@@ -3,8 +3,9 @@
 #
 #   scripts/eval_blender.sh DIR [flags of `gridfield train`, such as --max-seconds 300]
 #
-# Every folder of DIR that holds a transforms_train.json is a scene. Results stay under outputs/<scene>/; evaluation is on
-# all test views over white. GRIDFIELD names the program (default: target/release/gridfield, built where it is missing).
+# Every folder of DIR that holds a transforms_train.json is a scene. Results stay under outputs/<scene>/, which is why
+# --output-dir and --run-name are the script's own; evaluation is on all test views over white. GRIDFIELD names the program
+# (default: target/release/gridfield, built where it is missing).
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ ! -d "$1" ]; then
@@ -13,6 +14,14 @@ if [ $# -lt 1 ] || [ ! -d "$1" ]; then
 fi
 folder=$1
 shift
+for flag; do
+    case $flag in
+        --output-dir | --output-dir=* | --run-name | --run-name=*)
+            echo "eval_blender.sh: ${flag%%=*} is the script's own to set; leave it away, and run from where outputs/ is to be" >&2
+            exit 2
+            ;;
+    esac
+done
 here=$(cd "$(dirname "$0")/.." && pwd)
 gridfield=${GRIDFIELD:-$here/target/release/gridfield}
 [ -x "$gridfield" ] || (cd "$here" && cargo build --release)

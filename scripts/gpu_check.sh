@@ -1,116 +1,182 @@
 #!/usr/bin/env bash
 # Checks gridfield on a machine with an NVIDIA GPU that has neither Rust nor a network.
 #
-#   scripts/gpu_check.sh pack      on a machine with Rust and nvcc: gathers binaries, tests and a small scene in .gpu/
-#   scripts/gpu_check.sh run [DIR] on the machine with the GPU: runs everything and writes DIR/gpu_check.json (default .gpu)
+#   scripts/gpu_check.sh pack     on a machine with Rust and nvcc: gathers binaries, tests, a small scene and this script in
+#                                 .gpu/
+#   .gpu/gpu_check.sh run [DIR]   on the machine with the GPU: runs everything and writes DIR/gpu_check.json, with logs and
+#                                 runs in DIR/gpu_check/, which is emptied first (default: the script's folder)
 #
-# `run` needs .gpu/, a driver and python3. It uses compute-sanitizer where it is on PATH, and trains lego where
-# GRIDFIELD_DATA names a folder with blender/lego. It fails where a test fails or would have fallen back to the CPU.
+# `run` needs the folder as it was packed, bash and a driver. It uses compute-sanitizer where it is on PATH, and trains
+# lego where GRIDFIELD_DATA names a folder with blender/lego; what it skips is named in the output and in the JSON. It fails
+# where a test fails or would have fallen back to the CPU.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-here=$PWD
+here=$(cd "$(dirname "$0")" && pwd)
+# A packed script lies beside what it runs.
+if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets gradients adam compositing marching occupancy rays oracle_grid oracle_compositing oracle_random oracle_sphere"
+TESTS="targets gradients adam compositing marching mulfa_tile occupancy rays oracle_grid oracle_compositing oracle_mulfa"
+TESTS="$TESTS oracle_random oracle_sphere"
 MOST_MIB=50
 
+complain() {
+    echo "gpu_check.sh: $*" >&2
+    exit "${code:-2}"
+}
+
+# The program that a cargo command builds and names, as in `Executable tests/adam.rs (target/release/deps/adam-0123)`.
+built() {
+    local said
+    said=$("$@" 2>&1) || { echo "$said" >&2; code=1 complain "\`$*\` failed"; }
+    sed -n 's/.*(\(target[^)]*\)).*/\1/p' <<<"$said" | tail -n 1
+}
+
 pack() {
-    local name binary
+    local name binary mib
+    cd "$here/.."
     rm -rf .gpu
     mkdir -p .gpu/bin .gpu/scenes
     cargo build --release
     cp target/release/gridfield .gpu/bin/
     for name in $TESTS; do
-        binary=$(cargo test --no-run --test "$name" 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p' | tail -n 1)
+        binary=$(built cargo test --release --no-run --test "$name")
         cp "$binary" ".gpu/bin/test-$name"
     done
-    binary=$(cargo bench --no-run --bench stages 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p' | tail -n 1)
+    binary=$(built cargo bench --no-run --bench stages)
     cp "$binary" .gpu/bin/bench-stages
     strip .gpu/bin/*
+    if .gpu/bin/gridfield devices | grep -q "no CUDA kernels"; then
+        code=1 complain "the binary holds no PTX, as no nvcc was there: scripts/fetch-nvcc.sh gets one"
+    fi
     cp -r scenes/orrery .gpu/scenes/
     cp -r kernels .gpu/
+    cp scripts/gpu_check.sh .gpu/
     git rev-parse HEAD >.gpu/commit
-    local mib
     mib=$(du -sm .gpu | cut -f1)
     echo ".gpu holds ${mib} MiB"
-    [ "$mib" -le "$MOST_MIB" ] || { echo "gpu_check.sh: more than $MOST_MIB MiB" >&2; exit 1; }
+    [ "$mib" -le "$MOST_MIB" ] || code=1 complain "more than $MOST_MIB MiB"
 }
 
-# Runs a command with its output in a log, and notes whether it ended well.
 failed=()
+skipped=()
+
+# Runs a command with its output in a log, and notes whether it ended well.
 check() {
     local name=$1
     shift
     echo "== $name"
-    if "$@" >"$out/$name.log" 2>&1; then
-        tail -n 3 "$out/$name.log"
+    if "$@" >"$work/$name.log" 2>&1; then
+        tail -n 3 "$work/$name.log"
     else
         failed+=("$name")
-        tail -n 30 "$out/$name.log"
+        tail -n 30 "$work/$name.log"
     fi
 }
 
+skip() {
+    echo "== skipped $1"
+    skipped+=("$1")
+}
+
 run() {
-    [ -x .gpu/bin/gridfield ] || { echo "gpu_check.sh: no .gpu/bin; run scripts/gpu_check.sh pack first" >&2; exit 2; }
-    mkdir -p "${1:-.gpu}"
-    out=$(cd "${1:-.gpu}" && pwd)
-    cd .gpu
+    [ -x "$packed/bin/gridfield" ] || complain "no $packed/bin/gridfield; run scripts/gpu_check.sh pack first"
+    local data=${GRIDFIELD_DATA:-}
+    if [ -n "$data" ]; then
+        data=$(cd "$data" 2>/dev/null && pwd) || complain "GRIDFIELD_DATA is $GRIDFIELD_DATA, and there is no such folder"
+    fi
+    mkdir -p "${1:-$packed}"
+    out=$(cd "${1:-$packed}" && pwd)
+    work=$out/gpu_check
+    rm -rf "$work" "$out/gpu_check.json"
+    mkdir "$work"
+    cd "$packed"
     export GRIDFIELD_TEST_CUDA=1 # a test that finds no GPU fails
     check devices bin/gridfield devices
+    local name
     for name in $TESTS; do check "test-$name" "bin/test-$name" --skip layout; done
-    if command -v compute-sanitizer >/dev/null; then
-        for tool in memcheck racecheck initcheck synccheck; do
-            check "sanitizer-$tool" compute-sanitizer --tool "$tool" --error-exitcode 9 bin/test-targets --skip layout \
-                --skip training --test-threads 1
-        done
-    fi
-    check stages bin/bench-stages cuda "json=$out/stages.json"
-    # The same short training on both devices must come to the same quality.
-    for device in cpu cuda; do
-        check "train-$device" bin/gridfield train scenes/orrery --device "$device" --output-dir "$out/outputs" \
-            --run-name "$device" --max-steps 1000 --set train.batch_samples=65536 --set train.ema_decay=0
-        check "eval-$device" bin/gridfield eval "$out/outputs/orrery/hash/$device" --scene scenes/orrery --device "$device" \
-            --output "$out/eval-$device.json"
-    done
-    if [ -d "${GRIDFIELD_DATA:-}/blender/lego" ]; then
-        check train-lego bin/gridfield train "$GRIDFIELD_DATA/blender/lego" --device cuda --output-dir "$out/outputs" \
-            --run-name lego --max-steps 35000
-        for background in white black; do
-            check "eval-lego-$background" bin/gridfield eval "$out/outputs/lego/hash/lego" --device cuda \
-                --background "$background" --output "$out/eval-lego-$background.json"
-        done
-    fi
-    summary "${failed[@]+"${failed[@]}"}"
+    sanitize
+    check stages bin/bench-stages cuda "json=$work/stages.json"
+    train_on_both hash 1000
+    train_on_both mulfagrid 200
+    train_lego "$data"
+    summary
     [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}" >&2; exit 1; }
+}
+
+sanitize() {
+    if ! command -v compute-sanitizer >/dev/null; then
+        skip "sanitizer: compute-sanitizer is not on PATH"
+        return
+    fi
+    local tool
+    for tool in memcheck racecheck initcheck synccheck; do
+        check "sanitizer-$tool" compute-sanitizer --tool "$tool" --error-exitcode 9 bin/test-targets --skip layout \
+            --skip training --test-threads 1
+    done
+}
+
+# The same short training of a model on both devices must come to the same quality.
+train_on_both() {
+    local model=$1 steps=$2 device
+    for device in cpu cuda; do
+        check "train-$model-$device" bin/gridfield train scenes/orrery --model "$model" --device "$device" \
+            --output-dir "$work/outputs" --run-name "$device" --max-steps "$steps" --set train.batch_samples=65536 \
+            --set train.ema_decay=0
+        check "eval-$model-$device" bin/gridfield eval "$work/outputs/orrery/$model/$device" --scene scenes/orrery \
+            --device "$device" --output "$work/eval-$model-$device.json"
+    done
+    local cpu=$work/eval-$model-cpu.json cuda=$work/eval-$model-cuda.json
+    [ -e "$cpu" ] && [ -e "$cuda" ] || return 0
+    local apart
+    apart=$(awk -v a="$(figure "$cpu" psnr)" -v b="$(figure "$cuda" psnr)" 'BEGIN { printf "%.4f", b - a }')
+    differences+=", \"psnr_cuda_minus_cpu_$model\": $apart"
+    awk -v d="$apart" 'BEGIN { exit !(d > 0.5 || d < -0.5) }' || return 0
+    failed+=("$model: training on the two devices differs by $apart dB")
+}
+
+train_lego() {
+    if [ ! -d "$1/blender/lego" ]; then
+        skip "lego: GRIDFIELD_DATA names no folder with blender/lego"
+        return
+    fi
+    check train-lego bin/gridfield train "$1/blender/lego" --device cuda --output-dir "$work/outputs" --run-name lego \
+        --max-steps 35000
+    local background
+    for background in white black; do
+        check "eval-lego-$background" bin/gridfield eval "$work/outputs/lego/hash/lego" --device cuda \
+            --background "$background" --output "$work/eval-lego-$background.json"
+    done
+}
+
+# One number of an eval.json.
+figure() { sed -n "s/^ *\"$2\": *\([0-9.eE+-]*\),\{0,1\}\$/\1/p" "$1" | head -n 1; }
+
+# A JSON list of texts, which hold neither quotes nor backslashes.
+list() {
+    local text joined=
+    for text; do joined+="${joined:+, }\"$text\""; done
+    printf '[%s]' "$joined"
 }
 
 # Everything that was measured, as one JSON file.
 summary() {
-    python3 - "$out" "$here/.gpu/commit" "$@" <<'PYTHON'
-import json
-import pathlib
-import sys
-
-out, commit, failed = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:]
-report = {"commit": commit.read_text().strip(), "failed": failed}
-for path in sorted([*out.glob("eval-*.json"), out / "stages.json"]):
-    if path.exists():
-        values = json.loads(path.read_text())
-        values.pop("per_image", None)
-        report[path.stem] = values
-psnr = {device: report[f"eval-{device}"]["results"]["psnr"] for device in ("cpu", "cuda") if f"eval-{device}" in report}
-if len(psnr) == 2:
-    report["psnr_cuda_minus_cpu"] = psnr["cuda"] - psnr["cpu"]
-    if abs(report["psnr_cuda_minus_cpu"]) > 0.5:
-        report["failed"].append("training on the two devices differs by more than 0.5 dB")
-(out / "gpu_check.json").write_text(json.dumps(report, indent=2) + "\n")
-print(json.dumps(report, indent=2))
-sys.exit(1 if report["failed"] else 0)
-PYTHON
+    local file
+    {
+        printf '{"commit": "%s"' "$(cat commit)"
+        printf ', "failed": %s' "$(list "${failed[@]+"${failed[@]}"}")"
+        printf ', "skipped": %s%s' "$(list "${skipped[@]+"${skipped[@]}"}")" "$differences"
+        for file in "$work"/eval-*.json "$work/stages.json"; do
+            [ ! -e "$file" ] || printf ',\n"%s": %s' "$(basename "$file" .json)" "$(cat "$file")"
+        done
+        printf '}\n'
+    } >"$work/all"
+    mv "$work/all" "$out/gpu_check.json"
+    echo "figures are in $out/gpu_check.json"
 }
+differences=
 
 case "${1:-}" in
     pack) pack ;;
     run) run "${2:-}" ;;
-    *) echo "usage: scripts/gpu_check.sh pack | run [DIR]" >&2; exit 2 ;;
+    *) code=2 complain "usage: scripts/gpu_check.sh pack, or .gpu/gpu_check.sh run [DIR]" ;;
 esac

@@ -1,11 +1,12 @@
 //! Writing files so that a reader finds the old one or the whole new one, never a part.
 //!
 //! The bytes go to a temporary file beside the target, which is flushed to the disk and then renamed over it; the
-//! folder is flushed last, so that the rename itself survives a power cut.
+//! folder is flushed last, so that the rename itself survives a power cut. A symbolic link is followed, and stays; what
+//! is no file, such as a pipe or a device, is written to as it is.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tempfile::{NamedTempFile, TempPath};
@@ -44,7 +45,11 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// # Errors
 /// Where the folder is missing or cannot be written.
 pub fn file_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
-    temporary_beside(path, suffix).map_err(|e| Error::file(path, cannot_write(&e)))
+    let beside = |path: &Path| match target(path)? {
+        Target::File(file) => temporary_in(folder_of(&file), suffix),
+        Target::Stream => temporary_in(&std::env::temp_dir(), suffix),
+    };
+    beside(path).map_err(|e| Error::file(path, cannot_write(&e)))
 }
 
 /// Makes the finished temporary file the one at `path`.
@@ -61,16 +66,16 @@ pub fn replace(temporary: TempPath, path: &Path) -> Result<()> {
 /// Where it cannot be made, as where a file stands in its place.
 pub fn make_folder_of(path: &Path) -> Result<()> {
     let folder = folder_of(path);
-    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, cannot_write(&e)))
+    fs::create_dir_all(folder).map_err(|e| Error::file(folder, cannot_write(&e)))
 }
 
 /// Removes the temporary files that a killed process left in `folder`. Only for a folder that no other process writes.
 pub fn remove_leftovers(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
             // Clearing up is a courtesy: what cannot be removed does no harm.
-            let _ = std::fs::remove_file(entry.path());
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -88,33 +93,80 @@ pub fn cannot_write(error: &io::Error) -> String {
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             ("a file stands where a folder is needed".to_owned(), "choose another output folder")
         }
+        ErrorKind::IsADirectory => ("a folder stands there".to_owned(), "choose another name"),
         _ => (error.to_string(), "check the disk or choose another output folder"),
     };
     format!("cannot be written, as {why}; {remedy}")
 }
 
-fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let temporary = temporary_beside(path, "")?;
-    let mut buffered = BufWriter::with_capacity(BUFFER_BYTES, temporary.as_file());
-    fill(&mut buffered)?;
-    buffered.flush()?;
-    drop(buffered);
-    try_replace(temporary.into_temp_path(), path)
+/// What stands behind a path.
+enum Target {
+    /// A file that is there or may come to be, at a path that is no link.
+    File(PathBuf),
+    /// A pipe, a terminal, a device: nothing to put another file in the place of.
+    Stream,
 }
 
-fn temporary_beside(path: &Path, suffix: &str) -> io::Result<NamedTempFile> {
+/// Links to follow before they are taken for a circle, as on Linux.
+const MOST_LINKS: usize = 40;
+
+fn target(path: &Path) -> io::Result<Target> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+            Ok(found) if !found.is_file() => return Ok(Target::Stream),
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        match fs::read_link(&path) {
+            Ok(to) => path = folder_of(&path).join(to),
+            Err(_) => return Ok(Target::File(path)),
+        }
+    }
+    Err(io::Error::other("its symbolic links do not end"))
+}
+
+fn try_write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    match target(path)? {
+        Target::File(file) => {
+            let temporary = temporary_in(folder_of(&file), "")?;
+            fill_buffered(temporary.as_file(), fill)?;
+            rename(temporary.into_temp_path(), &file)
+        }
+        Target::Stream => fill_buffered(&File::options().write(true).open(path)?, fill),
+    }
+}
+
+fn fill_buffered(file: &File, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffered = BufWriter::with_capacity(BUFFER_BYTES, file);
+    fill(&mut buffered)?;
+    buffered.flush()
+}
+
+fn try_replace(temporary: TempPath, path: &Path) -> io::Result<()> {
+    match target(path)? {
+        Target::File(file) => rename(temporary, &file),
+        Target::Stream => {
+            let mut stream = File::options().write(true).open(path)?;
+            io::copy(&mut File::open(&temporary)?, &mut stream).map(drop)
+        }
+    }
+}
+
+fn temporary_in(folder: &Path, suffix: &str) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY_PREFIX).suffix(suffix);
     #[cfg(unix)]
     {
         // As any other new file: what the umask leaves of read and write for all. tempfile's own choice is 0600.
         use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder_of(path))
+    builder.tempfile_in(folder)
 }
 
-fn try_replace(temporary: TempPath, path: &Path) -> io::Result<()> {
+fn rename(temporary: TempPath, path: &Path) -> io::Result<()> {
     File::open(&temporary)?.sync_all()?;
     temporary.persist(path).map_err(|e| e.error)?;
     sync_folder(folder_of(path))
@@ -165,6 +217,55 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = write(&folder.path().join("nowhere/a.json"), |_| Ok(())).unwrap_err().to_string();
         assert!(error.contains("nowhere/a.json: cannot be written, as the folder does not exist"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_stay() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("elsewhere")).unwrap();
+        fs::write(at("elsewhere/there"), "old").unwrap();
+        symlink("elsewhere/there", at("link")).unwrap();
+        symlink("link", at("link-to-link")).unwrap();
+        symlink("elsewhere/not-yet", at("dangling")).unwrap();
+        for (name, file) in [("link-to-link", "elsewhere/there"), ("dangling", "elsewhere/not-yet")] {
+            write_json(&at(name), &1).unwrap();
+            let temporary = file_beside(&at(name), ".mp4").unwrap();
+            assert_eq!(temporary.path().parent().unwrap(), at("elsewhere"), "where a rename reaches");
+            assert_eq!(fs::read_to_string(at(file)).unwrap(), "1\n");
+            replace(temporary.into_temp_path(), &at(name)).unwrap();
+            assert_eq!(fs::read_to_string(at(file)).unwrap(), "");
+            assert!(fs::symlink_metadata(at(name)).unwrap().is_symlink());
+        }
+        symlink("circle", at("circle")).unwrap();
+        assert!(write_json(&at("circle"), &1).is_err());
+        let error = write_json(&at("elsewhere"), &1).unwrap_err().to_string();
+        assert!(error.contains("elsewhere: cannot be written, as a folder stands there"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_to_and_stays() {
+        use std::os::unix::fs::FileTypeExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink("pipe", &link).unwrap();
+        for path in [&pipe, &link] {
+            let read = |pipe: PathBuf| std::thread::spawn(move || fs::read_to_string(pipe).unwrap());
+            let reader = read(pipe.clone());
+            write_json(path, &1).unwrap();
+            assert_eq!(reader.join().unwrap(), "1\n");
+            let temporary = file_beside(path, ".mp4").unwrap();
+            temporary.as_file().write_all(b"film").unwrap();
+            let reader = read(pipe.clone());
+            replace(temporary.into_temp_path(), path).unwrap();
+            assert_eq!(reader.join().unwrap(), "film");
+        }
+        assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
     }
 
     #[cfg(unix)]

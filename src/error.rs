@@ -19,8 +19,8 @@ pub enum Error {
     #[error("{0}")]
     Device(String),
     /// Training left the finite numbers.
-    #[error("training diverged: the loss became {loss} at step {step}; {kept}")]
-    Diverged { step: u64, loss: f64, kept: String },
+    #[error("training diverged: {what} at step {step}; {kept}")]
+    Diverged { step: u64, what: String, kept: String },
 }
 
 impl Error {
@@ -34,5 +34,10 @@ impl Error {
 
     pub fn device(what: impl Into<String>) -> Self {
         Error::Device(what.into())
+    }
+
+    /// With what is kept left for the session to say.
+    pub fn diverged(step: u64, what: impl Into<String>) -> Self {
+        Error::Diverged { step, what: what.into(), kept: String::new() }
     }
 }

@@ -5,7 +5,7 @@ mod binary;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use binary::{ORRERY, command, gridfield, mistake, printed, sentence, stderr, stdout};
+use binary::{ORRERY, command, gridfield, printed, sentence, stderr, stdout};
 use gridfield::config::Config;
 use gridfield::scene::UnitCube;
 use gridfield::train::{Checkpoint, Header, Run, Tensor};
@@ -52,6 +52,9 @@ fn every_flag_is_in_its_commands_help() {
             assert!(stdout(&help).split([' ', '\n']).any(|word| word == flag), "{command} {flag}");
         }
     }
+    let render = gridfield(folder.path(), &["render", "--help"]);
+    let words: Vec<&str> = stdout(&render).split_whitespace().collect();
+    assert!(words.join(" ").contains("1/3 renders frames 0, 3, 6"), "{}", stdout(&render));
     let train = gridfield(folder.path(), &["train", "--help"]);
     assert!(stdout(&train).contains("[default: 20000]"), "defaults come from the configuration");
 }
@@ -60,7 +63,10 @@ fn every_flag_is_in_its_commands_help() {
 fn arguments_that_make_no_sense_end_with_code_2() {
     let folder = tempfile::tempdir().unwrap();
     for (args, says) in [
-        (&["train", "scene", "--max-step", "5"][..], "unexpected argument '--max-step'"),
+        (
+            &["train", "scene", "--max-step", "5"][..],
+            "unexpected argument '--max-step' found; a similar argument exists: '--max-steps'; --help says more",
+        ),
         (&["tran", "scene"], "unrecognized subcommand 'tran'"),
         (&["train"], "<SCENE>"),
         (&["train", "scene", "--max-steps", "many"], "invalid value 'many' for '--max-steps <N>'"),
@@ -81,7 +87,7 @@ fn arguments_that_make_no_sense_end_with_code_2() {
         (&["render", "latest", "--shard", "3/2"], "a shard is I/N with I from 1 to N"),
         (&["render", "latest", "--shard", "0/2"], "a shard is I/N with I from 1 to N"),
     ] {
-        let error = mistake(folder.path(), args);
+        let error = sentence(folder.path(), args);
         assert!(error.contains(says), "{args:?}: {error}");
     }
     let nothing = gridfield(folder.path(), &[]);
@@ -102,7 +108,7 @@ fn flags_that_contradict_each_other_are_refused() {
         (&["--resume", "latest", "--set", "train.seed=3"], ["--resume", "--set"]),
         (&["--resume", "latest", "--run-name", "a"], ["--resume", "--run-name"]),
     ] {
-        let error = mistake(folder.path(), &[&["train", "."], args].concat());
+        let error = sentence(folder.path(), &[&["train", "."], args].concat());
         let named = flags.iter().all(|flag| error.contains(flag)) && error.contains("cannot be used with");
         assert!(named, "{args:?}: {error}");
     }
@@ -121,6 +127,9 @@ fn configuration_mistakes_name_file_and_key() {
             "c.json: `train.max_step` is not a configuration key; the nearest one is `train.max_steps`",
         ),
         (["--config", "none.json"], "none.json: the config file cannot be read"),
+        (["--set", "trian=1"], "`trian` is not a configuration key; the nearest one is section `train`"),
+        (["--set", "scene.scale=1e300"], "scene.scale is 1e300, but must be from "),
+        (["--set", "train.seed=4294967296"], "train.seed is 4294967296, but must be from 0 to 4294967295"),
         (["--set", "train.seeds=1"], "`train.seeds` is not a configuration key; the nearest one is `train.seed`"),
         (["--set", "model.sh_degree=7"], "model.sh_degree is 7, but must be from 1 to 4"),
         (["--downscale", "0"], "scene.downscale is 0"),

@@ -11,9 +11,9 @@ use binary::{
     ORRERY, TINY, checked, command, gridfield, printed, sentence, stderr, stdout, tiny_checkpoint, tiny_run,
     train_tiny, without_times,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-fn json(path: &Path) -> Value {
+fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -45,7 +45,7 @@ fn training_leaves_the_documented_files_and_says_what_to_do_with_them() {
     assert_eq!(names(&run), ["checkpoints", "config.json", "metrics.jsonl"]);
     let checkpoints = ["step-000000020.safetensors", "step-000000030.safetensors"];
     assert_eq!(names(&run.join("checkpoints")), checkpoints);
-    assert_eq!(json(&run.join("config.json"))["train"]["max_steps"], 30);
+    assert_eq!(read_json(&run.join("config.json"))["train"]["max_steps"], 30);
     let lines = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_kind = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
@@ -79,7 +79,7 @@ fn a_run_is_evaluated_into_eval_json_and_pictures() {
     let said = printed(folder.path(), &args);
     assert!(said.contains("3 test") && said.contains(" dB ± ") && said.contains("eval.json"), "{said}");
 
-    let report = json(&run.join("eval.json"));
+    let report = read_json(&run.join("eval.json"));
     for (key, value) in [
         ("experiment_name", Value::from("orrery")),
         ("method_name", "hash".into()),
@@ -114,7 +114,7 @@ fn an_evaluation_takes_the_split_the_background_and_the_file_it_is_told() {
     let checkpoint = tiny_checkpoint(folder.path(), 40);
     let args = ["--split=val", "--background=black", "--max-images=1", "--output=figures/val.json"];
     printed(folder.path(), &[&["eval", checkpoint.to_str().unwrap()], &args[..]].concat());
-    let report = json(&folder.path().join("figures/val.json"));
+    let report = read_json(&folder.path().join("figures/val.json"));
     assert_eq!((&report["split"], &report["background"]), (&"val".into(), &"black".into()));
     assert!(!run.join("eval.json").exists());
 }
@@ -190,6 +190,20 @@ fn a_scene_that_moved_is_found_where_it_is_said_to_be() {
         let error = sentence(folder.path(), command);
         assert!(error.contains("before: the scene that the field was trained on is no longer here"), "{error}");
     }
+    let pose = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 4, 0, 0, 0, 1];
+    let frames = json!({
+        "render_width": 24, "render_height": 16, "camera_path": [{ "camera_to_world": pose, "fov": 40 }],
+    });
+    let keys = json!({ "path": [{ "R": [0, 0, 0, 1], "T": [0.5, 0.5, 0.5], "fov": 40 }] });
+    for (file, path) in [("frames.json", frames), ("keys.json", keys)] {
+        fs::write(folder.path().join(file), path.to_string()).unwrap();
+    }
+    printed(folder.path(), &["render", run, "--path=frames.json", "--output=own/%d.png"]);
+    assert_eq!(size(&folder.path().join("own/0.png")), (24, 16), "a path file brings its own cameras");
+    let by_keys = ["render", run, "--path=keys.json", "--output=keys/%d.png", "--fps=2"];
+    let error = sentence(folder.path(), &by_keys);
+    assert!(error.starts_with("keys.json: has no frame size of its own"), "{error}");
+    printed(folder.path(), &[&by_keys[..], &["--width=8", "--height=8"]].concat());
     printed(folder.path(), &["eval", run, "--max-images=1", "--scene=after"]);
     printed(folder.path(), &["render", run, "--output=%d.png", "--seconds=0.1", "--fps=10", "--scene=after"]);
     printed(folder.path(), &["train", "after", "--resume", run, "--max-steps=9"]);
@@ -247,7 +261,7 @@ fn a_run_that_stopped_says_how_to_go_on_and_one_that_ended_does_not() {
     let error = sentence(folder.path(), &resume);
     assert!(error.starts_with("the run has all of its 9 steps; to train it further, raise --max-steps"), "{error}");
     printed(folder.path(), &[&resume[..], &["--max-steps=12"]].concat());
-    assert_eq!(json(&tiny_run(folder.path()).join("config.json"))["train"]["max_steps"], 12);
+    assert_eq!(read_json(&tiny_run(folder.path()).join("config.json"))["train"]["max_steps"], 12);
 }
 
 #[test]
@@ -268,4 +282,37 @@ fn ctrl_c_saves_and_the_run_can_go_on() {
     let more = format!("--stop-after={}", step + 1);
     let output = gridfield(folder.path(), &["train", "--resume", "latest", &more, "--quiet"]);
     assert!(output.status.success(), "{}", stderr(&output));
+}
+
+/// An `ffmpeg` that takes frames until its input ends, or until a signal reaches it, and says in which process group.
+#[cfg(target_os = "linux")]
+fn fake_ffmpeg(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = "#!/bin/sh\ncase $* in *-encoders*) echo libx264; exit;; esac\ncut -d' ' -f5 /proc/$$/stat >group.part\nmv group.part group\nexec cat >/dev/null\n";
+    let path = folder.join("ffmpeg");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_during_a_video_is_no_failure_of_ffmpeg() {
+    use std::os::unix::process::CommandExt as _;
+    let (folder, run) = trained();
+    fake_ffmpeg(folder.path());
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let args = ["render", "latest", "--output=film.mp4", "--seconds=1000", "--device=cpu", "--threads=1"];
+    let mut command = command(folder.path(), &args);
+    command.env("PATH", path).process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let group = folder.path().join("group");
+    while !group.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let own = child.id().to_string();
+    assert_ne!(fs::read_to_string(&group).unwrap().trim(), own, "Ctrl-C reaches a whole process group");
+    assert!(Command::new("kill").args(["-INT", "--", &format!("-{own}")]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(!folder.path().join("film.mp4").exists() && !run.join("renders").exists());
 }

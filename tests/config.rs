@@ -90,6 +90,7 @@ fn unknown_keys_name_the_nearest() {
     for (key, nearest) in [
         ("train.max_stepz", "train.max_steps"),
         ("max_steps", "train.max_steps"),
+        ("trian.seed", "train.seed"),
         ("train.n_levels", "model.grid.n_levels"),
         ("model.grid.hashmap_size", "model.grid.log2_hashmap_size"),
         ("optimizer.learn_rate", "optimizer.learning_rate"),
@@ -97,6 +98,11 @@ fn unknown_keys_name_the_nearest() {
     ] {
         let expected = format!("`{key}` is not a configuration key; the nearest one is `{nearest}`");
         assert_eq!(set_error(&format!("{key}=1")), expected);
+    }
+    for (key, section) in [("trian", "train"), ("model.gird", "model.grid"), ("schedule", "optimizer.schedule")] {
+        let error = set_error(&format!("{key}=1"));
+        let expected = format!("`{key}` is not a configuration key; the nearest one is section `{section}`");
+        assert_eq!(error, expected);
     }
     let in_file = load_error(r#"{"optimizer": {"schedule": {"gama": 0.5}}}"#);
     assert!(
@@ -183,6 +189,9 @@ fn every_range_is_guarded() {
         ("optimizer.schedule.final_fraction=2", "optimizer.schedule.final_fraction"),
         ("scene.downscale=0", "scene.downscale"),
         ("scene.scale=-1", "scene.scale"),
+        ("scene.scale=1e300", "scene.scale is 1e300, but must be from 1e-6 to 1e6"),
+        ("scene.offset=[0, 1e39, 0]", "scene.offset is [0.0, 1e39, 0.0], but must be three numbers from -1e6 to"),
+        ("train.seed=4294967296", "train.seed is 4294967296, but must be from 0 to 4294967295"),
     ] {
         let error = validation_error(assignment);
         assert!(error.contains(says), "{assignment}: {error}");

@@ -1,12 +1,15 @@
 //! What a user may get wrong, as the user meets it: exit code 2, one sentence that says where, and nothing half-written.
 
 mod binary;
+mod skip;
 
 use std::fs;
 use std::path::Path;
 
-use binary::{ORRERY, TINY, printed, sentence, stderr, tiny_checkpoint, train_tiny};
+use binary::{ORRERY, TINY, printed, sentence, stderr, tiny_checkpoint, tiny_run, train_tiny};
+use gridfield::train::{Checkpoint, Tensor};
 use serde_json::{Value, json};
+use skip::skipped;
 use tempfile::TempDir;
 
 /// A scene of two images, in the folder `scene` of a new folder.
@@ -89,6 +92,7 @@ fn poses_that_are_broken() {
         (json!([[1, 0, 0, 0], [0, 1, 0, 0], row]), "4×4"),
         (json!([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 4], row]), "singular"),
         (json!([[1, 0, 0, 1e300], [0, 1, 0, 0], [0, 0, 1, 4], row]), "finite"),
+        (json!([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 4, 1]]), "last row"),
     ] {
         let mut broken = document();
         broken["frames"][1]["transform_matrix"] = pose;
@@ -139,7 +143,7 @@ fn an_output_folder_without_permission() {
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
     if fs::write(closed.join("probe"), "").is_ok() {
-        eprintln!("skipped an_output_folder_without_permission: this user may write everywhere, as root does");
+        skipped("an_output_folder_without_permission", "this user may write everywhere, as root does");
         return;
     }
     let error = training_fault(folder.path(), &["--output-dir=closed"]);
@@ -151,7 +155,7 @@ fn cuda_where_there_is_none() {
     let folder = small_scene();
     let devices = printed(folder.path(), &["devices"]);
     let Some(why) = devices.lines().find_map(|line| line.strip_prefix("cuda  none: ")) else {
-        eprintln!("skipped cuda_where_there_is_none: there is a GPU here");
+        skipped("cuda_where_there_is_none", "there is a GPU here");
         return;
     };
     for command in ["train", "eval", "render"] {
@@ -230,12 +234,16 @@ fn a_checkpoint_that_is_something_else() {
 #[test]
 fn flags_that_make_no_sense_together() {
     let (folder, _) = readers();
+    let large = json!({ "camera_path": [], "render_width": 1_000_000, "render_height": 1_000_000 });
+    fs::write(folder.path().join("large.json"), large.to_string()).unwrap();
     for (args, says) in [
         (&["render", "latest", "--path=dataset", "--seconds=3"][..], "leave --seconds away"),
         (&["render", "latest", "--shard=1/2"], "shards of a video cannot be joined; render frames"),
         (&["render", "latest", "--path=none.json"], "none.json: cannot be read"),
         (&["train", "--resume", "latest", "--stop-after=1"], "--stop-after 1 is not beyond step 2"),
         (&["train", "--resume", "latest", "--max-steps=2"], "the run has all of its 2 steps"),
+        (&["render", "latest", "--path=large.json"], "large.json: render_width is 1000000; expected a whole number of"),
+        (&["render", "latest", "--path=keys.json", "--width=8", "--height=16385"], "'16385' for '--height <PIXELS>'"),
     ] {
         assert_says(&sentence(folder.path(), args), &[says]);
     }
@@ -255,16 +263,149 @@ fn results_that_cannot_be_written() {
     }
 }
 
+/// Replaces `old` in the checkpoint's own header by `new`, which must be as long.
+fn with_header(bytes: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let at = bytes.windows(old.len()).position(|window| window == old.as_bytes()).expect(old);
+    [&bytes[..at], new.as_bytes(), &bytes[at + old.len()..]].concat()
+}
+
 #[test]
-fn a_loss_that_turns_nan_names_the_step_and_keeps_the_last_good_checkpoint() {
-    let folder = tempfile::tempdir().unwrap();
-    let args = ["--max-steps=50", "--save-every=1", "--set=optimizer.learning_rate=1e30", "--quiet"];
-    let output = binary::gridfield(folder.path(), &[&["train", ORRERY], &TINY[..], &args].concat());
-    assert_eq!(output.status.code(), Some(2));
-    let error = stderr(&output);
-    assert_starts(error, "gridfield: error: training diverged: the loss became NaN at step ");
+fn a_checkpoint_with_a_unit_cube_that_nothing_can_be_divided_by() {
+    let (folder, readers) = readers();
+    let path = tiny_checkpoint(folder.path(), 2);
+    let Checkpoint { header, tensors, .. } = Checkpoint::read(&path).unwrap();
+    for scale in [0.0, -0.3, 1e-40] {
+        let mut header = header.clone();
+        header.unit_cube.scale = scale;
+        Checkpoint::new(header, tensors.clone()).write(&path).unwrap();
+        for args in &readers {
+            assert_starts(&sentence(folder.path(), args), &format!("{CHECKPOINT}`unit_cube.scale` is "));
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_with_more_rays_than_there_is_room_for() {
+    let (folder, _) = readers();
+    let path = tiny_checkpoint(folder.path(), 2);
+    let Checkpoint { header, tensors, .. } = Checkpoint::read(&path).unwrap();
+    for (name, value) in [
+        ("rays_per_step", json!(4_000_000_000u64)),
+        ("rays_per_step", json!(0)),
+        ("occupancy_refreshes", json!(u32::MAX)),
+        ("recent_rays", json!(u64::MAX)),
+        ("recent_samples", json!(u64::MAX)),
+    ] {
+        let mut header = header.clone();
+        header.trainer[name] = value.clone();
+        Checkpoint::new(header, tensors.clone()).write(&path).unwrap();
+        let error = sentence(folder.path(), &["train", "--resume", "latest"]);
+        assert_starts(
+            &error,
+            &format!("{CHECKPOINT}the trainer's `{name}` is {value} in the header, but must be from "),
+        );
+    }
+}
+
+#[test]
+fn a_field_that_gives_no_numbers_is_neither_evaluated_nor_rendered_nor_trained_further() {
+    let (folder, _) = readers();
+    let path = tiny_checkpoint(folder.path(), 2);
+    let Checkpoint { header, mut tensors, .. } = Checkpoint::read(&path).unwrap();
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.name.ends_with("_network.1.weight")) {
+        let n: usize = tensor.shape.iter().product();
+        let weights: Vec<f32> = (0..n).map(|i| if i % 2 == 0 { 3e38 } else { -3e38 }).collect();
+        *tensor = Tensor::new(tensor.name.clone(), &tensor.shape.clone(), weights);
+    }
+    Checkpoint::new(header, tensors).write(&path).unwrap();
+    for args in [&["eval", "latest"][..], &["render", "latest", "--seconds=0.1"]] {
+        let error = sentence(folder.path(), args);
+        assert_starts(&error, &format!("{CHECKPOINT}the field gives pixels that are not finite"));
+    }
+    let error = sentence(folder.path(), &["train", "--resume", "latest", "--quiet"]);
+    assert_starts(&error, "training diverged: ");
+    assert_says(&error, &[" at step 3; the last good checkpoint is "]);
+}
+
+#[test]
+fn a_run_that_diverges_names_the_step_and_keeps_the_last_good_checkpoint() {
+    let (folder, _) = readers();
+    let path = tiny_checkpoint(folder.path(), 2);
+    let old = fs::read(&path).unwrap();
+    fs::write(&path, with_header(old, r#"\"learning_rate\":0.01"#, r#"\"learning_rate\":1e30"#)).unwrap();
+    let error =
+        sentence(folder.path(), &["train", "--resume", "latest", "--quiet", "--max-steps=50", "--save-every=1"]);
+    assert_starts(&error, "training diverged: ");
+    assert_says(&error, &[" at step 3; the last good checkpoint is ", "try a lower optimizer.learning_rate"]);
     let (_, kept) = error.split_once("the last good checkpoint is ").unwrap();
-    let (kept, advice) = kept.split_once(';').unwrap();
-    assert_says(advice, &["try a lower optimizer.learning_rate"]);
-    printed(folder.path(), &["eval", kept, "--max-images=1"]);
+    let (kept, _) = kept.split_once(';').unwrap();
+    let said = printed(folder.path(), &["eval", kept, "--max-images=1"]);
+    assert!(!said.contains("NaN"), "{said}");
+}
+
+#[test]
+fn a_run_that_diverges_before_its_first_checkpoint_leaves_nothing() {
+    for settings in [
+        &["--max-steps=100", "--save-every=1", "--set=optimizer.learning_rate=1e30"][..],
+        &["--max-steps=1", "--set=optimizer.learning_rate=1e38", "--set=optimizer.schedule.warmup_steps=0"],
+        &["--max-steps=100", "--set=optimizer.learning_rate=1e30"],
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let args = [&["train", ORRERY, "--quiet"], &TINY[..], settings].concat();
+        let error = sentence(folder.path(), &args);
+        assert_starts(&error, "training diverged: ");
+        assert_says(&error, &["no checkpoint had been saved yet", "nothing was kept of the run"]);
+        assert!(!tiny_run(folder.path()).exists(), "{settings:?}");
+    }
+}
+
+/// The sentence of `gridfield` under a limit that the shell's `ulimit` sets.
+#[cfg(unix)]
+fn limited(folder: &Path, limit: &str, args: &[&str]) -> String {
+    // A file that grows beyond its limit is an error like that of a full disk where the signal is ignored.
+    let script = format!("trap '' XFSZ; ulimit {limit}; exec \"$0\" \"$@\"");
+    let mut shell = std::process::Command::new("bash");
+    // Without a PATH there is no ffmpeg, and the bundled encoder writes videos.
+    shell
+        .args(["-c", &format!("export PATH=; {script}"), env!("CARGO_BIN_EXE_gridfield")])
+        .args(args)
+        .current_dir(folder);
+    let output = binary::checked(shell.output().unwrap(), args);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+    let error = stderr(&output).strip_prefix("gridfield: error: ").expect("a mistake").to_owned();
+    assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+    error
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_that_ends_is_told_with_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["--set=model.grid.log2_hashmap_size=24", "--set=train.batch_samples=2048", "--max-steps=2"];
+    let machine = ["--downscale=8", "--device=cpu", "--threads=1"];
+    let args = [&["train", ORRERY], &settings[..], &machine].concat();
+    let error = limited(folder.path(), "-v 1500000", &args);
+    assert_says(&error, &[" MiB of memory were asked for, and this machine has no more to give; lower "]);
+    assert!(!folder.path().join("outputs").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_is_told_in_the_same_words_everywhere() {
+    let (folder, _) = readers();
+    let full = "cannot be written, as the disk or its quota is full; free some space";
+    for (output, says) in [("frames/%d.png", "frames/0.png: "), ("film.mp4", "film.mp4: ")] {
+        let output = format!("--output={output}");
+        let error = limited(folder.path(), "-f 1", &["render", "latest", "--width=160", "--seconds=0.1", &output]);
+        assert_starts(&error, &format!("{says}{full}"));
+    }
+    let args = [&["train", ORRERY, "--max-steps=2", "--output-dir=other"], &TINY[..]].concat();
+    let error = limited(folder.path(), "-f 100", &args);
+    assert_says(&error, &["step-000000002.safetensors: ", full, "nothing was kept of the run"]);
+    assert!(!folder.path().join("other/orrery/hash/tiny").exists());
+    let resume = ["train", "--resume", "latest"];
+    let error = limited(folder.path(), "-f 100", &resume);
+    assert!(!error.contains("nothing was kept"), "{error}");
+    assert!(tiny_checkpoint(folder.path(), 2).exists(), "a resumed run stays");
 }

@@ -120,6 +120,30 @@ fn transform_not_finite_or_singular() {
 }
 
 #[test]
+fn transform_whose_last_row_is_another() {
+    let set = |row: Value| fault(|d| d["frames"][1]["transform_matrix"][3] = row);
+    for row in [json!([0, 0, 0, 0]), json!([0, 0, 4, 1]), json!([0, 0, 0, 2])] {
+        assert_says(&set(row), &[IN_FRAME_1, "transform_matrix has the last row [", "expected [0, 0, 0, 1]"]);
+    }
+    let mut rounded = document();
+    rounded["frames"][1]["transform_matrix"][3] = json!([1e-7, 0, 0, 0.9999999]);
+    Scene::open(scene_of_text(&rounded.to_string()).path()).unwrap();
+}
+
+#[test]
+fn focal_lengths_that_single_precision_does_not_hold() {
+    assert_says(&fault(|d| d["camera_angle_x"] = json!(1e-300)), &[IN_FILE, "camera_angle_x is 1e-300, too small"]);
+    let stretched = fault(|d| {
+        d["frames"][1].as_object_mut().unwrap().extend([
+            ("fl_x".into(), json!(1e10)),
+            ("w".into(), json!(8e-37)),
+            ("h".into(), json!(6e-37)),
+        ])
+    });
+    assert_says(&stretched, &[IN_FRAME_1, "no finite number of pixels"]);
+}
+
+#[test]
 fn camera_angle_outside_its_range() {
     for angle in [0.0, -0.5, 3.2] {
         let sentence = fault(|d| d["camera_angle_x"] = json!(angle));

@@ -147,7 +147,9 @@ fn files_of_another_kind_are_refused() {
 #[test]
 fn headers_that_are_not_ours_are_refused() {
     type Edit = fn(&mut Value);
-    let cases: [(Edit, &str); 8] = [
+    let cases: [(Edit, &str); 10] = [
+        (|own| own["unit_cube"]["scale"] = json!(1e300), "`unit_cube.scale` is inf in the checkpoint's header"),
+        (|own| own["unit_cube"]["offset"][1] = json!(-1e300), "`unit_cube.offset` is [0.5, -inf, "),
         (|own| own["format"] = json!("other"), "has no format `gridfield-checkpoint`"),
         (|own| *own = json!(3), "has no format `gridfield-checkpoint`"),
         (|own| own["version"] = json!(2), "format version 2, but this gridfield reads version 1"),

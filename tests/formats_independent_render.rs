@@ -2,10 +2,12 @@
 //! draws the same picture as gridfield.
 
 mod binary;
+mod skip;
 
 use std::process::Command;
 
 use binary::{ORRERY, printed, tiny_checkpoint, tiny_run, train_tiny};
+use skip::skipped;
 
 /// A wrong sign or order moves whole regions by tens of levels; rounding moves a sample at the edge of an occupied cell.
 const MOST_LEVELS: u8 = 2;
@@ -15,7 +17,7 @@ const MOST_LEVELS: u8 = 2;
 fn assert_script_agrees(test: &str, settings: &[&str]) {
     let has_numpy = Command::new("python3").args(["-c", "import numpy"]).output();
     if !has_numpy.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped {test}: there is no python3 with numpy");
+        skipped(test, "there is no python3 with numpy");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,11 @@
 //! PNG files and videos: what is written reads back, whole or not at all.
 
+mod skip;
+
 use gridfield::media::{Encoder, Pixels, VideoWriter, write_png};
 use gridfield::metrics::psnr;
 use openh264::formats::YUVSource as _;
+use skip::skipped;
 use std::path::Path;
 use std::process::Command;
 
@@ -126,7 +129,7 @@ fn ffprobe(path: &Path) -> Option<String> {
     match probe {
         Ok(output) => Some(String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)),
         Err(e) => {
-            eprintln!("skipped: ffprobe cannot be started: {e}");
+            skipped("what ffprobe says of videos", format!("it cannot be started: {e}"));
             None
         }
     }
@@ -136,7 +139,7 @@ fn ffprobe(path: &Path) -> Option<String> {
 fn both_encoders_write_what_ffprobe_expects() {
     for encoder in [Encoder::Bundled, Encoder::Ffmpeg] {
         if encoder == Encoder::Ffmpeg && Encoder::detect() == Encoder::Bundled {
-            eprintln!("skipped for ffmpeg: there is none with libx264");
+            skipped("the ffmpeg encoder", "there is no ffmpeg with libx264");
             continue;
         }
         let folder = tempfile::tempdir().unwrap();

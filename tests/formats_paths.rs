@@ -167,6 +167,20 @@ fn nerfstudio_path_is_read() {
     assert_eq!((asked.frames[0].intrinsics.width, asked.fps, asked.frames.len()), (64, 60.0, 1));
 }
 
+#[test]
+fn frames_have_at_most_16384_pixels_a_side() {
+    let mut large = nerfstudio(&looking(1.0, 0.5));
+    for (side, says) in [(16384, None), (16385, Some("render_width is 16385")), (1_000_000, Some("at most 16384"))] {
+        large["render_width"] = json!(side);
+        let error = read(&large, &PathOptions::default()).err().map(|error| error.to_string());
+        assert_eq!(error.is_some(), says.is_some(), "{side}");
+        assert!(says.is_none_or(|says| error.as_ref().unwrap().contains(says)), "{error:?}");
+    }
+    let tall = PathOptions { size: Some((8, 16385)), ..Default::default() };
+    let error = CameraPath::orbit(&scene(), &tall).unwrap_err().to_string();
+    assert!(error.contains("8×16385; expected at most 16384"), "{error}");
+}
+
 /// A key camera as instant-ngp's `nerf_matrix_to_ngp` and `CameraKeyframe` would store it.
 fn ngp_key(camera: &Camera) -> Value {
     let m = camera.camera_to_world.map(|row| row.map(f64::from));

@@ -1,9 +1,12 @@
 //! Reading scenes: the Blender format in its variations on small scenes made here, and the real lego scene where the
 //! data folder is.
 
+mod skip;
+
 use gridfield::scene::path::PathOptions;
 use gridfield::scene::{CameraPath, Format, Scene, UnitCube, load_images};
 use serde_json::{Value, json};
+use skip::skipped;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tempfile::TempDir;
@@ -111,12 +114,12 @@ fn images_load_in_order_and_report_progress() {
 }
 
 /// The lego scene of the data folder, or `None` and a printed reason.
-fn lego() -> Option<PathBuf> {
+fn lego(test: &str) -> Option<PathBuf> {
     let data = std::env::var_os("GRIDFIELD_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let lego = data.join("blender/lego");
     if !lego.is_dir() {
-        eprintln!("skipped: no {} (set GRIDFIELD_DATA to the data folder)", lego.display());
+        skipped(test, format!("there is no {}; GRIDFIELD_DATA names the data folder", lego.display()));
         return None;
     }
     Some(lego)
@@ -124,7 +127,7 @@ fn lego() -> Option<PathBuf> {
 
 #[test]
 fn lego_opens_with_its_known_cameras_and_pixels() {
-    let Some(path) = lego() else { return };
+    let Some(path) = lego("lego_opens_with_its_known_cameras_and_pixels") else { return };
     let scene = Scene::open(&path).unwrap();
     assert_eq!(scene.name, "lego");
     assert_eq!((scene.splits.train.len(), scene.splits.val.len(), scene.splits.test.len()), (100, 0, 200));
@@ -140,7 +143,7 @@ fn lego_opens_with_its_known_cameras_and_pixels() {
 
 #[test]
 fn lego_cameras_all_look_at_the_model_inside_the_unit_cube() {
-    let Some(path) = lego() else { return };
+    let Some(path) = lego("lego_cameras_all_look_at_the_model_inside_the_unit_cube") else { return };
     let scene = Scene::open(&path).unwrap();
     for view in scene.splits.train.iter().chain(&scene.splits.test) {
         let (position, forward) = (view.camera.position(), view.camera.forward());
@@ -153,7 +156,7 @@ fn lego_cameras_all_look_at_the_model_inside_the_unit_cube() {
 
 #[test]
 fn lego_is_orbited_upright_at_the_distance_of_its_cameras() {
-    let Some(path) = lego() else { return };
+    let Some(path) = lego("lego_is_orbited_upright_at_the_distance_of_its_cameras") else { return };
     let path = CameraPath::orbit(&Scene::open(&path).unwrap(), &PathOptions::default()).unwrap();
     let height = path.frames[0].position()[2];
     for camera in &path.frames {

@@ -1,4 +1,6 @@
-//! Every gradient of the radiance field against central differences along random directions, on the host target.
+//! Every gradient of the radiance field: on the host against central differences along random directions, and on GPUs
+//! against the host. There, fp16 rounds activations by 2⁻¹¹ of their size, which the differences would divide by a step of
+//! a twentieth; so that GPUs answer to the host, whose gradients are known to be right.
 //!
 //! A direction moves the parameters of one block (a layer's weights, a level's features) by ±h each, with random signs.
 //! The derivative along it is then a sum of ±gradients, of the size of the gradient's norm, and the two values of it may
@@ -8,6 +10,7 @@
 //! are drawn without any in reach: features are positive, and the weights of a neuron have the signs that keep it open for
 //! every sample, or closed. What remains is the rounding of fp32 over h, and the curvature, which grows with h².
 
+#[macro_use]
 mod common;
 
 use common::{Random, host, to_f64};
@@ -48,12 +51,14 @@ struct Block {
 }
 
 impl Probe {
-    fn new(model: &ModelConfig, size: ChunkSize, random: &mut Random) -> Self {
-        let device = host();
+    fn new(device: &Device, model: &ModelConfig, size: ChunkSize, random: &mut Random) -> Self {
+        let device = device.clone();
         let mut field = Field::zeros(&device, model).unwrap();
-        field.weights.upload(0, &draw_weights(&field.decoder, random)).unwrap();
-        let features: Vec<f32> = (0..field.table.len()).map(|_| random.between(0.2, 1.0) as f32).collect();
+        let weights: Vec<f32> = draw_weights(&field.decoder, random).into_iter().map(as_half).collect();
+        field.weights.upload(0, &weights).unwrap();
+        let features = random.halves(field.table.len(), 0.2, 1.0);
         field.table.upload(0, &features).unwrap();
+        field.refresh_copies(&device).unwrap();
         Probe {
             chunk: Chunk::new(&device, size).unwrap(),
             lane: Lane::all(&device, size, &field, true).unwrap().swap_remove(0),
@@ -102,6 +107,11 @@ impl Probe {
         buffer.download_into(block.first, &mut values).unwrap();
         values
     }
+}
+
+/// What fp16 holds exactly, so that all targets compute with the same parameters.
+fn as_half(value: f32) -> f32 {
+    half::f16::from_f32(value).to_f32()
 }
 
 fn blocks(field: &Field) -> Vec<Block> {
@@ -263,7 +273,8 @@ fn dot(a: &[f64], b: &[f32]) -> f64 {
 
 fn check_field(model: &ModelConfig) {
     let mut random = Random::new(1);
-    let mut probe = Probe::new(model, ChunkSize { n_chunks: 1, rays: N_RAYS, samples: N_SAMPLES }, &mut random);
+    let size = ChunkSize { n_chunks: 1, rays: N_RAYS, samples: N_SAMPLES };
+    let mut probe = Probe::new(&host(), model, size, &mut random);
     scatter_samples(&mut probe, &mut random);
     let (by_density, by_color) = (random.vector(N_SAMPLES, 1.0), random.vector(3 * N_SAMPLES, 4.0));
     // Through the activations: d exp(x) = exp(x) dx, d logistic(x) = c (1 - c) dx.
@@ -403,9 +414,19 @@ fn march() -> MarchConfig {
 
 /// A probe with room for `samples`, and a studio whose rays it traces.
 fn chain(model: &ModelConfig, march: &MarchConfig, background: u32, samples: usize) -> (Probe, Studio, Random) {
+    chain_on(&host(), model, march, background, samples)
+}
+
+fn chain_on(
+    device: &Device,
+    model: &ModelConfig,
+    march: &MarchConfig,
+    background: u32,
+    samples: usize,
+) -> (Probe, Studio, Random) {
     let mut random = Random::new(2);
     let n_rays = 96;
-    let mut probe = Probe::new(model, ChunkSize { n_chunks: 1, rays: n_rays, samples }, &mut random);
+    let mut probe = Probe::new(device, model, ChunkSize { n_chunks: 1, rays: n_rays, samples }, &mut random);
     probe.chunk.n_rays = n_rays;
     let studio = Studio::new(&probe.device, march, background, n_rays, &mut random);
     (probe, studio, random)
@@ -481,4 +502,33 @@ fn rays_without_room_have_no_loss_and_no_gradient() {
         theirs += 1;
     }
     assert!(theirs > 0, "dropped rays have samples of earlier rounds");
+}
+
+/// By how much of a block's norm gradients on a GPU may differ from the host's: ten times what the emulated one shows.
+/// Each is a sum over hundreds of samples, whose roundings to fp16, of up to 2^-11 each, mostly cancel.
+const GPU_TOLERANCE: f64 = 2e-3;
+
+/// Gradients of each block, from pixels back.
+fn chain_gradients(device: &Device, kernel: GridKernel) -> Vec<(Block, Vec<f64>)> {
+    let (probe, studio, _) = chain_on(device, &default_model(kernel), &march(), 2, 4096);
+    let (_, rounds) = studio.trace(&probe);
+    probe.scatter(rounds);
+    blocks(&probe.field).into_iter().map(|block| (block, probe.gradient(block))).collect()
+}
+
+fn gradients_are_those_of_the_host(device: &Device) {
+    for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
+        for ((block, found), (_, expected)) in
+            chain_gradients(device, kernel).iter().zip(chain_gradients(&host(), kernel))
+        {
+            let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+            let size = norm(&mut expected.iter().copied());
+            let error = norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected)) / size;
+            assert!(size > 0.0 && error <= GPU_TOLERANCE, "{kernel:?}: {block:?}: {error} of the norm {size} apart");
+        }
+    }
+}
+
+on_every_target! {
+    gradients_are_those_of_the_host,
 }

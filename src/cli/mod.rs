@@ -125,10 +125,26 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
             ExitCode::from(MISTAKE)
         }
         _ => {
-            print::to_stderr(&format!("gridfield: {}", usage.render()));
+            print::to_stderr(&format!("gridfield: {}", one_sentence(&usage.render().to_string())));
             ExitCode::from(MISTAKE)
         }
     }
+}
+
+/// What clap says of a mistake, on one line: what is wrong and what may be meant, without the usage that `--help` has.
+fn one_sentence(rendered: &str) -> String {
+    let lines = rendered.lines().map(str::trim);
+    let told = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    let mut sentence = String::new();
+    for line in told.filter(|line| !line.is_empty()) {
+        let (joint, part) = match line.strip_prefix("tip: ") {
+            Some(tip) => ("; ", tip),
+            None => (" ", line),
+        };
+        sentence += if sentence.is_empty() { "" } else { joint };
+        sentence += part;
+    }
+    sentence + "; --help says more"
 }
 
 /// Makes a panic, which is always our fault, say so and where, whether or not `RUST_BACKTRACE` is set.

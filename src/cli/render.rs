@@ -7,9 +7,11 @@ use clap::Args;
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, interrupt, print};
+use crate::Result;
 use crate::radiance::film::{Channel, Destination, Film, Shard};
-use crate::radiance::{Renderer, plain_background, reopen_scene};
-use crate::scene::path::{PathChoice, PathOptions};
+use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
+use crate::scene::Scene;
+use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
 use crate::train::{Checkpoint, Run};
 
 #[derive(Debug, Args)]
@@ -35,11 +37,11 @@ pub struct RenderArgs {
     pub outputs: Vec<Channel>,
 
     /// In pixels [default: as the training images]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16384), help_heading = "What to render")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
     pub width: Option<u32>,
 
     /// In pixels [default: as the training images]
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16384), help_heading = "What to render")]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
     pub height: Option<u32>,
 
     /// Frames per second [default: the path file's, else 30]
@@ -58,8 +60,8 @@ pub struct RenderArgs {
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     pub output: Option<Destination>,
 
-    /// Render only frames I, I+N, I+2N, … that are not there yet, so that N processes share the work. Needs frames as
-    /// --output
+    /// Render only every N-th frame that is not there yet, from the I-th on, so that N processes share the work: 1/3
+    /// renders frames 0, 3, 6, … Needs frames as --output
     #[arg(long, value_name = "I/N", help_heading = "Results")]
     pub shard: Option<Shard>,
 
@@ -73,12 +75,20 @@ impl RenderArgs {
         let device = self.machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         let config = &checkpoint.header.config;
-        let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
+        let scene = self.open_scene(&checkpoint)?;
         let path = self.path.build(&scene, (self.width, self.height), config.scene.downscale, self.options())?;
         let renderer = Renderer::from_checkpoint(&device, &checkpoint)?;
         let film = Film::new(&renderer, &path, plain_background(&config.train, &scene), &self.outputs)?;
         let in_renders = || Destination::Video(resolved.renders_folder().join(format!("{}.mp4", self.path.name())));
         self.shoot(&film, &self.output.clone().unwrap_or_else(in_renders))
+    }
+
+    /// A camera-path file has cameras of its own, so that a scene that is gone or has changed is no hindrance.
+    fn open_scene(&self, checkpoint: &Checkpoint) -> Result<Scene> {
+        match reopen_scene(checkpoint, self.scene.as_deref()) {
+            Err(_) if self.path.is_file() && self.scene.is_none() => Ok(scene_without_views(checkpoint)),
+            opened => opened,
+        }
     }
 
     fn options(&self) -> PathOptions {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::Value;
 
@@ -93,7 +94,10 @@ pub struct ResultsArgs {
     )]
     pub resume: Option<PathBuf>,
 
-    #[arg(long, value_name = "N", help = or_default("Steps between evaluations on the validation images, 0: none", "train.eval_every"))]
+    #[arg(
+        long, value_name = "N",
+        help = or_default("Steps between evaluations on up to 10 validation (else test) images, 0: none", "train.eval_every")
+    )]
     pub eval_every: Option<u64>,
 
     #[arg(long, value_name = "N", help = or_default("Steps between checkpoints, 0: at the end only", "train.save_every"))]
@@ -183,7 +187,10 @@ impl TrainArgs {
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = Run::create(&self.results.output_dir, &scene.name, self.results.run_name.as_deref(), &config)?;
-        self.train(&mut trainer, &run, &config)
+        self.train(&mut trainer, &run, &config).map_err(|error| match run.discard_without_checkpoint() {
+            true => anyhow!("{error:#}; nothing was kept of the run"),
+            false => error,
+        })
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {

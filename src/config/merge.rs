@@ -165,8 +165,13 @@ fn unknown_key(key: &str) -> Refusal {
         whole.max(namesake)
     };
     let by_likeness = |a: &String, b: &String| likeness(a).total_cmp(&likeness(b));
-    let nearest = Config::keys().into_iter().max_by(by_likeness).expect("a config has keys");
-    format!("`{key}` is not a configuration key; the nearest one is `{nearest}`")
+    let keys = Config::keys();
+    let sections: Vec<String> =
+        keys.iter().flat_map(|key| key.match_indices('.').map(|(at, _)| key[..at].to_owned())).collect();
+    // Of equals the last is taken: a key before a section.
+    let nearest = sections.iter().chain(&keys).max_by(|a, b| by_likeness(a, b)).expect("a config has keys");
+    let kind = if keys.contains(nearest) { "" } else { "section " };
+    format!("`{key}` is not a configuration key; the nearest one is {kind}`{nearest}`")
 }
 
 fn section_given_a_value(key: &str, value: &Value) -> Refusal {

@@ -236,7 +236,7 @@ pub struct TrainConfig {
     pub background: Background,
     /// The Huber loss turns from quadratic to linear at this error (sRGB, 0 to 1).
     pub huber_delta: f64,
-    /// Steps between evaluations on the validation images; 0 for none.
+    /// Steps between evaluations on at most 10 validation images, or else test images; 0 for none.
     pub eval_every: u64,
     /// Steps between checkpoints; 0 for one at the end only.
     pub save_every: u64,

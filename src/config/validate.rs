@@ -14,6 +14,10 @@ const MOST_GRID_OUTPUTS: u32 = 128;
 const MOST_STEPS: u64 = 999_999_999;
 /// Beyond this a fp32 coordinate has too few bits left for its place within a cell.
 const FINEST_RESOLUTION: f64 = (1 << 20) as f64;
+/// Scale and offset of the map to the unit cube: beyond this, fp32 coordinates leave no bits for places within it.
+const LARGEST_MAP: f64 = 1e6;
+/// The random numbers are keyed with 32 bits.
+const LARGEST_SEED: u64 = u32::MAX as u64;
 /// Offsets into the features are 32-bit in the kernels.
 const MOST_FEATURES: u64 = 1 << 31;
 
@@ -120,6 +124,7 @@ impl TrainConfig {
             positive("train.max_seconds", seconds)?;
         }
         between("train.batch_samples", self.batch_samples, 1 << 7..=1 << 24)?;
+        between("train.seed", self.seed, 0..=LARGEST_SEED)?;
         positive("train.huber_delta", self.huber_delta)?;
         fraction_below_one("train.ema_decay", self.ema_decay)
     }
@@ -155,11 +160,16 @@ impl SceneConfig {
     fn validate(&self) -> Result<()> {
         between("scene.downscale", self.downscale, 1..=64)?;
         if let Some(scale) = self.scale {
-            positive("scene.scale", scale)?;
+            let least = 1.0 / LARGEST_MAP;
+            require((least..=LARGEST_MAP).contains(&scale), || {
+                format!("scene.scale is {scale:?}, but must be from {least:e} to {LARGEST_MAP:e}")
+            })?;
         }
         if let Some(offset) = self.offset {
-            require(offset.iter().all(|v| v.is_finite()), || {
-                format!("scene.offset is {offset:?}, but must be three finite numbers")
+            require(offset.iter().all(|v| v.abs() <= LARGEST_MAP), || {
+                format!(
+                    "scene.offset is {offset:?}, but must be three numbers from -{LARGEST_MAP:e} to {LARGEST_MAP:e}"
+                )
             })?;
         }
         Ok(())

@@ -1,13 +1,13 @@
 //! Memory of a device, and the pointers to it that kernels get.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use bytemuck::Pod;
 
 use super::cuda;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A pointer to device memory, for a kernel's arguments. It borrows its buffer, so that the memory outlives the launch;
 /// like on a GPU, what kernels do to the memory is not tracked further: kernels that run at the same time must not write
@@ -57,8 +57,9 @@ pub(super) enum Memory {
 }
 
 impl<T: Pod> Buffer<T> {
-    pub(super) fn host(len: usize) -> Self {
-        Buffer { memory: Memory::Host(HostMemory::zeroed(len * size_of::<T>())), len, item: PhantomData }
+    pub(super) fn host(len: usize) -> Result<Self> {
+        let memory = HostMemory::zeroed(len.saturating_mul(size_of::<T>()))?;
+        Ok(Buffer { memory: Memory::Host(memory), len, item: PhantomData })
     }
 
     pub(super) fn cuda(memory: cuda::Memory, len: usize) -> Self {
@@ -89,7 +90,7 @@ impl<T: Pod> Buffer<T> {
 
     /// Waits for the device and copies the numbers out.
     pub fn download(&self) -> Result<Vec<T>> {
-        let mut values = vec![T::zeroed(); self.len];
+        let mut values = zeroed_vec(self.len)?;
         self.download_into(0, &mut values)?;
         Ok(values)
     }
@@ -151,18 +152,34 @@ unsafe impl Sync for HostMemory {}
 const MAPPED: usize = 4 << 20;
 
 impl HostMemory {
-    fn zeroed(bytes: usize) -> Self {
-        let layout = Layout::from_size_align(bytes.max(1), 64).expect("a buffer fits in the address space");
+    fn zeroed(bytes: usize) -> Result<Self> {
+        let layout = Layout::from_size_align(bytes.max(1), 64).map_err(|_| no_memory(bytes))?;
         if bytes >= MAPPED
             && let Some(address) = map(bytes)
         {
-            return HostMemory { address, layout, mapped: true };
+            return Ok(HostMemory { address, layout, mapped: true });
         }
         // SAFETY: the layout's size is not zero.
         let address = unsafe { alloc_zeroed(layout) };
-        let Some(address) = NonNull::new(address) else { handle_alloc_error(layout) };
-        HostMemory { address, layout, mapped: false }
+        let address = NonNull::new(address).ok_or_else(|| no_memory(bytes))?;
+        Ok(HostMemory { address, layout, mapped: false })
     }
+}
+
+/// `len` zeros, for copies of what lies on a device: as large as it, so that memory may end here as well.
+pub(crate) fn zeroed_vec<T: Pod>(len: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).map_err(|_| no_memory(len.saturating_mul(size_of::<T>())))?;
+    values.resize(len, T::zeroed());
+    Ok(values)
+}
+
+fn no_memory(bytes: usize) -> Error {
+    Error::device(format!(
+        "{:.1} MiB of memory were asked for, and this machine has no more to give; lower model.grid.log2_hashmap_size or \
+         train.batch_samples, or free some memory",
+        bytes as f64 / f64::from(1 << 20)
+    ))
 }
 
 impl Drop for HostMemory {
@@ -208,4 +225,23 @@ fn map(_: usize) -> Option<NonNull<u8>> {
 #[cfg(not(unix))]
 fn unmap(_: NonNull<u8>, _: usize) {
     unreachable!("nothing is mapped here")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_not_there_is_an_error_that_says_how_much_was_asked_for() {
+        // More than an address space, more than 47 bits of one, and more than `usize` counts.
+        for (error, asked) in [
+            (Buffer::<u8>::host(1 << 60).err(), "1099511627776.0 MiB"),
+            (Buffer::<u8>::host(1 << 50).err(), "1073741824.0 MiB"),
+            (Buffer::<u64>::host(usize::MAX / 2).err(), "17592186044416.0 MiB"),
+            (zeroed_vec::<f32>(1 << 48).err(), "1073741824.0 MiB"),
+        ] {
+            let error = error.expect("no machine has so much").to_string();
+            assert!(error.starts_with(&format!("{asked} of memory were asked for")), "{error}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use bytemuck::Pod;
 
 pub use args::Args;
+pub(crate) use buffer::zeroed_vec;
 pub use buffer::{Buffer, Ptr};
 pub use compute::ComputeBuffer;
 pub use cpu::Cpu;
@@ -142,7 +143,7 @@ impl Device {
     pub fn zeros<T: Pod>(&self, len: usize) -> Result<Buffer<T>> {
         match self {
             Device::Cuda(cuda) => Ok(Buffer::cuda(cuda.allocate(len * size_of::<T>())?, len)),
-            _ => Ok(Buffer::host(len)),
+            _ => Buffer::host(len),
         }
     }
 

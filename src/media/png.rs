@@ -3,7 +3,6 @@
 use crate::{Error, Result, atomic};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 /// 8-bit sRGB pixels, row by row from the top.
@@ -30,13 +29,10 @@ pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels
     if width == 0 || height == 0 {
         return Err(Error::file(path, format!("an image of {width}×{height} has no pixels to write")));
     }
-    let file = atomic::file_beside(path, ".png")?;
-    let mut writer = BufWriter::new(file.as_file());
-    PngEncoder::new(&mut writer).write_image(bytes, width, height, colour).map_err(|e| match e {
-        image::ImageError::IoError(e) => Error::file(path, atomic::cannot_write(&e)),
-        other => Error::file(path, format!("cannot be written ({other})")),
-    })?;
-    writer.flush().map_err(|e| Error::file(path, atomic::cannot_write(&e)))?;
-    drop(writer);
-    atomic::replace(file.into_temp_path(), path)
+    // Encoded in memory: the encoder would turn the error of a full disk into text.
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png)
+        .write_image(bytes, width, height, colour)
+        .map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;
+    atomic::write(path, |file| file.write_all(&png))
 }

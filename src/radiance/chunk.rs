@@ -21,7 +21,7 @@ pub struct ChunkSize {
 
 impl ChunkSize {
     /// On a CPU, a chunk of about 1024 samples: their activations, about 1 KiB each, fit in the second-level cache.
-    const HOST_SAMPLES: usize = 1024;
+    pub(super) const HOST_SAMPLES: usize = 1024;
 
     /// For steps of `batch_samples` samples. There is room for several times the expected number, since it varies from
     /// chunk to chunk; rays that find none are left out of the step.

@@ -114,7 +114,11 @@ impl<'a> Film<'a> {
         progress: &mut dyn FnMut(usize),
     ) -> Result<bool> {
         match (destination, shard) {
-            (Destination::Video(path), None) => self.write_videos(path, stop, progress),
+            (Destination::Video(path), None) => match self.write_videos(path, stop, progress) {
+                // What stops us may have stopped an encoder before: then its end is no failure.
+                Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
+                written => written,
+            },
             (Destination::Video(_), Some(_)) => Err(Error::config(
                 "shards of a video cannot be joined; render frames, with --output such as frames/%04d.png",
             )),

@@ -1,6 +1,8 @@
 //! The occupancy grid: a bit for each cell that holds density worth sampling (Instant-NGP, appendix C).
 
-use super::chunk::{Lane, TrainingChunk};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::chunk::{Chunk, Lane, TrainingChunk};
 use super::trace::Tracer;
 use crate::Result;
 use crate::config::MarchConfig;
@@ -53,7 +55,8 @@ impl Occupancy {
     }
 
     /// Visits every 16th cell, beginning at a phase that moves on with each refresh, and renews the bits. `number` counts
-    /// refreshes; `chunks` lend their sample buffers.
+    /// refreshes; `chunks` lend their sample buffers. False where a density was not finite, which is seen on the host only:
+    /// such a density leaves its cell as it was, so that the bits do not tell.
     pub fn refresh(
         &self,
         tracer: &Tracer,
@@ -61,7 +64,8 @@ impl Occupancy {
         lanes: &[Lane],
         seed: u64,
         number: u32,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let finite = AtomicBool::new(true);
         let visited = self.n_cells() / STRIDE as usize;
         let each = visited.div_ceil(chunks.len());
         let device = tracer.device;
@@ -87,12 +91,16 @@ impl Occupancy {
                 };
                 device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n))?;
                 tracer.densities(chunk, &lanes[lane], n)?;
+                if device.is_host() && !are_finite(chunk, n)? {
+                    finite.store(false, Ordering::Relaxed);
+                }
                 device.launch_chunk(&kernels::OCCUPANCY_UPDATE, &args, Grid::items(n))?;
                 first += n;
             }
             Ok(())
         })?;
-        self.renew_bits(device)
+        self.renew_bits(device)?;
+        Ok(finite.into_inner())
     }
 
     /// The bits, of cells and of blocks, from the values.
@@ -121,6 +129,13 @@ impl Occupancy {
             threshold: self.threshold,
         }
     }
+}
+
+/// Whether the first `n` densities of the chunk are.
+fn are_finite(chunk: &Chunk, n: usize) -> Result<bool> {
+    let mut densities = vec![0.0; n];
+    chunk.samples.density.download_into(0, &mut densities)?;
+    Ok(densities.iter().all(|density| density.is_finite()))
 }
 
 /// Phases in an order that spreads early visits over a block's cells: the four bits reversed.

@@ -1,6 +1,7 @@
 //! Rendering: one ray for each pixel, through a field that no longer changes.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{Chunk, ChunkSize, Lane};
@@ -9,12 +10,12 @@ use super::frame::Frame;
 use super::occupancy::Occupancy;
 use super::photographs::device_camera;
 use super::trace::{March, Tracer};
-use crate::Result;
 use crate::config::Config;
 use crate::device::args::CameraRaysArgs;
 use crate::device::{Device, Grid, kernels};
 use crate::scene::{Camera, UnitCube};
 use crate::train::Checkpoint;
+use crate::{Error, Result};
 
 /// Draws what cameras see.
 pub struct Renderer {
@@ -26,6 +27,8 @@ pub struct Renderer {
     size: ChunkSize,
     /// One for each lane; the locks are never waited for.
     chunks: Vec<Mutex<(Chunk, Lane)>>,
+    /// What messages call the field: its checkpoint's file.
+    name: PathBuf,
 }
 
 /// A run of pixels, in row order, as far as they are traced.
@@ -49,12 +52,14 @@ impl Renderer {
         unit_cube: UnitCube,
         field: Field,
         occupancy: Occupancy,
+        name: &Path,
     ) -> Result<Self> {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
         let lanes = Lane::all(device, size, &field, false)?.into_iter();
         let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march);
-        Ok(Renderer { device: device.clone(), field, occupancy, march, unit_cube, size, chunks })
+        let (device, name) = (device.clone(), name.to_path_buf());
+        Ok(Renderer { device, field, occupancy, march, unit_cube, size, chunks, name })
     }
 
     /// # Errors
@@ -64,10 +69,13 @@ impl Renderer {
         let field = Field::from_checkpoint(device, checkpoint)?;
         let occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         let unit_cube = checkpoint.header.unit_cube;
-        Renderer::new(device, config, unit_cube, field, occupancy)
+        Renderer::new(device, config, unit_cube, field, occupancy, checkpoint.path())
     }
 
     /// What the camera sees before a background (sRGB, 0 to 1).
+    ///
+    /// # Errors
+    /// Of the device; and where a pixel is no finite number, as those of a field whose training diverged.
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let mut strips: Vec<Strip> =
@@ -78,7 +86,13 @@ impl Renderer {
             let end = width * height;
             self.trace(chunk, lane, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
         })?;
-        Ok(self.frame(width, height, background, &strips))
+        let frame = self.frame(width, height, background, &strips);
+        if frame.rgb.iter().chain(&frame.opacity).all(|value| value.is_finite()) {
+            return Ok(frame);
+        }
+        let what = "the field gives pixels that are not finite, so that its training diverged or its numbers are \
+                    damaged; use an earlier checkpoint, or train again with a lower optimizer.learning_rate";
+        Err(Error::file(&self.name, what))
     }
 
     /// Traces `pixels` onto the end of `strip`: together, or where there is no room for the samples of all, by halves.

@@ -105,7 +105,7 @@ impl Trainer {
         if self.report.loss.is_finite() {
             return Ok(());
         }
-        Err(Error::Diverged { step: self.step, loss: self.report.loss, kept: String::new() })
+        Err(Error::diverged(self.step, format!("the loss became {}", self.report.loss)))
     }
 
     /// Averages since the last report.

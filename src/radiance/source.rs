@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Background, SceneConfig, TrainConfig};
-use crate::scene::{Scene, Splits};
+use crate::scene::{Format, Scene, Splits};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -59,6 +59,20 @@ pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<
         _ => scene.unit_cube = checkpoint.header.unit_cube,
     }
     Ok(scene)
+}
+
+/// The scene that a checkpoint's field is of, as far as the checkpoint itself tells: without photographs, for rendering
+/// from cameras that come from elsewhere.
+pub fn scene_without_views(checkpoint: &Checkpoint) -> Scene {
+    let header = &checkpoint.header;
+    Scene {
+        path: header.config.scene.path.clone(),
+        name: header.scene.clone(),
+        format: Format::Blender,
+        splits: Splits::default(),
+        unit_cube: header.unit_cube,
+        background: [1.0; 3],
+    }
 }
 
 /// What stands behind the field when it is compared or shown: what it was trained on, or where that was random, what the

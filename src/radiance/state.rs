@@ -1,25 +1,35 @@
 //! A field and its training as checkpoints hold them; `docs/formats.md` lists the tensors.
 
+use std::ops::RangeInclusive;
+
 use bytemuck::Pod;
 use serde_json::{Map, Value, json};
 
+use super::chunk::ChunkSize;
 use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
+use super::probe;
 use super::renderer::Renderer;
 use super::source::{FINGERPRINT, Fingerprint};
+use super::trace::{March, Tracer};
 use super::trainer::Trainer;
-use crate::Result;
 use crate::device::{Buffer, Device};
 use crate::scene::Scene;
 use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor, theta_tensors};
 use crate::train::{Moments, TensorData};
+use crate::{Error, Result};
 
 const FEATURES: &str = "grid.features";
 const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
+/// What a field that is in no file is called.
+const IN_TRAINING: &str = "the field in training";
 /// What the optimiser keeps of the grid, of the networks, and of the kernel function's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
+
+/// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
+const MOST_RECENT: u64 = 1 << 53;
 
 /// Name of the weights of layer `number`.
 fn layer_name(field: &Field, number: usize) -> String {
@@ -144,6 +154,18 @@ fn restore_optimizer(
     Ok(())
 }
 
+/// The trainer's count `name`, which kernels and sums rely on to be within `range`.
+fn count(checkpoint: &Checkpoint, name: &str, range: RangeInclusive<u64>) -> Result<u64> {
+    let value = checkpoint.trainer_state(name)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = range.into_inner();
+    Err(checkpoint.refuse(format!(
+        "the trainer's `{name}` is {value} in the header, but must be from {least} to {most}; use an earlier checkpoint"
+    )))
+}
+
 impl Trainer {
     /// Goes on where a checkpoint was written, with its configuration.
     ///
@@ -162,10 +184,15 @@ impl Trainer {
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
         trainer.unit_cube = checkpoint.header.unit_cube;
-        trainer.rays_per_step = checkpoint.trainer_state("rays_per_step")?;
-        trainer.refreshes = checkpoint.trainer_state("occupancy_refreshes")?;
-        trainer.recent.rays = checkpoint.trainer_state("recent_rays")?;
-        trainer.recent.samples = checkpoint.trainer_state("recent_samples")?;
+        // Another device may have cut its work otherwise, and kept a few rays more or less than are possible here.
+        let most = u64::from(trainer.config.train.batch_samples).next_multiple_of(ChunkSize::HOST_SAMPLES as u64);
+        let rays = count(checkpoint, "rays_per_step", 1..=most)? as usize;
+        let possible = trainer.possible_rays();
+        trainer.rays_per_step = rays.clamp(*possible.start(), *possible.end());
+        // No step refreshes the grid more than once.
+        trainer.refreshes = count(checkpoint, "occupancy_refreshes", 0..=trainer.step.min(u64::from(u32::MAX)))? as u32;
+        trainer.recent.rays = count(checkpoint, "recent_rays", 0..=MOST_RECENT)?;
+        trainer.recent.samples = count(checkpoint, "recent_samples", 0..=MOST_RECENT)?;
         Ok(trainer)
     }
 
@@ -177,12 +204,20 @@ impl Trainer {
         header.trainer = self.scalars();
         let mut tensors = self.averaged_field()?.tensors()?;
         tensors.extend(self.occupancy.tensors()?);
-        tensors.extend(optimizer_tensors(OPTIMIZER[0], &self.field.table, &self.table_moments)?);
+        tensors.extend(self.optimizer_tensors()?);
+        if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
+            return Err(Error::diverged(self.step, "parameters of the field became NaN or infinite"));
+        }
+        Ok(Checkpoint::new(header, tensors))
+    }
+
+    fn optimizer_tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let mut tensors = optimizer_tensors(OPTIMIZER[0], &self.field.table, &self.table_moments)?;
         tensors.extend(optimizer_tensors(OPTIMIZER[1], &self.field.weights, &self.weight_moments)?);
         if let (Some(training), Some(kernel)) = (&self.kernel, &self.field.kernel) {
             tensors.extend(optimizer_tensors(OPTIMIZER[2], &kernel.theta, &training.moments)?);
         }
-        Ok(Checkpoint::new(header, tensors))
+        Ok(tensors)
     }
 
     fn scalars(&self) -> Map<String, Value> {
@@ -197,6 +232,9 @@ impl Trainer {
     }
 
     /// The field that renders: the moving average where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where it gives numbers that are not finite.
     fn averaged_field(&self) -> Result<Field> {
         let mut field = Field::zeros(&self.device, &self.config.model)?;
         let (device, adam) = (&self.device, &self.adam);
@@ -206,7 +244,9 @@ impl Trainer {
             adam.average(device, self.step, &own.theta, &training.moments, &mut kernel.theta)?;
         }
         field.refresh_copies(device)?;
-        Ok(field)
+        let march = March::new(device, &self.config.march);
+        let tracer = Tracer { device, field: &field, occupancy: &self.occupancy, march: &march };
+        if probe::is_finite(&tracer)? { Ok(field) } else { Err(self.not_finite()) }
     }
 
     /// Draws the field as it is now.
@@ -214,6 +254,13 @@ impl Trainer {
         let mut occupancy = Occupancy::full(&self.device, &self.config.march)?;
         occupancy.bits.upload(0, &self.occupancy.bits.download()?)?;
         occupancy.renew_blocks(&self.device)?;
-        Renderer::new(&self.device, &self.config, self.unit_cube, self.averaged_field()?, occupancy)
+        Renderer::new(
+            &self.device,
+            &self.config,
+            self.unit_cube,
+            self.averaged_field()?,
+            occupancy,
+            IN_TRAINING.as_ref(),
+        )
     }
 }

@@ -147,6 +147,11 @@ impl Tracer<'_> {
         self.field_forward(chunk, lane, &args, n)
     }
 
+    /// Densities and colours at positions that the chunk's samples hold already, seen along its rays.
+    pub fn outputs(&self, chunk: &Chunk, lane: &Lane, n: usize) -> Result<()> {
+        self.field_forward(chunk, lane, &FieldArgs { activations: Ptr::NULL, ..self.field_args(chunk, lane, 0) }, n)
+    }
+
     /// The grid's features of all samples of the chunk after `rounds` rounds, once more: for measurements.
     pub fn encode(&self, chunk: &Chunk, lane: &Lane, rounds: usize) -> Result<()> {
         if rounds == 0 {

@@ -1,5 +1,6 @@
 //! Training: draws rays from the photographs, traces them, and descends the gradient.
 
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::chunk::{ChunkSize, Lane, TrainingChunk};
@@ -7,12 +8,12 @@ use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::trace::{Gradients, March, Tracer};
-use crate::Result;
 use crate::config::{Background, Config};
 use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, Device, Grid, Ptr, kernels};
 use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
+use crate::{Error, Result};
 
 /// Samples expected of a ray before any was marched: with this many rays begins the first step.
 const FIRST_SAMPLES_PER_RAY: usize = 512;
@@ -150,9 +151,21 @@ impl Trainer {
     fn refresh_occupancy(&mut self) -> Result<()> {
         let tracer =
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
-        self.occupancy.refresh(&tracer, &mut self.chunks, &self.lanes, self.config.train.seed, self.refreshes)?;
+        let (seed, number) = (self.config.train.seed, self.refreshes);
+        let finite = self.occupancy.refresh(&tracer, &mut self.chunks, &self.lanes, seed, number)?;
         self.refreshes += 1;
-        Ok(())
+        if finite { Ok(()) } else { Err(self.not_finite()) }
+    }
+
+    /// The error where the field gives numbers that are not finite. The loss need not tell: it comes before the update
+    /// of its step, and where such a field empties the occupancy grid, only the background is left of it.
+    pub(super) fn not_finite(&self) -> Error {
+        Error::diverged(self.step, "the field's densities or colours are no longer finite numbers")
+    }
+
+    /// How many rays a step may have: each chunk at least one, and no more than it has room for.
+    pub(super) fn possible_rays(&self) -> RangeInclusive<usize> {
+        self.chunks.len()..=self.chunks.iter().map(|chunk| chunk.chunk.rays.capacity).sum()
     }
 
     /// Sets the rays per step so that a step holds the wanted number of samples, from what rays held lately.
@@ -161,8 +174,8 @@ impl Trainer {
         if self.recent.rays > 0 {
             let per_ray = self.recent.samples.max(1) as f64 / self.recent.rays as f64;
             let wanted = f64::from(self.config.train.batch_samples) / per_ray;
-            let room = self.chunks.iter().map(|chunk| chunk.chunk.rays.capacity).sum();
-            self.rays_per_step = (wanted as usize).clamp(self.chunks.len(), room);
+            let possible = self.possible_rays();
+            self.rays_per_step = (wanted as usize).clamp(*possible.start(), *possible.end());
         }
         self.recent = Statistics::default();
         Ok(())

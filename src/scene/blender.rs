@@ -17,6 +17,9 @@ const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
 /// within, a wrong or cropped image does not.
 const ASPECT_TOLERANCE: f64 = 0.01;
 
+/// Of the last row of a pose: exporters round, a transposed or projective matrix is far off.
+const LAST_ROW_TOLERANCE: f64 = 1e-3;
+
 pub(super) fn is_here(folder: &Path) -> bool {
     transforms(folder, "train").is_file()
 }
@@ -108,6 +111,10 @@ fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
         return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
     }
     let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
+    if rows[3].iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > LAST_ROW_TOLERANCE) {
+        let what = format!("has the last row {:?}, expected [0, 0, 0, 1]; export the camera again", rows[3]);
+        return Err(node.error(what));
+    }
     pose::checked(&node, [rows[0], rows[1], rows[2]])
 }
 
@@ -145,7 +152,11 @@ fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
     if !(angle > 0.0 && angle < std::f64::consts::PI) {
         return Err(node.error(format!("is {angle}; it must be above 0 and below π radians")));
     }
-    Ok(0.5 * extent / (0.5 * angle).tan())
+    let focal = 0.5 * extent / (0.5 * angle).tan();
+    if !(focal as f32).is_finite() {
+        return Err(node.error(format!("is {angle:e}, too small for a finite focal length; correct it")));
+    }
+    Ok(focal)
 }
 
 /// Intrinsics in pixels of the image file, whose `size` is width and height.
@@ -167,14 +178,14 @@ fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
     })?;
     let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
     let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
-    Ok(Intrinsics {
-        width: size.0,
-        height: size.1,
-        fl_x: (fl_x * x) as f32,
-        fl_y: (fl_y * y) as f32,
-        cx: (centre("cx", width)? * x) as f32,
-        cy: (centre("cy", height)? * y) as f32,
-    })
+    let in_pixels = [fl_x * x, fl_y * y, centre("cx", width)? * x, centre("cy", height)? * y].map(|value| value as f32);
+    if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
+        let what =
+            "has a focal length or principal point that is no finite number of pixels of its image; correct w and h";
+        return Err(keys.frame.error(what));
+    }
+    let [fl_x, fl_y, cx, cy] = in_pixels;
+    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy })
 }
 
 /// A pinhole camera would silently be the wrong one.

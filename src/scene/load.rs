@@ -4,7 +4,7 @@ use super::{Image8, View};
 use crate::{Error, Result};
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,7 +75,7 @@ pub(super) fn load_view(view: &View, downscale: u32) -> Result<Image8> {
 }
 
 fn decode(path: &Path, frame: &str) -> Result<Image8> {
-    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("{frame} cannot be read: {e}")))?;
+    let bytes = std::fs::read(path).map_err(|e| unreadable(path, frame, &e))?;
     let reader = ImageReader::new(Cursor::new(&bytes))
         .with_guessed_format()
         .map_err(|e| Error::file(path, format!("{frame} cannot be read: {e}")))?;
@@ -89,9 +89,19 @@ fn decode(path: &Path, frame: &str) -> Result<Image8> {
 
 fn undecodable(path: &Path, frame: &str, error: &image::ImageError) -> Error {
     if let image::ImageError::IoError(e) = error {
-        return Error::file(path, format!("{frame} cannot be read as an image: {e}; copy or export it again"));
+        return unreadable(path, frame, e);
     }
     Error::file(path, format!("{frame} is not a whole PNG or JPEG ({error}); copy or export the image again"))
+}
+
+fn unreadable(path: &Path, frame: &str, error: &std::io::Error) -> Error {
+    let what = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            format!("{frame} cannot be read, as reading it is not permitted; change the file's permissions")
+        }
+        _ => format!("{frame} cannot be read as an image: {error}; copy or export it again"),
+    };
+    Error::file(path, what)
 }
 
 fn nonzero(path: &Path, frame: &str, (width, height): (u32, u32)) -> Result<(u32, u32)> {
@@ -121,5 +131,14 @@ mod tests {
             assert_eq!(result.unwrap_err().to_string(), "49");
         }
         assert_eq!(in_order(&items, |&i| Ok(i)).unwrap(), items);
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_says_so() {
+        // Made by hand, since tests may run as root, who may read everything.
+        let denied = image::ImageError::IoError(ErrorKind::PermissionDenied.into());
+        let sentence = undecodable(Path::new("a.png"), "train/a", &denied).to_string();
+        let expected = "a.png: train/a cannot be read, as reading it is not permitted; change the file's permissions";
+        assert_eq!(sentence, expected);
     }
 }

@@ -46,7 +46,7 @@ pub enum Format {
     Blender,
 }
 
-/// The views by purpose. `train` is never empty; `val` and `test` are when the scene does not have them.
+/// The views by purpose. `train` of a scene that was opened is never empty; `val` and `test` are when it has none.
 #[derive(Clone, Debug, Default)]
 pub struct Splits {
     pub train: Vec<View>,

@@ -186,6 +186,12 @@ impl Run {
         Ok(())
     }
 
+    /// Removes the run's folder if it holds no checkpoint, for a training that failed before its first; says whether it
+    /// did.
+    pub fn discard_without_checkpoint(&self) -> bool {
+        self.checkpoints().is_ok_and(|all| all.is_empty()) && fs::remove_dir_all(&self.folder).is_ok()
+    }
+
     fn checkpoints_folder(&self) -> PathBuf {
         self.folder.join(CHECKPOINTS)
     }

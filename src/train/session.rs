@@ -24,7 +24,7 @@ pub trait Task {
     /// reports now and then.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where the loss is not finite, with `kept` left for the caller; whatever `report` returns.
+    /// [`Error::Diverged`] where the loss is not finite; whatever `report` returns.
     fn train_until(
         &mut self,
         step: u64,
@@ -35,13 +35,13 @@ pub trait Task {
     /// Everything needed to render, and to go on from here bit for bit.
     ///
     /// # Errors
-    /// Where the device cannot be read.
+    /// Where the device cannot be read; [`Error::Diverged`] where what was learned gives no finite numbers.
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>>;
 
     /// Measures the field on the validation images; None where the scene has none.
     ///
     /// # Errors
-    /// Where an image cannot be read.
+    /// Where an image cannot be read; [`Error::Diverged`] as for a checkpoint.
     fn evaluate(&mut self) -> Result<Option<Evaluated>>;
 }
 
@@ -69,8 +69,8 @@ pub fn train(
     let log = MetricsLog::open(&run.metrics_path(), task.step())?;
     let mut session = Session { run, config, control, log, on_event, saved: None };
     session.emit(TrainEvent::Started(task.started()))?;
-    let reason = session.train(task)?;
-    let checkpoint = session.save(task)?;
+    let trained = session.train(task).and_then(|reason| Ok((reason, session.save(task)?)));
+    let (reason, checkpoint) = trained.map_err(|error| session.say_what_is_kept(error))?;
     let (step, seconds) = (task.step(), task.seconds());
     session.emit(TrainEvent::Finished(Finished { step, seconds, reason }))?;
     Ok(Ended { reason, checkpoint })
@@ -99,8 +99,7 @@ impl Session<'_> {
             }
             let until = self.next_pause(task.step());
             let interrupted = self.control.interrupted;
-            task.train_until(until, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))
-                .map_err(|error| self.say_what_is_kept(error))?;
+            task.train_until(until, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))?;
             if falls_on(task.step(), self.config.save_every) {
                 self.save(task)?;
             }
@@ -146,19 +145,19 @@ impl Session<'_> {
         let event = match task.evaluate()? {
             Some(evaluated) => TrainEvent::Evaluated(evaluated),
             None => TrainEvent::Warning {
-                message: "train.eval_every is set, but the scene has no validation images".to_owned(),
+                message: "train.eval_every is set, but the scene has neither validation nor test images".to_owned(),
             },
         };
         self.emit(event)
     }
 
     fn say_what_is_kept(&self, error: Error) -> Error {
-        let Error::Diverged { step, loss, .. } = error else { return error };
+        let Error::Diverged { step, what, .. } = error else { return error };
         let kept = match self.run.newest_checkpoint() {
             Ok(path) => format!("the last good checkpoint is {}; try a lower optimizer.learning_rate", path.display()),
-            Err(_) => "no checkpoint had been saved yet; try a lower optimizer.learning_rate".to_owned(),
+            Err(_) => "no checkpoint had been saved yet, and a lower optimizer.learning_rate may help".to_owned(),
         };
-        Error::Diverged { step, loss, kept }
+        Error::Diverged { step, what, kept }
     }
 }
 

@@ -56,19 +56,14 @@ pub fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// The mistake that `args` end with: exit code 2, nothing on stdout, stderr opening with our name.
-pub fn mistake(folder: &Path, args: &[&str]) -> String {
+/// The mistake that `args` end with: exit code 2, nothing on stdout, and after our name one sentence on one line.
+pub fn sentence(folder: &Path, args: &[&str]) -> String {
     let output = gridfield(folder, args);
     assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
     assert_eq!(stdout(&output), "", "{args:?}");
-    stderr(&output).strip_prefix("gridfield: error: ").unwrap_or_else(|| panic!("{}", stderr(&output))).to_owned()
-}
-
-/// A mistake that clap has no part in is one sentence on one line.
-pub fn sentence(folder: &Path, args: &[&str]) -> String {
-    let text = mistake(folder, args);
+    let text = stderr(&output).strip_prefix("gridfield: error: ").unwrap_or_else(|| panic!("{}", stderr(&output)));
     assert_eq!(text.trim_end().lines().count(), 1, "{text}");
-    text
+    text.to_owned()
 }
 
 /// Trains the tiny model on the bundled scene, with `args` added.

@@ -4,12 +4,15 @@
 
 #[path = "../binary/mod.rs"]
 mod binary;
+#[path = "../skip/mod.rs"]
+mod skip;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use binary::{ORRERY, checked, command, stderr, stdout};
+use skip::skipped;
 
 /// The folder with the driver's library; None, with the reason printed, where it is of no use.
 fn driver() -> Option<&'static Path> {
@@ -20,7 +23,7 @@ fn driver() -> Option<&'static Path> {
         build(&folder.join("libcuda.so"));
         let devices = run(&folder, "", &["devices"]);
         if stdout(&devices).contains("this binary has no CUDA kernels") {
-            eprintln!("not run: {}", stdout(&devices));
+            skipped("the tests on a CUDA driver", stdout(&devices).trim_end());
             return None;
         }
         Some(folder)

@@ -119,7 +119,10 @@ fn c_layout() -> Option<Layout> {
 #[test]
 fn arguments_have_the_same_layout_in_c_and_rust() {
     let Some(c) = c_layout() else {
-        eprintln!("not run: no C++ compiler, or no kernels/args.h beside this test");
+        crate::skip::skipped(
+            "arguments_have_the_same_layout",
+            "no C++ compiler, or no kernels/args.h beside this test",
+        );
         return;
     };
     let rust = rust_layout();

@@ -18,6 +18,8 @@ mod occupancy;
 mod optimizer;
 mod random;
 mod rays;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod training;
 
 /// A test for each kernel, and the list of kernels that have one.
@@ -94,7 +96,7 @@ fn every_kernel_is_compared() {
 #[test]
 fn a_gpu_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     match gridfield::device::Device::open(gridfield::device::DeviceChoice::Cuda, 0) {
-        Ok(device) => eprintln!("not run: {} can be used", device.describe()),
+        Ok(device) => skip::skipped("a_gpu_that_cannot_be_used", format!("{} can be used", device.describe())),
         Err(error) => assert!(error.to_string().contains("use --device cpu"), "{error}"),
     }
 }

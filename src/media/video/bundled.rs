@@ -1,8 +1,9 @@
 //! Frames through OpenH264 into an MP4 file, without any other program.
 
 use super::Sink;
+use crate::atomic;
 use crate::media::yuv::Yuv420;
-use muxide::api::{Muxer, MuxerBuilder, VideoCodec};
+use muxide::api::{Muxer, MuxerBuilder, MuxerError, VideoCodec};
 use openh264::OpenH264API;
 use openh264::encoder::{
     BitRate, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, QpRange, RateControlMode, UsageType,
@@ -44,7 +45,7 @@ impl Bundled {
             .build();
         Ok(Self {
             encoder: encoder.map_err(|e| failure(&e))?,
-            muxer: muxer.map_err(|e| failure(&e))?,
+            muxer: muxer.map_err(|e| muxing_failure(&e))?,
             fps: f64::from(fps),
             n_frames: 0,
         })
@@ -74,15 +75,22 @@ impl Sink for Bundled {
         let bits = self.encoder.encode(&planes).map_err(|e| failure(&e))?;
         let is_key = bits.frame_type() == FrameType::IDR;
         let seconds = self.n_frames as f64 / self.fps;
-        self.muxer.write_video(seconds, &bits.to_vec(), is_key).map_err(|e| failure(&e))?;
+        self.muxer.write_video(seconds, &bits.to_vec(), is_key).map_err(|e| muxing_failure(&e))?;
         self.n_frames += 1;
         Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), String> {
-        self.muxer.finish_in_place().map_err(|e| failure(&e))?;
+        self.muxer.finish_in_place().map_err(|e| muxing_failure(&e))?;
         // Flushed here, because dropping a writer swallows the error of a full disk.
-        self.muxer.into_writer().flush().map_err(|e| failure(&e))
+        self.muxer.into_writer().flush().map_err(|e| atomic::cannot_write(&e))
+    }
+}
+
+fn muxing_failure(error: &MuxerError) -> String {
+    match error {
+        MuxerError::Io(error) => atomic::cannot_write(error),
+        other => failure(other),
     }
 }
 

@@ -31,7 +31,8 @@ impl Ffmpeg {
     pub fn start(output: &Path, frame: &Yuv420, fps: f32) -> Result<Self, String> {
         let complaints = tempfile::tempfile().map_err(|e| format!("no temporary file for ffmpeg's messages: {e}"))?;
         let stderr = complaints.try_clone().map_err(|e| format!("no temporary file for ffmpeg's messages: {e}"))?;
-        let child = Command::new("ffmpeg")
+        let mut command = Command::new("ffmpeg");
+        command
             .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"])
             .args(["-f", "rawvideo", "-pix_fmt", "yuv420p"])
             .args(COLOUR)
@@ -42,7 +43,11 @@ impl Ffmpeg {
             .arg(output)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(stderr)
+            .stderr(stderr);
+        // A Ctrl-C goes to the whole process group of the terminal, and is this program's to handle.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let child = command
             .spawn()
             .map_err(|e| format!("ffmpeg cannot be started: {e}; install it or use the bundled encoder"))?;
         Ok(Self { child, complaints })
@@ -91,7 +96,7 @@ mod tests {
     #[test]
     fn failing_ffmpeg_is_quoted() {
         if !is_usable() {
-            eprintln!("skipped: there is no ffmpeg with libx264");
+            let _ = writeln!(std::io::stderr(), "skipped failing_ffmpeg_is_quoted: there is no ffmpeg with libx264");
             return;
         }
         let mut sink = Ffmpeg::start(Path::new("/nowhere/video.mp4"), &Yuv420::new(640, 480), 30.0).unwrap();

@@ -50,6 +50,11 @@ impl PathChoice {
         }
     }
 
+    /// Whether the path brings its own cameras, so that it needs no photographs of a scene.
+    pub fn is_file(&self) -> bool {
+        matches!(self, PathChoice::File(_))
+    }
+
     /// What the path is called in file names.
     pub fn name(&self) -> String {
         match self {

@@ -33,7 +33,14 @@ pub(super) fn read(root: &Node, scene: &Scene, options: &PathOptions) -> Result<
     let fps = options.fps_or(DEFAULT_FPS)?;
     let seconds = duration.map_or(n_segments.max(1) as f32 * SECONDS_BETWEEN_KEYS, |seconds| seconds as f32);
     let n_frames = options.n_frames(seconds, fps)?;
-    let size = options.size_or(&scene.splits.train[0].camera.intrinsics)?;
+    let size = match (options.size, scene.splits.train.first()) {
+        (None, None) => {
+            return Err(root.error(
+                "has no frame size of its own, and the scene is not at hand; give --width and --height, or --scene DIR",
+            ));
+        }
+        (_, view) => options.size_or(&view.map_or(Intrinsics::from_fov_y(1, 1, 1.0), |view| view.camera.intrinsics))?,
+    };
     // An open path ends on its last key; a closed one a step before its first.
     let n_steps = if closed { n_frames } else { (n_frames - 1).max(1) };
     let frame = |i: usize| {

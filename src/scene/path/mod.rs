@@ -39,6 +39,9 @@ pub struct PathOptions {
 
 const DEFAULT_FPS: f32 = 30.0;
 
+/// Pixels along a side of a frame: more is a mistyped number, and memory that hardly a machine has.
+pub const MAX_SIDE: u32 = 16384;
+
 /// More is a mistyped number, not a video: nine hours at 30 frames a second.
 const MAX_FRAMES: f32 = 1e6;
 
@@ -95,6 +98,9 @@ impl PathOptions {
         match self.size.unwrap_or((intrinsics.width, intrinsics.height)) {
             (width, height) if width == 0 || height == 0 => {
                 Err(Error::config(format!("frames of {width}×{height} have no pixels; expected at least 1×1")))
+            }
+            (width, height) if width.max(height) > MAX_SIDE => {
+                Err(Error::config(format!("frames of {width}×{height}; expected at most {MAX_SIDE} pixels a side")))
             }
             size => Ok(size),
         }

@@ -1,6 +1,6 @@
 //! Camera paths as nerfstudio's viewer saves them: one entry a frame.
 
-use super::{CameraPath, DEFAULT_FPS, PathOptions, read_fov, read_list};
+use super::{CameraPath, DEFAULT_FPS, MAX_SIDE, PathOptions, read_fov, read_list};
 use crate::Result;
 use crate::scene::json::Node;
 use crate::scene::{Camera, Intrinsics, pose};
@@ -31,8 +31,8 @@ fn refuse_other_cameras(root: &Node) -> Result<()> {
 fn read_side(root: &Node, key: &str) -> Result<u32> {
     let node = root.require(key, "pixels of the video")?;
     match node.positive()? {
-        side if side.fract() == 0.0 && side <= f64::from(u32::MAX) => Ok(side as u32),
-        side => Err(node.error(format!("is {side}; expected a whole number of pixels"))),
+        side if side.fract() == 0.0 && side <= f64::from(MAX_SIDE) => Ok(side as u32),
+        side => Err(node.error(format!("is {side}; expected a whole number of pixels, at most {MAX_SIDE}"))),
     }
 }
 

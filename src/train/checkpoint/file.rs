@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use super::{Checkpoint, Element, Header, Tensor, TensorData};
 use crate::config::Config;
+use crate::device::zeroed_vec;
+use crate::scene::UnitCube;
 use crate::{Error, Result, atomic};
 
 /// The entry of the safetensors metadata that holds our header.
@@ -176,7 +178,21 @@ fn own_header(path: &Path, metadata: &Metadata) -> Result<Header> {
     let config = Config::from_value(config).map_err(|e| refuse(format!("in the checkpoint's config, {e}")))?;
     config.validate().map_err(|e| refuse(format!("in the checkpoint's config, {e}")))?;
     own["config"] = config.to_value();
-    serde_json::from_value(own).map_err(|e| refuse(format!("the checkpoint's header is incomplete ({e})")))
+    let header: Header =
+        serde_json::from_value(own).map_err(|e| refuse(format!("the checkpoint's header is incomplete ({e})")))?;
+    check_unit_cube(&header.unit_cube).map_err(refuse)?;
+    Ok(header)
+}
+
+/// Rendering divides by the scale.
+fn check_unit_cube(UnitCube { scale, offset }: &UnitCube) -> std::result::Result<(), String> {
+    if !(*scale > 0.0 && scale.is_normal()) {
+        return Err(format!("`unit_cube.scale` is {scale} in the checkpoint's header, but must be finite and above 0"));
+    }
+    if !offset.iter().all(|x| x.is_finite()) {
+        return Err(format!("`unit_cube.offset` is {offset:?} in the checkpoint's header, but must be finite"));
+    }
+    Ok(())
 }
 
 fn check_format(own: &Value) -> std::result::Result<(), String> {
@@ -208,7 +224,8 @@ fn read_as<T: Element>(file: &mut File, path: &Path, n: usize) -> Result<TensorD
 where
     TensorData<'static>: From<Vec<T>>,
 {
-    let mut values = vec![T::zeroed(); n];
+    let mut values =
+        zeroed_vec::<T>(n).map_err(|e| Error::file(path, format!("the checkpoint cannot be read: {e}")))?;
     file.read_exact(bytemuck::cast_slice_mut(&mut values)).map_err(|e| cannot_read(path, &e))?;
     Ok(values.into())
 }

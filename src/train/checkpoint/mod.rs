@@ -107,7 +107,12 @@ impl<'a> Checkpoint<'a> {
 
     /// An error about this checkpoint's content, naming its file.
     pub fn refuse(&self, what: impl Into<String>) -> Error {
-        Error::file(self.origin.as_deref().unwrap_or(Path::new("checkpoint in memory")), what)
+        Error::file(self.path(), what)
+    }
+
+    /// The file that it was read from, or words for one in memory.
+    pub fn path(&self) -> &Path {
+        self.origin.as_deref().unwrap_or(Path::new("checkpoint in memory"))
     }
 
     fn find<T: Element>(&self, name: &str, shape: &[usize]) -> Result<usize> {

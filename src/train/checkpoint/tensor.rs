@@ -69,7 +69,7 @@ impl TensorData<'_> {
     }
 
     /// The place and value of the first element that is NaN or infinite.
-    pub(super) fn first_not_finite(&self) -> Option<(usize, f32)> {
+    pub(crate) fn first_not_finite(&self) -> Option<(usize, f32)> {
         match self {
             TensorData::F32(values) => {
                 values.iter().position(|value| !value.is_finite()).map(|index| (index, values[index]))

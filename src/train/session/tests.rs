@@ -12,12 +12,14 @@ struct Counter {
     config: Config,
     step: u64,
     diverges_at: u64,
+    /// From this step on a checkpoint is refused, as one of a broken field is.
+    broken_from: u64,
     interrupted_at: u64,
 }
 
 impl Counter {
     fn new(config: Config) -> Counter {
-        Counter { config, step: 0, diverges_at: u64::MAX, interrupted_at: u64::MAX }
+        Counter { config, step: 0, diverges_at: u64::MAX, broken_from: u64::MAX, interrupted_at: u64::MAX }
     }
 }
 
@@ -53,7 +55,7 @@ impl Task for Counter {
         while self.step < step && self.seconds() < limit && !interrupted.load(Ordering::Relaxed) {
             self.step += 1;
             if self.step == self.diverges_at {
-                return Err(Error::Diverged { step: self.step, loss: f64::NAN, kept: String::new() });
+                return Err(Error::diverged(self.step, "the loss became NaN"));
             }
             interrupted.fetch_or(self.step == self.interrupted_at, Ordering::Relaxed);
         }
@@ -71,6 +73,9 @@ impl Task for Counter {
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
+        if self.step >= self.broken_from {
+            return Err(Error::diverged(self.step, "the field became NaN"));
+        }
         let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
         let header = Header::new(self.config.clone(), "none", unit_cube, self.step, self.seconds());
         Ok(Checkpoint::new(header, vec![Tensor::new("count", &[1], vec![self.step as u32])]))
@@ -169,6 +174,21 @@ fn a_run_that_diverges_keeps_its_last_good_checkpoint_and_says_so() {
     assert!(error.contains("NaN at step 5"), "{error}");
     assert!(error.contains(run.checkpoint_path(4).to_str().unwrap()), "{error}");
     assert_eq!(kept_steps(&run), [2, 4]);
+}
+
+#[test]
+fn a_field_that_broke_after_the_last_loss_is_told_when_it_is_saved() {
+    for (broken_from, kept) in [(5, Some(4)), (10, Some(8)), (1, None)] {
+        let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=2"]);
+        task.broken_from = broken_from;
+        let error = course(&mut task, &run, None).0.unwrap_err().to_string();
+        assert!(error.starts_with("training diverged: the field became NaN at step "), "{error}");
+        match kept {
+            Some(step) => assert!(error.contains(run.checkpoint_path(step).to_str().unwrap()), "{error}"),
+            None => assert!(error.contains("no checkpoint had been saved yet"), "{error}"),
+        }
+        assert_eq!(kept_steps(&run).last().copied(), kept);
+    }
 }
 
 #[test]

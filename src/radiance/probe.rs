@@ -1,0 +1,82 @@
+//! A look at a field's densities and colours at some hundreds of points: whether they are numbers at all.
+//!
+//! Networks whose weights overflow give NaN nearly everywhere, so that few points tell; a loss tells only where rays still
+//! meet occupied cells.
+
+use super::chunk::{Chunk, ChunkSize, Lane};
+use super::trace::Tracer;
+use crate::Result;
+
+const N_POINTS: usize = 512;
+/// Steps of a sequence that fills the cube evenly: the powers of 1/g, where g⁴ = g + 1 (Roberts, "The unreasonable
+/// effectiveness of quasirandom sequences").
+const STRIDES: [f64; 3] = [0.819_172_513_396_164_5, 0.671_043_606_703_789_2, 0.549_700_477_901_970_1];
+
+/// Whether densities and colours are finite at points all over the field's box.
+///
+/// # Errors
+/// Of the device.
+pub(super) fn is_finite(tracer: &Tracer) -> Result<bool> {
+    let size = ChunkSize { n_chunks: 1, rays: 1, samples: N_POINTS };
+    let mut chunk = Chunk::new(tracer.device, size)?;
+    chunk.n_rays = 1;
+    let lane = Lane::all(tracer.device, size, tracer.field, false)?.swap_remove(0);
+    chunk.rays.direction.upload(0, &[0.0, 0.6, 0.8])?;
+    chunk.samples.position.upload(0, &points())?;
+    chunk.samples.count.upload(0, &[0, N_POINTS as u32])?;
+    tracer.outputs(&chunk, &lane, N_POINTS)?;
+    let samples = &chunk.samples;
+    let all_finite = |values: Vec<f32>| values.iter().all(|value| value.is_finite());
+    Ok(all_finite(samples.density.download()?) && all_finite(samples.color.download()?))
+}
+
+/// `[N_POINTS, 3]` in [0, 1).
+fn points() -> Vec<f32> {
+    (1..=N_POINTS).flat_map(|i| STRIDES.map(|stride| (i as f64 * stride).fract() as f32)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::device::{Device, DeviceChoice};
+    use crate::radiance::{Field, March, Occupancy};
+
+    /// Whether a field is found finite after `change`.
+    fn finite_after(change: impl FnOnce(&mut Field)) -> bool {
+        let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
+        let mut config = Config::default();
+        config.model.grid.log2_hashmap_size = 8;
+        let mut field = Field::random(&device, &config.model, 0).unwrap();
+        change(&mut field);
+        field.refresh_copies(&device).unwrap();
+        let occupancy = Occupancy::full(&device, &config.march).unwrap();
+        let march = March::new(&device, &config.march);
+        is_finite(&Tracer { device: &device, field: &field, occupancy: &occupancy, march: &march }).unwrap()
+    }
+
+    #[test]
+    fn a_fresh_field_is_finite_and_broken_ones_are_not() {
+        assert!(finite_after(|_| {}));
+        let spoil = |field: &mut Field, layer: usize| {
+            let first = field.decoder.layers[..layer].iter().map(|layer| layer.n_weights()).sum();
+            field.weights.upload(first, &[f32::NAN]).unwrap();
+        };
+        let last_of = |field: &Field| (field.decoder.n_density_layers - 1, field.decoder.layers.len() - 1);
+        assert!(!finite_after(|field| spoil(field, last_of(field).0)), "density");
+        assert!(!finite_after(|field| spoil(field, last_of(field).1)), "colour");
+        let overflowing = |field: &mut Field| {
+            let weights: Vec<f32> = (0..field.weights.len()).map(|i| if i % 2 == 0 { 1e30 } else { -1e30 }).collect();
+            field.weights.upload(0, &weights).unwrap();
+        };
+        assert!(!finite_after(overflowing), "finite parameters, but sums that are not");
+    }
+
+    #[test]
+    fn points_reach_every_eighth_of_the_cube() {
+        let octant = |point: &[f32]| point.iter().fold(0, |n, &x| 2 * n + usize::from(x >= 0.5));
+        let mut counts = [0; 8];
+        points().chunks(3).for_each(|point| counts[octant(point)] += 1);
+        assert!(counts.iter().all(|&count| count > N_POINTS / 10), "{counts:?}");
+    }
+}
