@@ -20,6 +20,7 @@ typedef struct GridLevel {
     uint32_t entries;     // nodes stored: min(round_up(resolution^D, 8), 2^log2_hashmap_size)
     uint32_t offset;      // first entry of the level in the table
     uint32_t hashed;      // 1: spatial hash, 0: dense index
+    uint32_t band;        // of a Fourier grid: the coordinates that the level is looked up at, kernels/grid/fourier.cuh
 } GridLevel;
 
 // Shape of the multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8) and of its parameters theta. One
@@ -39,6 +40,7 @@ typedef struct GridLayout {
     uint32_t n_levels;
     uint32_t n_features;  // per level
     uint32_t kernel;      // KernelFunction, kernels/grid/kernel.cuh
+    uint32_t averaged;    // 1: the features of all levels are averaged, F in all; 0: they follow each other, L F in all
     MulfaLayout mulfa;
     GridLevel levels[GF_MAX_LEVELS];
 } GridLayout;
@@ -144,7 +146,7 @@ typedef struct FieldArgs {
     SampleBatch samples;
     RayBatch rays;
     GF_COMPUTE* activations;   // per layer input a matrix [S, n_in], one after the other; null: not kept
-    float* dL_dfeatures;       // [L, S, F] (backward)
+    float* dL_dfeatures;       // [L, S, F], or of averaged levels [S, F] (backward)
     float* dL_dweights;        // as the weights, fp32, added to (backward)
     uint32_t round;            // forward: samples of this round; backward: all up to the end of this round
     uint32_t density_only;     // forward: leave the colours alone
@@ -186,12 +188,71 @@ typedef struct CompositeArgs {
 typedef struct ScatterArgs {
     GridLayout grid;
     const float* position;      // [S, 3]
-    const float* dL_dfeatures;  // [L, S, F]
+    const float* dL_dfeatures;  // [L, S, F], or of averaged levels [S, F]
     const float* phi;           // [L, S, P K] of kernel functions that learn; null: worked out anew
     const uint32_t* count;      // samples
     float* gradient;            // [entries, F]
     uint32_t capacity;          // S
 } ScatterArgs;
+
+// A dense table at another resolution.
+typedef struct ResampleArgs {
+    GridLayout from, to;  // levels and features the same in number
+    const float* coarse;  // [entries of from, F]
+    float* fine;          // [entries of to, F], set
+} ResampleArgs;
+
+// The gradient of the total variation of dense levels: kernels/dense.cu.
+typedef struct VariationArgs {
+    GridLayout grid;
+    const float* table;  // [entries, F]
+    float* gradient;     // [entries, F], added to
+    float weight;
+} VariationArgs;
+
+#define GF_NEAREST 8  // most nodes of a point set that are active at a point
+
+// Nodes in no order of a lattice, listed by the cells of one so that near ones are found: kernels/grid/points.cuh.
+typedef struct PointSet {
+    const float* node;      // [N, 3] in [0, 1], cell after cell, x fastest
+    const uint32_t* first;  // [C^3 + 1] first node of each cell
+    uint32_t n_nodes;       // N; row N of the table stands for all that is out of reach
+    uint32_t resolution;    // C
+    uint32_t k;             // nodes that are active at a point, at most GF_NEAREST
+    float bandwidth;        // h
+} PointSet;
+
+typedef struct PointsArgs {
+    PointSet points;
+    SampleBatch samples;
+    const GF_COMPUTE* table;  // [N + 1, F]
+    GF_COMPUTE* features;     // [S, n_in], columns past F are zero (encode)
+    float* kept;              // [S, GF_NEAREST + 1] phi, out of reach last; then [S, GF_NEAREST] nodes, uint32_t (backward)
+    uint32_t n_features;
+    uint32_t n_in;
+    uint32_t round;           // encode: samples of this round; backward: all up to the end of this round
+} PointsArgs;
+
+typedef struct PointsScatterArgs {
+    const float* kept;          // as points_backward left it
+    const float* dL_dfeatures;  // [S, F]
+    const uint32_t* count;      // samples
+    float* gradient;            // [N + 1, F], added to
+    uint32_t n_nodes;
+    uint32_t n_features;
+    uint32_t capacity;          // S
+    uint32_t n_parts;           // a row adds to one of so many parts of the table
+} PointsScatterArgs;
+
+// Active nodes of a point set, for analysis and tests; n is GF_NEAREST + 1, out of reach last.
+typedef struct PointsNodesArgs {
+    PointSet points;
+    const double* position;  // [items, 3]
+    uint32_t* entry;         // [items, n] rows of the table
+    double* phi;             // [items, n]
+    const double* dL_dphi;   // [items, n] (backward)
+    double* dL_dposition;    // [items, 3] (backward)
+} PointsNodesArgs;
 
 typedef struct SumArgs {
     const float* parts;  // [n_parts, n]
@@ -275,8 +336,8 @@ typedef struct EncodeArgs {
     double scale[GF_MAX_LEVELS];  // of the levels, for the fp64 instance
     const void* position;         // [n, D]
     const void* table;            // [entries, F]
-    void* features;               // [n, L F]
-    const void* dL_dfeatures;     // [n, L F] (backward)
+    void* features;               // [n, L F], or of averaged levels [n, F]
+    const void* dL_dfeatures;     // as the features (backward)
     void* dL_dtable;              // [entries, F], added to (backward)
     void* dL_dposition;           // [n, D] (backward)
 } EncodeArgs;

@@ -39,17 +39,29 @@ GF_FN float density_of(float raw) { return expf(min_of(raw, GF_LOG_DENSITY_LIMIT
 
 GF_FN float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-/// One level's features of each sample of the tile into columns [level F, level F + F) of x.
+/// Features of all levels of each sample of the tile: those of level l in columns [l F, l F + F) of x, or averaged in the
+/// first F.
 template <int F>
-GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* table, PointTile<3>& points, Matrix x,
-                        uint32_t rows) {
-    const GridLevel level = grid.levels[l];
-    ActiveTile<3> active;
-    find_active_tile<3, F>(level, grid.kernel, points, rows, table, active);
-    GF_FOR_EACH_IN_TILE(s, rows) {
-        float features[F];
-        gather<float, 3, F>(active.at(s), table, features);
-        for (int f = 0; f < F; ++f) x.row(s)[l * F + f] = (compute_t)features[f];
+GF_FN void encode_levels(const GridLayout& grid, const compute_t* table, PointTile<3>& points, Matrix x, uint32_t rows) {
+    const float share = level_share<float>(grid);
+    PerSample<float> sum[F];
+    GF_ROLLED
+    for (uint32_t l = 0; l < grid.n_levels; ++l) {
+        const GridLevel level = grid.levels[l];
+        PointTile<3> own;
+        ActiveTile<3> active;
+        level_points<3>(level, points, rows, own);
+        find_active_tile<3, F>(level, grid.kernel, own, rows, table, active);
+        const uint32_t column = feature_set(grid, l) * F;
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            float features[F];
+            gather<float, 3, F>(active.at(s), table, features);
+            if (grid.averaged) {
+                GF_UNROLL
+                for (int f = 0; f < F; ++f) features[f] = sum[f][s] = (l ? sum[f][s] : 0.0f) + share * features[f];
+            }
+            for (int f = 0; f < F; ++f) x.row(s)[column + f] = (compute_t)features[f];
+        }
     }
 }
 
@@ -57,15 +69,13 @@ GF_FN void encode_level(const GridLayout& grid, uint32_t l, const compute_t* tab
 GF_FN void encode_tile(const GridLayout& grid, const compute_t* table, const float* position, Matrix x, uint32_t rows,
                        uint32_t n_in) {
     PointTile<3> points = load_points<3>(position, rows);
-    for (uint32_t l = 0; l < grid.n_levels; ++l) {
-        switch (grid.n_features) {
-            case 1: encode_level<1>(grid, l, table, points, x, rows); break;
-            case 2: encode_level<2>(grid, l, table, points, x, rows); break;
-            case 4: encode_level<4>(grid, l, table, points, x, rows); break;
-            default: encode_level<8>(grid, l, table, points, x, rows); break;
-        }
+    switch (grid.n_features) {
+        case 1: encode_levels<1>(grid, table, points, x, rows); break;
+        case 2: encode_levels<2>(grid, table, points, x, rows); break;
+        case 4: encode_levels<4>(grid, table, points, x, rows); break;
+        default: encode_levels<8>(grid, table, points, x, rows); break;
     }
-    const uint32_t used = grid.n_levels * grid.n_features;
+    const uint32_t used = feature_sets(grid) * grid.n_features;
     GF_FOR_EACH_IN_TILE(s, rows) {
         for (uint32_t c = used; c < n_in; ++c) x.row(s)[c] = (compute_t)0.0f;
     }
@@ -180,11 +190,11 @@ template <int W> struct BackwardFlow {
     }
 };
 
-/// Writes columns of a tile's gradient as [L, S, F].
+/// Writes columns of a tile's gradient as [L, S, F], or of averaged levels as [S, F].
 GF_FN void write_feature_gradients(const FieldArgs& a, Matrix dx, uint32_t first, uint32_t rows) {
     const uint32_t n_features = a.grid.n_features;
     GF_FOR_EACH_IN_TILE(s, rows) {
-        for (uint32_t l = 0; l < a.grid.n_levels; ++l)
+        for (uint32_t l = 0; l < feature_sets(a.grid); ++l)
             for (uint32_t f = 0; f < n_features; ++f)
                 a.dL_dfeatures[((size_t)l * a.samples.capacity + first + s) * n_features + f] =
                     (float)dx.row(s)[l * n_features + f] * (1.0f / GF_LOSS_SCALE);

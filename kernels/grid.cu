@@ -8,12 +8,19 @@ namespace {
 
 template <int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
     const GridLevel level = a.grid.levels[l];
-    const float* dL_dfeatures = a.dL_dfeatures + ((size_t)l * a.capacity + first) * F;
-    PointTile<3> points = load_points<3>(a.position + 3 * (size_t)first, rows);
+    const float* dL_dfeatures = a.dL_dfeatures + ((size_t)feature_set(a.grid, l) * a.capacity + first) * F;
+    const float share = level_share<float>(a.grid);
+    PointTile<3> points = load_points<3>(a.position + 3 * (size_t)first, rows), own;
     ActiveTile<3> active;
-    find_active_tile<3, F>(level, a.grid.kernel, points, rows, a.gradient, active);
+    level_points<3>(level, points, rows, own);
+    find_active_tile<3, F>(level, a.grid.kernel, own, rows, a.gradient, active);
     if (!a.phi) {
-        GF_FOR_EACH_IN_TILE(s, rows) { scatter<float, 3, F>(active.at(s), dL_dfeatures + (size_t)s * F, a.gradient); }
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            float values[F];
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) values[f] = share * dL_dfeatures[(size_t)s * F + f];
+            scatter<float, 3, F>(active.at(s), values, a.gradient);
+        }
         return;
     }
     const uint32_t n_outputs = a.grid.mulfa.n_outputs;
@@ -32,22 +39,32 @@ template <typename T, int D> GF_FN T level_scale(const EncodeArgs& a, uint32_t l
 
 template <typename T, int D, int F> GF_FN void encode_point(const EncodeArgs& a, uint32_t i) {
     const T* x = (const T*)a.position + (size_t)i * D;
-    T* features = (T*)a.features + (size_t)i * a.grid.n_levels * F;
+    const T share = level_share<T>(a.grid);
+    T* features = (T*)a.features + (size_t)i * feature_sets(a.grid) * F;
     for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
-        const Active<T, D> active = active_nodes<T, D>(a.grid.levels[l], level_scale<T, D>(a, l), a.grid.kernel, x);
-        gather<T, D, F>(active, (const T*)a.table, features + l * F);
+        const GridLevel& level = a.grid.levels[l];
+        T own[D], found[F];
+        level_point<T, D>(level, x, own);
+        gather<T, D, F>(active_nodes<T, D>(level, level_scale<T, D>(a, l), a.grid.kernel, own), (const T*)a.table, found);
+        T* set = features + feature_set(a.grid, l) * F;
+        for (int f = 0; f < F; ++f) set[f] = (a.grid.averaged && l ? set[f] : (T)0) + share * found[f];
     }
 }
 
 template <typename T, int D, int F> GF_FN void encode_point_backward(const EncodeArgs& a, uint32_t i) {
     const T* x = (const T*)a.position + (size_t)i * D;
-    const T* dL_dfeatures = (const T*)a.dL_dfeatures + (size_t)i * a.grid.n_levels * F;
+    const T share = level_share<T>(a.grid);
+    const T* dL_dfeatures = (const T*)a.dL_dfeatures + (size_t)i * feature_sets(a.grid) * F;
     T dL_dx[D] = {};
     for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
         const GridLevel& level = a.grid.levels[l];
         const T scale = level_scale<T, D>(a, l);
-        scatter<T, D, F>(active_nodes<T, D>(level, scale, a.grid.kernel, x), dL_dfeatures + l * F, (T*)a.dL_dtable);
-        add_position_gradient<T, D, F>(level, scale, a.grid.kernel, x, (const T*)a.table, dL_dfeatures + l * F, dL_dx);
+        T own[D], values[F], dL_down[D] = {};
+        level_point<T, D>(level, x, own);
+        for (int f = 0; f < F; ++f) values[f] = share * dL_dfeatures[feature_set(a.grid, l) * F + f];
+        scatter<T, D, F>(active_nodes<T, D>(level, scale, a.grid.kernel, own), values, (T*)a.dL_dtable);
+        add_position_gradient<T, D, F>(level, scale, a.grid.kernel, own, (const T*)a.table, values, dL_down);
+        for (int k = 0; k < D; ++k) dL_dx[k] += dL_down[k] * band_derivative(level.band, x[k]);
     }
     for (int k = 0; k < D; ++k) ((T*)a.dL_dposition)[(size_t)i * D + k] = dL_dx[k];
 }

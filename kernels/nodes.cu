@@ -10,6 +10,7 @@ template <typename T, int D> struct Corners {
     static const int P = 1 << D;
     GridLevel level;
     T scale;
+    T share;
     Cell<T, D> cell;
     T upper[D];
     T B[P];
@@ -17,11 +18,14 @@ template <typename T, int D> struct Corners {
     GF_FN Corners(const ActiveNodesArgs& a, uint32_t l, const T x[D])
         : level(a.grid.levels[l]),
           scale(sizeof(T) == 8 ? (T)a.scale[l] : (T)a.grid.levels[l].scale),
-          cell(cell_of<T, D>(scale, x)) {
+          share(level_share<T>(a.grid)) {
+        T own[D];
+        level_point<T, D>(level, x, own);
+        cell = cell_of<T, D>(scale, own);
         GF_UNROLL
         for (int k = 0; k < D; ++k) upper[k] = profile(a.grid.kernel, cell.fraction[k]);
         GF_UNROLL
-        for (uint32_t c = 0; c < (uint32_t)P; ++c) B[c] = corner_weight<T, D>(upper, c);
+        for (uint32_t c = 0; c < (uint32_t)P; ++c) B[c] = share * corner_weight<T, D>(upper, c);
     }
 
     GF_FN uint32_t entry(uint32_t c) const {
@@ -36,13 +40,13 @@ template <typename T, int D> struct Corners {
     }
 
     /// dL/dx from dL/dB.
-    GF_FN void add_position_gradient(uint32_t kernel, const T dL_dB[P], T dL_dx[D]) const {
+    GF_FN void add_position_gradient(uint32_t kernel, const T x[D], const T dL_dB[P], T dL_dx[D]) const {
         GF_UNROLL
-        for (uint32_t c = 0; c < (uint32_t)P; ++c) {
+        for (int k = 0; k < D; ++k) {
+            const T slope = share * scale * band_derivative(level.band, x[k]) * profile_derivative(kernel, cell.fraction[k]);
             GF_UNROLL
-            for (int k = 0; k < D; ++k)
-                dL_dx[k] += dL_dB[c] * scale * profile_derivative(kernel, cell.fraction[k]) *
-                            corner_weight_derivative<T, D>(upper, c, k);
+            for (uint32_t c = 0; c < (uint32_t)P; ++c)
+                dL_dx[k] += dL_dB[c] * slope * corner_weight_derivative<T, D>(upper, c, k);
         }
     }
 };
@@ -157,7 +161,7 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
             GF_UNROLL
             for (int c = 0; c < P; ++c) dL_dB[c] = dL_dphi[c];
         }
-        corners.add_position_gradient(a.grid.kernel, dL_dB, dL_dx);
+        corners.add_position_gradient(a.grid.kernel, x, dL_dB, dL_dx);
     }
     if (learned) fourier_features_backward<T, D>(m.n_frequencies, scratch.gamma, scratch.dL_dgamma, dL_dx);
     GF_UNROLL

@@ -57,20 +57,24 @@ class Field:
     def levels(self):
         """Of each level: scale, resolution, entries, first entry, and whether it is hashed."""
         grid = self.config["grid"]
-        first, limit = 0, 2 ** grid["log2_hashmap_size"]
+        first, limit = 0, 2 ** grid["log2_hashmap_size"] if grid.get("index", "hash") == "hash" else 2**63
+        base = int(self.tensors.get("grid.base_resolution", [grid["base_resolution"]])[0])
         for level in range(grid["n_levels"]):
-            scale = grid["base_resolution"] * grid["per_level_scale"] ** level - 1
+            scale = base * grid["per_level_scale"] ** level - 1
             resolution = int(np.ceil(scale)) + 1
             entries = min((resolution**3 + 7) // 8 * 8, limit)
             yield scale, resolution, entries, first, resolution**3 > limit
             first += entries
 
     def features(self, x):
-        """[n, 3] in [0, 1] to [n, n_levels * n_features_per_level]."""
-        table, columns = self.tensors["grid.features"], []
+        """[n, 3] in [0, 1] to [n, n_levels * n_features_per_level], or averaged to [n, n_features_per_level]."""
+        table, columns, index = self.tensors["grid.features"], [], self.config["grid"].get("index", "hash")
+        if index == "points":
+            return self.features_of_points(x)
         for level, (scale, resolution, entries, first, hashed) in enumerate(self.levels()):
-            node = np.floor(x * scale + 0.5).astype(np.uint32)
-            f = x * scale + 0.5 - node
+            u = (band(level, x) if index == "fourier" else x) * scale + 0.5
+            node = np.floor(u).astype(np.uint32)
+            f = u - node
             if self.config["grid"]["kernel"] == "smoothstep":
                 f = f * f * (3 - 2 * f)
             entries_of, weights, nodes = [], [], []
@@ -88,7 +92,25 @@ class Field:
                 weights = self.mulfa(level, x, nodes, weights)
             total = sum(weight * table[entry] for weight, entry in zip(weights, entries_of))
             columns.append(total)
-        return np.concatenate(columns, axis=1)
+        return np.mean(columns, axis=0) if index == "fourier" else np.concatenate(columns, axis=1)
+
+    def features_of_points(self, x):
+        node, points = self.tensors["grid.nodes"].astype(np.float64), self.config["grid"]["points"]
+        cells, occupied = 2, 0
+        while cells < 4 or (2 * occupied < len(node) and cells < 256):
+            cells *= 2
+            occupied = len(np.unique(np.minimum((node * cells).astype(int), cells - 1), axis=0))
+        h = points["bandwidth"] * np.cbrt(occupied / len(node)) / cells
+        features = []
+        for part in np.array_split(x, len(x) // 256 + 1):
+            distance2 = ((part[:, None] - node) ** 2).sum(axis=2)
+            near = np.argsort(distance2, axis=1)[:, : points["k"]]
+            out = np.exp(-4.5)
+            e = np.maximum(np.exp(-0.5 * np.take_along_axis(distance2, near, axis=1) / h**2) - out, 0)
+            total = (e[..., None] * self.tensors["grid.features"][near]).sum(axis=1)
+            total = total + out * self.tensors["grid.features"][-1]
+            features.append(total / (e.sum(axis=1, keepdims=True) + out))
+        return np.concatenate(features)
 
     def mulfa(self, level, x, nodes, linear):
         """Weights of a level's corners, [n, K] each, at points x, from their places and their linear weights."""
@@ -127,6 +149,12 @@ class Field:
         basis[:, self.config["sh_degree"] ** 2 :] = 0
         raw = self.network("color_network", np.concatenate([h, basis], axis=1))
         return np.exp(np.minimum(h[:, 0], 15)), 1 / (1 + np.exp(-raw[:, :3]))
+
+
+def band(level, x):
+    """Paragraph "Bands"."""
+    y = 2.0 ** ((level - 1) // 2) * (2 * x - 1)
+    return x if level == 0 else 0.5 + 0.5 * (np.sin(y) if level % 2 else np.cos(y))
 
 
 def harmonics(d):

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use binary::{ORRERY, command, gridfield, printed, sentence, stderr, stdout};
-use gridfield::config::Config;
+use gridfield::config::{Config, ModelName};
 use gridfield::scene::UnitCube;
 use gridfield::train::{Checkpoint, Header, Run, Tensor};
 
@@ -154,6 +154,22 @@ fn info_describes_a_checkpoint_a_run_and_the_latest() {
         let output = gridfield(folder.path(), &["info", arg]);
         assert!(stdout(&output).contains("42 of 20,000 steps"), "{arg}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn info_lists_the_members_of_the_family() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = printed(folder.path(), &["info", "--models"]);
+    let lines: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+    let expected: Vec<_> = ModelName::ALL.iter().map(|name| name.as_str()).collect();
+    assert_eq!(lines.iter().map(|words| words[0]).collect::<Vec<_>>(), expected, "{text}");
+    // Name, index, kernel, parameters, their memory, operations, and rows gathered by 8 levels of 8 corners.
+    assert_eq!(lines[0][..7], ["hash", "hash", "linear", "11.7", "M", "199", "MB"], "{text}");
+    assert_eq!(lines[0][8], "64", "{text}");
+    assert_eq!(lines[4][..3], ["points", "points", "gaussian"], "{text}");
+    let both = sentence(folder.path(), &["info", "--models", ORRERY]);
+    assert!(both.contains("cannot be used with"), "{both}");
+    assert!(sentence(folder.path(), &["info"]).contains("<SCENE|RUN|CHECKPOINT>"));
 }
 
 #[test]

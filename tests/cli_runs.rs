@@ -225,28 +225,117 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-#[test]
-fn resume_gives_the_same_bits_at_any_number_of_threads() {
-    assert_resume_gives_the_same_bits(&[]);
-}
-
-#[test]
-fn resume_gives_the_same_bits_where_the_kernel_function_learns() {
-    assert_resume_gives_the_same_bits(&["--model=mulfagrid", "--set=train.ema_decay=0.95"]);
-}
-
-fn assert_resume_gives_the_same_bits(settings: &[&str]) {
+/// Trains with `args` in one go and in two, the second on another number of threads.
+fn assert_resume_gives_the_same_bits(model: &str, args: &[&str]) {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let args = [&["--max-steps=100", "--quiet"], args].concat();
     // The occupancy grid is refreshed at every step at first and at every 5th by step 83: the stop is between two.
-    train_tiny(whole.path(), &[&["--max-steps=100", "--quiet"], settings].concat());
-    train_tiny(parts.path(), &[&["--max-steps=100", "--stop-after=83", "--quiet"], settings].concat());
+    train_tiny(whole.path(), &args);
+    train_tiny(parts.path(), &[&args[..], &["--stop-after=83"]].concat());
     printed(parts.path(), &["train", "--resume", "latest", "--device=cpu", "--threads=1", "--quiet"]);
-    let [expected, found] = [&whole, &parts].map(|folder| without_times(&tiny_checkpoint(folder.path(), 100)));
+    let path = |folder: &tempfile::TempDir| {
+        folder.path().join(format!("outputs/orrery/{model}/tiny/checkpoints/step-000000100.safetensors"))
+    };
+    let [expected, found] = [&whole, &parts].map(|folder| without_times(&path(folder)));
     assert_eq!(found.header, expected.header);
     for (found, expected) in found.tensors.iter().zip(&expected.tensors) {
-        assert!(found == expected, "{} differs", found.name);
+        assert!(found == expected, "{model} {args:?}: {} differs", found.name);
     }
     assert_eq!(found.tensors.len(), expected.tensors.len());
+}
+
+#[test]
+fn resume_gives_the_same_bits_at_any_number_of_threads() {
+    assert_resume_gives_the_same_bits("hash", &[]);
+}
+
+#[test]
+fn every_member_resumes_with_the_same_bits() {
+    let dense = ["--model=dense", "--set=model.grid.n_levels=1", "--set=model.grid.base_resolution=32"];
+    let upscales = |at: &'static str| [&dense[..], &[at, "--set=optimizer.total_variation=1e-4"]].concat();
+    // The stop lies between two doublings of the resolution, after both, and on one.
+    for at in [
+        "--set=model.grid.upscale_at=[0.4, 0.9]",
+        "--set=model.grid.upscale_at=[0.2, 0.5]",
+        "--set=model.grid.upscale_at=[0.83]",
+    ] {
+        assert_resume_gives_the_same_bits("dense", &upscales(at));
+    }
+    let averaged = [&dense[..], &["--set=model.grid.upscale_at=[0.4, 0.9]", "--set=train.ema_decay=0.9"]].concat();
+    assert_resume_gives_the_same_bits("dense", &averaged);
+    let fourier = ["--model=fourier", "--set=model.grid.n_levels=5", "--set=model.grid.base_resolution=12"];
+    assert_resume_gives_the_same_bits("fourier", &fourier);
+    assert_resume_gives_the_same_bits("mulfagrid", &["--model=mulfagrid"]);
+    let points = ["--model=points", "--set=model.grid.n_levels=1", "--set=model.grid.points.resolution=10"];
+    assert_resume_gives_the_same_bits("points", &points);
+}
+
+const POINTS: [&str; 2] = ["--model=points", "--set=model.grid.n_levels=1"];
+
+#[test]
+fn points_come_from_a_file_that_is_needed_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    // In scene coordinates; the last lies outside of the unit cube.
+    let points: String = (0..64).map(|i| format!("{} {} {}\n", i % 4, i / 4 % 4, i / 16)).collect();
+    let ply = format!(
+        "ply\nformat ascii 1.0\nelement vertex 65\nproperty float x\nproperty float y\nproperty float z\nend_header\n\
+         {}9 9 9\n",
+        points.replace('2', "-0.5").replace('3', "-1")
+    );
+    fs::write(folder.path().join("cloud.ply"), ply).unwrap();
+    let args = ["--set=model.grid.points.file=cloud.ply", "--max-steps=20", "--stop-after=10", "--quiet"];
+    train_tiny(folder.path(), &[&POINTS[..], &args].concat());
+    fs::remove_file(folder.path().join("cloud.ply")).unwrap();
+    printed(folder.path(), &["train", "--resume", "latest", "--quiet"]);
+    printed(folder.path(), &["eval", "latest", "--max-images=1"]);
+    let checkpoint = folder.path().join("outputs/orrery/points/tiny/checkpoints/step-000000020.safetensors");
+    let nodes = without_times(&checkpoint).get::<f32>("grid.nodes", &[64, 3]).unwrap().to_vec();
+    let holds = |x: f32| nodes.iter().any(|node| (node - x).abs() < 1e-6);
+    assert!(holds(0.83) && holds(0.335) && holds(0.17), "x_unit = 0.33 x_scene + 0.5: {nodes:?}");
+}
+
+#[test]
+fn points_come_from_the_occupied_cells_of_a_run() {
+    let (folder, _) = trained();
+    let from_run = ["--set=model.grid.points.from_run=latest", "--max-steps=5", "--quiet"];
+    train_tiny(folder.path(), &[&POINTS[..], &from_run].concat());
+    let checkpoint = folder.path().join("outputs/orrery/points/tiny/checkpoints/step-000000005.safetensors");
+    let nodes = without_times(&checkpoint).tensors.into_iter().find(|tensor| tensor.name == "grid.nodes").unwrap();
+    let bits = without_times(&tiny_checkpoint(folder.path(), 40)).take::<u8>("occupancy.bits", &[1, 4096]).unwrap();
+    let occupied: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
+    assert_eq!(nodes.shape, [occupied as usize, 3]);
+}
+
+#[test]
+fn nodes_that_cannot_be_had_are_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = |n: usize| {
+        let properties = ["x", "y", "z"].map(|axis| format!("property float {axis}\n")).concat();
+        format!("ply\nformat ascii 1.0\nelement vertex {n}\n{properties}end_header\n")
+    };
+    for (name, text) in [
+        ("cut.ply", header(5) + "0 0 0\n"),
+        ("nan.ply", header(2) + "0 0 0\n0 nan 0\n"),
+        ("few.ply", header(3) + "0 0 0\n0.1 0 0\n0 0.1 0\n"),
+        ("far.ply", header(1) + "50 0 0\n"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    for (key, says) in [
+        ("file=none.ply", "none.ply: the point cloud cannot be read"),
+        ("file=cloud.obj", "cloud.obj: the point cloud cannot be read"),
+        ("file=cut.ply", "cut.ply: truncated: its header announces 5 points, but 1 are there"),
+        ("file=nan.ply", "nan.ply: point 1 is [0.0, NaN, 0.0], but coordinates must be finite numbers"),
+        ("file=few.ply", "model.grid.points.k is 8, but there are 3 nodes"),
+        ("file=far.ply", "far.ply: none of its 1 points lies in the field's box"),
+        ("from_run=nowhere", "nowhere: there is no such run or checkpoint"),
+    ] {
+        let set = format!("--set=model.grid.points.{key}");
+        let args = [&["train", ORRERY], &TINY[..], &POINTS, &[&set]].concat();
+        let error = sentence(folder.path(), &args);
+        assert!(error.starts_with(says), "{key}: {error}");
+    }
+    assert!(!folder.path().join("outputs").exists(), "no run is begun");
 }
 
 #[test]

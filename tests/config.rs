@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridfield::config::{Background, Config, GridKernel, ScheduleKind};
+use gridfield::config::{Background, Config, GridKernel, ModelName, ScheduleKind};
 use serde_json::Value;
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -127,7 +127,10 @@ fn wrong_types_name_key_value_and_expectation() {
         ("train.huber_delta=true", "train.huber_delta is true, but must be a number"),
         ("train.huber_delta=1e999", "train.huber_delta is \"1e999\", but must be a number"),
         ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
-        ("model.name=tree", "model.name is \"tree\", but must be `hash` or `mulfagrid`"),
+        (
+            "model.name=tree",
+            "model.name is \"tree\", but must be one of `hash`, `mulfagrid`, `dense`, `fourier`, `points`",
+        ),
         ("optimizer.schedule.milestones=0.5", "optimizer.schedule.milestones is 0.5, but must be a list of numbers"),
         (
             "optimizer.schedule.milestones=[0.5,\"end\"]",
@@ -183,6 +186,12 @@ fn every_range_is_guarded() {
         ("optimizer.beta2=-0.1", "optimizer.beta2"),
         ("optimizer.epsilon=0", "optimizer.epsilon"),
         ("optimizer.l2_reg=-1", "optimizer.l2_reg"),
+        ("optimizer.total_variation=-1", "optimizer.total_variation is -1"),
+        ("optimizer.total_variation=1e-5", "which model.grid.index dense and fourier have alone"),
+        ("model.grid.points.k=9", "model.grid.points.k is 9, but must be from 1 to 8"),
+        ("model.grid.points.resolution=1", "model.grid.points.resolution is 1"),
+        ("model.grid.points.bandwidth=0", "model.grid.points.bandwidth is 0"),
+        ("model.grid.upscale_at=[0.5]", "only the index dense"),
         ("optimizer.schedule.milestones=[0.5, 0.4]", "optimizer.schedule.milestones is [0.5, 0.4]"),
         ("optimizer.schedule.milestones=[1.0]", "optimizer.schedule.milestones"),
         ("optimizer.schedule.gamma=0", "optimizer.schedule.gamma"),
@@ -199,6 +208,71 @@ fn every_range_is_guarded() {
     let mut config = Config::default();
     config.march.step_scale = f64::NAN;
     assert!(config.validate().is_err(), "NaN fails every guard");
+}
+
+/// Why the defaults of a member with `settings` over them are refused.
+fn refusal(settings: &[&str]) -> String {
+    let mut config = Config::default();
+    settings.iter().for_each(|assignment| config.set(assignment).unwrap());
+    config.validate().unwrap_err().to_string()
+}
+
+#[test]
+fn every_member_is_valid_as_it_is_by_default() {
+    for name in ModelName::ALL {
+        let mut config = Config::default();
+        config.set_value("model.name", name.as_str()).unwrap();
+        assert_eq!(config.model.grid, name.grid());
+        config.validate().unwrap();
+    }
+}
+
+#[test]
+fn index_and_kernel_functions_that_do_not_fit_are_refused_with_the_reason() {
+    for (settings, says) in [
+        (
+            &["model.grid.kernel=gaussian"][..],
+            "gaussian weighs points by their distance; set model.grid.index to points",
+        ),
+        (&["model.name=points", "model.grid.kernel=linear"], "points have no cells to interpolate in"),
+        (&["model.name=points", "model.grid.kernel=mulfa"], "points have no cells to interpolate in"),
+        (&["model.name=fourier", "model.grid.kernel=mulfa"], "mulfa compares x with its nodes in one space"),
+        (&["model.name=points", "model.grid.n_levels=2"], "the index points has no levels"),
+        (&["model.name=fourier", "model.grid.n_levels=4"], "pairs of sine and cosine: an odd number up to 21"),
+        (&["model.name=fourier", "model.grid.upscale_at=[0.5]"], "only the index dense"),
+        (&["model.name=dense", "model.grid.kernel=mulfa"], "only the index dense with the kernel linear or smoothstep"),
+        (&["model.name=dense", "model.grid.upscale_at=[0.5, 0.4]"], "fractions of the run, rising"),
+        (&["model.name=dense", "model.grid.base_resolution=8"], "begins below 4 nodes per axis"),
+        (&["model.name=dense", "model.grid.base_resolution=700"], "model.grid may hold 2744000000 features"),
+        (&["model.name=points", "optimizer.total_variation=1e-5"], "set it to 0"),
+        (
+            &["model.name=points", "model.grid.points.file=a.ply", "model.grid.points.from_run=latest"],
+            "model.grid.points.file and model.grid.points.from_run are both given",
+        ),
+    ] {
+        let error = refusal(settings);
+        assert!(error.contains(says), "{settings:?}: {error}");
+    }
+}
+
+#[test]
+fn other_kernels_go_with_the_index_functions_that_have_cells() {
+    for settings in [
+        &["model.name=dense", "model.grid.kernel=smoothstep"][..],
+        &["model.name=dense", "model.grid.upscale_at=[]", "model.grid.kernel=mulfa"],
+        &[
+            "model.name=dense",
+            "model.grid.n_levels=3",
+            "model.grid.base_resolution=32",
+            "optimizer.total_variation=1e-5",
+        ],
+        &["model.name=fourier", "model.grid.kernel=smoothstep", "optimizer.total_variation=1e-5"],
+        &["model.name=mulfagrid", "model.grid.index=dense", "model.grid.n_levels=4"],
+    ] {
+        let mut config = Config::default();
+        settings.iter().for_each(|assignment| config.set(assignment).unwrap());
+        config.validate().unwrap();
+    }
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn headers_that_are_not_ours_are_refused() {
         (|own| own["format"] = json!("other"), "has no format `gridfield-checkpoint`"),
         (|own| *own = json!(3), "has no format `gridfield-checkpoint`"),
         (|own| own["version"] = json!(2), "format version 2, but this gridfield reads version 1"),
-        (|own| own["config"]["model"]["name"] = json!("tree"), "model.name is \"tree\", but must be `hash`"),
+        (|own| own["config"]["model"]["name"] = json!("tree"), "model.name is \"tree\", but must be one of `hash`"),
         (|own| own["config"]["train"]["max_step"] = json!(3), "the nearest one is `train.max_steps`"),
         (|own| own["config"]["model"]["sh_degree"] = json!(9), "model.sh_degree is 9"),
         (|own| own["unit_cube"]["scale"] = json!(null), "the checkpoint's header is incomplete"),

@@ -6,7 +6,7 @@ mod skip;
 
 use std::process::Command;
 
-use binary::{ORRERY, printed, tiny_checkpoint, tiny_run, train_tiny};
+use binary::{ORRERY, printed, train_tiny};
 use skip::skipped;
 
 /// A wrong sign or order moves whole regions by tens of levels; rounding moves a sample at the edge of an occupied cell.
@@ -15,6 +15,11 @@ const MOST_LEVELS: u8 = 2;
 /// Trains with `settings` and compares the first test view; skipped where there is no numpy.
 #[track_caller]
 fn assert_script_agrees(test: &str, settings: &[&str]) {
+    assert_script_agrees_on(test, "hash", settings);
+}
+
+#[track_caller]
+fn assert_script_agrees_on(test: &str, model: &str, settings: &[&str]) {
     let has_numpy = Command::new("python3").args(["-c", "import numpy"]).output();
     if !has_numpy.is_ok_and(|output| output.status.success()) {
         skipped(test, "there is no python3 with numpy");
@@ -26,11 +31,16 @@ fn assert_script_agrees(test: &str, settings: &[&str]) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/render_checkpoint.py");
     let picture = folder.path().join("view.png");
     let mut python = Command::new("python3");
-    python.arg(script).arg(tiny_checkpoint(folder.path(), 300)).args([ORRERY, "--view=0", "--output"]).arg(&picture);
+    let run = folder.path().join("outputs/orrery").join(model).join("tiny");
+    python
+        .arg(script)
+        .arg(run.join("checkpoints/step-000000300.safetensors"))
+        .args([ORRERY, "--view=0", "--output"])
+        .arg(&picture);
     let output = python.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let ours = image::open(tiny_run(folder.path()).join("renders/eval-test/test_r_0.png")).unwrap().into_rgb8();
+    let ours = image::open(run.join("renders/eval-test/test_r_0.png")).unwrap().into_rgb8();
     let theirs = image::open(&picture).unwrap().into_rgb8();
     assert_eq!(ours.dimensions(), theirs.dimensions());
     assert!(ours.iter().max() > ours.iter().min(), "the picture shows something");
@@ -79,4 +89,27 @@ fn a_script_renders_a_field_that_fills_its_box() {
     // Next to nothing is learned: every cell stays occupied and nothing opaque, so that rays have the most samples.
     let settings = ["--set=optimizer.learning_rate=1e-6", "--set=march.occupancy_threshold=0"];
     assert_script_agrees("a_script_renders_a_field_that_fills_its_box", &settings);
+}
+
+#[test]
+fn a_script_renders_a_dense_grid_between_two_resolutions() {
+    let settings = [
+        "--model=dense",
+        "--set=model.grid.n_levels=1",
+        "--set=model.grid.base_resolution=24",
+        "--set=model.grid.upscale_at=[0.2, 0.999]",
+    ];
+    assert_script_agrees_on("a_script_renders_a_dense_grid_between_two_resolutions", "dense", &settings);
+}
+
+#[test]
+fn a_script_renders_a_fourier_grid() {
+    let settings = ["--model=fourier", "--set=model.grid.n_levels=5", "--set=model.grid.base_resolution=12"];
+    assert_script_agrees_on("a_script_renders_a_fourier_grid", "fourier", &settings);
+}
+
+#[test]
+fn a_script_renders_points() {
+    let settings = ["--model=points", "--set=model.grid.n_levels=1", "--set=model.grid.points.resolution=8"];
+    assert_script_agrees_on("a_script_renders_points", "points", &settings);
 }

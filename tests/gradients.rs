@@ -14,10 +14,11 @@
 mod common;
 
 use common::{Random, host, to_f64};
-use gridfield::config::{GridConfig, GridKernel, MarchConfig, ModelConfig, NetworkConfig};
+use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, LayerShape};
 use gridfield::device::args::{self, DrawRaysArgs, FieldArgs, ScatterArgs};
 use gridfield::device::{Buffer, Device, Grid as Items, Ptr, kernels};
+use gridfield::grid::Backward;
 use gridfield::radiance::{Chunk, ChunkSize, Field, Gradients, Lane, March, Occupancy, Tracer};
 
 /// Twice the largest error seen, which is of rounding: losses are good to about 1e-7 of their terms, of which some hundred
@@ -307,6 +308,16 @@ fn field_gradients_are_right_for_every_number_of_features_and_kernel() {
 }
 
 #[test]
+fn field_gradients_are_right_for_dense_levels_and_for_averaged_bands() {
+    for n_features in [2, 8] {
+        let hash = grid(n_features, GridKernel::Linear);
+        check_field(&model(GridConfig { index: GridIndex::Dense, ..hash.clone() }, (64, 1), (64, 2)));
+        let fourier = GridConfig { index: GridIndex::Fourier, base_resolution: 8, per_level_scale: 1.0, ..hash };
+        check_field(&model(fourier, (64, 1), (64, 2)));
+    }
+}
+
+#[test]
 fn field_gradients_are_right_for_every_width() {
     for width in [16, 32, 64, 128] {
         check_field(&model(grid(2, GridKernel::Linear), (width, 1), (width, 2)));
@@ -397,10 +408,8 @@ impl Studio {
     fn trace(&self, probe: &Probe) -> (Vec<f32>, usize) {
         let rounds = self.forward(probe);
         let gradients = Gradients {
-            dl_dfeatures: probe.dl_dfeatures.ptr(),
             dl_dweights: probe.dl_dweights.ptr(),
-            dl_dprepared: Ptr::NULL,
-            phi: Ptr::NULL,
+            of_grid: Backward { dl_dfeatures: probe.dl_dfeatures.ptr(), dl_dparameters: Ptr::NULL, kept: Ptr::NULL },
         };
         self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, self.huber_delta, &gradients).unwrap();
         (probe.chunk.rays.loss.download().unwrap(), rounds)

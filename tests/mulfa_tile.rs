@@ -8,7 +8,7 @@ use common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{MulfaArgs, ScatterArgs};
 use gridfield::device::{ComputeBuffer, Device, Grid as Items, Ptr, kernels};
-use gridfield::grid::Grid;
+use gridfield::grid::{Grid, Member as _, Theta};
 use gridfield::radiance::{Chunk, ChunkSize, Field};
 
 /// Two whole tiles and part of a third, from the middle of a chunk's samples.
@@ -50,6 +50,7 @@ fn cases() -> Vec<ModelConfig> {
                 per_level_scale: 2.0,
                 kernel: GridKernel::Mulfa,
                 mulfa,
+                ..GridConfig::default()
             };
             cases.push(ModelConfig { grid, ..ModelConfig::default() });
         }
@@ -75,7 +76,7 @@ impl Case {
                 _ => random.halves(part.n_numbers(), -3.0, 3.0),
             })
             .collect();
-        field.kernel.as_mut().unwrap().theta.upload(0, &theta).unwrap();
+        field.member_as_mut::<Theta>().unwrap().theta.upload(0, &theta).unwrap();
         field.refresh_copies(device).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         let mut x = random.f32s(3 * ROUND.1, 0.0, 1.0);
@@ -99,7 +100,7 @@ impl Case {
     }
 
     fn args(&self) -> MulfaArgs<'_> {
-        let kernel = self.field.kernel.as_ref().unwrap();
+        let kernel = self.field.member_as::<Theta>().unwrap();
         MulfaArgs {
             grid: self.grid().layout(),
             samples: self.chunk.samples.args(),
@@ -220,7 +221,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
         }
         let expected = grid.active_nodes_backward(device, &case.x, &case.theta, &dl_dphi, false).unwrap().theta;
         let dl_dtheta = device.zeros(case.theta.len()).unwrap();
-        let kernel = case.field.kernel.as_ref().unwrap();
+        let kernel = case.field.member_as::<Theta>().unwrap();
         kernel.gradient(device, grid, dl_dprepared.ptr(), dl_dtheta.ptr()).unwrap();
         let found = to_f64(&dl_dtheta.download().unwrap());
         // Each part beside its own largest gradient; that by b_out is a sum that may cancel, and stands beside w_out's.

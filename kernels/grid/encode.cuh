@@ -1,5 +1,6 @@
 // g(x) = sum over active nodes of phi(x, p) w: one level at one point, forward and backward.
 #pragma once
+#include "fourier.cuh"
 #include "index.cuh"
 #include "kernel.cuh"
 #include "../tile.cuh"
@@ -65,6 +66,19 @@ template <int D> GF_FN PointTile<D> load_points(const float* position, uint32_t 
         for (int k = 0; k < D; ++k) points.x[k][s] = position[(size_t)s * D + k];
     }
     return points;
+}
+
+/// Where a level is looked up for the points of a tile.
+template <int D>
+GF_FN void level_points(const GridLevel& level, PointTile<D>& points, uint32_t rows, PointTile<D>& own) {
+    if (level.band == 0) {
+        own = points;
+        return;
+    }
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        GF_UNROLL
+        for (int k = 0; k < D; ++k) own.x[k][s] = band_coordinate(level.band, points.x[k][s]);
+    }
 }
 
 template <int D, bool HASHED>

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
+use serde_json::Value;
 
 use super::{OUTPUT_DIR, Outcome, print};
-use crate::config::{Config, GridConfig};
+use crate::config::{Config, GridConfig, GridIndex, ModelName};
+use crate::grid::Grid;
 use crate::scene::{Format, Scene, UnitCube, View};
 use crate::train::checkpoint::{Summary, TensorSummary};
 use crate::train::{Checkpoint, Header, Run};
@@ -14,29 +16,61 @@ use crate::{Error, Result};
 #[derive(Debug, Args)]
 pub struct InfoArgs {
     /// A scene's folder, a run's folder, a checkpoint file, or `latest`
-    #[arg(value_name = "SCENE|RUN|CHECKPOINT")]
-    pub path: PathBuf,
+    #[arg(value_name = "SCENE|RUN|CHECKPOINT", required_unless_present = "models")]
+    pub path: Option<PathBuf>,
+
+    /// List the members of the model family, as they are by default
+    #[arg(long, conflicts_with = "path")]
+    pub models: bool,
 }
 
 impl InfoArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let text = if Scene::is_at(&self.path) { self.scene()? } else { self.checkpoint()? };
+        let text = match &self.path {
+            None => models(),
+            Some(path) if Scene::is_at(path) => describe_scene(&Scene::open(path)?),
+            Some(path) => checkpoint(path)?,
+        };
         print::to_stdout(&text)?;
         Ok(Outcome::Done)
     }
+}
 
-    fn scene(&self) -> Result<String> {
-        Ok(describe_scene(&Scene::open(&self.path)?))
+fn checkpoint(path: &Path) -> Result<String> {
+    if path.is_dir() && Run::open(path).is_err() {
+        let what = "neither a scene (it has no transforms_train.json) nor a run (no config.json and checkpoints/)";
+        return Err(Error::file(path, what));
     }
+    let resolved = Run::resolve(path, Path::new(OUTPUT_DIR))?;
+    Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
+}
 
-    fn checkpoint(&self) -> Result<String> {
-        if self.path.is_dir() && Run::open(&self.path).is_err() {
-            let what = "neither a scene (it has no transforms_train.json) nor a run (no config.json and checkpoints/)";
-            return Err(Error::file(&self.path, what));
-        }
-        let resolved = Run::resolve(&self.path, Path::new(OUTPUT_DIR))?;
-        Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
+/// A line for each member, of its grid alone: the networks behind it are the same for all.
+fn models() -> String {
+    let mut text = format!(
+        "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>9}  {:>9}  what it is\n",
+        "model", "index", "kernel", "parameters", "training", "operation", "gather"
+    );
+    text += &format!("{:<31}{:>10}  {:>8}  {:>9}  {:>9}\n", "", "", "memory", "/ sample", "/ sample");
+    for &name in ModelName::ALL {
+        let config = name.grid();
+        let cost = Grid::new(&config, 3).cost();
+        let words = |value: Value| value.as_str().unwrap_or_default().to_owned();
+        let word = |value: serde_json::Result<Value>| value.map_or_else(|_| String::new(), words);
+        let help = name.to_possible_value().and_then(|value| Some(value.get_help()?.to_string()));
+        text += &format!(
+            "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>9}  {:>9}  {}\n",
+            name.as_str(),
+            word(serde_json::to_value(config.index)),
+            word(serde_json::to_value(config.kernel)),
+            print::metric(cost.parameters as f64),
+            format!("{}B", print::metric(cost.training_bytes as f64)),
+            cost.flops,
+            cost.gathers,
+            help.unwrap_or_default()
+        );
     }
+    text
 }
 
 fn describe_scene(scene: &Scene) -> String {
@@ -94,10 +128,16 @@ fn trained(header: &Header) -> String {
 
 fn grid(grid: &GridConfig) -> String {
     let GridConfig { n_levels, n_features_per_level, log2_hashmap_size, base_resolution, per_level_scale, .. } = grid;
-    format!(
-        "{n_levels} levels of {n_features_per_level} features, up to 2^{log2_hashmap_size} entries each, base resolution \
-         {base_resolution}, ×{per_level_scale} per level"
-    )
+    let levels = format!("{n_levels} levels of {n_features_per_level} features");
+    let resolution = format!("base resolution {base_resolution}, ×{per_level_scale} per level");
+    match grid.index {
+        GridIndex::Hash => format!("{levels}, up to 2^{log2_hashmap_size} entries each, {resolution}"),
+        GridIndex::Dense => format!("{levels}, an entry for each node, {resolution}"),
+        GridIndex::Fourier => {
+            format!("{n_levels} bands of {n_features_per_level} features, averaged, {resolution}")
+        }
+        GridIndex::Points => format!("points of {n_features_per_level} features, the nearest {}", grid.points.k),
+    }
 }
 
 fn networks(config: &Config) -> String {

@@ -4,12 +4,15 @@
 //! `merge.rs` lays a layer over another and names unknown keys; `validate.rs` holds the range of every value. Names are
 //! instant-ngp's where it has them. `docs/formats.md` lists every key; a test keeps that list and this file equal.
 
+mod family;
 mod merge;
 mod validate;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use family::{GridIndex, ModelName, PointsConfig};
 
 /// Everything that decides what a training run computes, apart from the device and the number of threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,32 +58,10 @@ impl Default for ModelConfig {
     }
 }
 
-/// A member of the model family: an index function `U` with a kernel function `φ`. Naming one sets the defaults of
-/// `model.grid` to its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum ModelName {
-    /// Multi-resolution hash grid (Müller et al. 2022)
-    Hash,
-    /// Multiplicative Fourier adaptive kernel on a hash grid (Zhao et al. 2024)
-    Mulfagrid,
-}
-
-impl ModelName {
-    /// The name as it stands in a config file and in a run's folder.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ModelName::Hash => "hash",
-            ModelName::Mulfagrid => "mulfagrid",
-        }
-    }
-
-    /// The grid that the name alone stands for.
-    pub fn grid(self) -> GridConfig {
-        match self {
-            ModelName::Hash => GridConfig::default(),
-            ModelName::Mulfagrid => GridConfig { kernel: GridKernel::Mulfa, ..GridConfig::default() },
-        }
+impl ModelConfig {
+    /// The model after `upscales` of the doublings of its grid's resolution.
+    pub fn after_upscales(&self, upscales: usize) -> ModelConfig {
+        ModelConfig { grid: self.grid.after_upscales(upscales), ..self.clone() }
     }
 }
 
@@ -96,8 +77,12 @@ pub struct GridConfig {
     /// Nodes per axis of the coarsest level.
     pub base_resolution: u32,
     pub per_level_scale: f64,
+    pub index: GridIndex,
     pub kernel: GridKernel,
+    /// `dense` only: fractions of the run at which the resolution doubles, up to `base_resolution`; empty for none.
+    pub upscale_at: Vec<f64>,
     pub mulfa: MulfaConfig,
+    pub points: PointsConfig,
 }
 
 impl Default for GridConfig {
@@ -108,9 +93,20 @@ impl Default for GridConfig {
             log2_hashmap_size: 19,
             base_resolution: 16,
             per_level_scale: 2.0,
+            index: GridIndex::Hash,
             kernel: GridKernel::Linear,
+            upscale_at: Vec::new(),
             mulfa: MulfaConfig::default(),
+            points: PointsConfig::default(),
         }
+    }
+}
+
+impl GridConfig {
+    /// The grid after `upscales` of its resolution's doublings.
+    pub fn after_upscales(&self, upscales: usize) -> GridConfig {
+        let halvings = self.upscale_at.len().saturating_sub(upscales) as u32;
+        GridConfig { base_resolution: self.base_resolution.div_ceil(1 << halvings), ..self.clone() }
     }
 }
 
@@ -124,6 +120,8 @@ pub enum GridKernel {
     Smoothstep,
     /// Multiplicative Fourier adaptive, with parameters of its own; see [`MulfaConfig`].
     Mulfa,
+    /// Of the distance, for `points`.
+    Gaussian,
 }
 
 /// The multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8); `docs/models.md` explains it.
@@ -151,7 +149,7 @@ impl Default for MulfaConfig {
     fn default() -> Self {
         MulfaConfig {
             variant: MulfaVariant::Modulated,
-            n_frequencies: 6,
+            n_frequencies: 7,
             depth: 1,
             width: 16,
             per_feature: false,
@@ -298,6 +296,8 @@ pub struct OptimizerConfig {
     pub epsilon: f64,
     /// L2 penalty on the networks' weights; the grid's features have none.
     pub l2_reg: f64,
+    /// Weight of the squared total variation of dense levels; 0 for none.
+    pub total_variation: f64,
     pub schedule: ScheduleConfig,
 }
 
@@ -305,11 +305,12 @@ impl Default for OptimizerConfig {
     fn default() -> Self {
         OptimizerConfig {
             learning_rate: 1e-2,
-            kernel_learning_rate: 1e-2,
+            kernel_learning_rate: 3e-2,
             beta1: 0.9,
             beta2: 0.99,
             epsilon: 1e-15,
             l2_reg: 1e-6,
+            total_variation: 0.0,
             schedule: ScheduleConfig::default(),
         }
     }

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Config, GridConfig, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig, SceneConfig, TrainConfig,
+    Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
+    PointsConfig, SceneConfig, TrainConfig,
 };
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ const LARGEST_MAP: f64 = 1e6;
 const LARGEST_SEED: u64 = u32::MAX as u64;
 /// Offsets into the features are 32-bit in the kernels.
 const MOST_FEATURES: u64 = 1 << 31;
+/// Frequencies 2⁰ to 2⁹: beyond them an angle in fp32 has too few bits left.
+const MOST_BANDS: u32 = 21;
 
 impl Config {
     /// Checks every value's range.
@@ -31,7 +34,17 @@ impl Config {
         self.march.validate()?;
         self.train.validate()?;
         self.optimizer.validate()?;
+        self.validate_total_variation()?;
         self.scene.validate()
+    }
+
+    fn validate_total_variation(&self) -> Result<()> {
+        let has_neighbours = matches!(self.model.grid.index, GridIndex::Dense | GridIndex::Fourier);
+        require(self.optimizer.total_variation == 0.0 || has_neighbours, || {
+            "optimizer.total_variation is set, but smooths between neighbouring nodes with entries of their own, which \
+             model.grid.index dense and fourier have alone; set it to 0"
+                .to_owned()
+        })
     }
 }
 
@@ -45,7 +58,8 @@ impl ModelConfig {
     }
 
     fn validate_grid_outputs(&self) -> Result<()> {
-        let outputs = self.grid.n_levels * self.grid.n_features_per_level;
+        let sets = if self.grid.index == GridIndex::Fourier { 1 } else { self.grid.n_levels };
+        let outputs = sets * self.grid.n_features_per_level;
         require(outputs <= MOST_GRID_OUTPUTS, || {
             format!(
                 "model.grid gives {outputs} features a point (n_levels · n_features_per_level), but at most \
@@ -63,8 +77,75 @@ impl GridConfig {
         between("model.grid.base_resolution", self.base_resolution, 2..=1 << 16)?;
         between("model.grid.per_level_scale", self.per_level_scale, 1.0..=16.0)?;
         self.mulfa.validate()?;
+        self.points.validate()?;
+        self.validate_kernel()?;
+        self.validate_upscaling()?;
+        match self.index {
+            GridIndex::Points => self.validate_points(),
+            GridIndex::Fourier => self.validate_bands(),
+            GridIndex::Hash | GridIndex::Dense => Ok(()),
+        }?;
         self.validate_finest_level()?;
         self.validate_size()
+    }
+
+    /// Refuses a kernel function on an index function that it does not fit.
+    fn validate_kernel(&self) -> Result<()> {
+        let why = match (self.index, self.kernel) {
+            (GridIndex::Points, GridKernel::Gaussian) => return Ok(()),
+            (GridIndex::Points, _) => {
+                "points have no cells to interpolate in and take the kernel gaussian alone; set model.grid.kernel to gaussian"
+            }
+            (_, GridKernel::Gaussian) => {
+                "gaussian weighs points by their distance; set model.grid.index to points, or the kernel to linear"
+            }
+            (GridIndex::Fourier, GridKernel::Mulfa) => {
+                "mulfa compares x with its nodes in one space, while a band's nodes are those of sin 2^k x or cos 2^k x; \
+                 take linear or smoothstep"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Config(format!("model.grid.index and model.grid.kernel do not go together: {why}")))
+    }
+
+    fn validate_upscaling(&self) -> Result<()> {
+        let fractions = &self.upscale_at;
+        require(are_rising_fractions(fractions), || {
+            format!(
+                "model.grid.upscale_at is {fractions:?}, but must be fractions of the run, rising, each above 0 and below 1"
+            )
+        })?;
+        let resamples = self.index == GridIndex::Dense && self.kernel != GridKernel::Mulfa;
+        require(fractions.is_empty() || resamples, || {
+            "model.grid.upscale_at is set, but only the index dense with the kernel linear or smoothstep can be resampled to \
+             another resolution; set it to []"
+                .to_owned()
+        })?;
+        let coarsest = f64::from(self.base_resolution) / 2f64.powi(fractions.len() as i32);
+        require(fractions.is_empty() || coarsest >= 4.0, || {
+            format!(
+                "model.grid.upscale_at doubles the resolution {} times, but from model.grid.base_resolution {} that begins \
+                 below 4 nodes per axis; give fewer fractions or raise base_resolution",
+                fractions.len(),
+                self.base_resolution
+            )
+        })
+    }
+
+    fn validate_bands(&self) -> Result<()> {
+        require(self.n_levels % 2 == 1 && self.n_levels <= MOST_BANDS, || {
+            format!(
+                "model.grid.n_levels is {}, but the bands of the index fourier are x and pairs of sine and cosine: an odd \
+                 number up to {MOST_BANDS}",
+                self.n_levels
+            )
+        })
+    }
+
+    fn validate_points(&self) -> Result<()> {
+        require(self.n_levels == 1, || {
+            format!("model.grid.n_levels is {}, but the index points has no levels: set it to 1", self.n_levels)
+        })
     }
 
     fn validate_finest_level(&self) -> Result<()> {
@@ -77,13 +158,47 @@ impl GridConfig {
         })
     }
 
+    /// Hashed levels are bounded by their hash map, dense ones by their nodes; points are counted when they are read.
     fn validate_size(&self) -> Result<()> {
-        let features = (u64::from(self.n_levels) * u64::from(self.n_features_per_level)) << self.log2_hashmap_size;
+        let hashed = (u64::from(self.n_levels) * u64::from(self.n_features_per_level)) << self.log2_hashmap_size;
+        let (features, keys) = match self.index {
+            GridIndex::Hash => (hashed, "n_levels · n_features_per_level · 2^log2_hashmap_size"),
+            GridIndex::Dense | GridIndex::Fourier => {
+                (self.dense_features(), "n_features_per_level · the sum over levels of resolution³")
+            }
+            GridIndex::Points => return Ok(()),
+        };
         require(features <= MOST_FEATURES, || {
             format!(
-                "model.grid may hold {features} features (n_levels · n_features_per_level · 2^log2_hashmap_size), but at \
-                 most {MOST_FEATURES} are possible; lower one of the three"
+                "model.grid may hold {features} features ({keys}), but at most {MOST_FEATURES} are possible; lower one of \
+                 {}",
+                if self.index == GridIndex::Hash {
+                    "the three"
+                } else {
+                    "n_levels, base_resolution and per_level_scale"
+                }
             )
+        })
+    }
+
+    /// Features of all nodes of all levels in space.
+    fn dense_features(&self) -> u64 {
+        let nodes = |level: u32| {
+            let scale = f64::from(self.base_resolution) * self.per_level_scale.powi(level as i32) - 1.0;
+            (scale.ceil() as u64 + 1).saturating_pow(3)
+        };
+        (0..self.n_levels).map(nodes).fold(0, u64::saturating_add).saturating_mul(self.n_features_per_level.into())
+    }
+}
+
+impl PointsConfig {
+    fn validate(&self) -> Result<()> {
+        between("model.grid.points.resolution", self.resolution, 2..=256)?;
+        between("model.grid.points.k", self.k, 1..=8)?;
+        between("model.grid.points.bandwidth", self.bandwidth, 0.1..=10.0)?;
+        require(self.file.as_os_str().is_empty() || self.from_run.as_os_str().is_empty(), || {
+            "model.grid.points.file and model.grid.points.from_run are both given; nodes come from one of the two"
+                .to_owned()
         })
     }
 }
@@ -138,6 +253,7 @@ impl OptimizerConfig {
         fraction_below_one("optimizer.beta2", self.beta2)?;
         positive("optimizer.epsilon", self.epsilon)?;
         between("optimizer.l2_reg", self.l2_reg, 0.0..=1e3)?;
+        between("optimizer.total_variation", self.total_variation, 0.0..=1e3)?;
         self.validate_milestones()?;
         between("optimizer.schedule.gamma", self.schedule.gamma, 1e-6..=1.0)?;
         between("optimizer.schedule.final_fraction", self.schedule.final_fraction, 1e-6..=1.0)
@@ -145,9 +261,7 @@ impl OptimizerConfig {
 
     fn validate_milestones(&self) -> Result<()> {
         let milestones = &self.schedule.milestones;
-        let inside = milestones.iter().all(|&m| 0.0 < m && m < 1.0);
-        let rising = milestones.windows(2).all(|pair| pair[0] < pair[1]);
-        require(inside && rising, || {
+        require(are_rising_fractions(milestones), || {
             format!(
                 "optimizer.schedule.milestones is {milestones:?}, but must be fractions of the run, rising, each \
                  above 0 and below 1"
@@ -179,6 +293,11 @@ impl SceneConfig {
 /// Every guard below asks for what is allowed, so that NaN fails it.
 fn require(allowed: bool, sentence: impl FnOnce() -> String) -> Result<()> {
     if allowed { Ok(()) } else { Err(Error::Config(sentence())) }
+}
+
+/// Each above 0 and below 1, and above the one before.
+fn are_rising_fractions(values: &[f64]) -> bool {
+    values.iter().all(|&value| 0.0 < value && value < 1.0) && values.windows(2).all(|pair| pair[0] < pair[1])
 }
 
 fn between<T: PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>) -> Result<()> {

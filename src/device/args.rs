@@ -10,6 +10,7 @@ pub const TILE: usize = 128;
 pub const OCCUPANCY_PART: usize = 4096;
 pub const STATISTICS_PART: usize = 64;
 pub const SUM_WIDTH: usize = 16;
+pub const NEAREST: usize = 8;
 pub const CEILING_CHAINS: usize = 16;
 
 /// Arguments of a kernel.
@@ -43,6 +44,7 @@ pub struct GridLevel {
     pub entries: u32,
     pub offset: u32,
     pub hashed: u32,
+    pub band: u32,
 }
 
 #[repr(C)]
@@ -63,6 +65,7 @@ pub struct GridLayout {
     pub n_levels: u32,
     pub n_features: u32,
     pub kernel: u32,
+    pub averaged: u32,
     pub mulfa: MulfaLayout,
     pub levels: [GridLevel; MAX_LEVELS],
 }
@@ -234,6 +237,67 @@ pub struct ScatterArgs<'a> {
     pub count: Ptr<'a, u32>,
     pub gradient: Ptr<'a, f32>,
     pub capacity: u32,
+}
+
+#[repr(C)]
+pub struct ResampleArgs<'a> {
+    pub from: GridLayout,
+    pub to: GridLayout,
+    pub coarse: Ptr<'a, f32>,
+    pub fine: Ptr<'a, f32>,
+}
+
+#[repr(C)]
+pub struct VariationArgs<'a> {
+    pub grid: GridLayout,
+    pub table: Ptr<'a, f32>,
+    pub gradient: Ptr<'a, f32>,
+    pub weight: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PointSet<'a> {
+    pub node: Ptr<'a, f32>,
+    pub first: Ptr<'a, u32>,
+    pub n_nodes: u32,
+    pub resolution: u32,
+    pub k: u32,
+    pub bandwidth: f32,
+}
+
+#[repr(C)]
+pub struct PointsArgs<'a> {
+    pub points: PointSet<'a>,
+    pub samples: SampleBatch<'a>,
+    pub table: Ptr<'a, Compute>,
+    pub features: Ptr<'a, Compute>,
+    pub kept: Ptr<'a, f32>,
+    pub n_features: u32,
+    pub n_in: u32,
+    pub round: u32,
+}
+
+#[repr(C)]
+pub struct PointsScatterArgs<'a> {
+    pub kept: Ptr<'a, f32>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub count: Ptr<'a, u32>,
+    pub gradient: Ptr<'a, f32>,
+    pub n_nodes: u32,
+    pub n_features: u32,
+    pub capacity: u32,
+    pub n_parts: u32,
+}
+
+#[repr(C)]
+pub struct PointsNodesArgs<'a> {
+    pub points: PointSet<'a>,
+    pub position: Ptr<'a, f64>,
+    pub entry: Ptr<'a, u32>,
+    pub phi: Ptr<'a, f64>,
+    pub dl_dphi: Ptr<'a, f64>,
+    pub dl_dposition: Ptr<'a, f64>,
 }
 
 #[repr(C)]
@@ -411,6 +475,11 @@ args!(
     PrepareMulfaArgs,
     CompositeArgs,
     ScatterArgs,
+    ResampleArgs,
+    VariationArgs,
+    PointsArgs,
+    PointsScatterArgs,
+    PointsNodesArgs,
     SumArgs,
     AdamArgs,
     PrepareWeightsArgs,

@@ -4,10 +4,13 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
+use super::Grid;
+use super::member::{Backward, Encode, Member, Source};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
-use crate::device::args::{MulfaLayout, UniformArgs};
-use crate::device::{Buffer, Device, Grid as Items, kernels};
+use crate::device::args::{Compute, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
+use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Ptr, kernels};
+use crate::train::{Checkpoint, Tensor};
 
 /// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
 const FIRST_STREAM: u32 = 1 << 8;
@@ -150,6 +153,25 @@ impl Mulfa {
         2 * n_gamma + corners * depth * width + 2 * width + 2 * corners * self.n_outputs as usize
     }
 
+    /// θ as a checkpoint holds it, as `[n_thetas, n_theta]`.
+    ///
+    /// # Errors
+    /// Where a part is missing or of another shape.
+    pub fn theta_of(&self, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+        let mut theta = vec![0.0; self.n_parameters()];
+        for part in self.parts() {
+            let numbers: &[f32] = checkpoint.get(&tensor_name(&part), &self.shape_of_all(&part))?;
+            for (one, own) in theta.chunks_mut(self.n_theta()).zip(numbers.chunks(part.n_numbers())) {
+                one[part.range()].copy_from_slice(own);
+            }
+        }
+        Ok(theta)
+    }
+
+    fn shape_of_all(&self, part: &Part) -> Vec<usize> {
+        [&[self.n_thetas], part.shape.as_slice()].concat()
+    }
+
     /// What θ starts as: W by Glorot and Bengio (2010), Ω uniform in ±π `node_frequency`, ψ in ±π, biases zero. `w_out` is
     /// zero, so that `windowed` and `modulated` begin as the linear kernel; `paper` begins near the mean of the corners.
     pub fn initial(&self, device: &Device, seed: u64) -> Result<Buffer<f32>> {
@@ -181,5 +203,137 @@ impl Mulfa {
             ("w", &[_, n_in]) if self.config.variant == MulfaVariant::Paper => 0.1 * (6.0 / (1 + n_in) as f64).sqrt(),
             _ => 0.0,
         }
+    }
+}
+
+/// θ of a grid on a device.
+pub struct Theta {
+    mulfa: Mulfa,
+    /// `[n_thetas, n_theta]`
+    pub theta: Buffer<f32>,
+    /// What kernels multiply by, made from θ; on the host with transposes.
+    prepared: ComputeBuffer,
+    n_kept: usize,
+}
+
+/// [`super::member::Opener`] of grids with the kernel `mulfa`.
+pub fn open(device: &Device, config: &GridConfig, dimensions: u32, source: &Source) -> Result<Option<Box<dyn Member>>> {
+    let Some(mulfa) = Mulfa::new(config, dimensions) else { return Ok(None) };
+    let mut theta = Theta::zeros(device, mulfa)?;
+    match source {
+        Source::Blank => {}
+        Source::New(site) => theta.theta = theta.mulfa.initial(device, site.seed)?,
+        Source::Saved(checkpoint) => theta.theta.upload(0, &theta.mulfa.theta_of(checkpoint)?)?,
+    }
+    Ok(Some(Box::new(theta)))
+}
+
+/// Name of a part of θ in a checkpoint: `kernel.<name>`, `[n_thetas, …]`.
+fn tensor_name(part: &Part) -> String {
+    format!("kernel.{}", part.name)
+}
+
+impl Theta {
+    fn zeros(device: &Device, mulfa: Mulfa) -> Result<Self> {
+        Ok(Theta {
+            theta: device.zeros(mulfa.n_parameters())?,
+            prepared: ComputeBuffer::zeros(device, 2 * mulfa.n_prepared().0)?,
+            n_kept: (mulfa.n_levels * mulfa.n_outputs as usize) << mulfa.dimensions,
+            mulfa,
+        })
+    }
+
+    pub fn prepared_ptr(&self) -> Ptr<'_, Compute> {
+        self.prepared.ptr()
+    }
+
+    fn prepare_args(&self, grid: &Grid) -> PrepareMulfaArgs<'_> {
+        PrepareMulfaArgs {
+            grid: grid.layout(),
+            theta: self.theta.ptr(),
+            prepared: self.prepared.ptr(),
+            dl_dprepared: Ptr::NULL,
+            dl_dtheta: Ptr::NULL,
+        }
+    }
+
+    fn args<'a>(&'a self, work: &Encode<'a>) -> MulfaArgs<'a> {
+        MulfaArgs {
+            grid: work.grid,
+            samples: work.samples,
+            table: work.table,
+            prepared: self.prepared.ptr(),
+            theta: self.theta.ptr(),
+            features: work.features,
+            query: work.query,
+            dl_dfeatures: Ptr::NULL,
+            phi: Ptr::NULL,
+            dl_dprepared: Ptr::NULL,
+            n_in: work.n_in,
+            round: work.round,
+        }
+    }
+}
+
+impl Member for Theta {
+    fn parameters(&self) -> Option<&Buffer<f32>> {
+        Some(&self.theta)
+    }
+
+    fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
+        Some(&mut self.theta)
+    }
+
+    /// Those of what is prepared.
+    fn n_gradients(&self) -> usize {
+        self.mulfa.n_prepared().1
+    }
+
+    /// φ: `[L, 2^D · K]`.
+    fn n_kept(&self) -> usize {
+        self.n_kept
+    }
+
+    fn prepare(&self, device: &Device, grid: &Grid) -> Result<()> {
+        device.launch(&kernels::PREPARE_MULFA, &self.prepare_args(grid), Items::items(self.mulfa.n_prepared().0))
+    }
+
+    fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
+        device.launch_chunk(&kernels::MULFA_ENCODE, &self.args(work), Items::tiles(most))
+    }
+
+    fn backward(&self, device: &Device, work: &Encode, gradients: &Backward, most: usize) -> Result<()> {
+        let args = MulfaArgs {
+            dl_dfeatures: gradients.dl_dfeatures,
+            phi: gradients.kept,
+            dl_dprepared: gradients.dl_dparameters,
+            ..self.args(work)
+        };
+        device.launch_chunk(&kernels::MULFA_BACKWARD, &args, Items::tiles(most))
+    }
+
+    fn gradient(
+        &self,
+        device: &Device,
+        grid: &Grid,
+        dl_dprepared: Ptr<'_, f32>,
+        dl_dtheta: Ptr<'_, f32>,
+    ) -> Result<()> {
+        let args = PrepareMulfaArgs { dl_dprepared, dl_dtheta, ..self.prepare_args(grid) };
+        device.launch(&kernels::MULFA_GRADIENT, &args, Items::items(self.theta.len()))
+    }
+
+    fn twin(&self, device: &Device) -> Result<Box<dyn Member>> {
+        Ok(Box::new(Theta::zeros(device, self.mulfa.clone())?))
+    }
+
+    /// A tensor for each part of θ, over all θ.
+    fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let theta = self.theta.download()?;
+        let of_part = |part: &Part| {
+            let numbers = theta.chunks(self.mulfa.n_theta()).flat_map(|one| &one[part.range()]);
+            Tensor::new(tensor_name(part), &self.mulfa.shape_of_all(part), numbers.copied().collect::<Vec<f32>>())
+        };
+        Ok(self.mulfa.parts().iter().map(of_part).collect())
     }
 }

@@ -14,7 +14,7 @@ type NodesKernel = Kernel<ActiveNodesArgs<'static>>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveNodes {
     pub n_levels: usize,
-    /// Nodes of a level that are active at a point: `2^D`.
+    /// Nodes of a level that are active at a point: `2^D`, or of points the nearest and all that is out of reach.
     pub n_corners: usize,
     /// `K`: kernel values at a node; 1, or one for each feature of a level.
     pub n_outputs: usize,
@@ -34,7 +34,8 @@ pub struct NodeGradients {
 }
 
 impl Grid {
-    /// φ at `x` (`[n, D]`, in [0, 1]), for a kernel function with parameters `theta` (empty where it has none).
+    /// φ at `x` (`[n, D]`, in [0, 1]), for a kernel function with parameters `theta` (empty where it has none). Points have
+    /// [`super::PointCloud::active_nodes`].
     ///
     /// # Errors
     /// Of the device.
@@ -106,7 +107,7 @@ impl Grid {
 
     /// Nodes of a level that are active at a point.
     pub fn n_corners(&self) -> usize {
-        1 << self.dimensions
+        self.n_corners
     }
 
     /// Kernel values at a node.

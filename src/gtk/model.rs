@@ -188,7 +188,7 @@ impl Trained {
 }
 
 fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
-    Ok(checkpoint.theta(mulfa)?.into_iter().map(f64::from).collect())
+    Ok(mulfa.theta_of(checkpoint)?.into_iter().map(f64::from).collect())
 }
 
 /// θ for analysis. `Random` keeps what [`Mulfa::initial`] draws and fills the parts that start as zeros or small: weights

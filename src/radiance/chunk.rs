@@ -6,7 +6,6 @@ use super::field::Field;
 use crate::Result;
 use crate::device::args::{Compute, MAX_ROUNDS, RayBatch, SampleBatch};
 use crate::device::{Buffer, ComputeBuffer, Device, Ptr};
-use crate::grid::Grid;
 
 /// How a device likes its work cut.
 #[derive(Clone, Copy, Debug)]
@@ -167,10 +166,10 @@ impl Chunk {
 /// What a training chunk leaves behind for the rest of the step.
 pub struct TrainingChunk {
     pub chunk: Chunk,
-    /// `[L, S, F]`
+    /// `[L, S, F]`, or of averaged levels `[S, F]`
     pub dl_dfeatures: Buffer<f32>,
-    /// `[L, S, 2^D · K]`: φ of kernel functions that learn; else empty.
-    pub phi: Buffer<f32>,
+    /// What the grid's member keeps from the way back to the scatter; empty where it has no encoding of its own.
+    pub kept: Buffer<f32>,
     /// Statistics since they were last read: loss and squared error; rays, samples and dropped rays.
     pub sums: Buffer<f32>,
     pub counts: Buffer<u32>,
@@ -179,12 +178,12 @@ pub struct TrainingChunk {
 }
 
 impl TrainingChunk {
-    pub fn new(device: &Device, size: ChunkSize, grid: &Grid) -> Result<Self> {
-        let phi = if grid.mulfa.is_some() { grid.levels.len() * grid.n_corners() * grid.n_outputs() } else { 0 };
+    pub fn new(device: &Device, size: ChunkSize, field: &Field) -> Result<Self> {
+        let n_kept = field.member.as_ref().map_or(0, |member| member.n_kept());
         Ok(TrainingChunk {
             chunk: Chunk::new(device, size)?,
-            dl_dfeatures: device.zeros(size.samples * grid.n_features() as usize)?,
-            phi: device.zeros(size.samples * phi)?,
+            dl_dfeatures: device.zeros(size.samples * field.grid.n_features() as usize)?,
+            kept: device.zeros(size.samples * n_kept)?,
             sums: device.zeros(2)?,
             counts: device.zeros(3)?,
             rounds: 0,
@@ -213,7 +212,7 @@ impl Lane {
         let lane = || -> Result<Self> {
             Ok(Lane {
                 activations: room(training, decoder.n_activations())?,
-                features: room(field.kernel.is_some(), decoder.layers[0].n_in as usize)?,
+                features: room(field.member.is_some(), decoder.layers[0].n_in as usize)?,
                 query: room(training && n_query > 0, n_query)?,
             })
         };

@@ -1,11 +1,13 @@
 //! The parameters of a radiance field on a device, and the copies that kernels compute with.
 
+use std::any::Any;
+
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
-use crate::device::args::{Compute, PrepareMulfaArgs, PrepareWeightsArgs, UniformArgs};
+use crate::device::args::{Compute, PrepareWeightsArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Ptr, kernels};
-use crate::grid::{Grid, Mulfa};
+use crate::grid::{self, Grid, Member, Site, Source};
 
 /// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f32 = 1e-4;
@@ -21,44 +23,46 @@ pub struct Field {
     /// fp16 copy of the features; None where kernels compute in fp32.
     pub table_copy: Option<ComputeBuffer>,
     weights_copy: ComputeBuffer,
-    /// Parameters of the kernel function, where it has some.
-    pub kernel: Option<KernelParameters>,
-}
-
-/// Parameters θ of a kernel function that learns.
-pub struct KernelParameters {
-    /// `[n_thetas, n_theta]`
-    pub theta: Buffer<f32>,
-    /// What kernels multiply by, made from θ; on the host with transposes.
-    prepared: ComputeBuffer,
+    /// What a member of the family with an encoding of its own needs beside the table.
+    pub member: Option<Box<dyn Member>>,
 }
 
 impl Field {
     /// All parameters zero.
     pub fn zeros(device: &Device, config: &ModelConfig) -> Result<Self> {
-        let grid = Grid::new(&config.grid, 3);
+        Field::open(device, config, &Source::Blank)
+    }
+
+    /// Features and weights zero, and the member's own from `source`.
+    pub(super) fn open(device: &Device, config: &ModelConfig, source: &Source) -> Result<Self> {
+        let (grid, member) = grid::open(device, &config.grid, 3, source)?;
         let decoder = Decoder::new(config, grid.n_features());
-        let table_copy =
-            if device.computes_in_fp16() { Some(ComputeBuffer::zeros(device, grid.n_parameters())?) } else { None };
+        Field::with(device, grid, decoder, member)
+    }
+
+    fn with(device: &Device, grid: Grid, decoder: Decoder, member: Option<Box<dyn Member>>) -> Result<Self> {
         Ok(Field {
             table: device.zeros(grid.n_parameters())?,
             weights: device.zeros(decoder.n_weights())?,
-            table_copy,
+            table_copy: copy_of_table(device, &grid)?,
             // On the host: the weights and their transposes.
             weights_copy: ComputeBuffer::zeros(device, 2 * decoder.n_weights())?,
-            kernel: grid.mulfa.as_ref().map(|mulfa| KernelParameters::zeros(device, mulfa)).transpose()?,
+            member,
             grid,
             decoder,
         })
     }
 
+    /// A field of the same shape and nodes, with parameters of its own.
+    pub(super) fn twin(&self, device: &Device) -> Result<Self> {
+        let member = self.member.as_ref().map(|member| member.twin(device)).transpose()?;
+        Field::with(device, self.grid.clone(), self.decoder.clone(), member)
+    }
+
     /// Features near zero, weights by Glorot and Bengio (2010): uniform in ±√(6 / (n_in + n_out)).
-    pub fn random(device: &Device, config: &ModelConfig, seed: u64) -> Result<Self> {
-        let mut field = Field::zeros(device, config)?;
-        if let (Some(kernel), Some(mulfa)) = (&mut field.kernel, &field.grid.mulfa) {
-            kernel.theta = mulfa.initial(device, seed)?;
-        }
-        let seed = seed as u32;
+    pub fn random(device: &Device, config: &ModelConfig, site: &Site) -> Result<Self> {
+        let field = Field::open(device, config, &Source::New(site))?;
+        let seed = site.seed as u32;
         let args = UniformArgs { value: field.table.ptr(), seed, stream: 0, range: FEATURE_RANGE };
         device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(field.table.len()))?;
         let mut first = 0;
@@ -72,8 +76,34 @@ impl Field {
         Ok(field)
     }
 
+    /// Takes the resolution of another configuration of the same dense grid: the features are those that the field has had at
+    /// the new nodes.
+    pub(super) fn resample(&mut self, device: &Device, config: &ModelConfig) -> Result<()> {
+        let grid = Grid::new(&config.grid, self.grid.dimensions);
+        self.table = grid::resample(device, &self.grid, &grid, &self.table)?;
+        self.table_copy = copy_of_table(device, &grid)?;
+        self.grid = grid;
+        self.refresh_copies(device)
+    }
+
     pub fn n_parameters(&self) -> usize {
-        self.table.len() + self.weights.len() + self.kernel.as_ref().map_or(0, |kernel| kernel.theta.len())
+        self.table.len() + self.weights.len() + self.member_parameters().map_or(0, Buffer::len)
+    }
+
+    /// Learned numbers of the member beside the table.
+    pub(super) fn member_parameters(&self) -> Option<&Buffer<f32>> {
+        self.member.as_ref()?.parameters()
+    }
+
+    /// The member, where it is an `M`.
+    pub fn member_as<M: Member>(&self) -> Option<&M> {
+        let member: &dyn Any = self.member.as_deref()?;
+        member.downcast_ref()
+    }
+
+    pub fn member_as_mut<M: Member>(&mut self) -> Option<&mut M> {
+        let member: &mut dyn Any = self.member.as_deref_mut()?;
+        member.downcast_mut()
     }
 
     /// Brings the copies of features and weights up to date after the values were set from outside.
@@ -84,7 +114,7 @@ impl Field {
         self.prepare(device)
     }
 
-    /// Brings what kernels multiply by up to date with the weights and the kernel function's parameters.
+    /// Brings what kernels multiply by up to date with the weights and the member's parameters.
     pub fn prepare(&self, device: &Device) -> Result<()> {
         let args = PrepareWeightsArgs {
             network: self.decoder.layout(),
@@ -92,9 +122,7 @@ impl Field {
             compute: self.weights_copy.ptr(),
         };
         device.launch(&kernels::PREPARE_WEIGHTS, &args, Items::items(self.weights.len()))?;
-        let (Some(kernel), Some(mulfa)) = (&self.kernel, &self.grid.mulfa) else { return Ok(()) };
-        let args = kernel.args(&self.grid);
-        device.launch(&kernels::PREPARE_MULFA, &args, Items::items(mulfa.n_prepared().0))
+        self.member.as_ref().map_or(Ok(()), |member| member.prepare(device, &self.grid))
     }
 
     /// Features as kernels gather them.
@@ -111,37 +139,6 @@ impl Field {
     }
 }
 
-impl KernelParameters {
-    fn zeros(device: &Device, mulfa: &Mulfa) -> Result<Self> {
-        Ok(KernelParameters {
-            theta: device.zeros(mulfa.n_parameters())?,
-            prepared: ComputeBuffer::zeros(device, 2 * mulfa.n_prepared().0)?,
-        })
-    }
-
-    pub fn prepared_ptr(&self) -> Ptr<'_, Compute> {
-        self.prepared.ptr()
-    }
-
-    fn args(&self, grid: &Grid) -> PrepareMulfaArgs<'_> {
-        PrepareMulfaArgs {
-            grid: grid.layout(),
-            theta: self.theta.ptr(),
-            prepared: self.prepared.ptr(),
-            dl_dprepared: Ptr::NULL,
-            dl_dtheta: Ptr::NULL,
-        }
-    }
-
-    /// Sets `dl_dtheta` from the gradients of what was prepared.
-    pub fn gradient(
-        &self,
-        device: &Device,
-        grid: &Grid,
-        dl_dprepared: Ptr<'_, f32>,
-        dl_dtheta: Ptr<'_, f32>,
-    ) -> Result<()> {
-        let args = PrepareMulfaArgs { dl_dprepared, dl_dtheta, ..self.args(grid) };
-        device.launch(&kernels::MULFA_GRADIENT, &args, Items::items(self.theta.len()))
-    }
+fn copy_of_table(device: &Device, grid: &Grid) -> Result<Option<ComputeBuffer>> {
+    device.computes_in_fp16().then(|| ComputeBuffer::zeros(device, grid.n_parameters())).transpose()
 }

@@ -40,14 +40,17 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::device::{Device, DeviceChoice};
+    use crate::grid::Site;
     use crate::radiance::{Field, March, Occupancy};
+    use crate::scene::UnitCube;
 
     /// Whether a field is found finite after `change`.
     fn finite_after(change: impl FnOnce(&mut Field)) -> bool {
         let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
         let mut config = Config::default();
         config.model.grid.log2_hashmap_size = 8;
-        let mut field = Field::random(&device, &config.model, 0).unwrap();
+        let site = Site { seed: 0, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let mut field = Field::random(&device, &config.model, &site).unwrap();
         change(&mut field);
         field.refresh_copies(&device).unwrap();
         let occupancy = Occupancy::full(&device, &config.march).unwrap();

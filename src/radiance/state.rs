@@ -15,17 +15,20 @@ use super::source::{FINGERPRINT, Fingerprint};
 use super::trace::{March, Tracer};
 use super::trainer::Trainer;
 use crate::device::{Buffer, Device};
+use crate::grid::Source;
 use crate::scene::Scene;
-use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor, theta_tensors};
+use crate::train::checkpoint::{Checkpoint, Element, Header, Tensor};
 use crate::train::{Moments, TensorData};
 use crate::{Error, Result};
 
 const FEATURES: &str = "grid.features";
+/// The resolution reached, where the configuration raises it on the way.
+const BASE_RESOLUTION: &str = "grid.base_resolution";
 const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
 /// What a field that is in no file is called.
 const IN_TRAINING: &str = "the field in training";
-/// What the optimiser keeps of the grid, of the networks, and of the kernel function's parameters.
+/// What the optimiser keeps of the grid, of the networks, and of a member's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
 
 /// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
@@ -48,7 +51,8 @@ fn fill<T: Pod + Element>(buffer: &mut Buffer<T>, from: &Checkpoint, name: &str,
 impl Field {
     /// The field that a checkpoint renders.
     pub(super) fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
-        let mut field = Field::zeros(device, &checkpoint.header.config.model)?;
+        let model = checkpoint.header.config.model.after_upscales(upscales(checkpoint)?);
+        let mut field = Field::open(device, &model, &Source::Saved(checkpoint))?;
         let shape = [field.grid.n_entries(), field.grid.n_features_per_level as usize];
         fill(&mut field.table, checkpoint, FEATURES, &shape)?;
         let mut first = 0;
@@ -58,12 +62,11 @@ impl Field {
             field.weights.upload(first, checkpoint.get(&layer_name(&field, number), &shape)?)?;
             first += layer.n_weights();
         }
-        field.restore_kernel(checkpoint)?;
         field.refresh_copies(device)?;
         Ok(field)
     }
 
-    /// Features, weights and kernel parameters as tensors.
+    /// Features, weights and what the grid's member has, as tensors.
     fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
         let mut tensors = vec![Tensor::new(FEATURES, &shape, self.table.download()?)];
@@ -75,20 +78,27 @@ impl Field {
             tensors.push(Tensor::new(layer_name(self, number), &shape, own));
             first += layer.n_weights();
         }
-        tensors.extend(self.kernel_tensors()?);
+        if let Some(member) = &self.member {
+            tensors.extend(member.tensors()?);
+        }
         Ok(tensors)
     }
+}
 
-    /// A tensor for each part of θ, over all θ.
-    fn kernel_tensors(&self) -> Result<Vec<Tensor<'static>>> {
-        let (Some(kernel), Some(mulfa)) = (&self.kernel, &self.grid.mulfa) else { return Ok(Vec::new()) };
-        Ok(theta_tensors(mulfa, &kernel.theta.download()?))
+/// Doublings of the grid's resolution behind.
+fn upscales(checkpoint: &Checkpoint) -> Result<usize> {
+    let grid = &checkpoint.header.config.model.grid;
+    if grid.upscale_at.is_empty() {
+        return Ok(0);
     }
-
-    fn restore_kernel(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let (Some(kernel), Some(mulfa)) = (&mut self.kernel, &self.grid.mulfa) else { return Ok(()) };
-        kernel.theta.upload(0, &checkpoint.theta(mulfa)?)
-    }
+    let reached: &[u32] = checkpoint.get(BASE_RESOLUTION, &[1])?;
+    let stage = (0..=grid.upscale_at.len()).find(|&n| grid.after_upscales(n).base_resolution == reached[0]);
+    stage.ok_or_else(|| {
+        checkpoint.refuse(format!(
+            "tensor `{BASE_RESOLUTION}` is {}, which its config does not lead to; the checkpoint is of another model",
+            reached[0]
+        ))
+    })
 }
 
 impl Occupancy {
@@ -172,13 +182,15 @@ impl Trainer {
     /// # Errors
     /// Where the checkpoint holds no training state, or one that its configuration does not fit.
     pub fn resume(device: &Device, checkpoint: &Checkpoint, scene: &Scene, photographs: Photographs) -> Result<Self> {
-        let mut trainer = Trainer::new(device, &checkpoint.header.config, scene, photographs)?;
-        trainer.field = Field::from_checkpoint(device, checkpoint)?;
+        let field = Field::from_checkpoint(device, checkpoint)?;
+        let config = &checkpoint.header.config;
+        let mut trainer = Trainer::with_field(device, config, scene, photographs, field, upscales(checkpoint)?)?;
         trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         restore_optimizer(checkpoint, OPTIMIZER[0], &mut trainer.field.table, &mut trainer.table_moments)?;
         restore_optimizer(checkpoint, OPTIMIZER[1], &mut trainer.field.weights, &mut trainer.weight_moments)?;
-        if let (Some(training), Some(kernel)) = (&mut trainer.kernel, &mut trainer.field.kernel) {
-            restore_optimizer(checkpoint, OPTIMIZER[2], &mut kernel.theta, &mut training.moments)?;
+        let parameters = trainer.field.member.as_mut().and_then(|member| member.parameters_mut());
+        if let (Some(training), Some(parameters)) = (&mut trainer.member, parameters) {
+            restore_optimizer(checkpoint, OPTIMIZER[2], parameters, &mut training.moments)?;
         }
         trainer.field.refresh_copies(device)?;
         trainer.step = checkpoint.header.step;
@@ -203,6 +215,9 @@ impl Trainer {
             Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
         header.trainer = self.scalars();
         let mut tensors = self.averaged_field()?.tensors()?;
+        if !self.config.model.grid.upscale_at.is_empty() {
+            tensors.push(Tensor::new(BASE_RESOLUTION, &[1], vec![self.model().grid.base_resolution]));
+        }
         tensors.extend(self.occupancy.tensors()?);
         tensors.extend(self.optimizer_tensors()?);
         if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
@@ -214,8 +229,8 @@ impl Trainer {
     fn optimizer_tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let mut tensors = optimizer_tensors(OPTIMIZER[0], &self.field.table, &self.table_moments)?;
         tensors.extend(optimizer_tensors(OPTIMIZER[1], &self.field.weights, &self.weight_moments)?);
-        if let (Some(training), Some(kernel)) = (&self.kernel, &self.field.kernel) {
-            tensors.extend(optimizer_tensors(OPTIMIZER[2], &kernel.theta, &training.moments)?);
+        if let (Some(training), Some(parameters)) = (&self.member, self.field.member_parameters()) {
+            tensors.extend(optimizer_tensors(OPTIMIZER[2], parameters, &training.moments)?);
         }
         Ok(tensors)
     }
@@ -236,12 +251,13 @@ impl Trainer {
     /// # Errors
     /// [`Error::Diverged`] where it gives numbers that are not finite.
     fn averaged_field(&self) -> Result<Field> {
-        let mut field = Field::zeros(&self.device, &self.config.model)?;
+        let mut field = self.field.twin(&self.device)?;
         let (device, adam) = (&self.device, &self.adam);
         adam.average(device, self.step, &self.field.table, &self.table_moments, &mut field.table)?;
         adam.average(device, self.step, &self.field.weights, &self.weight_moments, &mut field.weights)?;
-        if let (Some(training), Some(own), Some(kernel)) = (&self.kernel, &self.field.kernel, &mut field.kernel) {
-            adam.average(device, self.step, &own.theta, &training.moments, &mut kernel.theta)?;
+        let averaged = field.member.as_mut().and_then(|member| member.parameters_mut());
+        if let (Some(training), Some(own), Some(averaged)) = (&self.member, self.field.member_parameters(), averaged) {
+            adam.average(device, self.step, own, &training.moments, averaged)?;
         }
         field.refresh_copies(device)?;
         let march = March::new(device, &self.config.march);

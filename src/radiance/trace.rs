@@ -9,8 +9,9 @@ use super::field::Field;
 use super::occupancy::Occupancy;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs, MulfaArgs};
+use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
+use crate::grid::{Backward, Encode};
 
 /// How rays march: sizes in units of the unit cube.
 #[derive(Clone, Debug)]
@@ -75,14 +76,10 @@ pub struct Tracer<'a> {
 /// Where [`Tracer::backward`] leaves gradients.
 #[derive(Clone, Copy)]
 pub struct Gradients<'a> {
-    /// `[L, S, F]`, set.
-    pub dl_dfeatures: Ptr<'a, f32>,
     /// As the weights, added to.
     pub dl_dweights: Ptr<'a, f32>,
-    /// Of what was prepared from θ, added to; null for kernel functions that learn nothing.
-    pub dl_dprepared: Ptr<'a, f32>,
-    /// φ, set, likewise.
-    pub phi: Ptr<'a, f32>,
+    /// By the features, set; and what the grid's member needs.
+    pub of_grid: Backward<'a>,
 }
 
 impl Tracer<'_> {
@@ -105,14 +102,14 @@ impl Tracer<'_> {
 
     /// The field at the samples of a round, at most `most`.
     fn field_forward(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
-        self.encode_learned(chunk, lane, args, most)?;
+        self.encode_first(chunk, lane, args, most)?;
         self.device.launch_chunk(self.forward_kernel(), args, Grid::tiles(most))
     }
 
-    /// The grid's features, by kernel functions that learn; others are worked out in the field's own kernel.
-    fn encode_learned(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
-        let Some(mulfa) = self.mulfa_args(chunk, lane, args) else { return Ok(()) };
-        self.device.launch_chunk(&kernels::MULFA_ENCODE, &mulfa, Grid::tiles(most))
+    /// The grid's features, where its member has an encoding of its own; others are worked out in the field's kernel.
+    fn encode_first(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
+        let Some(member) = &self.field.member else { return Ok(()) };
+        member.encode(self.device, &self.encode_args(chunk, lane, args), most)
     }
 
     /// Loss and gradients of the chunk's rays after `rounds` rounds, summed over rays.
@@ -129,16 +126,16 @@ impl Tracer<'_> {
         if rounds == 0 {
             return Ok(());
         }
-        let Gradients { dl_dfeatures, dl_dweights, dl_dprepared, phi } = *gradients;
-        let args = FieldArgs { dl_dfeatures, dl_dweights, ..self.field_args(chunk, lane, rounds - 1) };
-        let tiles = Grid::tiles(chunk.samples.capacity);
-        self.device.launch_chunk(self.backward_kernel(), &args, tiles)?;
-        let Some(mulfa) = self.mulfa_args(chunk, lane, &args) else { return Ok(()) };
-        self.device.launch_chunk(
-            &kernels::MULFA_BACKWARD,
-            &MulfaArgs { dl_dfeatures, dl_dprepared, phi, ..mulfa },
-            tiles,
-        )
+        let Gradients { dl_dweights, of_grid } = gradients;
+        let args = FieldArgs {
+            dl_dfeatures: of_grid.dl_dfeatures,
+            dl_dweights: *dl_dweights,
+            ..self.field_args(chunk, lane, rounds - 1)
+        };
+        let most = chunk.samples.capacity;
+        self.device.launch_chunk(self.backward_kernel(), &args, Grid::tiles(most))?;
+        let Some(member) = &self.field.member else { return Ok(()) };
+        member.backward(self.device, &self.encode_args(chunk, lane, &args), of_grid, most)
     }
 
     /// Densities alone, at positions that the chunk's samples hold already.
@@ -158,8 +155,8 @@ impl Tracer<'_> {
             return Ok(());
         }
         let args = self.field_args(chunk, lane, rounds - 1);
-        if self.field.kernel.is_some() {
-            return self.encode_learned(chunk, lane, &args, chunk.samples.capacity);
+        if self.field.member.is_some() {
+            return self.encode_first(chunk, lane, &args, chunk.samples.capacity);
         }
         self.device.launch_chunk(&kernels::ENCODE_SAMPLES, &args, Grid::tiles(chunk.samples.capacity))
     }
@@ -205,23 +202,17 @@ impl Tracer<'_> {
         }
     }
 
-    /// None for kernel functions that learn nothing.
-    fn mulfa_args<'c>(&'c self, chunk: &'c Chunk, lane: &'c Lane, field: &FieldArgs<'c>) -> Option<MulfaArgs<'c>> {
-        let kernel = self.field.kernel.as_ref()?;
-        Some(MulfaArgs {
+    /// Where a member with an encoding of its own finds the samples of a launch of the field.
+    fn encode_args<'c>(&'c self, chunk: &'c Chunk, lane: &'c Lane, field: &FieldArgs<'c>) -> Encode<'c> {
+        Encode {
             grid: field.grid,
             samples: chunk.samples.args(),
             table: field.table,
-            prepared: kernel.prepared_ptr(),
-            theta: kernel.theta.ptr(),
             features: field.features,
             query: lane.query(),
-            dl_dfeatures: Ptr::NULL,
-            phi: Ptr::NULL,
-            dl_dprepared: Ptr::NULL,
             n_in: self.field.decoder.layers[0].n_in,
             round: field.round,
-        })
+        }
     }
 
     fn composite_args<'c>(&'c self, chunk: &'c Chunk, round: usize, huber_delta: f32) -> CompositeArgs<'c> {

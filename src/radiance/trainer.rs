@@ -8,9 +8,10 @@ use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::trace::{Gradients, March, Tracer};
-use crate::config::{Background, Config};
+use crate::config::{Background, Config, ModelConfig};
 use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::grid::{self, Backward, Site};
 use crate::scene::{Scene, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
 use crate::{Error, Result};
@@ -34,7 +35,7 @@ pub struct Trainer {
     chunks: Vec<TrainingChunk>,
     /// `[n_chunks, n_weights]`
     weight_gradients: Buffer<f32>,
-    pub(super) kernel: Option<KernelTraining>,
+    pub(super) member: Option<MemberTraining>,
     lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
@@ -42,15 +43,17 @@ pub struct Trainer {
     pub seconds: f64,
     pub(super) rays_per_step: usize,
     pub(super) refreshes: u32,
+    /// Doublings of the grid's resolution behind.
+    pub(super) upscales: usize,
     /// Sums since the last report, and since the rays per step were last set.
     pub report: Statistics,
     pub(super) recent: Statistics,
 }
 
-/// What training keeps of a kernel function's parameters.
-pub(super) struct KernelTraining {
+/// What training keeps of a member's parameters.
+pub(super) struct MemberTraining {
     pub moments: Moments,
-    /// Gradients of what was prepared from θ, `[n_chunks, n]`, and their sum.
+    /// Gradients as the member collects them, `[n_chunks, n]`, and their sum.
     gradients: Buffer<f32>,
     gradient: Buffer<f32>,
 }
@@ -81,15 +84,14 @@ impl Statistics {
     }
 }
 
-impl KernelTraining {
-    /// None for kernel functions that learn nothing.
+impl MemberTraining {
+    /// None where the grid's features are all that is learned of it.
     fn new(device: &Device, field: &Field, n_chunks: usize, averaged: bool) -> Result<Option<Self>> {
-        let (Some(kernel), Some(mulfa)) = (&field.kernel, &field.grid.mulfa) else { return Ok(None) };
-        let (_, n) = mulfa.n_prepared();
-        Ok(Some(KernelTraining {
-            moments: Moments::new(device, &kernel.theta, 1, averaged)?,
-            gradients: device.zeros(n_chunks * n)?,
-            gradient: device.zeros(n)?,
+        let (Some(member), Some(parameters)) = (&field.member, field.member_parameters()) else { return Ok(None) };
+        Ok(Some(MemberTraining {
+            moments: Moments::new(device, parameters, 1, averaged)?,
+            gradients: device.zeros(n_chunks * member.n_gradients())?,
+            gradient: device.zeros(member.n_gradients())?,
         }))
     }
 }
@@ -97,11 +99,28 @@ impl KernelTraining {
 impl Trainer {
     /// A field that has seen nothing yet.
     pub fn new(device: &Device, config: &Config, scene: &Scene, photographs: Photographs) -> Result<Self> {
-        let field = Field::random(device, &config.model, config.train.seed)?;
+        let site = Site {
+            seed: config.train.seed,
+            unit_cube: scene.unit_cube,
+            box_side: (1u32 << (config.march.cascades - 1)) as f32,
+        };
+        let field = Field::random(device, &config.model.after_upscales(0), &site)?;
+        Trainer::with_field(device, config, scene, photographs, field, 0)
+    }
+
+    /// A trainer that has not made a step, of a field whose resolution was doubled `upscales` times.
+    pub(super) fn with_field(
+        device: &Device,
+        config: &Config,
+        scene: &Scene,
+        photographs: Photographs,
+        field: Field,
+        upscales: usize,
+    ) -> Result<Self> {
         let averaged = config.train.ema_decay > 0.0;
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
         let chunks =
-            (0..size.n_chunks).map(|_| TrainingChunk::new(device, size, &field.grid)).collect::<Result<Vec<_>>>()?;
+            (0..size.n_chunks).map(|_| TrainingChunk::new(device, size, &field)).collect::<Result<Vec<_>>>()?;
         let width = field.grid.n_features_per_level as usize;
         Ok(Trainer {
             device: device.clone(),
@@ -114,7 +133,7 @@ impl Trainer {
             table_moments: Moments::new(device, &field.table, width, averaged)?,
             weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
             weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
-            kernel: KernelTraining::new(device, &field, size.n_chunks, averaged)?,
+            member: MemberTraining::new(device, &field, size.n_chunks, averaged)?,
             lanes: Lane::all(device, size, &field, true)?,
             chunks,
             photographs,
@@ -122,6 +141,7 @@ impl Trainer {
             seconds: 0.0,
             rays_per_step: (config.train.batch_samples as usize / FIRST_SAMPLES_PER_RAY).max(size.n_chunks),
             refreshes: 0,
+            upscales,
             report: Statistics::default(),
             recent: Statistics::default(),
             field,
@@ -135,6 +155,7 @@ impl Trainer {
     /// One training step.
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
+        self.upscale()?;
         self.field.prepare(&self.device)?;
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
             self.refresh_occupancy()?;
@@ -145,6 +166,27 @@ impl Trainer {
         self.descend(n_rays)?;
         self.step += 1;
         self.seconds += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// The model as it is now: with the resolution that has been reached.
+    pub(super) fn model(&self) -> ModelConfig {
+        self.config.model.after_upscales(self.upscales)
+    }
+
+    /// Doubles the resolution of a dense grid as often as the share of the run that is over asks for. Adam begins anew: its
+    /// moments were of other nodes.
+    fn upscale(&mut self) -> Result<()> {
+        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
+        let due = self.config.model.grid.upscale_at.iter().filter(|&&at| progress >= at).count();
+        if due <= self.upscales {
+            return Ok(());
+        }
+        self.upscales = due;
+        let model = self.model();
+        self.field.resample(&self.device, &model)?;
+        let (width, averaged) = (self.table_moments.width, self.table_moments.average.is_some());
+        self.table_moments = Moments::new(&self.device, &self.field.table, width, averaged)?;
         Ok(())
     }
 
@@ -188,12 +230,12 @@ impl Trainer {
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
         let n_weights = self.field.decoder.n_weights();
         self.weight_gradients.clear()?;
-        if let Some(kernel) = &mut self.kernel {
-            kernel.gradients.clear()?;
+        if let Some(member) = &mut self.member {
+            member.gradients.clear()?;
         }
         let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
         let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.lanes, self.step);
-        let kernel = self.kernel.as_ref();
+        let member = self.member.as_ref();
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
@@ -219,11 +261,15 @@ impl Trainer {
             let lane = &lanes[lane];
             training.rounds = tracer.forward(chunk, lane)?;
             let huber_delta = config.train.huber_delta as f32;
+            let dl_dparameters =
+                member.map_or(Ptr::NULL, |member| member.gradients.ptr_at(index * member.gradient.len()));
             let gradients = Gradients {
-                dl_dfeatures: training.dl_dfeatures.ptr(),
                 dl_dweights: weight_gradients.ptr_at(index * n_weights),
-                dl_dprepared: kernel.map_or(Ptr::NULL, |kernel| kernel.gradients.ptr_at(index * kernel.gradient.len())),
-                phi: training.phi.ptr(),
+                of_grid: Backward {
+                    dl_dfeatures: training.dl_dfeatures.ptr(),
+                    dl_dparameters,
+                    kept: training.kept.ptr(),
+                },
             };
             tracer.backward(chunk, lane, training.rounds, huber_delta, &gradients)?;
             let args = StatisticsArgs {
@@ -259,7 +305,7 @@ impl Trainer {
                     grid: self.field.grid.layout(),
                     position: samples.position.ptr(),
                     dl_dfeatures: training.dl_dfeatures.ptr(),
-                    phi: if training.phi.is_empty() { Ptr::NULL } else { training.phi.ptr() },
+                    phi: if training.kept.is_empty() { Ptr::NULL } else { training.kept.ptr() },
                     count: samples.count.ptr_at(training.rounds),
                     gradient: self.table_moments.gradient.ptr(),
                     capacity: samples.capacity as u32,
@@ -268,24 +314,34 @@ impl Trainer {
                 (args, Grid::tiles(known.map_or(samples.capacity, |count| count as usize)))
             })
             .collect();
-        self.device.launch_rows(&kernels::GRID_SCATTER, &launches, self.field.grid.levels.len())
+        let n_levels = self.field.grid.levels.len();
+        match &self.field.member {
+            Some(member) => member.scatter(&self.device, &launches, n_levels),
+            None => self.device.launch_rows(&kernels::GRID_SCATTER, &launches, n_levels),
+        }
     }
 
-    /// Adam on features, weights and the kernel function's parameters.
+    /// Adam on features, weights and the member's parameters.
     fn descend(&mut self, n_rays: usize) -> Result<()> {
         let (optimizer, device, field) = (&self.config.optimizer, &self.device, &self.field);
         self.sum_chunks(&self.weight_gradients, &self.weight_moments.gradient)?;
         let now =
             AdamStep { step: self.step + 1, learning_rate: self.learning_rate(), gradient_scale: 1.0 / n_rays as f64 };
         let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
+        if optimizer.total_variation > 0.0 {
+            // Gradients are sums over rays until Adam divides them.
+            let (gradient, weight) = (self.table_moments.gradient.ptr(), optimizer.total_variation * n_rays as f64);
+            grid::add_total_variation(device, &field.grid, &field.table, gradient, weight)?;
+        }
         self.adam.update(device, &now, &field.table, &self.table_moments, 0.0, copy)?;
         self.adam.update(device, &now, &field.weights, &self.weight_moments, optimizer.l2_reg, Ptr::NULL)?;
-        let (Some(training), Some(kernel)) = (&self.kernel, &field.kernel) else { return Ok(()) };
+        let (Some(training), Some(member)) = (&self.member, &field.member) else { return Ok(()) };
+        let Some(parameters) = member.parameters() else { return Ok(()) };
         self.sum_chunks(&training.gradients, &training.gradient)?;
-        kernel.gradient(device, &field.grid, training.gradient.ptr(), training.moments.gradient.ptr())?;
+        member.gradient(device, &field.grid, training.gradient.ptr(), training.moments.gradient.ptr())?;
         let learning_rate = now.learning_rate * optimizer.kernel_learning_rate / optimizer.learning_rate;
         let now = AdamStep { learning_rate, ..now };
-        self.adam.update(device, &now, &kernel.theta, &training.moments, 0.0, Ptr::NULL)
+        self.adam.update(device, &now, parameters, &training.moments, 0.0, Ptr::NULL)
     }
 
     /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.

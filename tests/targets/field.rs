@@ -1,6 +1,6 @@
 //! The field at tiles of samples: grid, networks, and the way back.
 
-use gridfield::config::{GridConfig, GridKernel, ModelConfig, NetworkConfig};
+use gridfield::config::{GridConfig, GridIndex, GridKernel, ModelConfig, NetworkConfig};
 use gridfield::decoder::Decoder;
 use gridfield::device::args::{FieldArgs, PrepareWeightsArgs};
 use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
@@ -24,6 +24,7 @@ const ROUND: (usize, usize) = (50, 370);
 const CAPACITY: usize = 500;
 
 struct Case {
+    index: GridIndex,
     n_levels: u32,
     n_features: u32,
     density: (u32, u32),
@@ -31,15 +32,16 @@ struct Case {
     sh_degree: u32,
 }
 
-/// The default shape; features that do not fill a multiple of 16; one neuron layer more and fewer.
+/// The default shape; features that do not fill a multiple of 16; one neuron layer more and fewer; averaged bands.
 const NARROW: &[Case] = &[
-    Case { n_levels: 8, n_features: 4, density: (64, 1), color: (64, 2), sh_degree: 4 },
-    Case { n_levels: 5, n_features: 2, density: (16, 1), color: (32, 1), sh_degree: 3 },
-    Case { n_levels: 6, n_features: 8, density: (32, 2), color: (64, 3), sh_degree: 2 },
+    Case { index: GridIndex::Hash, n_levels: 8, n_features: 4, density: (64, 1), color: (64, 2), sh_degree: 4 },
+    Case { index: GridIndex::Hash, n_levels: 5, n_features: 2, density: (16, 1), color: (32, 1), sh_degree: 3 },
+    Case { index: GridIndex::Hash, n_levels: 6, n_features: 8, density: (32, 2), color: (64, 3), sh_degree: 2 },
+    Case { index: GridIndex::Fourier, n_levels: 5, n_features: 8, density: (32, 1), color: (32, 1), sh_degree: 2 },
 ];
 const WIDE: &[Case] = &[
-    Case { n_levels: 16, n_features: 2, density: (128, 1), color: (128, 2), sh_degree: 4 },
-    Case { n_levels: 16, n_features: 8, density: (64, 1), color: (64, 1), sh_degree: 4 },
+    Case { index: GridIndex::Hash, n_levels: 16, n_features: 2, density: (128, 1), color: (128, 2), sh_degree: 4 },
+    Case { index: GridIndex::Hash, n_levels: 16, n_features: 8, density: (64, 1), color: (64, 1), sh_degree: 4 },
 ];
 
 /// A field with samples along some rays.
@@ -57,6 +59,7 @@ impl Setup {
         let network = |(n_neurons, n_hidden_layers)| NetworkConfig { n_neurons, n_hidden_layers };
         let config = ModelConfig {
             grid: GridConfig {
+                index: case.index,
                 n_levels: case.n_levels,
                 n_features_per_level: case.n_features,
                 log2_hashmap_size: 9,

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use bytemuck::Pod;
-use gridfield::config::{GridConfig, GridKernel};
+use gridfield::config::{GridConfig, GridIndex, GridKernel};
 use gridfield::device::args::{EncodeArgs, GridLayout, MAX_LEVELS, ScatterArgs};
 use gridfield::device::{Buffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
@@ -32,6 +32,18 @@ fn config(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
     }
 }
 
+/// The same by the hash, and five bands whose features are averaged.
+fn configs(n_features_per_level: u32) -> Vec<GridConfig> {
+    let mut configs = Vec::new();
+    for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
+        let hash = config(n_features_per_level, kernel);
+        let fourier =
+            GridConfig { index: GridIndex::Fourier, base_resolution: 12, per_level_scale: 1.0, ..hash.clone() };
+        configs.extend([hash, fourier]);
+    }
+    configs
+}
+
 struct Points<T: Pod> {
     layout: GridLayout,
     scale: [f64; MAX_LEVELS],
@@ -44,8 +56,8 @@ struct Points<T: Pod> {
 }
 
 impl<T: Pod> Points<T> {
-    fn new(device: &Device, dimensions: usize, kernel: GridKernel, from: fn(f64) -> T) -> Self {
-        let grid = Grid::new(&config(2, kernel), dimensions as u32);
+    fn new(device: &Device, dimensions: usize, config: &GridConfig, from: fn(f64) -> T) -> Self {
+        let grid = Grid::new(config, dimensions as u32);
         let mut random = Random::new(3);
         let mut numbers = |n: usize, low: f64, high: f64| -> Buffer<T> {
             let values: Vec<T> = random.f64s(n, low, high).into_iter().map(from).collect();
@@ -94,8 +106,8 @@ fn encode<T: Pod + Into<f64>>(
     tolerance: f64,
 ) -> Outputs {
     let mut outputs = Outputs::new();
-    for function in [GridKernel::Linear, GridKernel::Smoothstep] {
-        let points = Points::new(device, dimensions, function, from);
+    for config in configs(2) {
+        let points = Points::new(device, dimensions, &config, from);
         device.launch(kernel, &points.args(), Launch::items(POINTS)).unwrap();
         outputs.rounded("features", &get(&points.features), tolerance);
     }
@@ -104,8 +116,8 @@ fn encode<T: Pod + Into<f64>>(
 
 fn encode_backward(device: &Device, kernel: &Kernel<EncodeArgs<'static>>, dimensions: usize) -> Outputs {
     let mut outputs = Outputs::new();
-    for function in [GridKernel::Linear, GridKernel::Smoothstep] {
-        let points = Points::<f64>::new(device, dimensions, function, |x| x);
+    for config in configs(2) {
+        let points = Points::<f64>::new(device, dimensions, &config, |x| x);
         device.launch_chunk(kernel, &points.args(), Launch::items(POINTS)).unwrap();
         outputs.summed("dL/dtable", &get(&points.dl_dtable), FP64);
         outputs.rounded("dL/dposition", &get(&points.dl_dposition), FP64);
@@ -141,8 +153,8 @@ pub fn encode_backward_3d_f64(device: &Device) -> Outputs {
 pub fn grid_scatter(device: &Device) -> Outputs {
     let (samples, capacity) = (300, 400);
     let mut outputs = Outputs::new();
-    for n_features in [1, 2, 4, 8] {
-        let grid = Grid::new(&config(n_features, GridKernel::Linear), 3);
+    for config in [1, 2, 4, 8].into_iter().flat_map(configs) {
+        let grid = Grid::new(&config, 3);
         let mut random = Random::new(4);
         let position = device.upload(&random.f32s(3 * capacity, 0.0, 1.0)).unwrap();
         let dl_dfeatures = device.upload(&random.f32s(grid.n_features() as usize * capacity, -1.0, 1.0)).unwrap();

@@ -36,9 +36,9 @@ fn size_of_field<S, F>(_: fn(&S) -> *const F) -> usize {
 
 fn rust_layout() -> Layout {
     rust_layout! {
-        GridLevel { scale, resolution, entries, offset, hashed }
+        GridLevel { scale, resolution, entries, offset, hashed, band }
         MulfaLayout { n_frequencies, depth, width, n_outputs, n_theta, stride, floor }
-        GridLayout { n_levels, n_features, kernel, mulfa, levels }
+        GridLayout { n_levels, n_features, kernel, averaged, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
         Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel }
@@ -52,6 +52,12 @@ fn rust_layout() -> Layout {
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
         CompositeArgs { rays, samples, round, stop_transmittance, huber_delta }
         ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }
+        ResampleArgs { from, to, coarse, fine }
+        VariationArgs { grid, table, gradient, weight }
+        PointSet { node, first, n_nodes, resolution, k, bandwidth }
+        PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
+        PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
+        PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }

@@ -9,6 +9,7 @@ mod ceilings;
 mod common;
 mod compare;
 mod composite;
+mod dense;
 mod field;
 mod grid;
 mod layout;
@@ -16,6 +17,7 @@ mod mulfa;
 mod nodes;
 mod occupancy;
 mod optimizer;
+mod points;
 mod random;
 mod rays;
 #[path = "../skip/mod.rs"]
@@ -78,11 +80,18 @@ parity! {
     occupancy_points: occupancy::occupancy_points;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;
+    points_backward: points::points_backward;
+    points_encode: points::points_encode;
+    points_nodes_backward_f64: points::points_nodes_backward_f64;
+    points_nodes_f64: points::points_nodes_f64;
+    points_scatter: points::points_scatter;
     prepare_mulfa: mulfa::prepare_mulfa;
     prepare_weights: field::prepare_weights;
     ray_statistics: composite::ray_statistics;
+    resample_levels: dense::resample_levels;
     spherical_harmonics_f64: random::spherical_harmonics_f64;
     sum_parts: optimizer::sum_parts;
+    total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
 }
 

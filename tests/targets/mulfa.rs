@@ -4,6 +4,7 @@
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{MulfaArgs, PrepareMulfaArgs};
 use gridfield::device::{ComputeBuffer, Device, Grid as Launch, Ptr, kernels};
+use gridfield::grid::{Member as _, Theta};
 use gridfield::radiance::{Chunk, ChunkSize, Field};
 
 use crate::common::Random;
@@ -35,6 +36,7 @@ fn setups(device: &Device) -> Vec<Setup> {
             per_level_scale: 2.0,
             kernel: GridKernel::Mulfa,
             mulfa,
+            ..GridConfig::default()
         };
         Setup::new(device, &ModelConfig { grid, ..ModelConfig::default() })
     };
@@ -63,7 +65,7 @@ impl Setup {
                 _ => random.halves(part.n_numbers(), -0.5, 0.5),
             })
             .collect();
-        set(&mut field.kernel.as_mut().unwrap().theta, &theta);
+        set(&mut field.member_as_mut::<Theta>().unwrap().theta, &theta);
         field.refresh_copies(device).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
@@ -73,7 +75,7 @@ impl Setup {
     }
 
     fn args(&self) -> MulfaArgs<'_> {
-        let kernel = self.field.kernel.as_ref().unwrap();
+        let kernel = self.field.member_as::<Theta>().unwrap();
         MulfaArgs {
             grid: self.field.grid.layout(),
             samples: self.chunk.samples.args(),
@@ -132,7 +134,7 @@ pub fn prepare_mulfa(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for setup in setups(device) {
         let (kernel, n) =
-            (setup.field.kernel.as_ref().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
+            (setup.field.member_as::<Theta>().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
         let prepared = ComputeBuffer::zeros(device, 2 * n).unwrap();
         let args = PrepareMulfaArgs {
             grid: setup.field.grid.layout(),
@@ -152,7 +154,7 @@ pub fn mulfa_gradient(device: &Device) -> Outputs {
     for setup in setups(device) {
         let n = setup.field.grid.mulfa.as_ref().unwrap().n_prepared().1;
         let dl_dprepared = device.upload(&Random::new(9).f32s(n, -1.0, 1.0)).unwrap();
-        let kernel = setup.field.kernel.as_ref().unwrap();
+        let kernel = setup.field.member_as::<Theta>().unwrap();
         let dl_dtheta = device.zeros::<f32>(kernel.theta.len()).unwrap();
         kernel.gradient(device, &setup.field.grid, dl_dprepared.ptr(), dl_dtheta.ptr()).unwrap();
         outputs.rounded("dL/dtheta", &get(&dl_dtheta), FP32);

@@ -1,7 +1,7 @@
 //! Active nodes by themselves: of kernel functions that learn nothing, and of those that do.
 
 use bytemuck::Pod;
-use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
+use gridfield::config::{GridConfig, GridIndex, GridKernel, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{ActiveNodesArgs, MAX_LEVELS};
 use gridfield::device::{Device, Grid as Launch, Kernel, kernels};
 use gridfield::grid::Grid;
@@ -27,6 +27,7 @@ fn grids(dimensions: u32) -> Vec<Grid> {
         per_level_scale: 2.2,
         kernel,
         mulfa,
+        ..GridConfig::default()
     };
     let mulfa = |variant, depth, per_feature, shared| MulfaConfig {
         variant,
@@ -44,7 +45,9 @@ fn grids(dimensions: u32) -> Vec<Grid> {
     ];
     let fixed = [GridKernel::Linear, GridKernel::Smoothstep].map(|kernel| config(kernel, MulfaConfig::default()));
     let learned = learned.map(|mulfa| config(GridKernel::Mulfa, mulfa));
-    fixed.iter().chain(&learned).map(|config| Grid::new(config, dimensions)).collect()
+    let bands =
+        GridConfig { index: GridIndex::Fourier, n_levels: 5, ..config(GridKernel::Linear, MulfaConfig::default()) };
+    fixed.iter().chain(&learned).chain([&bands]).map(|config| Grid::new(config, dimensions)).collect()
 }
 
 /// θ that keeps the denominators of `paper` away from zero: small weights around a `b_out` of 1.

@@ -6,7 +6,6 @@
 
 mod file;
 mod tensor;
-mod theta;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,6 @@ use serde_json::{Map, Value};
 
 pub use file::{Summary, TensorSummary};
 pub use tensor::{Element, Tensor, TensorData};
-pub use theta::theta_tensors;
 
 use super::{COMMIT, VERSION};
 use crate::config::Config;

@@ -1,0 +1,108 @@
+//! The members of the model family by name, and the keys of those that have some of their own.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{GridConfig, GridKernel};
+
+/// A line for each member: its name, and the grid that the name alone stands for.
+macro_rules! family {
+    ($($(#[doc = $doc:literal])* $member:ident $name:literal: $grid:expr;)*) => {
+        /// A member of the model family: an index function `U` with a kernel function `φ`. Naming one sets the defaults of
+        /// `model.grid` to its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+        #[serde(rename_all = "lowercase")]
+        pub enum ModelName {
+            $($(#[doc = $doc])* $member,)*
+        }
+
+        impl ModelName {
+            /// All members, in the order in which they are shown.
+            pub const ALL: &[ModelName] = &[$(ModelName::$member),*];
+
+            /// The name as it stands in a config file and in a run's folder.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(ModelName::$member => $name,)*
+                }
+            }
+
+            /// The grid that the name alone stands for.
+            pub fn grid(self) -> GridConfig {
+                match self {
+                    $(ModelName::$member => $grid,)*
+                }
+            }
+        }
+    };
+}
+
+family! {
+    /// Multi-resolution hash grid (Müller et al. 2022)
+    Hash "hash": GridConfig::default();
+    /// Multiplicative Fourier adaptive kernel on a hash grid (Zhao et al. 2024)
+    Mulfagrid "mulfagrid": GridConfig { kernel: GridKernel::Mulfa, ..GridConfig::default() };
+    /// One grid with an entry for every node (Sun et al. 2022)
+    Dense "dense": GridConfig {
+        index: GridIndex::Dense,
+        n_levels: 1,
+        n_features_per_level: 8,
+        base_resolution: 128,
+        upscale_at: vec![0.05, 0.15],
+        ..GridConfig::default()
+    };
+    /// A dense grid for each band of x, sin 2^k x, cos 2^k x, averaged (Zhao et al. 2024, as released)
+    Fourier "fourier": GridConfig {
+        index: GridIndex::Fourier,
+        n_levels: 7,
+        n_features_per_level: 8,
+        base_resolution: 64,
+        per_level_scale: 1.0,
+        ..GridConfig::default()
+    };
+    /// Gaussian kernels at the nearest of a cloud of points
+    Points "points": GridConfig {
+        index: GridIndex::Points,
+        kernel: GridKernel::Gaussian,
+        n_levels: 1,
+        n_features_per_level: 8,
+        ..GridConfig::default()
+    };
+}
+
+/// The index function `U` of the grid: which nodes there are, and which of them are active at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GridIndex {
+    /// The corners of the cell on each level; nodes of fine levels share entries by a spatial hash.
+    Hash,
+    /// The same with an entry for each node, however many there are.
+    Dense,
+    /// A dense level for each band of `(x, sin 2ᵏ y, cos 2ᵏ y)`, `y = 2x − 1`, looked up there; features are averaged.
+    Fourier,
+    /// The nearest points of a cloud; see [`PointsConfig`].
+    Points,
+}
+
+/// The nodes of a `points` grid, and how far they count; `docs/models.md` explains it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PointsConfig {
+    /// A point cloud in scene coordinates, `.ply` or `.npy`; empty for none.
+    pub file: PathBuf,
+    /// A run or checkpoint at whose occupied cells the nodes are; empty for none.
+    pub from_run: PathBuf,
+    /// Without either: nodes per axis of a lattice over the field's box, each moved at random within its cell.
+    pub resolution: u32,
+    /// Nodes that are active at a point.
+    pub k: u32,
+    /// Bandwidth `h` of the Gaussian, in mean distances of neighbouring nodes.
+    pub bandwidth: f64,
+}
+
+impl Default for PointsConfig {
+    fn default() -> Self {
+        PointsConfig { file: PathBuf::new(), from_run: PathBuf::new(), resolution: 64, k: 8, bandwidth: 0.6 }
+    }
+}

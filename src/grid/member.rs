@@ -1,0 +1,141 @@
+//! Members of the family with an encoding of their own: kernels that work out the features before the field's kernel, and
+//! what they keep on a device for it. Members made of regular levels with a kernel function that learns nothing have none:
+//! `kernels/field.cuh` encodes them as it goes.
+//!
+//! A new member of this kind is a file `kernels/<name>.cu`, a file here that implements [`Member`], and a line in [`OPENERS`];
+//! its name and defaults are a line in `src/config/family.rs`.
+
+use std::any::Any;
+
+use super::{Grid, mulfa, points};
+use crate::Result;
+use crate::config::GridConfig;
+use crate::device::args::{Compute, GridLayout, SampleBatch, ScatterArgs};
+use crate::device::{Buffer, Device, Grid as Items, Ptr, kernels};
+use crate::scene::UnitCube;
+use crate::train::{Checkpoint, Tensor};
+
+/// The members with an encoding of their own. Each says whether a grid is its.
+const OPENERS: [Opener; 2] = [mulfa::open, points::open];
+
+/// Makes the member's part of a grid; None where the grid is not its.
+pub(super) type Opener = fn(&Device, &GridConfig, u32, &Source) -> Result<Option<Box<dyn Member>>>;
+
+/// Where a member takes what it begins with.
+pub enum Source<'a> {
+    /// Nothing is learned, no file is read.
+    Blank,
+    /// A run that begins.
+    New(&'a Site),
+    /// What a checkpoint holds.
+    Saved(&'a Checkpoint<'a>),
+}
+
+/// The run that a member begins in.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    pub seed: u64,
+    /// Scene coordinates to those of the unit cube.
+    pub unit_cube: UnitCube,
+    /// Side of the field's box, in unit cubes: 2^(cascades − 1).
+    pub box_side: f32,
+}
+
+/// Samples of a chunk to be encoded.
+#[derive(Clone, Copy)]
+pub struct Encode<'a> {
+    pub grid: GridLayout,
+    pub samples: SampleBatch<'a>,
+    pub table: Ptr<'a, Compute>,
+    /// `[S, n_in]`: where the features go; columns past them are zero.
+    pub features: Ptr<'a, Compute>,
+    /// `[L, S, H]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back.
+    pub query: Ptr<'a, Compute>,
+    pub n_in: u32,
+    /// Forward: samples of this round; backward: all up to its end.
+    pub round: u32,
+}
+
+/// Where the way back finds and leaves gradients.
+#[derive(Clone, Copy)]
+pub struct Backward<'a> {
+    /// `[L, S, F]`
+    pub dl_dfeatures: Ptr<'a, f32>,
+    /// Of a chunk, added to: [`Member::n_gradients`].
+    pub dl_dparameters: Ptr<'a, f32>,
+    /// `[S, n_kept]`: what [`Member::scatter`] needs, set.
+    pub kept: Ptr<'a, f32>,
+}
+
+pub trait Member: Any + Send + Sync {
+    /// Entries of the table, where the configuration alone does not say.
+    fn n_entries(&self) -> Option<usize> {
+        None
+    }
+
+    /// Learned numbers beside the table.
+    fn parameters(&self) -> Option<&Buffer<f32>> {
+        None
+    }
+
+    fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
+        None
+    }
+
+    /// Numbers that a chunk's gradients take, from which [`Member::gradient`] works out those of the parameters.
+    fn n_gradients(&self) -> usize {
+        0
+    }
+
+    /// Numbers kept for a sample from the way back to the scatter.
+    fn n_kept(&self) -> usize;
+
+    /// Brings what kernels compute with up to date with the parameters.
+    fn prepare(&self, _: &Device, _: &Grid) -> Result<()> {
+        Ok(())
+    }
+
+    /// The features of a round's samples, at most `most`.
+    fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()>;
+
+    /// Gradients by the parameters, and what the scatter needs.
+    fn backward(&self, device: &Device, work: &Encode, gradients: &Backward, most: usize) -> Result<()>;
+
+    /// Gradients by the features into the table, for chunk after chunk; `phi` is what was kept.
+    fn scatter(&self, device: &Device, launches: &[(ScatterArgs, Items)], n_levels: usize) -> Result<()> {
+        device.launch_rows(&kernels::GRID_SCATTER, launches, n_levels)
+    }
+
+    /// Sets the gradient by the parameters from the sum of the chunks' gradients.
+    fn gradient(&self, _: &Device, _: &Grid, _sum: Ptr<'_, f32>, _dl_dparameters: Ptr<'_, f32>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Another of the same kind and nodes, with learned numbers of its own.
+    fn twin(&self, device: &Device) -> Result<Box<dyn Member>>;
+
+    /// What a checkpoint holds of it.
+    fn tensors(&self) -> Result<Vec<Tensor<'static>>>;
+}
+
+/// The grid of a configuration, with what its member keeps on the device.
+///
+/// # Errors
+/// Of the device, and of the files that the nodes are read from.
+pub fn open(
+    device: &Device,
+    config: &GridConfig,
+    dimensions: u32,
+    source: &Source,
+) -> Result<(Grid, Option<Box<dyn Member>>)> {
+    let mut grid = Grid::new(config, dimensions);
+    for opener in OPENERS {
+        if let Some(member) = opener(device, config, dimensions, source)? {
+            if let Some(n_entries) = member.n_entries() {
+                grid.levels[0].entries = n_entries as u32;
+            }
+            return Ok((grid, Some(member)));
+        }
+    }
+    Ok((grid, None))
+}
