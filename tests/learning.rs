@@ -56,7 +56,7 @@ fn learned_soon(settings: &[&str]) -> f64 {
 #[test]
 fn a_dense_grid_learns_the_orrery_while_its_resolution_is_raised() {
     let settings = ["model.name=dense", "model.grid.base_resolution=64"];
-    assert!(learned_soon(&settings) > 15.6, "it was 16.6 dB, and 14.5 without");
+    assert!(learned_soon(&settings) > 15.6, "it was 16.8 dB, and 14.5 without");
 }
 
 #[test]

@@ -48,10 +48,10 @@ fn checkpoint(path: &Path) -> Result<String> {
 /// A line for each member, of its grid alone: the networks behind it are the same for all.
 fn models() -> String {
     let mut text = format!(
-        "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>9}  {:>9}  what it is\n",
-        "model", "index", "kernel", "parameters", "training", "operation", "gather"
+        "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  what it is\n",
+        "model", "index", "kernel", "parameters", "training", "operations", "gathers"
     );
-    text += &format!("{:<31}{:>10}  {:>8}  {:>9}  {:>9}\n", "", "", "memory", "/ sample", "/ sample");
+    text += &format!("{:<31}{:>10}  {:>8}  {:>10}  {:>8}\n", "", "", "memory", "a sample", "a sample");
     for &name in ModelName::ALL {
         let config = name.grid();
         let cost = Grid::new(&config, 3).cost();
@@ -59,7 +59,7 @@ fn models() -> String {
         let word = |value: serde_json::Result<Value>| value.map_or_else(|_| String::new(), words);
         let help = name.to_possible_value().and_then(|value| Some(value.get_help()?.to_string()));
         text += &format!(
-            "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>9}  {:>9}  {}\n",
+            "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  {}\n",
             name.as_str(),
             word(serde_json::to_value(config.index)),
             word(serde_json::to_value(config.kernel)),

@@ -49,7 +49,7 @@ family! {
         n_levels: 1,
         n_features_per_level: 8,
         base_resolution: 128,
-        upscale_at: vec![0.05, 0.15],
+        upscale_at: vec![0.2, 0.5],
         ..GridConfig::default()
     };
     /// A dense grid for each band of x, sin 2^k x, cos 2^k x, averaged (Zhao et al. 2024, as released)
@@ -57,7 +57,7 @@ family! {
         index: GridIndex::Fourier,
         n_levels: 7,
         n_features_per_level: 8,
-        base_resolution: 64,
+        base_resolution: 48,
         per_level_scale: 1.0,
         ..GridConfig::default()
     };
@@ -103,6 +103,6 @@ pub struct PointsConfig {
 
 impl Default for PointsConfig {
     fn default() -> Self {
-        PointsConfig { file: PathBuf::new(), from_run: PathBuf::new(), resolution: 64, k: 8, bandwidth: 0.6 }
+        PointsConfig { file: PathBuf::new(), from_run: PathBuf::new(), resolution: 32, k: 8, bandwidth: 0.6 }
     }
 }
