@@ -1,4 +1,6 @@
 // MulFAGrid in training: the multiplicative Fourier adaptive kernel over a grid in space.
+// Shared memory leaves room for two blocks, each of which may have all the registers it wants.
+#define GF_LEAST_BLOCKS 1
 #include "grid/mulfa_tile.cuh"
 
 namespace {

@@ -59,7 +59,7 @@ typedef __half gf_half;
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                   \
     static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                             \
-    extern "C" __global__ void __launch_bounds__(GF_TILE) name(const Args a, uint32_t) {                     \
+    extern "C" __global__ void __launch_bounds__(GF_TILE, GF_LEAST_BLOCKS) name(const Args a, uint32_t) {    \
         extern __shared__ __align__(128) unsigned char gf_shared[];                                          \
         name##_tile(a, blockIdx.x, blockIdx.y, *reinterpret_cast<Shared*>(gf_shared));                                   \
     }                                                                                                        \

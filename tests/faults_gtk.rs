@@ -132,3 +132,19 @@ fn an_output_folder_that_is_a_file() {
     let error = sentence(folder.path(), &["gtk", "spectrum", "-n=8", "--output=taken"]);
     assert_says(&error, &["taken: cannot be written", "a file stands"]);
 }
+
+#[test]
+fn a_point_cloud_has_no_kernel_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = fault(folder.path(), &["spectrum", "-m", "points"]);
+    assert_says(&error, &["points: tangent kernels of point clouds are not measured yet", "hash, dense or fourier"]);
+}
+
+#[test]
+fn a_trained_theta_is_read_from_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &["--max-steps=2", "--quiet", "--model=mulfagrid"]);
+    let run = tiny_run(folder.path());
+    binary::printed(folder.path(), &["gtk", "matrix", "-n=8", "--dim=3", "-m", run.to_str().unwrap()]);
+    assert!(folder.path().join("gtk/matrix.json").is_file());
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::random::Random;
-use crate::config::{Config, GridConfig, ModelConfig, ModelName};
+use crate::config::{Config, GridConfig, GridIndex, ModelConfig, ModelName};
 use crate::decoder::Decoder;
 use crate::device::Device;
 use crate::grid::{Grid, Mulfa, Part};
@@ -105,6 +105,12 @@ impl ModelSpec {
         if let Some(trained_in) = self.dimensions().filter(|&d| d != dimensions) {
             return Err(Error::config(format!(
                 "{} was trained in {trained_in} dimensions, but the points have {dimensions}; give points of {trained_in}",
+                self.label
+            )));
+        }
+        if self.config.model.grid.index == GridIndex::Points {
+            return Err(Error::config(format!(
+                "{}: tangent kernels of point clouds are not measured yet; give a grid of index hash, dense or fourier",
                 self.label
             )));
         }
