@@ -49,7 +49,7 @@ pub struct Encode<'a> {
     pub table: Ptr<'a, Compute>,
     /// `[S, n_in]`: where the features go; columns past them are zero.
     pub features: Ptr<'a, Compute>,
-    /// `[L, S, H]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back.
+    /// `[S, n_query]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back.
     pub query: Ptr<'a, Compute>,
     pub n_in: u32,
     /// Forward: samples of this round; backward: all up to its end.
@@ -84,6 +84,11 @@ pub trait Member: Any + Send + Sync {
 
     /// Numbers that a chunk's gradients take, from which [`Member::gradient`] works out those of the parameters.
     fn n_gradients(&self) -> usize {
+        0
+    }
+
+    /// Numbers kept for a sample from the encoding to the way back.
+    fn n_query(&self) -> usize {
         0
     }
 

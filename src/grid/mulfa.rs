@@ -289,6 +289,11 @@ impl Member for Theta {
         self.mulfa.n_prepared().1
     }
 
+    /// q: `[L, H]`.
+    fn n_query(&self) -> usize {
+        self.mulfa.n_query()
+    }
+
     /// φ: `[L, 2^D · K]`.
     fn n_kept(&self) -> usize {
         self.n_kept

@@ -197,7 +197,7 @@ pub struct Lane {
     activations: Option<ComputeBuffer>,
     /// `[S, n_in]`: the grid's features, where a kernel of their own makes them.
     features: Option<ComputeBuffer>,
-    /// `[L, S, H]`: what a kernel function that learns keeps from forward to backward; none for rendering.
+    /// `[S, n_query]`: what a member keeps from its encoding to its way back; none for rendering.
     query: Option<ComputeBuffer>,
 }
 
@@ -205,7 +205,7 @@ impl Lane {
     /// All lanes of a device. `training`: with room for what the way back needs.
     pub fn all(device: &Device, size: ChunkSize, field: &Field, training: bool) -> Result<Vec<Self>> {
         let decoder = &field.decoder;
-        let n_query = field.grid.mulfa.as_ref().map_or(0, |mulfa| mulfa.n_query());
+        let n_query = field.member.as_ref().map_or(0, |member| member.n_query());
         let room = |wanted: bool, columns: usize| {
             wanted.then(|| ComputeBuffer::zeros(device, size.samples * columns)).transpose()
         };
@@ -229,13 +229,5 @@ impl Lane {
 
     pub fn query(&self) -> Ptr<'_, Compute> {
         self.query.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
-    }
-
-    /// The inputs of the layers, one matrix after the other.
-    ///
-    /// # Errors
-    /// Of the device.
-    pub fn download_activations(&self) -> Result<Vec<f32>> {
-        self.activations.as_ref().map_or(Ok(Vec::new()), ComputeBuffer::download)
     }
 }
