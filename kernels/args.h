@@ -30,6 +30,7 @@ typedef struct MulfaLayout {
     uint32_t n_frequencies;  // m
     uint32_t depth;          // n
     uint32_t width;          // H
+    uint32_t n_levels;       // the coarsest levels, which have it; finer ones are linear
     uint32_t n_outputs;      // K: 1, or one for each feature of a level
     uint32_t n_theta;        // numbers of one theta
     uint32_t stride;         // from level to level: n_theta, or 0 where all levels share one

@@ -53,7 +53,7 @@ GF_ITEM_KERNEL(mulfa_gradient, PrepareMulfaArgs) {
     const uint32_t t = i % m.n_theta, own = i / m.n_theta;
     float sum = 0.0f;
     GF_ROLLED
-    for (uint32_t l = 0; l < a.grid.n_levels; ++l)
+    for (uint32_t l = 0; l < m.n_levels; ++l)
         if (m.stride == 0 || l == own) sum += theta_gradient<3>(a.grid, a.theta, a.dL_dprepared, l, t);
     a.dL_dtheta[i] = sum;
 }

@@ -101,9 +101,10 @@ template <typename T, int D> GF_FN void active_nodes_point(const ActiveNodesArgs
         T* phi = (T*)a.phi + row * n_outputs;
         GF_ROLLED
         for (uint32_t c = 0; c < (uint32_t)P; ++c) a.entry[row + c] = corners.entry(c);
-        if (!learned) {
+        if (!learned || l >= m.n_levels) {
             GF_UNROLL
-            for (int c = 0; c < P; ++c) phi[c] = corners.B[c];
+            for (int c = 0; c < P; ++c)
+                for (uint32_t k = 0; k < n_outputs; ++k) phi[c * n_outputs + k] = corners.B[c];
             continue;
         }
         mulfa_corner_values<T, D>(a, (const T*)a.theta + (size_t)l * m.stride, corners, scratch);
@@ -136,7 +137,7 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
         const Corners<T, D> corners(a, l, x);
         const T* dL_dphi = (const T*)a.dL_dphi + ((size_t)i * a.grid.n_levels + l) * P * n_outputs;
         T dL_dB[P] = {};
-        if (learned) {
+        if (learned && l < m.n_levels) {
             const T* theta = (const T*)a.theta + (size_t)l * m.stride;
             T* dL_dtheta = (T*)a.dL_dtheta + (size_t)i * a.theta_stride + (size_t)l * m.stride;
             mulfa_corner_values<T, D>(a, theta, corners, scratch);
@@ -159,7 +160,8 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
             }
         } else {
             GF_UNROLL
-            for (int c = 0; c < P; ++c) dL_dB[c] = dL_dphi[c];
+            for (int c = 0; c < P; ++c)
+                for (uint32_t k = 0; k < n_outputs; ++k) dL_dB[c] += dL_dphi[c * n_outputs + k];
         }
         corners.add_position_gradient(a.grid.kernel, x, dL_dB, dL_dx);
     }

@@ -88,7 +88,7 @@ class Field:
                 entries_of.append(first + entry)
                 weights.append(np.prod(np.where(bits == 1, f, 1 - f), axis=1)[:, None])
                 nodes.append(n / (scale + 1))
-            if self.config["grid"]["kernel"] == "mulfa":
+            if self.config["grid"]["kernel"] == "mulfa" and level < self.config["grid"]["mulfa"]["n_levels"]:
                 weights = self.mulfa(level, x, nodes, weights)
             total = sum(weight * table[entry] for weight, entry in zip(weights, entries_of))
             columns.append(total)

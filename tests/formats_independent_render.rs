@@ -76,10 +76,11 @@ fn a_script_renders_every_variant_of_mulfagrid() {
     for variant in ["paper", "windowed", "modulated"] {
         let own = format!("--set=model.grid.mulfa.per_feature={}", variant != "windowed");
         let shared = format!("--set=model.grid.mulfa.shared={}", variant == "windowed");
+        let levels = format!("--set=model.grid.mulfa.n_levels={}", if variant == "paper" { 2 } else { 32 });
         let variant = format!("--set=model.grid.mulfa.variant={variant}");
         assert_script_agrees(
             "a_script_renders_every_variant_of_mulfagrid",
-            &["--model=mulfagrid", &variant, &own, &shared],
+            &["--model=mulfagrid", &variant, &own, &shared, &levels],
         );
     }
 }

@@ -39,6 +39,7 @@ fn cases() -> Vec<ModelConfig> {
                 per_feature,
                 width,
                 shared,
+                n_levels: if n_features == 8 { 2 } else { 32 },
                 n_frequencies: if n_features == 1 { 10 } else { 4 },
                 ..MulfaConfig::default()
             };

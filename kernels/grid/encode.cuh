@@ -97,12 +97,18 @@ GF_FN void find_active_nodes(const GridLevel& level, uint32_t kernel, PointTile<
     }
 }
 
-/// Nodes and weights of one level at the points of a tile, with their features on the way to the cache.
+/// Nodes and weights of one level at the points of a tile.
+template <int D>
+GF_FN void find_active(const GridLevel& level, uint32_t kernel, PointTile<D>& points, uint32_t rows, ActiveTile<D>& active) {
+    if (level.hashed) find_active_nodes<D, true>(level, kernel, points, rows, active);
+    else find_active_nodes<D, false>(level, kernel, points, rows, active);
+}
+
+/// The same, with the nodes' features on the way to the cache.
 template <int D, int F, typename Stored>
 GF_FN void find_active_tile(const GridLevel& level, uint32_t kernel, PointTile<D>& points, uint32_t rows,
                             const Stored* table, ActiveTile<D>& active) {
-    if (level.hashed) find_active_nodes<D, true>(level, kernel, points, rows, active);
-    else find_active_nodes<D, false>(level, kernel, points, rows, active);
+    find_active<D>(level, kernel, points, rows, active);
     GF_FOR_EACH_IN_TILE(s, rows) prefetch_nodes<float, D, F>(active.at(s), table);
 }
 

@@ -49,13 +49,13 @@ template <int D> GF_FN MulfaPlan mulfa_plan(const GridLayout& grid, uint32_t l) 
     plan.node.n_out = padded(m.n_outputs << D);
     const uint32_t n_query = plan.query.n_in * plan.query.n_out;
     plan.n_level = n_query + plan.node.n_in * plan.node.n_out;
-    plan.n_prepared = grid.n_levels * plan.n_level;
+    plan.n_prepared = m.n_levels * plan.n_level;
     plan.query.weights = l * plan.n_level;
     plan.node.weights = plan.query.weights + n_query;
     plan.place.n_in = m.width;
     plan.place.n_out = GF_PLACE;
     plan.place.weights = plan.n_prepared + l * GF_PLACE * m.width;
-    plan.bias = plan.n_prepared + grid.n_levels * GF_PLACE * m.width + l * plan.node.n_out;
+    plan.bias = plan.n_prepared + m.n_levels * GF_PLACE * m.width + l * plan.node.n_out;
     return plan;
 }
 
@@ -328,10 +328,37 @@ template <int D, int F, int K> struct MulfaTile {
         tile_sync();
     }
 
+    /// Features of a level that has the linear kernel.
+    GF_FN void linear_level(uint32_t l, PointTile<D>& points) const {
+        ActiveTile<D> active;
+        const compute_t* table = (const compute_t*)a.table;
+        find_active_tile<D, F>(a.grid.levels[l], KERNEL_LINEAR, points, all, table, active);
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            float features[F];
+            gather<float, D, F>(active.at(s), table, features);
+            compute_t* out = (compute_t*)a.features + (size_t)(first + s) * a.n_in + l * F;
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) out[f] = (compute_t)features[f];
+        }
+    }
+
+    /// phi of such a level, for the scatter.
+    GF_FN void linear_phi(uint32_t l, PointTile<D>& points) const {
+        ActiveTile<D> active;
+        find_active<D>(a.grid.levels[l], KERNEL_LINEAR, points, all, active);
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            float* phi = a.phi + ((size_t)l * a.samples.capacity + first + s) * P * K;
+            GF_UNROLL
+            for (int c = 0; c < P; ++c)
+                for (int k = 0; k < K; ++k) phi[c * K + k] = active.weight[c][s];
+        }
+    }
+
     GF_FN void forward() const {
         PointTile<D> x = points();
         find_gamma(x);
-        for (uint32_t l = 0; l < a.grid.n_levels; ++l) forward_level(l, x);
+        for (uint32_t l = 0; l < a.grid.mulfa.n_levels; ++l) forward_level(l, x);
+        for (uint32_t l = a.grid.mulfa.n_levels; l < a.grid.n_levels; ++l) linear_level(l, x);
         GF_FOR_EACH_IN_TILE(s, rows) {
             for (uint32_t c = a.grid.n_levels * F; c < a.n_in; ++c)
                 ((compute_t*)a.features)[(size_t)(first + s) * a.n_in + c] = (compute_t)0.0f;
@@ -416,7 +443,8 @@ template <int D, int F, int K> struct MulfaTile {
     GF_FN void backward() const {
         PointTile<D> x = points();
         find_gamma(x);
-        for (uint32_t l = 0; l < a.grid.n_levels; ++l) backward_level(l, x);
+        for (uint32_t l = 0; l < a.grid.mulfa.n_levels; ++l) backward_level(l, x);
+        for (uint32_t l = a.grid.mulfa.n_levels; l < a.grid.n_levels; ++l) linear_phi(l, x);
     }
 };
 

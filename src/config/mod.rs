@@ -135,6 +135,8 @@ pub struct MulfaConfig {
     pub depth: u32,
     /// `H`: neurons of a layer, a multiple of 16.
     pub width: u32,
+    /// How many levels have this kernel, the coarsest; finer ones are linear.
+    pub n_levels: u32,
     /// A kernel value for each feature of a level, instead of one for all.
     pub per_feature: bool,
     /// One θ for all levels, instead of one for each.
@@ -152,6 +154,7 @@ impl Default for MulfaConfig {
             n_frequencies: 7,
             depth: 1,
             width: 16,
+            n_levels: 32,
             per_feature: false,
             shared: false,
             node_frequency: 4.0,

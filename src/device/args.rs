@@ -53,6 +53,7 @@ pub struct MulfaLayout {
     pub n_frequencies: u32,
     pub depth: u32,
     pub width: u32,
+    pub n_levels: u32,
     pub n_outputs: u32,
     pub n_theta: u32,
     pub stride: u32,

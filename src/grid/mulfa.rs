@@ -24,6 +24,8 @@ pub struct Mulfa {
     dimensions: u32,
     /// `K`: kernel values at a node.
     pub n_outputs: u32,
+    /// Levels of the grid, and the coarsest of them, which have this kernel.
+    n_grid_levels: usize,
     n_levels: usize,
     /// How many θ there are: one for each level, or one for all.
     pub n_thetas: usize,
@@ -58,8 +60,9 @@ impl Mulfa {
             config: mulfa.clone(),
             dimensions,
             n_outputs: if mulfa.per_feature { config.n_features_per_level } else { 1 },
-            n_levels: config.n_levels as usize,
-            n_thetas: if mulfa.shared { 1 } else { config.n_levels as usize },
+            n_grid_levels: config.n_levels as usize,
+            n_levels: config.n_levels.min(mulfa.n_levels) as usize,
+            n_thetas: if mulfa.shared { 1 } else { config.n_levels.min(mulfa.n_levels) as usize },
         })
     }
 
@@ -111,6 +114,7 @@ impl Mulfa {
             n_frequencies: self.config.n_frequencies,
             depth: self.config.depth,
             width: self.config.width,
+            n_levels: self.n_levels as u32,
             n_outputs: self.n_outputs,
             n_theta,
             stride: if self.config.shared { 0 } else { n_theta },
@@ -238,7 +242,7 @@ impl Theta {
         Ok(Theta {
             theta: device.zeros(mulfa.n_parameters())?,
             prepared: ComputeBuffer::zeros(device, 2 * mulfa.n_prepared().0)?,
-            n_kept: (mulfa.n_levels * mulfa.n_outputs as usize) << mulfa.dimensions,
+            n_kept: (mulfa.n_grid_levels * mulfa.n_outputs as usize) << mulfa.dimensions,
             mulfa,
         })
     }

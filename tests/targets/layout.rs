@@ -37,7 +37,7 @@ fn size_of_field<S, F>(_: fn(&S) -> *const F) -> usize {
 fn rust_layout() -> Layout {
     rust_layout! {
         GridLevel { scale, resolution, entries, offset, hashed, band }
-        MulfaLayout { n_frequencies, depth, width, n_outputs, n_theta, stride, floor }
+        MulfaLayout { n_frequencies, depth, width, n_levels, n_outputs, n_theta, stride, floor }
         GridLayout { n_levels, n_features, kernel, averaged, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }

@@ -35,6 +35,7 @@ fn grids(dimensions: u32) -> Vec<Grid> {
         per_feature,
         shared,
         n_frequencies: 4,
+        n_levels: if depth == 2 { 2 } else { 32 },
         node_frequency: 1.0,
         ..MulfaConfig::default()
     };
