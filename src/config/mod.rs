@@ -154,7 +154,7 @@ impl Default for MulfaConfig {
             n_frequencies: 7,
             depth: 1,
             width: 16,
-            n_levels: 32,
+            n_levels: 2,
             per_feature: false,
             shared: false,
             node_frequency: 4.0,
