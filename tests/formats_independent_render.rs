@@ -78,10 +78,8 @@ fn a_script_renders_every_variant_of_mulfagrid() {
         let shared = format!("--set=model.grid.mulfa.shared={}", variant == "windowed");
         let levels = format!("--set=model.grid.mulfa.n_levels={}", if variant == "paper" { 2 } else { 32 });
         let variant = format!("--set=model.grid.mulfa.variant={variant}");
-        assert_script_agrees(
-            "a_script_renders_every_variant_of_mulfagrid",
-            &["--model=mulfagrid", &variant, &own, &shared, &levels],
-        );
+        let settings = ["--model=mulfagrid", &variant, &own, &shared, &levels];
+        assert_script_agrees_on("a_script_renders_every_variant_of_mulfagrid", "mulfagrid", &settings);
     }
 }
 

@@ -165,10 +165,11 @@ fn unknown_key(key: &str) -> Refusal {
         whole.max(namesake)
     };
     let by_likeness = |a: &String, b: &String| likeness(a).total_cmp(&likeness(b));
-    let keys = Config::keys();
+    let mut keys = Config::keys();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.matches('.').count()));
     let sections: Vec<String> =
         keys.iter().flat_map(|key| key.match_indices('.').map(|(at, _)| key[..at].to_owned())).collect();
-    // Of equals the last is taken: a key before a section.
+    // Of equals the last is taken: a key before a section, and one that lies less deep before others.
     let nearest = sections.iter().chain(&keys).max_by(|a, b| by_likeness(a, b)).expect("a config has keys");
     let kind = if keys.contains(nearest) { "" } else { "section " };
     format!("`{key}` is not a configuration key; the nearest one is {kind}`{nearest}`")
