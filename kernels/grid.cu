@@ -56,6 +56,7 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
     const T share = level_share<T>(a.grid);
     const T* dL_dfeatures = (const T*)a.dL_dfeatures + (size_t)i * feature_sets(a.grid) * F;
     T dL_dx[D] = {};
+    GF_ROLLED
     for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
         const GridLevel& level = a.grid.levels[l];
         const T scale = level_scale<T, D>(a, l);
