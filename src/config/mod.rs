@@ -190,10 +190,13 @@ impl Default for NetworkConfig {
     }
 }
 
-/// How rays are sampled: the occupancy grid and the march through it.
+/// How rays are sampled: the map from space to the field, the occupancy grid and the march through it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarchConfig {
+    pub space: SpaceMap,
+    /// Nothing is sampled nearer to the camera than this, in units of the unit cube.
+    pub near: f64,
     /// Cells per axis of one cascade of the occupancy grid; a power of two.
     pub occupancy_resolution: u32,
     /// Cascade `c` covers the unit cube enlarged by `2^c` about its centre.
@@ -212,6 +215,8 @@ pub struct MarchConfig {
 impl Default for MarchConfig {
     fn default() -> Self {
         MarchConfig {
+            space: SpaceMap::Identity,
+            near: 0.0,
             occupancy_resolution: 128,
             cascades: 1,
             max_samples_per_ray: 1024,
@@ -221,6 +226,18 @@ impl Default for MarchConfig {
             step_scale: 1.0,
         }
     }
+}
+
+/// The map from space to the field; `docs/scenes.md` explains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpaceMap {
+    /// The box of all cascades.
+    Identity,
+    /// Forward-facing scenes: normalised device coordinates (NeRF, appendix C).
+    Ndc,
+    /// Unbounded scenes: contracted into a ball (mip-NeRF 360, equation 10).
+    Contraction,
 }
 
 /// How long and on what a run trains.
@@ -368,10 +385,12 @@ pub struct SceneConfig {
     pub scale: Option<f64>,
     /// In unit-cube units; see `scale`.
     pub offset: Option<[f64; 3]>,
+    /// Depth of the nearest things, in scene units. None: what the scene says.
+    pub nearest: Option<f64>,
 }
 
 impl Default for SceneConfig {
     fn default() -> Self {
-        SceneConfig { path: PathBuf::new(), downscale: 1, scale: None, offset: None }
+        SceneConfig { path: PathBuf::new(), downscale: 1, scale: None, offset: None, nearest: None }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
-    PointsConfig, SceneConfig, TrainConfig,
+    PointsConfig, SceneConfig, SpaceMap, TrainConfig,
 };
 use crate::{Error, Result};
 
@@ -223,6 +223,13 @@ impl NetworkConfig {
 
 impl MarchConfig {
     fn validate(&self) -> Result<()> {
+        between("march.near", self.near, 0.0..=1e3)?;
+        require(self.space == SpaceMap::Identity || self.cascades == 1, || {
+            format!(
+                "march.cascades is {}, but march.space ndc and contraction hold all of space in one cascade; set it to 1",
+                self.cascades
+            )
+        })?;
         one_of("march.occupancy_resolution", self.occupancy_resolution, &[16, 32, 64, 128, 256, 512])?;
         between("march.cascades", self.cascades, 1..=8)?;
         between("march.max_samples_per_ray", self.max_samples_per_ray, 1..=1 << 16)?;

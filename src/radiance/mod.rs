@@ -12,6 +12,7 @@ mod renderer;
 mod report;
 mod run;
 mod source;
+mod space;
 mod state;
 mod trace;
 mod trainer;

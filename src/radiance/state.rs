@@ -12,7 +12,7 @@ use super::photographs::Photographs;
 use super::probe;
 use super::renderer::Renderer;
 use super::source::{FINGERPRINT, Fingerprint};
-use super::trace::{March, Tracer};
+use super::trace::Tracer;
 use super::trainer::Trainer;
 use crate::device::{Buffer, Device};
 use crate::grid::Source;
@@ -183,8 +183,9 @@ impl Trainer {
     /// Where the checkpoint holds no training state, or one that its configuration does not fit.
     pub fn resume(device: &Device, checkpoint: &Checkpoint, scene: &Scene, photographs: Photographs) -> Result<Self> {
         let field = Field::from_checkpoint(device, checkpoint)?;
-        let config = &checkpoint.header.config;
-        let mut trainer = Trainer::with_field(device, config, scene, photographs, field, upscales(checkpoint)?)?;
+        let header = &checkpoint.header;
+        let config = &header.config;
+        let mut trainer = Trainer::with_field(device, config, scene, header.space, photographs, field, upscales(checkpoint)?)?;
         trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         restore_optimizer(checkpoint, OPTIMIZER[0], &mut trainer.field.table, &mut trainer.table_moments)?;
         restore_optimizer(checkpoint, OPTIMIZER[1], &mut trainer.field.weights, &mut trainer.weight_moments)?;
@@ -213,6 +214,7 @@ impl Trainer {
         self.read_statistics()?;
         let mut header =
             Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
+        header.space = self.space;
         header.trainer = self.scalars();
         let mut tensors = self.averaged_field()?.tensors()?;
         if !self.config.model.grid.upscale_at.is_empty() {
@@ -260,8 +262,7 @@ impl Trainer {
             adam.average(device, self.step, own, &training.moments, averaged)?;
         }
         field.refresh_copies(device)?;
-        let march = March::new(device, &self.config.march);
-        let tracer = Tracer { device, field: &field, occupancy: &self.occupancy, march: &march };
+        let tracer = Tracer { device, field: &field, occupancy: &self.occupancy, march: &self.march };
         if probe::is_finite(&tracer)? { Ok(field) } else { Err(self.not_finite()) }
     }
 
@@ -274,6 +275,7 @@ impl Trainer {
             &self.device,
             &self.config,
             self.unit_cube,
+            &self.space,
             self.averaged_field()?,
             occupancy,
             IN_TRAINING.as_ref(),

@@ -7,12 +7,13 @@ use super::chunk::{ChunkSize, Lane, TrainingChunk};
 use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
+use super::space::space_of;
 use super::trace::{Gradients, March, Tracer};
 use crate::config::{Background, Config, ModelConfig};
 use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, Device, Grid, Ptr, kernels};
 use crate::grid::{self, Backward, Site};
-use crate::scene::{Scene, UnitCube};
+use crate::scene::{Scene, Space, UnitCube};
 use crate::train::{Adam, AdamStep, Moments, schedule};
 use crate::{Error, Result};
 
@@ -25,10 +26,11 @@ pub struct Trainer {
     pub(super) config: Config,
     pub(super) scene: Scene,
     pub(super) unit_cube: UnitCube,
+    pub(super) space: Space,
     pub(super) field: Field,
     pub(super) occupancy: Occupancy,
     photographs: Photographs,
-    march: March,
+    pub(super) march: March,
     pub(super) adam: Adam,
     pub(super) table_moments: Moments,
     pub(super) weight_moments: Moments,
@@ -105,7 +107,8 @@ impl Trainer {
             box_side: (1u32 << (config.march.cascades - 1)) as f32,
         };
         let field = Field::random(device, &config.model.after_upscales(0), &site)?;
-        Trainer::with_field(device, config, scene, photographs, field, 0)
+        let space = space_of(config, scene)?;
+        Trainer::with_field(device, config, scene, space, photographs, field, 0)
     }
 
     /// A trainer that has not made a step, of a field whose resolution was doubled `upscales` times.
@@ -113,6 +116,7 @@ impl Trainer {
         device: &Device,
         config: &Config,
         scene: &Scene,
+        space: Space,
         photographs: Photographs,
         field: Field,
         upscales: usize,
@@ -128,7 +132,8 @@ impl Trainer {
             scene: scene.clone(),
             unit_cube: scene.unit_cube,
             occupancy: Occupancy::full(device, &config.march)?,
-            march: March::new(device, &config.march),
+            march: March::new(device, &config.march).through(&space, &scene.unit_cube),
+            space,
             adam: Adam::new(device, &config.optimizer, config.train.ema_decay)?,
             table_moments: Moments::new(device, &field.table, width, averaged)?,
             weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
@@ -255,7 +260,9 @@ impl Trainer {
                 },
                 box_min: tracer.march.box_min,
                 box_max: tracer.march.box_max,
-                step_size: tracer.march.step_size,
+                step_size: tracer.march.steps.size,
+                space: tracer.march.space,
+                near: tracer.march.near,
             };
             device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
             let lane = &lanes[lane];

@@ -12,11 +12,13 @@ mod load;
 mod open;
 pub mod path;
 mod pose;
+mod space;
 
 pub use camera::{Camera, Intrinsics};
 pub use image8::Image8;
 pub use load::load_images;
 pub use path::CameraPath;
+pub use space::{Ndc, Space};
 
 use crate::Result;
 use serde::{Deserialize, Serialize};
