@@ -1,5 +1,6 @@
 //! `gridfield train`: learn a radiance field from a scene.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// The scene's folder, with transforms_train.json and its images. With --resume: where it lies now, if it moved
+    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: where it lies now, if it moved
     #[arg(value_name = "SCENE", required_unless_present = "resume")]
     pub scene: Option<PathBuf>,
 
@@ -187,10 +188,20 @@ impl TrainArgs {
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = Run::create(&self.results.output_dir, &scene.name, self.results.run_name.as_deref(), &config)?;
+        self.tell_of(&scene)?;
         self.train(&mut trainer, &run, &config).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
             false => error,
         })
+    }
+
+    /// How the scene was read: warnings, and where the model lies in it.
+    fn tell_of(&self, scene: &Scene) -> io::Result<()> {
+        if self.shown.is_silent() {
+            return Ok(());
+        }
+        scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
+        print::to_stdout(&format!("unit cube: {}", scene.unit_cube))
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {
