@@ -18,6 +18,7 @@ pub mod grid;
 pub mod gtk;
 pub mod media;
 pub mod metrics;
+mod npy;
 pub mod radiance;
 pub mod scene;
 pub mod train;

@@ -34,7 +34,7 @@ fn rig() -> Vec<View> {
 fn view_of(i: usize) -> View {
     let camera_to_world = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
     let camera = Camera { intrinsics: Intrinsics::from_fov_x(SIZE.0, SIZE.1, 0.9), camera_to_world };
-    View { name: format!("{i}"), image_path: "none".into(), camera }
+    View::new(format!("{i}"), "none", camera)
 }
 
 /// Rays of all pixels.
@@ -82,8 +82,8 @@ fn column(columns: &[f32], i: usize) -> [f64; 3] {
 /// NeRF, appendix C, equation 25, from scene coordinates; z' from [-1, 1] into [0, 1], x' and y' so that the frustum fills
 /// the cube.
 fn projected(ndc: &Ndc, point: [f64; 3]) -> [f64; 3] {
-    let offset: [f64; 3] = std::array::from_fn(|k| point[k] - f64::from(ndc.position[k]));
-    let along = |axis: usize| (0..3).map(|k| f64::from(ndc.axes[axis][k]) * offset[k]).sum::<f64>();
+    let offset: [f64; 3] = std::array::from_fn(|k| point[k] - f64::from(ndc.frame[k][3]));
+    let along = |axis: usize| (0..3).map(|k| f64::from(ndc.frame[k][axis]) * offset[k]).sum::<f64>();
     let (x, y, z) = (along(0), along(1), along(2));
     let [tx, ty] = ndc.tangents.map(f64::from);
     [0.5 + 0.5 * x / (-z * tx), 0.5 + 0.5 * y / (-z * ty), 0.5 + 0.5 * (1.0 + 2.0 * f64::from(ndc.near) / z)]
@@ -95,8 +95,7 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
     let march = march(device, &Space::Ndc(ndc));
     for view in &views {
         let chunk = picture(device, &view.camera, &march);
-        let (origins, directions) =
-            (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
+        let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
         let (t, ends) = (chunk.rays.t.download().unwrap(), chunk.rays.t_end.download().unwrap());
         let seen = chunk.rays.view.download().unwrap();
         for i in 0..N {
@@ -105,7 +104,10 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
             let (origin, direction) = (column(&origins, i), column(&directions, i));
             assert_eq!((origin[2], t[i]), (0.0, 0.0), "rays begin on the near plane, within the frustum");
             for k in 0..3 {
-                assert!((column(&seen, i)[k] - f64::from(towards[k])).abs() < 2e-6, "seen along its direction in the scene");
+                assert!(
+                    (column(&seen, i)[k] - f64::from(towards[k])).abs() < 2e-6,
+                    "seen along its direction in the scene"
+                );
             }
             // Three places along it, up to far off.
             let mut last = 0.0;
@@ -130,12 +132,10 @@ fn distances_come_back_from_ndc(device: &Device) {
     let march = march(device, &Space::Ndc(ndc));
     for (view, distance) in views.iter().zip([3.8, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 5.5, 6.0]) {
         let mut chunk = picture(device, &view.camera, &march);
-        let (origins, directions) =
-            (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
+        let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
         // Half of the light is stopped, all of it at one distance.
         let sum = |i: usize| {
-            let (from, towards) =
-                view.camera.ray((i as u32 % SIZE.0) as f32 + 0.5, (i as u32 / SIZE.0) as f32 + 0.5);
+            let (from, towards) = view.camera.ray((i as u32 % SIZE.0) as f32 + 0.5, (i as u32 / SIZE.0) as f32 + 0.5);
             let point = std::array::from_fn(|k| f64::from(from[k]) + distance * f64::from(towards[k]));
             (0.5 * (projected(&ndc, point)[2] - column(&origins, i)[2]) / column(&directions, i)[2]) as f32
         };
@@ -181,8 +181,8 @@ on_every_target! {
 fn the_rig_stands_in_the_middle_of_its_cameras_and_holds_their_rays() {
     let ndc = Ndc::of(&rig(), NEAREST).unwrap();
     let near = |found: f32, expected: f32| (found - expected).abs() < 0.05;
-    assert!(near(ndc.position[0], 3.0) && near(ndc.position[1], 0.0) && near(ndc.position[2], 0.0), "{ndc:?}");
-    assert!(ndc.axes[2][2] > 0.99 && ndc.axes[1][1] > 0.99, "{ndc:?}");
+    assert!(near(ndc.frame[0][3], 3.0) && near(ndc.frame[1][3], 0.0) && near(ndc.frame[2][3], 0.0), "{ndc:?}");
+    assert!(ndc.frame[2][2] > 0.99 && ndc.frame[1][1] > 0.99, "{ndc:?}");
     assert!(near(ndc.near, 3.0));
     let half = (0.45f32).tan();
     assert!(ndc.tangents[0] > half && ndc.tangents[0] < half + 0.7, "{ndc:?}");

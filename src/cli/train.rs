@@ -1,5 +1,6 @@
 //! `gridfield train`: learn a radiance field from a scene.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -9,16 +10,16 @@ use serde_json::Value;
 use super::machine::MachineArgs;
 use super::progress::{Drawer, counter};
 use super::{Outcome, interrupt, print};
-use crate::config::{Background, Config, ModelName, TrainConfig};
+use crate::config::{Background, Config, ModelName, Preset, TrainConfig};
 use crate::device::Device;
-use crate::radiance::{Photographs, Trainer, open_scene, reopen_scene};
-use crate::scene::Scene;
+use crate::radiance::{Photographs, Trainer, open_scene, preset_for, reopen_scene};
+use crate::scene::{Scene, Space};
 use crate::train::{Checkpoint, Run, RunControl, StopReason, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// The scene's folder, with transforms_train.json and its images. With --resume: where it lies now, if it moved
+    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: where it lies now, if it moved
     #[arg(value_name = "SCENE", required_unless_present = "resume")]
     pub scene: Option<PathBuf>,
 
@@ -40,6 +41,12 @@ pub struct WhatArgs {
     #[arg(long, value_enum, value_name = "NAME", help = or_default("The kind of grid", "model.name"))]
     pub model: Option<ModelName>,
 
+    #[arg(
+        long, value_enum, value_name = "NAME", hide_possible_values = true,
+        help = or_default("The kind of scene that the defaults are for: blender, llff, photos, or auto", "scene.preset")
+    )]
+    pub preset: Option<Preset>,
+
     #[arg(long, value_name = "K", help = or_default("Divide the images' width and height by K", "scene.downscale"))]
     pub downscale: Option<u32>,
 
@@ -48,6 +55,10 @@ pub struct WhatArgs {
         help = or_default("Behind transparent pixels: white, black or random", "train.background")
     )]
     pub background: Option<Background>,
+
+    /// Size of the unit cube: x_unit = S x_scene around its middle [default: by cameras and points]
+    #[arg(long, value_name = "S")]
+    pub scene_scale: Option<f64>,
 
     #[arg(long, value_name = "N", help = or_default("Seed of every random number", "train.seed"))]
     pub seed: Option<u64>,
@@ -90,7 +101,7 @@ pub struct ResultsArgs {
     /// Go on with a run that was stopped: its folder, a checkpoint, or `latest`
     #[arg(
         long, value_name = "RUN",
-        conflicts_with_all = ["model", "downscale", "background", "seed", "config", "set", "run_name"]
+        conflicts_with_all = ["model", "preset", "scene_scale", "downscale", "background", "seed", "config", "set", "run_name"]
     )]
     pub resume: Option<PathBuf>,
 
@@ -142,6 +153,8 @@ impl TrainArgs {
         let scene = self.scene.as_deref().map(absolute_text).transpose()?;
         let flags = [
             ("scene.path", scene.map(Value::from)),
+            ("scene.preset", what.preset.map(|preset| preset.as_str().into())),
+            ("scene.scale", what.scene_scale.map(Value::from)),
             ("scene.downscale", what.downscale.map(Value::from)),
             ("model.name", what.model.map(|name| name.as_str().into())),
             ("train.background", what.background.map(|background| background.as_str().into())),
@@ -184,13 +197,31 @@ impl TrainArgs {
         let device = self.machine.open_device()?;
         let config = self.config(self.defaults(&device))?;
         let scene = open_scene(&config.scene)?;
+        let config = self.with_preset(preset_for(config.scene.preset, &scene), self.defaults(&device))?;
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = Run::create(&self.results.output_dir, &scene.name, self.results.run_name.as_deref(), &config)?;
+        self.tell_of(&scene, &config, trainer.space())?;
         self.train(&mut trainer, &run, &config).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
             false => error,
         })
+    }
+
+    /// How the scene was read: warnings, and where the model lies in it.
+    fn tell_of(&self, scene: &Scene, config: &Config, space: &Space) -> io::Result<()> {
+        if self.shown.is_silent() {
+            return Ok(());
+        }
+        scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
+        print::to_stdout(&format!("preset {}; unit cube: {}; {space}", config.scene.preset.as_str(), scene.unit_cube))
+    }
+
+    /// The configuration over the defaults of a preset.
+    fn with_preset(&self, preset: Preset, defaults: Config) -> Result<Config> {
+        let mut config = self.config(preset.over(defaults))?;
+        config.scene.preset = preset;
+        Ok(config)
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {

@@ -6,6 +6,7 @@
 
 mod family;
 mod merge;
+mod preset;
 mod validate;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use family::{GridIndex, ModelName, PointsConfig};
+pub use preset::Preset;
 
 /// Everything that decides what a training run computes, apart from the device and the number of threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -379,18 +381,27 @@ pub enum ScheduleKind {
 pub struct SceneConfig {
     /// The scene's folder.
     pub path: PathBuf,
+    /// The kind of scene that the defaults are for.
+    pub preset: Preset,
     /// Width and height of the images are divided by this, by area averaging.
     pub downscale: u32,
     /// Scene units to unit cube: `x_unit = scale · x_scene + offset`. None: the scene reader's own choice.
     pub scale: Option<f64>,
     /// In unit-cube units; see `scale`.
     pub offset: Option<[f64; 3]>,
-    /// Depth of the nearest things, in scene units. None: what the scene says.
+    /// `ndc` only: depth of the nearest things, in scene units. None: what the scene says.
     pub nearest: Option<f64>,
 }
 
 impl Default for SceneConfig {
     fn default() -> Self {
-        SceneConfig { path: PathBuf::new(), downscale: 1, scale: None, offset: None, nearest: None }
+        SceneConfig {
+            path: PathBuf::new(),
+            preset: Preset::Auto,
+            downscale: 1,
+            scale: None,
+            offset: None,
+            nearest: None,
+        }
     }
 }

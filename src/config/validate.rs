@@ -281,6 +281,9 @@ impl OptimizerConfig {
 impl SceneConfig {
     fn validate(&self) -> Result<()> {
         between("scene.downscale", self.downscale, 1..=64)?;
+        if let Some(nearest) = self.nearest {
+            positive("scene.nearest", nearest)?;
+        }
         if let Some(scale) = self.scale {
             let least = 1.0 / LARGEST_MAP;
             require((least..=LARGEST_MAP).contains(&scale), || {

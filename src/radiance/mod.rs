@@ -24,6 +24,6 @@ pub use occupancy::Occupancy;
 pub use photographs::Photographs;
 pub use renderer::Renderer;
 pub use report::Report;
-pub use source::{open_scene, plain_background, reopen_scene, scene_without_views};
+pub use source::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
 pub use trace::{Gradients, March, Tracer};
 pub use trainer::{Statistics, Trainer};

@@ -15,7 +15,8 @@ pub fn space_of(config: &Config, scene: &Scene) -> Result<Space> {
         SpaceMap::Identity => Ok(Space::Identity),
         SpaceMap::Contraction => Ok(Space::Contraction),
         SpaceMap::Ndc => {
-            let nearest = config.scene.nearest.ok_or_else(|| {
+            let of_scene = || scene.capture.bounds.map(|[near, _]| f64::from(near));
+            let nearest = config.scene.nearest.or_else(of_scene).ok_or_else(|| {
                 Error::config(
                     "march.space is ndc, but the scene does not say how near its nearest things are; set scene.nearest to \
                      their depth, in scene units",
@@ -37,12 +38,13 @@ pub fn device_space(space: &Space, unit_cube: &UnitCube) -> args::Space {
 
 fn ndc_space(ndc: &Ndc, unit_cube: &UnitCube) -> args::Space {
     let unit = unit_cube.scale * ndc.near;
-    let middle = unit_cube.to_unit(ndc.position);
+    let middle = unit_cube.to_unit(ndc.frame.map(|row| row[3]));
     let mut to_rig = [0.0; 12];
-    for (row, axis) in ndc.axes.iter().enumerate() {
+    for row in 0..3 {
         for k in 0..3 {
-            to_rig[4 * row + k] = axis[k] / unit;
-            to_rig[4 * row + 3] -= axis[k] * middle[k] / unit;
+            let along = ndc.frame[k][row] / unit;
+            to_rig[4 * row + k] = along;
+            to_rig[4 * row + 3] -= along * middle[k];
         }
     }
     args::Space { map: 1, to_rig, scale: ndc.tangents.map(|tangent| 0.5 / tangent), rig_unit: unit }

@@ -185,7 +185,8 @@ impl Trainer {
         let field = Field::from_checkpoint(device, checkpoint)?;
         let header = &checkpoint.header;
         let config = &header.config;
-        let mut trainer = Trainer::with_field(device, config, scene, header.space, photographs, field, upscales(checkpoint)?)?;
+        let mut trainer =
+            Trainer::with_field(device, config, scene, header.space, photographs, field, upscales(checkpoint)?)?;
         trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         restore_optimizer(checkpoint, OPTIMIZER[0], &mut trainer.field.table, &mut trainer.table_moments)?;
         restore_optimizer(checkpoint, OPTIMIZER[1], &mut trainer.field.weights, &mut trainer.weight_moments)?;

@@ -66,9 +66,7 @@ impl March {
         let device_space = space::device_space(space, unit_cube);
         match space {
             Space::Identity => self,
-            Space::Ndc(_) => {
-                March { space: device_space, near: 0.0, box_min: [0.0; 3], box_max: [1.0; 3], ..self }
-            }
+            Space::Ndc(_) => March { space: device_space, near: 0.0, box_min: [0.0; 3], box_max: [1.0; 3], ..self },
             Space::Contraction => {
                 let scale = self.steps.size / (3.0f32.sqrt() / 1024.0);
                 let steps = args::Steps {

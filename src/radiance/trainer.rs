@@ -157,6 +157,11 @@ impl Trainer {
         self.photographs.cameras.len()
     }
 
+    /// How space lies in the field.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
     /// One training step.
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();

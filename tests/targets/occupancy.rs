@@ -38,7 +38,9 @@ fn chunk(device: &Device) -> Chunk {
 pub fn occupancy_points(device: &Device) -> Outputs {
     let chunk = chunk(device);
     let value = device.zeros::<f32>(CELLS).unwrap();
-    device.launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7, Space::default()), Grid::items(VISITED)).unwrap();
+    device
+        .launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7, Space::default()), Grid::items(VISITED))
+        .unwrap();
     let mut outputs = Outputs::new();
     // A division and a fused or unfused product: some steps of fp32.
     outputs.rounded("position", &get(&chunk.samples.position), 3e-7);
