@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::machine::MachineArgs;
 use super::progress::{Drawer, counter};
+use super::reading::ReadingArgs;
 use super::{Outcome, interrupt, print};
 use crate::config::{Background, Config, ModelName, Preset, TrainConfig};
 use crate::device::Device;
@@ -50,15 +51,18 @@ pub struct WhatArgs {
     #[arg(long, value_name = "K", help = or_default("Divide the images' width and height by K", "scene.downscale"))]
     pub downscale: Option<u32>,
 
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// Scale of the map to the unit cube, x_unit = S (x_scene - centre) + 0.5 [default: the scene reader's choice]
+    #[arg(long, value_name = "S")]
+    pub scene_scale: Option<f64>,
+
     #[arg(
         long, value_enum, value_name = "COLOR", hide_possible_values = true,
         help = or_default("Behind transparent pixels: white, black or random", "train.background")
     )]
     pub background: Option<Background>,
-
-    /// Size of the unit cube: x_unit = S x_scene around its middle [default: by cameras and points]
-    #[arg(long, value_name = "S")]
-    pub scene_scale: Option<f64>,
 
     #[arg(long, value_name = "N", help = or_default("Seed of every random number", "train.seed"))]
     pub seed: Option<u64>,
@@ -101,7 +105,7 @@ pub struct ResultsArgs {
     /// Go on with a run that was stopped: its folder, a checkpoint, or `latest`
     #[arg(
         long, value_name = "RUN",
-        conflicts_with_all = ["model", "preset", "scene_scale", "downscale", "background", "seed", "config", "set", "run_name"]
+        conflicts_with_all = ["model", "preset", "downscale", "format", "sparse", "allow_missing", "scene_scale", "background", "seed", "config", "set", "run_name"]
     )]
     pub resume: Option<PathBuf>,
 
@@ -153,9 +157,12 @@ impl TrainArgs {
         let scene = self.scene.as_deref().map(absolute_text).transpose()?;
         let flags = [
             ("scene.path", scene.map(Value::from)),
+            ("scene.format", what.reading.format.map(|format| format.as_str().into())),
+            ("scene.sparse", what.reading.sparse.clone().map(Value::from)),
+            ("scene.allow_missing", what.reading.allow_missing.then_some(true.into())),
             ("scene.preset", what.preset.map(|preset| preset.as_str().into())),
-            ("scene.scale", what.scene_scale.map(Value::from)),
             ("scene.downscale", what.downscale.map(Value::from)),
+            ("scene.scale", what.scene_scale.map(Value::from)),
             ("model.name", what.model.map(|name| name.as_str().into())),
             ("train.background", what.background.map(|background| background.as_str().into())),
             ("train.seed", what.seed.map(Value::from)),

@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scene::Format;
+
 pub use family::{GridIndex, ModelName, PointsConfig};
 pub use preset::Preset;
 
@@ -381,6 +383,12 @@ pub enum ScheduleKind {
 pub struct SceneConfig {
     /// The scene's folder.
     pub path: PathBuf,
+    /// None: found by what the folder holds.
+    pub format: Option<Format>,
+    /// The folder of COLMAP's reconstruction, within the scene's. Empty: `sparse/0`, `sparse` or `colmap/sparse/0`.
+    pub sparse: PathBuf,
+    /// Skip images that a COLMAP reconstruction names and that are not there.
+    pub allow_missing: bool,
     /// The kind of scene that the defaults are for.
     pub preset: Preset,
     /// Width and height of the images are divided by this, by area averaging.
@@ -397,6 +405,9 @@ impl Default for SceneConfig {
     fn default() -> Self {
         SceneConfig {
             path: PathBuf::new(),
+            format: None,
+            sparse: PathBuf::new(),
+            allow_missing: false,
             preset: Preset::Auto,
             downscale: 1,
             scale: None,

@@ -53,7 +53,8 @@ pub fn occupancy_update(device: &Device) -> Outputs {
     let mut chunk = chunk(device);
     set(&mut chunk.samples.density, &random.f32s(VISITED, 0.0, 50.0));
     // Up to a hundredth of the rim of a contracted space, and beyond it.
-    let radius = |random: &mut Random| if random.bits().is_multiple_of(8) { 0.505 } else { random.between(0.0, 0.4975) };
+    let radius =
+        |random: &mut Random| if random.bits().is_multiple_of(8) { 0.505 } else { random.between(0.0, 0.4975) };
     let place = |random: &mut Random| {
         let radius = radius(random);
         random.direction().map(|x| (0.5 + radius * x) as f32)

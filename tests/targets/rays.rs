@@ -1,6 +1,8 @@
 //! Rays from cameras, and their march through occupied space.
 
-use gridfield::device::args::{Camera, CameraRaysArgs, DrawRaysArgs, MarchArgs, RayDistanceArgs, Space, Steps};
+use gridfield::device::args::{
+    Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs, RayDistanceArgs, Space, Steps,
+};
 use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -38,6 +40,17 @@ fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pix
         width,
         height,
         first_pixel,
+        ..Camera::default()
+    }
+}
+
+/// The camera with a lens of each kind in turn, of coefficients as photographs have them.
+fn with_lens(camera: Camera, kind: usize) -> Camera {
+    let radial = [-0.05, 0.02, -0.003, 1e-4];
+    match kind % 3 {
+        0 => camera,
+        1 => Camera { lens: LENS_OPENCV, lens_limit: 600.0, radial, tangential: [1e-3, -2e-3], ..camera },
+        _ => Camera { lens: LENS_FISHEYE, lens_limit: 2.0, radial, ..camera },
     }
 }
 
@@ -67,8 +80,8 @@ pub fn draw_rays(device: &Device) -> Outputs {
     let mut random = Random::new(31);
     let cameras = [
         camera(&mut random, true, 20, 10, 0),
-        camera(&mut random, false, 16, 16, 200),
-        camera(&mut random, true, 9, 30, 456),
+        with_lens(camera(&mut random, false, 16, 16, 200), 1),
+        with_lens(camera(&mut random, true, 9, 30, 456), 2),
     ];
     let pixels: Vec<u8> = random.u32s(4 * 726).iter().map(|&bits| bits as u8).collect();
     let (cameras, pixels) = (device.upload(&cameras).unwrap(), device.upload(&pixels).unwrap());
@@ -102,22 +115,21 @@ pub fn draw_rays(device: &Device) -> Outputs {
 const EYE: [f32; 3] = [0.45, 0.52, 1.1];
 
 /// A picture of a camera that looks into the unit cube along -z, in the space that a map makes of it.
-fn picture(device: &Device, space: Space, near: f32) -> Chunk {
+fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
     let chunk = chunk(device, 1);
     let [x, y, z] = EYE;
+    let camera = Camera {
+        camera_to_world: [1.0, 0.0, 0.0, x, 0.0, 1.0, 0.0, y, 0.0, 0.0, 1.0, z],
+        fl_x: 14.0,
+        fl_y: 15.0,
+        cx: 12.3,
+        cy: 10.2,
+        ..camera(&mut Random::new(32), true, 25, 20, 0)
+    };
     let args = CameraRaysArgs {
         rays: chunk.ray_args(),
         samples_count: chunk.samples.count.ptr(),
-        camera: Camera {
-            camera_to_world: [1.0, 0.0, 0.0, x, 0.0, 1.0, 0.0, y, 0.0, 0.0, 1.0, z],
-            fl_x: 14.0,
-            fl_y: 15.0,
-            cx: 12.3,
-            cy: 10.2,
-            width: 25,
-            height: 20,
-            first_pixel: 0,
-        },
+        camera: with_lens(camera, lens),
         first_pixel: 150,
         background: [0.1, 0.2, 0.3],
         box_min: BOX.0,
@@ -141,8 +153,10 @@ fn every_space() -> [Space; 3] {
 
 pub fn camera_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for space in every_space() {
-        ray_outputs(&picture(device, space, 0.07), &mut outputs);
+    for (lens, space) in every_space().into_iter().enumerate() {
+        for lens in [lens, 0] {
+            ray_outputs(&picture(device, space, 0.07, lens), &mut outputs);
+        }
     }
     outputs
 }
@@ -151,7 +165,7 @@ pub fn ray_distances(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for space in every_space() {
         let mut random = Random::new(36);
-        let mut chunk = picture(device, space, 0.0);
+        let mut chunk = picture(device, space, 0.0, 0);
         set(&mut chunk.rays.depth, &random.f32s(RAYS, 0.0, 0.9));
         let transmittance: Vec<f32> = (0..RAYS).map(|i| if i % 5 == 0 { 1.0 } else { 0.05 }).collect();
         set(&mut chunk.rays.transmittance, &transmittance);
