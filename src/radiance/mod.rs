@@ -2,6 +2,7 @@
 
 pub mod chunk;
 pub mod evaluate;
+mod exposure;
 mod field;
 pub mod film;
 mod frame;
@@ -18,6 +19,7 @@ mod trace;
 mod trainer;
 
 pub use chunk::{Chunk, ChunkSize, Lane, Rays, Samples, TrainingChunk};
+pub use exposure::EXPOSURE_SIZE;
 pub use field::Field;
 pub use frame::Frame;
 pub use occupancy::Occupancy;
@@ -25,5 +27,5 @@ pub use photographs::{Photographs, device_camera};
 pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
-pub use trace::{Gradients, March, Tracer};
+pub use trace::{Gradients, Loss, March, Tracer};
 pub use trainer::{Statistics, Trainer};

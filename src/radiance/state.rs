@@ -6,6 +6,7 @@ use bytemuck::Pod;
 use serde_json::{Map, Value, json};
 
 use super::chunk::ChunkSize;
+use super::exposure::EXPOSURE_SIZE;
 use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
@@ -30,6 +31,8 @@ const OCCUPANCY_BITS: &str = "occupancy.bits";
 const IN_TRAINING: &str = "the field in training";
 /// What the optimiser keeps of the grid, of the networks, and of a member's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
+const EXPOSURE: &str = "exposure";
+const EXPOSURE_OPTIMIZER: &str = "optimizer.exposure";
 
 /// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
 const MOST_RECENT: u64 = 1 << 53;
@@ -194,6 +197,11 @@ impl Trainer {
         if let (Some(training), Some(parameters)) = (&mut trainer.member, parameters) {
             restore_optimizer(checkpoint, OPTIMIZER[2], parameters, &mut training.moments)?;
         }
+        if let Some(exposure) = &mut trainer.exposure {
+            let shape = [exposure.n_values() / EXPOSURE_SIZE, EXPOSURE_SIZE];
+            fill(&mut exposure.value, checkpoint, EXPOSURE, &shape)?;
+            restore_optimizer(checkpoint, EXPOSURE_OPTIMIZER, &mut exposure.value, &mut exposure.moments)?;
+        }
         trainer.field.refresh_copies(device)?;
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
@@ -234,6 +242,12 @@ impl Trainer {
         tensors.extend(optimizer_tensors(OPTIMIZER[1], &self.field.weights, &self.weight_moments)?);
         if let (Some(training), Some(parameters)) = (&self.member, self.field.member_parameters()) {
             tensors.extend(optimizer_tensors(OPTIMIZER[2], parameters, &training.moments)?);
+        }
+        if let Some(exposure) = &self.exposure {
+            let mut values = exposure.value.download()?;
+            values.truncate(exposure.n_values());
+            tensors.push(Tensor::new(EXPOSURE, &[values.len() / EXPOSURE_SIZE, EXPOSURE_SIZE], values));
+            tensors.extend(optimizer_tensors(EXPOSURE_OPTIMIZER, &exposure.value, &exposure.moments)?);
         }
         Ok(tensors)
     }

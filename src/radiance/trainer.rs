@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::chunk::{ChunkSize, Lane, TrainingChunk};
+use super::exposure::Exposure;
 use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::space::space_of;
-use super::trace::{Gradients, March, Tracer};
-use crate::config::{Background, Config, ModelConfig};
-use crate::device::args::{DrawRaysArgs, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
+use super::trace::{Gradients, Loss, March, Tracer};
+use crate::config::{Background, Config, ModelConfig, TrainConfig};
+use crate::device::args::{DrawRaysArgs, RayLosses, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
 use crate::device::{Buffer, Device, Grid, Ptr, kernels};
 use crate::grid::{self, Backward, Site};
 use crate::scene::{Scene, Space, UnitCube};
@@ -38,6 +39,8 @@ pub struct Trainer {
     /// `[n_chunks, n_weights]`
     weight_gradients: Buffer<f32>,
     pub(super) member: Option<MemberTraining>,
+    /// None where all photographs are taken to be alike.
+    pub(super) exposure: Option<Exposure>,
     lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
@@ -138,6 +141,9 @@ impl Trainer {
             table_moments: Moments::new(device, &field.table, width, averaged)?,
             weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
             weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
+            exposure: (config.train.exposure)
+                .then(|| Exposure::new(device, photographs.cameras.len(), size.n_chunks))
+                .transpose()?,
             member: MemberTraining::new(device, &field, size.n_chunks, averaged)?,
             lanes: Lane::all(device, size, &field, true)?,
             chunks,
@@ -167,6 +173,9 @@ impl Trainer {
         let begun = Instant::now();
         self.upscale()?;
         self.field.prepare(&self.device)?;
+        if let Some(exposure) = &self.exposure {
+            exposure.prepare(&self.device)?;
+        }
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
             self.refresh_occupancy()?;
             self.adapt_rays()?;
@@ -243,9 +252,13 @@ impl Trainer {
         if let Some(member) = &mut self.member {
             member.gradients.clear()?;
         }
+        if let Some(exposure) = &mut self.exposure {
+            exposure.gradients.clear()?;
+        }
         let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
         let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.lanes, self.step);
-        let member = self.member.as_ref();
+        let (member, exposure) = (self.member.as_ref(), self.exposure.as_ref());
+        let loss = loss_of(&self.config.train, &self.space, exposure);
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
@@ -268,22 +281,26 @@ impl Trainer {
                 step_size: tracer.march.steps.size,
                 space: tracer.march.space,
                 near: tracer.march.near,
+                depths: photographs.depths_ptr(),
+                drawn_pixels: photographs.drawn_pixels_ptr(),
+                drawn_begin: photographs.drawn_begin.ptr(),
             };
             device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
             let lane = &lanes[lane];
             training.rounds = tracer.forward(chunk, lane)?;
-            let huber_delta = config.train.huber_delta as f32;
             let dl_dparameters =
                 member.map_or(Ptr::NULL, |member| member.gradients.ptr_at(index * member.gradient.len()));
             let gradients = Gradients {
                 dl_dweights: weight_gradients.ptr_at(index * n_weights),
+                dl_dexposure: exposure
+                    .map_or(Ptr::NULL, |exposure| exposure.gradients.ptr_at(index * exposure.value.len())),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
                     dl_dparameters,
                     kept: training.kept.ptr(),
                 },
             };
-            tracer.backward(chunk, lane, training.rounds, huber_delta, &gradients)?;
+            tracer.backward(chunk, lane, training.rounds, &loss, &gradients)?;
             let args = StatisticsArgs {
                 rays: chunk.ray_args(),
                 samples: chunk.samples.args(),
@@ -347,13 +364,22 @@ impl Trainer {
         }
         self.adam.update(device, &now, &field.table, &self.table_moments, 0.0, copy)?;
         self.adam.update(device, &now, &field.weights, &self.weight_moments, optimizer.l2_reg, Ptr::NULL)?;
+        if let Some(exposure) = &self.exposure {
+            self.sum_chunks(&exposure.gradients, &exposure.moments.gradient)?;
+            let now = self.scaled(&now, optimizer.exposure_learning_rate);
+            self.adam.update(device, &now, &exposure.value, &exposure.moments, 0.0, Ptr::NULL)?;
+        }
         let (Some(training), Some(member)) = (&self.member, &field.member) else { return Ok(()) };
         let Some(parameters) = member.parameters() else { return Ok(()) };
         self.sum_chunks(&training.gradients, &training.gradient)?;
         member.gradient(device, &field.grid, training.gradient.ptr(), training.moments.gradient.ptr())?;
-        let learning_rate = now.learning_rate * optimizer.kernel_learning_rate / optimizer.learning_rate;
-        let now = AdamStep { learning_rate, ..now };
+        let now = self.scaled(&now, optimizer.kernel_learning_rate);
         self.adam.update(device, &now, parameters, &training.moments, 0.0, Ptr::NULL)
+    }
+
+    /// The step of parameters with a learning rate of their own, under the same schedule.
+    fn scaled(&self, now: &AdamStep, learning_rate: f64) -> AdamStep {
+        AdamStep { learning_rate: now.learning_rate * learning_rate / self.config.optimizer.learning_rate, ..*now }
     }
 
     /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.
@@ -389,4 +415,13 @@ impl Trainer {
         self.recent.add(&read);
         Ok(())
     }
+}
+
+fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a Exposure>) -> Loss<'a> {
+    // In normalised device coordinates, rays begin at a near plane and not at their cameras.
+    let near = if matches!(space, Space::Ndc(_)) { 0.0 } else { train.scale_gradients_within };
+    let beside =
+        RayLosses { distortion: train.distortion_loss as f32, depth: train.depth_loss as f32, near: near as f32 };
+    let exposure = exposure.map_or(Ptr::NULL, |exposure| exposure.shown.ptr());
+    Loss { huber_delta: train.huber_delta as f32, beside, exposure }
 }
