@@ -190,6 +190,7 @@ typedef struct FieldArgs {
     float* dL_dweights;        // as the weights, fp32, added to (backward)
     uint32_t round;            // forward: samples of this round; backward: all up to the end of this round
     uint32_t density_only;     // forward: leave the colours alone
+    float* dL_dview;           // [S, 3] by the viewing direction, set; null: not wanted (backward)
 } FieldArgs;
 
 // The multiplicative Fourier adaptive kernel at a tile of samples, for training. What it multiplies by is prepared from theta
@@ -305,11 +306,41 @@ typedef struct PointsNodesArgs {
     double* dL_dposition;    // [items, 3] (backward)
 } PointsNodesArgs;
 
-typedef struct ExposureArgs {
-    const float* value;  // [photographs, 6], see CompositeArgs
-    float* exposure;     // the same less its mean over photographs
+// Six numbers of each photograph, of which only differences can be told.
+typedef struct CentreArgs {
+    const float* value;  // [photographs, 6]
+    float* centred;      // the same less its mean over photographs
     uint32_t n_photographs;
-} ExposureArgs;
+} CentreArgs;
+
+// Corrections of cameras: of each a rotation vector about its place, in radians, then a move in the unit cube.
+typedef struct CorrectCamerasArgs {
+    const Camera* cameras;
+    const float* correction;  // [n, 6]
+    Camera* corrected;
+} CorrectCamerasArgs;
+
+typedef struct PositionGradientArgs {
+    GridLayout grid;
+    SampleBatch samples;
+    const GF_COMPUTE* table;
+    const float* dL_dfeatures;  // as field_backward left it
+    float* dL_dposition;        // [S, 3] in the field, set
+    uint32_t round;             // all samples up to the end of this round
+} PositionGradientArgs;
+
+typedef struct CameraGradientArgs {
+    RayBatch rays;
+    SampleBatch samples;
+    const Camera* cameras;      // as rays were drawn from them
+    const float* correction;    // [n, 6] that they have
+    const float* dL_dposition;  // [S, 3]
+    const float* dL_dview;      // [S, 3]
+    float* dL_dcorrection;      // [n, 6], added to
+    Space space;
+    uint32_t cascades;
+    uint32_t rounds;
+} CameraGradientArgs;
 
 typedef struct SumArgs {
     const float* parts;  // [n_parts, n]

@@ -201,6 +201,18 @@ GF_FN void write_feature_gradients(const FieldArgs& a, Matrix dx, uint32_t first
     }
 }
 
+/// From the gradient by the colour network's inputs, of which the last 16 are spherical harmonics, that by the direction.
+GF_FN void write_view_gradients(const FieldArgs& a, Matrix dx, uint32_t first, uint32_t rows) {
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        const uint32_t ray = a.samples.ray[first + s];
+        float direction[3], dL_dbasis[16], dL_dview[3] = {};
+        for (int k = 0; k < 3; ++k) direction[k] = a.rays.view[k * (size_t)a.rays.capacity + ray];
+        for (int i = 0; i < 16; ++i) dL_dbasis[i] = (float)dx.row(s)[GF_DENSITY_OUT + i] * (1.0f / GF_LOSS_SCALE);
+        add_harmonics_gradient(direction, a.network.sh_degree, dL_dbasis, dL_dview);
+        for (int k = 0; k < 3; ++k) a.dL_dview[3 * (size_t)(first + s) + k] = dL_dview[k];
+    }
+}
+
 template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t tile, FieldShared<W>& shared) {
     const uint32_t first = tile * GF_TILE, end = a.samples.count[a.round + 1];
     if (first >= end) return;
@@ -219,6 +231,7 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
         dy = dx;
         dx = swap;
         if (l == n_density) {
+            if (a.dL_dview) write_view_gradients(a, dy, first, rows);
             GF_FOR_EACH_IN_TILE(s, rows) {
                 dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
             }

@@ -107,6 +107,31 @@ GF_FN void contract(const float p[3], float q[3]) {
     for (int k = 0; k < 3; ++k) q[k] = clamp_to(0.5f + factor * (p[k] - 0.5f), 0.0f, 1.0f);
 }
 
+/// From the gradient by a point of the field to that by the point in space.
+GF_FN void space_gradient(const Space& space, uint32_t cascades, const float p[3], const float dL_dfield[3], float dL_dp[3]) {
+    if (space.map == SPACE_NDC) {
+        float rig[3];
+        to_rig(space, p, 1.0f, rig);
+        const float inverse = 1.0f / rig[2], gx = -space.scale[0] * dL_dfield[0], gy = -space.scale[1] * dL_dfield[1];
+        const float own[3] = {gx * inverse, gy * inverse,
+                              -(gx * rig[0] + gy * rig[1] + dL_dfield[2]) * inverse * inverse};
+        for (int k = 0; k < 3; ++k)
+            dL_dp[k] = space.to_rig[k] * own[0] + space.to_rig[4 + k] * own[1] + space.to_rig[8 + k] * own[2];
+        return;
+    }
+    if (space.map == SPACE_IDENTITY) {
+        for (int k = 0; k < 3; ++k) dL_dp[k] = dL_dfield[k] / (float)(1u << (cascades - 1));
+        return;
+    }
+    // q = 1/2 + f(r) c / 2 with c = p - 1/2, r = 2 |c|, f = 2/r - 1/r^2 beyond 1.
+    const float r = ball_radius(p);
+    const float slope = r > 1.0f ? (2.0f / r - 2.0f) / (r * r) : 0.0f;
+    float along = 0.0f;
+    for (int k = 0; k < 3; ++k) along += (p[k] - 0.5f) * dL_dfield[k];
+    for (int k = 0; k < 3; ++k)
+        dL_dp[k] = 0.5f * contraction_factor(r) * dL_dfield[k] + (r > 1.0f ? 2.0f * slope / r * along * (p[k] - 0.5f) : 0.0f);
+}
+
 /// Length of the step of a ray from near the middle, at a point of a contracted field.
 GF_FN float typical_step(const Steps& steps, const float q[3]) {
     const float contracted = 2.0f * ball_radius(q);

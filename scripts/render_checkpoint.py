@@ -187,29 +187,57 @@ def is_occupied(bits, march, p, dt):
     return bits[cascade, index // 8] >> (index % 8) & 1 == 1
 
 
+def ndc_rays(header, origin, direction):
+    """Paragraph "Normalised device coordinates": rays from the near plane on."""
+    ndc, scale = header["space"], header["unit_cube"]["scale"]
+    frame = np.array(ndc["frame"])
+    middle = scale * frame[:, 3] + np.array(header["unit_cube"]["offset"])
+    o = (origin - middle) @ frame[:, :3] / (scale * ndc["near"])
+    d = direction @ frame[:, :3]
+    start = (o - (1 + o[:, 2:]) / d[:, 2:] * d)[:, :2]
+    half = 0.5 / np.array(ndc["tangents"])
+    ones = np.ones((len(o), 1))
+    marched = np.concatenate([-half * (d[:, :2] / d[:, 2:] + start), ones], axis=1)
+    marched /= np.linalg.norm(marched, axis=1, keepdims=True)
+    return np.concatenate([0.5 + half * start, 0 * ones], axis=1), marched
+
+
+def contracted(p):
+    """Paragraph "Contraction": from the unit cube to the field."""
+    y = 2 * p - 1
+    r = np.maximum(np.linalg.norm(y, axis=1, keepdims=True), 1)
+    return 0.5 + (2 - 1 / r) / r * y / 4
+
+
 def render(header, tensors, origin, direction, background):
     """Sections "Rays and samples" and "Compositing": sRGB colours [n, 3] of rays in unit-cube coordinates."""
     march, field = header["config"]["march"], Field(header["config"]["model"], tensors)
-    side = 2.0 ** (march["cascades"] - 1)
+    space, view = header.get("space", {"map": "identity"})["map"], direction
+    bent = space == "contraction"
+    if space == "ndc":
+        origin, direction = ndc_rays(header, origin, direction)
+    side = 1024.0 if bent else 2.0 ** (march["cascades"] - 1)
     step = np.sqrt(3) / 1024 * march["step_scale"]
-    growth = 1 / 256 if march["cascades"] > 1 else 0
-    longest = step * side * 1024 / march["occupancy_resolution"]
+    growth = march["step_scale"] / 256 if bent else 1 / 256 if march["cascades"] > 1 else 0
+    longest = 512 if bent else step * side * 1024 / march["occupancy_resolution"]
+    near = 0 if space == "ndc" else march["near"]
     with np.errstate(divide="ignore"):
         faces = (0.5 + side * np.array([[-0.5], [0.5]])[:, None] - origin) / direction  # [2, n, 3]
-    t = np.maximum(faces.min(axis=0).max(axis=1), 0)
+    t = np.maximum(faces.min(axis=0).max(axis=1), near)
     leave = faces.max(axis=0).min(axis=1)
     color, transmittance, taken = np.zeros_like(origin), np.ones(len(t)), np.zeros(len(t), dtype=int)
     while True:
-        dt = np.clip(t * growth, step, longest)
+        dt = np.clip(t * growth * (np.maximum(t / 2, 1) if bent else 1), step, longest)
         alive = (t + dt / 2 < leave) & (transmittance >= march["stop_transmittance"])
         alive &= taken < march["max_samples_per_ray"]
         if not alive.any():
             return color + transmittance[:, None] * background
         i = np.flatnonzero(alive)
         p = origin[i] + (t[i] + dt[i] / 2)[:, None] * direction[i]
-        seen = is_occupied(tensors["occupancy.bits"], march, p, dt[i])
+        p = contracted(p) if bent else p
+        seen = is_occupied(tensors["occupancy.bits"], march, p, 0 * dt[i] if bent else dt[i])
         i, p = i[seen], p[seen]
-        density, sample = field(np.clip((p - 0.5) / side + 0.5, 0, 1), direction[i])
+        density, sample = field(np.clip(p if bent else (p - 0.5) / side + 0.5, 0, 1), view[i])
         kept = np.exp(-density * dt[i])
         color[i] += (transmittance[i] * (1 - kept))[:, None] * sample
         transmittance[i] *= kept

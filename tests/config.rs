@@ -169,6 +169,12 @@ fn every_range_is_guarded() {
         ("model.density_network.n_neurons=48", "model.density_network.n_neurons is 48"),
         ("model.color_network.n_hidden_layers=0", "model.color_network.n_hidden_layers is 0"),
         ("model.sh_degree=5", "model.sh_degree is 5, but must be from 1 to 4"),
+        ("march.near=-1", "march.near is -1, but must be from 0 to 1000"),
+        ("train.distortion_loss=-1", "train.distortion_loss is -1"),
+        ("train.depth_loss=1e9", "train.depth_loss is 1000000000"),
+        ("train.scale_gradients_within=-1", "train.scale_gradients_within is -1"),
+        ("optimizer.exposure_learning_rate=0", "optimizer.exposure_learning_rate is 0, but must be above 0"),
+        ("scene.nearest=0", "scene.nearest is 0, but must be above 0"),
         ("march.occupancy_resolution=100", "march.occupancy_resolution is 100"),
         ("march.cascades=0", "march.cascades"),
         ("march.max_samples_per_ray=0", "march.max_samples_per_ray"),
@@ -302,4 +308,27 @@ fn the_documentation_lists_every_key_with_its_default() {
     let default = |key: &str| tree.pointer(&format!("/{}", key.replace('.', "/"))).unwrap().clone();
     let expected: Vec<(&str, Value)> = keys.iter().map(|key| (key.as_str(), default(key))).collect();
     assert_eq!(documented, expected);
+}
+
+#[test]
+fn maps_of_space_refuse_what_they_cannot_hold() {
+    for space in ["ndc", "contraction"] {
+        let error = refusal(&[&format!("march.space={space}"), "march.cascades=2"]);
+        assert!(error.contains("hold all of space in one cascade; set it to 1"), "{error}");
+        let error = refusal(&[&format!("march.space={space}"), "model.name=points", "model.grid.points.file=a.ply"]);
+        assert!(error.contains("set march.space to identity"), "{error}");
+    }
+}
+
+#[test]
+fn presets_set_defaults_that_other_settings_go_before() {
+    use gridfield::config::{Preset, SpaceMap};
+    assert_eq!(Preset::Blender.over(Config::on_cpu()).march, Config::on_cpu().march);
+    for (preset, space) in [(Preset::Llff, SpaceMap::Ndc), (Preset::Photos, SpaceMap::Contraction)] {
+        for base in [Config::default(), Config::on_cpu()] {
+            let config = preset.over(base);
+            assert_eq!((config.scene.preset, config.march.space), (preset, space));
+            config.validate().unwrap();
+        }
+    }
 }

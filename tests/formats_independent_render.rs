@@ -4,9 +4,10 @@
 mod binary;
 mod skip;
 
+use std::path::Path;
 use std::process::Command;
 
-use binary::{ORRERY, printed, train_tiny};
+use binary::{ORRERY, printed, train_tiny_on};
 use skip::skipped;
 
 /// A wrong sign or order moves whole regions by tens of levels; rounding moves a sample at the edge of an occupied cell.
@@ -20,27 +21,33 @@ fn assert_script_agrees(test: &str, settings: &[&str]) {
 
 #[track_caller]
 fn assert_script_agrees_on(test: &str, model: &str, settings: &[&str]) {
+    assert_script_agrees_of(test, ORRERY, model, settings);
+}
+
+#[track_caller]
+fn assert_script_agrees_of(test: &str, scene: &str, model: &str, settings: &[&str]) {
     let has_numpy = Command::new("python3").args(["-c", "import numpy"]).output();
     if !has_numpy.is_ok_and(|output| output.status.success()) {
         skipped(test, "there is no python3 with numpy");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    train_tiny(folder.path(), &[&["--max-steps=300", "--quiet"], settings].concat());
+    train_tiny_on(scene, folder.path(), &[&["--max-steps=300", "--quiet"], settings].concat());
     printed(folder.path(), &["eval", "latest", "--background=white", "--max-images=1", "--save-images"]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/render_checkpoint.py");
     let picture = folder.path().join("view.png");
     let mut python = Command::new("python3");
-    let run = folder.path().join("outputs/orrery").join(model).join("tiny");
+    let run = folder.path().join("outputs").join(Path::new(scene).file_name().unwrap()).join(model).join("tiny");
     python
         .arg(script)
         .arg(run.join("checkpoints/step-000000300.safetensors"))
-        .args([ORRERY, "--view=0", "--output"])
+        .args([scene, "--view=0", "--output"])
         .arg(&picture);
     let output = python.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let ours = image::open(run.join("renders/eval-test/test_r_0.png")).unwrap().into_rgb8();
+    let mut pictures = std::fs::read_dir(run.join("renders/eval-test")).unwrap();
+    let ours = image::open(pictures.next().unwrap().unwrap().path()).unwrap().into_rgb8();
     let theirs = image::open(&picture).unwrap().into_rgb8();
     assert_eq!(ours.dimensions(), theirs.dimensions());
     assert!(ours.iter().max() > ours.iter().min(), "the picture shows something");
@@ -111,4 +118,35 @@ fn a_script_renders_a_fourier_grid() {
 fn a_script_renders_points() {
     let settings = ["--model=points", "--set=model.grid.n_levels=1", "--set=model.grid.points.resolution=8"];
     assert_script_agrees_on("a_script_renders_points", "points", &settings);
+}
+
+#[test]
+fn a_script_renders_a_contracted_space() {
+    let settings = ["--set=march.space=contraction", "--set=march.near=0.2", "--set=march.step_scale=3"];
+    assert_script_agrees("a_script_renders_a_contracted_space", &settings);
+}
+
+/// Cameras of the bundled scene that look much the same way as one of them.
+const NEIGHBOURS: [&str; 6] = ["r_15", "r_16", "r_17", "r_18", "r_20", "r_22"];
+
+#[test]
+fn a_script_renders_normalised_device_coordinates() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("facing");
+    std::fs::create_dir_all(scene.join("train")).unwrap();
+    let text = std::fs::read_to_string(Path::new(ORRERY).join("transforms_train.json")).unwrap();
+    let mut transforms: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let frames = transforms["frames"].as_array_mut().unwrap();
+    frames.retain(|frame| NEIGHBOURS.iter().any(|name| frame["file_path"] == format!("./train/{name}")));
+    assert_eq!(frames.len(), NEIGHBOURS.len());
+    for name in NEIGHBOURS {
+        let image = format!("train/{name}.png");
+        std::fs::copy(Path::new(ORRERY).join(&image), scene.join(&image)).unwrap();
+    }
+    for split in ["train", "test"] {
+        std::fs::write(scene.join(format!("transforms_{split}.json")), transforms.to_string()).unwrap();
+    }
+    let settings = ["--preset=llff", "--set=scene.nearest=2.5"];
+    let scene = scene.to_str().unwrap();
+    assert_script_agrees_of("a_script_renders_normalised_device_coordinates", scene, "hash", &settings);
 }

@@ -254,6 +254,7 @@ fn field_args(probe: &Probe) -> FieldArgs<'_> {
         dl_dweights: probe.dl_dweights.ptr(),
         round: 0,
         density_only: 0,
+        dl_dview: Ptr::NULL,
     }
 }
 
@@ -314,6 +315,47 @@ fn field_gradients_are_right_for_dense_levels_and_for_averaged_bands() {
         check_field(&model(GridConfig { index: GridIndex::Dense, ..hash.clone() }, (64, 1), (64, 2)));
         let fourier = GridConfig { index: GridIndex::Fourier, base_resolution: 8, per_level_scale: 1.0, ..hash };
         check_field(&model(fourier, (64, 1), (64, 2)));
+    }
+}
+
+/// The polynomials are of degree 3: smaller than the step above, so that their curvature does not show.
+const VIEW_STEP: f64 = 1e-2;
+
+/// Colours as functions of the directions that they are seen along.
+#[test]
+fn view_gradients_are_right_for_every_degree() {
+    for sh_degree in 1..=4 {
+        let mut random = Random::new(9);
+        let model = ModelConfig { sh_degree, ..model(grid(4, GridKernel::Linear), (64, 1), (64, 2)) };
+        let size = ChunkSize { n_chunks: 1, rays: N_RAYS, samples: N_SAMPLES };
+        let mut probe = Probe::new(&host(), &model, size, &mut random);
+        scatter_samples(&mut probe, &mut random);
+        let by_color = random.vector(3 * N_SAMPLES, 4.0);
+        let (_, colors) = outputs(&probe);
+        let raw: Vec<f32> = by_color.iter().zip(&colors).map(|(&w, &c)| w * (c * (1.0 - c)) as f32).collect();
+        probe.chunk.samples.dl_dcolor.upload(0, &raw).unwrap();
+        let dl_dview = probe.device.zeros::<f32>(3 * N_SAMPLES).unwrap();
+        let args = FieldArgs { dl_dview: dl_dview.ptr(), ..field_args(&probe) };
+        probe.device.launch_chunk(&kernels::FIELD_BACKWARD_64, &args, Items::tiles(N_SAMPLES)).unwrap();
+        let (rays, found) = (probe.chunk.samples.ray.download().unwrap(), to_f64(&dl_dview.download().unwrap()));
+        let norm = found.iter().map(|g| g * g).sum::<f64>().sqrt();
+        assert_eq!(norm > 0.0, sh_degree > 1, "degree 1 is the same in all directions");
+        let views = probe.chunk.rays.view.download().unwrap();
+        for _ in 0..DIRECTIONS {
+            // A push of each ray's direction, whose length the polynomials do not mind.
+            let push: Vec<f64> = (0..3 * N_RAYS).map(|_| random.sign()).collect();
+            let mut moved = |step: f64| {
+                let moved: Vec<f32> =
+                    views.iter().zip(&push).map(|(&v, &sign)| (f64::from(v) + step * sign) as f32).collect();
+                probe.chunk.rays.view.upload(0, &moved).unwrap();
+                dot(&outputs(&probe).1, &by_color)
+            };
+            let difference = (moved(VIEW_STEP) - moved(-VIEW_STEP)) / (2.0 * VIEW_STEP);
+            let along = |s: usize| (0..3).map(|k| found[3 * s + k] * push[k * N_RAYS + rays[s] as usize]).sum::<f64>();
+            let derivative: f64 = (0..N_SAMPLES).map(along).sum();
+            let error = (difference - derivative).abs();
+            assert!(error <= TOLERANCE * norm, "degree {sh_degree}: {difference}, {derivative}, norm {norm}");
+        }
     }
 }
 
@@ -417,6 +459,7 @@ impl Studio {
         let gradients = Gradients {
             dl_dweights: probe.dl_dweights.ptr(),
             dl_dexposure: Ptr::NULL,
+            dl_dview: Ptr::NULL,
             of_grid: Backward { dl_dfeatures: probe.dl_dfeatures.ptr(), dl_dparameters: Ptr::NULL, kept: Ptr::NULL },
         };
         self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, &loss, &gradients).unwrap();

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Random, assert_close, to_f64};
-use gridfield::device::args::{CompositeArgs, ExposureArgs, RayLosses, Space};
+use gridfield::device::args::{CentreArgs, CompositeArgs, RayLosses, Space};
 use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -259,8 +259,8 @@ fn exposures_are_shown_without_their_mean(device: &Device) {
     let own = exposures();
     let value = device.upload(&own.as_flattened().iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap();
     let shown = device.zeros::<f32>(6 * N_PHOTOGRAPHS).unwrap();
-    let args = ExposureArgs { value: value.ptr(), exposure: shown.ptr(), n_photographs: N_PHOTOGRAPHS as u32 };
-    device.launch(&kernels::PREPARE_EXPOSURE, &args, Grid::items(6)).unwrap();
+    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_photographs: N_PHOTOGRAPHS as u32 };
+    device.launch(&kernels::CENTRE_PHOTOGRAPHS, &args, Grid::items(6)).unwrap();
     let mean = |number: usize| own.iter().map(|own| own[number]).sum::<f64>() / N_PHOTOGRAPHS as f64;
     let expected: Vec<f64> = own.iter().flat_map(|own| (0..6).map(|k| own[k] - mean(k))).collect();
     assert_close("exposure", &to_f64(&shown.download().unwrap()), &expected, 1e-6);

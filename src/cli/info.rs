@@ -101,6 +101,8 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
         ("checkpoint", format!("{} ({}B)", path.display(), print::metric(summary.bytes as f64))),
         ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
         ("unit cube", header.unit_cube.to_string()),
+        ("space", header.space.to_string()),
+        ("preset", config.scene.preset.as_str().to_owned()),
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),
         ("networks", networks(config)),

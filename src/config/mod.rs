@@ -266,6 +266,8 @@ pub struct TrainConfig {
     pub scale_gradients_within: f64,
     /// Learn a gain and an offset by channel of each photograph.
     pub exposure: bool,
+    /// Learn a rotation and a move of each training camera.
+    pub refine_cameras: bool,
     /// Steps between evaluations on at most 10 validation images, or else test images; 0 for none.
     pub eval_every: u64,
     /// Steps between checkpoints; 0 for one at the end only.
@@ -292,6 +294,7 @@ impl Default for TrainConfig {
             depth_loss: 0.0,
             scale_gradients_within: 0.0,
             exposure: false,
+            refine_cameras: false,
             eval_every: 0,
             save_every: 1000,
             ema_decay: 0.95,
@@ -329,6 +332,8 @@ pub struct OptimizerConfig {
     pub kernel_learning_rate: f64,
     /// Of the photographs' exposures.
     pub exposure_learning_rate: f64,
+    /// Of the cameras' corrections, in radians and in units of the unit cube.
+    pub camera_learning_rate: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
@@ -345,6 +350,7 @@ impl Default for OptimizerConfig {
             learning_rate: 1e-2,
             kernel_learning_rate: 3e-2,
             exposure_learning_rate: 1e-3,
+            camera_learning_rate: 3e-4,
             beta1: 0.9,
             beta2: 0.99,
             epsilon: 1e-15,

@@ -35,7 +35,30 @@ impl Config {
         self.train.validate()?;
         self.optimizer.validate()?;
         self.validate_total_variation()?;
+        self.validate_points_in_space()?;
+        self.validate_refinement()?;
         self.scene.validate()
+    }
+
+    fn validate_refinement(&self) -> Result<()> {
+        let grid = &self.model.grid;
+        let has_position_gradient = grid.index != GridIndex::Points && grid.kernel != GridKernel::Mulfa;
+        require(!self.train.refine_cameras || has_position_gradient, || {
+            "train.refine_cameras is set, but needs the gradient by a sample's place, which the kernels linear and \
+             smoothstep have alone; set it to false"
+                .to_owned()
+        })
+    }
+
+    fn validate_points_in_space(&self) -> Result<()> {
+        let points = &self.model.grid.points;
+        let placed = !points.file.as_os_str().is_empty() || !points.from_run.as_os_str().is_empty();
+        let in_space = self.model.grid.index == GridIndex::Points && placed;
+        require(!in_space || self.march.space == SpaceMap::Identity, || {
+            "model.grid.points.file and model.grid.points.from_run place nodes in a box of space, which march.space ndc and \
+             contraction are not; set march.space to identity, or leave both away"
+                .to_owned()
+        })
     }
 
     fn validate_total_variation(&self) -> Result<()> {
@@ -261,6 +284,7 @@ impl OptimizerConfig {
         positive("optimizer.learning_rate", self.learning_rate)?;
         positive("optimizer.kernel_learning_rate", self.kernel_learning_rate)?;
         positive("optimizer.exposure_learning_rate", self.exposure_learning_rate)?;
+        positive("optimizer.camera_learning_rate", self.camera_learning_rate)?;
         fraction_below_one("optimizer.beta1", self.beta1)?;
         fraction_below_one("optimizer.beta2", self.beta2)?;
         positive("optimizer.epsilon", self.epsilon)?;

@@ -234,6 +234,7 @@ pub struct FieldArgs<'a> {
     pub dl_dweights: Ptr<'a, f32>,
     pub round: u32,
     pub density_only: u32,
+    pub dl_dview: Ptr<'a, f32>,
 }
 
 #[repr(C)]
@@ -355,10 +356,41 @@ pub struct PointsNodesArgs<'a> {
 }
 
 #[repr(C)]
-pub struct ExposureArgs<'a> {
+pub struct CentreArgs<'a> {
     pub value: Ptr<'a, f32>,
-    pub exposure: Ptr<'a, f32>,
+    pub centred: Ptr<'a, f32>,
     pub n_photographs: u32,
+}
+
+#[repr(C)]
+pub struct CorrectCamerasArgs<'a> {
+    pub cameras: Ptr<'a, Camera>,
+    pub correction: Ptr<'a, f32>,
+    pub corrected: Ptr<'a, Camera>,
+}
+
+#[repr(C)]
+pub struct PositionGradientArgs<'a> {
+    pub grid: GridLayout,
+    pub samples: SampleBatch<'a>,
+    pub table: Ptr<'a, Compute>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub dl_dposition: Ptr<'a, f32>,
+    pub round: u32,
+}
+
+#[repr(C)]
+pub struct CameraGradientArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub samples: SampleBatch<'a>,
+    pub cameras: Ptr<'a, Camera>,
+    pub correction: Ptr<'a, f32>,
+    pub dl_dposition: Ptr<'a, f32>,
+    pub dl_dview: Ptr<'a, f32>,
+    pub dl_dcorrection: Ptr<'a, f32>,
+    pub space: Space,
+    pub cascades: u32,
+    pub rounds: u32,
 }
 
 #[repr(C)]
@@ -544,7 +576,10 @@ args!(
     PointsArgs,
     PointsScatterArgs,
     PointsNodesArgs,
-    ExposureArgs,
+    CentreArgs,
+    CorrectCamerasArgs,
+    PositionGradientArgs,
+    CameraGradientArgs,
     SumArgs,
     AdamArgs,
     PrepareWeightsArgs,

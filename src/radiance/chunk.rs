@@ -177,6 +177,9 @@ pub struct TrainingChunk {
     pub chunk: Chunk,
     /// `[L, S, F]`, or of averaged levels `[S, F]`
     pub dl_dfeatures: Buffer<f32>,
+    /// `[S, 3]` by the places in the field and by the viewing directions; empty where cameras are not learned.
+    pub dl_dposition: Buffer<f32>,
+    pub dl_dview: Buffer<f32>,
     /// What the grid's member keeps from the way back to the scatter; empty where it has no encoding of its own.
     pub kept: Buffer<f32>,
     /// Statistics since they were last read: loss and squared error; rays, samples and dropped rays.
@@ -187,11 +190,15 @@ pub struct TrainingChunk {
 }
 
 impl TrainingChunk {
-    pub fn new(device: &Device, size: ChunkSize, field: &Field) -> Result<Self> {
+    /// `refined`: with room for gradients by the samples' places.
+    pub fn new(device: &Device, size: ChunkSize, field: &Field, refined: bool) -> Result<Self> {
+        let n_places = if refined { 3 * size.samples } else { 0 };
         let n_kept = field.member.as_ref().map_or(0, |member| member.n_kept());
         Ok(TrainingChunk {
             chunk: Chunk::new(device, size)?,
             dl_dfeatures: device.zeros(size.samples * field.grid.n_features() as usize)?,
+            dl_dposition: device.zeros(n_places)?,
+            dl_dview: device.zeros(n_places)?,
             kept: device.zeros(size.samples * n_kept)?,
             sums: device.zeros(2)?,
             counts: device.zeros(3)?,

@@ -2,13 +2,14 @@
 
 pub mod chunk;
 pub mod evaluate;
-mod exposure;
 mod field;
 pub mod film;
 mod frame;
 mod occupancy;
+mod per_photograph;
 mod photographs;
 mod probe;
+mod refinement;
 mod renderer;
 mod report;
 mod run;
@@ -19,10 +20,10 @@ mod trace;
 mod trainer;
 
 pub use chunk::{Chunk, ChunkSize, Lane, Rays, Samples, TrainingChunk};
-pub use exposure::EXPOSURE_SIZE;
 pub use field::Field;
 pub use frame::Frame;
 pub use occupancy::Occupancy;
+pub use per_photograph::PHOTOGRAPH_NUMBERS;
 pub use photographs::{Photographs, device_camera};
 pub use renderer::Renderer;
 pub use report::Report;

@@ -6,7 +6,6 @@ use bytemuck::Pod;
 use serde_json::{Map, Value, json};
 
 use super::chunk::ChunkSize;
-use super::exposure::EXPOSURE_SIZE;
 use super::field::Field;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
@@ -31,8 +30,9 @@ const OCCUPANCY_BITS: &str = "occupancy.bits";
 const IN_TRAINING: &str = "the field in training";
 /// What the optimiser keeps of the grid, of the networks, and of a member's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
+/// Numbers of the photographs.
 const EXPOSURE: &str = "exposure";
-const EXPOSURE_OPTIMIZER: &str = "optimizer.exposure";
+const CORRECTION: &str = "camera_correction";
 
 /// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
 const MOST_RECENT: u64 = 1 << 53;
@@ -197,10 +197,12 @@ impl Trainer {
         if let (Some(training), Some(parameters)) = (&mut trainer.member, parameters) {
             restore_optimizer(checkpoint, OPTIMIZER[2], parameters, &mut training.moments)?;
         }
-        if let Some(exposure) = &mut trainer.exposure {
-            let shape = [exposure.n_values() / EXPOSURE_SIZE, EXPOSURE_SIZE];
-            fill(&mut exposure.value, checkpoint, EXPOSURE, &shape)?;
-            restore_optimizer(checkpoint, EXPOSURE_OPTIMIZER, &mut exposure.value, &mut exposure.moments)?;
+        let corrections = trainer.refinement.as_mut().map(|refinement| &mut refinement.corrections);
+        for (name, numbers) in [(EXPOSURE, trainer.exposure.as_mut()), (CORRECTION, corrections)] {
+            let Some(numbers) = numbers else { continue };
+            let shape = numbers.shape();
+            fill(&mut numbers.value, checkpoint, name, &shape)?;
+            restore_optimizer(checkpoint, &format!("optimizer.{name}"), &mut numbers.value, &mut numbers.moments)?;
         }
         trainer.field.refresh_copies(device)?;
         trainer.step = checkpoint.header.step;
@@ -243,11 +245,14 @@ impl Trainer {
         if let (Some(training), Some(parameters)) = (&self.member, self.field.member_parameters()) {
             tensors.extend(optimizer_tensors(OPTIMIZER[2], parameters, &training.moments)?);
         }
-        if let Some(exposure) = &self.exposure {
-            let mut values = exposure.value.download()?;
-            values.truncate(exposure.n_values());
-            tensors.push(Tensor::new(EXPOSURE, &[values.len() / EXPOSURE_SIZE, EXPOSURE_SIZE], values));
-            tensors.extend(optimizer_tensors(EXPOSURE_OPTIMIZER, &exposure.value, &exposure.moments)?);
+        let corrections = self.refinement.as_ref().map(|refinement| &refinement.corrections);
+        for (name, numbers) in [(EXPOSURE, self.exposure.as_ref()), (CORRECTION, corrections)] {
+            let Some(numbers) = numbers else { continue };
+            let shape = numbers.shape();
+            let mut values = numbers.value.download()?;
+            values.truncate(shape[0] * shape[1]);
+            tensors.push(Tensor::new(name, &shape, values));
+            tensors.extend(optimizer_tensors(&format!("optimizer.{name}"), &numbers.value, &numbers.moments)?);
         }
         Ok(tensors)
     }

@@ -118,6 +118,8 @@ pub struct Gradients<'a> {
     pub dl_dweights: Ptr<'a, f32>,
     /// As the exposures, added to; null where there are none.
     pub dl_dexposure: Ptr<'a, f32>,
+    /// `[S, 3]` by the viewing directions, set; null where it is not wanted.
+    pub dl_dview: Ptr<'a, f32>,
     /// By the features, set; and what the grid's member needs.
     pub of_grid: Backward<'a>,
 }
@@ -182,10 +184,11 @@ impl Tracer<'_> {
         if rounds == 0 {
             return Ok(());
         }
-        let Gradients { dl_dweights, of_grid, .. } = gradients;
+        let Gradients { dl_dweights, dl_dview, of_grid, .. } = gradients;
         let args = FieldArgs {
             dl_dfeatures: of_grid.dl_dfeatures,
             dl_dweights: *dl_dweights,
+            dl_dview: *dl_dview,
             ..self.field_args(chunk, lane, rounds - 1)
         };
         let most = chunk.samples.capacity;
@@ -254,6 +257,7 @@ impl Tracer<'_> {
             dl_dweights: Ptr::NULL,
             round: round as u32,
             density_only: 0,
+            dl_dview: Ptr::NULL,
         }
     }
 

@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::chunk::{ChunkSize, Lane, TrainingChunk};
-use super::exposure::Exposure;
 use super::field::Field;
 use super::occupancy::Occupancy;
+use super::per_photograph::PerPhotograph;
 use super::photographs::Photographs;
+use super::refinement::Refinement;
 use super::space::space_of;
 use super::trace::{Gradients, Loss, March, Tracer};
 use crate::config::{Background, Config, ModelConfig, TrainConfig};
@@ -40,7 +41,9 @@ pub struct Trainer {
     weight_gradients: Buffer<f32>,
     pub(super) member: Option<MemberTraining>,
     /// None where all photographs are taken to be alike.
-    pub(super) exposure: Option<Exposure>,
+    pub(super) exposure: Option<PerPhotograph>,
+    /// None where cameras are taken as they are.
+    pub(super) refinement: Option<Refinement>,
     lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
@@ -126,8 +129,9 @@ impl Trainer {
     ) -> Result<Self> {
         let averaged = config.train.ema_decay > 0.0;
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
-        let chunks =
-            (0..size.n_chunks).map(|_| TrainingChunk::new(device, size, &field)).collect::<Result<Vec<_>>>()?;
+        let chunks = (0..size.n_chunks)
+            .map(|_| TrainingChunk::new(device, size, &field, config.train.refine_cameras))
+            .collect::<Result<Vec<_>>>()?;
         let width = field.grid.n_features_per_level as usize;
         Ok(Trainer {
             device: device.clone(),
@@ -142,7 +146,10 @@ impl Trainer {
             weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
             weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
             exposure: (config.train.exposure)
-                .then(|| Exposure::new(device, photographs.cameras.len(), size.n_chunks))
+                .then(|| PerPhotograph::new(device, photographs.cameras.len(), size.n_chunks))
+                .transpose()?,
+            refinement: (config.train.refine_cameras)
+                .then(|| Refinement::new(device, &photographs.cameras, size.n_chunks))
                 .transpose()?,
             member: MemberTraining::new(device, &field, size.n_chunks, averaged)?,
             lanes: Lane::all(device, size, &field, true)?,
@@ -175,6 +182,9 @@ impl Trainer {
         self.field.prepare(&self.device)?;
         if let Some(exposure) = &self.exposure {
             exposure.prepare(&self.device)?;
+        }
+        if let Some(refinement) = &self.refinement {
+            refinement.prepare(&self.device, &self.photographs.cameras)?;
         }
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
             self.refresh_occupancy()?;
@@ -255,9 +265,12 @@ impl Trainer {
         if let Some(exposure) = &mut self.exposure {
             exposure.gradients.clear()?;
         }
+        if let Some(refinement) = &mut self.refinement {
+            refinement.corrections.gradients.clear()?;
+        }
         let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
         let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.lanes, self.step);
-        let (member, exposure) = (self.member.as_ref(), self.exposure.as_ref());
+        let (member, exposure, refinement) = (self.member.as_ref(), self.exposure.as_ref(), self.refinement.as_ref());
         let loss = loss_of(&self.config.train, &self.space, exposure);
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
@@ -265,7 +278,7 @@ impl Trainer {
             let args = DrawRaysArgs {
                 rays: chunk.ray_args(),
                 samples_count: chunk.samples.count.ptr(),
-                cameras: photographs.cameras.ptr(),
+                cameras: refinement.map_or(photographs.cameras.ptr(), |refinement| refinement.cameras.ptr()),
                 pixels: photographs.pixels.ptr(),
                 n_cameras: photographs.cameras.len() as u32,
                 seed: config.train.seed as u32,
@@ -294,6 +307,7 @@ impl Trainer {
                 dl_dweights: weight_gradients.ptr_at(index * n_weights),
                 dl_dexposure: exposure
                     .map_or(Ptr::NULL, |exposure| exposure.gradients.ptr_at(index * exposure.value.len())),
+                dl_dview: refinement.map_or(Ptr::NULL, |_| training.dl_dview.ptr()),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
                     dl_dparameters,
@@ -301,6 +315,10 @@ impl Trainer {
                 },
             };
             tracer.backward(chunk, lane, training.rounds, &loss, &gradients)?;
+            if let Some(refinement) = refinement {
+                refinement.add_gradient(&tracer, training, index)?;
+            }
+            let chunk = &training.chunk;
             let args = StatisticsArgs {
                 rays: chunk.ray_args(),
                 samples: chunk.samples.args(),
@@ -364,10 +382,14 @@ impl Trainer {
         }
         self.adam.update(device, &now, &field.table, &self.table_moments, 0.0, copy)?;
         self.adam.update(device, &now, &field.weights, &self.weight_moments, optimizer.l2_reg, Ptr::NULL)?;
-        if let Some(exposure) = &self.exposure {
-            self.sum_chunks(&exposure.gradients, &exposure.moments.gradient)?;
-            let now = self.scaled(&now, optimizer.exposure_learning_rate);
-            self.adam.update(device, &now, &exposure.value, &exposure.moments, 0.0, Ptr::NULL)?;
+        let corrections = self.refinement.as_ref().map(|refinement| &refinement.corrections);
+        for (numbers, learning_rate) in
+            [(self.exposure.as_ref(), optimizer.exposure_learning_rate), (corrections, optimizer.camera_learning_rate)]
+        {
+            let Some(numbers) = numbers else { continue };
+            self.sum_chunks(&numbers.gradients, &numbers.moments.gradient)?;
+            let now = self.scaled(&now, learning_rate);
+            self.adam.update(device, &now, &numbers.value, &numbers.moments, 0.0, Ptr::NULL)?;
         }
         let (Some(training), Some(member)) = (&self.member, &field.member) else { return Ok(()) };
         let Some(parameters) = member.parameters() else { return Ok(()) };
@@ -417,11 +439,11 @@ impl Trainer {
     }
 }
 
-fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a Exposure>) -> Loss<'a> {
+fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a PerPhotograph>) -> Loss<'a> {
     // In normalised device coordinates, rays begin at a near plane and not at their cameras.
     let near = if matches!(space, Space::Ndc(_)) { 0.0 } else { train.scale_gradients_within };
     let beside =
         RayLosses { distortion: train.distortion_loss as f32, depth: train.depth_loss as f32, near: near as f32 };
-    let exposure = exposure.map_or(Ptr::NULL, |exposure| exposure.shown.ptr());
+    let exposure = exposure.map_or(Ptr::NULL, |exposure| exposure.centred.ptr());
     Loss { huber_delta: train.huber_delta as f32, beside, exposure }
 }

@@ -68,7 +68,12 @@ pub fn sentence(folder: &Path, args: &[&str]) -> String {
 
 /// Trains the tiny model on the bundled scene, with `args` added.
 pub fn train_tiny(folder: &Path, args: &[&str]) -> String {
-    printed(folder, &[&["train", ORRERY], &TINY[..], args].concat())
+    train_tiny_on(ORRERY, folder, args)
+}
+
+/// The same on another scene.
+pub fn train_tiny_on(scene: &str, folder: &Path, args: &[&str]) -> String {
+    printed(folder, &[&["train", scene], &TINY[..], args].concat())
 }
 
 /// Where [`train_tiny`] leaves its results, whatever the model.

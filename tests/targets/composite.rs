@@ -1,7 +1,7 @@
 //! Compositing, its gradient, and what a step reports.
 
 use gridfield::device::args::{
-    CompositeArgs, CompositeRayArgs, ExposureArgs, MAX_ROUNDS, RayLosses, STATISTICS_PART, Space, StatisticsArgs,
+    CentreArgs, CompositeArgs, CompositeRayArgs, MAX_ROUNDS, RayLosses, STATISTICS_PART, Space, StatisticsArgs,
 };
 use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -116,11 +116,11 @@ pub fn composite_backward(device: &Device) -> Outputs {
     outputs
 }
 
-pub fn prepare_exposure(device: &Device) -> Outputs {
+pub fn centre_photographs(device: &Device) -> Outputs {
     let value = device.upload(&Random::new(24).f32s(6 * PHOTOGRAPHS, -0.2, 0.2)).unwrap();
     let shown = device.zeros::<f32>(6 * PHOTOGRAPHS).unwrap();
-    let args = ExposureArgs { value: value.ptr(), exposure: shown.ptr(), n_photographs: PHOTOGRAPHS as u32 };
-    device.launch(&kernels::PREPARE_EXPOSURE, &args, Grid::items(6)).unwrap();
+    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_photographs: PHOTOGRAPHS as u32 };
+    device.launch(&kernels::CENTRE_PHOTOGRAPHS, &args, Grid::items(6)).unwrap();
     let mut outputs = Outputs::new();
     // A sum in one order, and a division.
     outputs.rounded("exposure", &get(&shown), 2e-7);

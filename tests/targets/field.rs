@@ -112,6 +112,7 @@ impl Setup {
             dl_dweights: Ptr::NULL,
             round,
             density_only: 0,
+            dl_dview: Ptr::NULL,
         }
     }
 }
@@ -183,14 +184,17 @@ fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]
         setup.activations.set(&device.upload(&activations).unwrap()).unwrap();
         let dl_dfeatures = device.zeros::<f32>(CAPACITY * setup.grid.n_features() as usize).unwrap();
         let dl_dweights = device.zeros::<f32>(setup.decoder.n_weights()).unwrap();
+        let dl_dview = device.zeros::<f32>(3 * CAPACITY).unwrap();
         let args = FieldArgs {
             activations: setup.activations.ptr(),
+            dl_dview: dl_dview.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),
             dl_dweights: dl_dweights.ptr(),
             ..setup.args(1)
         };
         device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
         outputs.rounded("dL/dfeatures", &get(&dl_dfeatures), BACKWARD);
+        outputs.rounded("dL/dview", &get(&dl_dview), BACKWARD);
         let gradient = get(&dl_dweights);
         let mut first = 0;
         for layer in &setup.decoder.layers {

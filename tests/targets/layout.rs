@@ -50,7 +50,7 @@ fn rust_layout() -> Layout {
         CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max, space, near }
         RayDistanceArgs { rays, position, space }
         MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, steps, space }
-        FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only }
+        FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only, dl_dview }
         MulfaArgs { grid, samples, table, prepared, theta, features, query, dl_dfeatures, phi, dl_dprepared, n_in, round }
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
         RayLosses { distortion, depth, near }
@@ -62,7 +62,10 @@ fn rust_layout() -> Layout {
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
-        ExposureArgs { value, exposure, n_photographs }
+        CentreArgs { value, centred, n_photographs }
+        CorrectCamerasArgs { cameras, correction, corrected }
+        PositionGradientArgs { grid, samples, table, dl_dfeatures, dl_dposition, round }
+        CameraGradientArgs { rays, samples, cameras, correction, dl_dposition, dl_dview, dl_dcorrection, space, cascades, rounds }
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }

@@ -4,6 +4,7 @@
 //! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
 //! and on a GPU where there is one.
 
+mod cameras;
 mod ceilings;
 #[path = "../common/mod.rs"]
 mod common;
@@ -49,13 +50,16 @@ parity! {
     active_nodes_backward_3d_f64: nodes::active_nodes_backward_3d_f64;
     adam: optimizer::adam;
     average_now: optimizer::average_now;
+    camera_gradient: cameras::camera_gradient;
     camera_rays: rays::camera_rays;
     ceiling_copy: ceilings::ceiling_copy;
     ceiling_fma: ceilings::ceiling_fma;
     ceiling_gather: ceilings::ceiling_gather;
+    centre_photographs: composite::centre_photographs;
     composite_backward: composite::composite_backward;
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
+    correct_cameras: cameras::correct_cameras;
     draw_rays: rays::draw_rays;
     encode_2d_f32: grid::encode_2d_f32;
     encode_2d_f64: grid::encode_2d_f64;
@@ -85,7 +89,7 @@ parity! {
     points_nodes_backward_f64: points::points_nodes_backward_f64;
     points_nodes_f64: points::points_nodes_f64;
     points_scatter: points::points_scatter;
-    prepare_exposure: composite::prepare_exposure;
+    position_gradient: cameras::position_gradient;
     prepare_mulfa: mulfa::prepare_mulfa;
     prepare_weights: field::prepare_weights;
     ray_distances: rays::ray_distances;

@@ -1,0 +1,97 @@
+// Cameras that are learned with the field: of each a rotation about its place and a move, as in BARF (Lin et al., ICCV 2021).
+// Samples stay where they are on their rays while these move: a sample at x = o + s d goes with both ends of
+//   dL/do = sum dL/dx,  dL/dd = sum s dL/dx + dL/dd of the viewing direction.
+#include "grid/encode.cuh"
+#include "rotation.cuh"
+#include "space.cuh"
+
+namespace {
+
+template <int F> GF_FN void add_level_gradients(const PositionGradientArgs& a, uint32_t i, const float x[3], float dL_dx[3]) {
+    const float share = level_share<float>(a.grid);
+    GF_ROLLED
+    for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
+        const GridLevel& level = a.grid.levels[l];
+        const float* dL_dfeatures = a.dL_dfeatures + ((size_t)feature_set(a.grid, l) * a.samples.capacity + i) * F;
+        float own[3], values[F], dL_down[3] = {};
+        level_point<float, 3>(level, x, own);
+        for (int f = 0; f < F; ++f) values[f] = share * dL_dfeatures[f];
+        add_position_gradient<float, 3, F>(level, level.scale, a.grid.kernel, own, (const compute_t*)a.table, values, dL_down);
+        for (int k = 0; k < 3; ++k) dL_dx[k] += dL_down[k] * band_derivative(level.band, x[k]);
+    }
+}
+
+/// The point of a marched ray in space, and how far it is from its camera.
+GF_FN float point_in_space(const CameraGradientArgs& a, const float origin[3], const float direction[3], const float marched[3],
+                           float t, float point[3]) {
+    const float distance = distance_at(a.space, origin, marched, marched + 3, t);
+    for (int k = 0; k < 3; ++k) point[k] = origin[k] + distance * direction[k];
+    return distance;
+}
+
+}  // namespace
+
+// One item a sample: the gradient by its place in the field.
+GF_ITEM_KERNEL(position_gradient, PositionGradientArgs) {
+    (void)j;
+    if (i >= a.samples.count[a.round + 1]) return;
+    float x[3], dL_dx[3] = {};
+    for (int k = 0; k < 3; ++k) x[k] = a.samples.position[3 * (size_t)i + k];
+    switch (a.grid.n_features) {
+        case 1: add_level_gradients<1>(a, i, x, dL_dx); break;
+        case 2: add_level_gradients<2>(a, i, x, dL_dx); break;
+        case 4: add_level_gradients<4>(a, i, x, dL_dx); break;
+        default: add_level_gradients<8>(a, i, x, dL_dx); break;
+    }
+    for (int k = 0; k < 3; ++k) a.dL_dposition[3 * (size_t)i + k] = dL_dx[k];
+}
+
+// One item a ray: its part of the gradient by its camera's correction.
+GF_ITEM_KERNEL(camera_gradient, CameraGradientArgs) {
+    (void)j;
+    const size_t n = a.rays.capacity;
+    if (a.rays.t[i] == -2.0f) return;
+    const uint32_t camera = a.rays.camera[i];
+    float origin[3], direction[3], marched[6], dL_dorigin[3] = {}, dL_ddirection[3] = {};
+    for (int k = 0; k < 3; ++k) {
+        origin[k] = a.cameras[camera].camera_to_world[4 * k + 3];
+        direction[k] = a.rays.view[k * n + i];
+        marched[k] = a.rays.origin[k * n + i];
+        marched[3 + k] = a.rays.direction[k * n + i];
+    }
+    for (uint32_t round = 0; round < a.rounds; ++round) {
+        const uint32_t count = a.rays.segment_count[round * n + i], first = a.rays.segment_begin[round * n + i];
+        for (size_t s = first; s < (size_t)first + count; ++s) {
+            float point[3], dL_dpoint[3];
+            const float distance = point_in_space(a, origin, direction, marched, a.samples.t[s], point);
+            space_gradient(a.space, a.cascades, point, a.dL_dposition + 3 * s, dL_dpoint);
+            for (int k = 0; k < 3; ++k) {
+                dL_dorigin[k] += dL_dpoint[k];
+                dL_ddirection[k] += distance * dL_dpoint[k] + a.dL_dview[3 * s + k];
+            }
+        }
+    }
+    float turn[3], dL_drotation[3];
+    cross(direction, dL_ddirection, turn);  // by a further turn of what is turned already
+    rotation_gradient(a.correction + 6 * (size_t)camera, turn, dL_drotation);
+    float* own = a.dL_dcorrection + 6 * (size_t)camera;
+    for (int k = 0; k < 3; ++k) {
+        shared_add(&own[k], dL_drotation[k]);
+        shared_add(&own[3 + k], dL_dorigin[k]);
+    }
+}
+
+// One item a camera: as it is with its correction.
+GF_ITEM_KERNEL(correct_cameras, CorrectCamerasArgs) {
+    (void)j;
+    Camera camera = a.cameras[i];
+    const float* own = a.correction + 6 * (size_t)i;
+    for (int column = 0; column < 3; ++column) {
+        float axis[3], turned[3];
+        for (int row = 0; row < 3; ++row) axis[row] = camera.camera_to_world[4 * row + column];
+        rotate(own, axis, turned);
+        for (int row = 0; row < 3; ++row) camera.camera_to_world[4 * row + column] = turned[row];
+    }
+    for (int row = 0; row < 3; ++row) camera.camera_to_world[4 * row + 3] += own[3 + row];
+    a.corrected[i] = camera;
+}

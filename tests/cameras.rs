@@ -1,0 +1,286 @@
+//! Cameras that are learned with the field: corrected cameras against nalgebra's rotations, and the way back from samples to
+//! corrections against central differences of a plain float64 version, through every map of space; gradients by the
+//! samples' places against the float64 encoding, whose own are checked elsewhere.
+
+#[macro_use]
+mod common;
+
+use common::{Random, assert_close, to_f32, to_f64};
+use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig};
+use gridfield::device::args::{
+    self, CameraGradientArgs, CameraRaysArgs, CorrectCamerasArgs, EncodeArgs, MAX_LEVELS, PositionGradientArgs,
+};
+use gridfield::device::{ComputeBuffer, Device, Grid as Items, kernels};
+use gridfield::grid::Grid;
+use gridfield::radiance::{Chunk, ChunkSize, March};
+use gridfield::scene::{Ndc, Space, UnitCube};
+use nalgebra::{Rotation3, Vector3};
+
+const UNIT_CUBE: UnitCube = UnitCube { scale: 0.25, offset: [0.45, 0.5, 0.9] };
+const N_SAMPLES: usize = 5;
+
+/// A camera of the unit cube that looks along -z from its front, turned a little.
+fn camera(number: usize) -> args::Camera {
+    let turn = Rotation3::from_scaled_axis(Vector3::new(0.1, -0.07 * number as f64, 0.05));
+    let position = [0.45 + 0.02 * number as f32, 0.52, 0.95];
+    let mut camera_to_world = [0.0; 12];
+    for row in 0..3 {
+        for column in 0..3 {
+            camera_to_world[4 * row + column] = turn[(row, column)] as f32;
+        }
+        camera_to_world[4 * row + 3] = position[row];
+    }
+    args::Camera { camera_to_world, fl_x: 9.0, fl_y: 8.0, cx: 4.1, cy: 3.2, width: 8, height: 6, ..Default::default() }
+}
+
+fn corrections(n: usize, size: f64) -> Vec<f64> {
+    let mut random = Random::new(71);
+    (0..6 * n).map(|_| f64::from(random.between(-size, size) as f32)).collect()
+}
+
+fn corrected(device: &Device, cameras: &[args::Camera], corrections: &[f64]) -> Vec<args::Camera> {
+    let given = device.upload(cameras).unwrap();
+    let correction = device.upload(&to_f32(corrections)).unwrap();
+    let out = device.upload(cameras).unwrap();
+    let args = CorrectCamerasArgs { cameras: given.ptr(), correction: correction.ptr(), corrected: out.ptr() };
+    device.launch(&kernels::CORRECT_CAMERAS, &args, Items::items(cameras.len())).unwrap();
+    out.download().unwrap()
+}
+
+/// The camera's pose, row by row, after a correction.
+fn pose(camera: &args::Camera, correction: &[f64]) -> [[f64; 4]; 3] {
+    let turn = Rotation3::from_scaled_axis(Vector3::from_column_slice(&correction[..3]));
+    let given = |row: usize, column: usize| f64::from(camera.camera_to_world[4 * row + column]);
+    std::array::from_fn(|row| {
+        std::array::from_fn(|column| match column {
+            3 => given(row, 3) + correction[3 + row],
+            _ => (0..3).map(|k| turn[(row, k)] * given(k, column)).sum(),
+        })
+    })
+}
+
+fn cameras_are_turned_and_moved(device: &Device) {
+    let cameras: Vec<_> = (0..7).map(camera).collect();
+    // From none to large ones, on both sides of where series take over.
+    for size in [0.0, 1e-4, 0.1, 0.2, 1.5] {
+        let corrections = corrections(cameras.len(), size);
+        for (i, found) in corrected(device, &cameras, &corrections).iter().enumerate() {
+            let expected = pose(&cameras[i], &corrections[6 * i..6 * i + 6]);
+            assert_close("pose", &to_f64(&found.camera_to_world), expected.as_flattened(), 1e-6);
+            assert_eq!((found.width, found.fl_x), (8, 9.0));
+        }
+    }
+}
+
+fn spaces() -> [Space; 3] {
+    let frame = [[1.0, 0.0, 0.0, 0.1], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.3]];
+    [Space::Identity, Space::Ndc(Ndc { frame, near: 0.8, tangents: [0.9, 0.8] }), Space::Contraction]
+}
+
+/// Where a point of the unit cube lies in the field.
+fn field(space: &Space, point: [f64; 3]) -> [f64; 3] {
+    match space {
+        Space::Identity => point,
+        Space::Contraction => {
+            let y = Vector3::from(point.map(|x| 2.0 * x - 1.0));
+            let r = y.norm().max(1.0);
+            (y * ((2.0 - 1.0 / r) / r / 4.0)).add_scalar(0.5).into()
+        }
+        Space::Ndc(ndc) => {
+            // The frame's axes are those of the scene.
+            let scene: [f64; 3] =
+                std::array::from_fn(|k| (point[k] - f64::from(UNIT_CUBE.offset[k])) / f64::from(UNIT_CUBE.scale));
+            let rig: [f64; 3] = std::array::from_fn(|k| (scene[k] - f64::from(ndc.frame[k][3])) / f64::from(ndc.near));
+            let [tx, ty] = ndc.tangents.map(f64::from);
+            [0.5 - 0.5 * rig[0] / rig[2] / tx, 0.5 - 0.5 * rig[1] / rig[2] / ty, 1.0 + 1.0 / rig[2]]
+        }
+    }
+}
+
+/// Where a sample lies and how it is seen, from a corrected camera, at a fixed distance along the ray of a pixel.
+fn sample(camera: &args::Camera, correction: &[f64], pixel: usize, distance: f64) -> ([f64; 3], [f64; 3]) {
+    let pose = pose(camera, correction);
+    let (px, py) = ((pixel % 8) as f64 + 0.5, (pixel / 8) as f64 + 0.5);
+    let (x, y) = ((px - f64::from(camera.cx)) / 9.0, -(py - f64::from(camera.cy)) / 8.0);
+    let direction = Vector3::from(pose.map(|row| row[0] * x + row[1] * y - row[2])).normalize();
+    (std::array::from_fn(|k| pose[k][3] + distance * direction[k]), direction.into())
+}
+
+fn corrections_descend_along_the_gradient_in_every_space(device: &Device) {
+    let camera = camera(3);
+    let n_rays = (camera.width * camera.height) as usize;
+    for (space, size) in spaces().iter().flat_map(|space| [(space, 0.0), (space, 0.3)]) {
+        let correction = corrections(1, size);
+        let now = corrected(device, &[camera], &correction);
+        let march = March::new(device, &MarchConfig::default()).through(space, &UNIT_CUBE);
+        let mut chunk =
+            Chunk::new(device, ChunkSize { n_chunks: 1, rays: n_rays, samples: N_SAMPLES * n_rays }).unwrap();
+        chunk.n_rays = n_rays;
+        let args = CameraRaysArgs {
+            rays: chunk.ray_args(),
+            samples_count: chunk.samples.count.ptr(),
+            camera: now[0],
+            first_pixel: 0,
+            background: [0.0; 3],
+            box_min: march.box_min,
+            box_max: march.box_max,
+            space: march.space,
+            near: 0.0,
+        };
+        device.launch_chunk(&kernels::CAMERA_RAYS, &args, Items::items(n_rays)).unwrap();
+        // Samples at known distances, in and beyond the unit ball; where they are on the marched rays.
+        let mut random = Random::new(72);
+        let distances: Vec<f64> = random.f64s(N_SAMPLES * n_rays, 0.3, 1.5);
+        let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
+        let marched = |s: usize| match space {
+            Space::Ndc(_) => {
+                let ray = s / N_SAMPLES;
+                let point = field(space, sample(&camera, &correction, ray, distances[s]).0);
+                let along = |k: usize| f64::from(directions[k * n_rays + ray]);
+                (0..3).map(|k| (point[k] - f64::from(origins[k * n_rays + ray])) * along(k)).sum::<f64>() as f32
+            }
+            _ => distances[s] as f32,
+        };
+        let t: Vec<f32> = (0..N_SAMPLES * n_rays).map(marched).collect();
+        chunk.samples.t.upload(0, &t).unwrap();
+        let begin: Vec<u32> = (0..n_rays).map(|ray| (ray * N_SAMPLES) as u32).collect();
+        chunk.rays.segment_begin.upload(0, &begin).unwrap();
+        chunk.rays.segment_count.upload(0, &vec![N_SAMPLES as u32; n_rays]).unwrap();
+        let (by_place, by_view) = (random.f64s(3 * t.len(), -1.0, 1.0), random.f64s(3 * t.len(), -1.0, 1.0));
+        let loss = |correction: &[f64]| {
+            let one = |s: usize| {
+                let (point, view) = sample(&camera, correction, s / N_SAMPLES, distances[s]);
+                let place = field(space, point);
+                (0..3).map(|k| by_place[3 * s + k] * place[k] + by_view[3 * s + k] * view[k]).sum::<f64>()
+            };
+            (0..N_SAMPLES * n_rays).map(one).sum::<f64>()
+        };
+        let cameras = device.upload(&now).unwrap();
+        let (by_place32, by_view32) =
+            (device.upload(&to_f32(&by_place)).unwrap(), device.upload(&to_f32(&by_view)).unwrap());
+        let correction32 = device.upload(&to_f32(&correction)).unwrap();
+        let gradient = device.zeros::<f32>(6).unwrap();
+        let args = CameraGradientArgs {
+            rays: chunk.ray_args(),
+            samples: chunk.samples.args(),
+            cameras: cameras.ptr(),
+            correction: correction32.ptr(),
+            dl_dposition: by_place32.ptr(),
+            dl_dview: by_view32.ptr(),
+            dl_dcorrection: gradient.ptr(),
+            space: march.space,
+            cascades: 1,
+            rounds: 1,
+        };
+        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, Items::items(n_rays)).unwrap();
+        let slope = |number: usize| {
+            let moved = |by: f64| {
+                let mut correction = correction.clone();
+                correction[number] += by;
+                loss(&correction)
+            };
+            (moved(1e-5) - moved(-1e-5)) / 2e-5
+        };
+        let expected: Vec<f64> = (0..6).map(slope).collect();
+        // Sums of 240 samples in fp32, in ndc after a division by what is left to infinity.
+        assert_close(&format!("{space:?}, {size}"), &to_f64(&gradient.download().unwrap()), &expected, 2e-5);
+    }
+}
+
+/// The grid of a case with `n_features`, the first two columns of whose table are those of `two`.
+fn wider(device: &Device, two: &[f64], n_features: usize) -> ComputeBuffer {
+    let values: Vec<f32> = two
+        .chunks(2)
+        .flat_map(|row| (0..n_features).map(|f| row.get(f).map_or(0.5, |&x| x as f32)).collect::<Vec<_>>())
+        .collect();
+    let mut table = ComputeBuffer::zeros(device, values.len()).unwrap();
+    table.set(&device.upload(&values).unwrap()).unwrap();
+    table
+}
+
+fn gradients_by_place_match_the_encoding_in_double_precision(device: &Device) {
+    let n = 200;
+    for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
+        for index in [GridIndex::Hash, GridIndex::Fourier] {
+            let config = |n_features_per_level| GridConfig {
+                n_levels: 3,
+                n_features_per_level,
+                log2_hashmap_size: 9,
+                base_resolution: 5,
+                per_level_scale: if index == GridIndex::Fourier { 1.0 } else { 2.0 },
+                kernel,
+                index,
+                ..GridConfig::default()
+            };
+            let grid = Grid::new(&config(2), 3);
+            let mut random = Random::new(73);
+            let position: Vec<f64> = random.f32s(3 * n, 0.02, 0.98).into_iter().map(f64::from).collect();
+            let table = to_f64(&random.halves(grid.n_parameters(), -1.0, 1.0));
+            let sets = grid.n_features() as usize / 2;
+            let by_features: Vec<f64> = random.f32s(2 * sets * n, -1.0, 1.0).into_iter().map(f64::from).collect();
+            for n_features in [1, 2, 4, 8usize] {
+                // Of more than two features the others have no gradient; of one, the second has none.
+                let wanted: Vec<f64> = by_features
+                    .iter()
+                    .enumerate()
+                    .map(|(i, &g)| if n_features == 1 && i % 2 == 1 { 0.0 } else { g })
+                    .collect();
+                let expected = in_double(device, &grid, &position, &table, &wanted);
+                let own = Grid::new(&config(n_features as u32), 3);
+                let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: n + 30 }).unwrap();
+                chunk.samples.position.upload(0, &to_f32(&position)).unwrap();
+                chunk.samples.count.upload(0, &[0, n as u32]).unwrap();
+                let mut dl_dfeatures = device.zeros::<f32>((n + 30) * sets * n_features).unwrap();
+                for (s, set) in (0..n).flat_map(|s| (0..sets).map(move |set| (s, set))) {
+                    let first = (s * sets + set) * 2;
+                    let row: Vec<f32> = (0..n_features.min(2)).map(|f| wanted[first + f] as f32).collect();
+                    dl_dfeatures.upload((set * (n + 30) + s) * n_features, &row).unwrap();
+                }
+                let table = wider(device, &table, n_features);
+                let found = device.zeros::<f32>(3 * (n + 30)).unwrap();
+                let args = PositionGradientArgs {
+                    grid: own.layout(),
+                    samples: chunk.samples.args(),
+                    table: table.ptr(),
+                    dl_dfeatures: dl_dfeatures.ptr(),
+                    dl_dposition: found.ptr(),
+                    round: 0,
+                };
+                device.launch_chunk(&kernels::POSITION_GRADIENT, &args, Items::items(n + 30)).unwrap();
+                let found = to_f64(&found.download().unwrap());
+                let name = format!("{kernel:?} {index:?} {n_features}");
+                assert_close(&name, &found[..3 * n], &expected, 1e-4);
+                assert!(found[3 * n..].iter().all(|&g| g == 0.0), "past the last sample");
+            }
+        }
+    }
+}
+
+/// Gradients by the positions, from two features a level.
+fn in_double(device: &Device, grid: &Grid, position: &[f64], table: &[f64], by_features: &[f64]) -> Vec<f64> {
+    let n = position.len() / 3;
+    let mut scale = [0.0; MAX_LEVELS];
+    scale.iter_mut().zip(&grid.levels).for_each(|(slot, level)| *slot = level.scale);
+    let upload = |values: &[f64]| device.upload(values).unwrap();
+    let (position, table, dl_dfeatures) = (upload(position), upload(table), upload(by_features));
+    let features = upload(&vec![0.0; by_features.len()]);
+    let (dl_dtable, dl_dposition) = (upload(&vec![0.0; table.len()]), upload(&vec![0.0; 3 * n]));
+    let args = EncodeArgs {
+        grid: grid.layout(),
+        scale,
+        position: position.ptr().cast(),
+        table: table.ptr().cast(),
+        features: features.ptr().cast(),
+        dl_dfeatures: dl_dfeatures.ptr().cast(),
+        dl_dtable: dl_dtable.ptr().cast(),
+        dl_dposition: dl_dposition.ptr().cast(),
+    };
+    device.launch_chunk(&kernels::ENCODE_BACKWARD_3D_F64, &args, Items::items(n)).unwrap();
+    dl_dposition.download().unwrap()
+}
+
+on_every_target! {
+    cameras_are_turned_and_moved,
+    corrections_descend_along_the_gradient_in_every_space,
+    gradients_by_place_match_the_encoding_in_double_precision,
+}
