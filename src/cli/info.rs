@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 
 use super::{OUTPUT_DIR, Outcome, print};
-use crate::config::{Config, GridConfig, GridIndex, ModelName};
+use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::grid::Grid;
 use crate::scene::{Format, Scene, UnitCube, View};
 use crate::train::checkpoint::{Summary, TensorSummary};
@@ -107,7 +107,10 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
     let config = &header.config;
     rows(&[
         ("checkpoint", format!("{} ({}B)", path.display(), print::metric(summary.bytes as f64))),
-        ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
+        match config.task {
+            TaskName::Radiance => ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
+            TaskName::Image => ("image", format!("{}, from {}", header.scene, config.image.path.display())),
+        },
         ("unit cube", unit_cube(&header.unit_cube)),
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),
@@ -141,6 +144,9 @@ fn grid(grid: &GridConfig) -> String {
 }
 
 fn networks(config: &Config) -> String {
+    if config.task != TaskName::Radiance {
+        return format!("{} × {}", config.model.network.n_hidden_layers, config.model.network.n_neurons);
+    }
     let (density, color) = (&config.model.density_network, &config.model.color_network);
     format!(
         "density {} × {}, color {} × {}, view direction to degree {}",

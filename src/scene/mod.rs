@@ -15,6 +15,7 @@ mod pose;
 
 pub use camera::{Camera, Intrinsics};
 pub use image8::Image8;
+pub(crate) use load::jpeg_is_complete;
 pub use load::load_images;
 pub use path::CameraPath;
 

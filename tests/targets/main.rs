@@ -70,8 +70,10 @@ parity! {
     field_forward_64: field::field_forward_64;
     grid_scatter: grid::grid_scatter;
     march_rays: rays::march_rays;
-    mulfa_backward: mulfa::mulfa_backward;
-    mulfa_encode: mulfa::mulfa_encode;
+    mulfa_backward_2d: mulfa::mulfa_backward_2d;
+    mulfa_backward_3d: mulfa::mulfa_backward_3d;
+    mulfa_encode_2d: mulfa::mulfa_encode_2d;
+    mulfa_encode_3d: mulfa::mulfa_encode_3d;
     mulfa_gradient: mulfa::mulfa_gradient;
     occupancy_bits: occupancy::occupancy_bits;
     occupancy_blocks: occupancy::occupancy_bits;

@@ -44,7 +44,7 @@ impl Setup {
         };
         let mut random = Random::new(21);
         let nodes = (0..NODES).map(|_| [0.5, 1.0, 1.0].map(|most| random.between(0.0, most) as f32)).collect();
-        let cloud = PointCloud::new(device, nodes, &config.points, n_features as u32).unwrap();
+        let cloud = PointCloud::new(device, nodes, 3, &config.points, n_features as u32).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         let mut position = random.f32s(3 * CAPACITY, 0.0, 1.0);
         position[..6].copy_from_slice(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
