@@ -1,4 +1,6 @@
 // Fields fitted to values, as kernels for networks up to 64 and up to 128 neurons wide; and their losses.
+// Shared memory leaves room for a few blocks, each of which may have all the registers it wants.
+#define GF_LEAST_BLOCKS 1
 #include "fit.cuh"
 
 namespace {

@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets gradients adam compositing marching members mulfa_tile occupancy rays oracle_grid oracle_compositing"
+TESTS="targets gradients adam compositing fit marching members mulfa_tile occupancy rays oracle_grid oracle_compositing"
 TESTS="$TESTS oracle_gtk oracle_mulfa oracle_random oracle_sphere"
 MOST_MIB=50
 

@@ -21,6 +21,7 @@ pub mod gtk;
 pub mod image_field;
 pub mod media;
 pub mod metrics;
+mod npy;
 pub mod radiance;
 pub mod scene;
 pub mod train;

@@ -59,7 +59,7 @@ fn assert_says(error: &str, parts: &[&str]) {
 fn a_scene_that_is_not_there() {
     let folder = small_scene();
     fs::remove_file(folder.path().join("scene/transforms_train.json")).unwrap();
-    assert_says(&training_fault(folder.path(), &[]), &["scene: holds no scene: expected transforms_train.json"]);
+    assert_says(&training_fault(folder.path(), &[]), &["scene: holds no scene: none of transforms_train.json"]);
     fs::remove_dir_all(folder.path().join("scene")).unwrap();
     assert_starts(&training_fault(folder.path(), &[]), "scene: the scene cannot be opened");
 }
@@ -238,6 +238,7 @@ fn flags_that_make_no_sense_together() {
     fs::write(folder.path().join("large.json"), large.to_string()).unwrap();
     for (args, says) in [
         (&["render", "latest", "--path=dataset", "--seconds=3"][..], "leave --seconds away"),
+        (&["render", "latest", "--output=frame.png"], "frames need one number in their file name"),
         (&["render", "latest", "--shard=1/2"], "shards of a video cannot be joined; render frames"),
         (&["render", "latest", "--path=none.json"], "none.json: cannot be read"),
         (&["train", "--resume", "latest", "--stop-after=1"], "--stop-after 1 is not beyond step 2"),

@@ -257,8 +257,8 @@ pub fn or_default(help: &str, key: &str) -> String {
 }
 
 /// `path` as text that still holds from another folder, since it is saved with the run.
-pub fn absolute_text(path: &Path) -> Result<String> {
-    let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("cannot be opened ({e})")))?;
+pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
+    let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("{what} cannot be opened ({e})")))?;
     let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;
     Ok(text.to_owned())
 }

@@ -45,7 +45,7 @@ pub struct FitImageArgs {
 
 impl FitImageArgs {
     fn config(&self, base: Config) -> Result<Config> {
-        let image = self.image.as_deref().map(absolute_text).transpose()?;
+        let image = self.image.as_deref().map(|path| absolute_text(path, "the image")).transpose()?;
         self.course.config(base, &self.settings, TaskName::Image, [("image.path", image.map(Value::from))])
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{OUTPUT_DIR, Outcome, print};
 use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::grid::Grid;
-use crate::scene::{Format, Scene, UnitCube, View};
+use crate::scene::{Format, Scene, View};
 use crate::train::checkpoint::{Summary, TensorSummary};
 use crate::train::{Checkpoint, Header, Run};
 use crate::{Error, Result};
@@ -76,6 +76,8 @@ fn models() -> String {
 fn describe_scene(scene: &Scene) -> String {
     let format = match scene.format {
         Format::Blender => "Blender (transforms_*.json)",
+        Format::Llff => "LLFF (poses_bounds.npy)",
+        Format::Transforms => "nerfstudio or instant-ngp (transforms.json)",
     };
     let splits = &scene.splits;
     rows(&[
@@ -84,7 +86,7 @@ fn describe_scene(scene: &Scene) -> String {
         ("train", views(&splits.train)),
         ("val", views(&splits.val)),
         ("test", views(&splits.test)),
-        ("unit cube", unit_cube(&scene.unit_cube)),
+        ("unit cube", scene.unit_cube.to_string()),
     ])
 }
 
@@ -98,10 +100,6 @@ fn views(views: &[View]) -> String {
     format!("{} images of {width}×{height}{sizes}, {angle:.1}° wide", views.len())
 }
 
-fn unit_cube(cube: &UnitCube) -> String {
-    format!("x_unit = {} x_scene + {:?}", cube.scale, cube.offset)
-}
-
 fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
     let header = &summary.header;
     let config = &header.config;
@@ -111,7 +109,7 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
             TaskName::Radiance => ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
             TaskName::Image => ("image", format!("{}, from {}", header.scene, config.image.path.display())),
         },
-        ("unit cube", unit_cube(&header.unit_cube)),
+        ("unit cube", header.unit_cube.to_string()),
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),
         ("networks", networks(config)),

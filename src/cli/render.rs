@@ -8,6 +8,7 @@ use super::fit_image::{self, Crop};
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, interrupt, print, refuse};
+use crate::Error;
 use crate::config::TaskName;
 use crate::device::Device;
 use crate::radiance::film::{Channel, Destination, Film, Shard};
@@ -16,7 +17,6 @@ use crate::scene::Scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
 use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
-use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
@@ -59,7 +59,7 @@ pub struct RenderArgs {
 
     /// A video such as orbit.mp4, or frames such as frames/%04d.png; of a fitted image a .png or .exr [default: in the run's
     /// renders/]
-    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    #[arg(long, value_name = "FILE", value_parser = rendered_file, help_heading = "Results")]
     pub output: Option<PathBuf>,
 
     /// Render only every N-th frame that is not there yet, from the I-th on, so that N processes share the work: 1/3
@@ -71,7 +71,16 @@ pub struct RenderArgs {
     pub machine: MachineArgs,
 }
 
-fn destination(output: &Path) -> Result<Destination> {
+/// A file of one of the kinds that runs are rendered to; which of them a run takes is seen when its task is known.
+fn rendered_file(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("mp4" | "png" | "exr") if path.file_stem().is_some() => Ok(path),
+        _ => Err("expected a video such as orbit.mp4, or frames such as frames/%04d.png; of an image a .png or .exr"),
+    }
+}
+
+fn destination(output: &Path) -> crate::Result<Destination> {
     let what = |e: Error| Error::config(format!("--output {}: {e}", output.display()));
     output.to_string_lossy().parse().map_err(what)
 }
@@ -109,7 +118,7 @@ impl RenderArgs {
     }
 
     /// What only a camera that moves has.
-    fn refuse_flags_of_paths(&self) -> Result<()> {
+    fn refuse_flags_of_paths(&self) -> crate::Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
             ("--outputs", !self.outputs.is_empty()),
@@ -122,7 +131,7 @@ impl RenderArgs {
     }
 
     /// A camera-path file has cameras of its own, so that a scene that is gone or has changed is no hindrance.
-    fn open_scene(&self, checkpoint: &Checkpoint, path: &PathChoice) -> Result<Scene> {
+    fn open_scene(&self, checkpoint: &Checkpoint, path: &PathChoice) -> crate::Result<Scene> {
         match reopen_scene(checkpoint, self.scene.as_deref()) {
             Err(_) if path.is_file() && self.scene.is_none() => Ok(scene_without_views(checkpoint)),
             opened => opened,

@@ -1,14 +1,15 @@
 //! `gridfield train`: learn a radiance field from a scene.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
-use super::Outcome;
 use super::course::{CourseArgs, SettingsArgs, absolute_text, or_default};
 use super::machine::MachineArgs;
 use super::progress::counter;
+use super::{Outcome, print};
 use crate::Result;
 use crate::config::{Background, Config, TaskName};
 use crate::device::Device;
@@ -17,7 +18,7 @@ use crate::scene::Scene;
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// The scene's folder, with transforms_train.json and its images. With --resume: where it lies now, if it moved
+    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: where it lies now, if it moved
     #[arg(value_name = "SCENE", required_unless_present = "resume")]
     pub scene: Option<PathBuf>,
 
@@ -51,7 +52,7 @@ impl TrainArgs {
     /// # Errors
     /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
     pub fn config(&self, base: Config) -> Result<Config> {
-        let scene = self.scene.as_deref().map(absolute_text).transpose()?;
+        let scene = self.scene.as_deref().map(|path| absolute_text(path, "the scene")).transpose()?;
         let flags = [
             ("scene.path", scene.map(Value::from)),
             ("scene.downscale", self.what.downscale.map(Value::from)),
@@ -75,10 +76,20 @@ impl TrainArgs {
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = self.course.create_run(&scene.name, &config)?;
+        self.tell_of(&scene)?;
         self.course.train_new(&mut trainer, &run, &config)
     }
 
-    fn resume(&self, run: &std::path::Path) -> anyhow::Result<Outcome> {
+    /// How the scene was read: warnings, and where the model lies in it.
+    fn tell_of(&self, scene: &Scene) -> io::Result<()> {
+        if self.course.shown.is_silent() {
+            return Ok(());
+        }
+        scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
+        print::to_stdout(&format!("unit cube: {}", scene.unit_cube))
+    }
+
+    fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {
         let (run, mut checkpoint) = self.course.resumed(run, TaskName::Radiance)?;
         let config = self.config(checkpoint.header.config)?;
         self.course.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;

@@ -150,7 +150,7 @@ pub fn shown_rgb(values: &[f32], n_channels: u32, is_hdr: bool) -> Vec<f32> {
     let n = n_channels as usize;
     let mut rgb = Vec::with_capacity(values.len() / n * 3);
     for pixel in values.chunks_exact(n) {
-        let alpha = if n % 2 == 0 { pixel[n - 1].clamp(0.0, 1.0) } else { 1.0 };
+        let alpha = if n.is_multiple_of(2) { pixel[n - 1].clamp(0.0, 1.0) } else { 1.0 };
         let color = if n < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
         rgb.extend(color.map(|value| alpha * curve(value) + 1.0 - alpha));
     }

@@ -73,7 +73,7 @@ fn write_exr(path: &Path, (width, height): (u32, u32), values: &[f32], n_channel
         _ => pixel.to_vec(),
     };
     let wide: Vec<f32> = values.chunks_exact(n).flat_map(of).collect();
-    let picture = if n % 2 == 0 {
+    let picture = if n.is_multiple_of(2) {
         image::Rgba32FImage::from_raw(width, height, wide).map(DynamicImage::from)
     } else {
         image::Rgb32FImage::from_raw(width, height, wide).map(DynamicImage::from)

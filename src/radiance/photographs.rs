@@ -25,7 +25,7 @@ impl Photographs {
         let mut cameras = Vec::with_capacity(views.len());
         let mut n_pixels = 0u64;
         for view in views {
-            let camera = view.camera.downscaled(downscale);
+            let camera = view.camera_at(downscale);
             cameras.push(device_camera(&camera, unit_cube, n_pixels));
             n_pixels += u64::from(camera.intrinsics.width) * u64::from(camera.intrinsics.height);
         }

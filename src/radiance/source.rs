@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Background, SceneConfig, TrainConfig};
-use crate::scene::{Format, Scene, Splits};
+use crate::scene::{Capture, Format, Scene, Splits};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -29,7 +29,7 @@ pub(super) struct Fingerprint {
 pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
     let mut scene = Scene::open(&config.path)?;
     if let Some(scale) = config.scale {
-        scene.unit_cube.scale = scale as f32;
+        scene.unit_cube = scene.unit_cube.with_scale(scale as f32);
     }
     if let Some(offset) = config.offset {
         scene.unit_cube.offset = offset.map(|x| x as f32);
@@ -71,6 +71,9 @@ pub fn scene_without_views(checkpoint: &Checkpoint) -> Scene {
         format: Format::Blender,
         splits: Splits::default(),
         unit_cube: header.unit_cube,
+        capture: Capture::unknown(),
+        points: Vec::new(),
+        notes: Vec::new(),
         background: [1.0; 3],
     }
 }
@@ -89,7 +92,7 @@ impl Fingerprint {
     pub fn of(splits: &Splits, downscale: u32) -> Self {
         let views = &splits.train;
         let pixels = views.iter().map(|view| {
-            let size = view.camera.downscaled(downscale).intrinsics;
+            let size = view.camera_at(downscale).intrinsics;
             u64::from(size.width) * u64::from(size.height)
         });
         let numbers = views.iter().flat_map(|view| view.camera.camera_to_world.as_flattened());

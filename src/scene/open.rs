@@ -1,25 +1,43 @@
 //! Opening a scene: which format a folder holds, and words for folders that hold none.
 
-use super::{Format, Scene, UnitCube, blender};
+use super::{Contents, Format, Scene, blender, llff, transforms};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Files and folders by which a scene that is not of the Blender format is recognised.
-const OTHER_FORMATS: [(&str, &str); 4] = [
-    ("transforms.json", "a single transforms.json (the nerfstudio and instant-ngp format)"),
-    ("poses_bounds.npy", "poses_bounds.npy (the LLFF format)"),
-    ("sparse", "a COLMAP reconstruction in sparse/"),
-    ("database.db", "a COLMAP database"),
+/// A reader and the sign by which its format is recognised.
+struct Reader {
+    format: Format,
+    /// What is looked for, and what it is a sign of.
+    sign: &'static str,
+    is_here: fn(&Path) -> bool,
+    read: fn(&Path) -> Result<Contents>,
+}
+
+/// In the order in which they are tried.
+const READERS: [Reader; 3] = [
+    Reader {
+        format: Format::Blender,
+        sign: "transforms_train.json (Blender)",
+        is_here: blender::is_here,
+        read: blender::read,
+    },
+    Reader {
+        format: Format::Transforms,
+        sign: "transforms.json (nerfstudio, instant-ngp)",
+        is_here: transforms::is_here,
+        read: transforms::read,
+    },
+    Reader { format: Format::Llff, sign: "poses_bounds.npy (LLFF)", is_here: llff::is_here, read: llff::read },
 ];
 
 impl Scene {
     /// Whether the folder `path` looks like a scene that can be opened.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
-        blender::is_here(path.as_ref())
+        READERS.iter().any(|reader| (reader.is_here)(path.as_ref()))
     }
 
-    /// Reads and checks every transform of the scene in the folder `path`, and the size of every image, without
-    /// decoding any.
+    /// Reads and checks every camera of the scene in the folder `path`, and the size of every image, without decoding
+    /// any. The format is found by what the folder holds.
     ///
     /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
     pub fn open(path: impl AsRef<Path>) -> Result<Scene> {
@@ -27,28 +45,25 @@ impl Scene {
         if !path.exists() {
             return Err(Error::file(path, "there is no such folder; give the folder of a scene"));
         }
+        let signs = READERS.iter().map(|reader| reader.sign).collect::<Vec<_>>().join(", ");
         if !path.is_dir() {
-            return Err(Error::file(path, "is a file; give the folder that holds transforms_train.json"));
+            return Err(Error::file(path, format!("is a file; give the folder that holds one of {signs}")));
         }
-        if !blender::is_here(path) {
-            return Err(Error::file(path, no_scene_here(path)));
-        }
+        let Some(reader) = READERS.iter().find(|reader| (reader.is_here)(path)) else {
+            return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
+        };
+        let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path)?;
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),
-            format: Format::Blender,
-            splits: blender::read_splits(path)?,
-            unit_cube: UnitCube::BLENDER,
+            format: reader.format,
+            splits,
+            unit_cube,
+            capture,
+            points,
+            notes,
             background: [1.0; 3],
         })
-    }
-}
-
-fn no_scene_here(path: &Path) -> String {
-    let wanted = "expected transforms_train.json, as in the NeRF paper's Blender scenes";
-    match OTHER_FORMATS.iter().find(|(file, _)| path.join(file).exists()) {
-        Some((_, format)) => format!("holds {format}, which is not supported; {wanted}"),
-        None => format!("holds no scene: {wanted}"),
     }
 }
 

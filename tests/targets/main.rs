@@ -11,6 +11,7 @@ mod compare;
 mod composite;
 mod dense;
 mod field;
+mod fit;
 mod grid;
 mod layout;
 mod mulfa;
@@ -56,6 +57,7 @@ parity! {
     composite_backward: composite::composite_backward;
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
+    draw_pixels: fit::draw_pixels;
     draw_rays: rays::draw_rays;
     encode_2d_f32: grid::encode_2d_f32;
     encode_2d_f64: grid::encode_2d_f64;
@@ -68,6 +70,12 @@ parity! {
     field_backward_64: field::field_backward_64;
     field_forward_128: field::field_forward_128;
     field_forward_64: field::field_forward_64;
+    fit_backward_64: fit::fit_backward_64;
+    fit_backward_128: fit::fit_backward_128;
+    fit_forward_64: fit::fit_forward_64;
+    fit_forward_128: fit::fit_forward_128;
+    fit_loss: fit::fit_loss;
+    fit_statistics: fit::fit_statistics;
     grid_scatter: grid::grid_scatter;
     march_rays: rays::march_rays;
     mulfa_backward_2d: mulfa::mulfa_backward_2d;
@@ -82,6 +90,7 @@ parity! {
     occupancy_points: occupancy::occupancy_points;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;
+    pixel_centers: fit::pixel_centers;
     points_backward: points::points_backward;
     points_encode: points::points_encode;
     points_nodes_backward_f64: points::points_nodes_backward_f64;

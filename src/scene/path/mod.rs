@@ -144,6 +144,7 @@ fn fitted(camera: &Camera, (width, height): (u32, u32)) -> Camera {
         fl_y: k.fl_y * scale,
         cx: 0.5 * width as f32 + (k.cx - 0.5 * k.width as f32) * scale,
         cy: k.cy * scale,
+        ..k
     };
     Camera { intrinsics, ..*camera }
 }
