@@ -9,10 +9,12 @@ pub mod eval;
 pub mod fit_image;
 pub mod gtk;
 pub mod info;
+mod info_scene;
 pub mod interrupt;
 pub mod machine;
 pub mod print;
 pub mod progress;
+pub mod reading;
 pub mod render;
 pub mod train;
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::course::{CourseArgs, SettingsArgs, absolute_text, or_default};
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{Outcome, print};
+use super::reading::ReadingArgs;
+use super::{Outcome, print, refuse};
 use crate::Result;
 use crate::config::{Background, Config, TaskName};
 use crate::device::Device;
@@ -36,6 +37,13 @@ pub struct WhatArgs {
     #[arg(long, value_name = "K", conflicts_with = "resume", help = or_default("Divide the images' width and height by K", "scene.downscale"))]
     pub downscale: Option<u32>,
 
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// Scale of the map to the unit cube, x_unit = S (x_scene - centre) + 0.5 [default: the scene reader's choice]
+    #[arg(long, value_name = "S", conflicts_with = "resume")]
+    pub scene_scale: Option<f64>,
+
     #[arg(
         long, value_enum, value_name = "COLOR", hide_possible_values = true, conflicts_with = "resume",
         help = or_default("Behind transparent pixels: white, black or random", "train.background")
@@ -53,12 +61,17 @@ impl TrainArgs {
     /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
     pub fn config(&self, base: Config) -> Result<Config> {
         let scene = self.scene.as_deref().map(|path| absolute_text(path, "the scene")).transpose()?;
+        let what = &self.what;
         let flags = [
             ("scene.path", scene.map(Value::from)),
-            ("scene.downscale", self.what.downscale.map(Value::from)),
-            ("train.background", self.what.background.map(|background| background.as_str().into())),
+            ("scene.format", what.reading.format.map(|format| format.as_str().into())),
+            ("scene.sparse", what.reading.sparse.clone().map(Value::from)),
+            ("scene.allow_missing", what.reading.allow_missing.then_some(true.into())),
+            ("scene.downscale", what.downscale.map(Value::from)),
+            ("scene.scale", what.scene_scale.map(Value::from)),
+            ("train.background", what.background.map(|background| background.as_str().into())),
         ];
-        self.course.config(base, &self.what.settings, TaskName::Radiance, flags)
+        self.course.config(base, &what.settings, TaskName::Radiance, flags)
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
@@ -90,6 +103,13 @@ impl TrainArgs {
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {
+        let reading = &self.what.reading;
+        let of_reading = [
+            ("--format", reading.format.is_some()),
+            ("--sparse", reading.sparse.is_some()),
+            ("--allow-missing", reading.allow_missing),
+        ];
+        refuse(&of_reading, "cannot be used with --resume, which reads the scene as the run did")?;
         let (run, mut checkpoint) = self.course.resumed(run, TaskName::Radiance)?;
         let config = self.config(checkpoint.header.config)?;
         self.course.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;

@@ -12,6 +12,9 @@ pub const STATISTICS_PART: usize = 64;
 pub const SUM_WIDTH: usize = 16;
 pub const NEAREST: usize = 8;
 pub const CEILING_CHAINS: usize = 16;
+pub const LENS_PERSPECTIVE: u32 = 0;
+pub const LENS_OPENCV: u32 = 1;
+pub const LENS_FISHEYE: u32 = 2;
 
 /// Arguments of a kernel.
 ///
@@ -101,6 +104,10 @@ pub struct Camera {
     pub width: u32,
     pub height: u32,
     pub first_pixel: u64,
+    pub lens: u32,
+    pub lens_limit: f32,
+    pub radial: [f32; 4],
+    pub tangential: [f32; 2],
 }
 
 #[repr(C)]

@@ -18,7 +18,7 @@ mod trainer;
 pub use chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk};
 pub use frame::Frame;
 pub use occupancy::Occupancy;
-pub use photographs::Photographs;
+pub use photographs::{Photographs, device_camera};
 pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, reopen_scene, scene_without_views};

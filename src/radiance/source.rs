@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Background, SceneConfig, TrainConfig};
-use crate::scene::{Capture, Format, Scene, Splits};
+use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -25,9 +25,16 @@ pub(super) struct Fingerprint {
 /// Opens the scene of a configuration, with the configuration's own map to the unit cube where it has one.
 ///
 /// # Errors
-/// As [`Scene::open`].
+/// As [`Scene::open_with`]; and where nothing can be learned from cameras that stand as the scene's do.
 pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
-    let mut scene = Scene::open(&config.path)?;
+    let mut scene = Scene::open_with(&config.path, &open_options(config))?;
+    let faults = scene.rig_faults();
+    if let Some(fault) = faults.iter().find(|fault| fault.is_fatal())
+        && scene.capture.kind != CaptureKind::Synthetic
+    {
+        return Err(Error::file(&scene.path, fault.to_string()));
+    }
+    scene.notes.extend(faults.iter().map(RigFault::to_string));
     if let Some(scale) = config.scale {
         scene.unit_cube = scene.unit_cube.with_scale(scale as f32);
     }
@@ -35,6 +42,11 @@ pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
         scene.unit_cube.offset = offset.map(|x| x as f32);
     }
     Ok(scene)
+}
+
+fn open_options(config: &SceneConfig) -> OpenOptions {
+    let sparse = (!config.sparse.as_os_str().is_empty()).then(|| config.sparse.clone());
+    OpenOptions { format: config.format, sparse, allow_missing: config.allow_missing }
 }
 
 /// Opens the scene that a checkpoint's field is of, where its configuration says or in the folder `moved_to`, with the
@@ -51,7 +63,7 @@ pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<
                     DIR (for --resume, as SCENE)";
         return Err(Error::file(path, what));
     }
-    let mut scene = Scene::open(path)?;
+    let mut scene = Scene::open_with(path, &open_options(config))?;
     let found = Fingerprint::of(&scene.splits, config.downscale);
     let trained_on = checkpoint.header.trainer.get(FINGERPRINT).map(|_| checkpoint.trainer_state(FINGERPRINT));
     match trained_on.transpose()? {

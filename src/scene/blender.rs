@@ -3,15 +3,15 @@
 use super::json::{self, Node};
 use super::load::in_order;
 use super::transforms::placement;
-use super::{Capture, CaptureKind, Contents, Splits, UnitCube, View, frames};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, UnitCube, View, frames};
 use crate::Result;
 use std::path::{Path, PathBuf};
 
-pub(super) fn is_here(folder: &Path) -> bool {
+pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     transforms(folder, "train").is_file()
 }
 
-pub(super) fn read(folder: &Path) -> Result<Contents> {
+pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     let train_file = transforms(folder, "train");
     let document = json::read(&train_file)?;
     let root = Node::root(&train_file, &document);

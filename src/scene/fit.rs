@@ -10,6 +10,9 @@ const CAMERA_REACH: f64 = 0.8;
 /// projection onto one plane.
 const WIDEST_COSINE: f64 = 0.17;
 
+/// Cosine of 30°.
+const ONE_WAY_COSINE: f64 = 0.866;
+
 /// Side of the unit cube in scene units where the cameras tell nothing, all being at one place.
 const NO_SIDE: f64 = 1.0;
 
@@ -52,6 +55,13 @@ pub(super) fn is_forward_facing<'v>(views: impl Iterator<Item = &'v View> + Clon
     let Some(mean) = sum.try_normalize(1e-6) else { return false };
     let mut directions = views.flat_map(|view| corners(&view.camera));
     directions.all(|direction| direction.dot(&mean) > WIDEST_COSINE)
+}
+
+/// The same of cameras that besides look within 30° of their mean direction, as no rig does that circles something.
+pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
+    let forward = |view: &View| vector(view.camera.forward()).normalize();
+    let mean = views.clone().map(forward).sum::<Vector3<f64>>().normalize();
+    views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
 }
 
 /// The point nearest, by least squares, to all viewing axes; `None` if they are parallel. A point at distance

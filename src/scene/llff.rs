@@ -5,7 +5,9 @@
 //! are the nearest and farthest depth seen. Rows go with the images in the order of their names.
 
 use super::load::in_order;
-use super::{Camera, Capture, CaptureKind, Contents, ImageFile, Intrinsics, Lens, View, fit, hold_out, load, pose};
+use super::{
+    Camera, Capture, CaptureKind, Contents, ImageFile, Intrinsics, Lens, OpenOptions, View, fit, hold_out, load, pose,
+};
 use crate::{Error, Result, npy};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +21,11 @@ const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// More is no number of pixels that a photograph has along a side.
 const MOST_PIXELS: f64 = 1e6;
 
-pub(super) fn is_here(folder: &Path) -> bool {
+pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     folder.join(FILE).is_file()
 }
 
-pub(super) fn read(folder: &Path) -> Result<Contents> {
+pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     let file = folder.join(FILE);
     let bytes = std::fs::read(&file).map_err(|e| Error::file(&file, format!("cannot be read: {e}")))?;
     let array = npy::parse(&bytes).map_err(|refusal| Error::file(&file, refusal))?;

@@ -7,6 +7,7 @@
 mod blender;
 mod camera;
 mod capture;
+mod colmap;
 mod fit;
 mod frames;
 mod hold_out;
@@ -18,6 +19,8 @@ mod load;
 mod open;
 pub mod path;
 mod pose;
+mod rig;
+mod rig_picture;
 mod transforms;
 mod view;
 
@@ -27,7 +30,9 @@ pub use image8::Image8;
 pub use lens::Lens;
 pub(crate) use load::jpeg_is_complete;
 pub use load::load_images;
+pub use open::OpenOptions;
 pub use path::CameraPath;
+pub use rig::RigFault;
 pub use view::{DepthMap, ImageFile, Mask, View};
 
 use serde::{Deserialize, Serialize};
@@ -66,15 +71,30 @@ struct Contents {
 }
 
 /// How a scene is stored on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A folder with `transforms_train.json` and, optionally, `transforms_val.json` and `transforms_test.json`, as
     /// published with the NeRF paper's synthetic scenes.
     Blender,
     /// A folder with `poses_bounds.npy` and folders of images, as published with the LLFF paper.
     Llff,
+    /// A folder with a reconstruction by COLMAP in `sparse/0` and photographs in `images`.
+    Colmap,
     /// A folder with `transforms.json`, as nerfstudio and instant-ngp write it.
     Transforms,
+}
+
+impl Format {
+    /// The name as it stands in a config file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Blender => "blender",
+            Format::Llff => "llff",
+            Format::Colmap => "colmap",
+            Format::Transforms => "transforms",
+        }
+    }
 }
 
 /// The views by purpose. `train` of a scene that was opened is never empty; `val` and `test` are when it has none.

@@ -1,20 +1,31 @@
 //! Opening a scene: which format a folder holds, and words for folders that hold none.
 
-use super::{Contents, Format, Scene, blender, llff, transforms};
+use super::{Contents, Format, Scene, blender, colmap, llff, transforms};
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// How a scene is to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// None: by what the folder holds.
+    pub format: Option<Format>,
+    /// The folder of COLMAP's reconstruction, in the scene's folder. None: `sparse/0`, `sparse` or `colmap/sparse/0`.
+    pub sparse: Option<PathBuf>,
+    /// Whether images that a COLMAP reconstruction names may be absent; they are then skipped.
+    pub allow_missing: bool,
+}
 
 /// A reader and the sign by which its format is recognised.
 struct Reader {
     format: Format,
     /// What is looked for, and what it is a sign of.
     sign: &'static str,
-    is_here: fn(&Path) -> bool,
-    read: fn(&Path) -> Result<Contents>,
+    is_here: fn(&Path, &OpenOptions) -> bool,
+    read: fn(&Path, &OpenOptions) -> Result<Contents>,
 }
 
 /// In the order in which they are tried.
-const READERS: [Reader; 3] = [
+const READERS: [Reader; 4] = [
     Reader {
         format: Format::Blender,
         sign: "transforms_train.json (Blender)",
@@ -28,31 +39,46 @@ const READERS: [Reader; 3] = [
         read: transforms::read,
     },
     Reader { format: Format::Llff, sign: "poses_bounds.npy (LLFF)", is_here: llff::is_here, read: llff::read },
+    Reader {
+        format: Format::Colmap,
+        sign: "sparse/0 with cameras and images, .bin or .txt (COLMAP)",
+        is_here: colmap::is_here,
+        read: colmap::read,
+    },
 ];
 
 impl Scene {
     /// Whether the folder `path` looks like a scene that can be opened.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
-        READERS.iter().any(|reader| (reader.is_here)(path.as_ref()))
+        READERS.iter().any(|reader| (reader.is_here)(path.as_ref(), &OpenOptions::default()))
+    }
+
+    /// Opens the scene in the folder `path`, whose format is found by what the folder holds.
+    ///
+    /// # Errors
+    /// As [`Scene::open_with`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Scene> {
+        Scene::open_with(path, &OpenOptions::default())
     }
 
     /// Reads and checks every camera of the scene in the folder `path`, and the size of every image, without decoding
-    /// any. The format is found by what the folder holds.
+    /// any.
     ///
     /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
-    pub fn open(path: impl AsRef<Path>) -> Result<Scene> {
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Scene> {
         let path = path.as_ref();
         if !path.exists() {
             return Err(Error::file(path, "there is no such folder; give the folder of a scene"));
         }
-        let signs = READERS.iter().map(|reader| reader.sign).collect::<Vec<_>>().join(", ");
+        let readers = READERS.iter().filter(|reader| options.format.is_none_or(|format| format == reader.format));
+        let signs = readers.clone().map(|reader| sign(reader, options)).collect::<Vec<_>>().join(", ");
         if !path.is_dir() {
             return Err(Error::file(path, format!("is a file; give the folder that holds one of {signs}")));
         }
-        let Some(reader) = READERS.iter().find(|reader| (reader.is_here)(path)) else {
+        let Some(reader) = readers.clone().find(|reader| (reader.is_here)(path, options)) else {
             return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
         };
-        let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path)?;
+        let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path, options)?;
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),
@@ -64,6 +90,13 @@ impl Scene {
             notes,
             background: [1.0; 3],
         })
+    }
+}
+
+fn sign(reader: &Reader, options: &OpenOptions) -> String {
+    match (&options.sparse, reader.format) {
+        (Some(named), Format::Colmap) => reader.sign.replace("sparse/0", &named.to_string_lossy()),
+        _ => reader.sign.to_owned(),
     }
 }
 

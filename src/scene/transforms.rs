@@ -5,9 +5,9 @@
 //! both programs do.
 
 use super::json::{self, Node};
-use super::load::in_order;
-use super::view::{DepthMap, Mask};
-use super::{Capture, CaptureKind, Contents, Splits, UnitCube, View, fit, frames, hold_out};
+use super::load::{self, in_order};
+use super::view::{DepthMap, Mask, image_files};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, UnitCube, View, fit, frames, hold_out};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ const LARGEST_AABB: f64 = 128.0;
 /// Of nerfstudio's depth maps: millimetres.
 const NERFSTUDIO_DEPTH_UNIT: f64 = 1e-3;
 
-pub(super) fn is_here(folder: &Path) -> bool {
+pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     folder.join(FILE).is_file()
 }
 
-pub(super) fn read(folder: &Path) -> Result<Contents> {
+pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     let file = folder.join(FILE);
     let document = json::read(&file)?;
     let root = Node::root(&file, &document);
@@ -36,7 +36,8 @@ pub(super) fn read(folder: &Path) -> Result<Contents> {
     there.sort_by_key(|frame| frame.file_path);
     let views = in_order(&there, |frame| {
         let mut view = frame.view(folder, &root)?;
-        view.add_reduced_images()?;
+        view.images = image_files(view.image_path(), &view.name)?;
+        view.images.iter().try_for_each(|file| load::check_size(file, &view.camera.intrinsics, &view.name))?;
         view.mask = mask(folder, &frame.node, &view)?;
         view.depth = depth(folder, &frame.node, &root)?;
         Ok(view)

@@ -109,22 +109,17 @@ impl View {
         let fits = |file: &&ImageFile| downscale >= file.reduced && downscale.is_multiple_of(file.reduced);
         self.images.iter().rev().find(fits)
     }
+}
 
-    /// Takes note of reduced copies of the image in folders beside its own: of `images/a.jpg` in `images_2/a.jpg`,
-    /// `images_4`, `images_8`, with any extension.
-    ///
-    /// # Errors
-    /// A copy that is no image, or of another aspect ratio.
-    pub(super) fn add_reduced_images(&mut self) -> Result<()> {
-        for reduced in REDUCTIONS {
-            if let Some(path) = reduced_copy(self.image_path(), reduced) {
-                let file = ImageFile::open(path, reduced, &self.name)?;
-                load::check_size(&file, &self.camera.intrinsics, &self.name)?;
-                self.images.push(file);
-            }
-        }
-        Ok(())
-    }
+/// The photograph at `full`, where it is there, and reduced copies of it in folders beside its own: of `images/a.jpg` in
+/// `images_2/a.jpg`, `images_4`, `images_8`, with any extension.
+///
+/// # Errors
+/// A copy that is no image.
+pub(super) fn image_files(full: &Path, view: &str) -> Result<Vec<ImageFile>> {
+    let itself = full.is_file().then(|| (full.to_path_buf(), 1));
+    let copies = REDUCTIONS.iter().filter_map(|&reduced| Some((reduced_copy(full, reduced)?, reduced)));
+    itself.into_iter().chain(copies).map(|(path, reduced)| ImageFile::open(path, reduced, view)).collect()
 }
 
 impl ImageFile {
@@ -135,10 +130,12 @@ impl ImageFile {
     }
 }
 
+/// The folder of images is the nearest above the image that is called so, or else its own.
 fn reduced_copy(image: &Path, reduced: u32) -> Option<PathBuf> {
-    let (folder, name) = (image.parent()?, image.file_name()?);
+    let folder = image.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "images"));
+    let folder = folder.or_else(|| image.parent())?;
     let beside = folder.with_file_name(format!("{}_{reduced}", folder.file_name()?.to_str()?));
-    let same = beside.join(name);
+    let same = beside.join(image.strip_prefix(folder).ok()?);
     let others = ["png", "jpg", "jpeg", "JPG", "PNG"].map(|extension| same.with_extension(extension));
     std::iter::once(same).chain(others).find(|path| path.is_file())
 }

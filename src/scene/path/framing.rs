@@ -61,7 +61,8 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
-fn up_axis(views: &[View]) -> Vector3<f64> {
+/// The mean up direction of the cameras, or the coordinate axis that it is close to.
+pub(in crate::scene) fn up_axis(views: &[View]) -> Vector3<f64> {
     let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.up()).normalize()).sum();
     let Some(mean) = sum.try_normalize(1e-6) else { return Vector3::z() };
     let longest = mean.iamax();

@@ -8,6 +8,7 @@ mod nerfstudio;
 mod orbit;
 
 pub use choice::PathChoice;
+pub(super) use framing::up_axis as up_of;
 pub use interpolate::Order;
 
 use super::json::{self, Node};
