@@ -131,7 +131,7 @@ fn all_kinds_of_pixels_are_fitted() {
 #[test]
 fn models_are_compared_at_equal_size() {
     let folder = folder();
-    let args = ["compare-image", "image.png", "--models=hash,dense", "--parameters=0.5,2", "--max-seconds=1.5"];
+    let args = ["compare-image", "image.png", "--models=hash,dense", "--parameters=2,4", "--max-seconds=1.5"];
     let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
     assert!(said.starts_with("model") && said.contains("dense"), "{said}");
     let at = |name: &str| folder.path().join("compare").join(name);
@@ -146,8 +146,8 @@ fn models_are_compared_at_equal_size() {
         assert!(entry["psnr"].as_f64().unwrap() > 20.0, "{entry}");
         assert!(!entry["course"].as_array().unwrap().is_empty(), "{entry}");
     }
-    assert_eq!(image::image_dimensions(at("errors-0.5.png")).unwrap(), (180, 44));
-    assert!(fs::read_to_string(at("compare.svg")).unwrap().contains("2 parameters a pixel"));
+    assert_eq!(image::image_dimensions(at("errors-2.png")).unwrap(), (180, 44));
+    assert!(fs::read_to_string(at("compare.svg")).unwrap().contains("4 parameters a pixel"));
     let error =
         sentence(folder.path(), &["compare-image", "image.png", "--set=model.network.n_neurons=7", "--device=cpu"]);
     assert!(error.contains("model.network.n_neurons"), "{error}");
