@@ -6,6 +6,7 @@
 pub mod devices;
 pub mod eval;
 pub mod gtk;
+pub mod import;
 pub mod info;
 mod info_scene;
 pub mod interrupt;
@@ -50,6 +51,8 @@ pub struct Cli {
 enum Command {
     /// Learn a radiance field from a scene
     Train(train::TrainArgs),
+    /// Make a scene of photographs, whose poses an installed COLMAP finds
+    Import(import::ImportArgs),
     /// Measure a trained field on images held back
     Eval(eval::EvalArgs),
     /// Render a video or frames from a trained field
@@ -83,6 +86,7 @@ impl Cli {
     fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Train(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
             Command::Info(args) => args.run(),
