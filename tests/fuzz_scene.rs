@@ -28,7 +28,7 @@ fn setting(name: &str, default: u64) -> u64 {
 /// Opens the scene in `folder` again and again, with one of its `files` mutated.
 fn fuzz(test: &str, folder: tempfile::TempDir, files: &[&str]) {
     let originals: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(folder.path().join(file)).unwrap()).collect();
-    check(folder.path()).unwrap();
+    check(folder.path(), true).unwrap();
     let mut random = Random::new(setting("GRIDFIELD_FUZZ_SEED", 1));
     let end = Instant::now() + Duration::from_secs(setting("GRIDFIELD_FUZZ_SECONDS", 2));
     let (mut tried, mut opened) = (0u64, 0u64);
@@ -38,7 +38,7 @@ fn fuzz(test: &str, folder: tempfile::TempDir, files: &[&str]) {
         let mut bytes = originals[place].clone();
         (0..1 + random.below(4)).for_each(|_| mutate(&mut bytes, &mut random));
         write(&path, &bytes);
-        match catch_unwind(AssertUnwindSafe(|| check(folder.path()))) {
+        match catch_unwind(AssertUnwindSafe(|| check(folder.path(), tried.is_multiple_of(16)))) {
             Ok(result) => opened += u64::from(result.is_ok()),
             Err(panic) => {
                 eprintln!("{test}: {} makes the reader panic", folder.keep().join(files[place]).display());
@@ -55,8 +55,8 @@ fn fuzz(test: &str, folder: tempfile::TempDir, files: &[&str]) {
     }
 }
 
-/// The result of opening, whose numbers make sense.
-fn check(folder: &Path) -> Result<(), ()> {
+/// The result of opening, whose numbers make sense, and whose picture can be drawn.
+fn check(folder: &Path, draw: bool) -> Result<(), ()> {
     let scene = match Scene::open(folder) {
         Ok(scene) => scene,
         Err(error) => {
@@ -75,7 +75,9 @@ fn check(folder: &Path) -> Result<(), ()> {
         check_view(view);
     }
     scene.rig_faults().iter().for_each(|fault| assert!(!fault.to_string().is_empty()));
-    assert!(scene.rig_picture().ends_with("</svg>\n"));
+    if draw {
+        assert!(scene.rig_picture().ends_with("</svg>\n"));
+    }
     Ok(())
 }
 

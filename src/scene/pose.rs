@@ -40,7 +40,7 @@ pub(super) fn average(views: &[View]) -> [[f32; 4]; 3] {
     };
     let Some(first) = views.first() else { return [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]] };
     let (up, back) = (column(1), column(2));
-    if up.cross(&back).norm() < SINGULAR * up.norm() * back.norm() || back.norm() < SINGULAR * views.len() as f64 {
+    if up.cross(&back).norm() <= SINGULAR * up.norm() * back.norm() || back.norm() <= SINGULAR * views.len() as f64 {
         return first.camera.camera_to_world;
     }
     Pose::facing(column(3) / views.len() as f64, back, up).camera_to_world()
