@@ -32,6 +32,7 @@ enum RandomPurpose : uint32_t {
     RANDOM_BACKGROUND = 1,
     RANDOM_OCCUPANCY = 2,
     RANDOM_PARAMETERS = 3,
+    RANDOM_IMAGE_PIXEL = 4,
 };
 
 GF_FN Random4 random_draw(uint32_t seed, uint32_t purpose, uint32_t step, uint32_t item) {

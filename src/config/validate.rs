@@ -53,6 +53,7 @@ impl ModelConfig {
         self.grid.validate()?;
         self.density_network.validate("model.density_network")?;
         self.color_network.validate("model.color_network")?;
+        self.network.validate("model.network")?;
         self.validate_grid_outputs()?;
         between("model.sh_degree", self.sh_degree, 1..=4)
     }

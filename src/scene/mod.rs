@@ -29,6 +29,7 @@ pub use camera::{Camera, Intrinsics};
 pub use capture::{Capture, CaptureKind};
 pub use image8::Image8;
 pub use lens::Lens;
+pub(crate) use load::jpeg_is_complete;
 pub use load::load_images;
 pub use open::OpenOptions;
 pub use path::CameraPath;
