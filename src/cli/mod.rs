@@ -9,6 +9,7 @@ pub mod devices;
 pub mod eval;
 pub mod fit_image;
 pub mod gtk;
+pub mod import;
 pub mod info;
 mod info_scene;
 pub mod interrupt;
@@ -53,6 +54,8 @@ pub struct Cli {
 enum Command {
     /// Learn a radiance field from a scene
     Train(train::TrainArgs),
+    /// Make a scene of photographs, whose poses an installed COLMAP finds
+    Import(import::ImportArgs),
     /// Fit a field to an image
     FitImage(fit_image::FitImageArgs),
     /// Fit an image with several models of equal size: a table, curves, error maps
@@ -90,6 +93,7 @@ impl Cli {
     fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Train(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::FitImage(args) => args.run(),
             Command::CompareImage(args) => args.run(),
             Command::Eval(args) => args.run(),

@@ -12,6 +12,7 @@ mod fit;
 mod frames;
 mod hold_out;
 mod image8;
+pub mod import;
 mod json;
 mod lens;
 mod llff;
