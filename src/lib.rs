@@ -17,6 +17,7 @@ pub mod error;
 pub mod grid;
 pub mod gtk;
 pub mod media;
+pub mod mesh;
 pub mod metrics;
 pub mod radiance;
 pub mod scene;
