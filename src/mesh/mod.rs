@@ -3,12 +3,14 @@
 //! A mesh's faces run counter-clockwise seen from outside. Distances go through the kernels of `kernels/bvh.cu`; everything
 //! else here is the host's.
 
+mod bvh;
 mod edges;
 mod read;
 mod weld;
 mod write;
 
 pub(crate) use read::ply::Ply;
+pub use bvh::{Bvh, Nearest};
 pub use edges::Edges;
 pub use write::{MeshFormat, Surface};
 

@@ -4,6 +4,7 @@
 //! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
 //! and on a GPU where there is one.
 
+mod bvh;
 mod ceilings;
 #[path = "../common/mod.rs"]
 mod common;
@@ -49,6 +50,8 @@ parity! {
     active_nodes_backward_3d_f64: nodes::active_nodes_backward_3d_f64;
     adam: optimizer::adam;
     average_now: optimizer::average_now;
+    bvh_distance: bvh::bvh_distance;
+    bvh_winding: bvh::bvh_winding;
     camera_rays: rays::camera_rays;
     ceiling_copy: ceilings::ceiling_copy;
     ceiling_fma: ceilings::ceiling_fma;
