@@ -90,7 +90,7 @@ fn signs_are_those_of_solids(device: &Device) {
     let solids: [(Mesh, fn([f64; 3]) -> f64); 2] = [(shapes::torus(60), shapes::torus_distance), (shapes::cube(5), shapes::cube_distance)];
     for (mesh, distance) in solids {
         let bvh = Bvh::new(device, &mesh).unwrap();
-        let winding = bvh.winding_numbers(&points, 2.0).unwrap();
+        let winding = bvh.winding_numbers(&points, 3.0).unwrap();
         let nearest = bvh.nearest(&points).unwrap();
         for ((point, winding), found) in points.iter().zip(winding).zip(nearest.distance) {
             let expected = distance(point.map(f64::from));
