@@ -438,3 +438,20 @@ typedef struct BvhArgs {
     uint32_t n;
     float accuracy;         // farther than so many of their radii, triangles count as a dipole (winding)
 } BvhArgs;
+
+// Points of a mesh: kernels/surface.cu.
+typedef struct SurfaceArgs {
+    const float* corner;         // [n_triangles, 3, 3] in an order in which neighbours stand close together
+    const uint32_t* cumulative;  // [n_triangles] share of the area up to and with each, of 2^32; the last is 2^32 - 1
+    const uint32_t* number;      // [n_triangles] which triangle of the mesh it is
+    float* position;             // [items, 3]
+    float* bound;                // [items] the surface is no farther away
+    uint32_t* triangle;          // [items] the triangle that the point was drawn from; null: not asked for
+    uint32_t n_triangles;
+    uint32_t n;                  // points in all, of which this launch draws the ones from `first` on
+    uint32_t first;
+    uint32_t seed;
+    uint32_t step;
+    uint32_t stream;             // 0 to 7: other points of the same step
+    float deviation;             // scale of the move off the surface; 0: none
+} SurfaceArgs;

@@ -488,6 +488,24 @@ pub struct BvhArgs<'a> {
     pub accuracy: f32,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SurfaceArgs<'a> {
+    pub corner: Ptr<'a, f32>,
+    pub cumulative: Ptr<'a, u32>,
+    pub number: Ptr<'a, u32>,
+    pub position: Ptr<'a, f32>,
+    pub bound: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+    pub n_triangles: u32,
+    pub n: u32,
+    pub first: u32,
+    pub seed: u32,
+    pub step: u32,
+    pub stream: u32,
+    pub deviation: f32,
+}
+
 args!(
     ActiveNodesArgs,
     CeilingArgs,
@@ -517,4 +535,5 @@ args!(
     SphereArgs,
     RandomArgs,
     BvhArgs,
+    SurfaceArgs,
 );

@@ -5,13 +5,17 @@
 
 mod bvh;
 mod edges;
+mod marching_cubes;
 mod read;
+mod sampler;
 mod weld;
 mod write;
 
 pub(crate) use read::ply::Ply;
 pub use bvh::{Bvh, Nearest};
 pub use edges::Edges;
+pub use marching_cubes::marching_cubes;
+pub use sampler::{OnSurface, Sampler, Scatter};
 pub use write::{MeshFormat, Surface};
 
 use std::path::Path;

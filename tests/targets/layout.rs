@@ -69,6 +69,7 @@ fn rust_layout() -> Layout {
         CompositeRayArgs { density, color, dt, t, background, dl_dcolor, weights, pixel, dl_ddensity, dl_dsample, n }
         Bvh { bounds, dipole, child, corner, triangle }
         BvhArgs { bvh, position, bound, distance, triangle, winding, n, accuracy }
+        SurfaceArgs { corner, cumulative, number, position, bound, triangle, n_triangles, n, first, seed, step, stream, deviation }
         SphereArgs { direction, basis, degree }
         RandomArgs { key, counter, out }
         UniformArgs { value, seed, stream, range }

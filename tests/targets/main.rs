@@ -21,8 +21,11 @@ mod optimizer;
 mod points;
 mod random;
 mod rays;
+#[path = "../shapes/mod.rs"]
+mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod surface;
 mod training;
 
 /// A test for each kernel, and the list of kernels that have one.
@@ -59,6 +62,7 @@ parity! {
     composite_backward: composite::composite_backward;
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
+    cube_points: surface::cube_points;
     draw_rays: rays::draw_rays;
     encode_2d_f32: grid::encode_2d_f32;
     encode_2d_f64: grid::encode_2d_f64;
@@ -94,6 +98,7 @@ parity! {
     resample_levels: dense::resample_levels;
     spherical_harmonics_f64: random::spherical_harmonics_f64;
     sum_parts: optimizer::sum_parts;
+    surface_points: surface::surface_points;
     total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
 }
