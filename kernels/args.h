@@ -61,11 +61,19 @@ typedef struct NetworkLayout {
     Layer layers[GF_MAX_LAYERS];  // density layers, then colour layers
 } NetworkLayout;
 
+#define GF_LENS_PERSPECTIVE 0
+#define GF_LENS_OPENCV 1
+#define GF_LENS_FISHEYE 2
+
 typedef struct Camera {
     float camera_to_world[12];  // row-major [3, 4], in the unit cube; x right, y up, looks along -z
     float fl_x, fl_y, cx, cy;   // pixels
     uint32_t width, height;
     uint64_t first_pixel;  // of its image in the pixel buffer
+    uint32_t lens;         // GF_LENS_*
+    float lens_limit;      // radius at distance 1, or of a fisheye angle, up to which the image does not fold over
+    float radial[4];       // k1 .. k4
+    float tangential[2];   // p1, p2; a fisheye has none
 } Camera;
 
 // A chunk of rays under way. Columns are stored one after the other: [3, R] is x of all rays, then y, then z.

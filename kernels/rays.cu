@@ -1,5 +1,6 @@
 // Rays of a chunk: drawn from the photographs (training), or one for each pixel of a picture (rendering).
 #include "args.h"
+#include "lens.cuh"
 #include "rng.cuh"
 
 namespace {
@@ -10,12 +11,13 @@ struct Ray {
 
 /// The ray through a point of the image plane, in pixels; the centre of pixel (0, 0) is (0.5, 0.5).
 GF_FN Ray camera_ray(const Camera& camera, float px, float py) {
-    const float v[3] = {(px - camera.cx) / camera.fl_x, -(py - camera.cy) / camera.fl_y, -1.0f};
+    float v[3];
+    undistort(camera, (px - camera.cx) / camera.fl_x, (py - camera.cy) / camera.fl_y, v);
     Ray ray;
     float squared = 0.0f;
     for (int r = 0; r < 3; ++r) {
         const float* row = camera.camera_to_world + 4 * r;
-        ray.direction[r] = row[0] * v[0] + row[1] * v[1] + row[2] * v[2];
+        ray.direction[r] = row[0] * v[0] - row[1] * v[1] - row[2] * v[2];
         ray.origin[r] = row[3];
         squared += ray.direction[r] * ray.direction[r];
     }

@@ -19,6 +19,7 @@ pub mod gtk;
 pub mod media;
 pub mod mesh;
 pub mod metrics;
+mod npy;
 pub mod radiance;
 pub mod scene;
 pub mod train;

@@ -59,7 +59,7 @@ fn assert_says(error: &str, parts: &[&str]) {
 fn a_scene_that_is_not_there() {
     let folder = small_scene();
     fs::remove_file(folder.path().join("scene/transforms_train.json")).unwrap();
-    assert_says(&training_fault(folder.path(), &[]), &["scene: holds no scene: expected transforms_train.json"]);
+    assert_says(&training_fault(folder.path(), &[]), &["scene: holds no scene: none of transforms_train.json"]);
     fs::remove_dir_all(folder.path().join("scene")).unwrap();
     assert_starts(&training_fault(folder.path(), &[]), "scene: the scene cannot be opened");
 }

@@ -63,16 +63,8 @@ fn folder_missing_or_a_file_or_empty() {
     assert_says(&fault_of_folder(&folder.path().join("nowhere")), &["nowhere: there is no such folder"]);
     std::fs::write(folder.path().join("file"), "").unwrap();
     assert_says(&fault_of_folder(&folder.path().join("file")), &["is a file", "transforms_train.json"]);
-    assert_says(&fault_of_folder(folder.path()), &["holds no scene", "transforms_train.json"]);
-}
-
-#[test]
-fn other_formats_are_named() {
-    for (file, name) in [("transforms.json", "nerfstudio"), ("poses_bounds.npy", "LLFF")] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(file), "{}").unwrap();
-        assert_says(&fault_of_folder(folder.path()), &[file, name, "not supported"]);
-    }
+    let looked_for = ["holds no scene", "transforms_train.json", "transforms.json", "poses_bounds.npy"];
+    assert_says(&fault_of_folder(folder.path()), &looked_for);
 }
 
 #[test]
@@ -170,8 +162,13 @@ fn image_of_another_aspect_than_stated() {
 }
 
 #[test]
-fn distorted_cameras_are_refused() {
-    assert_says(&fault(|d| d["k1"] = json!(0.1)), &["k1", "distortion", "undistort"]);
+fn lenses_that_are_not_known() {
+    assert_says(
+        &fault(|d| d["camera_model"] = json!("EQUIRECTANGULAR")),
+        &["camera_model is EQUIRECTANGULAR", "OPENCV"],
+    );
+    assert_says(&fault(|d| d["ftheta_p0"] = json!(0.1)), &["ftheta_p0", "not supported"]);
+    assert_says(&fault(|d| d["k2"] = json!("strong")), &[IN_FILE, "k2 is the string \"strong\""]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Camera paths: generated around a scene, and read from nerfstudio's and instant-ngp's files.
 
 use gridfield::scene::path::{Order, PathOptions};
-use gridfield::scene::{Camera, CameraPath, Format, Intrinsics, Scene, Splits, UnitCube, View};
+use gridfield::scene::{Camera, CameraPath, Capture, Format, Intrinsics, Scene, Splits, UnitCube, View};
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 use serde_json::{Value, json};
 
@@ -19,10 +19,9 @@ fn looking(azimuth: f32, elevation: f32) -> Camera {
 }
 
 fn views() -> Vec<View> {
-    let view = |i: usize| View {
-        name: format!("train/r_{i}"),
-        image_path: format!("train/r_{i}.png").into(),
-        camera: looking(i as f32 * 2.4, 0.1 + 0.04 * i as f32),
+    let view = |i: usize| {
+        let camera = looking(i as f32 * 2.4, 0.1 + 0.04 * i as f32);
+        View::new(format!("train/r_{i}"), format!("train/r_{i}.png"), camera)
     };
     (0..20).map(view).collect()
 }
@@ -34,6 +33,9 @@ fn scene() -> Scene {
         format: Format::Blender,
         splits: Splits { train: views(), ..Default::default() },
         unit_cube: UnitCube::BLENDER,
+        capture: Capture::unknown(),
+        points: Vec::new(),
+        notes: Vec::new(),
         background: [1.0; 3],
     }
 }

@@ -51,7 +51,7 @@ fn splits_names_and_paths_are_read() {
     assert_eq!(scene.unit_cube, UnitCube::BLENDER);
     let names: Vec<_> = scene.splits.train.iter().map(|view| view.name.as_str()).collect();
     assert_eq!(names, ["train/r_0", "train/r_1"]);
-    assert_eq!(scene.splits.train[1].image_path, folder.path().join("train/r_1.jpg"));
+    assert_eq!(scene.splits.train[1].image_path(), folder.path().join("train/r_1.jpg"));
     assert_eq!((scene.splits.val.len(), scene.splits.test.len()), (0, 1));
     let camera = scene.splits.train[0].camera;
     assert_eq!(camera.position(), [0.5, -1.0, 4.0]);

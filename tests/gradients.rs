@@ -365,7 +365,7 @@ impl Studio {
             cy: 6.0,
             width,
             height,
-            first_pixel: 0,
+            ..args::Camera::default()
         };
         let pixels: Vec<u8> = (0..4 * n_pixels).map(|_| random.below(256) as u8).collect();
         Studio {

@@ -8,7 +8,7 @@ use common::Random;
 use gridfield::device::args::{self, CameraRaysArgs, DrawRaysArgs, MAX_ROUNDS};
 use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
-use gridfield::scene::{Camera, Intrinsics};
+use gridfield::scene::{Camera, Intrinsics, Lens, UnitCube};
 use serde_json::Value;
 
 /// A handful of f32 roundings of components of at most 3.
@@ -16,18 +16,9 @@ const TOLERANCE: f32 = 1e-6;
 const BOX_MIN: [f32; 3] = [0.0; 3];
 const BOX_MAX: [f32; 3] = [1.0; 3];
 
+/// In the unit cube as in the scene.
 fn device_camera(camera: &Camera) -> args::Camera {
-    let k = &camera.intrinsics;
-    args::Camera {
-        camera_to_world: camera.camera_to_world.concat().try_into().unwrap(),
-        fl_x: k.fl_x,
-        fl_y: k.fl_y,
-        cx: k.cx,
-        cy: k.cy,
-        width: k.width,
-        height: k.height,
-        first_pixel: 0,
-    }
+    gridfield::radiance::device_camera(camera, &UnitCube { scale: 1.0, offset: [0.0; 3] }, 0)
 }
 
 fn room(device: &Device, n_rays: usize) -> Chunk {
@@ -105,6 +96,43 @@ fn pixels_come_row_by_row_from_the_chunks_first(device: &Device) {
     assert!((0..n).all(|i| vector(&background, i) == [0.1, 0.2, 0.3]));
 }
 
+/// Lenses of photographs and some that bend more.
+fn lenses() -> [Lens; 5] {
+    [
+        Lens::opencv([0.0578421, -0.0805099, 0.0, 0.0], [-0.000980296, 0.00015575]),
+        Lens::opencv([-0.28, 0.09, -0.013, 1e-4], [1e-3, -2e-3]),
+        // Folds within the image: r (1 - 2 r²) rises up to r = 0.41.
+        Lens::opencv([-2.0, 0.0, 0.0, 0.0], [0.0; 2]),
+        Lens::Fisheye { k: [-0.04, 0.01, -0.003, 1e-4] },
+        Lens::Fisheye { k: [0.0; 4] },
+    ]
+}
+
+fn rays_bend_in_the_lens_as_on_the_host(device: &Device) {
+    let (mut camera, _) = blender_cases()[0].clone();
+    camera.intrinsics = Intrinsics { cx: 21.3, cy: 14.2, ..Intrinsics::from_fov_x(40, 30, 1.0) };
+    for lens in lenses() {
+        camera.intrinsics.lens = lens;
+        // The last of the fisheyes sees behind itself.
+        if matches!(lens, Lens::Fisheye { k: [0.0, ..] }) {
+            camera.intrinsics = camera.intrinsics.scaled(40, 30);
+            (camera.intrinsics.fl_x, camera.intrinsics.fl_y) = (9.0, 9.5);
+        }
+        let chunk = picture(device, device_camera(&camera), 0, 1200);
+        let directions = chunk.rays.direction.download().unwrap();
+        let mut bent = 0;
+        for i in 0..1200 {
+            let (x, y) = ((i % 40) as f32 + 0.5, (i / 40) as f32 + 0.5);
+            let expected = camera.ray(x, y).1;
+            assert_near(vector(&directions, i), expected);
+            let straight = Intrinsics { lens: Lens::Perspective, ..camera.intrinsics };
+            let straight = Camera { intrinsics: straight, ..camera }.ray(x, y).1;
+            bent += usize::from(straight.iter().zip(expected).any(|(a, b)| (a - b).abs() > 10.0 * TOLERANCE));
+        }
+        assert!(bent > 600, "{lens:?} bends {bent} rays of 1200");
+    }
+}
+
 fn rays_begin_clear_and_without_samples(device: &Device) {
     let n = 50;
     let chunk = picture(device, device_camera(&blender_cases()[0].0), 0, n);
@@ -125,7 +153,7 @@ fn ray_camera(origin: [f32; 3], direction: [f32; 3]) -> args::Camera {
         camera_to_world[4 * axis + 2] = -direction[axis];
         camera_to_world[4 * axis + 3] = origin[axis];
     }
-    args::Camera { camera_to_world, fl_x: 1.0, fl_y: 1.0, cx: 0.5, cy: 0.5, width: 1, height: 1, first_pixel: 0 }
+    args::Camera { camera_to_world, fl_x: 1.0, fl_y: 1.0, cx: 0.5, cy: 0.5, width: 1, height: 1, ..Default::default() }
 }
 
 /// Where the ray enters and leaves the unit cube; None where it misses.
@@ -291,6 +319,7 @@ fn backgrounds_are_black_white_or_a_colour_for_each_ray(device: &Device) {
 on_every_target!(
     rays_of_a_picture_leave_as_in_the_oracle,
     pixels_come_row_by_row_from_the_chunks_first,
+    rays_bend_in_the_lens_as_on_the_host,
     rays_begin_clear_and_without_samples,
     random_rays_cross_the_box_where_their_points_are_inside,
     rays_parallel_to_axes_cross_the_box_or_miss_it,

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 
-use super::{OUTPUT_DIR, Outcome, print};
+use super::reading::ReadingArgs;
+use super::{OUTPUT_DIR, Outcome, info_scene, print};
 use crate::config::{Config, GridConfig, GridIndex, ModelName};
 use crate::grid::Grid;
-use crate::scene::{Format, Scene, UnitCube, View};
+use crate::scene::{OpenOptions, Scene};
 use crate::train::checkpoint::{Summary, TensorSummary};
 use crate::train::{Checkpoint, Header, Run};
-use crate::{Error, Result};
+use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
@@ -22,23 +23,43 @@ pub struct InfoArgs {
     /// List the members of the model family, as they are by default
     #[arg(long, conflicts_with = "path")]
     pub models: bool,
+
+    /// Of a scene: where the picture of its cameras goes [default: outputs/<scene>/cameras.svg]
+    #[arg(long, value_name = "FILE.svg")]
+    pub output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
 }
 
 impl InfoArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let text = match &self.path {
-            None => models(),
-            Some(path) if Scene::is_at(path) => describe_scene(&Scene::open(path)?),
-            Some(path) => checkpoint(path)?,
-        };
-        print::to_stdout(&text)?;
+        let options = self.reading.options();
+        match &self.path {
+            None => print::to_stdout(&models())?,
+            Some(path) if options != OpenOptions::default() || Scene::is_at(path) => self.scene(path, &options)?,
+            Some(path) => print::to_stdout(&checkpoint(path)?)?,
+        }
         Ok(Outcome::Done)
+    }
+
+    /// Describes the scene, and draws its cameras.
+    fn scene(&self, path: &Path, options: &OpenOptions) -> anyhow::Result<()> {
+        let scene = Scene::open_with(path, options)?;
+        print::to_stdout(&info_scene::describe(&scene))?;
+        let picture =
+            self.output.clone().unwrap_or_else(|| Path::new(OUTPUT_DIR).join(&scene.name).join("cameras.svg"));
+        atomic::make_folder_of(&picture)?;
+        atomic::write(&picture, |file| file.write_all(scene.rig_picture().as_bytes()))?;
+        print::to_stdout(&format!("a picture of the cameras is in {}", picture.display()))?;
+        Ok(())
     }
 }
 
 fn checkpoint(path: &Path) -> Result<String> {
     if path.is_dir() && Run::open(path).is_err() {
-        let what = "neither a scene (it has no transforms_train.json) nor a run (no config.json and checkpoints/)";
+        let what = "neither a scene (no transforms_train.json, transforms.json, poses_bounds.npy or sparse/0) nor a run (no config.json \
+                    and checkpoints/)";
         return Err(Error::file(path, what));
     }
     let resolved = Run::resolve(path, Path::new(OUTPUT_DIR))?;
@@ -73,42 +94,13 @@ fn models() -> String {
     text
 }
 
-fn describe_scene(scene: &Scene) -> String {
-    let format = match scene.format {
-        Format::Blender => "Blender (transforms_*.json)",
-    };
-    let splits = &scene.splits;
-    rows(&[
-        ("scene", scene.name.clone()),
-        ("format", format.to_owned()),
-        ("train", views(&splits.train)),
-        ("val", views(&splits.val)),
-        ("test", views(&splits.test)),
-        ("unit cube", unit_cube(&scene.unit_cube)),
-    ])
-}
-
-/// Number and size of a split's images, and the horizontal angle of the first.
-fn views(views: &[View]) -> String {
-    let Some(first) = views.first() else { return "none".to_owned() };
-    let size = |view: &View| (view.camera.intrinsics.width, view.camera.intrinsics.height);
-    let (width, height) = size(first);
-    let sizes = if views.iter().all(|view| size(view) == (width, height)) { "" } else { " and other sizes" };
-    let angle = 2.0 * (0.5 * width as f32 / first.camera.intrinsics.fl_x).atan().to_degrees();
-    format!("{} images of {width}×{height}{sizes}, {angle:.1}° wide", views.len())
-}
-
-fn unit_cube(cube: &UnitCube) -> String {
-    format!("x_unit = {} x_scene + {:?}", cube.scale, cube.offset)
-}
-
 fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
     let header = &summary.header;
     let config = &header.config;
     rows(&[
         ("checkpoint", format!("{} ({}B)", path.display(), print::metric(summary.bytes as f64))),
         ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
-        ("unit cube", unit_cube(&header.unit_cube)),
+        ("unit cube", header.unit_cube.to_string()),
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),
         ("networks", networks(config)),
@@ -117,7 +109,7 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
     ])
 }
 
-fn rows(rows: &[(&str, String)]) -> String {
+pub(super) fn rows(rows: &[(&str, String)]) -> String {
     rows.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
 }
 

@@ -7,10 +7,12 @@ pub mod devices;
 pub mod eval;
 pub mod gtk;
 pub mod info;
+mod info_scene;
 pub mod interrupt;
 pub mod machine;
 pub mod print;
 pub mod progress;
+pub mod reading;
 pub mod render;
 pub mod train;
 

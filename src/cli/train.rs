@@ -1,5 +1,6 @@
 //! `gridfield train`: learn a radiance field from a scene.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::machine::MachineArgs;
 use super::progress::{Drawer, counter};
+use super::reading::ReadingArgs;
 use super::{Outcome, interrupt, print};
 use crate::config::{Background, Config, ModelName, TrainConfig};
 use crate::device::Device;
@@ -18,7 +20,7 @@ use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// The scene's folder, with transforms_train.json and its images. With --resume: where it lies now, if it moved
+    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: where it lies now, if it moved
     #[arg(value_name = "SCENE", required_unless_present = "resume")]
     pub scene: Option<PathBuf>,
 
@@ -42,6 +44,13 @@ pub struct WhatArgs {
 
     #[arg(long, value_name = "K", help = or_default("Divide the images' width and height by K", "scene.downscale"))]
     pub downscale: Option<u32>,
+
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+
+    /// Scale of the map to the unit cube, x_unit = S (x_scene - centre) + 0.5 [default: the scene reader's choice]
+    #[arg(long, value_name = "S")]
+    pub scene_scale: Option<f64>,
 
     #[arg(
         long, value_enum, value_name = "COLOR", hide_possible_values = true,
@@ -90,7 +99,7 @@ pub struct ResultsArgs {
     /// Go on with a run that was stopped: its folder, a checkpoint, or `latest`
     #[arg(
         long, value_name = "RUN",
-        conflicts_with_all = ["model", "downscale", "background", "seed", "config", "set", "run_name"]
+        conflicts_with_all = ["model", "downscale", "format", "sparse", "allow_missing", "scene_scale", "background", "seed", "config", "set", "run_name"]
     )]
     pub resume: Option<PathBuf>,
 
@@ -142,7 +151,11 @@ impl TrainArgs {
         let scene = self.scene.as_deref().map(absolute_text).transpose()?;
         let flags = [
             ("scene.path", scene.map(Value::from)),
+            ("scene.format", what.reading.format.map(|format| format.as_str().into())),
+            ("scene.sparse", what.reading.sparse.clone().map(Value::from)),
+            ("scene.allow_missing", what.reading.allow_missing.then_some(true.into())),
             ("scene.downscale", what.downscale.map(Value::from)),
+            ("scene.scale", what.scene_scale.map(Value::from)),
             ("model.name", what.model.map(|name| name.as_str().into())),
             ("train.background", what.background.map(|background| background.as_str().into())),
             ("train.seed", what.seed.map(Value::from)),
@@ -187,10 +200,20 @@ impl TrainArgs {
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = Run::create(&self.results.output_dir, &scene.name, self.results.run_name.as_deref(), &config)?;
+        self.tell_of(&scene)?;
         self.train(&mut trainer, &run, &config).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
             false => error,
         })
+    }
+
+    /// How the scene was read: warnings, and where the model lies in it.
+    fn tell_of(&self, scene: &Scene) -> io::Result<()> {
+        if self.shown.is_silent() {
+            return Ok(());
+        }
+        scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
+        print::to_stdout(&format!("unit cube: {}", scene.unit_cube))
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {

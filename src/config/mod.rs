@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scene::Format;
+
 pub use family::{GridIndex, ModelName, PointsConfig};
 
 /// Everything that decides what a training run computes, apart from the device and the number of threads.
@@ -362,6 +364,12 @@ pub enum ScheduleKind {
 pub struct SceneConfig {
     /// The scene's folder.
     pub path: PathBuf,
+    /// None: found by what the folder holds.
+    pub format: Option<Format>,
+    /// The folder of COLMAP's reconstruction, within the scene's. Empty: `sparse/0`, `sparse` or `colmap/sparse/0`.
+    pub sparse: PathBuf,
+    /// Skip images that a COLMAP reconstruction names and that are not there.
+    pub allow_missing: bool,
     /// Width and height of the images are divided by this, by area averaging.
     pub downscale: u32,
     /// Scene units to unit cube: `x_unit = scale · x_scene + offset`. None: the scene reader's own choice.
@@ -372,6 +380,14 @@ pub struct SceneConfig {
 
 impl Default for SceneConfig {
     fn default() -> Self {
-        SceneConfig { path: PathBuf::new(), downscale: 1, scale: None, offset: None }
+        SceneConfig {
+            path: PathBuf::new(),
+            format: None,
+            sparse: PathBuf::new(),
+            allow_missing: false,
+            downscale: 1,
+            scale: None,
+            offset: None,
+        }
     }
 }

@@ -15,6 +15,9 @@ pub const CEILING_CHAINS: usize = 16;
 pub const BVH_STACK: usize = 64;
 pub const BVH_LEAF: u32 = 0x8000_0000;
 pub const BVH_NONE: u32 = u32::MAX;
+pub const LENS_PERSPECTIVE: u32 = 0;
+pub const LENS_OPENCV: u32 = 1;
+pub const LENS_FISHEYE: u32 = 2;
 
 /// Arguments of a kernel.
 ///
@@ -103,6 +106,10 @@ pub struct Camera {
     pub width: u32,
     pub height: u32,
     pub first_pixel: u64,
+    pub lens: u32,
+    pub lens_limit: f32,
+    pub radial: [f32; 4],
+    pub tangential: [f32; 2],
 }
 
 #[repr(C)]

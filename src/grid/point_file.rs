@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::mesh::Ply;
-use crate::{Error, Result};
+use crate::{Error, Result, npy};
 
 /// Why a file was refused; the caller adds its name.
 type Refusal = String;
@@ -31,47 +31,13 @@ pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
     }
 }
 
-fn float(bytes: &[u8]) -> f32 {
-    f32::from_le_bytes(bytes.try_into().expect("four bytes"))
-}
-
-fn double(bytes: &[u8]) -> f32 {
-    f64::from_le_bytes(bytes.try_into().expect("eight bytes")) as f32
-}
-
-fn truncated(found: usize, announced: usize) -> Refusal {
-    format!("truncated: its header announces {announced} points, but {found} are there; fetch it again")
-}
-
-/// An array file of NumPy: magic, version, length of the header, a Python literal, the numbers.
+/// The rows of an array of NumPy.
 fn numpy(bytes: &[u8]) -> std::result::Result<Vec<[f32; 3]>, Refusal> {
-    const EXPECTED: &str = "an array [N, 3] of <f4 or <f8 in C order is expected";
-    let Some(version) = bytes.strip_prefix(b"\x93NUMPY") else {
-        return Err("not a NumPy file: it does not begin with \\x93NUMPY".to_owned());
-    };
-    let short = || "truncated: its NumPy header does not end; fetch it again".to_owned();
-    let (begin, length) = match version {
-        [1, _, a, b, ..] => (4, usize::from(u16::from_le_bytes([*a, *b]))),
-        [2 | 3, _, a, b, c, d, ..] => (6, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
-        _ => return Err(short()),
-    };
-    let header = version.get(begin..begin + length).ok_or_else(short)?;
-    let body = &version[begin + length..];
-    let header: String = String::from_utf8_lossy(header).split_whitespace().collect();
-    let kind = [("'<f4'", 4, float as fn(&[u8]) -> f32), ("'<f8'", 8, double)];
-    let (_, size, value) = kind
-        .into_iter()
-        .find(|(name, ..)| header.contains(&format!("'descr':{name}")))
-        .filter(|_| header.contains("'fortran_order':False"))
-        .ok_or_else(|| format!("its NumPy header is {}, but {EXPECTED}", header.trim()))?;
-    let count: usize = header
-        .split_once("'shape':(")
-        .and_then(|(_, shape)| shape.split_once(",3)"))
-        .and_then(|(count, _)| count.parse().ok())
-        .ok_or_else(|| format!("its NumPy header is {}, but {EXPECTED}", header.trim()))?;
-    let point = |bytes: &[u8]| std::array::from_fn(|axis| value(&bytes[axis * size..(axis + 1) * size]));
-    let points: Vec<[f32; 3]> = body.chunks_exact(3 * size).take(count).map(point).collect();
-    if points.len() < count { Err(truncated(points.len(), count)) } else { Ok(points) }
+    let array = npy::parse(bytes)?;
+    if !matches!(array.shape[..], [_, 3]) {
+        return Err(format!("its NumPy array has the shape {:?}, but an array [N, 3] is expected", array.shape));
+    }
+    Ok(array.values.chunks_exact(3).map(|row| std::array::from_fn(|axis| row[axis] as f32)).collect())
 }
 
 #[cfg(test)]
@@ -98,8 +64,8 @@ mod tests {
         for (found, says) in [
             (numpy(b"PK"), "not a NumPy file"),
             (numpy(b"\x93NUMPY\x01\x00\xff\xff{"), "truncated: its NumPy header does not end"),
-            (numpy(&numpy_file("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3)}", b"")), "array [N, 3]"),
-            (numpy(&numpy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", b"")), "array [N, 3]"),
+            (numpy(&numpy_file("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3)}", b"")), "an array of <f4"),
+            (numpy(&numpy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", b"1234")), "array [N, 3]"),
             (numpy(&numpy_file("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", b"1")), "truncated"),
         ] {
             let refusal = found.unwrap_err();

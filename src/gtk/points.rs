@@ -71,7 +71,7 @@ impl Points {
         if path.is_dir() && Scene::is_at(path) {
             let scene = open_scene(&SceneConfig { path: path.to_path_buf(), ..SceneConfig::default() })?;
             let view = &scene.splits.train[0];
-            return of_image(&view.image_path, &view.load(1)?, scene.background, n, seed);
+            return of_image(view.image_path(), &view.load(1)?, scene.background, n, seed);
         }
         match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
             "json" => of_list(path),

@@ -38,7 +38,7 @@ pub struct Compared {
 pub fn compare(renderer: &Renderer, view: &View, downscale: u32, background: [f32; 3]) -> Result<Compared> {
     let truth = view.load(downscale)?.over(background);
     let begun = Instant::now();
-    let frame = renderer.render(&view.camera.downscaled(downscale), background)?;
+    let frame = renderer.render(&view.camera_at(downscale), background)?;
     let seconds = begun.elapsed().as_secs_f64();
     let score = ViewScore {
         name: view.name.clone(),

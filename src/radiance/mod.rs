@@ -20,7 +20,7 @@ pub use chunk::{Chunk, ChunkSize, Lane, Rays, Samples, TrainingChunk};
 pub use field::Field;
 pub use frame::Frame;
 pub use occupancy::Occupancy;
-pub use photographs::Photographs;
+pub use photographs::{Photographs, device_camera};
 pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, reopen_scene, scene_without_views};

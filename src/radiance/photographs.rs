@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::device::{Buffer, Device, args};
-use crate::scene::{self, UnitCube, View, load_images};
+use crate::scene::{self, Lens, UnitCube, View, load_images};
 
 /// Images decoded at a time, before they go to the device: what is held twice.
 const BATCH: usize = 16;
@@ -25,7 +25,7 @@ impl Photographs {
         let mut cameras = Vec::with_capacity(views.len());
         let mut n_pixels = 0u64;
         for view in views {
-            let camera = view.camera.downscaled(downscale);
+            let camera = view.camera_at(downscale);
             cameras.push(device_camera(&camera, unit_cube, n_pixels));
             n_pixels += u64::from(camera.intrinsics.width) * u64::from(camera.intrinsics.height);
         }
@@ -51,6 +51,11 @@ pub fn device_camera(camera: &scene::Camera, unit_cube: &UnitCube, first_pixel: 
         pose[4 * row + 3] = position[row];
     }
     let intrinsics = &camera.intrinsics;
+    let (lens, radial, tangential) = match intrinsics.lens {
+        Lens::Perspective => (args::LENS_PERSPECTIVE, [0.0; 4], [0.0; 2]),
+        Lens::OpenCv { k, p } => (args::LENS_OPENCV, k, p),
+        Lens::Fisheye { k } => (args::LENS_FISHEYE, k, [0.0; 2]),
+    };
     args::Camera {
         camera_to_world: pose,
         fl_x: intrinsics.fl_x,
@@ -60,5 +65,9 @@ pub fn device_camera(camera: &scene::Camera, unit_cube: &UnitCube, first_pixel: 
         width: intrinsics.width,
         height: intrinsics.height,
         first_pixel,
+        lens,
+        lens_limit: intrinsics.lens.limit() as f32,
+        radial,
+        tangential,
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Background, SceneConfig, TrainConfig};
-use crate::scene::{Format, Scene, Splits};
+use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -25,16 +25,28 @@ pub(super) struct Fingerprint {
 /// Opens the scene of a configuration, with the configuration's own map to the unit cube where it has one.
 ///
 /// # Errors
-/// As [`Scene::open`].
+/// As [`Scene::open_with`]; and where nothing can be learned from cameras that stand as the scene's do.
 pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
-    let mut scene = Scene::open(&config.path)?;
+    let mut scene = Scene::open_with(&config.path, &open_options(config))?;
+    let faults = scene.rig_faults();
+    if let Some(fault) = faults.iter().find(|fault| fault.is_fatal())
+        && scene.capture.kind != CaptureKind::Synthetic
+    {
+        return Err(Error::file(&scene.path, fault.to_string()));
+    }
+    scene.notes.extend(faults.iter().map(RigFault::to_string));
     if let Some(scale) = config.scale {
-        scene.unit_cube.scale = scale as f32;
+        scene.unit_cube = scene.unit_cube.with_scale(scale as f32);
     }
     if let Some(offset) = config.offset {
         scene.unit_cube.offset = offset.map(|x| x as f32);
     }
     Ok(scene)
+}
+
+fn open_options(config: &SceneConfig) -> OpenOptions {
+    let sparse = (!config.sparse.as_os_str().is_empty()).then(|| config.sparse.clone());
+    OpenOptions { format: config.format, sparse, allow_missing: config.allow_missing }
 }
 
 /// Opens the scene that a checkpoint's field is of, where its configuration says or in the folder `moved_to`, with the
@@ -51,7 +63,7 @@ pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<
                     DIR (for --resume, as SCENE)";
         return Err(Error::file(path, what));
     }
-    let mut scene = Scene::open(path)?;
+    let mut scene = Scene::open_with(path, &open_options(config))?;
     let found = Fingerprint::of(&scene.splits, config.downscale);
     let trained_on = checkpoint.header.trainer.get(FINGERPRINT).map(|_| checkpoint.trainer_state(FINGERPRINT));
     match trained_on.transpose()? {
@@ -71,6 +83,9 @@ pub fn scene_without_views(checkpoint: &Checkpoint) -> Scene {
         format: Format::Blender,
         splits: Splits::default(),
         unit_cube: header.unit_cube,
+        capture: Capture::unknown(),
+        points: Vec::new(),
+        notes: Vec::new(),
         background: [1.0; 3],
     }
 }
@@ -89,7 +104,7 @@ impl Fingerprint {
     pub fn of(splits: &Splits, downscale: u32) -> Self {
         let views = &splits.train;
         let pixels = views.iter().map(|view| {
-            let size = view.camera.downscaled(downscale).intrinsics;
+            let size = view.camera_at(downscale).intrinsics;
             u64::from(size.width) * u64::from(size.height)
         });
         let numbers = views.iter().flat_map(|view| view.camera.camera_to_world.as_flattened());

@@ -1,213 +1,43 @@
 //! The reader of Blender-format scenes: `transforms_{train,val,test}.json` beside folders of images.
-//!
-//! Intrinsics come from `fl_x, fl_y, cx, cy, w, h` or `camera_angle_x, camera_angle_y` (radians), each for the whole
-//! file or for one frame; a frame's own value wins, and a focal length wins over an angle of the same place. Focal
-//! lengths and principal points are in pixels of a `w × h` image, or of the image file where the sizes are not given.
 
 use super::json::{self, Node};
-use super::load::{image_size, in_order};
-use super::{Camera, Intrinsics, Splits, View, pose};
+use super::load::in_order;
+use super::transforms::placement;
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, UnitCube, View, frames};
 use crate::Result;
 use std::path::{Path, PathBuf};
 
-/// Extensions tried, in this order, for a `file_path` that is not a file as it stands.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
-
-/// How far the aspect ratio of an image may be from that of `w` and `h`: sizes rounded on downscaling stay well
-/// within, a wrong or cropped image does not.
-const ASPECT_TOLERANCE: f64 = 0.01;
-
-/// Of the last row of a pose: exporters round, a transposed or projective matrix is far off.
-const LAST_ROW_TOLERANCE: f64 = 1e-3;
-
-pub(super) fn is_here(folder: &Path) -> bool {
+pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     transforms(folder, "train").is_file()
 }
 
-pub(super) fn read_splits(folder: &Path) -> Result<Splits> {
+pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
+    let train_file = transforms(folder, "train");
+    let document = json::read(&train_file)?;
+    let root = Node::root(&train_file, &document);
     let optional = |split| match transforms(folder, split) {
-        file if file.exists() => read_split(folder, &file),
+        file if file.exists() => read_file(folder, &file),
         _ => Ok(Vec::new()),
     };
-    Ok(Splits {
-        train: read_split(folder, &transforms(folder, "train"))?,
-        val: optional("val")?,
-        test: optional("test")?,
-    })
+    let splits = Splits { train: read_split(folder, &root)?, val: optional("val")?, test: optional("test")? };
+    let (unit_cube, aabb_scale) = placement(&root)?.unwrap_or((UnitCube::BLENDER, None));
+    let capture = Capture { aabb_scale, ..Capture::of(CaptureKind::Synthetic, &splits.train) };
+    Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes: Vec::new() })
 }
 
 fn transforms(folder: &Path, split: &str) -> PathBuf {
     folder.join(format!("transforms_{split}.json"))
 }
 
-/// A frame whose image is known to exist, before its size is.
-struct Frame<'a> {
-    node: Node<'a>,
-    name: String,
-    image_path: PathBuf,
-    camera_to_world: [[f32; 4]; 3],
-}
-
-fn read_split(folder: &Path, file: &Path) -> Result<Vec<View>> {
+fn read_file(folder: &Path, file: &Path) -> Result<Vec<View>> {
     let document = json::read(file)?;
-    let root = Node::root(file, &document);
-    let list = root.require("frames", "the list of cameras and images")?;
-    let nodes = list.items()?;
-    if nodes.is_empty() {
-        return Err(list.error("is empty; a split needs at least one frame"));
-    }
-    let frames = nodes.into_iter().enumerate().map(|(i, node)| read_frame(folder, i, node));
-    let frames: Vec<Frame> = frames.collect::<Result<_>>()?;
-    in_order(&frames, |frame| {
-        let size = image_size(&frame.image_path, &frame.name)?;
-        let intrinsics = read_intrinsics(&Keys { frame: &frame.node, file: &root }, size)?;
-        Ok(View {
-            name: frame.name.clone(),
-            image_path: frame.image_path.clone(),
-            camera: Camera { intrinsics, camera_to_world: frame.camera_to_world },
-        })
-    })
+    read_split(folder, &Node::root(file, &document))
 }
 
-fn read_frame<'a>(folder: &Path, index: usize, node: Node<'a>) -> Result<Frame<'a>> {
-    let node = node.named(format!("frame {index}"));
-    let file_path = node.require("file_path", "the image's path in the scene's folder")?.text()?;
-    let node = node.named(format!("frame {index} ({file_path})"));
-    let image_path = find_image(folder, file_path).ok_or_else(|| {
-        let tried = "as it stands and with .png, .jpg and .jpeg";
-        node.error(format!(
-            "names an image that is not in {} ({tried}); restore it or remove the frame",
-            folder.display()
-        ))
-    })?;
-    let camera_to_world = read_pose(&node)?;
-    Ok(Frame { node, name: view_name(file_path), image_path, camera_to_world })
-}
-
-fn find_image(folder: &Path, file_path: &str) -> Option<PathBuf> {
-    let plain = folder.join(file_path.trim_start_matches("./"));
-    let with = |extension| {
-        let mut path = plain.clone().into_os_string();
-        path.push(".");
-        path.push(extension);
-        PathBuf::from(path)
-    };
-    std::iter::once(plain.clone()).chain(EXTENSIONS.map(with)).find(|path| path.is_file())
-}
-
-/// `./train/r_0.png` → `train/r_0`.
-fn view_name(file_path: &str) -> String {
-    let path = file_path.trim_start_matches("./");
-    match path.rsplit_once('.') {
-        Some((stem, extension)) if EXTENSIONS.contains(&extension) => stem.to_owned(),
-        _ => path.to_owned(),
+fn read_split(folder: &Path, root: &Node) -> Result<Vec<View>> {
+    let frames = frames::read(folder, root)?;
+    if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
+        return Err(frame.missing(folder));
     }
-}
-
-fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
-    let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
-    let rows = node.items()?;
-    if rows.len() != 4 {
-        return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
-    }
-    let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
-    if rows[3].iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > LAST_ROW_TOLERANCE) {
-        let what = format!("has the last row {:?}, expected [0, 0, 0, 1]; export the camera again", rows[3]);
-        return Err(node.error(what));
-    }
-    pose::checked(&node, [rows[0], rows[1], rows[2]])
-}
-
-/// Looks a key up in the frame, then in the file.
-struct Keys<'n, 'a> {
-    frame: &'n Node<'a>,
-    file: &'n Node<'a>,
-}
-
-impl<'a> Keys<'_, 'a> {
-    fn get(&self, key: &str) -> Option<Node<'a>> {
-        self.frame.get(key).or_else(|| self.file.get(key))
-    }
-
-    fn positive(&self, key: &str) -> Result<Option<f64>> {
-        self.get(key).map(|node| node.positive()).transpose()
-    }
-
-    /// The focal length along `axis` in pixels of an image `extent` pixels long, where it or the angle is given.
-    fn focal(&self, axis: &str, extent: f64) -> Result<Option<f64>> {
-        for place in [self.frame, self.file] {
-            if let Some(node) = place.get(&format!("fl_{axis}")) {
-                return node.positive().map(Some);
-            }
-            if let Some(node) = place.get(&format!("camera_angle_{axis}")) {
-                return focal_from_angle(&node, extent).map(Some);
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
-    let angle = node.number()?;
-    if !(angle > 0.0 && angle < std::f64::consts::PI) {
-        return Err(node.error(format!("is {angle}; it must be above 0 and below π radians")));
-    }
-    let focal = 0.5 * extent / (0.5 * angle).tan();
-    if !(focal as f32).is_finite() {
-        return Err(node.error(format!("is {angle:e}, too small for a finite focal length; correct it")));
-    }
-    Ok(focal)
-}
-
-/// Intrinsics in pixels of the image file, whose `size` is width and height.
-fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
-    refuse_distortion(keys)?;
-    let (image_width, image_height) = (f64::from(size.0), f64::from(size.1));
-    let width = keys.positive("w")?.unwrap_or(image_width);
-    let height = keys.positive("h")?.unwrap_or(image_height);
-    let (x, y) = (image_width / width, image_height / height);
-    if (x / y - 1.0).abs() > ASPECT_TOLERANCE {
-        let what = format!(
-            "has an image of {}×{}, but w and h are {width}×{height}, of another aspect ratio; correct one of them",
-            size.0, size.1
-        );
-        return Err(keys.frame.error(what));
-    }
-    let fl_x = keys.focal("x", width)?.ok_or_else(|| {
-        keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
-    })?;
-    let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
-    let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
-    let in_pixels = [fl_x * x, fl_y * y, centre("cx", width)? * x, centre("cy", height)? * y].map(|value| value as f32);
-    if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
-        let what =
-            "has a focal length or principal point that is no finite number of pixels of its image; correct w and h";
-        return Err(keys.frame.error(what));
-    }
-    let [fl_x, fl_y, cx, cy] = in_pixels;
-    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy })
-}
-
-/// A pinhole camera would silently be the wrong one.
-fn refuse_distortion(keys: &Keys) -> Result<()> {
-    for key in ["k1", "k2", "k3", "k4", "p1", "p2"] {
-        if let Some(node) = keys.get(key)
-            && node.number()? != 0.0
-        {
-            return Err(node.error("describes lens distortion, which is not supported; undistort the images first"));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_lose_the_prefix_and_image_extension() {
-        assert_eq!(view_name("./train/r_0"), "train/r_0");
-        assert_eq!(view_name("images/0.5.JPG"), "images/0.5");
-        assert_eq!(view_name("train/r_0.5"), "train/r_0.5");
-    }
+    in_order(&frames, |frame| frame.view(folder, root))
 }

@@ -1,7 +1,9 @@
-//! A pinhole camera: intrinsics in pixels and a pose in the scene, and the rays that leave it.
+//! A camera: intrinsics in pixels, a lens and a pose in the scene, and the rays that leave it.
 
-/// A pinhole camera's own geometry, in pixels of a `width × height` image. `(cx, cy)` is the principal point in
-/// continuous pixel coordinates (the middle of the image is `(width / 2, height / 2)`).
+use super::lens::Lens;
+
+/// A camera's own geometry, in pixels of a `width × height` image. `(cx, cy)` is the principal point in continuous
+/// pixel coordinates (the middle of the image is `(width / 2, height / 2)`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Intrinsics {
     pub width: u32,
@@ -10,6 +12,7 @@ pub struct Intrinsics {
     pub fl_y: f32,
     pub cx: f32,
     pub cy: f32,
+    pub lens: Lens,
 }
 
 impl Intrinsics {
@@ -24,14 +27,15 @@ impl Intrinsics {
     }
 
     fn centred(width: u32, height: u32, focal: f32) -> Self {
-        Self { width, height, fl_x: focal, fl_y: focal, cx: 0.5 * width as f32, cy: 0.5 * height as f32 }
+        let (cx, cy) = (0.5 * width as f32, 0.5 * height as f32);
+        Self { width, height, fl_x: focal, fl_y: focal, cx, cy, lens: Lens::Perspective }
     }
 
     /// The same field of view on an image of another size.
     pub fn scaled(&self, width: u32, height: u32) -> Self {
         let x = width as f32 / self.width as f32;
         let y = height as f32 / self.height as f32;
-        Self { width, height, fl_x: self.fl_x * x, fl_y: self.fl_y * y, cx: self.cx * x, cy: self.cy * y }
+        Self { width, height, fl_x: self.fl_x * x, fl_y: self.fl_y * y, cx: self.cx * x, cy: self.cy * y, ..*self }
     }
 
     /// The geometry of the image after [`Image8::downscaled`](super::Image8::downscaled) with the same `factor`, which
@@ -45,6 +49,7 @@ impl Intrinsics {
             fl_y: self.fl_y * by,
             cx: self.cx * by,
             cy: self.cy * by,
+            ..*self
         }
     }
 }
@@ -63,10 +68,26 @@ impl Camera {
     /// coordinates. The centre of pixel `(i, j)` is `(i + 0.5, j + 0.5)`.
     pub fn ray(&self, px: f32, py: f32) -> ([f32; 3], [f32; 3]) {
         let k = &self.intrinsics;
-        let (x, y) = ((px - k.cx) / k.fl_x, -(py - k.cy) / k.fl_y);
-        let direction = self.camera_to_world.map(|row| row[0] * x + row[1] * y - row[2]);
-        let length = direction.iter().map(|d| d * d).sum::<f32>().sqrt();
-        (self.position(), direction.map(|d| d / length))
+        let on_image = |pixel: f32, centre, focal| (f64::from(pixel) - f64::from(centre)) / f64::from(focal);
+        let [x, y, z] = k.lens.undistort([on_image(px, k.cx, k.fl_x), on_image(py, k.cy, k.fl_y)]);
+        let axes = self.camera_to_world.map(|row| row.map(f64::from));
+        let direction = axes.map(|row| row[0] * x - row[1] * y - row[2] * z);
+        let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+        (self.position(), direction.map(|d| (d / length) as f32))
+    }
+
+    /// The continuous pixel coordinates at which a point of the scene arrives, within the image or not; `None` where it
+    /// lies behind the camera or beyond the fold of its lens. The camera's axes must be orthogonal.
+    pub fn project(&self, point: [f32; 3]) -> Option<[f32; 2]> {
+        let rows = self.camera_to_world.map(|row| row.map(f64::from));
+        let offset: [f64; 3] = std::array::from_fn(|i| f64::from(point[i]) - rows[i][3]);
+        let along = |axis: usize| {
+            let squared: f64 = rows.iter().map(|row| row[axis] * row[axis]).sum();
+            (0..3).map(|i| rows[i][axis] * offset[i]).sum::<f64>() / squared.sqrt()
+        };
+        let k = &self.intrinsics;
+        let [x, y] = k.lens.distort([along(0), -along(1), -along(2)])?;
+        Some([(x * f64::from(k.fl_x)) as f32 + k.cx, (y * f64::from(k.fl_y)) as f32 + k.cy])
     }
 
     /// Where the camera stands, in scene coordinates.

@@ -1,7 +1,8 @@
 //! From image files to [`Image8`]: headers, decoding with words for what is wrong, and many views at once.
 
-use super::{Image8, View};
-use crate::{Error, Result};
+use super::view::{DepthMap, ImageFile, Mask};
+use super::{Camera, Image8, Intrinsics, View};
+use crate::{Error, Result, npy};
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
 use std::io::{Cursor, ErrorKind};
@@ -55,23 +56,149 @@ pub(super) fn load_view(view: &View, downscale: u32) -> Result<Image8> {
     if downscale == 0 {
         return Err(Error::config("downscale is 0; expected 1 (full size) or more"));
     }
-    let image = decode(&view.image_path, &view.name)?;
-    let (found, expected) = ((image.width, image.height), view.camera.intrinsics);
-    if found != (expected.width, expected.height) {
+    let file = view.source(downscale).ok_or_else(|| too_large(view, downscale))?;
+    let image = decode(&file.path, &view.name)?;
+    let found = (image.width, image.height);
+    if found != (file.width, file.height) {
         let what = format!(
             "{} is {}×{}, but was {}×{} when the scene was opened; open the scene again",
-            view.name, found.0, found.1, expected.width, expected.height
+            view.name, found.0, found.1, file.width, file.height
         );
-        return Err(Error::file(&view.image_path, what));
+        return Err(Error::file(&file.path, what));
     }
-    if downscale > found.0.min(found.1) {
+    let factor = downscale / file.reduced;
+    if factor > found.0.min(found.1) {
         let what = format!(
-            "{} is {}×{}, too small to be reduced {downscale} times; use a smaller downscale",
+            "{} is {}×{}, too small to be reduced {factor} times; use a smaller downscale",
             view.name, found.0, found.1
         );
-        return Err(Error::file(&view.image_path, what));
+        return Err(Error::file(&file.path, what));
     }
-    Ok(image.downscaled(downscale))
+    Ok(image.downscaled(factor))
+}
+
+/// The error where a scene has a view at smaller sizes alone.
+fn too_large(view: &View, downscale: u32) -> Error {
+    let sizes: Vec<String> = view.images.iter().map(|file| file.reduced.to_string()).collect();
+    let what = format!(
+        "{} is here only as reduced by {}, not by {downscale}; give --downscale {} or a multiple of it",
+        view.name,
+        sizes.join(" and "),
+        view.images[0].reduced
+    );
+    Error::file(view.image_path(), what)
+}
+
+/// How far the aspect ratio of an image may be from that of its camera: sizes rounded on downscaling stay well within, a
+/// wrong or cropped image does not.
+pub(super) const ASPECT_TOLERANCE: f64 = 0.01;
+
+/// The camera of an image of full size, which may be of another size than the camera's file says.
+pub(super) fn camera_for(camera: &Camera, image: &ImageFile, view: &str) -> Result<Camera> {
+    let Intrinsics { width, height, .. } = camera.intrinsics;
+    let (x, y) = (f64::from(image.width) / f64::from(width), f64::from(image.height) / f64::from(height));
+    if (x / y - 1.0).abs() > ASPECT_TOLERANCE {
+        let what = format!(
+            "{view} is {}×{}, but its camera is of {width}×{height}, of another aspect ratio; correct one of them",
+            image.width, image.height
+        );
+        return Err(Error::file(&image.path, what));
+    }
+    let same = (width, height) == (image.width, image.height);
+    Ok(if same { *camera } else { camera.scaled(image.width, image.height) })
+}
+
+/// Refuses a reduced image that is not of the camera's size to within what rounding may do.
+pub(super) fn check_size(file: &ImageFile, full: &Intrinsics, view: &str) -> Result<()> {
+    let fits = |found: u32, full: u32| {
+        let expected = f64::from(full) / f64::from(file.reduced);
+        (f64::from(found) - expected).abs() <= 1.0 + ASPECT_TOLERANCE * expected
+    };
+    if fits(file.width, full.width) && fits(file.height, full.height) {
+        return Ok(());
+    }
+    let what = format!(
+        "{view} is {}×{}, which is not its full size of {}×{} divided by {}; reduce it again or remove the folder",
+        file.width, file.height, full.width, full.height, file.reduced
+    );
+    Err(Error::file(&file.path, what))
+}
+
+pub(super) fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<bool>> {
+    let image = decode(&mask.path, &format!("the mask of {}", view.name))?;
+    let counts = |x: u32, y: u32| {
+        let [r, g, b, _] = image.pixel(x, y);
+        ((r | g | b) > 0) == mask.white_counts
+    };
+    let size = view.camera_at(downscale).intrinsics;
+    let covers = Cover::of(&mask.path, view, (image.width, image.height), &size)?;
+    Ok(covers.blocks().map(|(mut xs, ys)| xs.all(|x| ys.clone().all(|y| counts(x, y)))).collect())
+}
+
+pub(super) fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Result<Vec<f32>> {
+    let (width, height, depths) = decode_depth(&depth.path, &view.name)?;
+    let size = view.camera_at(downscale).intrinsics;
+    let covers = Cover::of(&depth.path, view, (width, height), &size)?;
+    let middle = |(xs, ys): (std::ops::Range<u32>, std::ops::Range<u32>)| {
+        let (x, y) = ((xs.start + xs.end) / 2, (ys.start + ys.end) / 2);
+        depths[y.min(height - 1) as usize * width as usize + x.min(width - 1) as usize] * depth.unit
+    };
+    Ok(covers.blocks().map(middle).collect())
+}
+
+/// Width, height and the numbers of a depth map, none of them negative.
+fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
+    let whose = format!("the depth map of {frame}");
+    let bytes = std::fs::read(path).map_err(|e| unreadable(path, &whose, &e))?;
+    if path.extension().is_some_and(|extension| extension == "npy") {
+        let array = npy::parse(&bytes).map_err(|refusal| Error::file(path, format!("{whose} is {refusal}")))?;
+        let [height, width] = array.shape[..] else {
+            return Err(Error::file(path, format!("{whose} has the shape {:?}, expected [h, w]", array.shape)));
+        };
+        let size = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
+        let (width, height) = nonzero(path, &whose, size)?;
+        let known = |depth: f64| if depth.is_finite() && depth > 0.0 { depth as f32 } else { 0.0 };
+        return Ok((width, height, array.values.into_iter().map(known).collect()));
+    }
+    let decoded = image::load_from_memory(&bytes).map_err(|e| undecodable(path, &whose, &e))?;
+    let image::DynamicImage::ImageLuma16(image) = decoded else {
+        let what = format!("{whose} is no picture of one channel of 16 bits, which depth maps are; save it again");
+        return Err(Error::file(path, what));
+    };
+    let (width, height) = nonzero(path, &whose, image.dimensions())?;
+    Ok((width, height, image.into_raw().into_iter().map(f32::from).collect()))
+}
+
+/// Which pixels of a picture beside a photograph, of the same or another size, each pixel of the photograph covers.
+struct Cover {
+    from: (u32, u32),
+    to: (u32, u32),
+}
+
+impl Cover {
+    fn of(path: &Path, view: &View, from: (u32, u32), to: &Intrinsics) -> Result<Self> {
+        let full = &view.camera.intrinsics;
+        let aspect = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
+        if (aspect(from) / aspect((full.width, full.height)) - 1.0).abs() > ASPECT_TOLERANCE {
+            let what = format!(
+                "is {}×{}, of another aspect ratio than {}, which is {}×{}; make it anew",
+                from.0, from.1, view.name, full.width, full.height
+            );
+            return Err(Error::file(path, what));
+        }
+        Ok(Cover { from, to: (to.width, to.height) })
+    }
+
+    /// Columns and rows for each pixel, row by row, at least one of each.
+    fn blocks(&self) -> impl Iterator<Item = (std::ops::Range<u32>, std::ops::Range<u32>)> {
+        let range = |i: u32, from: u32, to: u32| {
+            let begin = (u64::from(i) * u64::from(from) / u64::from(to)) as u32;
+            let end = (u64::from(i + 1) * u64::from(from)).div_ceil(u64::from(to)) as u32;
+            begin..end
+        };
+        let (from, to) = (self.from, self.to);
+        (0..to.1).flat_map(move |y| (0..to.0).map(move |x| (range(x, from.0, to.0), range(y, from.1, to.1))))
+    }
 }
 
 fn decode(path: &Path, frame: &str) -> Result<Image8> {

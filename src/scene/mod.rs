@@ -6,20 +6,36 @@
 
 mod blender;
 mod camera;
+mod capture;
+mod colmap;
+mod fit;
+mod frames;
+mod hold_out;
 mod image8;
 mod json;
+mod lens;
+mod llff;
 mod load;
 mod open;
 pub mod path;
 mod pose;
+mod rig;
+mod rig_picture;
+mod transforms;
+mod view;
 
 pub use camera::{Camera, Intrinsics};
+pub use capture::{Capture, CaptureKind};
 pub use image8::Image8;
+pub use lens::Lens;
 pub use load::load_images;
+pub use open::OpenOptions;
 pub use path::CameraPath;
+pub use rig::RigFault;
+pub use view::{DepthMap, ImageFile, Mask, View};
 
-use crate::Result;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::PathBuf;
 
 /// A set of photographs with known cameras, read and checked, with no image decoded yet.
@@ -33,17 +49,51 @@ pub struct Scene {
     pub splits: Splits,
     /// Where the model's unit cube lies in the scene.
     pub unit_cube: UnitCube,
+    /// How it was photographed.
+    pub capture: Capture,
+    /// Points of the scene's surfaces in scene coordinates, where the format has them.
+    pub points: Vec<[f32; 3]>,
+    /// What the user should know of how the scene was read, a sentence each.
+    pub notes: Vec<String>,
     /// The sRGB colour that stands behind transparent pixels when views are compared or shown. White for Blender
     /// scenes, as in the tables of the NeRF paper and its successors.
     pub background: [f32; 3],
 }
 
+/// What a reader finds in a folder.
+struct Contents {
+    splits: Splits,
+    unit_cube: UnitCube,
+    capture: Capture,
+    points: Vec<[f32; 3]>,
+    notes: Vec<String>,
+}
+
 /// How a scene is stored on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A folder with `transforms_train.json` and, optionally, `transforms_val.json` and `transforms_test.json`, as
     /// published with the NeRF paper's synthetic scenes.
     Blender,
+    /// A folder with `poses_bounds.npy` and folders of images, as published with the LLFF paper.
+    Llff,
+    /// A folder with a reconstruction by COLMAP in `sparse/0` and photographs in `images`.
+    Colmap,
+    /// A folder with `transforms.json`, as nerfstudio and instant-ngp write it.
+    Transforms,
+}
+
+impl Format {
+    /// The name as it stands in a config file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Blender => "blender",
+            Format::Llff => "llff",
+            Format::Colmap => "colmap",
+            Format::Transforms => "transforms",
+        }
+    }
 }
 
 /// The views by purpose. `train` of a scene that was opened is never empty; `val` and `test` are when it has none.
@@ -84,28 +134,6 @@ impl Split {
     }
 }
 
-/// One photograph: where its pixels are and the camera that took it.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The image's path inside the scene without its extension, such as `train/r_0`; messages and results name views
-    /// by it.
-    pub name: String,
-    pub image_path: PathBuf,
-    /// At the image's full size.
-    pub camera: Camera,
-}
-
-impl View {
-    /// Decodes the image, reduced `downscale` times in width and height. [`Camera::downscaled`] with the same number
-    /// is the camera of the result.
-    ///
-    /// Fails when the file is missing, truncated, not a PNG or JPEG, smaller than `downscale`, or not of the size it
-    /// had when the scene was opened.
-    pub fn load(&self, downscale: u32) -> Result<Image8> {
-        load::load_view(self, downscale)
-    }
-}
-
 /// The similarity between scene coordinates and the unit cube `[0, 1]³` that a model covers:
 /// `x_unit = scale · x_scene + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +147,12 @@ impl UnitCube {
     /// the NeRF paper's synthetic scenes, which reach ±1.5 around the origin.
     pub const BLENDER: UnitCube = UnitCube { scale: 0.33, offset: [0.5; 3] };
 
+    /// With another scale around the same centre.
+    pub fn with_scale(&self, scale: f32) -> Self {
+        let centre = self.to_scene([0.5; 3]);
+        UnitCube { scale, offset: std::array::from_fn(|axis| 0.5 - scale * centre[axis]) }
+    }
+
     /// From scene coordinates into the unit cube.
     pub fn to_unit(&self, point: [f32; 3]) -> [f32; 3] {
         std::array::from_fn(|axis| self.scale * point[axis] + self.offset[axis])
@@ -127,6 +161,12 @@ impl UnitCube {
     /// From the unit cube back to scene coordinates.
     pub fn to_scene(&self, point: [f32; 3]) -> [f32; 3] {
         std::array::from_fn(|axis| (point[axis] - self.offset[axis]) / self.scale)
+    }
+}
+
+impl fmt::Display for UnitCube {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "x_unit = {} x_scene + {:?}", self.scale, self.offset)
     }
 }
 

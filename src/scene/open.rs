@@ -1,54 +1,102 @@
 //! Opening a scene: which format a folder holds, and words for folders that hold none.
 
-use super::{Format, Scene, UnitCube, blender};
+use super::{Contents, Format, Scene, blender, colmap, llff, transforms};
 use crate::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Files and folders by which a scene that is not of the Blender format is recognised.
-const OTHER_FORMATS: [(&str, &str); 4] = [
-    ("transforms.json", "a single transforms.json (the nerfstudio and instant-ngp format)"),
-    ("poses_bounds.npy", "poses_bounds.npy (the LLFF format)"),
-    ("sparse", "a COLMAP reconstruction in sparse/"),
-    ("database.db", "a COLMAP database"),
+/// How a scene is to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// None: by what the folder holds.
+    pub format: Option<Format>,
+    /// The folder of COLMAP's reconstruction, in the scene's folder. None: `sparse/0`, `sparse` or `colmap/sparse/0`.
+    pub sparse: Option<PathBuf>,
+    /// Whether images that a COLMAP reconstruction names may be absent; they are then skipped.
+    pub allow_missing: bool,
+}
+
+/// A reader and the sign by which its format is recognised.
+struct Reader {
+    format: Format,
+    /// What is looked for, and what it is a sign of.
+    sign: &'static str,
+    is_here: fn(&Path, &OpenOptions) -> bool,
+    read: fn(&Path, &OpenOptions) -> Result<Contents>,
+}
+
+/// In the order in which they are tried.
+const READERS: [Reader; 4] = [
+    Reader {
+        format: Format::Blender,
+        sign: "transforms_train.json (Blender)",
+        is_here: blender::is_here,
+        read: blender::read,
+    },
+    Reader {
+        format: Format::Transforms,
+        sign: "transforms.json (nerfstudio, instant-ngp)",
+        is_here: transforms::is_here,
+        read: transforms::read,
+    },
+    Reader { format: Format::Llff, sign: "poses_bounds.npy (LLFF)", is_here: llff::is_here, read: llff::read },
+    Reader {
+        format: Format::Colmap,
+        sign: "sparse/0 with cameras and images, .bin or .txt (COLMAP)",
+        is_here: colmap::is_here,
+        read: colmap::read,
+    },
 ];
 
 impl Scene {
     /// Whether the folder `path` looks like a scene that can be opened.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
-        blender::is_here(path.as_ref())
+        READERS.iter().any(|reader| (reader.is_here)(path.as_ref(), &OpenOptions::default()))
     }
 
-    /// Reads and checks every transform of the scene in the folder `path`, and the size of every image, without
-    /// decoding any.
+    /// Opens the scene in the folder `path`, whose format is found by what the folder holds.
+    ///
+    /// # Errors
+    /// As [`Scene::open_with`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Scene> {
+        Scene::open_with(path, &OpenOptions::default())
+    }
+
+    /// Reads and checks every camera of the scene in the folder `path`, and the size of every image, without decoding
+    /// any.
     ///
     /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
-    pub fn open(path: impl AsRef<Path>) -> Result<Scene> {
+    pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Scene> {
         let path = path.as_ref();
         if !path.exists() {
             return Err(Error::file(path, "there is no such folder; give the folder of a scene"));
         }
+        let readers = READERS.iter().filter(|reader| options.format.is_none_or(|format| format == reader.format));
+        let signs = readers.clone().map(|reader| sign(reader, options)).collect::<Vec<_>>().join(", ");
         if !path.is_dir() {
-            return Err(Error::file(path, "is a file; give the folder that holds transforms_train.json"));
+            return Err(Error::file(path, format!("is a file; give the folder that holds one of {signs}")));
         }
-        if !blender::is_here(path) {
-            return Err(Error::file(path, no_scene_here(path)));
-        }
+        let Some(reader) = readers.clone().find(|reader| (reader.is_here)(path, options)) else {
+            return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
+        };
+        let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path, options)?;
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),
-            format: Format::Blender,
-            splits: blender::read_splits(path)?,
-            unit_cube: UnitCube::BLENDER,
+            format: reader.format,
+            splits,
+            unit_cube,
+            capture,
+            points,
+            notes,
             background: [1.0; 3],
         })
     }
 }
 
-fn no_scene_here(path: &Path) -> String {
-    let wanted = "expected transforms_train.json, as in the NeRF paper's Blender scenes";
-    match OTHER_FORMATS.iter().find(|(file, _)| path.join(file).exists()) {
-        Some((_, format)) => format!("holds {format}, which is not supported; {wanted}"),
-        None => format!("holds no scene: {wanted}"),
+fn sign(reader: &Reader, options: &OpenOptions) -> String {
+    match (&options.sparse, reader.format) {
+        (Some(named), Format::Colmap) => reader.sign.replace("sparse/0", &named.to_string_lossy()),
+        _ => reader.sign.to_owned(),
     }
 }
 

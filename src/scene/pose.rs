@@ -1,5 +1,6 @@
 //! Camera poses as matrices: the check that readers share, and the arithmetic that camera paths need.
 
+use super::View;
 use super::json::Node;
 use crate::Result;
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
@@ -10,7 +11,7 @@ const SINGULAR: f64 = 1e-4;
 
 /// The first three rows of the camera-to-world matrix in `node`, refused if the rotation part has no inverse.
 pub(super) fn checked(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f32; 4]; 3]> {
-    if is_singular(&rotation_part(&rows)) {
+    if is_singular(&rows) {
         return Err(node.error("is singular: its rotation part has no inverse; export the camera again"));
     }
     Ok(rows.map(|row| row.map(|value| value as f32)))
@@ -21,9 +22,25 @@ fn rotation_part(rows: &[[f64; 4]; 3]) -> Matrix3<f64> {
 }
 
 /// Whether the axes, compared by |det| over the product of their lengths, lie in a plane or one of them is 0.
-fn is_singular(axes: &Matrix3<f64>) -> bool {
+pub(super) fn is_singular(rows: &[[f64; 4]; 3]) -> bool {
+    let axes = rotation_part(rows);
     let lengths: f64 = axes.column_iter().map(|axis| axis.norm()).product();
     axes.determinant().abs() <= SINGULAR * lengths
+}
+
+/// The mean of the cameras: at their mean position, looking along their mean direction, as upright as they are on
+/// average. Where they look apart so that there is no mean direction, the first.
+pub(super) fn average(views: &[View]) -> [[f32; 4]; 3] {
+    let column = |axis: usize| {
+        let unit = |view: &View| Vector3::from_fn(|row, _| f64::from(view.camera.camera_to_world[row][axis]));
+        views.iter().map(unit).map(|v| if axis < 3 { v.normalize() } else { v }).sum::<Vector3<f64>>()
+    };
+    let Some(first) = views.first() else { return [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]] };
+    let (up, back) = (column(1), column(2));
+    if up.cross(&back).norm() < SINGULAR * up.norm() * back.norm() || back.norm() < SINGULAR * views.len() as f64 {
+        return first.camera.camera_to_world;
+    }
+    Pose::facing(column(3) / views.len() as f64, back, up).camera_to_world()
 }
 
 /// A camera's place and orientation, for paths: a rotation without scale.
@@ -74,9 +91,9 @@ mod tests {
 
     #[test]
     fn flat_axes_are_singular_and_small_ones_are_not() {
-        assert!(!is_singular(&(Matrix3::identity() * 1e-6)));
-        assert!(is_singular(&Matrix3::zeros()));
-        assert!(is_singular(&Matrix3::new(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)));
+        assert!(!is_singular(&[[1e-6, 0.0, 0.0, 7.0], [0.0, 1e-6, 0.0, 7.0], [0.0, 0.0, 1e-6, 7.0]]));
+        assert!(is_singular(&[[0.0; 4]; 3]));
+        assert!(is_singular(&[[1.0, 1.0, 0.0, 7.0], [0.0, 0.0, 0.0, 7.0], [0.0, 0.0, 1.0, 7.0]]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn rust_layout() -> Layout {
         GridLayout { n_levels, n_features, kernel, averaged, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
-        Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel }
+        Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel, lens, lens_limit, radial, tangential }
         RayBatch { origin, direction, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, n_rays, capacity }
         SampleBatch { position, t, dt, ray, density, color, dl_ddensity, dl_dcolor, count, capacity }
         DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size }

@@ -1,6 +1,6 @@
 //! Rays from cameras, and their march through occupied space.
 
-use gridfield::device::args::{Camera, CameraRaysArgs, DrawRaysArgs, MarchArgs};
+use gridfield::device::args::{Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs};
 use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -38,6 +38,17 @@ fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pix
         width,
         height,
         first_pixel,
+        ..Camera::default()
+    }
+}
+
+/// The camera with a lens of each kind in turn, of coefficients as photographs have them.
+fn with_lens(camera: Camera, kind: usize) -> Camera {
+    let radial = [-0.05, 0.02, -0.003, 1e-4];
+    match kind % 3 {
+        0 => camera,
+        1 => Camera { lens: LENS_OPENCV, lens_limit: 600.0, radial, tangential: [1e-3, -2e-3], ..camera },
+        _ => Camera { lens: LENS_FISHEYE, lens_limit: 2.0, radial, ..camera },
     }
 }
 
@@ -66,8 +77,8 @@ pub fn draw_rays(device: &Device) -> Outputs {
     let mut random = Random::new(31);
     let cameras = [
         camera(&mut random, true, 20, 10, 0),
-        camera(&mut random, false, 16, 16, 200),
-        camera(&mut random, true, 9, 30, 456),
+        with_lens(camera(&mut random, false, 16, 16, 200), 1),
+        with_lens(camera(&mut random, true, 9, 30, 456), 2),
     ];
     let pixels: Vec<u8> = random.u32s(4 * 726).iter().map(|&bits| bits as u8).collect();
     let (cameras, pixels) = (device.upload(&cameras).unwrap(), device.upload(&pixels).unwrap());
@@ -96,19 +107,21 @@ pub fn draw_rays(device: &Device) -> Outputs {
 }
 
 pub fn camera_rays(device: &Device) -> Outputs {
-    let chunk = chunk(device, 1);
-    let args = CameraRaysArgs {
-        rays: chunk.ray_args(),
-        samples_count: chunk.samples.count.ptr(),
-        camera: camera(&mut Random::new(32), true, 25, 20, 0),
-        first_pixel: 150,
-        background: [0.1, 0.2, 0.3],
-        box_min: BOX.0,
-        box_max: BOX.1,
-    };
-    device.launch(&kernels::CAMERA_RAYS, &args, Grid::items(RAYS)).unwrap();
     let mut outputs = Outputs::new();
-    ray_outputs(&chunk, &mut outputs);
+    for kind in 0..3 {
+        let chunk = chunk(device, 1);
+        let args = CameraRaysArgs {
+            rays: chunk.ray_args(),
+            samples_count: chunk.samples.count.ptr(),
+            camera: with_lens(camera(&mut Random::new(32), true, 25, 20, 0), kind),
+            first_pixel: 150,
+            background: [0.1, 0.2, 0.3],
+            box_min: BOX.0,
+            box_max: BOX.1,
+        };
+        device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(RAYS)).unwrap();
+        ray_outputs(&chunk, &mut outputs);
+    }
     outputs
 }
 

@@ -88,7 +88,7 @@ impl PathChoice {
             PathChoice::Dataset => dataset_views(scene),
             _ => &scene.splits.train,
         };
-        let size = views.first()?.camera.downscaled(downscale).intrinsics;
+        let size = views.first()?.camera_at(downscale).intrinsics;
         Some((size.width, size.height))
     }
 }

@@ -1,7 +1,8 @@
 //! Where a scene's cameras look from and to: what generated paths are built around.
 
-use crate::scene::{Camera, Scene, UnitCube, View};
-use nalgebra::{Matrix3, Vector3};
+use crate::scene::fit::{meeting_point, vector};
+use crate::scene::{Scene, View};
+use nalgebra::Vector3;
 
 /// Cosine of the angle (20°) within which the mean up direction of the cameras is taken for a coordinate axis: rigs
 /// are upright in their own world, and a slightly tilted orbit looks wrong.
@@ -15,7 +16,7 @@ const LEAST_RADIUS: f64 = 1e-3;
 
 /// The training cameras in spherical coordinates around what they look at.
 pub(super) struct Framing {
-    /// In scene coordinates.
+    /// Where their axes meet, or where they are parallel the centre of the unit cube, in scene coordinates.
     pub centre: Vector3<f64>,
     /// Axes of the sphere, of length 1: the direction of azimuth 0 (that of the first camera), of azimuth π/2, and up.
     pub axes: [Vector3<f64>; 3],
@@ -30,7 +31,7 @@ impl Framing {
     pub fn of(scene: &Scene) -> Self {
         let views = &scene.splits.train;
         let up = up_axis(views);
-        let centre = centre_of_interest(views, &scene.unit_cube);
+        let centre = meeting_point(views).unwrap_or_else(|| vector(scene.unit_cube.to_scene([0.5; 3])));
         let offsets: Vec<_> = views.iter().map(|view| vector(view.camera.position()) - centre).collect();
         let mut distances: Vec<f64> = offsets.iter().map(Vector3::norm).collect();
         distances.sort_by(f64::total_cmp);
@@ -56,15 +57,12 @@ impl Framing {
     }
 }
 
-fn vector(array: [f32; 3]) -> Vector3<f64> {
-    Vector3::from(array.map(f64::from))
-}
-
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
-fn up_axis(views: &[View]) -> Vector3<f64> {
+/// The mean up direction of the cameras, or the coordinate axis that it is close to.
+pub(in crate::scene) fn up_axis(views: &[View]) -> Vector3<f64> {
     let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.up()).normalize()).sum();
     let Some(mean) = sum.try_normalize(1e-6) else { return Vector3::z() };
     let longest = mean.iamax();
@@ -78,21 +76,4 @@ fn up_axis(views: &[View]) -> Vector3<f64> {
 fn horizontal(offset: &Vector3<f64>, up: &Vector3<f64>) -> Vector3<f64> {
     let along = |v: &Vector3<f64>| (v - up * v.dot(up)).try_normalize(1e-6 * v.norm());
     along(offset).or_else(|| along(&Vector3::x())).or_else(|| along(&Vector3::y())).unwrap_or_else(Vector3::z)
-}
-
-/// The point nearest, by least squares, to all viewing axes; the centre of the unit cube if they are parallel. A point
-/// at distance |(I − d dᵀ)(c − o)| from each axis (o, d) solves Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
-fn centre_of_interest(views: &[View], unit_cube: &UnitCube) -> Vector3<f64> {
-    let (mut normal, mut right) = (Matrix3::zeros(), Vector3::zeros());
-    for Camera { camera_to_world, .. } in views.iter().map(|view| view.camera) {
-        let column = |c: usize| Vector3::from_fn(|row, _| f64::from(camera_to_world[row][c]));
-        let direction = column(2).normalize();
-        let across = Matrix3::identity() - direction * direction.transpose();
-        normal += across;
-        right += across * column(3);
-    }
-    // Singular values are between 0 and the number of views; the least is 0 when all axes are parallel.
-    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * views.len() as f64;
-    let solved = normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right);
-    solved.unwrap_or_else(|| vector(unit_cube.to_scene([0.5; 3])))
 }

@@ -2,7 +2,7 @@
 
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted, no_views};
 use crate::scene::pose::Pose;
-use crate::scene::{Intrinsics, View};
+use crate::scene::{Intrinsics, Lens, View};
 use crate::{Error, Result};
 use nalgebra::{UnitQuaternion, Vector3};
 
@@ -46,7 +46,8 @@ fn key(view: &View, size: (u32, u32)) -> Result<Key> {
             view.name
         ))
     })?;
-    Ok(Key { intrinsics: fitted(&view.camera, size).intrinsics, pose })
+    let intrinsics = Intrinsics { lens: Lens::Perspective, ..fitted(&view.camera, size).intrinsics };
+    Ok(Key { intrinsics, pose })
 }
 
 fn distance(a: &Key, b: &Key) -> f64 {

@@ -8,6 +8,7 @@ mod nerfstudio;
 mod orbit;
 
 pub use choice::PathChoice;
+pub(super) use framing::up_axis as up_of;
 pub use interpolate::Order;
 
 use super::json::{self, Node};
@@ -144,6 +145,7 @@ fn fitted(camera: &Camera, (width, height): (u32, u32)) -> Camera {
         fl_y: k.fl_y * scale,
         cx: 0.5 * width as f32 + (k.cx - 0.5 * k.width as f32) * scale,
         cy: k.cy * scale,
+        ..k
     };
     Camera { intrinsics, ..*camera }
 }

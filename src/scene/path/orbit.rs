@@ -3,8 +3,8 @@
 use super::framing::Framing;
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted};
 use crate::Result;
-use crate::scene::Scene;
 use crate::scene::pose::Pose;
+use crate::scene::{Intrinsics, Lens, Scene};
 use std::f64::consts::TAU;
 
 const ORBIT_SECONDS: f32 = 6.0;
@@ -35,7 +35,8 @@ fn around(
     angles: impl Fn(f64) -> (f64, f64),
 ) -> Result<CameraPath> {
     let first = &scene.splits.train[0].camera;
-    let intrinsics = fitted(first, options.size_or(&first.intrinsics)?).intrinsics;
+    let fitted = fitted(first, options.size_or(&first.intrinsics)?).intrinsics;
+    let intrinsics = Intrinsics { lens: Lens::Perspective, ..fitted };
     let fps = options.fps_or(DEFAULT_FPS)?;
     let n_frames = options.n_frames(seconds, fps)?;
     let frame = |i: usize| {

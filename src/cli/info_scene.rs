@@ -1,0 +1,117 @@
+//! What `gridfield info` says of a scene.
+
+use super::info::rows;
+use crate::scene::{CaptureKind, Format, Lens, Scene, View};
+
+/// Of a scene, row by row; warnings last.
+pub(super) fn describe(scene: &Scene) -> String {
+    let splits = &scene.splits;
+    let centre = scene.unit_cube.to_scene([0.5; 3]).map(|x| format!("{x:.4}")).join(", ");
+    let mut lines = vec![
+        ("scene", scene.name.clone()),
+        ("format", format_name(scene.format).to_owned()),
+        ("capture", capture(scene)),
+        ("train", views(&splits.train)),
+        ("val", views(&splits.val)),
+        ("test", views(&splits.test)),
+        ("sizes", sizes(&splits.train)),
+        ("lens", lens(&splits.train)),
+        ("cameras", distances(scene)),
+        ("bounds", bounds(scene)),
+        ("points", count(scene.points.len(), "of the scene's surfaces")),
+        ("masks", count(splits.train.iter().filter(|view| view.mask.is_some()).count(), "of the training images")),
+        (
+            "depth maps",
+            count(splits.train.iter().filter(|view| view.depth.is_some()).count(), "of the training images"),
+        ),
+        ("centre", format!("({centre}) in the scene is the centre of the unit cube")),
+        ("scale", format!("{} of a unit cube to a scene unit", scene.unit_cube.scale)),
+        ("unit cube", scene.unit_cube.to_string()),
+    ];
+    lines.extend(scene.notes.iter().map(|note| ("note", note.clone())));
+    lines.extend(scene.rig_faults().iter().map(|fault| ("warning", fault.to_string())));
+    rows(&lines)
+}
+
+fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Blender => "Blender (transforms_*.json)",
+        Format::Llff => "LLFF (poses_bounds.npy)",
+        Format::Colmap => "COLMAP (a reconstruction and images/)",
+        Format::Transforms => "nerfstudio or instant-ngp (transforms.json)",
+    }
+}
+
+fn capture(scene: &Scene) -> String {
+    let kind = match scene.capture.kind {
+        CaptureKind::Synthetic => "synthetic: nothing outside of the unit cube",
+        CaptureKind::ForwardFacing => "forward-facing: all cameras look one way",
+        CaptureKind::Inward => "around or within a scene that goes on behind",
+    };
+    match scene.capture.aabb_scale {
+        Some(aabb_scale) => format!("{kind}, in a box of {aabb_scale} unit cubes a side"),
+        None => kind.to_owned(),
+    }
+}
+
+/// Number and size of a split's images, and the horizontal angle of the first.
+fn views(views: &[View]) -> String {
+    let Some(first) = views.first() else { return "none".to_owned() };
+    let size = |view: &View| (view.camera.intrinsics.width, view.camera.intrinsics.height);
+    let (width, height) = size(first);
+    let sizes = if views.iter().all(|view| size(view) == (width, height)) { "" } else { " and other sizes" };
+    let (left, right) =
+        (first.camera.ray(0.0, height as f32 / 2.0).1, first.camera.ray(width as f32, height as f32 / 2.0).1);
+    let cosine: f32 = left.iter().zip(right).map(|(a, b)| a * b).sum();
+    format!("{} images of {width}×{height}{sizes}, {:.1}° wide", views.len(), cosine.acos().to_degrees())
+}
+
+/// The sizes at which the first view is on the disk.
+fn sizes(views: &[View]) -> String {
+    let Some(first) = views.first() else { return "none".to_owned() };
+    let sizes = first.images.iter().map(|file| match file.reduced {
+        1 => format!("{}×{}", file.width, file.height),
+        reduced => format!("{}×{} (÷{reduced})", file.width, file.height),
+    });
+    sizes.collect::<Vec<_>>().join(", ")
+}
+
+/// The lens of the first view, and whether others differ.
+fn lens(views: &[View]) -> String {
+    let Some(first) = views.first() else { return "none".to_owned() };
+    let lens = first.camera.intrinsics.lens;
+    let others = if views.iter().all(|view| view.camera.intrinsics.lens == lens) { "" } else { "; others differ" };
+    let told = match lens {
+        Lens::Perspective => "no distortion".to_owned(),
+        Lens::OpenCv { k: [k1, k2, k3, k4], p: [p1, p2] } => {
+            format!("OpenCV, k = {k1}, {k2}, {k3}, {k4}, p = {p1}, {p2}")
+        }
+        Lens::Fisheye { k: [k1, k2, k3, k4] } => format!("OpenCV fisheye, k = {k1}, {k2}, {k3}, {k4}"),
+    };
+    told + others
+}
+
+/// How far the training cameras are from the centre of the unit cube.
+fn distances(scene: &Scene) -> String {
+    let centre = scene.unit_cube.to_scene([0.5; 3]);
+    let distance = |view: &View| {
+        let offset = view.camera.position().into_iter().zip(centre).map(|(a, b)| (a - b) * (a - b));
+        offset.sum::<f32>().sqrt()
+    };
+    let mut distances: Vec<f32> = scene.splits.train.iter().map(distance).collect();
+    distances.sort_by(f32::total_cmp);
+    let (nearest, farthest) = (distances[0], distances[distances.len() - 1]);
+    let side = 1.0 / scene.unit_cube.scale;
+    format!("{nearest:.3} to {farthest:.3} scene units from the centre of the unit cube, whose side is {side:.3}")
+}
+
+fn bounds(scene: &Scene) -> String {
+    match scene.capture.bounds {
+        Some([near, far]) => format!("{near:.3} to {far:.3} scene units from the cameras"),
+        None => "not known".to_owned(),
+    }
+}
+
+fn count(n: usize, of_what: &str) -> String {
+    if n == 0 { "none".to_owned() } else { format!("{n} {of_what}") }
+}

@@ -1,0 +1,27 @@
+//! The flags that say how a scene's folder is to be read, shared by the commands that open one.
+
+use clap::Args;
+
+use crate::scene::{Format, OpenOptions};
+
+#[derive(Debug, Args)]
+pub struct ReadingArgs {
+    /// The scene's format: blender, transforms, llff or colmap [default: by what the folder holds]
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Option<Format>,
+
+    /// The folder of a COLMAP reconstruction in the scene's folder [default: sparse/0, sparse or colmap/sparse/0]
+    #[arg(long, value_name = "DIR")]
+    pub sparse: Option<String>,
+
+    /// Skip images that a COLMAP reconstruction names and that are not there
+    #[arg(long)]
+    pub allow_missing: bool,
+}
+
+impl ReadingArgs {
+    pub(super) fn options(&self) -> OpenOptions {
+        let sparse = self.sparse.as_ref().map(Into::into);
+        OpenOptions { format: self.format, sparse, allow_missing: self.allow_missing }
+    }
+}

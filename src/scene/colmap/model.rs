@@ -1,0 +1,121 @@
+//! What a reconstruction holds, whichever way it is stored, and COLMAP's camera models.
+
+use crate::scene::{Intrinsics, Lens};
+use std::collections::{BTreeMap, HashSet};
+
+/// Why a file was refused; the caller adds its name and the place.
+pub(super) type Refusal = String;
+
+/// A reconstruction.
+#[derive(Default)]
+pub(super) struct Model {
+    /// By their number.
+    pub cameras: BTreeMap<u32, Intrinsics>,
+    pub images: Vec<Registered>,
+    /// In the world, by their number.
+    pub points: BTreeMap<u64, [f64; 3]>,
+}
+
+/// An image with its pose.
+pub(super) struct Registered {
+    pub name: String,
+    /// Number of its camera, which is there.
+    pub camera: u32,
+    /// From the world into the camera's axes: w, x, y, z, not 0.
+    pub rotation: [f64; 4],
+    pub translation: [f64; 3],
+    /// Numbers of the points that it sees.
+    pub points: Vec<u64>,
+}
+
+/// COLMAP's camera models in the order of their numbers, with how many parameters each has.
+pub(super) const MODELS: [(&str, usize); 12] = [
+    ("SIMPLE_PINHOLE", 3),
+    ("PINHOLE", 4),
+    ("SIMPLE_RADIAL", 4),
+    ("RADIAL", 5),
+    ("OPENCV", 8),
+    ("OPENCV_FISHEYE", 8),
+    ("FULL_OPENCV", 12),
+    ("FOV", 5),
+    ("SIMPLE_RADIAL_FISHEYE", 4),
+    ("RADIAL_FISHEYE", 5),
+    ("THIN_PRISM_FISHEYE", 12),
+    ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
+];
+
+/// More is no number of pixels that a photograph has along a side.
+const MOST_PIXELS: u64 = 1_000_000;
+
+/// The camera of a model by its name.
+pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -> Result<Intrinsics, Refusal> {
+    let supported = || MODELS[..6].iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let expected = MODELS[..6].iter().find(|(name, _)| *name == model).map(|(_, count)| *count).ok_or_else(|| {
+        format!("is of the model {model}, which is not supported; reconstruct with one of {}", supported())
+    })?;
+    if parameters.len() != expected {
+        return Err(format!("has {} parameters, but a {model} camera has {expected}", parameters.len()));
+    }
+    if !(1..=MOST_PIXELS).contains(&width) || !(1..=MOST_PIXELS).contains(&height) {
+        return Err(format!("is {width}×{height} pixels large, which no photograph is"));
+    }
+    if let Some(number) = parameters.iter().find(|number| !(**number as f32).is_finite()) {
+        return Err(format!("has the parameter {number}, where a finite number is needed"));
+    }
+    let one_focal = matches!(model, "SIMPLE_PINHOLE" | "SIMPLE_RADIAL" | "RADIAL");
+    let ([fl_x, fl_y, cx, cy], bent) = match parameters {
+        [f, cx, cy, bent @ ..] if one_focal => ([*f, *f, *cx, *cy], bent),
+        [fl_x, fl_y, cx, cy, bent @ ..] => ([*fl_x, *fl_y, *cx, *cy], bent),
+        _ => unreachable!("every model has three parameters or more"),
+    };
+    if !(fl_x as f32 > 0.0 && fl_y as f32 > 0.0) {
+        return Err(format!("has the focal length {fl_x} by {fl_y}, where numbers above 0 are needed"));
+    }
+    let lens = match *bent {
+        [] => Lens::Perspective,
+        [k] => Lens::opencv([k, 0.0, 0.0, 0.0], [0.0; 2]),
+        [k1, k2] => Lens::opencv([k1, k2, 0.0, 0.0], [0.0; 2]),
+        [k1, k2, k3, k4] if model == "OPENCV_FISHEYE" => Lens::Fisheye { k: [k1, k2, k3, k4].map(|x| x as f32) },
+        [k1, k2, p1, p2] => Lens::opencv([k1, k2, 0.0, 0.0], [p1, p2]),
+        _ => unreachable!("the number of parameters is that of the model"),
+    };
+    let [fl_x, fl_y, cx, cy] = [fl_x, fl_y, cx, cy].map(|x| x as f32);
+    Ok(Intrinsics { width: width as u32, height: height as u32, fl_x, fl_y, cx, cy, lens })
+}
+
+impl Model {
+    /// Takes an image in after checking it.
+    pub fn add_image(&mut self, image: Registered) -> Result<(), Refusal> {
+        let Registered { name, camera, rotation, translation, .. } = &image;
+        if !self.cameras.contains_key(camera) {
+            return Err(format!("{name} has the camera {camera}, which is not among the cameras; reconstruct again"));
+        }
+        if let Some(number) = rotation.iter().chain(translation).find(|number| !(**number as f32).is_finite()) {
+            return Err(format!("{name} has {number} in its pose, where finite numbers are needed; reconstruct again"));
+        }
+        let length = rotation.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if !(1e-6..1e6).contains(&length) {
+            return Err(format!("{name} has the rotation {rotation:?}, which is none; reconstruct again"));
+        }
+        self.images.push(image);
+        Ok(())
+    }
+
+    /// Takes a point in after checking it.
+    pub fn add_point(&mut self, number: u64, point: [f64; 3]) -> Result<(), Refusal> {
+        if point.iter().any(|x| !(*x as f32).is_finite()) {
+            return Err(format!("point {number} is at {point:?}, where finite numbers are needed; reconstruct again"));
+        }
+        self.points.insert(number, point);
+        Ok(())
+    }
+
+    /// Refuses images that share a name: which is meant could not be told.
+    pub fn check_names(&self) -> Result<(), Refusal> {
+        let mut seen = HashSet::new();
+        match self.images.iter().find(|image| !seen.insert(image.name.as_str())) {
+            Some(image) => Err(format!("names {} twice; reconstruct again", image.name)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where the model's unit cube goes in a scene that has no place for it of its own.
+
+use super::{Camera, UnitCube, View};
+use nalgebra::{Matrix3, Vector3};
+
+/// Cameras around a scene lie within this share of the unit cube's half side: the rest is for what stands beside them.
+const CAMERA_REACH: f64 = 0.8;
+
+/// An image whose corners are farther than this from the mean viewing direction (cosine of 80°) has no place in a
+/// projection onto one plane.
+const WIDEST_COSINE: f64 = 0.17;
+
+/// Cosine of 30°.
+const ONE_WAY_COSINE: f64 = 0.866;
+
+/// Side of the unit cube in scene units where the cameras tell nothing, all being at one place.
+const NO_SIDE: f64 = 1.0;
+
+/// The unit cube centred on what the cameras look at, with all cameras within, and half of the points, where there are
+/// any.
+pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
+    let positions: Vec<Vector3<f64>> = views.iter().map(|view| vector(view.camera.position())).collect();
+    let mean = positions.iter().sum::<Vector3<f64>>() / positions.len().max(1) as f64;
+    let centre = meeting_point(views).filter(|point| most_look_at(views, point));
+    let centre = centre.or_else(|| median(points)).unwrap_or(mean);
+    let reach = positions.iter().map(|position| (position - centre).amax()).fold(0.0, f64::max);
+    let mut distances: Vec<f64> = points.iter().map(|&point| (vector(point) - centre).amax()).collect();
+    distances.sort_by(f64::total_cmp);
+    let reach = reach.max(distances.get(distances.len() / 2).copied().unwrap_or(0.0));
+    centred(&centre, if reach > 0.0 { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
+}
+
+/// The smallest unit cube that holds all that the cameras see between their bounds.
+pub(super) fn around_frusta(views: &[View]) -> UnitCube {
+    let mut low = Vector3::repeat(f64::INFINITY);
+    let mut high = -low;
+    for view in views {
+        let [_, far] = view.bounds.unwrap_or_default().map(f64::from);
+        let position = vector(view.camera.position());
+        let back = -vector(view.camera.forward()).normalize();
+        for corner in corners(&view.camera) {
+            let along = -corner.dot(&back);
+            for point in [position, position + corner * (far / along)] {
+                low = low.inf(&point);
+                high = high.sup(&point);
+            }
+        }
+    }
+    centred(&((low + high) * 0.5), (high - low).amax())
+}
+
+/// Whether all that the cameras see lies before one plane, so that it can be projected onto it.
+pub(super) fn is_forward_facing<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
+    let sum: Vector3<f64> = views.clone().map(|view| vector(view.camera.forward()).normalize()).sum();
+    let Some(mean) = sum.try_normalize(1e-6) else { return false };
+    let mut directions = views.flat_map(|view| corners(&view.camera));
+    directions.all(|direction| direction.dot(&mean) > WIDEST_COSINE)
+}
+
+/// The same of cameras that besides look within 30° of their mean direction, as no rig does that circles something.
+pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
+    let forward = |view: &View| vector(view.camera.forward()).normalize();
+    let mean = views.clone().map(forward).sum::<Vector3<f64>>().normalize();
+    views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
+}
+
+/// The point nearest, by least squares, to all viewing axes; `None` if they are parallel. A point at distance
+/// |(I − d dᵀ)(c − o)| from each axis (o, d) solves Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
+pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
+    let (mut normal, mut right) = (Matrix3::zeros(), Vector3::zeros());
+    for camera in views.iter().map(|view| view.camera) {
+        let direction = vector(camera.forward()).normalize();
+        let across = Matrix3::identity() - direction * direction.transpose();
+        normal += across;
+        right += across * vector(camera.position());
+    }
+    // Singular values are between 0 and the number of views; the least is 0 when all axes are parallel.
+    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * views.len() as f64;
+    normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right)
+}
+
+/// Whether most cameras have `point` before them.
+pub(super) fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
+    let before = |view: &&View| (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0;
+    2 * views.iter().filter(before).count() > views.len()
+}
+
+pub(super) fn vector(array: [f32; 3]) -> Vector3<f64> {
+    Vector3::from(array.map(f64::from))
+}
+
+/// Directions of length 1 through the corners of the image.
+fn corners(camera: &Camera) -> [Vector3<f64>; 4] {
+    let (width, height) = (camera.intrinsics.width as f32, camera.intrinsics.height as f32);
+    [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)].map(|(x, y)| vector(camera.ray(x, y).1))
+}
+
+/// By axis.
+fn median(points: &[[f32; 3]]) -> Option<Vector3<f64>> {
+    if points.is_empty() {
+        return None;
+    }
+    let middle = |axis: usize| {
+        let mut values: Vec<f32> = points.iter().map(|point| point[axis]).collect();
+        let (_, middle, _) = values.select_nth_unstable_by(points.len() / 2, f32::total_cmp);
+        f64::from(*middle)
+    };
+    Some(Vector3::new(middle(0), middle(1), middle(2)))
+}
+
+fn centred(centre: &Vector3<f64>, side: f64) -> UnitCube {
+    let scale = 1.0 / side;
+    UnitCube { scale: scale as f32, offset: std::array::from_fn(|axis| (0.5 - scale * centre[axis]) as f32) }
+}

@@ -1,0 +1,212 @@
+//! Frames of transforms files, as Blender scenes, nerfstudio and instant-ngp share them: image, pose, intrinsics, lens.
+//!
+//! Intrinsics come from `fl_x, fl_y, cx, cy, w, h` or `camera_angle_x, camera_angle_y` (radians), each for the whole
+//! file or for one frame; a frame's own value wins, and a focal length wins over an angle of the same place. Focal
+//! lengths and principal points are in pixels of a `w × h` image, or of the image file where the sizes are not given.
+
+use super::json::Node;
+use super::load::{ASPECT_TOLERANCE, image_size};
+use super::{Camera, Intrinsics, Lens, View, pose};
+use crate::Result;
+use std::path::{Path, PathBuf};
+
+/// Extensions tried, in this order, for a `file_path` that is not a file as it stands.
+const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
+
+/// Of the last row of a pose: exporters round, a transposed or projective matrix is far off.
+const LAST_ROW_TOLERANCE: f64 = 1e-3;
+
+/// A frame before the size of its image is known.
+pub(super) struct Frame<'a> {
+    pub node: Node<'a>,
+    /// As the file has it.
+    pub file_path: &'a str,
+    /// None where the image is not there.
+    pub image_path: Option<PathBuf>,
+    camera_to_world: [[f32; 4]; 3],
+}
+
+/// The frames of a transforms file, whose images may be absent from `folder`.
+pub(super) fn read<'a>(folder: &Path, root: &Node<'a>) -> Result<Vec<Frame<'a>>> {
+    let list = root.require("frames", "the list of cameras and images")?;
+    let nodes = list.items()?;
+    if nodes.is_empty() {
+        return Err(list.error("is empty; a split needs at least one frame"));
+    }
+    nodes.into_iter().enumerate().map(|(i, node)| Frame::read(folder, i, node)).collect()
+}
+
+impl<'a> Frame<'a> {
+    fn read(folder: &Path, index: usize, node: Node<'a>) -> Result<Self> {
+        let node = node.named(format!("frame {index}"));
+        let file_path = node.require("file_path", "the image's path in the scene's folder")?.text()?;
+        let node = node.named(format!("frame {index} ({file_path})"));
+        let camera_to_world = read_pose(&node)?;
+        Ok(Frame { node, file_path, image_path: find_image(folder, file_path), camera_to_world })
+    }
+
+    /// The view of this frame, whose image must be there.
+    pub fn view(&self, folder: &Path, root: &Node) -> Result<View> {
+        let Some(image_path) = &self.image_path else { return Err(self.missing(folder)) };
+        let name = view_name(self.file_path);
+        let size = image_size(image_path, &name)?;
+        let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, size)?;
+        Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world: self.camera_to_world }))
+    }
+
+    /// The error where the image must be there and is not.
+    pub fn missing(&self, folder: &Path) -> crate::Error {
+        let tried = "as it stands and with .png, .jpg and .jpeg";
+        self.node.error(format!(
+            "names an image that is not in {} ({tried}); restore it or remove the frame",
+            folder.display()
+        ))
+    }
+}
+
+pub(super) fn find_image(folder: &Path, file_path: &str) -> Option<PathBuf> {
+    let plain = folder.join(file_path.trim_start_matches("./"));
+    let with = |extension| {
+        let mut path = plain.clone().into_os_string();
+        path.push(".");
+        path.push(extension);
+        PathBuf::from(path)
+    };
+    std::iter::once(plain.clone()).chain(EXTENSIONS.map(with)).find(|path| path.is_file())
+}
+
+/// `./train/r_0.png` → `train/r_0`.
+fn view_name(file_path: &str) -> String {
+    let path = file_path.trim_start_matches("./");
+    match path.rsplit_once('.') {
+        Some((stem, extension)) if EXTENSIONS.contains(&extension) => stem.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
+    let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
+    let rows = node.items()?;
+    if rows.len() != 4 {
+        return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
+    }
+    let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
+    if rows[3].iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > LAST_ROW_TOLERANCE) {
+        let what = format!("has the last row {:?}, expected [0, 0, 0, 1]; export the camera again", rows[3]);
+        return Err(node.error(what));
+    }
+    pose::checked(&node, [rows[0], rows[1], rows[2]])
+}
+
+/// Looks a key up in the frame, then in the file.
+struct Keys<'n, 'a> {
+    frame: &'n Node<'a>,
+    file: &'n Node<'a>,
+}
+
+impl<'a> Keys<'_, 'a> {
+    fn get(&self, key: &str) -> Option<Node<'a>> {
+        self.frame.get(key).or_else(|| self.file.get(key))
+    }
+
+    fn positive(&self, key: &str) -> Result<Option<f64>> {
+        self.get(key).map(|node| node.positive()).transpose()
+    }
+
+    /// The focal length along `axis` in pixels of an image `extent` pixels long, where it or the angle is given.
+    fn focal(&self, axis: &str, extent: f64) -> Result<Option<f64>> {
+        for place in [self.frame, self.file] {
+            if let Some(node) = place.get(&format!("fl_{axis}")) {
+                return node.positive().map(Some);
+            }
+            if let Some(node) = place.get(&format!("camera_angle_{axis}")) {
+                return focal_from_angle(&node, extent).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
+    let angle = node.number()?;
+    if !(angle > 0.0 && angle < std::f64::consts::PI) {
+        return Err(node.error(format!("is {angle}; it must be above 0 and below π radians")));
+    }
+    let focal = 0.5 * extent / (0.5 * angle).tan();
+    if !(focal as f32).is_finite() {
+        return Err(node.error(format!("is {angle:e}, too small for a finite focal length; correct it")));
+    }
+    Ok(focal)
+}
+
+/// Intrinsics in pixels of the image file, whose `size` is width and height.
+fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
+    let (image_width, image_height) = (f64::from(size.0), f64::from(size.1));
+    let width = keys.positive("w")?.unwrap_or(image_width);
+    let height = keys.positive("h")?.unwrap_or(image_height);
+    let (x, y) = (image_width / width, image_height / height);
+    if (x / y - 1.0).abs() > ASPECT_TOLERANCE {
+        let what = format!(
+            "has an image of {}×{}, but w and h are {width}×{height}, of another aspect ratio; correct one of them",
+            size.0, size.1
+        );
+        return Err(keys.frame.error(what));
+    }
+    let fl_x = keys.focal("x", width)?.ok_or_else(|| {
+        keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
+    })?;
+    let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
+    let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
+    let in_pixels = [fl_x * x, fl_y * y, centre("cx", width)? * x, centre("cy", height)? * y].map(|value| value as f32);
+    if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
+        let what =
+            "has a focal length or principal point that is no finite number of pixels of its image; correct w and h";
+        return Err(keys.frame.error(what));
+    }
+    let [fl_x, fl_y, cx, cy] = in_pixels;
+    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens: read_lens(keys)? })
+}
+
+/// Camera models of COLMAP, by nerfstudio's names, that differ in which coefficients they have.
+const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE"];
+const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
+
+/// Keys by which instant-ngp is told of lenses that are not among those read here.
+const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "from_mitsuba"];
+
+fn read_lens(keys: &Keys) -> Result<Lens> {
+    for key in OTHER_LENSES {
+        if let Some(node) = keys.get(key).filter(|node| !matches!(node.flag(), Ok(false))) {
+            return Err(
+                node.error("describes a kind of camera that is not supported; export pinhole or OpenCV cameras")
+            );
+        }
+    }
+    let is_fisheye = keys.get("is_fisheye").map(|node| node.flag()).transpose()?.unwrap_or(false);
+    let model = keys.get("camera_model").map(|node| Ok((node.text()?, node))).transpose()?;
+    let is_fisheye = match model {
+        None => is_fisheye,
+        Some((FISHEYE_MODEL, _)) => true,
+        Some((name, _)) if MODELS.contains(&name) => is_fisheye,
+        Some((name, node)) => {
+            let known = format!("{}, {FISHEYE_MODEL}", MODELS.join(", "));
+            return Err(node.error(format!("is {name}, which is not supported; expected one of {known}")));
+        }
+    };
+    let coefficient = |key| keys.get(key).map_or(Ok(0.0), |node| node.number());
+    let k = [coefficient("k1")?, coefficient("k2")?, coefficient("k3")?, coefficient("k4")?];
+    let p = [coefficient("p1")?, coefficient("p2")?];
+    Ok(if is_fisheye { Lens::Fisheye { k: k.map(|x| x as f32) } } else { Lens::opencv(k, p) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_the_prefix_and_image_extension() {
+        assert_eq!(view_name("./train/r_0"), "train/r_0");
+        assert_eq!(view_name("images/0.5.JPG"), "images/0.5");
+        assert_eq!(view_name("train/r_0.5"), "train/r_0.5");
+    }
+}

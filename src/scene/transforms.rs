@@ -1,0 +1,149 @@
+//! The reader of `transforms.json`, the single file in which nerfstudio and instant-ngp keep a scene.
+//!
+//! Views come in the order of their names. Where the file lists them (`train_filenames`, `val_filenames`,
+//! `test_filenames`), its splits are taken; else every 8th is held out. Frames whose image is absent are skipped, as
+//! both programs do.
+
+use super::json::{self, Node};
+use super::load::{self, in_order};
+use super::view::{DepthMap, Mask, image_files};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, UnitCube, View, fit, frames, hold_out};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "transforms.json";
+
+/// instant-ngp's box reaches this many unit cubes at most.
+const LARGEST_AABB: f64 = 128.0;
+
+/// Of nerfstudio's depth maps: millimetres.
+const NERFSTUDIO_DEPTH_UNIT: f64 = 1e-3;
+
+pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
+    folder.join(FILE).is_file()
+}
+
+pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
+    let file = folder.join(FILE);
+    let document = json::read(&file)?;
+    let root = Node::root(&file, &document);
+    let frames = frames::read(folder, &root)?;
+    let (mut there, absent): (Vec<_>, Vec<_>) = frames.iter().partition(|frame| frame.image_path.is_some());
+    if there.is_empty() {
+        return Err(absent[0].missing(folder));
+    }
+    there.sort_by_key(|frame| frame.file_path);
+    let views = in_order(&there, |frame| {
+        let mut view = frame.view(folder, &root)?;
+        view.images = image_files(view.image_path(), &view.name)?;
+        view.images.iter().try_for_each(|file| load::check_size(file, &view.camera.intrinsics, &view.name))?;
+        view.mask = mask(folder, &frame.node, &view)?;
+        view.depth = depth(folder, &frame.node, &root)?;
+        Ok(view)
+    })?;
+    let mut notes = Vec::new();
+    if let Some(first) = absent.first() {
+        let (n, all) = (absent.len(), frames.len());
+        notes.push(format!("{n} of {all} frames have no image and are skipped, the first of them {}", first.file_path));
+    }
+    let names: Vec<&str> = there.iter().map(|frame| frame.file_path).collect();
+    let splits = match listed_splits(&root, &names, &views, &absent)? {
+        Some(splits) => splits,
+        None => hold_out::every_eighth(views),
+    };
+    if splits.train.is_empty() {
+        return Err(Error::file(&file, "leaves no view to train on; it needs at least two frames with an image"));
+    }
+    let capture = Capture::of(CaptureKind::Inward, &splits.train);
+    let placed = placement(&root)?;
+    let aabb_scale = placed.and_then(|(_, aabb_scale)| aabb_scale);
+    let unit_cube = placed.map_or_else(|| fit::around_cameras(&splits.train, &[]), |(unit_cube, _)| unit_cube);
+    Ok(Contents { splits, unit_cube, capture: Capture { aabb_scale, ..capture }, points: Vec::new(), notes })
+}
+
+/// The map to the unit cube and the size of the box around it, where the file has instant-ngp's keys of either. Its
+/// loader scales and moves positions before it cycles their axes, so that `offset` is in the axes of the scene; the box
+/// is a cube around the unit cube's centre, to which the cycle does nothing.
+pub(super) fn placement(root: &Node) -> Result<Option<(UnitCube, Option<u32>)>> {
+    let [scale, offset, aabb_scale] = ["scale", "offset", "aabb_scale"].map(|key| root.get(key));
+    if scale.is_none() && offset.is_none() && aabb_scale.is_none() {
+        return Ok(None);
+    }
+    let UnitCube { scale: usual_scale, offset: usual_offset } = UnitCube::BLENDER;
+    let scale = scale.map_or(Ok(usual_scale), |node| {
+        node.positive().map(|scale| scale as f32).and_then(|scale| match scale > 0.0 {
+            true => Ok(scale),
+            false => Err(node.error("is too small; a number above 0 is needed")),
+        })
+    })?;
+    let offset = offset.map_or(Ok(usual_offset), |node| Ok(node.numbers::<3>()?.map(|x| x as f32)))?;
+    let aabb_scale = aabb_scale.map(|node| read_aabb_scale(&node)).transpose()?;
+    Ok(Some((UnitCube { scale, offset }, aabb_scale)))
+}
+
+/// instant-ngp takes powers of two; others are rounded up to the next.
+fn read_aabb_scale(node: &Node) -> Result<u32> {
+    match node.positive()? {
+        scale if scale > LARGEST_AABB => Err(node.error(format!("is {scale}; it must be at most {LARGEST_AABB}"))),
+        scale => Ok((scale.ceil() as u32).next_power_of_two()),
+    }
+}
+
+/// nerfstudio's `mask_path`, which is white where the photograph counts, or instant-ngp's `dynamic_mask_<name>.png`
+/// beside the image, which is black there.
+fn mask(folder: &Path, frame: &Node, view: &View) -> Result<Option<Mask>> {
+    if let Some(node) = frame.get("mask_path") {
+        return Ok(Some(Mask { path: existing(folder, &node)?, white_counts: true }));
+    }
+    let image = view.image_path();
+    let name = format!("dynamic_mask_{}.png", image.file_stem().unwrap_or_default().to_string_lossy());
+    let path = image.with_file_name(name);
+    Ok(path.is_file().then_some(Mask { path, white_counts: false }))
+}
+
+/// nerfstudio's `depth_file_path` in millimetres, or instant-ngp's `depth_path` in units of `integer_depth_scale`.
+fn depth(folder: &Path, frame: &Node, root: &Node) -> Result<Option<DepthMap>> {
+    let unit = |key, usual: Option<f64>| match root.get(key) {
+        Some(node) => node.positive().map(Some),
+        None => Ok(usual),
+    };
+    if let Some(node) = frame.get("depth_file_path") {
+        let unit = unit("depth_unit_scale_factor", Some(NERFSTUDIO_DEPTH_UNIT))?.unwrap_or(NERFSTUDIO_DEPTH_UNIT);
+        return Ok(Some(DepthMap { path: existing(folder, &node)?, unit: unit as f32 }));
+    }
+    let (Some(node), Some(unit)) = (frame.get("depth_path"), unit("integer_depth_scale", None)?) else {
+        return Ok(None);
+    };
+    Ok(Some(DepthMap { path: existing(folder, &node)?, unit: unit as f32 }))
+}
+
+fn existing(folder: &Path, node: &Node) -> Result<PathBuf> {
+    let path = folder.join(node.text()?.trim_start_matches("./"));
+    let missing = || node.error(format!("names {}, which is not there; restore it or remove the key", path.display()));
+    if path.is_file() { Ok(path) } else { Err(missing()) }
+}
+
+/// The file's own splits; `names` are those of `views`, as the file writes them.
+fn listed_splits(root: &Node, names: &[&str], views: &[View], absent: &[&frames::Frame]) -> Result<Option<Splits>> {
+    let [train, val, test] = ["train_filenames", "val_filenames", "test_filenames"].map(|key| root.get(key));
+    if train.is_none() && val.is_none() && test.is_none() {
+        return Ok(None);
+    }
+    let plain = |name: &str| name.trim_start_matches("./").to_owned();
+    let places: HashMap<String, usize> = names.iter().enumerate().map(|(i, name)| (plain(name), i)).collect();
+    let listed = |list: Option<Node>| -> Result<Vec<View>> {
+        let items = list.map_or(Ok(Vec::new()), |list| list.items())?;
+        let mut split = Vec::with_capacity(items.len());
+        for item in &items {
+            let name = item.text()?;
+            match places.get(&plain(name)) {
+                Some(&place) => split.push(views[place].clone()),
+                None if absent.iter().any(|frame| plain(frame.file_path) == plain(name)) => {}
+                None => return Err(item.error(format!("is {name}, which is no frame's file_path; correct the list"))),
+            }
+        }
+        Ok(split)
+    };
+    Ok(Some(Splits { train: listed(train)?, val: listed(val)?, test: listed(test)? }))
+}
