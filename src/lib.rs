@@ -5,7 +5,7 @@
 //! function* `U` picks nodes, a *kernel function* `φ` weighs them, *features* `w` are learned (Zhao et al., CVPR 2024,
 //! arXiv 2403.20002).
 //!
-//! Modules point one way: `cli → gtk → radiance → grid → train, decoder, scene, metrics → device`.
+//! Modules point one way: `cli → gtk → radiance → grid → train, decoder, metrics → mesh → scene, device`.
 //! `grid` knows no task; `scene` knows no device; everything unsafe is in `device`.
 
 mod atomic;
@@ -17,6 +17,7 @@ pub mod error;
 pub mod grid;
 pub mod gtk;
 pub mod media;
+mod memory;
 pub mod mesh;
 pub mod metrics;
 mod npy;

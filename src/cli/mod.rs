@@ -5,6 +5,7 @@
 
 pub mod devices;
 pub mod eval;
+pub mod export;
 pub mod gtk;
 pub mod info;
 mod info_scene;
@@ -54,6 +55,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Render a video or frames from a trained field
     Render(render::RenderArgs),
+    /// Write a trained field's surface as a mesh or a point cloud
+    Export(export::ExportArgs),
     /// Say what a scene, a run or a checkpoint holds
     Info(info::InfoArgs),
     /// Look into models by their tangent kernels: spectra, predictions, bounds
@@ -85,6 +88,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Info(args) => args.run(),
             Command::Gtk(args) => args.run(),
             Command::Devices(args) => args.run(),

@@ -19,14 +19,14 @@ use crate::{Error, Result};
 
 /// Draws what cameras see.
 pub struct Renderer {
-    device: Device,
-    field: Field,
-    occupancy: Occupancy,
-    march: March,
-    unit_cube: UnitCube,
-    size: ChunkSize,
+    pub(super) device: Device,
+    pub(super) field: Field,
+    pub(super) occupancy: Occupancy,
+    pub(super) march: March,
+    pub(super) unit_cube: UnitCube,
+    pub(super) size: ChunkSize,
     /// One for each lane; the locks are never waited for.
-    chunks: Vec<Mutex<(Chunk, Lane)>>,
+    pub(super) chunks: Vec<Mutex<(Chunk, Lane)>>,
     /// What messages call the field: its checkpoint's file.
     name: PathBuf,
 }

@@ -6,7 +6,7 @@ mod table;
 use std::ops::Range;
 
 use super::{MOST_TRIANGLES, Mesh};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Vertices stay so far, in sides of a cell, from the corners: a surface that passes through one would else have many vertices
 /// at one place.
@@ -29,6 +29,9 @@ pub fn marching_cubes(
 ) -> Result<Mesh> {
     let points = resolution + 1;
     let layer = points * points;
+    // Values of a slab and of the layer below it, five layers of vertex numbers, and a surface of a few layers' worth.
+    let bytes = (layer * size_of::<f32>()) as f64 * (slab.min(points) + 6 + 16) as f64;
+    memory::require(&format!("a surface at the resolution {resolution}"), bytes, "lower --resolution")?;
     let mut surface = Surface::new(resolution);
     let mut values = vec![0.0; slab * layer];
     for first in (0..points).step_by(slab) {
