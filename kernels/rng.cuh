@@ -32,6 +32,7 @@ enum RandomPurpose : uint32_t {
     RANDOM_BACKGROUND = 1,
     RANDOM_OCCUPANCY = 2,
     RANDOM_PARAMETERS = 3,
+    RANDOM_IMAGE_PIXEL = 4,
     RANDOM_SURFACE = 16,  // and 17, and further pairs for further streams
     RANDOM_CUBE = 32,     // and further ones
 };

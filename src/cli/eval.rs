@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::fit_image::{self, Kept};
+use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, print};
+use super::{OUTPUT_DIR, Outcome, print, refuse};
+use crate::config::TaskName;
 use crate::device::Device;
 use crate::radiance::evaluate::{Pictures, compare};
 use crate::radiance::{Renderer, Report, plain_background, reopen_scene};
@@ -28,9 +31,9 @@ pub struct EvalArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
-    /// Which images to compare with
-    #[arg(long, value_enum, value_name = "SPLIT", default_value = "test", help_heading = "What to measure")]
-    pub split: Split,
+    /// Which images to compare with [default: test]
+    #[arg(long, value_enum, value_name = "SPLIT", help_heading = "What to measure")]
+    pub split: Option<Split>,
 
     /// Behind transparent pixels of both images [default: as trained; white where that was random]
     #[arg(long, value_enum, value_name = "COLOR", help_heading = "What to measure")]
@@ -65,11 +68,49 @@ impl EvalArgs {
         let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
         let device = self.machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-        let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
         let output = self.output.clone().unwrap_or_else(|| resolved.eval_path());
-        atomic::make_folder_of(&output)?;
-        let report = self.measure(&device, &resolved, &checkpoint, &scene)?;
-        atomic::write_json(&output, &report)?;
+        match checkpoint.header.config.task {
+            TaskName::Radiance => self.eval_views(&device, &resolved, &checkpoint, &output),
+            TaskName::Image => {
+                self.refuse_flags_of_views()?;
+                let kept = Kept { images: self.save_images, error_maps: self.save_error_maps };
+                fit_image::eval(&device, &resolved, &checkpoint, kept, &output)
+            }
+            TaskName::Sdf => {
+                self.refuse_flags_of_views()?;
+                let pictures = [("--save-images", self.save_images), ("--save-error-maps", self.save_error_maps)];
+                refuse(&pictures, "is for fields of images, and this run is of a mesh")?;
+                fit_sdf::eval(&device, &resolved, &checkpoint, &output)
+            }
+        }
+    }
+
+    fn split(&self) -> Split {
+        self.split.unwrap_or(Split::Test)
+    }
+
+    /// What only a radiance field has: views, held back or not.
+    fn refuse_flags_of_views(&self) -> Result<()> {
+        let flags = [
+            ("--split", self.split.is_some()),
+            ("--background", self.background.is_some()),
+            ("--max-images", self.max_images.is_some()),
+            ("--scene", self.scene.is_some()),
+        ];
+        refuse(&flags, "is for radiance fields, and this run is of another task")
+    }
+
+    fn eval_views(
+        &self,
+        device: &Device,
+        resolved: &Resolved,
+        checkpoint: &Checkpoint,
+        output: &Path,
+    ) -> anyhow::Result<Outcome> {
+        let scene = reopen_scene(checkpoint, self.scene.as_deref())?;
+        atomic::make_folder_of(output)?;
+        let report = self.measure(device, resolved, checkpoint, &scene)?;
+        atomic::write_json(output, &report)?;
         print::to_stdout(&table(&report))?;
         print::to_stdout(&format!("figures of each image are in {}", output.display()))?;
         Ok(Outcome::Done)
@@ -84,7 +125,7 @@ impl EvalArgs {
         };
         let views = self.views(scene)?;
         let pictures = Pictures {
-            folder: resolved.renders_folder().join(format!("eval-{}", self.split.as_str())),
+            folder: resolved.renders_folder().join(format!("eval-{}", self.split().as_str())),
             images: self.save_images,
             error_maps: self.save_error_maps,
         };
@@ -98,13 +139,13 @@ impl EvalArgs {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(Report::new(header, &resolved.checkpoint, device, self.split.as_str(), background, scores))
+        Ok(Report::new(header, &resolved.checkpoint, device, self.split().as_str(), background, scores))
     }
 
     fn views<'s>(&self, scene: &'s Scene) -> Result<&'s [View]> {
-        let views = scene.splits.views(self.split);
+        let views = scene.splits.views(self.split());
         if views.is_empty() {
-            let split = self.split.as_str();
+            let split = self.split().as_str();
             return Err(Error::file(&scene.path, format!("the scene has no {split} images; choose another --split")));
         }
         Ok(&views[..self.max_images.map_or(views.len(), |n| views.len().min(n as usize))])
@@ -124,9 +165,5 @@ fn table(report: &Report) -> String {
         ("rays/s", print::metric(results.num_rays_per_sec)),
         ("fps", format!("{:.1}", results.fps)),
     ];
-    let width = |(name, value): &(&str, String)| name.chars().count().max(value.chars().count());
-    let names = columns.iter().map(|column| format!("{:<1$}", column.0, width(column)));
-    let values = columns.iter().map(|column| format!("{:<1$}", column.1, width(column)));
-    let line = |cells: Vec<String>| cells.join("  ").trim_end().to_owned();
-    format!("{}\n{}", line(names.collect()), line(values.collect()))
+    print::table_line(&columns)
 }

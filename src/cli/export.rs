@@ -6,9 +6,11 @@ use clap::Args;
 
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, print};
+use super::{OUTPUT_DIR, Outcome, fit_sdf, print, refuse};
+use crate::config::TaskName;
+use crate::device::Device;
 use crate::mesh::{MeshFormat, Surface};
-use crate::radiance::Renderer;
+use crate::radiance::{ColoredSurface, Renderer};
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result, atomic};
 
@@ -22,7 +24,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE", required_unless_present = "point_cloud", help_heading = "What to export")]
     pub mesh: Option<PathBuf>,
 
-    /// Write points on the surface, with normals and colours, to this .ply file
+    /// Of a radiance field: write points on its surface, with normals and colours, to this .ply file
     #[arg(long, value_name = "FILE.ply", help_heading = "What to export")]
     pub point_cloud: Option<PathBuf>,
 
@@ -30,13 +32,13 @@ pub struct ExportArgs {
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=4096), help_heading = "What to export")]
     pub resolution: u32,
 
-    /// Density at which the surface lies, per length of the unit cube's side
-    #[arg(long, value_name = "D", default_value_t = 30.0, value_parser = above_zero, help_heading = "What to export")]
-    pub density_threshold: f32,
+    /// Of a radiance field: the density at its surface, per length of the unit cube's side [default: 30]
+    #[arg(long, value_name = "D", value_parser = above_zero, help_heading = "What to export")]
+    pub density_threshold: Option<f32>,
 
-    /// Points of the point cloud
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000), help_heading = "What to export")]
-    pub points: u32,
+    /// Points of the point cloud [default: 1000000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000), requires = "point_cloud", help_heading = "What to export")]
+    pub points: Option<u32>,
 
     /// How the mesh is written [default: as the file's extension says]
     #[arg(long, value_enum, value_name = "FORMAT", requires = "mesh", help_heading = "Results")]
@@ -45,6 +47,10 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub machine: MachineArgs,
 }
+
+/// Density at which light is half gone after a fortieth of the unit cube.
+const DENSITY_THRESHOLD: f32 = 30.0;
+const POINTS: u32 = 1_000_000;
 
 fn above_zero(text: &str) -> std::result::Result<f32, &'static str> {
     text.parse().ok().filter(|value: &f32| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
@@ -56,21 +62,59 @@ impl ExportArgs {
         let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
         let device = self.machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-        let renderer = Renderer::from_checkpoint(&device, &checkpoint)?;
-        let (resolution, threshold) = (self.resolution as usize, self.density_threshold);
-        let bar = counter("layers", resolution + 1, false);
-        let mut progress = |layers: usize| bar.set_position(layers as u64);
-        if let (Some(path), Some(format)) = (&self.mesh, format) {
-            let surface = renderer.surface(resolution, threshold, &mut progress)?;
-            bar.finish_and_clear();
-            write(&surface.surface(), path, format)?;
-        }
-        if let Some(path) = &self.point_cloud {
-            let cloud = renderer.point_cloud(resolution, threshold, self.points as usize, &mut progress)?;
-            bar.finish_and_clear();
-            write(&cloud.surface(), path, MeshFormat::Ply)?;
+        match (checkpoint.header.config.task, &self.mesh, format) {
+            (TaskName::Radiance, ..) => self.export_radiance(&device, &checkpoint, format)?,
+            (TaskName::Sdf, Some(path), Some(format)) => self.export_distances(&device, &checkpoint, path, format)?,
+            (TaskName::Sdf, ..) => self.refuse_flags_of_radiance()?,
+            (TaskName::Image, ..) => {
+                return Err(checkpoint.refuse("is of a fitted image, which has no surface; use render").into());
+            }
         }
         Ok(Outcome::Done)
+    }
+
+    fn export_radiance(&self, device: &Device, checkpoint: &Checkpoint, format: Option<MeshFormat>) -> anyhow::Result<()> {
+        let renderer = Renderer::from_checkpoint(device, checkpoint)?;
+        let threshold = self.density_threshold.unwrap_or(DENSITY_THRESHOLD);
+        let surface = self.shown(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
+        if let (Some(path), Some(format)) = (&self.mesh, format) {
+            let ColoredSurface { mesh, normals, colors } = renderer.colored(&surface)?;
+            write(&Surface { mesh: &mesh, normals: Some(&normals), colors: Some(&colors) }, path, format)?;
+        }
+        if let Some(path) = &self.point_cloud {
+            let ColoredSurface { mesh, normals, colors } =
+                renderer.point_cloud(&surface, self.points.unwrap_or(POINTS) as usize)?;
+            write(&Surface { mesh: &mesh, normals: Some(&normals), colors: Some(&colors) }, path, MeshFormat::Ply)?;
+        }
+        Ok(())
+    }
+
+    fn export_distances(
+        &self,
+        device: &Device,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        format: MeshFormat,
+    ) -> anyhow::Result<()> {
+        self.refuse_flags_of_radiance()?;
+        let mesh = self.shown(|resolution, progress| fit_sdf::surface(device, checkpoint, resolution, progress))?;
+        let normals = mesh.vertex_normals();
+        write(&Surface { mesh: &mesh, normals: Some(&normals), colors: None }, path, format)
+    }
+
+    /// What `extract` returns, with a bar of the layers that are done.
+    fn shown<T>(&self, extract: impl FnOnce(usize, &mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
+        let resolution = self.resolution as usize;
+        let bar = counter("layers", resolution + 1, false);
+        let extracted = extract(resolution, &mut |layers| bar.set_position(layers as u64));
+        bar.finish_and_clear();
+        extracted
+    }
+
+    fn refuse_flags_of_radiance(&self) -> Result<()> {
+        let flags =
+            [("--point-cloud", self.point_cloud.is_some()), ("--density-threshold", self.density_threshold.is_some())];
+        refuse(&flags, "is for radiance fields, and this run is of a mesh")
     }
 
     /// Refuses what cannot be written before the work is done. Returns how the mesh is to be written, if one is.

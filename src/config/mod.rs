@@ -20,11 +20,36 @@ pub use family::{GridIndex, ModelName, PointsConfig};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Set by the command that trains.
+    pub task: TaskName,
     pub model: ModelConfig,
     pub march: MarchConfig,
     pub train: TrainConfig,
     pub optimizer: OptimizerConfig,
     pub scene: SceneConfig,
+    pub image: ImageConfig,
+    pub sdf: SdfConfig,
+}
+
+/// What a field is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskName {
+    #[default]
+    Radiance,
+    Image,
+    Sdf,
+}
+
+impl TaskName {
+    /// The command that trains it.
+    pub fn command(self) -> &'static str {
+        match self {
+            TaskName::Radiance => "train",
+            TaskName::Image => "fit-image",
+            TaskName::Sdf => "fit-sdf",
+        }
+    }
 }
 
 impl Config {
@@ -34,16 +59,39 @@ impl Config {
         let train = TrainConfig { max_steps: 6000, batch_samples: 1 << 16, ema_decay: 0.0, ..TrainConfig::default() };
         Config { train, ..Config::default() }
     }
+
+    /// The defaults of fitting an image: values are fitted, not rays, so that a step has a quarter of the samples on a CPU
+    /// and needs no warm-up.
+    pub fn of_image(on_cpu: bool) -> Self {
+        let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
+        config.task = TaskName::Image;
+        config.model.grid = ModelName::Hash.grid_of(TaskName::Image);
+        config.train.max_steps = if on_cpu { 1000 } else { 10_000 };
+        config
+    }
+
+    /// The defaults of fitting a mesh's distances.
+    pub fn of_sdf(on_cpu: bool) -> Self {
+        let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
+        config.task = TaskName::Sdf;
+        config.model.grid = ModelName::Hash.grid_of(TaskName::Sdf);
+        config.train.max_steps = if on_cpu { 2000 } else { 10_000 };
+        config
+    }
 }
 
-/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the two networks that read density and colour from it.
+/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the networks that read density and colour, or values, from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     pub name: ModelName,
     pub grid: GridConfig,
+    /// Of radiance fields: features to density.
     pub density_network: NetworkConfig,
+    /// Of radiance fields: density network and direction to colour.
     pub color_network: NetworkConfig,
+    /// Of fitted images and distance fields: features to values.
+    pub network: NetworkConfig,
     /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
     pub sh_degree: u32,
 }
@@ -55,6 +103,7 @@ impl Default for ModelConfig {
             grid: ModelName::Hash.grid(),
             density_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 1 },
             color_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 2 },
+            network: NetworkConfig { n_neurons: 64, n_hidden_layers: 2 },
             sh_degree: 4,
         }
     }
@@ -389,5 +438,45 @@ impl Default for SceneConfig {
             scale: None,
             offset: None,
         }
+    }
+}
+
+/// Which image, and how it is fitted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageConfig {
+    /// The image's file.
+    pub path: PathBuf,
+    pub loss: ImageLoss,
+}
+
+/// How far a pixel is from the truth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageLoss {
+    /// `relative_l2` for images of floating-point numbers, else `l2`.
+    #[default]
+    Auto,
+    /// `(y − t)²`
+    L2,
+    /// `(y − t)² / (y² + 0.01)`, for a high dynamic range (Lehtinen et al., Noise2Noise, ICML 2018).
+    RelativeL2,
+}
+
+/// Which mesh, and how its distances are fitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SdfConfig {
+    /// The mesh's file.
+    pub path: PathBuf,
+    /// Scale of the logistic move of points near the surface off it, in longest sides of the mesh's box.
+    pub near_deviation: f64,
+    /// Triangles farther than so many of their radii count together as one dipole where winding numbers are worked out.
+    pub winding_accuracy: f64,
+}
+
+impl Default for SdfConfig {
+    fn default() -> Self {
+        SdfConfig { path: PathBuf::new(), near_deviation: 4e-3, winding_accuracy: 2.0 }
     }
 }

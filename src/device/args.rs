@@ -69,6 +69,7 @@ pub struct MulfaLayout {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GridLayout {
+    pub dimensions: u32,
     pub n_levels: u32,
     pub n_features: u32,
     pub kernel: u32,
@@ -240,6 +241,65 @@ pub struct CompositeArgs<'a> {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FitArgs<'a> {
+    pub grid: GridLayout,
+    pub network: NetworkLayout,
+    pub table: Ptr<'a, Compute>,
+    pub weights: Ptr<'a, Compute>,
+    pub features: Ptr<'a, Compute>,
+    pub samples: SampleBatch<'a>,
+    pub activations: Ptr<'a, Compute>,
+    pub output: Ptr<'a, f32>,
+    pub dl_doutput: Ptr<'a, f32>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub dl_dweights: Ptr<'a, f32>,
+    pub n_outputs: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FitLossArgs<'a> {
+    pub output: Ptr<'a, f32>,
+    pub target: Ptr<'a, f32>,
+    pub dl_doutput: Ptr<'a, f32>,
+    pub loss: Ptr<'a, f32>,
+    pub squared_error: Ptr<'a, f32>,
+    pub count: Ptr<'a, u32>,
+    pub sums: Ptr<'a, f32>,
+    pub n_outputs: u32,
+    pub kind: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DrawPixelsArgs<'a> {
+    pub pixels: Ptr<'a, u8>,
+    pub position: Ptr<'a, f32>,
+    pub target: Ptr<'a, f32>,
+    pub format: u32,
+    pub n_channels: u32,
+    pub width: u32,
+    pub height: u32,
+    pub columns: u32,
+    pub rows: u32,
+    pub first_sample: u32,
+    pub seed: u32,
+    pub step: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PixelCentersArgs<'a> {
+    pub position: Ptr<'a, f32>,
+    pub first_pixel: u32,
+    pub width: u32,
+    pub height: u32,
+    pub origin: [f32; 2],
+    pub step: [f32; 2],
+}
+
+#[repr(C)]
 pub struct ScatterArgs<'a> {
     pub grid: GridLayout,
     pub position: Ptr<'a, f32>,
@@ -269,6 +329,7 @@ pub struct VariationArgs<'a> {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PointSet<'a> {
+    pub dimensions: u32,
     pub node: Ptr<'a, f32>,
     pub first: Ptr<'a, u32>,
     pub n_nodes: u32,
@@ -525,6 +586,10 @@ args!(
     MulfaArgs,
     PrepareMulfaArgs,
     CompositeArgs,
+    FitArgs,
+    FitLossArgs,
+    DrawPixelsArgs,
+    PixelCentersArgs,
     ScatterArgs,
     ResampleArgs,
     VariationArgs,

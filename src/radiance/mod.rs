@@ -2,7 +2,6 @@
 
 pub mod chunk;
 pub mod evaluate;
-mod field;
 pub mod film;
 mod frame;
 mod occupancy;
@@ -17,8 +16,7 @@ mod surface;
 mod trace;
 mod trainer;
 
-pub use chunk::{Chunk, ChunkSize, Lane, Rays, Samples, TrainingChunk};
-pub use field::Field;
+pub use chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk};
 pub use frame::Frame;
 pub use occupancy::Occupancy;
 pub use photographs::{Photographs, device_camera};

@@ -3,9 +3,10 @@
 //! Networks whose weights overflow give NaN nearly everywhere, so that few points tell; a loss tells only where rays still
 //! meet occupied cells.
 
-use super::chunk::{Chunk, ChunkSize, Lane};
+use super::chunk::{Chunk, ChunkSize};
 use super::trace::Tracer;
 use crate::Result;
+use crate::field::Lane;
 
 const N_POINTS: usize = 512;
 /// Steps of a sequence that fills the cube evenly: the powers of 1/g, where g⁴ = g + 1 (Roberts, "The unreasonable
@@ -20,7 +21,7 @@ pub(super) fn is_finite(tracer: &Tracer) -> Result<bool> {
     let size = ChunkSize { n_chunks: 1, rays: 1, samples: N_POINTS };
     let mut chunk = Chunk::new(tracer.device, size)?;
     chunk.n_rays = 1;
-    let lane = Lane::all(tracer.device, size, tracer.field, false)?.swap_remove(0);
+    let lane = Lane::all(tracer.device, size.samples, tracer.field, false)?.swap_remove(0);
     chunk.rays.direction.upload(0, &[0.0, 0.6, 0.8])?;
     chunk.samples.position.upload(0, &points())?;
     chunk.samples.count.upload(0, &[0, N_POINTS as u32])?;
@@ -39,9 +40,11 @@ fn points() -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::decoder::Head;
     use crate::device::{Device, DeviceChoice};
+    use crate::field::Field;
     use crate::grid::Site;
-    use crate::radiance::{Field, March, Occupancy};
+    use crate::radiance::{March, Occupancy};
     use crate::scene::UnitCube;
 
     /// Whether a field is found finite after `change`.
@@ -50,7 +53,7 @@ mod tests {
         let mut config = Config::default();
         config.model.grid.log2_hashmap_size = 8;
         let site = Site { seed: 0, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
-        let mut field = Field::random(&device, &config.model, &site).unwrap();
+        let mut field = Field::random(&device, &config.model, Head::Radiance, &site).unwrap();
         change(&mut field);
         field.refresh_copies(&device).unwrap();
         let occupancy = Occupancy::full(&device, &config.march).unwrap();

@@ -4,15 +4,17 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::chunk::{Chunk, ChunkSize, Lane};
-use super::field::Field;
+use super::chunk::{Chunk, ChunkSize};
+use super::film::Draws;
 use super::frame::Frame;
 use super::occupancy::Occupancy;
 use super::photographs::device_camera;
 use super::trace::{March, Tracer};
 use crate::config::Config;
+use crate::decoder::Head;
 use crate::device::args::CameraRaysArgs;
 use crate::device::{Device, Grid, kernels};
+use crate::field::{Field, Lane};
 use crate::scene::{Camera, UnitCube};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
@@ -55,7 +57,7 @@ impl Renderer {
         name: &Path,
     ) -> Result<Self> {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
-        let lanes = Lane::all(device, size, &field, false)?.into_iter();
+        let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
         let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march);
         let (device, name) = (device.clone(), name.to_path_buf());
@@ -66,7 +68,7 @@ impl Renderer {
     /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
         let config = &checkpoint.header.config;
-        let field = Field::from_checkpoint(device, checkpoint)?;
+        let field = Field::from_checkpoint(device, checkpoint, Head::Radiance)?;
         let occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         let unit_cube = checkpoint.header.unit_cube;
         Renderer::new(device, config, unit_cube, field, occupancy, checkpoint.path())
@@ -144,6 +146,12 @@ impl Renderer {
             }
         }
         frame
+    }
+}
+
+impl Draws for Renderer {
+    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        Renderer::render(self, camera, background)
     }
 }
 

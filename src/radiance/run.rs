@@ -24,7 +24,7 @@ impl Task for Trainer {
             model: self.config.model.name.as_str().to_owned(),
             device: self.device.describe(),
             n_parameters: self.field.n_parameters() as u64,
-            n_images: self.n_photographs() as u64,
+            n_images: Some(self.n_photographs() as u64),
             step: self.step,
             max_steps: train.max_steps,
             max_seconds: train.max_seconds,
@@ -83,9 +83,10 @@ impl Task for Trainer {
         Ok(Some(Evaluated {
             step: self.step,
             split: split.to_owned(),
-            n_images: scores.len() as u64,
-            psnr: summary.psnr,
+            n_images: Some(scores.len() as u64),
+            psnr: Some(summary.psnr),
             ssim: summary.ssim,
+            iou: None,
             seconds: begun.elapsed().as_secs_f64(),
         }))
     }
@@ -118,11 +119,11 @@ impl Trainer {
         Ok(StepReport {
             step: self.step,
             loss: sums.loss / rays,
-            psnr: sums.psnr(),
+            psnr: Some(sums.psnr()),
             learning_rate: self.learning_rate(),
-            rays_per_second: sums.rays as f64 / elapsed,
+            rays_per_second: Some(sums.rays as f64 / elapsed),
             samples_per_second: sums.samples as f64 / elapsed,
-            samples_per_ray: sums.samples as f64 / rays,
+            samples_per_ray: Some(sums.samples as f64 / rays),
             seconds: self.seconds,
             eta_seconds: (progress > 0.0).then(|| self.seconds / progress * (1.0 - progress)),
         })

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use super::renderer::Renderer;
 use super::trace::Tracer;
-use crate::mesh::{Mesh, Sampler, Surface, marching_cubes};
+use crate::mesh::{Mesh, Sampler, marching_cubes};
 use crate::{Error, Result};
 
 /// Layers of values that are in memory at a time.
@@ -30,48 +30,37 @@ struct Occupied {
     cascades: usize,
 }
 
-impl ColoredSurface {
-    /// To be written.
-    pub fn surface(&self) -> Surface<'_> {
-        Surface { mesh: &self.mesh, normals: Some(&self.normals), colors: Some(&self.colors) }
-    }
-}
-
 impl Renderer {
-    /// The surface where the density, per length of the unit cube's side, is `threshold`, at `resolution` cells per axis of
-    /// the field's box. A vertex has the colour that is seen from straight above it.
+    /// A surface of this field with the colours that are seen from straight above its vertices, in the scene's coordinates.
     ///
     /// # Errors
-    /// Where the density reaches the threshold nowhere; of the device; as [`marching_cubes`].
-    pub fn surface(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<ColoredSurface> {
-        let mesh = self.surface_in_box(resolution, threshold, progress)?;
-        let normals = mesh.vertex_normals();
-        let colors = self.colors_from_above(&mesh.vertices, &normals)?;
-        Ok(ColoredSurface { mesh: mesh.mapped(|point| self.scene_point(point)), normals, colors })
+    /// Of the device.
+    pub fn colored(&self, surface: &Mesh) -> Result<ColoredSurface> {
+        let normals = surface.vertex_normals();
+        let colors = self.colors_from_above(&surface.vertices, &normals)?;
+        Ok(ColoredSurface { mesh: surface.clone().mapped(|point| self.scene_point(point)), normals, colors })
     }
 
-    /// `n_points` spread evenly over that surface, with its normals and colours.
+    /// `n_points` spread evenly over a surface of this field, with its normals and colours, in the scene's coordinates.
     ///
     /// # Errors
-    /// As [`Renderer::surface`].
-    pub fn point_cloud(
-        &self,
-        resolution: usize,
-        threshold: f32,
-        n_points: usize,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<ColoredSurface> {
-        let mesh = self.surface_in_box(resolution, threshold, progress)?;
-        let sampler = Sampler::new(&self.device, &mesh, 0..mesh.triangles.len() as u32)?;
+    /// Of the device.
+    pub fn point_cloud(&self, surface: &Mesh, n_points: usize) -> Result<ColoredSurface> {
+        let sampler = Sampler::new(&self.device, surface, 0..surface.triangles.len() as u32)?;
         let drawn = sampler.on_surface(&self.device, n_points, 0)?;
-        let of_triangles = mesh.triangle_normals();
+        let of_triangles = surface.triangle_normals();
         let normals: Vec<[f32; 3]> = drawn.triangles.iter().map(|&triangle| of_triangles[triangle as usize]).collect();
         let colors = self.colors_from_above(&drawn.points, &normals)?;
         let cloud = Mesh { vertices: drawn.points, triangles: Vec::new() };
         Ok(ColoredSurface { mesh: cloud.mapped(|point| self.scene_point(point)), normals, colors })
     }
 
-    fn surface_in_box(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
+    /// The surface where the density, per length of the unit cube's side, is `threshold`, at `resolution` cells per axis of
+    /// the field's box, in the box's coordinates.
+    ///
+    /// # Errors
+    /// Where the density reaches the threshold nowhere; of the device; as [`marching_cubes`].
+    pub fn surface(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
         let occupied = Occupied::of(self)?;
         let points = resolution + 1;
         let mesh = marching_cubes(resolution, SLAB, |layers, values| {

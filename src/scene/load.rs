@@ -240,7 +240,7 @@ fn nonzero(path: &Path, frame: &str, (width, height): (u32, u32)) -> Result<(u32
 
 /// Whether an end-of-image marker follows the last start-of-scan marker. The decoder fills a missing end with grey
 /// without a word; in scan data 0xFF is always followed by 0 or a restart marker, so this cannot be fooled by it.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
+pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let marker = |code: u8| move |pair: &[u8]| pair == [0xFF, code];
     let scan = bytes.windows(2).rposition(marker(0xDA)).unwrap_or(0);
     bytes[scan..].windows(2).any(marker(0xD9))

@@ -22,12 +22,14 @@ mod pose;
 mod rig;
 mod rig_picture;
 mod transforms;
+mod turntable;
 mod view;
 
 pub use camera::{Camera, Intrinsics};
 pub use capture::{Capture, CaptureKind};
 pub use image8::Image8;
 pub use lens::Lens;
+pub(crate) use load::jpeg_is_complete;
 pub use load::load_images;
 pub use open::OpenOptions;
 pub use path::CameraPath;

@@ -39,7 +39,9 @@ pub struct Started {
     pub device: String,
     /// Learned numbers: features and weights.
     pub n_parameters: u64,
-    pub n_images: u64,
+    /// Photographs trained on; None of tasks that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_images: Option<u64>,
     /// Steps already behind; above 0 where a run is resumed.
     pub step: u64,
     pub max_steps: u64,
@@ -52,12 +54,16 @@ pub struct StepReport {
     /// Steps behind, this one included.
     pub step: u64,
     pub loss: f64,
-    /// dB, over the pixels trained on.
-    pub psnr: f64,
+    /// dB, over the pixels trained on; None where values have no peak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
     pub learning_rate: f64,
-    pub rays_per_second: f64,
+    /// None of tasks without rays, as `samples_per_ray`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rays_per_second: Option<f64>,
     pub samples_per_second: f64,
-    pub samples_per_ray: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_per_ray: Option<f64>,
     /// Seconds of training behind, loading and saving not counted.
     pub seconds: f64,
     /// Seconds of training to go; None until the speed is known.
@@ -69,11 +75,17 @@ pub struct StepReport {
 pub struct Evaluated {
     pub step: u64,
     pub split: String,
-    pub n_images: u64,
+    /// None of tasks that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_images: Option<u64>,
     /// dB, the mean over images.
-    pub psnr: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
     /// None where an image is smaller than its window.
     pub ssim: Option<f64>,
+    /// Intersection over union of the insides, of distance fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iou: Option<f64>,
     /// Seconds the evaluation took.
     pub seconds: f64,
 }

@@ -1,7 +1,7 @@
 //! The field at tiles of samples: grid, networks, and the way back.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, ModelConfig, NetworkConfig};
-use gridfield::decoder::Decoder;
+use gridfield::decoder::{Decoder, Head};
 use gridfield::device::args::{FieldArgs, PrepareWeightsArgs};
 use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
@@ -74,7 +74,7 @@ impl Setup {
             ..ModelConfig::default()
         };
         let grid = Grid::new(&config.grid, 3);
-        let decoder = Decoder::new(&config, grid.n_features());
+        let decoder = Decoder::new(&config, Head::Radiance, grid.n_features());
         let mut random = Random::new(41);
         let mut table = ComputeBuffer::zeros(device, grid.n_parameters()).unwrap();
         table.set(&device.upload(&random.halves(grid.n_parameters(), -1.0, 1.0)).unwrap()).unwrap();
@@ -124,7 +124,7 @@ fn prepared(device: &Device, decoder: &Decoder, weights: &Buffer<f32>) -> Comput
 }
 
 pub fn prepare_weights(device: &Device) -> Outputs {
-    let decoder = Decoder::new(&ModelConfig::default(), 32);
+    let decoder = Decoder::new(&ModelConfig::default(), Head::Radiance, 32);
     let weights = device.upload(&Random::new(42).f32s(decoder.n_weights(), -1.0, 1.0)).unwrap();
     let compute = prepared(device, &decoder, &weights);
     let mut outputs = Outputs::new();

@@ -38,7 +38,7 @@ fn rust_layout() -> Layout {
     rust_layout! {
         GridLevel { scale, resolution, entries, offset, hashed, band }
         MulfaLayout { n_frequencies, depth, width, n_levels, n_outputs, n_theta, stride, floor }
-        GridLayout { n_levels, n_features, kernel, averaged, mulfa, levels }
+        GridLayout { dimensions, n_levels, n_features, kernel, averaged, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
         Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel, lens, lens_limit, radial, tangential }
@@ -51,10 +51,14 @@ fn rust_layout() -> Layout {
         MulfaArgs { grid, samples, table, prepared, theta, features, query, dl_dfeatures, phi, dl_dprepared, n_in, round }
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
         CompositeArgs { rays, samples, round, stop_transmittance, huber_delta }
+        FitArgs { grid, network, table, weights, features, samples, activations, output, dl_doutput, dl_dfeatures, dl_dweights, n_outputs }
+        FitLossArgs { output, target, dl_doutput, loss, squared_error, count, sums, n_outputs, kind }
+        DrawPixelsArgs { pixels, position, target, format, n_channels, width, height, columns, rows, first_sample, seed, step }
+        PixelCentersArgs { position, first_pixel, width, height, origin, step }
         ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }
         ResampleArgs { from, to, coarse, fine }
         VariationArgs { grid, table, gradient, weight }
-        PointSet { node, first, n_nodes, resolution, k, bandwidth }
+        PointSet { dimensions, node, first, n_nodes, resolution, k, bandwidth }
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }

@@ -30,7 +30,7 @@ impl Task for Counter {
             model: "counter".to_owned(),
             device: "none".to_owned(),
             n_parameters: 1,
-            n_images: 0,
+            n_images: None,
             step: self.step,
             max_steps: self.config.train.max_steps,
             max_seconds: self.config.train.max_seconds,
@@ -62,11 +62,11 @@ impl Task for Counter {
         report(StepReport {
             step: self.step,
             loss: 0.5,
-            psnr: 6.0,
+            psnr: Some(6.0),
             learning_rate: 0.01,
-            rays_per_second: 1.0,
+            rays_per_second: Some(1.0),
             samples_per_second: 1.0,
-            samples_per_ray: 1.0,
+            samples_per_ray: Some(1.0),
             seconds: self.seconds(),
             eta_seconds: None,
         })
