@@ -475,3 +475,46 @@ typedef struct CeilingArgs {
     uint32_t turns;
     uint32_t n_groups;  // of four numbers in the input
 } CeilingArgs;
+
+#define GF_BVH_STACK 64            // nodes that wait at most: src/mesh/bvh/build.rs keeps to it
+#define GF_BVH_LEAF 0x80000000u    // of a child: the rest is the number of its block of triangles
+#define GF_BVH_NONE 0xffffffffu    // of a child: there is none
+
+// A tree of boxes over a mesh, eight children a node, up to eight triangles a leaf. Node 0 is the root. Numbers of a group of
+// eight stand in columns, one after the other.
+typedef struct Bvh {
+    const float* bounds;       // [nodes, 6, 8] least x, y, z, largest x, y, z of each child; of none: 1e30, -1e30
+    const float* dipole;       // [nodes, 7, 8] of each child's triangles: middle by area; sum of area times normal; square of
+                               // the distance from the middle to the farthest corner, of none -1
+    const uint32_t* child;     // [nodes, 8]
+    const float* corner;       // [blocks, 9, 8] first, second and third corner of each triangle; what is missing is a point
+    const uint32_t* triangle;  // [blocks, 8] number in the mesh
+} Bvh;
+
+typedef struct BvhArgs {
+    Bvh bvh;
+    const float* position;  // [n, 3]
+    const float* bound;     // [n] the distance is at most that; null: not known (distance)
+    float* distance;        // [n] set (distance); made negative inside, null: left alone (winding)
+    uint32_t* triangle;     // [n] the nearest; null: not asked for (distance)
+    float* winding;         // [n] null: not asked for (winding)
+    uint32_t n;
+    float accuracy;         // farther than so many of their radii, triangles count as a dipole (winding)
+} BvhArgs;
+
+// Points of a mesh: kernels/surface.cu.
+typedef struct SurfaceArgs {
+    const float* corner;         // [n_triangles, 3, 3] in an order in which neighbours stand close together
+    const uint32_t* cumulative;  // [n_triangles] share of the area up to and with each, of 2^32; the last is 2^32 - 1
+    const uint32_t* number;      // [n_triangles] which triangle of the mesh it is
+    float* position;             // [items, 3]
+    float* bound;                // [items] the surface is no farther away
+    uint32_t* triangle;          // [items] the triangle that the point was drawn from; null: not asked for
+    uint32_t n_triangles;
+    uint32_t n;                  // points in all, of which this launch draws the ones from `first` on
+    uint32_t first;
+    uint32_t seed;
+    uint32_t step;
+    uint32_t stream;             // 0 to 7: other points of the same step
+    float deviation;             // scale of the move off the surface; 0: none
+} SurfaceArgs;

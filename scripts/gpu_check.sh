@@ -16,7 +16,7 @@ if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu
 
 # Tests that launch kernels: each runs its body on every device there is.
 TESTS="targets gradients adam compositing fit marching members mulfa_tile occupancy rays oracle_grid oracle_compositing"
-TESTS="$TESTS oracle_gtk oracle_mulfa oracle_random oracle_sphere"
+TESTS="$TESTS oracle_gtk oracle_mulfa oracle_random oracle_sphere mesh_distance mesh_points"
 MOST_MIB=50
 
 complain() {

@@ -5,7 +5,8 @@
 //! function* `U` picks nodes, a *kernel function* `φ` weighs them, *features* `w` are learned (Zhao et al., CVPR 2024,
 //! arXiv 2403.20002).
 //!
-//! Modules point one way: `cli → gtk → radiance | image_field → fit → field → grid → train, decoder, scene, metrics → device`.
+//! Modules point one way: `cli → gtk → sdf → radiance | image_field → fit → field → grid → train, decoder, metrics → mesh →
+//! scene, device`.
 //! `grid` knows no task; `scene` knows no device; everything unsafe is in `device`.
 
 mod atomic;
@@ -20,10 +21,13 @@ pub mod grid;
 pub mod gtk;
 pub mod image_field;
 pub mod media;
+mod memory;
+pub mod mesh;
 pub mod metrics;
 mod npy;
 pub mod radiance;
 pub mod scene;
+pub mod sdf;
 pub mod train;
 
 pub use error::{Error, Result};

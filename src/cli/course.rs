@@ -245,7 +245,11 @@ fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
         lines += &format!("  to go on:    {program} {} --resume {folder}\n", task.command());
     }
     lines += &format!("  to evaluate: {program} eval {folder}\n");
-    lines + &format!("  to render:   {program} render {folder}\n")
+    lines += &format!("  to render:   {program} render {folder}\n");
+    if task == TaskName::Sdf {
+        lines += &format!("  as a mesh:   {program} export {folder} --mesh {}\n", print::shell_word("out.ply"));
+    }
+    lines
 }
 
 /// A flag's help with the default of the configuration key it sets.

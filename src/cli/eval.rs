@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::fit_image::{self, Kept};
+use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, print, refuse};
@@ -74,6 +75,12 @@ impl EvalArgs {
                 self.refuse_flags_of_views()?;
                 let kept = Kept { images: self.save_images, error_maps: self.save_error_maps };
                 fit_image::eval(&device, &resolved, &checkpoint, kept, &output)
+            }
+            TaskName::Sdf => {
+                self.refuse_flags_of_views()?;
+                let pictures = [("--save-images", self.save_images), ("--save-error-maps", self.save_error_maps)];
+                refuse(&pictures, "is for fields of images, and this run is of a mesh")?;
+                fit_sdf::eval(&device, &resolved, &checkpoint, &output)
             }
         }
     }

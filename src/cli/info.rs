@@ -102,6 +102,7 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
         match config.task {
             TaskName::Radiance => ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
             TaskName::Image => ("image", format!("{}, from {}", header.scene, config.image.path.display())),
+            TaskName::Sdf => ("mesh", format!("{}, from {}", header.scene, config.sdf.path.display())),
         },
         ("unit cube", header.unit_cube.to_string()),
         ("trained", trained(header)),

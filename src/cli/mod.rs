@@ -7,7 +7,9 @@ pub mod compare_image;
 mod course;
 pub mod devices;
 pub mod eval;
+pub mod export;
 pub mod fit_image;
+pub mod fit_sdf;
 pub mod gtk;
 pub mod import;
 pub mod info;
@@ -60,10 +62,14 @@ enum Command {
     FitImage(fit_image::FitImageArgs),
     /// Fit an image with several models of equal size: a table, curves, error maps
     CompareImage(compare_image::CompareImageArgs),
+    /// Fit a field to the distances around a mesh
+    FitSdf(fit_sdf::FitSdfArgs),
     /// Measure a trained field: on images held back, or against the image it was fitted to
     Eval(eval::EvalArgs),
     /// Render a video, frames or a picture from a trained field
     Render(render::RenderArgs),
+    /// Write a trained field's surface as a mesh or a point cloud
+    Export(export::ExportArgs),
     /// Say what a scene, a run or a checkpoint holds
     Info(info::InfoArgs),
     /// Look into models by their tangent kernels: spectra, predictions, bounds
@@ -96,8 +102,10 @@ impl Cli {
             Command::Import(args) => args.run(),
             Command::FitImage(args) => args.run(),
             Command::CompareImage(args) => args.run(),
+            Command::FitSdf(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Info(args) => args.run(),
             Command::Gtk(args) => args.run(),
             Command::Devices(args) => args.run(),

@@ -173,9 +173,15 @@ fn step_line(report: &StepReport, limits: Limits) -> String {
 }
 
 fn evaluated_line(evaluated: &Evaluated) -> String {
-    let Evaluated { step, split, n_images, psnr, ssim, seconds } = evaluated;
-    let (ssim, took) = (ssim.map_or_else(String::new, |ssim| format!(", SSIM {ssim:.4}")), print::duration(*seconds));
-    format!("step {step}: PSNR {psnr:.2} dB{ssim} on {n_images} {split} images ({took})")
+    let Evaluated { step, split, n_images, psnr, ssim, iou, seconds } = evaluated;
+    let figures = [
+        psnr.map(|psnr| format!("PSNR {psnr:.2} dB")),
+        ssim.map(|ssim| format!("SSIM {ssim:.4}")),
+        iou.map(|iou| format!("IoU {iou:.5}")),
+    ];
+    let figures = figures.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let on = n_images.map_or_else(String::new, |n| format!(" on {n} {split} images"));
+    format!("step {step}: {figures}{on} ({})", print::duration(*seconds))
 }
 
 fn finished_line(finished: &Finished) -> String {

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::fit_image::{self, Crop};
+use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, interrupt, print, refuse};
 use crate::Error;
 use crate::config::TaskName;
 use crate::device::Device;
-use crate::radiance::film::{Channel, Destination, Film, Shard};
+use crate::radiance::film::{Channel, Destination, Draws, Film, Shard};
 use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
 use crate::scene::Scene;
+use crate::sdf::turntable_scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
 use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
@@ -92,6 +94,7 @@ impl RenderArgs {
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         match checkpoint.header.config.task {
             TaskName::Radiance => self.render_path(&device, &resolved, &checkpoint),
+            TaskName::Sdf => self.render_surface(&device, &resolved, &checkpoint),
             TaskName::Image => {
                 self.refuse_flags_of_paths()?;
                 let size = (self.width, self.height);
@@ -101,20 +104,44 @@ impl RenderArgs {
     }
 
     fn render_path(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
-        refuse(&[("--crop", self.crop.is_some())], "is for fitted images, and this run is of another task")?;
-        let orbit = PathChoice::Orbit;
-        let choice = self.path.as_ref().unwrap_or(&orbit);
         let config = &checkpoint.header.config;
+        let scene = self.open_scene(checkpoint, &self.choice())?;
+        let background = plain_background(&config.train, &scene);
+        let open = || Renderer::from_checkpoint(device, checkpoint);
+        self.film(resolved, &scene, config.scene.downscale, background, open)
+    }
+
+    /// A mesh's field has no cameras of its own: paths go around it.
+    fn render_surface(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
+        refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
+        let scene = turntable_scene(checkpoint)?;
+        self.film(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
+    }
+
+    /// Draws what the opened renderer shows along the path that was asked for.
+    fn film<R: Draws>(
+        &self,
+        resolved: &Resolved,
+        scene: &Scene,
+        downscale: u32,
+        background: [f32; 3],
+        open: impl FnOnce() -> crate::Result<R>,
+    ) -> anyhow::Result<Outcome> {
+        refuse(&[("--crop", self.crop.is_some())], "is for fitted images, and this run is of another task")?;
+        let choice = self.choice();
         let destination = match &self.output {
             Some(output) => destination(output)?,
             None => Destination::Video(resolved.renders_folder().join(format!("{}.mp4", choice.name()))),
         };
-        let scene = self.open_scene(checkpoint, choice)?;
-        let path = choice.build(&scene, (self.width, self.height), config.scene.downscale, self.options())?;
-        let renderer = Renderer::from_checkpoint(device, checkpoint)?;
+        let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
+        let renderer = open()?;
         let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
-        let film = Film::new(&renderer, &path, plain_background(&config.train, &scene), &outputs)?;
+        let film = Film::new(&renderer, &path, background, &outputs)?;
         self.shoot(&film, &destination)
+    }
+
+    fn choice(&self) -> PathChoice {
+        self.path.clone().unwrap_or(PathChoice::Orbit)
     }
 
     /// What only a camera that moves has.

@@ -44,6 +44,18 @@ impl ModelName {
         match task {
             TaskName::Radiance => self.grid(),
             TaskName::Image => self.grid_in_the_plane(),
+            TaskName::Sdf => self.grid_around_a_surface(),
+        }
+    }
+
+    /// For distances to a mesh: finer levels than a radiance field's, of fewer features.
+    fn grid_around_a_surface(self) -> GridConfig {
+        let grid = self.grid();
+        match grid.index {
+            GridIndex::Hash => {
+                GridConfig { n_levels: 16, n_features_per_level: 2, per_level_scale: 1.38, ..grid }
+            }
+            GridIndex::Dense | GridIndex::Fourier | GridIndex::Points => grid,
         }
     }
 

@@ -28,6 +28,7 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     pub scene: SceneConfig,
     pub image: ImageConfig,
+    pub sdf: SdfConfig,
 }
 
 /// What a field is of.
@@ -37,6 +38,7 @@ pub enum TaskName {
     #[default]
     Radiance,
     Image,
+    Sdf,
 }
 
 impl TaskName {
@@ -45,6 +47,7 @@ impl TaskName {
         match self {
             TaskName::Radiance => "train",
             TaskName::Image => "fit-image",
+            TaskName::Sdf => "fit-sdf",
         }
     }
 }
@@ -65,6 +68,15 @@ impl Config {
         config.model.grid = ModelName::Hash.grid_of(TaskName::Image);
         config.train.max_steps = if on_cpu { 1000 } else { 10_000 };
         config.optimizer.schedule.warmup_steps = 10;
+        config
+    }
+
+    /// The defaults of fitting a mesh's distances.
+    pub fn of_sdf(on_cpu: bool) -> Self {
+        let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
+        config.task = TaskName::Sdf;
+        config.model.grid = ModelName::Hash.grid_of(TaskName::Sdf);
+        config.train.max_steps = if on_cpu { 2000 } else { 10_000 };
         config
     }
 }
@@ -450,4 +462,22 @@ pub enum ImageLoss {
     L2,
     /// `(y − t)² / (y² + 0.01)`, for a high dynamic range (Lehtinen et al., Noise2Noise, ICML 2018).
     RelativeL2,
+}
+
+/// Which mesh, and how its distances are fitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SdfConfig {
+    /// The mesh's file.
+    pub path: PathBuf,
+    /// Scale of the logistic move of points near the surface off it, in longest sides of the mesh's box.
+    pub near_deviation: f64,
+    /// Triangles farther than so many of their radii count together as one dipole where winding numbers are worked out.
+    pub winding_accuracy: f64,
+}
+
+impl Default for SdfConfig {
+    fn default() -> Self {
+        SdfConfig { path: PathBuf::new(), near_deviation: 4e-3, winding_accuracy: 2.0 }
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
-    PointsConfig, SceneConfig, TrainConfig,
+    PointsConfig, SceneConfig, SdfConfig, TrainConfig,
 };
 use crate::{Error, Result};
 
@@ -35,7 +35,8 @@ impl Config {
         self.train.validate()?;
         self.optimizer.validate()?;
         self.validate_total_variation()?;
-        self.scene.validate()
+        self.scene.validate()?;
+        self.sdf.validate()
     }
 
     fn validate_total_variation(&self) -> Result<()> {
@@ -269,6 +270,13 @@ impl OptimizerConfig {
                  above 0 and below 1"
             )
         })
+    }
+}
+
+impl SdfConfig {
+    fn validate(&self) -> Result<()> {
+        between("sdf.near_deviation", self.near_deviation, 1e-5..=1.0)?;
+        between("sdf.winding_accuracy", self.winding_accuracy, 1.0..=100.0)
     }
 }
 

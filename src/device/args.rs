@@ -12,6 +12,9 @@ pub const STATISTICS_PART: usize = 64;
 pub const SUM_WIDTH: usize = 16;
 pub const NEAREST: usize = 8;
 pub const CEILING_CHAINS: usize = 16;
+pub const BVH_STACK: usize = 64;
+pub const BVH_LEAF: u32 = 0x8000_0000;
+pub const BVH_NONE: u32 = u32::MAX;
 pub const LENS_PERSPECTIVE: u32 = 0;
 pub const LENS_OPENCV: u32 = 1;
 pub const LENS_FISHEYE: u32 = 2;
@@ -531,6 +534,46 @@ pub struct CeilingArgs<'a> {
     pub n_groups: u32,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Bvh<'a> {
+    pub bounds: Ptr<'a, f32>,
+    pub dipole: Ptr<'a, f32>,
+    pub child: Ptr<'a, u32>,
+    pub corner: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+}
+
+#[repr(C)]
+pub struct BvhArgs<'a> {
+    pub bvh: Bvh<'a>,
+    pub position: Ptr<'a, f32>,
+    pub bound: Ptr<'a, f32>,
+    pub distance: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+    pub winding: Ptr<'a, f32>,
+    pub n: u32,
+    pub accuracy: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SurfaceArgs<'a> {
+    pub corner: Ptr<'a, f32>,
+    pub cumulative: Ptr<'a, u32>,
+    pub number: Ptr<'a, u32>,
+    pub position: Ptr<'a, f32>,
+    pub bound: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+    pub n_triangles: u32,
+    pub n: u32,
+    pub first: u32,
+    pub seed: u32,
+    pub step: u32,
+    pub stream: u32,
+    pub deviation: f32,
+}
+
 args!(
     ActiveNodesArgs,
     CeilingArgs,
@@ -563,4 +606,6 @@ args!(
     CompositeRayArgs,
     SphereArgs,
     RandomArgs,
+    BvhArgs,
+    SurfaceArgs,
 );

@@ -147,9 +147,10 @@ impl Data for PictureData {
         Ok(Some(Evaluated {
             step,
             split: "whole".to_owned(),
-            n_images: 1,
-            psnr: comparison.psnr,
+            n_images: Some(1),
+            psnr: Some(comparison.psnr),
             ssim: comparison.ssim,
+            iou: None,
             seconds: begun.elapsed().as_secs_f64(),
         }))
     }

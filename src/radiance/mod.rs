@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod source;
 mod state;
+mod surface;
 mod trace;
 mod trainer;
 
@@ -22,5 +23,6 @@ pub use photographs::{Photographs, device_camera};
 pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, reopen_scene, scene_without_views};
+pub use surface::ColoredSurface;
 pub use trace::{Gradients, March, Tracer};
 pub use trainer::{Statistics, Trainer};

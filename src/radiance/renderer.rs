@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{Chunk, ChunkSize};
+use super::film::Draws;
 use super::frame::Frame;
 use super::occupancy::Occupancy;
 use super::photographs::device_camera;
@@ -20,14 +21,14 @@ use crate::{Error, Result};
 
 /// Draws what cameras see.
 pub struct Renderer {
-    device: Device,
-    field: Field,
-    occupancy: Occupancy,
-    march: March,
-    unit_cube: UnitCube,
-    size: ChunkSize,
+    pub(super) device: Device,
+    pub(super) field: Field,
+    pub(super) occupancy: Occupancy,
+    pub(super) march: March,
+    pub(super) unit_cube: UnitCube,
+    pub(super) size: ChunkSize,
     /// One for each lane; the locks are never waited for.
-    chunks: Vec<Mutex<(Chunk, Lane)>>,
+    pub(super) chunks: Vec<Mutex<(Chunk, Lane)>>,
     /// What messages call the field: its checkpoint's file.
     name: PathBuf,
 }
@@ -145,6 +146,12 @@ impl Renderer {
             }
         }
         frame
+    }
+}
+
+impl Draws for Renderer {
+    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        Renderer::render(self, camera, background)
     }
 }
 

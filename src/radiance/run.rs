@@ -83,9 +83,10 @@ impl Task for Trainer {
         Ok(Some(Evaluated {
             step: self.step,
             split: split.to_owned(),
-            n_images: scores.len() as u64,
-            psnr: summary.psnr,
+            n_images: Some(scores.len() as u64),
+            psnr: Some(summary.psnr),
             ssim: summary.ssim,
+            iou: None,
             seconds: begun.elapsed().as_secs_f64(),
         }))
     }

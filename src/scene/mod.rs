@@ -23,6 +23,7 @@ mod pose;
 mod rig;
 mod rig_picture;
 mod transforms;
+mod turntable;
 mod view;
 
 pub use camera::{Camera, Intrinsics};

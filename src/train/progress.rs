@@ -75,11 +75,17 @@ pub struct StepReport {
 pub struct Evaluated {
     pub step: u64,
     pub split: String,
-    pub n_images: u64,
+    /// None of tasks that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_images: Option<u64>,
     /// dB, the mean over images.
-    pub psnr: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
     /// None where an image is smaller than its window.
     pub ssim: Option<f64>,
+    /// Intersection over union of the insides, of distance fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iou: Option<f64>,
     /// Seconds the evaluation took.
     pub seconds: f64,
 }

@@ -71,6 +71,9 @@ fn rust_layout() -> Layout {
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }
         ActiveNodesArgs { grid, scale, position, theta, entry, phi, dl_dphi, dl_dtheta, dl_dposition, scratch, n_scratch, theta_stride }
         CompositeRayArgs { density, color, dt, t, background, dl_dcolor, weights, pixel, dl_ddensity, dl_dsample, n }
+        Bvh { bounds, dipole, child, corner, triangle }
+        BvhArgs { bvh, position, bound, distance, triangle, winding, n, accuracy }
+        SurfaceArgs { corner, cumulative, number, position, bound, triangle, n_triangles, n, first, seed, step, stream, deviation }
         SphereArgs { direction, basis, degree }
         RandomArgs { key, counter, out }
         UniformArgs { value, seed, stream, range }

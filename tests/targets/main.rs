@@ -4,6 +4,7 @@
 //! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
 //! and on a GPU where there is one.
 
+mod bvh;
 mod ceilings;
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,8 +22,11 @@ mod optimizer;
 mod points;
 mod random;
 mod rays;
+#[path = "../shapes/mod.rs"]
+mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod surface;
 mod training;
 
 /// A test for each kernel, and the list of kernels that have one.
@@ -50,6 +54,8 @@ parity! {
     active_nodes_backward_3d_f64: nodes::active_nodes_backward_3d_f64;
     adam: optimizer::adam;
     average_now: optimizer::average_now;
+    bvh_distance: bvh::bvh_distance;
+    bvh_winding: bvh::bvh_winding;
     camera_rays: rays::camera_rays;
     ceiling_copy: ceilings::ceiling_copy;
     ceiling_fma: ceilings::ceiling_fma;
@@ -57,6 +63,7 @@ parity! {
     composite_backward: composite::composite_backward;
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
+    cube_points: surface::cube_points;
     draw_pixels: fit::draw_pixels;
     draw_rays: rays::draw_rays;
     encode_2d_f32: grid::encode_2d_f32;
@@ -102,6 +109,7 @@ parity! {
     resample_levels: dense::resample_levels;
     spherical_harmonics_f64: random::spherical_harmonics_f64;
     sum_parts: optimizer::sum_parts;
+    surface_points: surface::surface_points;
     total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
 }
