@@ -77,10 +77,27 @@ typedef struct Camera {
     float tangential[2];   // p1, p2; a fisheye has none
 } Camera;
 
+// The map from space to the field: kernels/space.cuh.
+typedef struct Space {
+    uint32_t map;      // SpaceMap
+    float to_rig[12];  // ndc: row-major [3, 4], from the unit cube to the frame of the rig, whose near plane is z = -1
+    float scale[2];    // ndc: 1 / 2 tan of the frustum's half angles
+    float rig_unit;    // ndc: the near plane's distance, in the unit cube
+} Space;
+
+// How long the steps of a ray are at distance t: clamp(t cone_angle max(1, t inverse_far), size, largest).
+typedef struct Steps {
+    float size;         // at t = 0
+    float cone_angle;   // 0 keeps steps constant
+    float largest;
+    float inverse_far;  // beyond this distance steps are even in 1/t; 0 for nowhere
+} Steps;
+
 // A chunk of rays under way. Columns are stored one after the other: [3, R] is x of all rays, then y, then z.
 typedef struct RayBatch {
-    float* origin;         // [3, R] unit cube
-    float* direction;      // [3, R] unit length
+    float* origin;         // [3, R] as it is marched: unit cube, or ndc
+    float* direction;      // [3, R] likewise, unit length
+    float* view;           // [3, R] direction in the scene, unit length
     float* t;              // [R] where the next step begins; -1: the ray is done, -2: dropped for want of room
     float* t_end;          // [R] where the ray leaves the box
     float* transmittance;  // [R]
@@ -122,6 +139,8 @@ typedef struct DrawRaysArgs {
     uint32_t background;  // 0 black, 1 white, 2 random per ray
     float box_min[3], box_max[3];
     float step_size;
+    Space space;
+    float near;  // rays begin no nearer to their camera
 } DrawRaysArgs;
 
 typedef struct CameraRaysArgs {
@@ -131,7 +150,15 @@ typedef struct CameraRaysArgs {
     uint32_t first_pixel;  // the chunk renders pixels first_pixel ... in row order
     float background[3];
     float box_min[3], box_max[3];
+    Space space;
+    float near;
 } CameraRaysArgs;
+
+typedef struct RayDistanceArgs {
+    RayBatch rays;     // depth: the sum of weight t becomes the distance from the camera, in the unit cube
+    float position[3];  // of the camera, in the unit cube
+    Space space;
+} RayDistanceArgs;
 
 typedef struct MarchArgs {
     RayBatch rays;
@@ -142,9 +169,8 @@ typedef struct MarchArgs {
     uint32_t cascades;
     uint32_t round;
     uint32_t max_steps;  // samples of a ray in this round
-    float step_size;     // at t = 0
-    float cone_angle;    // step grows as t * cone_angle; 0 keeps it constant
-    float max_step_size;
+    Steps steps;
+    Space space;
 } MarchArgs;
 
 typedef struct FieldArgs {
@@ -367,7 +393,8 @@ typedef struct OccupancyArgs {
     uint32_t seed;
     uint32_t step;
     float decay;
-    float step_size;
+    Steps steps;
+    Space space;
 } OccupancyArgs;
 
 typedef struct OccupancyBitsArgs {

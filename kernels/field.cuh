@@ -43,8 +43,8 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
     if (a.density_only) return;
     GF_FOR_EACH_IN_TILE(s, rows) {
         const uint32_t ray = a.samples.ray[first + s];
-        const float direction[3] = {a.rays.direction[ray], a.rays.direction[a.rays.capacity + ray],
-                                    a.rays.direction[2 * (size_t)a.rays.capacity + ray]};
+        const float direction[3] = {a.rays.view[ray], a.rays.view[a.rays.capacity + ray],
+                                    a.rays.view[2 * (size_t)a.rays.capacity + ray]};
         float basis[16];
         spherical_harmonics(direction, a.network.sh_degree, basis);
         for (int i = 0; i < 16; ++i) x.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];

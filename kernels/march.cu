@@ -1,10 +1,11 @@
 // Marching: steps of a ray through occupied space become samples.
 //
 // The occupancy field holds a bit a cell, in words of 4 x 4 x 4 cells, and above it a bit for each of these words that is
-// not empty, in words of 4 x 4 x 4 again: what is empty is skipped in strides of 16, 4 or 1 cells. Steps lie on a lattice begun at the ray's jittered entry, so that skipping changes which
-// samples are taken and never where they lie. Cascade m covers the cube of side 2^m around the unit cube's centre.
+// not empty, in words of 4 x 4 x 4 again: what is empty is skipped in strides of 16, 4 or 1 cells. Steps lie on a
+// lattice begun at the ray's jittered entry, so that skipping changes which samples are taken and never where they lie.
+// Cascade m covers the cube of side 2^m around the unit cube's centre; the one grid of a contracted space covers the field.
 #include "args.h"
-#include "target.cuh"
+#include "space.cuh"
 
 namespace {
 
@@ -24,10 +25,6 @@ GF_FN MarchRay march_ray(const RayBatch& rays, uint32_t i) {
     return ray;
 }
 
-GF_FN float step_at(const MarchArgs& a, float t) {
-    return clamp_to(t * a.cone_angle, a.step_size, a.max_step_size);
-}
-
 /// The smallest cascade that holds the point and whose cells are no smaller than the step.
 GF_FN uint32_t cascade_of(const MarchArgs& a, const float p[3], float dt) {
     float reach = 0.0f;
@@ -41,10 +38,27 @@ GF_FN uint32_t cascade_of(const MarchArgs& a, const float p[3], float dt) {
     return cascade;
 }
 
+/// Where a ray that is bent by contraction is still in a block of the field, from cell `low` on and `size` cells wide, in
+/// which it is at q and in space at p. The field moves no faster than space times contraction's factor across the radius,
+/// which falls with it: within half the radius from here, it is no larger than at half the radius.
+GF_FN float bent_skip(const MarchArgs& a, float t, const float p[3], const float q[3], const uint32_t cell[3], uint32_t size) {
+    float gap = 1.0f;
+    for (int k = 0; k < 3; ++k) {
+        const uint32_t low = cell[k] & ~(size - 1);
+        const float place = q[k] * (float)a.resolution;
+        gap = min_of(gap, min_of(place - (float)low, (float)(low + size) - place) / (float)a.resolution);
+    }
+    const float radius = ball_radius(p), half = 0.5f * radius;  // the field's side is 4 radii, the unit cube's 2
+    return t + 0.5f * (half > 1.0f ? min_of(4.0f * gap / contraction_factor(half), half) : 4.0f * gap);
+}
+
 /// True where the point is in an occupied cell; else `skip_to` is where the ray leaves what is empty around it: a cell, a
 /// block of 4^3 cells or 4^3 blocks.
-GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const float p[3], float dt, float& skip_to) {
-    const uint32_t cascade = cascade_of(a, p, dt);
+GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const float in_space[3], float dt, float& skip_to) {
+    const bool bent = a.space.map == SPACE_CONTRACTION;
+    float p[3] = {in_space[0], in_space[1], in_space[2]};
+    if (bent) contract(in_space, p);
+    const uint32_t cascade = bent ? 0u : cascade_of(a, p, dt);
     const float side = (float)(1u << cascade), cell_size = side / (float)a.resolution;
     const float per_unit = (float)a.resolution / side, corner = 0.5f - 0.5f * side;
     uint32_t cell[3];
@@ -65,6 +79,10 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
             size = 1;
         }
     }
+    if (bent) {
+        skip_to = bent_skip(a, t, in_space, p, cell, size);
+        return false;
+    }
     skip_to = 1e30f;
     for (int k = 0; k < 3; ++k) {
         if (ray.direction[k] == 0.0f) continue;  // never reaches a face
@@ -79,10 +97,10 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
 /// Visits up to max_steps samples from t on, as visit(t of the middle, dt, point); returns where the next step begins,
 /// or -1 past the end of the ray. A step belongs to the ray while its middle does.
 template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& ray, float t, Visit visit) {
-    const float steps_per_unit = 1.0f / a.step_size;
+    const float steps_per_unit = 1.0f / a.steps.size;
     uint32_t n = 0;
     for (;;) {
-        const float dt = step_at(a, t), middle = t + 0.5f * dt;
+        const float dt = step_at(a.steps, t), middle = t + 0.5f * dt;
         if (!(middle < ray.t_end)) return -1.0f;
         if (n == a.max_steps) return t;
         float p[3], skip_to;
@@ -90,19 +108,20 @@ template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& 
         if (occupied(a, ray, middle, p, dt, skip_to)) {
             visit(n++, middle, dt, p);
             t += dt;
-        } else if (a.cone_angle == 0.0f) {
+        } else if (a.steps.cone_angle == 0.0f) {
             t += max_of(1.0f, ceilf((skip_to - middle) * steps_per_unit)) * dt;
         } else {
-            do t += step_at(a, t);
-            while (t + 0.5f * step_at(a, t) < skip_to);
+            do t += step_at(a.steps, t);
+            while (t + 0.5f * step_at(a.steps, t) < skip_to);
         }
     }
 }
 
 /// From the unit cube's coordinates to those of the field, in which the box of all cascades is [0, 1]^3.
-GF_FN float field_coordinate(const MarchArgs& a, float p) {
+GF_FN void field_point(const MarchArgs& a, const float p[3], float q[3]) {
+    if (a.space.map == SPACE_CONTRACTION) return contract(p, q);
     const float scale = 1.0f / (float)(1u << (a.cascades - 1));
-    return clamp_to(p * scale + (0.5f - 0.5f * scale), 0.0f, 1.0f);
+    for (int k = 0; k < 3; ++k) q[k] = clamp_to(p[k] * scale + (0.5f - 0.5f * scale), 0.0f, 1.0f);
 }
 
 }  // namespace
@@ -117,7 +136,7 @@ GF_WARP_KERNEL(march_rays, MarchArgs) {
     float next = -1.0f;
     const auto write = [&](uint32_t s, float t, float dt, const float p[3]) {
         if (s >= a.samples.capacity) return;
-        for (int c = 0; c < 3; ++c) a.samples.position[3 * (size_t)s + c] = field_coordinate(a, p[c]);
+        field_point(a, p, a.samples.position + 3 * (size_t)s);
         a.samples.t[s] = t;
         a.samples.dt[s] = dt;
         a.samples.ray[s] = i;

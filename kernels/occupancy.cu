@@ -2,6 +2,7 @@
 // cells at a random point each, keeps a decaying maximum of the optical thickness of a step, and renews the bits.
 #include "args.h"
 #include "rng.cuh"
+#include "space.cuh"
 
 namespace {
 
@@ -35,7 +36,8 @@ GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
 GF_ITEM_KERNEL(occupancy_update, OccupancyArgs) {
     (void)j;
     float* value = a.value + visited_cell(a, i);
-    *value = max_of(*value * a.decay, a.samples.density[i] * a.step_size);
+    const float* position = a.samples.position + 3 * (size_t)i;
+    *value = max_of(*value * a.decay, a.samples.density[i] * typical_step(a.space, a.steps, position));
 }
 
 // The mean, in an order that does not depend on the threads: parts, then their sum.

@@ -2,12 +2,9 @@
 #include "args.h"
 #include "lens.cuh"
 #include "rng.cuh"
+#include "space.cuh"
 
 namespace {
-
-struct Ray {
-    float origin[3], direction[3];
-};
 
 /// The ray through a point of the image plane, in pixels; the centre of pixel (0, 0) is (0.5, 0.5).
 GF_FN Ray camera_ray(const Camera& camera, float px, float py) {
@@ -27,20 +24,23 @@ GF_FN Ray camera_ray(const Camera& camera, float px, float py) {
 }
 
 /// Sets ray i at the start of its way through the box, `offset` past the entry. A ray that misses the box is done.
-GF_FN void begin_ray(const RayBatch& rays, uint32_t i, const Ray& ray, const float box_min[3], const float box_max[3],
-                     float offset) {
-    float enter = 0.0f, leave = 1e30f;
+template <typename Args>
+GF_FN void begin_ray(const Args& a, uint32_t i, Ray ray, float offset) {
+    const RayBatch& rays = a.rays;
     const size_t n = rays.capacity;
+    for (int k = 0; k < 3; ++k) rays.view[k * n + i] = ray.direction[k];
+    const bool in_space = march_space(a.space, ray);
+    float enter = a.near, leave = 1e30f;
     for (int k = 0; k < 3; ++k) {
         const float inverse = 1.0f / ray.direction[k];  // infinite for a parallel ray, which then has no say
-        const float t0 = (box_min[k] - ray.origin[k]) * inverse, t1 = (box_max[k] - ray.origin[k]) * inverse;
+        const float t0 = (a.box_min[k] - ray.origin[k]) * inverse, t1 = (a.box_max[k] - ray.origin[k]) * inverse;
         enter = max_of(enter, min_of(t0, t1));
         leave = min_of(leave, max_of(t0, t1));
         rays.origin[k * n + i] = ray.origin[k];
         rays.direction[k * n + i] = ray.direction[k];
         rays.color[k * n + i] = 0.0f;
     }
-    rays.t[i] = enter < leave ? enter + offset : -1.0f;
+    rays.t[i] = in_space && enter < leave ? enter + offset : -1.0f;
     rays.t_end[i] = leave;
     rays.transmittance[i] = 1.0f;
     rays.depth[i] = 0.0f;
@@ -58,7 +58,7 @@ GF_ITEM_KERNEL(draw_rays, DrawRaysArgs) {
     const Camera camera = a.cameras[random_below(draw.x[0], a.n_cameras)];
     const uint32_t pixel = random_below(draw.x[1], camera.width * camera.height);
     const float px = (float)(pixel % camera.width) + 0.5f, py = (float)(pixel / camera.width) + 0.5f;
-    begin_ray(a.rays, i, camera_ray(camera, px, py), a.box_min, a.box_max, a.step_size * random_unit(draw.x[2]));
+    begin_ray(a, i, camera_ray(camera, px, py), a.step_size * random_unit(draw.x[2]));
 
     const size_t n = a.rays.capacity;
     const uint8_t* rgba = a.pixels + 4 * (camera.first_pixel + pixel);
@@ -74,6 +74,18 @@ GF_ITEM_KERNEL(camera_rays, CameraRaysArgs) {
     if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
     const uint32_t pixel = a.first_pixel + i;
     const float px = (float)(pixel % a.camera.width) + 0.5f, py = (float)(pixel / a.camera.width) + 0.5f;
-    begin_ray(a.rays, i, camera_ray(a.camera, px, py), a.box_min, a.box_max, 0.0f);
+    begin_ray(a, i, camera_ray(a.camera, px, py), 0.0f);
     for (int c = 0; c < 3; ++c) a.rays.background[c * (size_t)a.rays.capacity + i] = a.background[c];
+}
+
+// One item a ray of a picture: how far what it shows is from the camera; 0 where it shows nothing. The mean is taken where
+// rays are marched: in ndc, whose z is even in 1/distance, of 1/distance.
+GF_ITEM_KERNEL(ray_distances, RayDistanceArgs) {
+    (void)j;
+    const size_t n = a.rays.capacity;
+    const float opacity = 1.0f - a.rays.transmittance[i];
+    const float origin[3] = {a.rays.origin[i], a.rays.origin[n + i], a.rays.origin[2 * n + i]};
+    const float direction[3] = {a.rays.direction[i], a.rays.direction[n + i], a.rays.direction[2 * n + i]};
+    const float t = opacity > 0.0f ? a.rays.depth[i] / opacity : 0.0f;
+    a.rays.depth[i] = opacity > 0.0f ? distance_at(a.space, a.position, origin, direction, t) : 0.0f;
 }

@@ -237,7 +237,7 @@ fn scatter_samples(probe: &mut Probe, random: &mut Random) {
     let capacity = probe.chunk.rays.capacity;
     for ray in 0..N_RAYS {
         for (axis, value) in random.direction().into_iter().enumerate() {
-            probe.chunk.rays.direction.upload(axis * capacity + ray, &[value as f32]).unwrap();
+            probe.chunk.rays.view.upload(axis * capacity + ray, &[value as f32]).unwrap();
         }
     }
 }
@@ -367,6 +367,7 @@ impl Studio {
             cy: 6.0,
             width,
             height,
+            first_pixel: 0,
             ..args::Camera::default()
         };
         let pixels: Vec<u8> = (0..4 * n_pixels).map(|_| random.below(256) as u8).collect();
@@ -399,7 +400,9 @@ impl Studio {
             background: self.background,
             box_min: self.march.box_min,
             box_max: self.march.box_max,
-            step_size: self.march.step_size,
+            step_size: self.march.steps.size,
+            space: self.march.space,
+            near: self.march.near,
         };
         probe.field.prepare(&probe.device).unwrap();
         probe.device.launch_chunk(&kernels::DRAW_RAYS, &args, Items::items(self.n_rays)).unwrap();

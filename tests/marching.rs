@@ -9,12 +9,15 @@ mod common;
 
 use common::Random;
 use gridfield::config::MarchConfig;
-use gridfield::device::args::{CompositeArgs, MarchArgs};
+use gridfield::device::args::{self, CompositeArgs, MarchArgs};
 use gridfield::device::{Buffer, Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 /// f32 rounding of coordinates of at most 4.
 const ROUNDING: f64 = 2e-6;
+
+/// From this distance on, steps in a contracted space grow with the square of the distance.
+const FAR: f32 = 2.0;
 
 #[derive(Clone, Copy)]
 struct Space {
@@ -23,6 +26,8 @@ struct Space {
     step_size: f32,
     cone_angle: f32,
     max_step_size: f32,
+    /// All of space in one cascade: mip-NeRF 360, equation 10, with the largest ball in the unit cube as the unit ball.
+    contracted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +54,7 @@ struct Sample {
 
 impl Space {
     fn constant(resolution: u32, cascades: u32, step_size: f32) -> Self {
-        Space { resolution, cascades, step_size, cone_angle: 0.0, max_step_size: 1.0 }
+        Space { resolution, cascades, step_size, cone_angle: 0.0, max_step_size: 1.0, contracted: false }
     }
 
     /// A field of this shape with these bits.
@@ -66,16 +71,29 @@ impl Space {
         f64::from(1u32 << (self.cascades - 1))
     }
 
+    /// The place in the field, whose box is [0, 1]^3.
+    fn field(&self, point: [f64; 3]) -> [f64; 3] {
+        if !self.contracted {
+            return point.map(|x| (x - 0.5) / self.side() + 0.5);
+        }
+        let ball = point.map(|x| 2.0 * (x - 0.5));
+        let radius = ball.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let shrink = if radius <= 1.0 { 1.0 } else { (2.0 - 1.0 / radius) / radius };
+        ball.map(|x| 0.5 + shrink * x / 4.0)
+    }
+
     fn n_cells(&self) -> usize {
         self.cascades as usize * (self.resolution as usize).pow(3)
     }
 
     fn step_at(&self, t: f64) -> f64 {
-        (t * f64::from(self.cone_angle)).clamp(f64::from(self.step_size), f64::from(self.max_step_size))
+        let square = if self.contracted { (t / f64::from(FAR)).max(1.0) } else { 1.0 };
+        (t * f64::from(self.cone_angle) * square).clamp(f64::from(self.step_size), f64::from(self.max_step_size))
     }
 
     /// The bit of the cell that holds the point, in the smallest cascade around it; None within `rounding` of a face.
     fn occupied(&self, bits: &[u64], point: [f64; 3], rounding: f64) -> Option<bool> {
+        let point = if self.contracted { self.field(point) } else { point };
         let reach = point.iter().fold(0.0f64, |reach, x| reach.max((x - 0.5).abs()));
         let cascade = (0..self.cascades - 1).find(|&m| reach <= 0.5 * f64::from(1 << m)).unwrap_or(self.cascades - 1);
         let side = f64::from(1u32 << cascade);
@@ -144,7 +162,10 @@ fn random_rays(space: &Space, n: usize, random: &mut Random) -> Vec<Ray> {
             direction[random.below(3)] = random.sign();
         }
         let length = direction.iter().map(|x| x * x).sum::<f64>().sqrt();
-        if let Some(mut ray) = space.enter(origin, direction.map(|x| (x / length) as f32)) {
+        let direction = direction.map(|x| (x / length) as f32);
+        let unbounded = Ray { origin, direction, t: 0.0, t_end: 300.0 };
+        let entered = if space.contracted { Some(unbounded) } else { space.enter(origin, direction) };
+        if let Some(mut ray) = entered {
             ray.t += space.step_size * random.unit() as f32;
             rays.push(ray);
         }
@@ -200,9 +221,13 @@ fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &
             cascades: space.cascades,
             round,
             max_steps,
-            step_size: space.step_size,
-            cone_angle: space.cone_angle,
-            max_step_size: space.max_step_size,
+            steps: args::Steps {
+                size: space.step_size,
+                cone_angle: space.cone_angle,
+                largest: space.max_step_size,
+                inverse_far: if space.contracted { 1.0 / FAR } else { 0.0 },
+            },
+            space: args::Space { map: if space.contracted { 2 } else { 0 }, ..args::Space::default() },
         };
         device.launch_chunk(&kernels::MARCH_RAYS, &args, Grid::items(chunk.n_rays)).unwrap();
         let (rays, samples) = (chunk.ray_args(), chunk.samples.args());
@@ -240,11 +265,10 @@ fn compare(space: &Space, ray: &Ray, steps: &[Step], samples: &[Sample]) -> usiz
         assert!(right, "{ray:?} at {}: occupied {:?}, taken {taken:?}", step.middle, step.occupied);
         let Some(sample) = taken else { continue };
         assert!((f64::from(sample.dt) - step.dt).abs() < 1e-3 * step.dt, "{ray:?}: {sample:?}");
+        let along = |k: usize| f64::from(ray.origin[k]) + f64::from(sample.t) * f64::from(ray.direction[k]);
+        let expected = space.field(std::array::from_fn(along));
         for k in 0..3 {
-            let x = f64::from(ray.origin[k]) + f64::from(sample.t) * f64::from(ray.direction[k]);
-            // In the coordinates of the field, the box of all cascades is [0, 1]^3.
-            let expected = (x - 0.5) / space.side() + 0.5;
-            assert!((f64::from(sample.position[k]) - expected).abs() < ROUNDING, "{ray:?}: {sample:?}");
+            assert!((f64::from(sample.position[k]) - expected[k]).abs() < ROUNDING, "{ray:?}: {sample:?}");
             assert!((0.0..=1.0).contains(&sample.position[k]), "{ray:?}: {sample:?}");
         }
     }
@@ -316,6 +340,17 @@ fn growing_steps_are_sampled_alike(device: &Device) {
     check(device, &space, &bits, &ONE_ROUND, &mut random);
 }
 
+/// Rays bend on their way through a contracted field: nothing that is occupied may be skipped with what is empty.
+fn a_contracted_space_is_sampled_alike_to_its_rim(device: &Device) {
+    let mut random = Random::new(29);
+    for (resolution, empty_words) in [(16, 0.6), (64, 0.9), (32, 0.0)] {
+        let space =
+            Space { cone_angle: 0.02, max_step_size: 1e3, contracted: true, ..Space::constant(resolution, 1, 0.01) };
+        let bits = random_bits(&space, 0.3, empty_words, &mut random);
+        check(device, &space, &bits, &ONE_ROUND, &mut random);
+    }
+}
+
 fn rounds_go_on_where_the_last_one_ended(device: &Device) {
     let mut random = Random::new(26);
     let space = Space::constant(32, 1, 0.01);
@@ -364,5 +399,6 @@ on_every_target!(
     an_empty_field_has_no_samples_and_a_full_one_every_step,
     steps_larger_than_cells_are_sampled_alike,
     growing_steps_are_sampled_alike,
+    a_contracted_space_is_sampled_alike_to_its_rim,
     rounds_go_on_where_the_last_one_ended,
 );

@@ -6,7 +6,7 @@ mod common;
 
 use common::Random;
 use gridfield::config::MarchConfig;
-use gridfield::device::args::OccupancyArgs;
+use gridfield::device::args::{OccupancyArgs, Space, Steps};
 use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
@@ -32,7 +32,8 @@ fn visits<'a>(chunk: &'a Chunk, occupancy: &'a Occupancy, first: u32, n: usize, 
         seed: 1,
         step,
         decay: 0.75,
-        step_size: 0.5,
+        steps: Steps { size: 0.5, ..Steps::default() },
+        space: Space::default(),
     }
 }
 

@@ -40,6 +40,8 @@ fn picture(device: &Device, camera: args::Camera, first_pixel: u32, n: usize) ->
         background: [0.1, 0.2, 0.3],
         box_min: BOX_MIN,
         box_max: BOX_MAX,
+        space: args::Space::default(),
+        near: 0.0,
     };
     device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(n)).unwrap();
     chunk
@@ -241,6 +243,8 @@ fn draw(device: &Device, step: u32, first_ray: u32, background: u32) -> Chunk {
         box_min: [-9.0; 3],
         box_max: [9.0; 3],
         step_size: STEP_SIZE,
+        space: args::Space::default(),
+        near: 0.0,
     };
     device.launch(&kernels::DRAW_RAYS, &args, Grid::items(N_DRAWN)).unwrap();
     chunk

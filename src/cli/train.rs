@@ -12,10 +12,10 @@ use super::progress::counter;
 use super::reading::ReadingArgs;
 use super::{Outcome, print, refuse};
 use crate::Result;
-use crate::config::{Background, Config, TaskName};
+use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
-use crate::radiance::{Photographs, Trainer, open_scene, reopen_scene};
-use crate::scene::Scene;
+use crate::radiance::{Photographs, Trainer, open_scene, preset_for, reopen_scene};
+use crate::scene::{Scene, Space};
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -34,6 +34,12 @@ pub struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to train")]
 pub struct WhatArgs {
+    #[arg(
+        long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with = "resume",
+        help = or_default("The kind of scene that the defaults are for: blender, llff, photos, or auto", "scene.preset")
+    )]
+    pub preset: Option<Preset>,
+
     #[arg(long, value_name = "K", conflicts_with = "resume", help = or_default("Divide the images' width and height by K", "scene.downscale"))]
     pub downscale: Option<u32>,
 
@@ -67,6 +73,7 @@ impl TrainArgs {
             ("scene.format", what.reading.format.map(|format| format.as_str().into())),
             ("scene.sparse", what.reading.sparse.clone().map(Value::from)),
             ("scene.allow_missing", what.reading.allow_missing.then_some(true.into())),
+            ("scene.preset", what.preset.map(|preset| preset.as_str().into())),
             ("scene.downscale", what.downscale.map(Value::from)),
             ("scene.scale", what.scene_scale.map(Value::from)),
             ("train.background", what.background.map(|background| background.as_str().into())),
@@ -83,23 +90,31 @@ impl TrainArgs {
 
     fn begin(&self) -> anyhow::Result<Outcome> {
         let device = self.machine.open_device()?;
-        let base = if device.is_host() { Config::on_cpu() } else { Config::default() };
-        let config = self.config(self.course.defaults(base))?;
+        let base = self.course.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
+        let config = self.config(base.clone())?;
         let scene = open_scene(&config.scene)?;
+        let config = self.with_preset(preset_for(config.scene.preset, &scene), base)?;
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = self.course.create_run(&scene.name, &config)?;
-        self.tell_of(&scene)?;
+        self.tell_of(&scene, &config, trainer.space())?;
         self.course.train_new(&mut trainer, &run, &config)
     }
 
     /// How the scene was read: warnings, and where the model lies in it.
-    fn tell_of(&self, scene: &Scene) -> io::Result<()> {
+    fn tell_of(&self, scene: &Scene, config: &Config, space: &Space) -> io::Result<()> {
         if self.course.shown.is_silent() {
             return Ok(());
         }
         scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
-        print::to_stdout(&format!("unit cube: {}", scene.unit_cube))
+        print::to_stdout(&format!("preset {}; unit cube: {}; {space}", config.scene.preset.as_str(), scene.unit_cube))
+    }
+
+    /// The configuration over the defaults of a preset.
+    fn with_preset(&self, preset: Preset, defaults: Config) -> Result<Config> {
+        let mut config = self.config(preset.over(defaults))?;
+        config.scene.preset = preset;
+        Ok(config)
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {

@@ -6,6 +6,7 @@
 
 mod family;
 mod merge;
+mod preset;
 mod validate;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::scene::Format;
 
 pub use family::{GridIndex, ModelName, PointsConfig};
+pub use preset::Preset;
 
 /// Everything that decides what a training run computes, apart from the device and the number of threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -242,10 +244,13 @@ impl Default for NetworkConfig {
     }
 }
 
-/// How rays are sampled: the occupancy grid and the march through it.
+/// How rays are sampled: the map from space to the field, the occupancy grid and the march through it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarchConfig {
+    pub space: SpaceMap,
+    /// Nothing is sampled nearer to the camera than this, in units of the unit cube.
+    pub near: f64,
     /// Cells per axis of one cascade of the occupancy grid; a power of two.
     pub occupancy_resolution: u32,
     /// Cascade `c` covers the unit cube enlarged by `2^c` about its centre.
@@ -264,6 +269,8 @@ pub struct MarchConfig {
 impl Default for MarchConfig {
     fn default() -> Self {
         MarchConfig {
+            space: SpaceMap::Identity,
+            near: 0.0,
             occupancy_resolution: 128,
             cascades: 1,
             max_samples_per_ray: 1024,
@@ -273,6 +280,18 @@ impl Default for MarchConfig {
             step_scale: 1.0,
         }
     }
+}
+
+/// The map from space to the field; `docs/scenes.md` explains it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpaceMap {
+    /// The box of all cascades.
+    Identity,
+    /// Forward-facing scenes: normalised device coordinates (NeRF, appendix C).
+    Ndc,
+    /// Unbounded scenes: contracted into a ball (mip-NeRF 360, equation 10).
+    Contraction,
 }
 
 /// How long and on what a run trains.
@@ -420,12 +439,16 @@ pub struct SceneConfig {
     pub sparse: PathBuf,
     /// Skip images that a COLMAP reconstruction names and that are not there.
     pub allow_missing: bool,
+    /// The kind of scene that the defaults are for.
+    pub preset: Preset,
     /// Width and height of the images are divided by this, by area averaging.
     pub downscale: u32,
     /// Scene units to unit cube: `x_unit = scale · x_scene + offset`. None: the scene reader's own choice.
     pub scale: Option<f64>,
     /// In unit-cube units; see `scale`.
     pub offset: Option<[f64; 3]>,
+    /// `ndc` only: depth of the nearest things, in scene units. None: what the scene says.
+    pub nearest: Option<f64>,
 }
 
 impl Default for SceneConfig {
@@ -435,9 +458,11 @@ impl Default for SceneConfig {
             format: None,
             sparse: PathBuf::new(),
             allow_missing: false,
+            preset: Preset::Auto,
             downscale: 1,
             scale: None,
             offset: None,
+            nearest: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
-    PointsConfig, SceneConfig, SdfConfig, TrainConfig,
+    PointsConfig, SceneConfig, SdfConfig, SpaceMap, TrainConfig,
 };
 use crate::{Error, Result};
 
@@ -225,6 +225,13 @@ impl NetworkConfig {
 
 impl MarchConfig {
     fn validate(&self) -> Result<()> {
+        between("march.near", self.near, 0.0..=1e3)?;
+        require(self.space == SpaceMap::Identity || self.cascades == 1, || {
+            format!(
+                "march.cascades is {}, but march.space ndc and contraction hold all of space in one cascade; set it to 1",
+                self.cascades
+            )
+        })?;
         one_of("march.occupancy_resolution", self.occupancy_resolution, &[16, 32, 64, 128, 256, 512])?;
         between("march.cascades", self.cascades, 1..=8)?;
         between("march.max_samples_per_ray", self.max_samples_per_ray, 1..=1 << 16)?;
@@ -283,6 +290,9 @@ impl SdfConfig {
 impl SceneConfig {
     fn validate(&self) -> Result<()> {
         between("scene.downscale", self.downscale, 1..=64)?;
+        if let Some(nearest) = self.nearest {
+            positive("scene.nearest", nearest)?;
+        }
         if let Some(scale) = self.scale {
             let least = 1.0 / LARGEST_MAP;
             require((least..=LARGEST_MAP).contains(&scale), || {

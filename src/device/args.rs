@@ -114,10 +114,29 @@ pub struct Camera {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Space {
+    pub map: u32,
+    pub to_rig: [f32; 12],
+    pub scale: [f32; 2],
+    pub rig_unit: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Steps {
+    pub size: f32,
+    pub cone_angle: f32,
+    pub largest: f32,
+    pub inverse_far: f32,
+}
+
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct RayBatch<'a> {
     pub origin: Ptr<'a, f32>,
     pub direction: Ptr<'a, f32>,
+    pub view: Ptr<'a, f32>,
     pub t: Ptr<'a, f32>,
     pub t_end: Ptr<'a, f32>,
     pub transmittance: Ptr<'a, f32>,
@@ -162,6 +181,8 @@ pub struct DrawRaysArgs<'a> {
     pub box_min: [f32; 3],
     pub box_max: [f32; 3],
     pub step_size: f32,
+    pub space: Space,
+    pub near: f32,
 }
 
 #[repr(C)]
@@ -173,6 +194,15 @@ pub struct CameraRaysArgs<'a> {
     pub background: [f32; 3],
     pub box_min: [f32; 3],
     pub box_max: [f32; 3],
+    pub space: Space,
+    pub near: f32,
+}
+
+#[repr(C)]
+pub struct RayDistanceArgs<'a> {
+    pub rays: RayBatch<'a>,
+    pub position: [f32; 3],
+    pub space: Space,
 }
 
 #[repr(C)]
@@ -185,9 +215,8 @@ pub struct MarchArgs<'a> {
     pub cascades: u32,
     pub round: u32,
     pub max_steps: u32,
-    pub step_size: f32,
-    pub cone_angle: f32,
-    pub max_step_size: f32,
+    pub steps: Steps,
+    pub space: Space,
 }
 
 #[repr(C)]
@@ -424,7 +453,8 @@ pub struct OccupancyArgs<'a> {
     pub seed: u32,
     pub step: u32,
     pub decay: f32,
-    pub step_size: f32,
+    pub steps: Steps,
+    pub space: Space,
 }
 
 #[repr(C)]
@@ -581,6 +611,7 @@ args!(
     StatisticsArgs,
     DrawRaysArgs,
     CameraRaysArgs,
+    RayDistanceArgs,
     MarchArgs,
     FieldArgs,
     MulfaArgs,

@@ -45,6 +45,7 @@ impl ChunkSize {
 pub struct Rays {
     pub origin: Buffer<f32>,
     pub direction: Buffer<f32>,
+    pub view: Buffer<f32>,
     pub t: Buffer<f32>,
     pub t_end: Buffer<f32>,
     pub transmittance: Buffer<f32>,
@@ -64,6 +65,7 @@ impl Rays {
         Ok(Rays {
             origin: device.zeros(3 * capacity)?,
             direction: device.zeros(3 * capacity)?,
+            view: device.zeros(3 * capacity)?,
             t: device.zeros(capacity)?,
             t_end: device.zeros(capacity)?,
             transmittance: device.zeros(capacity)?,
@@ -83,6 +85,7 @@ impl Rays {
         RayBatch {
             origin: self.origin.ptr(),
             direction: self.direction.ptr(),
+            view: self.view.ptr(),
             t: self.t.ptr(),
             t_end: self.t_end.ptr(),
             transmittance: self.transmittance.ptr(),

@@ -88,7 +88,8 @@ impl Occupancy {
                     seed: seed as u32,
                     step: number,
                     decay: self.decay,
-                    step_size: tracer.march.step_size,
+                    steps: tracer.march.steps,
+                    space: tracer.march.space,
                 };
                 device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n))?;
                 tracer.densities(chunk, &lanes[lane], n)?;

@@ -22,7 +22,7 @@ pub(super) fn is_finite(tracer: &Tracer) -> Result<bool> {
     let mut chunk = Chunk::new(tracer.device, size)?;
     chunk.n_rays = 1;
     let lane = Lane::all(tracer.device, size.samples, tracer.field, false)?.swap_remove(0);
-    chunk.rays.direction.upload(0, &[0.0, 0.6, 0.8])?;
+    chunk.rays.view.upload(0, &[0.0, 0.6, 0.8])?;
     chunk.samples.position.upload(0, &points())?;
     chunk.samples.count.upload(0, &[0, N_POINTS as u32])?;
     tracer.outputs(&chunk, &lane, N_POINTS)?;

@@ -12,10 +12,10 @@ use super::photographs::device_camera;
 use super::trace::{March, Tracer};
 use crate::config::Config;
 use crate::decoder::Head;
-use crate::device::args::CameraRaysArgs;
+use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
 use crate::device::{Device, Grid, kernels};
 use crate::field::{Field, Lane};
-use crate::scene::{Camera, UnitCube};
+use crate::scene::{Camera, Space, UnitCube};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -39,6 +39,7 @@ struct Strip {
     first: usize,
     /// `[n, 3]` without the background.
     color: Vec<f32>,
+    /// Distance from the camera, in the unit cube.
     depth: Vec<f32>,
     transmittance: Vec<f32>,
 }
@@ -52,6 +53,7 @@ impl Renderer {
         device: &Device,
         config: &Config,
         unit_cube: UnitCube,
+        space: &Space,
         field: Field,
         occupancy: Occupancy,
         name: &Path,
@@ -59,7 +61,7 @@ impl Renderer {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
         let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
         let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
-        let march = March::new(device, &config.march);
+        let march = March::new(device, &config.march).through(space, &unit_cube);
         let (device, name) = (device.clone(), name.to_path_buf());
         Ok(Renderer { device, field, occupancy, march, unit_cube, size, chunks, name })
     }
@@ -70,8 +72,8 @@ impl Renderer {
         let config = &checkpoint.header.config;
         let field = Field::from_checkpoint(device, checkpoint, Head::Radiance)?;
         let occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
-        let unit_cube = checkpoint.header.unit_cube;
-        Renderer::new(device, config, unit_cube, field, occupancy, checkpoint.path())
+        let (unit_cube, space) = (checkpoint.header.unit_cube, &checkpoint.header.space);
+        Renderer::new(device, config, unit_cube, space, field, occupancy, checkpoint.path())
     }
 
     /// What the camera sees before a background (sRGB, 0 to 1).
@@ -118,6 +120,8 @@ impl Renderer {
             background,
             box_min: self.march.box_min,
             box_max: self.march.box_max,
+            space: self.march.space,
+            near: self.march.near,
         };
         self.device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(chunk.n_rays))?;
         tracer.forward(chunk, lane)?;
@@ -126,6 +130,9 @@ impl Renderer {
             self.trace(chunk, lane, camera, background, pixels.start..middle, strip)?;
             return self.trace(chunk, lane, camera, background, middle..pixels.end, strip);
         }
+        let position = self.unit_cube.to_unit(camera.position());
+        let args = RayDistanceArgs { rays: chunk.ray_args(), position, space: self.march.space };
+        self.device.launch_chunk(&kernels::RAY_DISTANCES, &args, Grid::items(chunk.n_rays))?;
         strip.extend(chunk)
     }
 
@@ -139,10 +146,8 @@ impl Renderer {
                     let color = strip.color[3 * ray + c] + transmittance * behind;
                     frame.rgb[3 * pixel + c] = color.clamp(0.0, 1.0);
                 }
-                let opacity = 1.0 - transmittance;
-                frame.opacity[pixel] = opacity;
-                let distance = if opacity > 0.0 { strip.depth[ray] / opacity } else { 0.0 };
-                frame.depth[pixel] = distance / self.unit_cube.scale;
+                frame.opacity[pixel] = 1.0 - transmittance;
+                frame.depth[pixel] = strip.depth[ray] / self.unit_cube.scale;
             }
         }
         frame

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Background, SceneConfig, TrainConfig};
+use crate::config::{Background, Preset, SceneConfig, TrainConfig};
 use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
@@ -42,6 +42,16 @@ pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
         scene.unit_cube.offset = offset.map(|x| x as f32);
     }
     Ok(scene)
+}
+
+/// The preset for a scene: the one that was asked for, or else the one for how it was photographed.
+pub fn preset_for(asked: Preset, scene: &Scene) -> Preset {
+    match (asked, scene.capture.kind) {
+        (Preset::Auto, CaptureKind::Synthetic) => Preset::Blender,
+        (Preset::Auto, CaptureKind::ForwardFacing) => Preset::Llff,
+        (Preset::Auto, CaptureKind::Inward) => Preset::Photos,
+        (preset, _) => preset,
+    }
 }
 
 fn open_options(config: &SceneConfig) -> OpenOptions {

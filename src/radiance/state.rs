@@ -10,7 +10,7 @@ use super::photographs::Photographs;
 use super::probe;
 use super::renderer::Renderer;
 use super::source::{FINGERPRINT, Fingerprint};
-use super::trace::{March, Tracer};
+use super::trace::Tracer;
 use super::trainer::Trainer;
 use crate::decoder::Head;
 use crate::device::Device;
@@ -71,8 +71,9 @@ impl Trainer {
     /// Where the checkpoint holds no training state, or one that its configuration does not fit.
     pub fn resume(device: &Device, checkpoint: &Checkpoint, scene: &Scene, photographs: Photographs) -> Result<Self> {
         let field = Field::from_checkpoint(device, checkpoint, Head::Radiance)?;
-        let config = &checkpoint.header.config;
-        let mut trainer = Trainer::with_field(device, config, scene, photographs, field)?;
+        let header = &checkpoint.header;
+        let config = &header.config;
+        let mut trainer = Trainer::with_field(device, config, scene, header.space, photographs, field)?;
         trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         trainer.learner = Learner::from_checkpoint(device, checkpoint, &mut trainer.field, trainer.chunks.len())?;
         trainer.step = checkpoint.header.step;
@@ -95,6 +96,7 @@ impl Trainer {
         self.read_statistics()?;
         let mut header =
             Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
+        header.space = self.space;
         header.trainer = self.scalars();
         let mut tensors = self.averaged_field()?.tensors()?;
         tensors.extend(self.occupancy.tensors()?);
@@ -123,8 +125,7 @@ impl Trainer {
     fn averaged_field(&self) -> Result<Field> {
         let device = &self.device;
         let field = self.learner.averaged(device, &self.field, self.step)?;
-        let march = March::new(device, &self.config.march);
-        let tracer = Tracer { device, field: &field, occupancy: &self.occupancy, march: &march };
+        let tracer = Tracer { device, field: &field, occupancy: &self.occupancy, march: &self.march };
         if probe::is_finite(&tracer)? { Ok(field) } else { Err(self.not_finite()) }
     }
 
@@ -137,6 +138,7 @@ impl Trainer {
             &self.device,
             &self.config,
             self.unit_cube,
+            &self.space,
             self.averaged_field()?,
             occupancy,
             IN_TRAINING.as_ref(),

@@ -6,20 +6,32 @@
 
 use super::chunk::Chunk;
 use super::occupancy::Occupancy;
+use super::space;
 use crate::Result;
 use crate::config::MarchConfig;
 use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
 use crate::field::{Field, Lane};
 use crate::grid::{Backward, Encode};
+use crate::scene::{Space, UnitCube};
+
+/// How steps grow with distance (Instant-NGP, appendix E.1).
+const CONE_ANGLE: f32 = 1.0 / 256.0;
+/// In a contracted space, the distance from which on steps grow with its square, as contraction shrinks along the radius:
+/// four radii of the ball that is left as it is.
+const FAR: f32 = 2.0;
+/// Where rays through a contracted space end: a thousand radii off, all that is beyond lies within a thousandth of the
+/// field's rim.
+const FARTHEST: f32 = 512.0;
 
 /// How rays march: sizes in units of the unit cube.
 #[derive(Clone, Debug)]
 pub struct March {
-    pub step_size: f32,
-    cone_angle: f32,
-    max_step_size: f32,
-    /// Corners of the box that the cascades cover.
+    pub steps: args::Steps,
+    pub space: args::Space,
+    /// Distance from the camera at which rays begin.
+    pub near: f32,
+    /// Corners of the box that rays are marched in.
     pub box_min: [f32; 3],
     pub box_max: [f32; 3],
     /// Samples of a ray in each round.
@@ -28,18 +40,44 @@ pub struct March {
 }
 
 impl March {
+    /// Through the box of all cascades.
     pub fn new(device: &Device, config: &MarchConfig) -> Self {
-        let step_size = (3.0f64.sqrt() / 1024.0 * config.step_scale) as f32;
+        let size = (3.0f64.sqrt() / 1024.0 * config.step_scale) as f32;
         let side = (1u32 << (config.cascades - 1)) as f32;
         March {
-            step_size,
-            // Instant-NGP, appendix E.1: steps grow with distance only in scenes larger than the unit cube.
-            cone_angle: if config.cascades > 1 { 1.0 / 256.0 } else { 0.0 },
-            max_step_size: step_size * side * (1024.0 / config.occupancy_resolution as f32),
+            steps: args::Steps {
+                size,
+                // Instant-NGP, appendix E.1: steps grow with distance only in scenes larger than the unit cube.
+                cone_angle: if config.cascades > 1 { CONE_ANGLE } else { 0.0 },
+                largest: size * side * (1024.0 / config.occupancy_resolution as f32),
+                inverse_far: 0.0,
+            },
+            space: args::Space::default(),
+            near: config.near as f32,
             box_min: [0.5 - 0.5 * side; 3],
             box_max: [0.5 + 0.5 * side; 3],
             rounds: rounds(device, config.max_samples_per_ray),
             stop_transmittance: config.stop_transmittance as f32,
+        }
+    }
+
+    /// Through what a map of space makes of it; `unit_cube` is the unit cube's place in the scene.
+    pub fn through(self, space: &Space, unit_cube: &UnitCube) -> Self {
+        let device_space = space::device_space(space, unit_cube);
+        match space {
+            Space::Identity => self,
+            Space::Ndc(_) => March { space: device_space, near: 0.0, box_min: [0.0; 3], box_max: [1.0; 3], ..self },
+            Space::Contraction => {
+                let scale = self.steps.size / (3.0f32.sqrt() / 1024.0);
+                let steps = args::Steps {
+                    cone_angle: CONE_ANGLE * scale,
+                    largest: FARTHEST,
+                    inverse_far: 1.0 / FAR,
+                    ..self.steps
+                };
+                let (box_min, box_max) = ([0.5 - FARTHEST; 3], [0.5 + FARTHEST; 3]);
+                March { steps, space: device_space, box_min, box_max, ..self }
+            }
         }
     }
 }
@@ -179,9 +217,8 @@ impl Tracer<'_> {
             cascades: self.occupancy.cascades,
             round: round as u32,
             max_steps,
-            step_size: self.march.step_size,
-            cone_angle: self.march.cone_angle,
-            max_step_size: self.march.max_step_size,
+            steps: self.march.steps,
+            space: self.march.space,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::chunk::{ChunkSize, TrainingChunk};
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
+use super::space::space_of;
 use super::trace::{Gradients, March, Tracer};
 use crate::config::{Background, Config};
 use crate::decoder::Head;
@@ -13,7 +14,7 @@ use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, Statistics
 use crate::device::{Device, Grid, Ptr, kernels};
 use crate::field::{Field, Lane, Learner};
 use crate::grid::{Backward, Site};
-use crate::scene::{Scene, UnitCube};
+use crate::scene::{Scene, Space, UnitCube};
 use crate::train::schedule;
 use crate::{Error, Result};
 
@@ -26,10 +27,11 @@ pub struct Trainer {
     pub(super) config: Config,
     pub(super) scene: Scene,
     pub(super) unit_cube: UnitCube,
+    pub(super) space: Space,
     pub(super) field: Field,
     pub(super) occupancy: Occupancy,
     photographs: Photographs,
-    march: March,
+    pub(super) march: March,
     pub(super) learner: Learner,
     pub(super) chunks: Vec<TrainingChunk>,
     lanes: Vec<Lane>,
@@ -79,7 +81,8 @@ impl Trainer {
             box_side: (1u32 << (config.march.cascades - 1)) as f32,
         };
         let field = Field::random(device, &config.model.after_upscales(0), Head::Radiance, &site)?;
-        Trainer::with_field(device, config, scene, photographs, field)
+        let space = space_of(config, scene)?;
+        Trainer::with_field(device, config, scene, space, photographs, field)
     }
 
     /// A trainer that has not made a step.
@@ -87,6 +90,7 @@ impl Trainer {
         device: &Device,
         config: &Config,
         scene: &Scene,
+        space: Space,
         photographs: Photographs,
         field: Field,
     ) -> Result<Self> {
@@ -99,7 +103,8 @@ impl Trainer {
             scene: scene.clone(),
             unit_cube: scene.unit_cube,
             occupancy: Occupancy::full(device, &config.march)?,
-            march: March::new(device, &config.march),
+            march: March::new(device, &config.march).through(&space, &scene.unit_cube),
+            space,
             learner: Learner::new(device, config, &field, size.n_chunks, 0)?,
             lanes: Lane::all(device, size.samples, &field, true)?,
             chunks,
@@ -116,6 +121,11 @@ impl Trainer {
 
     pub(super) fn n_photographs(&self) -> usize {
         self.photographs.cameras.len()
+    }
+
+    /// How space lies in the field.
+    pub fn space(&self) -> &Space {
+        &self.space
     }
 
     /// One training step.
@@ -196,7 +206,9 @@ impl Trainer {
                 },
                 box_min: tracer.march.box_min,
                 box_max: tracer.march.box_max,
-                step_size: tracer.march.step_size,
+                step_size: tracer.march.steps.size,
+                space: tracer.march.space,
+                near: tracer.march.near,
             };
             device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
             let lane = &lanes[lane];

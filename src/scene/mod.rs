@@ -22,6 +22,7 @@ pub mod path;
 mod pose;
 mod rig;
 mod rig_picture;
+mod space;
 mod transforms;
 mod turntable;
 mod view;
@@ -35,6 +36,7 @@ pub use load::load_images;
 pub use open::OpenOptions;
 pub use path::CameraPath;
 pub use rig::RigFault;
+pub use space::{Ndc, Space};
 pub use view::{DepthMap, ImageFile, Mask, View};
 
 use serde::{Deserialize, Serialize};

@@ -89,7 +89,7 @@ impl Setup {
         let directions: Vec<[f64; 3]> = (0..RAYS).map(|_| random.direction()).collect();
         let columns: Vec<f32> =
             (0..3).flat_map(|k| directions.iter().map(move |direction| direction[k] as f32)).collect();
-        set(&mut chunk.rays.direction, &columns);
+        set(&mut chunk.rays.view, &columns);
         set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
         let ray: Vec<u32> = (0..CAPACITY).map(|_| random.bits() as u32 % RAYS as u32).collect();
         set(&mut chunk.samples.ray, &ray);

@@ -41,12 +41,15 @@ fn rust_layout() -> Layout {
         GridLayout { dimensions, n_levels, n_features, kernel, averaged, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
+        Space { map, to_rig, scale, rig_unit }
+        Steps { size, cone_angle, largest, inverse_far }
+        RayBatch { origin, direction, view, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, n_rays, capacity }
         Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel, lens, lens_limit, radial, tangential }
-        RayBatch { origin, direction, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, n_rays, capacity }
         SampleBatch { position, t, dt, ray, density, color, dl_ddensity, dl_dcolor, count, capacity }
-        DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size }
-        CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max }
-        MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, step_size, cone_angle, max_step_size }
+        DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size, space, near }
+        CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max, space, near }
+        RayDistanceArgs { rays, position, space }
+        MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, steps, space }
         FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only }
         MulfaArgs { grid, samples, table, prepared, theta, features, query, dl_dfeatures, phi, dl_dprepared, n_in, round }
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
@@ -65,7 +68,7 @@ fn rust_layout() -> Layout {
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }
-        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, decay, step_size }
+        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, decay, steps, space }
         OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
         AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }

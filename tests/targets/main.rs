@@ -105,6 +105,7 @@ parity! {
     points_scatter: points::points_scatter;
     prepare_mulfa: mulfa::prepare_mulfa;
     prepare_weights: field::prepare_weights;
+    ray_distances: rays::ray_distances;
     ray_statistics: composite::ray_statistics;
     resample_levels: dense::resample_levels;
     spherical_harmonics_f64: random::spherical_harmonics_f64;

@@ -1,6 +1,6 @@
 //! The occupancy grid: points to ask, values, and bits.
 
-use gridfield::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
+use gridfield::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, Space, Steps};
 use gridfield::device::{Buffer, Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -13,7 +13,7 @@ const CELLS: usize = CASCADES * RESOLUTION * RESOLUTION * RESOLUTION;
 const STRIDE: usize = 16;
 const VISITED: usize = CELLS / STRIDE;
 
-fn args<'a>(chunk: &'a Chunk, value: &'a Buffer<f32>, phase: u32) -> OccupancyArgs<'a> {
+fn args<'a>(chunk: &'a Chunk, value: &'a Buffer<f32>, phase: u32, space: Space) -> OccupancyArgs<'a> {
     OccupancyArgs {
         samples: chunk.samples.args(),
         value: value.ptr(),
@@ -26,7 +26,8 @@ fn args<'a>(chunk: &'a Chunk, value: &'a Buffer<f32>, phase: u32) -> OccupancyAr
         seed: 11,
         step: 5,
         decay: 0.5,
-        step_size: 0.01,
+        steps: Steps { size: 0.01, cone_angle: 1.0 / 64.0, largest: 100.0, inverse_far: 0.5 },
+        space,
     }
 }
 
@@ -37,7 +38,9 @@ fn chunk(device: &Device) -> Chunk {
 pub fn occupancy_points(device: &Device) -> Outputs {
     let chunk = chunk(device);
     let value = device.zeros::<f32>(CELLS).unwrap();
-    device.launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7), Grid::items(VISITED)).unwrap();
+    device
+        .launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7, Space::default()), Grid::items(VISITED))
+        .unwrap();
     let mut outputs = Outputs::new();
     // A division and a fused or unfused product: some steps of fp32.
     outputs.rounded("position", &get(&chunk.samples.position), 3e-7);
@@ -49,11 +52,26 @@ pub fn occupancy_update(device: &Device) -> Outputs {
     let mut random = Random::new(12);
     let mut chunk = chunk(device);
     set(&mut chunk.samples.density, &random.f32s(VISITED, 0.0, 50.0));
-    let value = device.upload(&random.f32s(CELLS, 0.0, 1.0)).unwrap();
-    device.launch(&kernels::OCCUPANCY_UPDATE, &args(&chunk, &value, 3), Grid::items(VISITED)).unwrap();
+    // Up to a hundredth of the rim of a contracted space, and beyond it.
+    let radius =
+        |random: &mut Random| if random.bits().is_multiple_of(8) { 0.505 } else { random.between(0.0, 0.4975) };
+    let place = |random: &mut Random| {
+        let radius = radius(random);
+        random.direction().map(|x| (0.5 + radius * x) as f32)
+    };
+    let positions: Vec<f32> = (0..VISITED).flat_map(|_| place(&mut random)).collect();
+    set(&mut chunk.samples.position, &positions);
+    let values = random.f32s(CELLS, 0.0, 1.0);
+    let updated = |space| {
+        let value = device.upload(&values).unwrap();
+        device.launch(&kernels::OCCUPANCY_UPDATE, &args(&chunk, &value, 3, space), Grid::items(VISITED)).unwrap();
+        get(&value)
+    };
     let mut outputs = Outputs::new();
     // One product each.
-    outputs.exact("value", &get(&value));
+    outputs.exact("value", &updated(Space::default()));
+    // A step goes as 1 / (2 - r)^2, r up to 1.99: roundings of r, of 1e-7, come out 400 times as large.
+    outputs.rounded("contracted value", &updated(Space { map: 2, ..Space::default() }), 4e-5);
     outputs
 }
 

@@ -1,6 +1,8 @@
 //! Rays from cameras, and their march through occupied space.
 
-use gridfield::device::args::{Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs};
+use gridfield::device::args::{
+    Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs, RayDistanceArgs, Space, Steps,
+};
 use gridfield::device::{Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -61,6 +63,7 @@ fn chunk(device: &Device, samples: usize) -> Chunk {
 fn ray_outputs(chunk: &Chunk, outputs: &mut Outputs) {
     outputs.rounded("origin", &get(&chunk.rays.origin), FP32);
     outputs.rounded("direction", &get(&chunk.rays.direction), FP32);
+    outputs.rounded("view", &get(&chunk.rays.view), FP32);
     outputs.rounded("t", &get(&chunk.rays.t), FP32);
     outputs.exact("hit or miss", &get(&chunk.rays.t).iter().map(|&t| u8::from(t >= 0.0)).collect::<Vec<_>>());
     outputs.rounded("transmittance", &get(&chunk.rays.transmittance), FP32);
@@ -98,6 +101,8 @@ pub fn draw_rays(device: &Device) -> Outputs {
             box_min: BOX.0,
             box_max: BOX.1,
             step_size: 0.002,
+            space: Space::default(),
+            near: 0.0,
         };
         device.launch(&kernels::DRAW_RAYS, &args, Grid::items(RAYS)).unwrap();
         ray_outputs(&chunk, &mut outputs);
@@ -106,21 +111,68 @@ pub fn draw_rays(device: &Device) -> Outputs {
     outputs
 }
 
+/// Where the camera of the cases below stands, whose axes are those of the unit cube.
+const EYE: [f32; 3] = [0.45, 0.52, 1.1];
+
+/// A picture of a camera that looks into the unit cube along -z, in the space that a map makes of it.
+fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
+    let chunk = chunk(device, 1);
+    let [x, y, z] = EYE;
+    let camera = Camera {
+        camera_to_world: [1.0, 0.0, 0.0, x, 0.0, 1.0, 0.0, y, 0.0, 0.0, 1.0, z],
+        fl_x: 14.0,
+        fl_y: 15.0,
+        cx: 12.3,
+        cy: 10.2,
+        ..camera(&mut Random::new(32), true, 25, 20, 0)
+    };
+    let args = CameraRaysArgs {
+        rays: chunk.ray_args(),
+        samples_count: chunk.samples.count.ptr(),
+        camera: with_lens(camera, lens),
+        first_pixel: 150,
+        background: [0.1, 0.2, 0.3],
+        box_min: BOX.0,
+        box_max: BOX.1,
+        space,
+        near,
+    };
+    device.launch(&kernels::CAMERA_RAYS, &args, Grid::items(RAYS)).unwrap();
+    chunk
+}
+
+/// A rig in the middle of the cube's front, with its near plane 0.1 before it.
+fn ndc() -> Space {
+    let to_rig = [10.0, 0.0, 0.0, -5.0, 0.0, 10.0, 0.0, -5.0, 0.0, 0.0, 10.0, -10.0];
+    Space { map: 1, to_rig, scale: [0.55, 0.6], rig_unit: 0.1 }
+}
+
+fn every_space() -> [Space; 3] {
+    [Space::default(), ndc(), Space { map: 2, ..Space::default() }]
+}
+
 pub fn camera_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for kind in 0..3 {
-        let chunk = chunk(device, 1);
-        let args = CameraRaysArgs {
-            rays: chunk.ray_args(),
-            samples_count: chunk.samples.count.ptr(),
-            camera: with_lens(camera(&mut Random::new(32), true, 25, 20, 0), kind),
-            first_pixel: 150,
-            background: [0.1, 0.2, 0.3],
-            box_min: BOX.0,
-            box_max: BOX.1,
-        };
-        device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(RAYS)).unwrap();
-        ray_outputs(&chunk, &mut outputs);
+    for (lens, space) in every_space().into_iter().enumerate() {
+        for lens in [lens, 0] {
+            ray_outputs(&picture(device, space, 0.07, lens), &mut outputs);
+        }
+    }
+    outputs
+}
+
+pub fn ray_distances(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for space in every_space() {
+        let mut random = Random::new(36);
+        let mut chunk = picture(device, space, 0.0, 0);
+        set(&mut chunk.rays.depth, &random.f32s(RAYS, 0.0, 0.9));
+        let transmittance: Vec<f32> = (0..RAYS).map(|i| if i % 5 == 0 { 1.0 } else { 0.05 }).collect();
+        set(&mut chunk.rays.transmittance, &transmittance);
+        let args = RayDistanceArgs { rays: chunk.ray_args(), position: EYE, space };
+        device.launch(&kernels::RAY_DISTANCES, &args, Grid::items(RAYS)).unwrap();
+        // In ndc 1 / (1 - z) enlarges the rounding of z, most where the values are largest.
+        outputs.rounded("distance", &get(&chunk.rays.depth), 1e-5);
     }
     outputs
 }
@@ -129,9 +181,12 @@ pub fn camera_rays(device: &Device) -> Outputs {
 /// reported ray by ray, since their places depend on which warp asks first.
 pub fn march_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for (cascades, cone_angle) in [(1, 0.0), (2, 1.0 / 64.0)] {
+    let contraction = Space { map: 2, ..Space::default() };
+    for (cascades, cone_angle, space) in
+        [(1, 0.0, Space::default()), (2, 1.0 / 64.0, Space::default()), (1, 1.0 / 64.0, contraction)]
+    {
         let capacity = 40_000;
-        let chunk = marched(device, cascades, cone_angle, capacity);
+        let chunk = marched(device, cascades, cone_angle, space, capacity);
         let count = get(&chunk.samples.count)[3] as usize;
         assert!(count > 2000 && count < capacity, "{count} samples: the case tests something");
         outputs.exact("samples", &[count as u32]);
@@ -163,7 +218,7 @@ pub fn march_rays(device: &Device) -> Outputs {
 /// With too little room: which rays are dropped depends on the order, that they are well-formed does not.
 fn overfull(device: &Device) -> Outputs {
     let capacity = 1500;
-    let chunk = marched(device, 1, 0.0, capacity);
+    let chunk = marched(device, 1, 0.0, Space::default(), capacity);
     let (begin, segment_count) = (get(&chunk.rays.segment_begin), get(&chunk.rays.segment_count));
     let (t, dt) = (get(&chunk.rays.t), get(&chunk.samples.dt));
     let mut covered = vec![0; capacity];
@@ -181,7 +236,7 @@ fn overfull(device: &Device) -> Outputs {
     outputs
 }
 
-fn marched(device: &Device, cascades: u32, cone_angle: f32, capacity: usize) -> Chunk {
+fn marched(device: &Device, cascades: u32, cone_angle: f32, space: Space, capacity: usize) -> Chunk {
     let mut random = Random::new(33);
     let mut chunk = chunk(device, capacity);
     let room = chunk.rays.capacity;
@@ -198,7 +253,8 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, capacity: usize) -> 
     let begin: Vec<f32> =
         (0..room).map(|ray| if ray % 7 == 3 { -1.0 } else { random.between(0.0, 0.1) as f32 }).collect();
     set(&mut chunk.rays.t, &begin);
-    set(&mut chunk.rays.t_end, &random.f32s(room, 0.2, 1.2));
+    let longest = if space.map == 2 { 20.0 } else { 1.2 };
+    set(&mut chunk.rays.t_end, &random.f32s(room, 0.2, longest));
     let resolution = 32u32;
     let words = (cascades * resolution.pow(3) / 64) as usize;
     let bits: Vec<u64> = (0..words)
@@ -220,9 +276,8 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, capacity: usize) -> 
             cascades,
             round: round as u32,
             max_steps,
-            step_size: 0.01,
-            cone_angle,
-            max_step_size: 0.1,
+            steps: Steps { size: 0.01, cone_angle, largest: if space.map == 2 { 50.0 } else { 0.1 }, inverse_far: 0.5 },
+            space,
         };
         device.launch_chunk(&kernels::MARCH_RAYS, &args, Grid::items(RAYS)).unwrap();
         // As compositing does between rounds.

@@ -17,7 +17,7 @@ pub use tensor::{Element, Tensor, TensorData};
 
 use super::{COMMIT, VERSION};
 use crate::config::Config;
-use crate::scene::UnitCube;
+use crate::scene::{Space, UnitCube};
 use crate::{Error, Result};
 
 /// What a checkpoint says about itself.
@@ -34,6 +34,9 @@ pub struct Header {
     /// The scene's name: that of its folder.
     pub scene: String,
     pub unit_cube: UnitCube,
+    /// How space lies in the unit cube.
+    #[serde(default)]
+    pub space: Space,
     pub config: Config,
     /// The trainer's own scalars, such as a random generator's counter or the rays per step. Empty where only
     /// rendering is meant.
@@ -50,6 +53,7 @@ impl Header {
             seconds,
             scene: scene.into(),
             unit_cube,
+            space: Space::Identity,
             config,
             trainer: Map::new(),
         }

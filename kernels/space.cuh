@@ -1,0 +1,108 @@
+// Maps from space to the field: how a ray becomes one that is marched, and where on it the field is asked. Three of them
+// (docs/scenes.md):
+//   identity     the box of all cascades is the field's [0, 1]^3
+//   ndc          forward-facing scenes: the rig's frustum beyond its near plane becomes the unit cube, in which rays stay
+//                straight (NeRF, Mildenhall et al. 2020, appendix C)
+//   contraction  unbounded scenes: all of space is drawn into a ball of radius 2 around one of radius 1 that stays as it is
+//                (mip-NeRF 360, Barron et al. 2022, equation 10)
+// Rays and points are in coordinates of the unit cube.
+#pragma once
+#include "args.h"
+#include "target.cuh"
+
+namespace {
+
+enum SpaceMap : uint32_t {
+    SPACE_IDENTITY = 0,
+    SPACE_NDC = 1,
+    SPACE_CONTRACTION = 2,
+};
+
+struct Ray {
+    float origin[3], direction[3];
+};
+
+/// A rig's frustum is this much of its sideways extent in cosine: rays nearer to the image plane are not in it.
+#define GF_LEAST_FORWARD 1e-3f
+
+/// Through the rig's frame: x right, y up, looking along -z, the near plane at z = -1.
+GF_FN void to_rig(const Space& space, const float v[3], float homogeneous, float out[3]) {
+    for (int r = 0; r < 3; ++r) {
+        const float* row = space.to_rig + 4 * r;
+        out[r] = row[0] * v[0] + row[1] * v[1] + row[2] * v[2] + row[3] * homogeneous;
+    }
+}
+
+/// The ray in normalised device coordinates of the rig, of which the unit cube is the frustum from the near plane (z = 0) to
+/// infinity (z = 1): x' = 1/2 - s_x x/z, y' = 1/2 - s_y y/z, z' = 1 + 1/z. It begins on the near plane, and is of length 1.
+/// False where the ray does not look along the rig.
+GF_FN bool ndc_ray(const Space& space, Ray& ray) {
+    float o[3], d[3];
+    to_rig(space, ray.origin, 1.0f, o);
+    to_rig(space, ray.direction, 0.0f, d);
+    const float length = sqrtf(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+    if (!(d[2] < -GF_LEAST_FORWARD * length)) return false;
+    const float to_near = -(1.0f + o[2]) / d[2];
+    for (int k = 0; k < 2; ++k) {
+        const float start = o[k] + to_near * d[k];
+        ray.origin[k] = 0.5f + space.scale[k] * start;
+        ray.direction[k] = -space.scale[k] * (d[k] / d[2] + start);
+    }
+    ray.origin[2] = 0.0f;
+    ray.direction[2] = 1.0f;
+    float squared = 0.0f;
+    for (int k = 0; k < 3; ++k) squared += ray.direction[k] * ray.direction[k];
+    const float inverse = 1.0f / sqrtf(squared);
+    for (int k = 0; k < 3; ++k) ray.direction[k] *= inverse;
+    return true;
+}
+
+/// The ray as it is marched; false where the field has no part in it.
+GF_FN bool march_space(const Space& space, Ray& ray) { return space.map != SPACE_NDC || ndc_ray(space, ray); }
+
+/// Nothing is farther in ndc: 1 / (1 - z') near planes.
+#define GF_FARTHEST_NDC 1e-6f
+
+/// How far a point of the marched ray, at `t`, is from where the ray leaves its camera, in units of the unit cube.
+GF_FN float distance_at(const Space& space, const float camera[3], const float origin[3], const float direction[3], float t) {
+    if (space.map != SPACE_NDC) return t;
+    float p[3], eye[3], squared = 0.0f;
+    for (int k = 0; k < 3; ++k) p[k] = origin[k] + t * direction[k];
+    to_rig(space, camera, 1.0f, eye);
+    const float z = -1.0f / max_of(1.0f - p[2], GF_FARTHEST_NDC);
+    const float point[3] = {(0.5f - p[0]) * z / space.scale[0], (0.5f - p[1]) * z / space.scale[1], z};
+    for (int k = 0; k < 3; ++k) squared += (point[k] - eye[k]) * (point[k] - eye[k]);
+    return sqrtf(squared) * space.rig_unit;
+}
+
+/// How long a step is that begins at distance t: constant, then in proportion to the distance, then to its square, which is
+/// even in 1/t.
+GF_FN float step_at(const Steps& steps, float t) {
+    return clamp_to(t * steps.cone_angle * max_of(1.0f, t * steps.inverse_far), steps.size, steps.largest);
+}
+
+/// Radius of a point in units in which the ball that contraction leaves alone, the largest within the unit cube, has 1.
+GF_FN float ball_radius(const float p[3]) {
+    float squared = 0.0f;
+    for (int k = 0; k < 3; ++k) squared += (p[k] - 0.5f) * (p[k] - 0.5f);
+    return 2.0f * sqrtf(squared);
+}
+
+/// By how much contraction shrinks across the radius: (2 - 1/r) / r beyond the unit ball. Along it, it shrinks more: by 1/r^2.
+GF_FN float contraction_factor(float radius) { return radius > 1.0f ? (2.0f - 1.0f / radius) / radius : 1.0f; }
+
+/// From the unit cube's coordinates to those of the field, in which the ball of radius 2 fills [0, 1]^3.
+GF_FN void contract(const float p[3], float q[3]) {
+    const float factor = 0.5f * contraction_factor(ball_radius(p));
+    for (int k = 0; k < 3; ++k) q[k] = clamp_to(0.5f + factor * (p[k] - 0.5f), 0.0f, 1.0f);
+}
+
+/// Length of the step of a ray from near the middle at a point of the field.
+GF_FN float typical_step(const Space& space, const Steps& steps, const float q[3]) {
+    if (space.map != SPACE_CONTRACTION) return steps.size;
+    const float contracted = 2.0f * ball_radius(q);
+    const float radius = contracted > 1.0f ? 1.0f / max_of(2.0f - contracted, 1e-6f) : contracted;
+    return step_at(steps, 0.5f * radius);
+}
+
+}  // namespace

@@ -1,0 +1,51 @@
+//! The map from space to the field of a run: which one its configuration asks for, from the scene's cameras, and as kernels
+//! take it.
+
+use crate::config::{Config, SpaceMap};
+use crate::device::args;
+use crate::scene::{Ndc, Scene, Space, UnitCube};
+use crate::{Error, Result};
+
+/// The map that `config` asks for.
+///
+/// # Errors
+/// `ndc` where the cameras do not face one way, or where nothing tells how near the scene begins.
+pub fn space_of(config: &Config, scene: &Scene) -> Result<Space> {
+    match config.march.space {
+        SpaceMap::Identity => Ok(Space::Identity),
+        SpaceMap::Contraction => Ok(Space::Contraction),
+        SpaceMap::Ndc => {
+            let of_scene = || scene.capture.bounds.map(|[near, _]| f64::from(near));
+            let nearest = config.scene.nearest.or_else(of_scene).ok_or_else(|| {
+                Error::config(
+                    "march.space is ndc, but the scene does not say how near its nearest things are; set scene.nearest to \
+                     their depth, in scene units",
+                )
+            })?;
+            Ok(Space::Ndc(Ndc::of(&scene.splits.train, nearest)?))
+        }
+    }
+}
+
+/// The map as kernels take it, for points in coordinates of the unit cube.
+pub fn device_space(space: &Space, unit_cube: &UnitCube) -> args::Space {
+    match space {
+        Space::Identity => args::Space::default(),
+        Space::Ndc(ndc) => ndc_space(ndc, unit_cube),
+        Space::Contraction => args::Space { map: 2, ..args::Space::default() },
+    }
+}
+
+fn ndc_space(ndc: &Ndc, unit_cube: &UnitCube) -> args::Space {
+    let unit = unit_cube.scale * ndc.near;
+    let middle = unit_cube.to_unit(ndc.frame.map(|row| row[3]));
+    let mut to_rig = [0.0; 12];
+    for row in 0..3 {
+        for k in 0..3 {
+            let along = ndc.frame[k][row] / unit;
+            to_rig[4 * row + k] = along;
+            to_rig[4 * row + 3] -= along * middle[k];
+        }
+    }
+    args::Space { map: 1, to_rig, scale: ndc.tangents.map(|tangent| 0.5 / tangent), rig_unit: unit }
+}
