@@ -143,7 +143,10 @@ impl EvalArgs {
         let bar = counter("images", views.len(), false);
         let mut scores = Vec::new();
         for view in views {
-            let compared = compare(&renderer, view, header.config.scene.downscale, background, lpips)?;
+            let mut compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            if let Some(lpips) = lpips {
+                compared.measure_lpips(lpips);
+            }
             pictures.save(&compared)?;
             scores.push(compared.score);
             bar.inc(1);

@@ -20,7 +20,7 @@ pub struct ViewScore {
     pub psnr: f64,
     /// None where a side is shorter than the 11 pixels of its window.
     pub ssim: Option<f64>,
-    /// None without weights, and where a side is too short for the network.
+    /// None where it was not measured, and where a side is too short for the network.
     pub lpips: Option<f64>,
     /// Of rendering.
     pub seconds: f64,
@@ -36,15 +36,8 @@ pub struct Compared {
     pub truth: Vec<f32>,
 }
 
-/// Renders a view's camera and compares it with the view's photograph, both over `background` (sRGB); by LPIPS too where
-/// there is a network.
-pub fn compare(
-    renderer: &Renderer,
-    view: &View,
-    downscale: u32,
-    background: [f32; 3],
-    lpips: Option<&Lpips>,
-) -> Result<Compared> {
+/// Renders a view's camera and compares it with the view's photograph, both over `background` (sRGB).
+pub fn compare(renderer: &Renderer, view: &View, downscale: u32, background: [f32; 3]) -> Result<Compared> {
     let truth = view.load(downscale)?.over(background);
     let begun = Instant::now();
     let frame = renderer.render(&view.camera_at(downscale), background)?;
@@ -53,12 +46,19 @@ pub fn compare(
         name: view.name.clone(),
         psnr: psnr(&frame.rgb, &truth),
         ssim: ssim(&frame.rgb, &truth, frame.width, frame.height),
-        lpips: lpips.and_then(|lpips| lpips.distance(&frame.rgb, &truth, frame.width, frame.height)),
+        lpips: None,
         seconds,
         width: frame.width,
         height: frame.height,
     };
     Ok(Compared { score, frame, truth })
+}
+
+impl Compared {
+    /// Compares by LPIPS as well.
+    pub fn measure_lpips(&mut self, lpips: &Lpips) {
+        self.score.lpips = lpips.distance(&self.frame.rgb, &self.truth, self.frame.width, self.frame.height);
+    }
 }
 
 /// Which pictures of an evaluation are kept, and where.

@@ -77,7 +77,7 @@ impl Task for Trainer {
         let scores = views
             .iter()
             .take(MOST_EVALUATED)
-            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, background, None)?.score))
+            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, background)?.score))
             .collect::<Result<Vec<_>>>()?;
         let summary = Summary::of(&scores);
         Ok(Some(Evaluated {
