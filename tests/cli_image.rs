@@ -129,6 +129,31 @@ fn all_kinds_of_pixels_are_fitted() {
 }
 
 #[test]
+fn models_are_compared_at_equal_size() {
+    let folder = folder();
+    let args = ["compare-image", "image.png", "--models=hash,dense", "--parameters=2,4", "--max-seconds=1.5"];
+    let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
+    assert!(said.starts_with("model") && said.contains("dense"), "{said}");
+    let at = |name: &str| folder.path().join("compare").join(name);
+    let report: Value = serde_json::from_str(&fs::read_to_string(at("compare.json")).unwrap()).unwrap();
+    let entries = report["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 4);
+    for entry in entries {
+        let (share, n) = (entry["share"].as_f64().unwrap(), entry["n_parameters"].as_f64().unwrap());
+        // The network behind the grid, 7168 numbers at most, comes on top.
+        let of_grid = n - 7168.0;
+        assert!(of_grid < 1.1 * share * 60.0 * 44.0 && n > 0.9 * share * 60.0 * 44.0, "{entry}");
+        assert!(entry["psnr"].as_f64().unwrap() > 20.0, "{entry}");
+        assert!(!entry["course"].as_array().unwrap().is_empty(), "{entry}");
+    }
+    assert_eq!(image::image_dimensions(at("errors-2.png")).unwrap(), (180, 44));
+    assert!(fs::read_to_string(at("compare.svg")).unwrap().contains("4 parameters a pixel"));
+    let error =
+        sentence(folder.path(), &["compare-image", "image.png", "--set=model.network.n_neurons=7", "--device=cpu"]);
+    assert!(error.contains("model.network.n_neurons"), "{error}");
+}
+
+#[test]
 fn resume_gives_the_same_bits_for_any_number_of_threads() {
     let folder = folder();
     let checkpoint = |name: &str| {

@@ -88,7 +88,7 @@ impl FitImageArgs {
 }
 
 /// What results are filed under: the file's name without its ending.
-fn name_of(path: &Path) -> Result<String> {
+pub fn name_of(path: &Path) -> Result<String> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
     name.map(str::to_owned).ok_or_else(|| Error::file(path, "the image's name is no text; rename the file"))
 }

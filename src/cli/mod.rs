@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, also where the reader of our output went away; 2 a mistake in the arguments, a file or the
 //! machine, told in one sentence on stderr; 101 a fault of ours, with a backtrace; 130 interrupted by Ctrl-C.
 
+pub mod compare_image;
 mod course;
 pub mod devices;
 pub mod eval;
@@ -57,6 +58,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Fit a field to an image
     FitImage(fit_image::FitImageArgs),
+    /// Fit an image with several models of equal size: a table, curves, error maps
+    CompareImage(compare_image::CompareImageArgs),
     /// Measure a trained field: on images held back, or against the image it was fitted to
     Eval(eval::EvalArgs),
     /// Render a video, frames or a picture from a trained field
@@ -92,6 +95,7 @@ impl Cli {
             Command::Train(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::FitImage(args) => args.run(),
+            Command::CompareImage(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
             Command::Info(args) => args.run(),

@@ -57,13 +57,14 @@ impl Config {
         Config { train, ..Config::default() }
     }
 
-    /// The defaults of fitting an image: values are fitted, not rays, so that a step has a quarter of the samples on a CPU
-    /// and needs no warm-up.
+    /// The defaults of fitting an image. Values are fitted, not rays: targets do not depend on what the field is so far, and
+    /// the warm-up is short.
     pub fn of_image(on_cpu: bool) -> Self {
         let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
         config.task = TaskName::Image;
         config.model.grid = ModelName::Hash.grid_of(TaskName::Image);
         config.train.max_steps = if on_cpu { 1000 } else { 10_000 };
+        config.optimizer.schedule.warmup_steps = 10;
         config
     }
 }

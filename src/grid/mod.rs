@@ -8,6 +8,7 @@ mod mulfa;
 mod nodes;
 mod point_file;
 mod points;
+mod sizing;
 
 pub use cost::Cost;
 pub use dense::{add_total_variation, resample};
@@ -15,6 +16,7 @@ pub use member::{Backward, Encode, Member, Site, Source, open};
 pub use mulfa::{Mulfa, Part, Theta};
 pub use nodes::{ActiveNodes, NodeGradients};
 pub use points::PointCloud;
+pub use sizing::sized;
 
 use crate::config::{GridConfig, GridIndex, GridKernel};
 use crate::device::args::{self, NEAREST};

@@ -15,13 +15,13 @@ pub mod flow;
 pub mod matrix;
 pub mod memory;
 pub mod model;
-pub mod plot;
+
 pub mod points;
 mod random;
 pub mod report;
 pub mod spectrum;
 pub mod study;
-pub mod table;
+
 pub mod tangent;
 
 pub use model::{Model, ModelSpec, ThetaChoice};

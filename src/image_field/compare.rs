@@ -47,28 +47,38 @@ pub fn compare(predictor: &Predictor, picture: &Picture) -> Result<Comparison> {
     Ok(Comparison { psnr, ssim, relative_mse, values, truth: shown_truth, fitted })
 }
 
-/// Writes truth, fit and error map beside each other, `most` pixels wide each at most, reduced by whole factors.
+/// Writes truth, fit and error map beside each other, `most` pixels wide or high each at most, reduced by whole factors.
 ///
 /// # Errors
 /// Where the file cannot be written.
 pub fn side_by_side(path: &Path, comparison: &Comparison, width: u32, height: u32, most: u32) -> Result<()> {
-    let factor = width.max(height).div_ceil(most).max(1);
     let error = error_map(&comparison.truth, &comparison.fitted);
-    let pictures = [to_rgb8(&comparison.truth), to_rgb8(&comparison.fitted), error];
-    let reduced = pictures.map(|rgb| reduce(&rgb, width as usize, factor as usize));
-    let (w, h) = ((width / factor) as usize, (height / factor) as usize);
+    write_row(path, &[to_rgb8(&comparison.truth), to_rgb8(&comparison.fitted), error], width, height, most)
+}
+
+/// Writes 8-bit pictures `[height, width, 3]` beside each other.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(super) fn write_row(path: &Path, pictures: &[Vec<u8>], width: u32, height: u32, most: u32) -> Result<()> {
+    let factor = width.max(height).div_ceil(most).max(1);
+    let reduced: Vec<Vec<u8>> = pictures.iter().map(|rgb| reduce(rgb, width as usize, factor as usize)).collect();
+    let (w, h) = ((width / factor).max(1) as usize, (height / factor).max(1) as usize);
     let rows = (0..h).flat_map(|y| reduced.iter().flat_map(move |rgb| rgb[3 * w * y..3 * w * (y + 1)].iter().copied()));
-    write_png(path, 3 * w as u32, h as u32, Pixels::Rgb8(&rows.collect::<Vec<u8>>()))
+    write_png(path, (pictures.len() * w) as u32, h as u32, Pixels::Rgb8(&rows.collect::<Vec<u8>>()))
 }
 
 /// An 8-bit picture reduced `factor` times by averaging; columns and rows past the last whole block are left out.
 fn reduce(rgb: &[u8], width: usize, factor: usize) -> Vec<u8> {
-    let (w, h) = (width / factor, rgb.len() / 3 / width / factor);
+    let height = rgb.len() / 3 / width;
+    // Of a strip thinner than a block, all of it.
+    let (across, down) = (factor.min(width), factor.min(height));
+    let (w, h) = (width / across, height / down);
     let mut reduced = Vec::with_capacity(3 * w * h);
     for (y, x, c) in (0..h).flat_map(|y| (0..w).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
-        let block = (0..factor).flat_map(|j| (0..factor).map(move |i| (y * factor + j, x * factor + i)));
+        let block = (0..down).flat_map(|j| (0..across).map(move |i| (y * down + j, x * across + i)));
         let sum: usize = block.map(|(row, column)| usize::from(rgb[3 * (row * width + column) + c])).sum();
-        reduced.push(((sum + factor * factor / 2) / (factor * factor)) as u8);
+        reduced.push(((sum + across * down / 2) / (across * down)) as u8);
     }
     reduced
 }
@@ -82,5 +92,6 @@ mod tests {
         let grey = |values: &[u8]| values.iter().flat_map(|&v| [v; 3]).collect::<Vec<u8>>();
         assert_eq!(reduce(&grey(&[0, 2, 9, 4, 6, 9]), 3, 2), grey(&[3]));
         assert_eq!(reduce(&grey(&[7, 8]), 2, 1), grey(&[7, 8]));
+        assert_eq!(reduce(&grey(&[2, 4]), 2, 8), grey(&[3]));
     }
 }
