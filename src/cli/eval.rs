@@ -11,6 +11,7 @@ use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, print, refuse};
 use crate::config::TaskName;
 use crate::device::Device;
+use crate::metrics::Lpips;
 use crate::radiance::evaluate::{Pictures, compare};
 use crate::radiance::{Renderer, Report, plain_background, reopen_scene};
 use crate::scene::{Scene, Split, View};
@@ -46,6 +47,10 @@ pub struct EvalArgs {
     /// The folder where the scene lies now, if it moved since the training
     #[arg(long, value_name = "DIR", help_heading = "What to measure")]
     pub scene: Option<PathBuf>,
+
+    /// Also measure LPIPS, with AlexNet or VGG16 and weights that docs/formats.md describes
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "What to measure")]
+    pub lpips: Option<PathBuf>,
 
     /// Also write the rendered images, as PNG, to renders/eval-SPLIT in the run's folder
     #[arg(long, help_heading = "Results")]
@@ -96,6 +101,7 @@ impl EvalArgs {
             ("--background", self.background.is_some()),
             ("--max-images", self.max_images.is_some()),
             ("--scene", self.scene.is_some()),
+            ("--lpips", self.lpips.is_some()),
         ];
         refuse(&flags, "is for radiance fields, and this run is of another task")
     }
@@ -108,15 +114,26 @@ impl EvalArgs {
         output: &Path,
     ) -> anyhow::Result<Outcome> {
         let scene = reopen_scene(checkpoint, self.scene.as_deref())?;
+        let lpips = self.lpips.as_deref().map(Lpips::read).transpose()?;
         atomic::make_folder_of(output)?;
-        let report = self.measure(device, resolved, checkpoint, &scene)?;
+        let report = self.measure(device, resolved, checkpoint, &scene, lpips.as_ref())?;
         atomic::write_json(output, &report)?;
         print::to_stdout(&table(&report))?;
+        if lpips.is_none() {
+            print::to_stdout("LPIPS was not measured: it needs weights, --lpips FILE.safetensors (docs/formats.md)")?;
+        }
         print::to_stdout(&format!("figures of each image are in {}", output.display()))?;
         Ok(Outcome::Done)
     }
 
-    fn measure(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint, scene: &Scene) -> Result<Report> {
+    fn measure(
+        &self,
+        device: &Device,
+        resolved: &Resolved,
+        checkpoint: &Checkpoint,
+        scene: &Scene,
+        lpips: Option<&Lpips>,
+    ) -> Result<Report> {
         let header = &checkpoint.header;
         let background = match self.background {
             Some(SolidBackground::White) => [1.0; 3],
@@ -133,13 +150,16 @@ impl EvalArgs {
         let bar = counter("images", views.len(), false);
         let mut scores = Vec::new();
         for view in views {
-            let compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            let mut compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            if let Some(lpips) = lpips {
+                compared.measure_lpips(lpips);
+            }
             pictures.save(&compared)?;
             scores.push(compared.score);
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(Report::new(header, &resolved.checkpoint, device, self.split().as_str(), background, scores))
+        Ok(Report::new(header, &resolved.checkpoint, device, self.split().as_str(), background, lpips, scores))
     }
 
     fn views<'s>(&self, scene: &'s Scene) -> Result<&'s [View]> {
@@ -162,6 +182,7 @@ fn table(report: &Report) -> String {
         ("background", report.background.clone()),
         ("PSNR", format!("{:.2} dB ± {:.2}", results.psnr, results.psnr_std)),
         ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
+        ("LPIPS", results.lpips.map_or_else(|| "–".to_owned(), |lpips| format!("{lpips:.4}"))),
         ("rays/s", print::metric(results.num_rays_per_sec)),
         ("fps", format!("{:.1}", results.fps)),
     ];

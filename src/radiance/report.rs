@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::evaluate::{Summary, ViewScore};
 use crate::device::Device;
+use crate::metrics::Lpips;
 use crate::train::{COMMIT, Header, VERSION};
 
 /// An evaluation, with all that is needed to repeat it. The first keys are those of nerfstudio's `eval.json`.
@@ -20,6 +21,8 @@ pub struct Report {
     /// `white`, `black`, or three sRGB values.
     pub background: String,
     pub color_space: &'static str,
+    /// The network of LPIPS, `alex` or `vgg`, where there was one.
+    pub lpips_network: Option<&'static str>,
     /// The images were reduced so many times.
     pub downscale: u32,
     pub seed: u64,
@@ -44,6 +47,7 @@ impl Report {
         device: &Device,
         split: &str,
         background: [f32; 3],
+        lpips: Option<&Lpips>,
         scores: Vec<ViewScore>,
     ) -> Self {
         let config = &header.config;
@@ -56,6 +60,7 @@ impl Report {
             n_images: scores.len(),
             background: color_name(background),
             color_space: "sRGB",
+            lpips_network: lpips.map(|lpips| lpips.backbone.as_str()),
             downscale: config.scene.downscale,
             seed: config.train.seed,
             step: header.step,

@@ -73,12 +73,16 @@ pub fn write_json(path: impl AsRef<Path>, document: &Value) {
     write(path, document.to_string());
 }
 
+/// Number, model, width, height, parameters.
+pub type ColmapCamera = (u32, &'static str, u64, u64, Vec<f64>);
+
+/// Quaternion and translation, camera, name, points seen.
+pub type ColmapImage = ([f64; 4], [f64; 3], u32, String, Vec<u64>);
+
 /// A reconstruction as COLMAP has it.
 pub struct Colmap {
-    /// Number, model, width, height, parameters.
-    pub cameras: Vec<(u32, &'static str, u64, u64, Vec<f64>)>,
-    /// Quaternion and translation, camera, name, points seen.
-    pub images: Vec<([f64; 4], [f64; 3], u32, String, Vec<u64>)>,
+    pub cameras: Vec<ColmapCamera>,
+    pub images: Vec<ColmapImage>,
     pub points: Vec<(u64, [f64; 3])>,
 }
 
@@ -108,9 +112,8 @@ impl Colmap {
 
     pub fn write_text(&self, sparse: &Path) {
         let numbers = |numbers: &[f64]| numbers.iter().map(|x| format!(" {x}")).collect::<String>();
-        let camera = |(id, model, w, h, parameters): &(u32, &str, u64, u64, Vec<f64>)| {
-            format!("{id} {model} {w} {h}{}\n", numbers(parameters))
-        };
+        let camera =
+            |(id, model, w, h, parameters): &ColmapCamera| format!("{id} {model} {w} {h}{}\n", numbers(parameters));
         let cameras: String = self.cameras.iter().map(camera).collect();
         write(sparse.join("cameras.txt"), format!("# Camera list\n{cameras}"));
         let images = self.images.iter().enumerate().map(|(i, (rotation, translation, camera, name, points))| {
