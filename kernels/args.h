@@ -109,6 +109,8 @@ typedef struct RayBatch {
     uint32_t* segment_count;  // [GF_MAX_ROUNDS, R]
     float* squared_error;     // [R] of the finished ray, mean over channels; 0 for a dropped ray
     float* loss;              // [R] likewise
+    float* target_t;          // [R] where the photograph's depth lies on the marched ray; -1: not known (training)
+    uint32_t* camera;         // [R] which photograph (training)
     uint32_t n_rays;
     uint32_t capacity;  // R
 } RayBatch;
@@ -141,6 +143,9 @@ typedef struct DrawRaysArgs {
     float step_size;
     Space space;
     float near;  // rays begin no nearer to their camera
+    const float* depths;           // a depth along the optical axis for each pixel, in the unit cube, 0: not known; null: none
+    const uint32_t* drawn_pixels;  // pixels that may be drawn, photograph after photograph; null: all
+    const uint32_t* drawn_begin;   // [n_cameras + 1] first of each photograph's
 } DrawRaysArgs;
 
 typedef struct CameraRaysArgs {
@@ -213,12 +218,23 @@ typedef struct PrepareMulfaArgs {
     float* dL_dtheta;            // as theta, set (gradient)
 } PrepareMulfaArgs;
 
+// What a ray is to be beside its colour: kernels/weights.cuh.
+typedef struct RayLosses {
+    float distortion;  // weight of the distortion loss; 0: none
+    float depth;       // weight of the loss of known depths; 0: none
+    float near;        // gradients of samples nearer to the camera than this are scaled down; 0: none
+} RayLosses;
+
 typedef struct CompositeArgs {
     RayBatch rays;
     SampleBatch samples;
     uint32_t round;     // forward: the round to add; backward: number of rounds
     float stop_transmittance;
     float huber_delta;
+    RayLosses losses;  // backward
+    Space space;       // backward
+    const float* exposure;  // [photographs, 6] by channel the logarithm of a gain, then an offset; null: none (backward)
+    float* dL_dexposure;    // as exposure, added to (backward)
 } CompositeArgs;
 
 // A field that is fitted to values: features -> one network -> n_outputs numbers, at samples of position [S, D]. Of the
@@ -344,6 +360,12 @@ typedef struct PointsNodesArgs {
     double* dL_dposition;    // [items, D] (backward)
 } PointsNodesArgs;
 
+typedef struct ExposureArgs {
+    const float* value;  // [photographs, 6], see CompositeArgs
+    float* exposure;     // the same less its mean over photographs
+    uint32_t n_photographs;
+} ExposureArgs;
+
 typedef struct SumArgs {
     const float* parts;  // [n_parts, n]
     float* sum;          // [n]
@@ -393,8 +415,7 @@ typedef struct OccupancyArgs {
     uint32_t seed;
     uint32_t step;
     float decay;
-    Steps steps;
-    Space space;
+    float step_size;
 } OccupancyArgs;
 
 typedef struct OccupancyBitsArgs {
@@ -405,7 +426,9 @@ typedef struct OccupancyBitsArgs {
     uint64_t* occupied_blocks;
     uint32_t resolution;
     uint32_t n_cells;
-    float threshold;  // a cell is occupied above min(threshold, mean)
+    float threshold;  // a cell is occupied above min(threshold, mean), where steps are longer in inverse proportion
+    Steps steps;
+    Space space;
 } OccupancyBitsArgs;
 
 #define GF_OCCUPANCY_PART 4096

@@ -1,18 +1,65 @@
 // Compositing kernels: forward round by round, then loss and gradient of the finished rays. One item a ray.
 #include "args.h"
-#include "composite.cuh"
+#include "weights.cuh"
 
 namespace {
 
-/// Huber loss of one channel, scaled so that its slope is 1 beyond delta; returns the loss, sets its derivative.
-GF_FN float huber(float difference, float delta, float& slope) {
-    slope = clamp_to(difference / delta, -1.0f, 1.0f);
-    const float size = fabsf(difference);
-    return size <= delta ? 0.5f * size * size / delta : size - 0.5f * delta;
-}
-
 GF_FN void load3(const float* from, size_t s, float to[3]) {
     for (int c = 0; c < 3; ++c) to[c] = from[3 * s + c];
+}
+
+/// Visits the samples of a finished ray in their order as visit(s, colour, composite up to and with it, weight, counted);
+/// those evaluated past the stop had no part in the colour.
+template <typename Visit> GF_FN void visit_samples(const CompositeArgs& a, uint32_t i, Visit visit) {
+    const size_t n = a.rays.capacity;
+    Composite<float> composite = {1.0f, {0.0f, 0.0f, 0.0f}, 0.0f};
+    for (uint32_t round = 0; round < a.round; ++round) {
+        const uint32_t count = a.rays.segment_count[round * n + i], first = a.rays.segment_begin[round * n + i];
+        for (uint32_t s = first; s < first + count; ++s) {
+            const bool counted = composite.transmittance >= a.stop_transmittance;
+            float color[3];
+            load3(a.samples.color, s, color);
+            const float weight =
+                counted ? composite.add(a.samples.density[s], color, a.samples.dt[s], a.samples.t[s]) : 0.0f;
+            visit(s, color, composite, weight, counted);
+        }
+    }
+}
+
+/// Where a sample lies on the scale of the losses, and how long it is there.
+GF_FN void place_of(const CompositeArgs& a, uint32_t sample, float& s, float& d) {
+    const float t = a.samples.t[sample], half = 0.5f * a.samples.dt[sample];
+    s = even_distance(a.space, t);
+    d = even_distance(a.space, t + half) - even_distance(a.space, t - half);
+}
+
+/// Sums of the weights' losses over a finished ray; adds the losses to `loss`.
+GF_FN WeightLoss weight_loss(const CompositeArgs& a, uint32_t i, float& loss) {
+    WeightLoss all = {};
+    if (a.losses.distortion == 0.0f && a.losses.depth == 0.0f) return all;
+    visit_samples(a, i, [&](uint32_t sample, const float*, const Composite<float>&, float weight, bool) {
+        float s, d;
+        place_of(a, sample, s, d);
+        all.add(weight, s, d);
+    });
+    loss += a.losses.distortion * (all.bilateral + all.own);
+    const float known = a.rays.target_t[i];
+    if (a.losses.depth != 0.0f && known >= 0.0f) {
+        const float end = even_distance(a.space, a.rays.t_end[i]);
+        const float depth = all.place + a.rays.transmittance[i] * end;
+        loss += a.losses.depth * huber(depth - even_distance(a.space, known), a.huber_delta, all.by_depth);
+        all.by_depth *= a.losses.depth;
+    }
+    return all;
+}
+
+/// The pixel as the camera's exposure shows it, (e^g c + b) by channel, and the gradients by g and b; returns e^g.
+GF_FN float expose(const CompositeArgs& a, uint32_t i, int channel, float& color) {
+    if (!a.exposure) return 1.0f;
+    const float* own = a.exposure + 6 * (size_t)a.rays.camera[i];
+    const float gain = expf(own[channel]);
+    color = gain * color + own[3 + channel];
+    return gain;
 }
 
 }  // namespace
@@ -46,31 +93,44 @@ GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
     for (int c = 0; c < 3; ++c) {
         const float background = a.rays.background[c * n + i], alpha = a.rays.target[3 * n + i];
         final_color[c] = a.rays.color[c * n + i] + a.rays.transmittance[i] * background;
-        const float difference = final_color[c] - (a.rays.target[c * n + i] * alpha + background * (1.0f - alpha));
+        float exposed = final_color[c];
+        const float gain = expose(a, i, c, exposed);
+        const float difference = exposed - (a.rays.target[c * n + i] * alpha + background * (1.0f - alpha));
         float slope;
         loss += huber(difference, a.huber_delta, slope) * (1.0f / 3.0f);
         squared_error += difference * difference * (1.0f / 3.0f);
-        dL_dpixel[c] = dropped ? 0.0f : slope * (1.0f / 3.0f);
+        slope = dropped ? 0.0f : slope * (1.0f / 3.0f);
+        dL_dpixel[c] = gain * slope;
+        if (a.dL_dexposure) {
+            float* own = a.dL_dexposure + 6 * (size_t)a.rays.camera[i];
+            shared_add(&own[c], slope * gain * final_color[c]);
+            shared_add(&own[3 + c], slope);
+        }
     }
+    const WeightLoss all = weight_loss(a, i, loss);
     a.rays.loss[i] = dropped ? 0.0f : loss;
     a.rays.squared_error[i] = dropped ? 0.0f : squared_error;
 
-    Composite<float> composite = {1.0f, {0.0f, 0.0f, 0.0f}, 0.0f};
-    for (uint32_t round = 0; round < a.round; ++round) {
-        const uint32_t count = a.rays.segment_count[round * n + i], first = a.rays.segment_begin[round * n + i];
-        for (uint32_t s = first; s < first + count; ++s) {
-            // Samples evaluated past the stop had no part in the colour.
-            const bool counted = composite.transmittance >= a.stop_transmittance;
-            float color[3];
-            load3(a.samples.color, s, color);
-            const float density = a.samples.density[s], dt = a.samples.dt[s];
-            const float weight = counted ? composite.add(density, color, dt, a.samples.t[s]) : 0.0f;
-            const float dL_ddensity = counted ? density_gradient(composite, final_color, color, dt, dL_dpixel) : 0.0f;
-            a.samples.dL_ddensity[s] = dL_ddensity * density;  // through exp
-            for (int c = 0; c < 3; ++c)                         // through the logistic
-                a.samples.dL_dcolor[3 * (size_t)s + c] = weight * dL_dpixel[c] * color[c] * (1.0f - color[c]);
+    const float end = even_distance(a.space, a.rays.t_end[i]);
+    float rest = all.total(a.losses.distortion, a.rays.transmittance[i], end);  // of w dL/dw from here to the end
+    WeightLoss before = {};
+    visit_samples(a, i, [&](uint32_t sample, const float* color, const Composite<float>& composite, float weight, bool counted) {
+        float dL_ddensity = 0.0f, kept = 1.0f;
+        const float dt = a.samples.dt[sample];
+        if (counted && !dropped) {
+            float s, d;
+            place_of(a, sample, s, d);
+            const float dL_dweight = all.gradient(before, a.losses.distortion, weight, s, d);
+            rest -= weight * dL_dweight;
+            before.add(weight, s, d);
+            dL_ddensity = density_gradient(composite, final_color, color, dt, dL_dpixel) +
+                          dt * (composite.transmittance * dL_dweight - rest);
+            kept = kept_near(a.losses.near, a.samples.t[sample]);
         }
-    }
+        a.samples.dL_ddensity[sample] = kept * dL_ddensity * a.samples.density[sample];  // through exp
+        for (int c = 0; c < 3; ++c)                                                       // through the logistic
+            a.samples.dL_dcolor[3 * (size_t)sample + c] = kept * weight * dL_dpixel[c] * color[c] * (1.0f - color[c]);
+    });
 }
 
 // A whole ray in fp64, for comparison with the oracle.

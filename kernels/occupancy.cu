@@ -6,6 +6,16 @@
 
 namespace {
 
+/// By how much steps in a block of 4^3 cells are longer than the smallest.
+GF_FN float block_stretch(const OccupancyBitsArgs& a, uint32_t block) {
+    if (a.space.map != SPACE_CONTRACTION) return 1.0f;
+    const uint32_t blocks = a.resolution / 4;
+    const uint32_t place[3] = {block % blocks, block / blocks % blocks, block / (blocks * blocks)};
+    float middle[3];
+    for (int k = 0; k < 3; ++k) middle[k] = ((float)place[k] + 0.5f) / (float)blocks;
+    return typical_step(a.steps, middle) / a.steps.size;
+}
+
 GF_FN uint32_t visited_cell(const OccupancyArgs& a, uint32_t i) { return (a.first + i) * a.stride + a.phase; }
 
 }  // namespace
@@ -36,8 +46,7 @@ GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
 GF_ITEM_KERNEL(occupancy_update, OccupancyArgs) {
     (void)j;
     float* value = a.value + visited_cell(a, i);
-    const float* position = a.samples.position + 3 * (size_t)i;
-    *value = max_of(*value * a.decay, a.samples.density[i] * typical_step(a.space, a.steps, position));
+    *value = max_of(*value * a.decay, a.samples.density[i] * a.step_size);
 }
 
 // The mean, in an order that does not depend on the threads: parts, then their sum.
@@ -59,7 +68,7 @@ GF_ITEM_KERNEL(occupancy_mean, OccupancyBitsArgs) {
 // One item a word of 64 cells.
 GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
     (void)j;
-    const float threshold = min_of(a.threshold, *a.mean);
+    const float threshold = min_of(a.threshold / block_stretch(a, i), *a.mean);
     uint64_t word = 0;
     for (uint32_t bit = 0; bit < 64u; ++bit)
         word |= (uint64_t)(a.value[(size_t)i * 64u + bit] > threshold) << bit;

@@ -23,9 +23,10 @@ GF_FN Ray camera_ray(const Camera& camera, float px, float py) {
     return ray;
 }
 
-/// Sets ray i at the start of its way through the box, `offset` past the entry. A ray that misses the box is done.
+/// Sets ray i at the start of its way through the box, `offset` past the entry. A ray that misses the box is done. Returns
+/// the ray as it is marched.
 template <typename Args>
-GF_FN void begin_ray(const Args& a, uint32_t i, Ray ray, float offset) {
+GF_FN Ray begin_ray(const Args& a, uint32_t i, Ray ray, float offset) {
     const RayBatch& rays = a.rays;
     const size_t n = rays.capacity;
     for (int k = 0; k < 3; ++k) rays.view[k * n + i] = ray.direction[k];
@@ -45,6 +46,28 @@ GF_FN void begin_ray(const Args& a, uint32_t i, Ray ray, float offset) {
     rays.transmittance[i] = 1.0f;
     rays.depth[i] = 0.0f;
     for (uint32_t round = 0; round < GF_MAX_ROUNDS; ++round) rays.segment_count[round * n + i] = 0;
+    return ray;
+}
+
+/// Which of a photograph's pixels is drawn: any, or where some are masked, one of the others.
+GF_FN uint32_t drawn_pixel(const DrawRaysArgs& a, uint32_t photograph, uint32_t n_pixels, uint32_t bits) {
+    if (!a.drawn_pixels) return random_below(bits, n_pixels);
+    const uint32_t begin = a.drawn_begin[photograph];
+    return a.drawn_pixels[begin + random_below(bits, a.drawn_begin[photograph + 1] - begin)];
+}
+
+/// Where the photograph's depth lies on the marched ray; -1 where it is not known.
+GF_FN float target_of(const DrawRaysArgs& a, const Camera& camera, uint32_t pixel, const Ray& ray, const Ray& marched) {
+    const float depth = a.depths ? a.depths[camera.first_pixel + pixel] : 0.0f;
+    if (!(depth > 0.0f)) return -1.0f;
+    float forward = 0.0f, squared = 0.0f;  // the optical axis is -z
+    for (int r = 0; r < 3; ++r) {
+        const float z = camera.camera_to_world[4 * r + 2];
+        forward -= z * ray.direction[r];
+        squared += z * z;
+    }
+    forward /= sqrtf(squared);
+    return forward > GF_LEAST_FORWARD ? marched_at(a.space, ray, marched, depth / forward) : -1.0f;
 }
 
 }  // namespace
@@ -55,10 +78,14 @@ GF_ITEM_KERNEL(draw_rays, DrawRaysArgs) {
     if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
     const uint32_t number = a.first_ray + i;
     const Random4 draw = random_draw(a.seed, RANDOM_PIXEL, a.step, number);
-    const Camera camera = a.cameras[random_below(draw.x[0], a.n_cameras)];
-    const uint32_t pixel = random_below(draw.x[1], camera.width * camera.height);
+    const uint32_t photograph = random_below(draw.x[0], a.n_cameras);
+    const Camera camera = a.cameras[photograph];
+    const uint32_t pixel = drawn_pixel(a, photograph, camera.width * camera.height, draw.x[1]);
     const float px = (float)(pixel % camera.width) + 0.5f, py = (float)(pixel / camera.width) + 0.5f;
-    begin_ray(a, i, camera_ray(camera, px, py), a.step_size * random_unit(draw.x[2]));
+    const Ray ray = camera_ray(camera, px, py);
+    const Ray marched = begin_ray(a, i, ray, a.step_size * random_unit(draw.x[2]));
+    a.rays.camera[i] = photograph;
+    a.rays.target_t[i] = target_of(a, camera, pixel, ray, marched);
 
     const size_t n = a.rays.capacity;
     const uint8_t* rgba = a.pixels + 4 * (camera.first_pixel + pixel);

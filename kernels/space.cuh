@@ -75,6 +75,16 @@ GF_FN float distance_at(const Space& space, const float camera[3], const float o
     return sqrtf(squared) * space.rig_unit;
 }
 
+/// Where a point at `distance` along the ray that leaves its camera lies on the marched ray.
+GF_FN float marched_at(const Space& space, const Ray& from_camera, const Ray& marched, float distance) {
+    if (space.map != SPACE_NDC) return distance;
+    float eye[3], towards[3];
+    to_rig(space, from_camera.origin, 1.0f, eye);
+    to_rig(space, from_camera.direction, 0.0f, towards);
+    const float z = eye[2] + distance * towards[2];
+    return max_of((1.0f + 1.0f / z) / marched.direction[2], 0.0f);
+}
+
 /// How long a step is that begins at distance t: constant, then in proportion to the distance, then to its square, which is
 /// even in 1/t.
 GF_FN float step_at(const Steps& steps, float t) {
@@ -97,9 +107,8 @@ GF_FN void contract(const float p[3], float q[3]) {
     for (int k = 0; k < 3; ++k) q[k] = clamp_to(0.5f + factor * (p[k] - 0.5f), 0.0f, 1.0f);
 }
 
-/// Length of the step of a ray from near the middle at a point of the field.
-GF_FN float typical_step(const Space& space, const Steps& steps, const float q[3]) {
-    if (space.map != SPACE_CONTRACTION) return steps.size;
+/// Length of the step of a ray from near the middle, at a point of a contracted field.
+GF_FN float typical_step(const Steps& steps, const float q[3]) {
     const float contracted = 2.0f * ball_radius(q);
     const float radius = contracted > 1.0f ? 1.0f / max_of(2.0f - contracted, 1e-6f) : contracted;
     return step_at(steps, 0.5f * radius);

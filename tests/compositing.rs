@@ -7,8 +7,8 @@
 mod common;
 
 use common::{Random, assert_close, to_f64};
-use gridfield::device::args::{CompositeArgs, STATISTICS_PART, StatisticsArgs};
-use gridfield::device::{Buffer, Device, Grid, kernels};
+use gridfield::device::args::{CompositeArgs, RayLosses, STATISTICS_PART, Space, StatisticsArgs};
+use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 const N_RAYS: usize = 200;
@@ -161,6 +161,10 @@ fn args(chunk: &Chunk, round: usize) -> CompositeArgs<'_> {
         round: round as u32,
         stop_transmittance: STOP,
         huber_delta: HUBER_DELTA,
+        losses: RayLosses::default(),
+        space: Space::default(),
+        exposure: Ptr::NULL,
+        dl_dexposure: Ptr::NULL,
     }
 }
 

@@ -17,11 +17,11 @@ use common::{Random, host, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, NetworkConfig};
 use gridfield::decoder::Head;
 use gridfield::decoder::{Decoder, LayerShape};
-use gridfield::device::args::{self, DrawRaysArgs, FieldArgs, ScatterArgs};
+use gridfield::device::args::{self, DrawRaysArgs, FieldArgs, RayLosses, ScatterArgs};
 use gridfield::device::{Buffer, Device, Grid as Items, Ptr, kernels};
 use gridfield::field::{Field, Lane};
 use gridfield::grid::Backward;
-use gridfield::radiance::{Chunk, ChunkSize, Gradients, March, Occupancy, Tracer};
+use gridfield::radiance::{Chunk, ChunkSize, Gradients, Loss, March, Occupancy, Tracer};
 
 /// Twice the largest error seen, which is of rounding: losses are good to about 1e-7 of their terms, of which some hundred
 /// add up at random, and are divided by the step.
@@ -403,6 +403,9 @@ impl Studio {
             step_size: self.march.steps.size,
             space: self.march.space,
             near: self.march.near,
+            depths: Ptr::NULL,
+            drawn_pixels: Ptr::NULL,
+            drawn_begin: Ptr::NULL,
         };
         probe.field.prepare(&probe.device).unwrap();
         probe.device.launch_chunk(&kernels::DRAW_RAYS, &args, Items::items(self.n_rays)).unwrap();
@@ -412,11 +415,13 @@ impl Studio {
     /// Loss and gradients; returns the loss of each ray and the number of rounds.
     fn trace(&self, probe: &Probe) -> (Vec<f32>, usize) {
         let rounds = self.forward(probe);
+        let loss = Loss { huber_delta: self.huber_delta, beside: RayLosses::default(), exposure: Ptr::NULL };
         let gradients = Gradients {
             dl_dweights: probe.dl_dweights.ptr(),
+            dl_dexposure: Ptr::NULL,
             of_grid: Backward { dl_dfeatures: probe.dl_dfeatures.ptr(), dl_dparameters: Ptr::NULL, kept: Ptr::NULL },
         };
-        self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, self.huber_delta, &gradients).unwrap();
+        self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, &loss, &gradients).unwrap();
         (probe.chunk.rays.loss.download().unwrap(), rounds)
     }
 }

@@ -10,7 +10,7 @@ mod common;
 use common::Random;
 use gridfield::config::MarchConfig;
 use gridfield::device::args::{self, CompositeArgs, MarchArgs};
-use gridfield::device::{Buffer, Device, Grid, kernels};
+use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 /// f32 rounding of coordinates of at most 4.
@@ -231,7 +231,17 @@ fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &
         };
         device.launch_chunk(&kernels::MARCH_RAYS, &args, Grid::items(chunk.n_rays)).unwrap();
         let (rays, samples) = (chunk.ray_args(), chunk.samples.args());
-        let args = CompositeArgs { rays, samples, round, stop_transmittance: 0.0, huber_delta: 0.1 };
+        let args = CompositeArgs {
+            rays,
+            samples,
+            round,
+            stop_transmittance: 0.0,
+            huber_delta: 0.1,
+            losses: args::RayLosses::default(),
+            space: args::Space::default(),
+            exposure: Ptr::NULL,
+            dl_dexposure: Ptr::NULL,
+        };
         device.launch_chunk(&kernels::COMPOSITE_RAYS, &args, Grid::items(chunk.n_rays)).unwrap();
     }
 }

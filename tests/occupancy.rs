@@ -1,14 +1,14 @@
 //! The occupancy kernels against plain versions: points lie in the cells they stand for, values decay and take the
 //! maximum, bits follow the threshold and the mean.
 
-#[macro_use]
 mod common;
 
-use common::Random;
+use common::{Random, host};
 use gridfield::config::MarchConfig;
-use gridfield::device::args::{OccupancyArgs, Space, Steps};
-use gridfield::device::{Device, Grid, kernels};
-use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
+use gridfield::device::args::OccupancyArgs;
+use gridfield::device::{Grid, kernels};
+use gridfield::radiance::{Chunk, ChunkSize, March, Occupancy};
+use gridfield::scene::{Space, UnitCube};
 
 const RESOLUTION: u32 = 16;
 const CASCADES: u32 = 3;
@@ -32,8 +32,7 @@ fn visits<'a>(chunk: &'a Chunk, occupancy: &'a Occupancy, first: u32, n: usize, 
         seed: 1,
         step,
         decay: 0.75,
-        steps: Steps { size: 0.5, ..Steps::default() },
-        space: Space::default(),
+        step_size: 0.5,
     }
 }
 
@@ -47,10 +46,12 @@ fn place(cell: usize) -> ([usize; 3], u32) {
     (std::array::from_fn(|axis| 4 * block[axis] + within[axis]), (word / blocks.pow(3)) as u32)
 }
 
-fn points_lie_in_their_cells_and_move_about_in_them(device: &Device) {
-    let occupancy = Occupancy::full(device, &config()).unwrap();
+#[test]
+fn points_lie_in_their_cells_and_move_about_in_them() {
+    let device = host();
+    let occupancy = Occupancy::full(&device, &config()).unwrap();
     let (first, n) = (3, CELLS / 16 - 3);
-    let chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
+    let chunk = Chunk::new(&device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
     let mut before = vec![0.0; 3 * n];
     for step in 0..20 {
         let args = visits(&chunk, &occupancy, first, n, step);
@@ -73,13 +74,15 @@ fn points_lie_in_their_cells_and_move_about_in_them(device: &Device) {
     assert_eq!(chunk.samples.count.download().unwrap()[..2], [0, n as u32]);
 }
 
-fn values_decay_and_take_the_maximum_where_visited(device: &Device) {
+#[test]
+fn values_decay_and_take_the_maximum_where_visited() {
+    let device = host();
     let mut random = Random::new(6);
-    let mut occupancy = Occupancy::full(device, &config()).unwrap();
+    let mut occupancy = Occupancy::full(&device, &config()).unwrap();
     let old: Vec<f32> = (0..CELLS).map(|_| random.unit() as f32).collect();
     occupancy.value.upload(0, &old).unwrap();
     let n = CELLS / 16;
-    let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
+    let mut chunk = Chunk::new(&device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
     let densities: Vec<f32> = (0..n).map(|_| random.between(0.0, 2.0) as f32).collect();
     chunk.samples.density.upload(0, &densities).unwrap();
     let args = visits(&chunk, &occupancy, 0, n, 0);
@@ -91,10 +94,17 @@ fn values_decay_and_take_the_maximum_where_visited(device: &Device) {
 }
 
 /// Bits after renewing them from `values`, one bool a cell.
-fn renewed(device: &Device, values: &[f32], config: &MarchConfig) -> Vec<bool> {
-    let mut occupancy = Occupancy::full(device, config).unwrap();
+fn renewed(values: &[f32], config: &MarchConfig) -> Vec<bool> {
+    renewed_in(values, config, &Space::Identity)
+}
+
+fn renewed_in(values: &[f32], config: &MarchConfig, space: &Space) -> Vec<bool> {
+    let device = host();
+    let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
+    let march = March::new(&device, config).through(space, &unit_cube);
+    let mut occupancy = Occupancy::full(&device, config).unwrap();
     occupancy.value.upload(0, values).unwrap();
-    occupancy.renew_bits(device).unwrap();
+    occupancy.renew_bits(&device, &march).unwrap();
     let words = occupancy.bits.download().unwrap();
     (0..values.len()).map(|cell| words[cell / 64] >> (cell % 64) & 1 == 1).collect()
 }
@@ -103,7 +113,8 @@ fn above(values: &[f32], threshold: f64) -> Vec<bool> {
     values.iter().map(|&value| f64::from(value) > threshold).collect()
 }
 
-fn bits_are_set_above_the_smaller_of_threshold_and_mean(device: &Device) {
+#[test]
+fn bits_are_set_above_the_smaller_of_threshold_and_mean() {
     let config = MarchConfig { occupancy_threshold: 0.25, ..config() };
     let mut random = Random::new(8);
     for (scale, below_threshold) in [(0.4, true), (4.0, false)] {
@@ -111,22 +122,50 @@ fn bits_are_set_above_the_smaller_of_threshold_and_mean(device: &Device) {
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         assert_eq!(mean < 0.25, below_threshold);
         let expected = above(&values, mean.min(0.25));
-        assert_eq!(renewed(device, &values, &config), expected);
+        assert_eq!(renewed(&values, &config), expected);
     }
 }
 
-fn a_field_of_zeros_has_no_occupied_cells(device: &Device) {
-    assert!(renewed(device, &vec![0.0; CELLS], &config()).iter().all(|&bit| !bit));
+/// Steps are as long as those of a ray from the middle, by the formulas of docs/scenes.md in f64, at the middle of a block.
+#[test]
+fn in_a_contracted_space_bits_count_the_length_of_steps() {
+    let config = MarchConfig { cascades: 1, occupancy_threshold: 0.25, ..config() };
+    let cells = CELLS / 3;
+    let mut random = Random::new(9);
+    // The mean is far above the threshold, and the values lie where steps decide.
+    let values: Vec<f32> = (0..cells).map(|cell| if cell < 64 { 1e4 } else { random.unit().powi(6) as f32 }).collect();
+    let smallest = 3f64.sqrt() / 1024.0;
+    let stretch = |cell: usize| {
+        let (place, _) = place(cell);
+        let middle = place.map(|k| (4 * (k / 4)) as f64 / 4.0 + 0.5);
+        let contracted = 4.0 * middle.iter().map(|x| (x / 4.0 - 0.5).powi(2)).sum::<f64>().sqrt();
+        let radius = if contracted <= 1.0 { contracted } else { 1.0 / (2.0 - contracted).max(1e-6) };
+        let t = 0.5 * radius;
+        (t / 256.0 * (t / 2.0).max(1.0)).clamp(smallest, 512.0) / smallest
+    };
+    let expected: Vec<bool> = (0..cells).map(|cell| f64::from(values[cell]) * stretch(cell) > 0.25).collect();
+    let plain = renewed(&values, &config);
+    let found = renewed_in(&values, &config, &Space::Contraction);
+    assert_eq!(found, expected);
+    assert!(found.iter().zip(&plain).any(|(bent, plain)| *bent && !plain), "far cells count for more");
+    assert!(found.iter().any(|&bit| !bit));
 }
 
-fn blocks_are_set_where_a_cell_of_theirs_is(device: &Device) {
+#[test]
+fn a_field_of_zeros_has_no_occupied_cells() {
+    assert!(renewed(&vec![0.0; CELLS], &config()).iter().all(|&bit| !bit));
+}
+
+#[test]
+fn blocks_are_set_where_a_cell_of_theirs_is() {
+    let device = host();
     let config = MarchConfig { occupancy_resolution: 48, cascades: 2, ..config() };
     let mut random = Random::new(10);
-    let mut occupancy = Occupancy::full(device, &config).unwrap();
+    let mut occupancy = Occupancy::full(&device, &config).unwrap();
     let words: Vec<u64> =
         (0..occupancy.bits.len()).map(|_| if random.unit() < 0.5 { 0 } else { 1 << random.below(64) }).collect();
     occupancy.bits.upload(0, &words).unwrap();
-    occupancy.renew_blocks(device).unwrap();
+    occupancy.renew_blocks(&device).unwrap();
     let blocks = occupancy.blocks.download().unwrap();
     // 12 blocks an axis, in 3 groups of 4.
     for (word, &cells) in words.iter().enumerate() {
@@ -136,11 +175,3 @@ fn blocks_are_set_where_a_cell_of_theirs_is(device: &Device) {
         assert_eq!(blocks[group] >> bit & 1 == 1, cells != 0, "word {word}");
     }
 }
-
-on_every_target!(
-    points_lie_in_their_cells_and_move_about_in_them,
-    values_decay_and_take_the_maximum_where_visited,
-    blocks_are_set_where_a_cell_of_theirs_is,
-    bits_are_set_above_the_smaller_of_threshold_and_mean,
-    a_field_of_zeros_has_no_occupied_cells,
-);

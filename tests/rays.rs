@@ -6,7 +6,7 @@ mod common;
 
 use common::Random;
 use gridfield::device::args::{self, CameraRaysArgs, DrawRaysArgs, MAX_ROUNDS};
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 use gridfield::scene::{Camera, Intrinsics, Lens, UnitCube};
 use serde_json::Value;
@@ -245,6 +245,9 @@ fn draw(device: &Device, step: u32, first_ray: u32, background: u32) -> Chunk {
         step_size: STEP_SIZE,
         space: args::Space::default(),
         near: 0.0,
+        depths: Ptr::NULL,
+        drawn_pixels: Ptr::NULL,
+        drawn_begin: Ptr::NULL,
     };
     device.launch(&kernels::DRAW_RAYS, &args, Grid::items(N_DRAWN)).unwrap();
     chunk

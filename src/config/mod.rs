@@ -308,6 +308,14 @@ pub struct TrainConfig {
     pub background: Background,
     /// The Huber loss turns from quadratic to linear at this error (sRGB, 0 to 1).
     pub huber_delta: f64,
+    /// Weight of the distortion loss, which draws the weights of a ray together; 0 for none.
+    pub distortion_loss: f64,
+    /// Weight of the loss of known depths, where photographs have depth maps; 0 for none.
+    pub depth_loss: f64,
+    /// Gradients of samples within this distance of the camera, in units of the unit cube, are scaled down; 0 for none.
+    pub scale_gradients_within: f64,
+    /// Learn a gain and an offset by channel of each photograph.
+    pub exposure: bool,
     /// Steps between evaluations on at most 10 validation images, or else test images; 0 for none.
     pub eval_every: u64,
     /// Steps between checkpoints; 0 for one at the end only.
@@ -330,6 +338,10 @@ impl Default for TrainConfig {
             seed: 0,
             background: Background::Random,
             huber_delta: 0.1,
+            distortion_loss: 0.0,
+            depth_loss: 0.0,
+            scale_gradients_within: 0.0,
+            exposure: false,
             eval_every: 0,
             save_every: 1000,
             ema_decay: 0.95,
@@ -365,6 +377,8 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Of the kernel function's own parameters θ.
     pub kernel_learning_rate: f64,
+    /// Of the photographs' exposures.
+    pub exposure_learning_rate: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
@@ -380,6 +394,7 @@ impl Default for OptimizerConfig {
         OptimizerConfig {
             learning_rate: 1e-2,
             kernel_learning_rate: 3e-2,
+            exposure_learning_rate: 1e-3,
             beta1: 0.9,
             beta2: 0.99,
             epsilon: 1e-15,

@@ -251,6 +251,9 @@ impl TrainConfig {
         between("train.batch_samples", self.batch_samples, 1 << 7..=1 << 24)?;
         between("train.seed", self.seed, 0..=LARGEST_SEED)?;
         positive("train.huber_delta", self.huber_delta)?;
+        between("train.distortion_loss", self.distortion_loss, 0.0..=1e3)?;
+        between("train.depth_loss", self.depth_loss, 0.0..=1e3)?;
+        between("train.scale_gradients_within", self.scale_gradients_within, 0.0..=1e3)?;
         fraction_below_one("train.ema_decay", self.ema_decay)
     }
 }
@@ -259,6 +262,7 @@ impl OptimizerConfig {
     fn validate(&self) -> Result<()> {
         positive("optimizer.learning_rate", self.learning_rate)?;
         positive("optimizer.kernel_learning_rate", self.kernel_learning_rate)?;
+        positive("optimizer.exposure_learning_rate", self.exposure_learning_rate)?;
         fraction_below_one("optimizer.beta1", self.beta1)?;
         fraction_below_one("optimizer.beta2", self.beta2)?;
         positive("optimizer.epsilon", self.epsilon)?;

@@ -148,6 +148,8 @@ pub struct RayBatch<'a> {
     pub segment_count: Ptr<'a, u32>,
     pub squared_error: Ptr<'a, f32>,
     pub loss: Ptr<'a, f32>,
+    pub target_t: Ptr<'a, f32>,
+    pub camera: Ptr<'a, u32>,
     pub n_rays: u32,
     pub capacity: u32,
 }
@@ -183,6 +185,9 @@ pub struct DrawRaysArgs<'a> {
     pub step_size: f32,
     pub space: Space,
     pub near: f32,
+    pub depths: Ptr<'a, f32>,
+    pub drawn_pixels: Ptr<'a, u32>,
+    pub drawn_begin: Ptr<'a, u32>,
 }
 
 #[repr(C)]
@@ -261,12 +266,24 @@ pub struct PrepareMulfaArgs<'a> {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RayLosses {
+    pub distortion: f32,
+    pub depth: f32,
+    pub near: f32,
+}
+
+#[repr(C)]
 pub struct CompositeArgs<'a> {
     pub rays: RayBatch<'a>,
     pub samples: SampleBatch<'a>,
     pub round: u32,
     pub stop_transmittance: f32,
     pub huber_delta: f32,
+    pub losses: RayLosses,
+    pub space: Space,
+    pub exposure: Ptr<'a, f32>,
+    pub dl_dexposure: Ptr<'a, f32>,
 }
 
 #[repr(C)]
@@ -402,6 +419,13 @@ pub struct PointsNodesArgs<'a> {
 }
 
 #[repr(C)]
+pub struct ExposureArgs<'a> {
+    pub value: Ptr<'a, f32>,
+    pub exposure: Ptr<'a, f32>,
+    pub n_photographs: u32,
+}
+
+#[repr(C)]
 pub struct SumArgs<'a> {
     pub parts: Ptr<'a, f32>,
     pub sum: Ptr<'a, f32>,
@@ -453,8 +477,7 @@ pub struct OccupancyArgs<'a> {
     pub seed: u32,
     pub step: u32,
     pub decay: f32,
-    pub steps: Steps,
-    pub space: Space,
+    pub step_size: f32,
 }
 
 #[repr(C)]
@@ -467,6 +490,8 @@ pub struct OccupancyBitsArgs<'a> {
     pub resolution: u32,
     pub n_cells: u32,
     pub threshold: f32,
+    pub steps: Steps,
+    pub space: Space,
 }
 
 #[repr(C)]
@@ -627,6 +652,7 @@ args!(
     PointsArgs,
     PointsScatterArgs,
     PointsNodesArgs,
+    ExposureArgs,
     SumArgs,
     AdamArgs,
     PrepareWeightsArgs,

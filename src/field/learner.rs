@@ -156,6 +156,22 @@ impl Learner {
         self.adam.update(device, &now, parameters, &learning.moments, 0.0, Ptr::NULL)
     }
 
+    /// Adam on parameters beside the field's, of which each chunk has gradients, `[n_chunks, n]`.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn descend_beside(
+        &self,
+        device: &Device,
+        now: &AdamStep,
+        value: &Buffer<f32>,
+        gradients: &Buffer<f32>,
+        moments: &Moments,
+    ) -> Result<()> {
+        self.sum_chunks(device, gradients, &moments.gradient)?;
+        self.adam.update(device, now, value, moments, 0.0, Ptr::NULL)
+    }
+
     /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.
     fn sum_chunks(&self, device: &Device, parts: &Buffer<f32>, sum: &Buffer<f32>) -> Result<()> {
         let args = SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: self.n_chunks as u32, n: sum.len() as u32 };

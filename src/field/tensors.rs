@@ -139,7 +139,7 @@ impl Learner {
 
 /// The state of the optimiser under `prefix`: `value` (only where what renders is a moving average), `first_moment`,
 /// `second_moment`, `updates`, and the average with the step it was brought up to.
-fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
+pub(crate) fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
     let shape = [moments.steps.len(), moments.width];
     let named =
         |name: &str, shape: &[usize], data: TensorData<'static>| Tensor::new(format!("{prefix}.{name}"), shape, data);
@@ -156,7 +156,8 @@ fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Re
     Ok(tensors)
 }
 
-fn restore_optimizer(
+/// Sets what Adam keeps to what [`optimizer_tensors`] wrote, and `value` to that of the last step.
+pub(crate) fn restore_optimizer(
     checkpoint: &Checkpoint,
     prefix: &str,
     value: &mut Buffer<f32>,

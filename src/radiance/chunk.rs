@@ -57,6 +57,8 @@ pub struct Rays {
     pub segment_count: Buffer<u32>,
     pub squared_error: Buffer<f32>,
     pub loss: Buffer<f32>,
+    pub target_t: Buffer<f32>,
+    pub camera: Buffer<u32>,
     pub capacity: usize,
 }
 
@@ -77,6 +79,8 @@ impl Rays {
             segment_count: device.zeros(MAX_ROUNDS * capacity)?,
             squared_error: device.zeros(capacity)?,
             loss: device.zeros(capacity)?,
+            target_t: device.zeros(capacity)?,
+            camera: device.zeros(capacity)?,
             capacity,
         })
     }
@@ -97,6 +101,8 @@ impl Rays {
             segment_count: self.segment_count.ptr(),
             squared_error: self.squared_error.ptr(),
             loss: self.loss.ptr(),
+            target_t: self.target_t.ptr(),
+            camera: self.camera.ptr(),
             n_rays: n_rays as u32,
             capacity: self.capacity as u32,
         }

@@ -2,6 +2,7 @@
 
 pub mod chunk;
 pub mod evaluate;
+mod exposure;
 pub mod film;
 mod frame;
 mod occupancy;
@@ -18,6 +19,7 @@ mod trace;
 mod trainer;
 
 pub use chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk};
+pub use exposure::EXPOSURE_SIZE;
 pub use frame::Frame;
 pub use occupancy::Occupancy;
 pub use photographs::{Photographs, device_camera};
@@ -25,5 +27,5 @@ pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
 pub use surface::ColoredSurface;
-pub use trace::{Gradients, March, Tracer};
+pub use trace::{Gradients, Loss, March, Tracer};
 pub use trainer::{Statistics, Trainer};

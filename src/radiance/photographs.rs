@@ -1,8 +1,8 @@
 //! Training photographs on the device: 8-bit pixels as they were, and the cameras in unit-cube coordinates.
 
-use crate::Result;
-use crate::device::{Buffer, Device, args};
+use crate::device::{Buffer, Device, Ptr, args};
 use crate::scene::{self, Lens, UnitCube, View, load_images};
+use crate::{Error, Result};
 
 /// Images decoded at a time, before they go to the device: what is held twice.
 const BATCH: usize = 16;
@@ -11,6 +11,12 @@ pub struct Photographs {
     /// RGBA, sRGB with straight alpha, image after image.
     pub pixels: Buffer<u8>,
     pub cameras: Buffer<args::Camera>,
+    /// A depth for each pixel along the optical axis, in the unit cube, 0 where it is not known; empty without depth maps.
+    pub depths: Buffer<f32>,
+    /// The pixels that count, image after image; empty without masks.
+    pub drawn_pixels: Buffer<u32>,
+    /// `[n + 1]` where each image's begin.
+    pub drawn_begin: Buffer<u32>,
 }
 
 impl Photographs {
@@ -38,8 +44,64 @@ impl Photographs {
                 pixels.upload(4 * camera.first_pixel as usize, &image.rgba)?;
             }
         }
-        Ok(Photographs { pixels, cameras: device.upload(&cameras)? })
+        let (drawn_pixels, drawn_begin) = unmasked(device, views, downscale)?;
+        let depths = depths(device, views, downscale, unit_cube, &cameras)?;
+        Ok(Photographs { pixels, cameras: device.upload(&cameras)?, depths, drawn_pixels, drawn_begin })
     }
+
+    /// Null without masks.
+    pub fn drawn_pixels_ptr(&self) -> Ptr<'_, u32> {
+        if self.drawn_pixels.is_empty() { Ptr::NULL } else { self.drawn_pixels.ptr() }
+    }
+
+    /// Null without depth maps.
+    pub fn depths_ptr(&self) -> Ptr<'_, f32> {
+        if self.depths.is_empty() { Ptr::NULL } else { self.depths.ptr() }
+    }
+}
+
+/// The pixels that masks leave, and where each image's begin; none where there are no masks.
+fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u32>, Buffer<u32>)> {
+    if views.iter().all(|view| view.mask.is_none()) {
+        return Ok((device.zeros(0)?, device.zeros(0)?));
+    }
+    let (mut pixels, mut begin) = (Vec::new(), vec![0]);
+    for view in views {
+        let size = view.camera_at(downscale).intrinsics;
+        let before = pixels.len();
+        match view.load_mask(downscale)? {
+            Some(counts) => pixels.extend((0..counts.len() as u32).filter(|&pixel| counts[pixel as usize])),
+            None => pixels.extend(0..size.width * size.height),
+        }
+        if let (true, Some(mask)) = (pixels.len() == before, &view.mask) {
+            let what = format!("masks out all of {}; mark what counts in it, or remove the image", view.name);
+            return Err(Error::file(&mask.path, what));
+        }
+        begin.push(pixels.len() as u32);
+    }
+    Ok((device.upload(&pixels)?, device.upload(&begin)?))
+}
+
+/// Depths of all pixels, in the unit cube; none where there are no depth maps.
+fn depths(
+    device: &Device,
+    views: &[View],
+    downscale: u32,
+    unit_cube: &UnitCube,
+    cameras: &[args::Camera],
+) -> Result<Buffer<f32>> {
+    if views.iter().all(|view| view.depth.is_none()) {
+        return device.zeros(0);
+    }
+    let n_pixels = cameras.last().map_or(0, |last| last.first_pixel + u64::from(last.width) * u64::from(last.height));
+    let mut depths = device.zeros::<f32>(n_pixels as usize)?;
+    for (view, camera) in views.iter().zip(cameras) {
+        if let Some(mut known) = view.load_depth(downscale)? {
+            known.iter_mut().for_each(|depth| *depth *= unit_cube.scale);
+            depths.upload(camera.first_pixel as usize, &known)?;
+        }
+    }
+    Ok(depths)
 }
 
 /// A camera in unit-cube coordinates. Directions are normalised by the kernels, so that the scale does not matter to them.

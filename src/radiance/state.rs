@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value, json};
 
 use super::chunk::ChunkSize;
+use super::exposure::EXPOSURE_SIZE;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::probe;
@@ -14,7 +15,7 @@ use super::trace::Tracer;
 use super::trainer::Trainer;
 use crate::decoder::Head;
 use crate::device::Device;
-use crate::field::{Field, Learner, fill};
+use crate::field::{Field, Learner, fill, optimizer_tensors, restore_optimizer};
 use crate::scene::Scene;
 use crate::train::checkpoint::{Checkpoint, Header, Tensor};
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
 /// What a field that is in no file is called.
 const IN_TRAINING: &str = "the field in training";
+const EXPOSURE: &str = "exposure";
+const EXPOSURE_OPTIMIZER: &str = "optimizer.exposure";
 
 /// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
 const MOST_RECENT: u64 = 1 << 53;
@@ -76,6 +79,11 @@ impl Trainer {
         let mut trainer = Trainer::with_field(device, config, scene, header.space, photographs, field)?;
         trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         trainer.learner = Learner::from_checkpoint(device, checkpoint, &mut trainer.field, trainer.chunks.len())?;
+        if let Some(exposure) = &mut trainer.exposure {
+            let shape = [exposure.n_values() / EXPOSURE_SIZE, EXPOSURE_SIZE];
+            fill(&mut exposure.value, checkpoint, EXPOSURE, &shape)?;
+            restore_optimizer(checkpoint, EXPOSURE_OPTIMIZER, &mut exposure.value, &mut exposure.moments)?;
+        }
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
         trainer.unit_cube = checkpoint.header.unit_cube;
@@ -101,10 +109,21 @@ impl Trainer {
         let mut tensors = self.averaged_field()?.tensors()?;
         tensors.extend(self.occupancy.tensors()?);
         tensors.extend(self.learner.tensors(&self.config, &self.field)?);
+        tensors.extend(self.exposure_tensors()?);
         if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
             return Err(Error::diverged(self.step, "parameters of the field became NaN or infinite"));
         }
         Ok(Checkpoint::new(header, tensors))
+    }
+
+    /// The photographs' exposures and what Adam keeps of them.
+    fn exposure_tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let Some(exposure) = &self.exposure else { return Ok(Vec::new()) };
+        let mut values = exposure.value.download()?;
+        values.truncate(exposure.n_values());
+        let mut tensors = vec![Tensor::new(EXPOSURE, &[values.len() / EXPOSURE_SIZE, EXPOSURE_SIZE], values)];
+        tensors.extend(optimizer_tensors(EXPOSURE_OPTIMIZER, &exposure.value, &exposure.moments)?);
+        Ok(tensors)
     }
 
     fn scalars(&self) -> Map<String, Value> {

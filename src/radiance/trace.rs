@@ -9,7 +9,7 @@ use super::occupancy::Occupancy;
 use super::space;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs};
+use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs, RayLosses};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
 use crate::field::{Field, Lane};
 use crate::grid::{Backward, Encode};
@@ -116,8 +116,20 @@ pub struct Tracer<'a> {
 pub struct Gradients<'a> {
     /// As the weights, added to.
     pub dl_dweights: Ptr<'a, f32>,
+    /// As the exposures, added to; null where there are none.
+    pub dl_dexposure: Ptr<'a, f32>,
     /// By the features, set; and what the grid's member needs.
     pub of_grid: Backward<'a>,
+}
+
+/// What rays are to come to.
+#[derive(Clone, Copy)]
+pub struct Loss<'a> {
+    pub huber_delta: f32,
+    /// Beside the colour's.
+    pub beside: RayLosses,
+    /// `[n_photographs, 6]`; null where all are alike.
+    pub exposure: Ptr<'a, f32>,
 }
 
 impl Tracer<'_> {
@@ -133,7 +145,7 @@ impl Tracer<'_> {
             }
             let most = (chunk.n_rays * max_steps as usize).min(chunk.samples.capacity);
             self.field_forward(chunk, lane, &self.field_args(chunk, lane, round), most)?;
-            self.device.launch_chunk(&kernels::COMPOSITE_RAYS, &self.composite_args(chunk, round, 0.0), rays)?;
+            self.device.launch_chunk(&kernels::COMPOSITE_RAYS, &self.composite_args(chunk, round), rays)?;
         }
         Ok(self.march.rounds.len())
     }
@@ -156,15 +168,21 @@ impl Tracer<'_> {
         chunk: &Chunk,
         lane: &Lane,
         rounds: usize,
-        huber_delta: f32,
+        loss: &Loss,
         gradients: &Gradients,
     ) -> Result<()> {
-        let composite = self.composite_args(chunk, rounds, huber_delta);
+        let composite = CompositeArgs {
+            huber_delta: loss.huber_delta,
+            losses: loss.beside,
+            exposure: loss.exposure,
+            dl_dexposure: gradients.dl_dexposure,
+            ..self.composite_args(chunk, rounds)
+        };
         self.device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &composite, Grid::items(chunk.n_rays))?;
         if rounds == 0 {
             return Ok(());
         }
-        let Gradients { dl_dweights, of_grid } = gradients;
+        let Gradients { dl_dweights, of_grid, .. } = gradients;
         let args = FieldArgs {
             dl_dfeatures: of_grid.dl_dfeatures,
             dl_dweights: *dl_dweights,
@@ -252,13 +270,17 @@ impl Tracer<'_> {
         }
     }
 
-    fn composite_args<'c>(&'c self, chunk: &'c Chunk, round: usize, huber_delta: f32) -> CompositeArgs<'c> {
+    fn composite_args<'c>(&'c self, chunk: &'c Chunk, round: usize) -> CompositeArgs<'c> {
         CompositeArgs {
             rays: chunk.ray_args(),
             samples: chunk.samples.args(),
             round: round as u32,
             stop_transmittance: self.march.stop_transmittance,
-            huber_delta,
+            huber_delta: 0.0,
+            losses: RayLosses::default(),
+            space: self.march.space,
+            exposure: Ptr::NULL,
+            dl_dexposure: Ptr::NULL,
         }
     }
 }

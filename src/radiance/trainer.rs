@@ -4,18 +4,19 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::chunk::{ChunkSize, TrainingChunk};
+use super::exposure::Exposure;
 use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::space::space_of;
-use super::trace::{Gradients, March, Tracer};
-use crate::config::{Background, Config};
+use super::trace::{Gradients, Loss, March, Tracer};
+use crate::config::{Background, Config, TrainConfig};
 use crate::decoder::Head;
-use crate::device::args::{DrawRaysArgs, STATISTICS_PART, ScatterArgs, StatisticsArgs};
+use crate::device::args::{DrawRaysArgs, RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArgs};
 use crate::device::{Device, Grid, Ptr, kernels};
 use crate::field::{Field, Lane, Learner};
 use crate::grid::{Backward, Site};
 use crate::scene::{Scene, Space, UnitCube};
-use crate::train::schedule;
+use crate::train::{AdamStep, schedule};
 use crate::{Error, Result};
 
 /// Samples expected of a ray before any was marched: with this many rays begins the first step.
@@ -34,6 +35,8 @@ pub struct Trainer {
     pub(super) march: March,
     pub(super) learner: Learner,
     pub(super) chunks: Vec<TrainingChunk>,
+    /// None where all photographs are taken to be alike.
+    pub(super) exposure: Option<Exposure>,
     lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
@@ -106,6 +109,9 @@ impl Trainer {
             march: March::new(device, &config.march).through(&space, &scene.unit_cube),
             space,
             learner: Learner::new(device, config, &field, size.n_chunks, 0)?,
+            exposure: (config.train.exposure)
+                .then(|| Exposure::new(device, photographs.cameras.len(), size.n_chunks))
+                .transpose()?,
             lanes: Lane::all(device, size.samples, &field, true)?,
             chunks,
             photographs,
@@ -134,6 +140,9 @@ impl Trainer {
         let progress = schedule::progress(&self.config.train, self.step, self.seconds);
         self.learner.upscale(&self.device, &self.config, &mut self.field, progress)?;
         self.field.prepare(&self.device)?;
+        if let Some(exposure) = &self.exposure {
+            exposure.prepare(&self.device)?;
+        }
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
             self.refresh_occupancy()?;
             self.adapt_rays()?;
@@ -185,8 +194,13 @@ impl Trainer {
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
         self.learner.begin()?;
+        if let Some(exposure) = &mut self.exposure {
+            exposure.gradients.clear()?;
+        }
         let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
         let (learner, lanes, step) = (&self.learner, &self.lanes, self.step);
+        let exposure = self.exposure.as_ref();
+        let loss = loss_of(&self.config.train, &self.space, exposure);
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
@@ -209,21 +223,25 @@ impl Trainer {
                 step_size: tracer.march.steps.size,
                 space: tracer.march.space,
                 near: tracer.march.near,
+                depths: photographs.depths_ptr(),
+                drawn_pixels: photographs.drawn_pixels_ptr(),
+                drawn_begin: photographs.drawn_begin.ptr(),
             };
             device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
             let lane = &lanes[lane];
             training.rounds = tracer.forward(chunk, lane)?;
-            let huber_delta = config.train.huber_delta as f32;
             let own = learner.gradients_of(index);
             let gradients = Gradients {
                 dl_dweights: own.dl_dweights,
+                dl_dexposure: exposure
+                    .map_or(Ptr::NULL, |exposure| exposure.gradients.ptr_at(index * exposure.value.len())),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
                     dl_dparameters: own.dl_dparameters,
                     kept: training.kept.ptr(),
                 },
             };
-            tracer.backward(chunk, lane, training.rounds, huber_delta, &gradients)?;
+            tracer.backward(chunk, lane, training.rounds, &loss, &gradients)?;
             let args = StatisticsArgs {
                 rays: chunk.ray_args(),
                 samples: chunk.samples.args(),
@@ -272,7 +290,13 @@ impl Trainer {
     /// Adam on features, weights and the member's parameters.
     fn descend(&mut self, n_rays: usize) -> Result<()> {
         let rate = self.learning_rate();
-        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n_rays)
+        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n_rays)?;
+        let Some(exposure) = &self.exposure else { return Ok(()) };
+        let optimizer = &self.config.optimizer;
+        let learning_rate = rate * optimizer.exposure_learning_rate / optimizer.learning_rate;
+        let now = AdamStep { step: self.step + 1, learning_rate, gradient_scale: 1.0 / n_rays as f64 };
+        let Exposure { value, gradients, moments, .. } = exposure;
+        self.learner.descend_beside(&self.device, &now, value, gradients, moments)
     }
 
     /// The learning rate of the next step.
@@ -299,4 +323,13 @@ impl Trainer {
         self.recent.add(&read);
         Ok(())
     }
+}
+
+fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a Exposure>) -> Loss<'a> {
+    // In normalised device coordinates, rays begin at a near plane and not at their cameras.
+    let near = if matches!(space, Space::Ndc(_)) { 0.0 } else { train.scale_gradients_within };
+    let beside =
+        RayLosses { distortion: train.distortion_loss as f32, depth: train.depth_loss as f32, near: near as f32 };
+    let exposure = exposure.map_or(Ptr::NULL, |exposure| exposure.shown.ptr());
+    Loss { huber_delta: train.huber_delta as f32, beside, exposure }
 }

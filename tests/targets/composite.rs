@@ -1,7 +1,9 @@
 //! Compositing, its gradient, and what a step reports.
 
-use gridfield::device::args::{CompositeArgs, CompositeRayArgs, MAX_ROUNDS, STATISTICS_PART, StatisticsArgs};
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::args::{
+    CompositeArgs, CompositeRayArgs, ExposureArgs, MAX_ROUNDS, RayLosses, STATISTICS_PART, Space, StatisticsArgs,
+};
+use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -9,6 +11,7 @@ use crate::compare::{Outputs, get, set};
 
 const RAYS: usize = 150;
 const ROUNDS: usize = 2;
+const PHOTOGRAPHS: usize = 7;
 
 /// Exponentials differ by a step or two of fp32 between maths libraries, and a ray multiplies some ten of them.
 const FP32: f64 = 2e-5;
@@ -47,29 +50,41 @@ fn chunk(device: &Device) -> Chunk {
     set(&mut chunk.rays.t, &t);
     set(&mut chunk.rays.transmittance, &[1.0; RAYS]);
     set(&mut chunk.rays.target, &random.f32s(4 * RAYS, 0.0, 1.0));
+    set(&mut chunk.rays.t_end, &random.f32s(RAYS, 2.0, 3.0));
+    set(&mut chunk.rays.target_t, &random.f32s(RAYS, -1.0, 2.0));
+    let photographs: Vec<u32> = random.u32s(RAYS).iter().map(|bits| bits % PHOTOGRAPHS as u32).collect();
+    set(&mut chunk.rays.camera, &photographs);
     set(&mut chunk.rays.background, &random.f32s(3 * RAYS, 0.0, 1.0));
     chunk
 }
 
-fn composite_args(chunk: &Chunk, round: usize) -> CompositeArgs<'_> {
+type Exposure<'a> = Option<(&'a Buffer<f32>, &'a Buffer<f32>)>;
+
+fn composite_args<'a>(chunk: &'a Chunk, round: usize, space: Space, exposure: Exposure<'a>) -> CompositeArgs<'a> {
     CompositeArgs {
         rays: chunk.ray_args(),
         samples: chunk.samples.args(),
         round: round as u32,
         stop_transmittance: 1e-4,
         huber_delta: 0.1,
+        losses: RayLosses { distortion: 0.1, depth: 0.2, near: 0.5 },
+        space,
+        exposure: exposure.map_or(Ptr::NULL, |(exposure, _)| exposure.ptr()),
+        dl_dexposure: exposure.map_or(Ptr::NULL, |(_, gradient)| gradient.ptr()),
     }
 }
 
 fn forward(device: &Device, chunk: &Chunk) {
     for round in 0..ROUNDS {
-        device.launch(&kernels::COMPOSITE_RAYS, &composite_args(chunk, round), Grid::items(RAYS)).unwrap();
+        let args = composite_args(chunk, round, Space::default(), None);
+        device.launch(&kernels::COMPOSITE_RAYS, &args, Grid::items(RAYS)).unwrap();
     }
 }
 
-fn backward(device: &Device, chunk: &Chunk) {
+fn backward(device: &Device, chunk: &Chunk, space: Space, exposure: Exposure) {
     forward(device, chunk);
-    device.launch(&kernels::COMPOSITE_BACKWARD, &composite_args(chunk, ROUNDS), Grid::items(RAYS)).unwrap();
+    let args = composite_args(chunk, ROUNDS, space, exposure);
+    device.launch(&kernels::COMPOSITE_BACKWARD, &args, Grid::items(RAYS)).unwrap();
 }
 
 pub fn composite_rays(device: &Device) -> Outputs {
@@ -85,19 +100,36 @@ pub fn composite_rays(device: &Device) -> Outputs {
 }
 
 pub fn composite_backward(device: &Device) -> Outputs {
-    let chunk = chunk(device);
-    backward(device, &chunk);
+    let mut random = Random::new(23);
+    let exposure = device.upload(&random.f32s(6 * PHOTOGRAPHS, -0.2, 0.2)).unwrap();
     let mut outputs = Outputs::new();
-    outputs.rounded("loss", &get(&chunk.rays.loss), FP32);
-    outputs.rounded("squared error", &get(&chunk.rays.squared_error), FP32);
-    outputs.rounded("dL/ddensity", &get(&chunk.samples.dl_ddensity), FP32);
-    outputs.rounded("dL/dcolour", &get(&chunk.samples.dl_dcolor), FP32);
+    for (map, exposed) in [(0, false), (2, true)] {
+        let chunk = chunk(device);
+        let gradient = device.zeros::<f32>(6 * PHOTOGRAPHS).unwrap();
+        backward(device, &chunk, Space { map, ..Space::default() }, exposed.then_some((&exposure, &gradient)));
+        outputs.rounded("loss", &get(&chunk.rays.loss), FP32);
+        outputs.rounded("squared error", &get(&chunk.rays.squared_error), FP32);
+        outputs.rounded("dL/ddensity", &get(&chunk.samples.dl_ddensity), FP32);
+        outputs.rounded("dL/dcolour", &get(&chunk.samples.dl_dcolor), FP32);
+        outputs.summed("dL/dexposure", &get(&gradient), FP32);
+    }
+    outputs
+}
+
+pub fn prepare_exposure(device: &Device) -> Outputs {
+    let value = device.upload(&Random::new(24).f32s(6 * PHOTOGRAPHS, -0.2, 0.2)).unwrap();
+    let shown = device.zeros::<f32>(6 * PHOTOGRAPHS).unwrap();
+    let args = ExposureArgs { value: value.ptr(), exposure: shown.ptr(), n_photographs: PHOTOGRAPHS as u32 };
+    device.launch(&kernels::PREPARE_EXPOSURE, &args, Grid::items(6)).unwrap();
+    let mut outputs = Outputs::new();
+    // A sum in one order, and a division.
+    outputs.rounded("exposure", &get(&shown), 2e-7);
     outputs
 }
 
 pub fn ray_statistics(device: &Device) -> Outputs {
     let chunk = chunk(device);
-    backward(device, &chunk);
+    backward(device, &chunk, Space::default(), None);
     let sums = device.zeros::<f32>(2).unwrap();
     let counts = device.zeros::<u32>(3).unwrap();
     let args = StatisticsArgs {

@@ -43,17 +43,18 @@ fn rust_layout() -> Layout {
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
         Space { map, to_rig, scale, rig_unit }
         Steps { size, cone_angle, largest, inverse_far }
-        RayBatch { origin, direction, view, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, n_rays, capacity }
+        RayBatch { origin, direction, view, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, target_t, camera, n_rays, capacity }
         Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel, lens, lens_limit, radial, tangential }
         SampleBatch { position, t, dt, ray, density, color, dl_ddensity, dl_dcolor, count, capacity }
-        DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size, space, near }
+        DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size, space, near, depths, drawn_pixels, drawn_begin }
         CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max, space, near }
         RayDistanceArgs { rays, position, space }
         MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, steps, space }
         FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only }
         MulfaArgs { grid, samples, table, prepared, theta, features, query, dl_dfeatures, phi, dl_dprepared, n_in, round }
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
-        CompositeArgs { rays, samples, round, stop_transmittance, huber_delta }
+        RayLosses { distortion, depth, near }
+        CompositeArgs { rays, samples, round, stop_transmittance, huber_delta, losses, space, exposure, dl_dexposure }
         FitArgs { grid, network, table, weights, features, samples, activations, output, dl_doutput, dl_dfeatures, dl_dweights, n_outputs }
         FitLossArgs { output, target, dl_doutput, loss, squared_error, count, sums, n_outputs, kind }
         DrawPixelsArgs { pixels, position, target, format, n_channels, width, height, columns, rows, first_sample, seed, step }
@@ -65,11 +66,12 @@ fn rust_layout() -> Layout {
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
+        ExposureArgs { value, exposure, n_photographs }
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }
-        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, decay, steps, space }
-        OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
+        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, decay, step_size }
+        OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold, steps, space }
         AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }
         ActiveNodesArgs { grid, scale, position, theta, entry, phi, dl_dphi, dl_dtheta, dl_dposition, scratch, n_scratch, theta_stride }

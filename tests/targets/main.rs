@@ -103,6 +103,7 @@ parity! {
     points_nodes_backward_f64: points::points_nodes_backward_f64;
     points_nodes_f64: points::points_nodes_f64;
     points_scatter: points::points_scatter;
+    prepare_exposure: composite::prepare_exposure;
     prepare_mulfa: mulfa::prepare_mulfa;
     prepare_weights: field::prepare_weights;
     ray_distances: rays::ray_distances;

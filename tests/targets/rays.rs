@@ -3,7 +3,7 @@
 use gridfield::device::args::{
     Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs, RayDistanceArgs, Space, Steps,
 };
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, Grid, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -86,7 +86,11 @@ pub fn draw_rays(device: &Device) -> Outputs {
     let pixels: Vec<u8> = random.u32s(4 * 726).iter().map(|&bits| bits as u8).collect();
     let (cameras, pixels) = (device.upload(&cameras).unwrap(), device.upload(&pixels).unwrap());
     let mut outputs = Outputs::new();
-    for background in 0..3 {
+    let depths = device.upload(&random.f32s(726, -0.3, 3.0)).unwrap();
+    let drawn_pixels: Vec<u32> = [200, 256, 270].iter().flat_map(|&n| (0..n).step_by(3)).collect();
+    let (drawn_pixels, drawn_begin) =
+        (device.upload(&drawn_pixels).unwrap(), device.upload(&[0u32, 67, 153, 243]).unwrap());
+    for (background, space, masked) in [(0, Space::default(), false), (1, ndc(), true), (2, every_space()[2], true)] {
         let chunk = chunk(device, 1);
         let args = DrawRaysArgs {
             rays: chunk.ray_args(),
@@ -101,11 +105,17 @@ pub fn draw_rays(device: &Device) -> Outputs {
             box_min: BOX.0,
             box_max: BOX.1,
             step_size: 0.002,
-            space: Space::default(),
+            space,
             near: 0.0,
+            depths: if masked { depths.ptr() } else { Ptr::NULL },
+            drawn_pixels: if masked { drawn_pixels.ptr() } else { Ptr::NULL },
+            drawn_begin: drawn_begin.ptr(),
         };
         device.launch(&kernels::DRAW_RAYS, &args, Grid::items(RAYS)).unwrap();
         ray_outputs(&chunk, &mut outputs);
+        outputs.exact("photograph", &get(&chunk.rays.camera));
+        // In ndc a quotient of distances, of up to 1.
+        outputs.rounded("place of the depth", &get(&chunk.rays.target_t), 2e-5);
         outputs.exact("target", &get(&chunk.rays.target));
     }
     outputs
