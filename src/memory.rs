@@ -55,7 +55,10 @@ mod tests {
         require("a grain", 1.0, "-").unwrap();
         if available().is_some() {
             let error = require("a mountain", 1e18, "take a hill").unwrap_err().to_string();
-            assert!(error.starts_with("a mountain would need 931322575 GiB") && error.ends_with("take a hill"), "{error}");
+            assert!(
+                error.starts_with("a mountain would need 931322575 GiB") && error.ends_with("take a hill"),
+                "{error}"
+            );
         }
     }
 }

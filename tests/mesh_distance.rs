@@ -56,7 +56,8 @@ fn distances_are_those_of_parry(device: &Device) {
     let mut random = Random::new(5);
     let vertices: Vec<[f32; 3]> = points(600, 6);
     let corner = |random: &mut Random| random.below(600) as u32;
-    let triangles = (0..300).map(|_| [(); 3].map(|()| corner(&mut random))).filter(|[a, b, c]| a != b && b != c && c != a);
+    let triangles =
+        (0..300).map(|_| [(); 3].map(|()| corner(&mut random))).filter(|[a, b, c]| a != b && b != c && c != a);
     assert_as_parry(device, &Mesh { triangles: triangles.collect(), vertices }, &points(n, 7));
 }
 
@@ -87,7 +88,8 @@ fn armadillo() -> Option<Mesh> {
 fn signs_are_those_of_solids(device: &Device) {
     let n = if device.is_host() { 4000 } else { 300 };
     let points = points(n, 11);
-    let solids: [(Mesh, fn([f64; 3]) -> f64); 2] = [(shapes::torus(60), shapes::torus_distance), (shapes::cube(5), shapes::cube_distance)];
+    let solids: [(Mesh, fn([f64; 3]) -> f64); 2] =
+        [(shapes::torus(60), shapes::torus_distance), (shapes::cube(5), shapes::cube_distance)];
     for (mesh, distance) in solids {
         let bvh = Bvh::new(device, &mesh).unwrap();
         let winding = bvh.winding_numbers(&points, 3.0).unwrap();
@@ -110,7 +112,8 @@ fn signs_are_those_of_solids(device: &Device) {
 fn exact_winding(mesh: &Mesh, point: [f32; 3]) -> f64 {
     use nalgebra::Vector3;
     let angle = |triangle: usize| {
-        let [a, b, c] = mesh.corners(triangle).map(|corner| Vector3::from_fn(|k, _| f64::from(corner[k]) - f64::from(point[k])));
+        let [a, b, c] =
+            mesh.corners(triangle).map(|corner| Vector3::from_fn(|k, _| f64::from(corner[k]) - f64::from(point[k])));
         let below = a.norm() * b.norm() * c.norm() + a.dot(&b) * c.norm() + b.dot(&c) * a.norm() + c.dot(&a) * b.norm();
         2.0 * a.dot(&b.cross(&c)).atan2(below)
     };
@@ -126,7 +129,8 @@ fn winding_numbers_approach_the_exact_ones() {
     let points = points(500, 21);
     let error = |accuracy: f32| {
         let found = bvh.winding_numbers(&points, accuracy).unwrap();
-        let errors = points.iter().zip(found).map(|(&point, found)| (f64::from(found) - exact_winding(&mesh, point)).abs());
+        let errors =
+            points.iter().zip(found).map(|(&point, found)| (f64::from(found) - exact_winding(&mesh, point)).abs());
         errors.fold(0.0, f64::max)
     };
     // Every triangle by itself: rounding and the arctangent alone.
@@ -143,7 +147,8 @@ fn a_solid_with_a_hole_has_an_inside() {
     mesh.triangles.drain(32..64);
     let bvh = Bvh::new(&common::host(), &mesh).unwrap();
     let inside = bvh.winding_numbers(&[[0.5; 3], [0.3, 0.4, 0.6], [0.7, 0.5, 0.5], [0.26, 0.26, 0.26]], 2.0).unwrap();
-    let outside = bvh.winding_numbers(&[[0.1, 0.5, 0.5], [0.8, 0.5, 0.5], [0.5, 0.5, 0.9], [0.74, 0.1, 0.5]], 2.0).unwrap();
+    let outside =
+        bvh.winding_numbers(&[[0.1, 0.5, 0.5], [0.8, 0.5, 0.5], [0.5, 0.5, 0.9], [0.74, 0.1, 0.5]], 2.0).unwrap();
     assert!(inside[0] > 0.8, "{inside:?}");
     assert!(inside[1] > 0.5 && inside[3] > 0.5, "{inside:?}");
     assert!(outside.iter().all(|&w| w < 0.5), "{outside:?}");

@@ -26,7 +26,8 @@ fn points_spread_over_the_area(device: &Device) {
     let area = |triangle: usize| {
         let [a, b, c] = corners(triangle);
         let (u, v): ([f64; 3], [f64; 3]) = (std::array::from_fn(|k| b[k] - a[k]), std::array::from_fn(|k| c[k] - a[k]));
-        let cross: [f64; 3] = std::array::from_fn(|k| u[(k + 1) % 3] * v[(k + 2) % 3] - u[(k + 2) % 3] * v[(k + 1) % 3]);
+        let cross: [f64; 3] =
+            std::array::from_fn(|k| u[(k + 1) % 3] * v[(k + 2) % 3] - u[(k + 2) % 3] * v[(k + 1) % 3]);
         0.5 * cross.iter().map(|x| x * x).sum::<f64>().sqrt()
     };
     for (triangle, &count) in counts.iter().enumerate() {
@@ -118,7 +119,8 @@ fn volumes_are_compared_by_points() {
     let smaller = mesh.clone().mapped(|point| point.map(|x| 0.5 + (x - 0.5) * 0.9));
     let bvh = Bvh::new(&host, &mesh).unwrap();
     let points = bvh.sampler(&host, &mesh).unwrap().in_cube(&host, 1 << 16, 1).unwrap();
-    let inside = |bvh: &Bvh| bvh.winding_numbers(&points, 3.0).unwrap().into_iter().map(|w| w > 0.5).collect::<Vec<_>>();
+    let inside =
+        |bvh: &Bvh| bvh.winding_numbers(&points, 3.0).unwrap().into_iter().map(|w| w > 0.5).collect::<Vec<_>>();
     let found = iou(&inside(&Bvh::new(&host, &smaller).unwrap()), &inside(&bvh));
     assert!((found - 0.729).abs() < 0.01, "{found}");
 }

@@ -52,6 +52,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE.safetensors", help_heading = "What to measure")]
     pub lpips: Option<PathBuf>,
 
+    /// Of a distance field: cells per axis at which its surface is extracted [default: 512]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..=2048), help_heading = "What to measure")]
+    pub resolution: Option<u32>,
+
     /// Also write the rendered images, as PNG, to renders/eval-SPLIT in the run's folder
     #[arg(long, help_heading = "Results")]
     pub save_images: bool,
@@ -74,7 +78,10 @@ impl EvalArgs {
         let device = self.machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         let output = self.output.clone().unwrap_or_else(|| resolved.eval_path());
-        match checkpoint.header.config.task {
+        let task = checkpoint.header.config.task;
+        let of_surfaces = [("--resolution", self.resolution.is_some() && task != TaskName::Sdf)];
+        refuse(&of_surfaces, "is for distance fields, and this run is of another task")?;
+        match task {
             TaskName::Radiance => self.eval_views(&device, &resolved, &checkpoint, &output),
             TaskName::Image => {
                 self.refuse_flags_of_views()?;
@@ -85,7 +92,7 @@ impl EvalArgs {
                 self.refuse_flags_of_views()?;
                 let pictures = [("--save-images", self.save_images), ("--save-error-maps", self.save_error_maps)];
                 refuse(&pictures, "is for fields of images, and this run is of a mesh")?;
-                fit_sdf::eval(&device, &resolved, &checkpoint, &output)
+                fit_sdf::eval(&device, &resolved, &checkpoint, self.resolution, &output)
             }
         }
     }

@@ -73,7 +73,12 @@ impl ExportArgs {
         Ok(Outcome::Done)
     }
 
-    fn export_radiance(&self, device: &Device, checkpoint: &Checkpoint, format: Option<MeshFormat>) -> anyhow::Result<()> {
+    fn export_radiance(
+        &self,
+        device: &Device,
+        checkpoint: &Checkpoint,
+        format: Option<MeshFormat>,
+    ) -> anyhow::Result<()> {
         let renderer = Renderer::from_checkpoint(device, checkpoint)?;
         let threshold = self.density_threshold.unwrap_or(DENSITY_THRESHOLD);
         let surface = self.shown(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
@@ -119,7 +124,8 @@ impl ExportArgs {
 
     /// Refuses what cannot be written before the work is done. Returns how the mesh is to be written, if one is.
     fn check_destinations(&self) -> Result<Option<MeshFormat>> {
-        if let Some(path) = self.point_cloud.as_ref().filter(|path| MeshFormat::of(path).ok() != Some(MeshFormat::Ply)) {
+        if let Some(path) = self.point_cloud.as_ref().filter(|path| MeshFormat::of(path).ok() != Some(MeshFormat::Ply))
+        {
             return Err(Error::file(path, "a point cloud is written as .ply; give it that extension"));
         }
         let format = self.mesh.as_ref().map(|path| self.format.map_or_else(|| MeshFormat::of(path), Ok)).transpose()?;

@@ -18,7 +18,7 @@ use crate::train::run::Resolved;
 use crate::{Error, Result, atomic};
 
 /// Cells per axis at which the field's surface is compared with the mesh.
-const EVALUATED_AT: usize = 512;
+const EVALUATED_AT: u32 = 512;
 
 #[derive(Debug, Args)]
 pub struct FitSdfArgs {
@@ -79,7 +79,10 @@ impl FitSdfArgs {
         target.notes().iter().for_each(|note| print::to_stderr(&format!("gridfield: warning: {note}")));
         let (vertices, triangles) = (target.mesh.vertices.len() as u64, target.mesh.triangles.len() as u64);
         let (vertices, triangles) = (print::grouped(vertices), print::grouped(triangles));
-        Ok(print::to_stdout(&format!("mesh: {vertices} vertices, {triangles} triangles; unit cube: {}", target.unit_cube))?)
+        Ok(print::to_stdout(&format!(
+            "mesh: {vertices} vertices, {triangles} triangles; unit cube: {}",
+            target.unit_cube
+        ))?)
     }
 }
 
@@ -126,18 +129,25 @@ pub fn surface(
 }
 
 /// Compares a fitted field with its mesh, writes the figures to `output`, and says where they are.
-pub fn eval(device: &Device, resolved: &Resolved, checkpoint: &Checkpoint, output: &Path) -> anyhow::Result<Outcome> {
+pub fn eval(
+    device: &Device,
+    resolved: &Resolved,
+    checkpoint: &Checkpoint,
+    resolution: Option<u32>,
+    output: &Path,
+) -> anyhow::Result<Outcome> {
+    let resolution = resolution.unwrap_or(EVALUATED_AT) as usize;
     let target = reopened(device, checkpoint)?;
     let predictor = predictor(device, checkpoint)?;
     atomic::make_folder_of(output)?;
-    let score = evaluate(&predictor, &target, EVALUATED_AT)?;
+    let score = evaluate(&predictor, &target, resolution)?;
     let report = SdfReport::new(
         &checkpoint.header,
         &resolved.checkpoint,
         device,
         score,
         predictor.n_parameters(),
-        EVALUATED_AT,
+        resolution,
         target.edges.boundary,
     );
     atomic::write_json(output, &report)?;

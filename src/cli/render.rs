@@ -15,8 +15,8 @@ use crate::device::Device;
 use crate::radiance::film::{Channel, Destination, Draws, Film, Shard};
 use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
 use crate::scene::Scene;
-use crate::sdf::turntable_scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
+use crate::sdf::turntable_scene;
 use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
 

@@ -52,9 +52,7 @@ impl ModelName {
     fn grid_around_a_surface(self) -> GridConfig {
         let grid = self.grid();
         match grid.index {
-            GridIndex::Hash => {
-                GridConfig { n_levels: 16, n_features_per_level: 2, per_level_scale: 1.38, ..grid }
-            }
+            GridIndex::Hash => GridConfig { n_levels: 16, n_features_per_level: 2, per_level_scale: 1.38, ..grid },
             GridIndex::Dense | GridIndex::Fourier | GridIndex::Points => grid,
         }
     }

@@ -512,12 +512,14 @@ pub struct SdfConfig {
     pub path: PathBuf,
     /// Scale of the logistic move of points near the surface off it, in longest sides of the mesh's box.
     pub near_deviation: f64,
+    /// Steps for which points are used before others are drawn.
+    pub reuse: u32,
     /// Triangles farther than so many of their radii count together as one dipole where winding numbers are worked out.
     pub winding_accuracy: f64,
 }
 
 impl Default for SdfConfig {
     fn default() -> Self {
-        SdfConfig { path: PathBuf::new(), near_deviation: 4e-3, winding_accuracy: 2.0 }
+        SdfConfig { path: PathBuf::new(), near_deviation: 4e-3, reuse: 4, winding_accuracy: 2.0 }
     }
 }

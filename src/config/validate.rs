@@ -287,6 +287,7 @@ impl OptimizerConfig {
 impl SdfConfig {
     fn validate(&self) -> Result<()> {
         between("sdf.near_deviation", self.near_deviation, 1e-5..=1.0)?;
+        between("sdf.reuse", self.reuse, 1..=1000)?;
         between("sdf.winding_accuracy", self.winding_accuracy, 1.0..=100.0)
     }
 }

@@ -55,6 +55,8 @@ pub struct FitChunk {
     /// `[2]`: 0, and the number of samples.
     pub count: Buffer<u32>,
     pub n: usize,
+    /// The step that its samples were drawn for.
+    pub drawn: Option<u64>,
     capacity: usize,
 }
 
@@ -76,6 +78,7 @@ impl FitChunk {
             sums: device.zeros(2)?,
             count: device.zeros(2)?,
             n: 0,
+            drawn: None,
             capacity: samples,
         })
     }

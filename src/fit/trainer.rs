@@ -55,6 +55,12 @@ pub trait Data: Send + Sync {
     /// Of the device.
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()>;
 
+    /// The step whose samples chunk `chunk` has at step `step`: that step itself, or one before it where drawing costs so much
+    /// that samples are used more than once.
+    fn drawn_at(&self, step: u64, _chunk: usize) -> u64 {
+        step
+    }
+
     /// Measures a field in training; None where there is nothing to measure by.
     ///
     /// # Errors
@@ -157,7 +163,11 @@ impl<D: Data> FitTrainer<D> {
         device.for_each_chunk(&mut self.chunks, |lane, index, chunk| {
             let first = index * size;
             chunk.set_len(size.min(batch - first))?;
-            data.draw(device, chunk, first, step)?;
+            let drawn = data.drawn_at(step, index);
+            if chunk.drawn != Some(drawn) {
+                data.draw(device, chunk, first, drawn)?;
+                chunk.drawn = Some(drawn);
+            }
             fitter.forward(chunk, &lanes[lane])?;
             fitter.backward(chunk, &lanes[lane], data.loss(), &learner.gradients_of(index))
         })

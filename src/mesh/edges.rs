@@ -19,7 +19,8 @@ pub struct Edges {
 impl Edges {
     pub fn of(mesh: &Mesh) -> Self {
         // An edge as its lower vertex, its higher vertex, and whether the triangle runs from the lower to the higher.
-        let sides = |&[a, b, c]: &[u32; 3]| [(a, b), (b, c), (c, a)].map(|(from, to)| (from.min(to), from.max(to), from < to));
+        let sides =
+            |&[a, b, c]: &[u32; 3]| [(a, b), (b, c), (c, a)].map(|(from, to)| (from.min(to), from.max(to), from < to));
         let mut all: Vec<(u32, u32, bool)> = mesh.triangles.iter().flat_map(sides).collect();
         all.par_sort_unstable();
         let mut counts = Edges::default();

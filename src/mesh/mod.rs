@@ -11,10 +11,10 @@ mod sampler;
 mod weld;
 mod write;
 
-pub(crate) use read::ply::Ply;
 pub use bvh::{Bvh, Nearest};
 pub use edges::Edges;
 pub use marching_cubes::marching_cubes;
+pub(crate) use read::ply::Ply;
 pub use sampler::{OnSurface, Sampler, Scatter};
 pub use write::{MeshFormat, Surface};
 
@@ -55,7 +55,9 @@ impl Mesh {
     /// Why the mesh is none that one can measure distances to.
     fn check(&self) -> std::result::Result<(), String> {
         if self.triangles.is_empty() {
-            return Err("has no faces, but a mesh of triangles or polygons is expected; export it with its faces".into());
+            return Err(
+                "has no faces, but a mesh of triangles or polygons is expected; export it with its faces".into()
+            );
         }
         if self.triangles.len() > MOST_TRIANGLES {
             let n = self.triangles.len();

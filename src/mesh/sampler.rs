@@ -52,8 +52,7 @@ impl Sampler {
             })
             .collect();
         *cumulative.last_mut().expect("a mesh that was checked") = u32::MAX;
-        let corners: Vec<f32> =
-            number.iter().flat_map(|&triangle| mesh.corners(triangle as usize)).flatten().collect();
+        let corners: Vec<f32> = number.iter().flat_map(|&triangle| mesh.corners(triangle as usize)).flatten().collect();
         Ok(Sampler {
             corner: device.upload(&corners)?,
             cumulative: device.upload(&cumulative)?,

@@ -10,8 +10,8 @@ mod surface;
 
 pub use error_map::{ERROR_AT_FULL_SCALE, error_map};
 pub use lpips::Lpips;
-pub use surface::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 pub use ssim::{SSIM_WINDOW, ssim};
+pub use surface::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 
 use rayon::prelude::*;
 

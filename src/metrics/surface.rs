@@ -56,10 +56,14 @@ impl<'a> Measured<'a> {
         // Summed by parts of fixed size: the same for any number of threads.
         let parts: Vec<[f64; 3]> = (0..n)
             .into_par_iter()
-            .fold_chunks(1 << 12, || [0.0; 3], |sums, i| {
-                let distance = f64::from(nearest.distance[i]);
-                [sums[0] + distance, sums[1] + f64::from(u8::from(distance < near)), sums[2] + cosine(i)]
-            })
+            .fold_chunks(
+                1 << 12,
+                || [0.0; 3],
+                |sums, i| {
+                    let distance = f64::from(nearest.distance[i]);
+                    [sums[0] + distance, sums[1] + f64::from(u8::from(distance < near)), sums[2] + cosine(i)]
+                },
+            )
             .collect();
         let mean = |k: usize| parts.iter().map(|part| part[k]).sum::<f64>() / n as f64;
         Ok(OneWay { distance: mean(0), near: mean(1), cosine: mean(2) })

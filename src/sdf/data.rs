@@ -7,9 +7,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::HEAD;
 use super::evaluate::inside_agreement;
 use super::target::Target;
-use super::HEAD;
 use crate::Result;
 use crate::config::{Config, SdfConfig};
 use crate::decoder::Head;
@@ -97,7 +97,7 @@ impl DistanceData {
         let of_kind: [fn(usize) -> usize; 3] = [|k| k / 2, |k| k * 3 / 8, |k| k - k / 2 - k * 3 / 8];
         let how = [
             (&kernels::SURFACE_POINTS, 0.0),
-            (&kernels::SURFACE_POINTS, self.config.near_deviation as f32 * self.target.size()),
+            (&kernels::SURFACE_POINTS, self.config.near_deviation as f32 * self.target.size),
             (&kernels::CUBE_POINTS, 0.0),
         ];
         let mut begin = 0;
@@ -145,6 +145,12 @@ impl Data for DistanceData {
         let args = BvhArgs { bound: distance, distance, accuracy: self.config.winding_accuracy as f32, ..query };
         device.launch_chunk(&kernels::BVH_DISTANCE, &args, Grid::tiles(n))?;
         device.launch_chunk(&kernels::BVH_WINDING, &args, Grid::tiles(n))
+    }
+
+    /// A chunk keeps its points for `sdf.reuse` steps; at each step a part of the chunks gets new ones.
+    fn drawn_at(&self, step: u64, chunk: usize) -> u64 {
+        let age = (step + chunk as u64) % u64::from(self.config.reuse);
+        step.saturating_sub(age)
     }
 
     /// The intersection over union alone, which needs no surface.

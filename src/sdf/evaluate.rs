@@ -66,7 +66,7 @@ fn compare(predictor: &Predictor, surface: &Mesh, target: &Target) -> Result<Sur
     let device = predictor.device();
     let bvh = Bvh::new(device, surface)?;
     let (fit, truth) = (Measured::new(surface, &bvh), Measured::new(&target.mesh, &target.bvh));
-    compare_surfaces(device, &fit, &truth, SURFACE_POINTS, f64::from(target.size()), NEAR)
+    compare_surfaces(device, &fit, &truth, SURFACE_POINTS, f64::from(target.size), NEAR)
 }
 
 pub(super) fn inside_agreement(predictor: &Predictor, target: &Target) -> Result<Agreement> {
@@ -74,7 +74,7 @@ pub(super) fn inside_agreement(predictor: &Predictor, target: &Target) -> Result
     let fitted = distances(predictor, &points)?;
     let distance = target.bvh.nearest(&points)?.distance;
     let inside: Vec<bool> = target.bvh.winding_numbers(&points, ACCURACY)?.into_iter().map(|w| w > 0.5).collect();
-    let size = f64::from(target.size());
+    let size = f64::from(target.size);
     let (mut sum, mut near, mut n_near) = (0.0, 0.0, 0u64);
     for ((&fitted, &distance), &inside) in fitted.iter().zip(&distance).zip(&inside) {
         let error = f64::from((fitted - if inside { -distance } else { distance }).abs()) / size;

@@ -14,6 +14,8 @@ pub struct Target {
     pub bvh: Bvh,
     pub sampler: Sampler,
     pub edges: Edges,
+    /// The longest side of the mesh's box, in the unit cube: what distances are given in.
+    pub size: f32,
     /// From the mesh's own coordinates.
     pub unit_cube: UnitCube,
     /// Whether the file's triangles ran clockwise, and were turned.
@@ -35,13 +37,9 @@ impl Target {
         let was_inside_out = mesh.face_outwards();
         let bvh = Bvh::new(device, &mesh)?;
         let sampler = bvh.sampler(device, &mesh)?;
-        Ok(Target { edges: Edges::of(&mesh), mesh, bvh, sampler, unit_cube, was_inside_out })
-    }
-
-    /// The longest side of the mesh's box, in the unit cube: what distances are given in.
-    pub fn size(&self) -> f32 {
-        let (low, high) = self.mesh.bounds();
-        (0..3).map(|k| high[k] - low[k]).fold(0.0, f32::max)
+        let (low, high) = mesh.bounds();
+        let size = (0..3).map(|k| high[k] - low[k]).fold(0.0, f32::max);
+        Ok(Target { edges: Edges::of(&mesh), size, mesh, bvh, sampler, unit_cube, was_inside_out })
     }
 
     /// What the user should know of the mesh, a sentence each.

@@ -83,8 +83,11 @@ impl Tables {
             for (k, number) in dipole.into_iter().enumerate() {
                 self.dipole[(node * 7 + k) * GROUP + lane] = number;
             }
-            let number =
-                if child.children.is_empty() { self.push_block(mesh, own) } else { self.push_node(mesh, items, &child.children) };
+            let number = if child.children.is_empty() {
+                self.push_block(mesh, own)
+            } else {
+                self.push_node(mesh, items, &child.children)
+            };
             self.child[node * GROUP + lane] = number;
         }
         node as u32
@@ -96,9 +99,8 @@ impl Tables {
         // What is missing is a point of the first triangle: no nearer than it, and of no solid angle.
         let first = items[0].triangle;
         let point = mesh.corners(first as usize)[0];
-        let corners: [_; GROUP] = std::array::from_fn(|lane| {
-            items.get(lane).map_or([point; 3], |item| mesh.corners(item.triangle as usize))
-        });
+        let corners: [_; GROUP] =
+            std::array::from_fn(|lane| items.get(lane).map_or([point; 3], |item| mesh.corners(item.triangle as usize)));
         for number in 0..9 {
             self.corner.extend(corners.map(|triangle| triangle[number / 3][number % 3]));
         }

@@ -22,7 +22,8 @@ pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
     if bytes.starts_with(b"glTF") && length.is_none_or(|length| length < GLB_HEADER || length as usize > bytes.len()) {
         return Err("truncated: it is shorter than its GLB header says; fetch it again".to_owned());
     }
-    let Gltf { document, blob } = Gltf::from_slice(bytes).map_err(|e| format!("not a glTF file that can be read ({e})"))?;
+    let Gltf { document, blob } =
+        Gltf::from_slice(bytes).map_err(|e| format!("not a glTF file that can be read ({e})"))?;
     let buffers = buffers(&document, blob, path.parent().unwrap_or(Path::new("")))?;
     let scene = document.default_scene().or_else(|| document.scenes().next());
     let roots: Vec<Node> = match &scene {
@@ -52,7 +53,9 @@ fn buffers(document: &Document, mut blob: Option<Vec<u8>>, folder: &Path) -> Rea
         let number = buffer.index();
         let bytes = match buffer.source() {
             Source::Bin => blob.take().ok_or_else(|| format!("buffer {number} is missing from the file"))?,
-            Source::Uri(uri) => resolve(uri, folder).map_err(|why| format!("buffer {number} cannot be read ({why})"))?,
+            Source::Uri(uri) => {
+                resolve(uri, folder).map_err(|why| format!("buffer {number} cannot be read ({why})"))?
+            }
         };
         if bytes.len() < buffer.length() {
             let (found, announced) = (bytes.len(), buffer.length());
@@ -104,7 +107,9 @@ fn append(mesh: &mut Mesh, primitive: &Primitive, to_scene: &Matrix4<f64>, buffe
         [0, 1, 2].map(|k| point[k] as f32)
     };
     if positions.data_type() != DataType::F32 || positions.dimensions() != Dimensions::Vec3 {
-        return Err("has positions that are not three floats, which are not read; export it without compression".to_owned());
+        return Err(
+            "has positions that are not three floats, which are not read; export it without compression".to_owned()
+        );
     }
     let first = mesh.vertices.len() as u32;
     mesh.vertices.extend(items(&positions, buffers)?.map(place));
@@ -157,7 +162,8 @@ fn items<'b>(accessor: &Accessor, buffers: &'b [Vec<u8>]) -> Read<impl Iterator<
     let length = count.saturating_sub(1).checked_mul(stride).and_then(|length| length.checked_add(size));
     let range = begin.zip(length).and_then(|(begin, length)| Some(begin..begin.checked_add(length)?));
     let bytes = range.filter(|_| count > 0).and_then(|range| buffers[view.buffer().index()].get(range));
-    let bytes = bytes.ok_or_else(|| format!("accessor {number} reaches past the end of its buffer; export it again"))?;
+    let bytes =
+        bytes.ok_or_else(|| format!("accessor {number} reaches past the end of its buffer; export it again"))?;
     Ok((0..count).map(move |i| &bytes[i * stride..i * stride + size]))
 }
 
@@ -230,8 +236,14 @@ mod tests {
             (document("https://a.b/c.bin", 42).into_bytes(), "is not a file beside it"),
             (document("%ff%", 42).into_bytes(), "buffer 0 cannot be read"),
             (document("data:;base64,!", 42).into_bytes(), "buffer 0 cannot be read"),
-            (good.replace("\"byteOffset\": 36", "\"byteOffset\": 18446744073709551615").into_bytes(), "accessor 1 reaches past"),
-            (good.replace("\"count\": 3, \"type\": \"SC", "\"count\": 4, \"type\": \"SC").into_bytes(), "accessor 1 reaches past"),
+            (
+                good.replace("\"byteOffset\": 36", "\"byteOffset\": 18446744073709551615").into_bytes(),
+                "accessor 1 reaches past",
+            ),
+            (
+                good.replace("\"count\": 3, \"type\": \"SC", "\"count\": 4, \"type\": \"SC").into_bytes(),
+                "accessor 1 reaches past",
+            ),
             (good.replace("[1], \"scale\"", "[1, 1], \"scale\"").into_bytes(), "node 1 has two parents"),
             (good.replace("\"children\": [1]", "\"children\": [0, 1]").into_bytes(), "has two parents"),
             (good.replace("\"scene\": 0, \"scenes\": [{\"nodes\": [0]}],", "").into_bytes(), "has no scene"),

@@ -24,10 +24,15 @@ pub fn read(path: &Path) -> Result<Mesh> {
         "ply" => |bytes: &[u8], _: &Path| ply::read_mesh(bytes),
         "stl" => |bytes: &[u8], _: &Path| stl::read(bytes),
         "gltf" | "glb" => gltf::read,
-        _ => return Err(Error::file(path, "a mesh is a .obj, .ply, .stl, .gltf or .glb file; convert it to one of these")),
+        _ => {
+            return Err(Error::file(
+                path,
+                "a mesh is a .obj, .ply, .stl, .gltf or .glb file; convert it to one of these",
+            ));
+        }
     };
-    let bytes = std::fs::read(path)
-        .map_err(|e| Error::file(path, format!("the mesh cannot be read ({e}); check the path")))?;
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::file(path, format!("the mesh cannot be read ({e}); check the path")))?;
     let mesh = reader(&bytes, path).and_then(checked);
     mesh.map_err(|refusal| Error::file(path, refusal))
 }

@@ -25,7 +25,11 @@ pub fn read(bytes: &[u8]) -> Read<Mesh> {
                     polygon.push(corner(word, mesh.vertices.len(), number + 1)?);
                 }
                 if polygon.len() < 3 {
-                    return Err(format!("line {} has a face of {} corners, but 3 are the fewest", number + 1, polygon.len()));
+                    return Err(format!(
+                        "line {} has a face of {} corners, but 3 are the fewest",
+                        number + 1,
+                        polygon.len()
+                    ));
                 }
                 fan(&polygon, &mut mesh.triangles);
             }
@@ -40,7 +44,9 @@ fn vertex<'a>(mut words: impl Iterator<Item = &'a str>, line: usize) -> Read<[f3
     let mut number = || words.next().and_then(|word| word.parse::<f32>().ok());
     match (number(), number(), number()) {
         (Some(x), Some(y), Some(z)) => Ok([x, y, z]),
-        _ => Err(format!("line {line} has a vertex without three numbers; a file that was cut off must be fetched again")),
+        _ => Err(format!(
+            "line {line} has a vertex without three numbers; a file that was cut off must be fetched again"
+        )),
     }
 }
 
@@ -53,7 +59,9 @@ fn corner(word: &str, n: usize, line: usize) -> Read<u32> {
     let index = if number < 0 { n as i64 + number } else { number - 1 };
     match usize::try_from(index) {
         Ok(index) if index < n && index < u32::MAX as usize => Ok(index as u32),
-        _ => Err(format!("line {line} has a face with vertex {number}, but {n} vertices stand above it; export it again")),
+        _ => Err(format!(
+            "line {line} has a face with vertex {number}, but {n} vertices stand above it; export it again"
+        )),
     }
 }
 

@@ -276,7 +276,9 @@ impl Stop {
         let (name, count) = (&element.name, element.count);
         let plural = if name == "vertex" { "vertices".to_owned() } else { format!("{name}s") };
         match self {
-            Stop::End => format!("truncated: its header announces {count} {plural}, but {row} are there; fetch it again"),
+            Stop::End => {
+                format!("truncated: its header announces {count} {plural}, but {row} are there; fetch it again")
+            }
             Stop::NoNumber(word) => format!("{name} {row} has `{word}` in it, where a number is expected"),
         }
     }

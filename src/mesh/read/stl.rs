@@ -7,19 +7,24 @@ const HEADER: usize = 84;
 const FACET: usize = 50;
 
 pub fn read(bytes: &[u8]) -> Read<Mesh> {
-    let announced = bytes.get(80..HEADER).map(|count| u32::from_le_bytes(count.try_into().expect("four bytes")) as usize);
+    let announced =
+        bytes.get(80..HEADER).map(|count| u32::from_le_bytes(count.try_into().expect("four bytes")) as usize);
     let is_whole = announced.is_some_and(|n| n * FACET + HEADER == bytes.len());
     if !is_whole && bytes.trim_ascii_start().starts_with(b"solid") { text(bytes) } else { binary(bytes, announced) }
 }
 
 fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
     let Some(announced) = announced else {
-        return Err("not an STL file: neither does it begin with `solid` nor is it as long as a binary header".to_owned());
+        return Err(
+            "not an STL file: neither does it begin with `solid` nor is it as long as a binary header".to_owned()
+        );
     };
     let facets = bytes[HEADER..].chunks_exact(FACET).take(announced);
     if facets.len() < announced {
         let found = facets.len();
-        return Err(format!("truncated: its header announces {announced} facets, but {found} are there; fetch it again"));
+        return Err(format!(
+            "truncated: its header announces {announced} facets, but {found} are there; fetch it again"
+        ));
     }
     let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
     let corner = |bytes: &[u8]| [number(&bytes[..4]), number(&bytes[4..8]), number(&bytes[8..])];
@@ -29,7 +34,8 @@ fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
 }
 
 fn text(bytes: &[u8]) -> Read<Mesh> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "begins with `solid`, but is neither text nor a whole binary STL file")?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| "begins with `solid`, but is neither text nor a whole binary STL file")?;
     let mut vertices = Vec::new();
     let mut ended = false;
     for (number, line) in text.lines().enumerate() {
@@ -48,7 +54,11 @@ fn text(bytes: &[u8]) -> Read<Mesh> {
             word => ended = word == Some("endsolid") || (ended && word.is_none()),
         }
     }
-    if ended { Ok(soup(vertices)) } else { Err("truncated: it does not end with `endsolid`; fetch it again".to_owned()) }
+    if ended {
+        Ok(soup(vertices))
+    } else {
+        Err("truncated: it does not end with `endsolid`; fetch it again".to_owned())
+    }
 }
 
 /// Triangles of three vertices each.

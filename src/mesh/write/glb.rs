@@ -36,10 +36,14 @@ impl Surface<'_> {
             parts.push(("NORMAL", vector()));
         }
         if self.colors.is_some() {
-            parts.push(("COLOR_0", Part { bytes: COLOR * n as u64, component: UNSIGNED_SHORT, kind: "VEC4", count: n }));
+            parts
+                .push(("COLOR_0", Part { bytes: COLOR * n as u64, component: UNSIGNED_SHORT, kind: "VEC4", count: n }));
         }
         let corners = 3 * self.mesh.triangles.len();
-        parts.push(("", Part { bytes: INDEX * corners as u64, component: UNSIGNED_INT, kind: "SCALAR", count: corners }));
+        parts.push((
+            "",
+            Part { bytes: INDEX * corners as u64, component: UNSIGNED_INT, kind: "SCALAR", count: corners },
+        ));
         parts
     }
 
@@ -71,7 +75,8 @@ impl Surface<'_> {
         let mut offset = 0;
         for (name, part) in self.parts() {
             let Part { bytes, component, kind, count } = part;
-            let mut accessor = json!({"bufferView": views.len(), "componentType": component, "count": count, "type": kind});
+            let mut accessor =
+                json!({"bufferView": views.len(), "componentType": component, "count": count, "type": kind});
             match name {
                 "POSITION" => {
                     let (low, high) = self.mesh.bounds();

@@ -58,7 +58,10 @@ impl Surface<'_> {
     /// Where it cannot be written, or the format has no room for so many vertices.
     pub fn write(&self, path: &Path, format: MeshFormat) -> Result<()> {
         if format == MeshFormat::Glb && self.glb_bytes() > u64::from(u32::MAX) {
-            return Err(Error::file(path, "is beyond the 4 GiB that a GLB file holds; write .ply, or lower the resolution"));
+            return Err(Error::file(
+                path,
+                "is beyond the 4 GiB that a GLB file holds; write .ply, or lower the resolution",
+            ));
         }
         atomic::write(path, |file| match format {
             MeshFormat::Ply => self.write_ply(file),
@@ -93,7 +96,8 @@ mod tests {
         let colors = vec![[0.0, 0.5, 1.0]; 4];
         for name in ["a.ply", "a.obj", "a.stl", "a.glb"] {
             let path = folder.path().join(name);
-            for (normals, colors) in [(None, None), (Some(&normals[..]), None), (Some(&normals[..]), Some(&colors[..]))] {
+            for (normals, colors) in [(None, None), (Some(&normals[..]), None), (Some(&normals[..]), Some(&colors[..]))]
+            {
                 let surface = Surface { mesh: &mesh, normals, colors };
                 surface.write(&path, MeshFormat::of(&path).unwrap()).unwrap();
                 let again = Mesh::read(&path).unwrap();
