@@ -15,8 +15,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets gradients adam compositing fit marching members mulfa_tile occupancy rays oracle_grid oracle_compositing"
-TESTS="$TESTS oracle_gtk oracle_mulfa oracle_random oracle_sphere mesh_distance mesh_points"
+TESTS="targets adam compositing fit gradients marching members mesh_distance mesh_points mulfa_tile"
+TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
+TESTS="$TESTS rays spaces"
 MOST_MIB=50
 
 complain() {

@@ -125,8 +125,8 @@ fn stopping_and_going_on_gives_the_same_bits() {
     let run = fit(folder.path(), &big_torus(), &["--max-steps=6", "--quiet"]);
     let whole = without_times(&run.join("checkpoints/step-000000006.safetensors"));
     std::fs::rename(&run, folder.path().join("whole")).unwrap();
-    let run = fit(folder.path(), &big_torus(), &["--max-steps=6", "--stop-after=3", "--quiet", "--threads=1"]);
-    printed(folder.path(), &["fit-sdf", "--resume", run.to_str().unwrap(), "--quiet", "--device=cpu"]);
+    let run = fit(folder.path(), &big_torus(), &["--max-steps=6", "--stop-after=3", "--quiet"]);
+    printed(folder.path(), &["fit-sdf", "--resume", run.to_str().unwrap(), "--quiet", "--device=cpu", "--threads=1"]);
     let resumed = without_times(&run.join("checkpoints/step-000000006.safetensors"));
     assert_eq!(whole.header, resumed.header);
     assert!(whole.tensors == resumed.tensors, "on one thread and on two, in one go and in two");
