@@ -16,6 +16,9 @@ use parry3d::shape::TriMesh;
 on_every_target!(distances_are_those_of_parry, signs_are_those_of_solids, broken_triangles_do_no_harm);
 
 /// Coordinates around 1 in fp32, with some roundings on the way; parry computes in fp32 too.
+/// From a point to a solid.
+type Distance = fn([f64; 3]) -> f64;
+
 const FP32: f32 = 2e-6;
 
 fn points(n: usize, seed: u64) -> Vec<[f32; 3]> {
@@ -88,7 +91,7 @@ fn armadillo() -> Option<Mesh> {
 fn signs_are_those_of_solids(device: &Device) {
     let n = if device.is_host() { 4000 } else { 300 };
     let points = points(n, 11);
-    let solids: [(Mesh, fn([f64; 3]) -> f64); 2] =
+    let solids: [(Mesh, Distance); 2] =
         [(shapes::torus(60), shapes::torus_distance), (shapes::cube(5), shapes::cube_distance)];
     for (mesh, distance) in solids {
         let bvh = Bvh::new(device, &mesh).unwrap();

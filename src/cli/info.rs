@@ -24,7 +24,7 @@ pub struct InfoArgs {
     #[arg(long, conflicts_with = "path")]
     pub models: bool,
 
-    /// Of a scene: where the picture of its cameras goes [default: outputs/<scene>/cameras.svg]
+    /// Of a scene: where the picture of its cameras goes; by default `outputs/<scene>/cameras.svg`
     #[arg(long, value_name = "FILE.svg")]
     pub output: Option<PathBuf>,
 

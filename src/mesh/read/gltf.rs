@@ -95,9 +95,9 @@ fn percent_decoded(text: &str) -> String {
 
 fn append(mesh: &mut Mesh, primitive: &Primitive, to_scene: &Matrix4<f64>, buffers: &[Vec<u8>]) -> Read<()> {
     let strip = match primitive.mode() {
-        Mode::Triangles => Strip::None,
-        Mode::TriangleStrip => Strip::Strip,
-        Mode::TriangleFan => Strip::Fan,
+        Mode::Triangles => Order::Separate,
+        Mode::TriangleStrip => Order::Strip,
+        Mode::TriangleFan => Order::Fan,
         Mode::Points | Mode::Lines | Mode::LineLoop | Mode::LineStrip => return Ok(()),
     };
     let positions = primitive.get(&Semantic::Positions).ok_or("has a mesh without positions")?;
@@ -129,22 +129,22 @@ fn append(mesh: &mut Mesh, primitive: &Primitive, to_scene: &Matrix4<f64>, buffe
 }
 
 /// How corners follow each other.
-enum Strip {
-    None,
+enum Order {
+    Separate,
     Strip,
     Fan,
 }
 
-impl Strip {
+impl Order {
     fn triangles(&self, corners: &[u32]) -> Vec<[u32; 3]> {
         match self {
-            Strip::None => corners.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect(),
+            Order::Separate => corners.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect(),
             // Every second triangle of a strip runs the other way round.
-            Strip::Strip => {
+            Order::Strip => {
                 let turned = |(i, c): (usize, &[u32])| if i % 2 == 0 { [c[0], c[1], c[2]] } else { [c[1], c[0], c[2]] };
                 corners.windows(3).enumerate().map(turned).collect()
             }
-            Strip::Fan => corners.windows(2).skip(1).map(|pair| [corners[0], pair[0], pair[1]]).collect(),
+            Order::Fan => corners.windows(2).skip(1).map(|pair| [corners[0], pair[0], pair[1]]).collect(),
         }
     }
 }
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn strips_keep_their_side() {
-        assert_eq!(Strip::Strip.triangles(&[0, 1, 2, 3]), [[0, 1, 2], [2, 1, 3]]);
-        assert_eq!(Strip::Fan.triangles(&[0, 1, 2, 3]), [[0, 1, 2], [0, 2, 3]]);
+        assert_eq!(Order::Strip.triangles(&[0, 1, 2, 3]), [[0, 1, 2], [2, 1, 3]]);
+        assert_eq!(Order::Fan.triangles(&[0, 1, 2, 3]), [[0, 1, 2], [0, 2, 3]]);
     }
 
     #[test]

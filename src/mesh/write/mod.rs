@@ -93,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mesh = pyramid();
         let normals = mesh.vertex_normals();
-        let colors = vec![[0.0, 0.5, 1.0]; 4];
+        let colors = [[0.0, 0.5, 1.0]; 4];
         for name in ["a.ply", "a.obj", "a.stl", "a.glb"] {
             let path = folder.path().join(name);
             for (normals, colors) in [(None, None), (Some(&normals[..]), None), (Some(&normals[..]), Some(&colors[..]))]
