@@ -126,6 +126,18 @@ impl Mesh {
         (0..self.triangles.len()).map(normal).collect()
     }
 
+    /// A point of a triangle, carried along to where `vertices` are in the place of this mesh's: by the same shares of its
+    /// corners.
+    pub fn carried(&self, triangle: usize, point: [f32; 3], vertices: &[[f32; 3]]) -> [f32; 3] {
+        let [a, b, c] = self.corners(triangle).map(vector);
+        let (normal, from_a) = (self.cross(triangle), vector(point) - a);
+        // A triangle without area is as good as its first corner.
+        let share = |cross: Vector3<f64>| cross.dot(&normal) / normal.norm_squared().max(f64::MIN_POSITIVE);
+        let (of_b, of_c) = (share(from_a.cross(&(c - a))), share((b - a).cross(&from_a)));
+        let [a, b, c] = self.triangles[triangle].map(|vertex| vector(vertices[vertex as usize]));
+        (a + (b - a) * of_b + (c - a) * of_c).map(|x| x as f32).into()
+    }
+
     /// The mean normal of each vertex's triangles, weighed by their area; of length 1.
     pub fn vertex_normals(&self) -> Vec<[f32; 3]> {
         let mut sums = vec![Vector3::zeros(); self.vertices.len()];
@@ -158,4 +170,19 @@ fn vector(point: [f32; 3]) -> Vector3<f64> {
 fn unit(direction: Vector3<f64>) -> [f32; 3] {
     let length = direction.norm();
     if length > 0.0 { (direction / length).map(|x| x as f32).into() } else { [0.0; 3] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_carried_along_with_their_triangle() {
+        let vertices = vec![[0.0; 3], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 5.0, 5.0]];
+        let mesh = Mesh { vertices, triangles: vec![[0, 2, 1], [3, 3, 3]] };
+        let moved = [[1.0, 1.0, 1.0], [1.0, 1.0, 5.0], [1.0, 3.0, 1.0], [7.0; 3]];
+        let carried = mesh.carried(0, [0.5, 0.5, 0.0], &moved);
+        assert!((0..3).all(|k| (carried[k] - [1.0, 2.0, 2.0][k]).abs() < 1e-6), "{carried:?}");
+        assert_eq!(mesh.carried(1, [5.0; 3], &moved), [7.0; 3]);
+    }
 }

@@ -7,6 +7,7 @@ pub mod film;
 mod frame;
 mod occupancy;
 mod photographs;
+mod place;
 mod probe;
 mod renderer;
 mod report;

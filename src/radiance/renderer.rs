@@ -26,6 +26,7 @@ pub struct Renderer {
     pub(super) occupancy: Occupancy,
     pub(super) march: March,
     pub(super) unit_cube: UnitCube,
+    pub(super) space: Space,
     pub(super) size: ChunkSize,
     /// One for each lane; the locks are never waited for.
     pub(super) chunks: Vec<Mutex<(Chunk, Lane)>>,
@@ -62,8 +63,8 @@ impl Renderer {
         let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
         let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march).through(space, &unit_cube);
-        let (device, name) = (device.clone(), name.to_path_buf());
-        Ok(Renderer { device, field, occupancy, march, unit_cube, size, chunks, name })
+        let (device, name, space) = (device.clone(), name.to_path_buf(), *space);
+        Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name })
     }
 
     /// # Errors

@@ -3,9 +3,11 @@
 
 use std::sync::PoisonError;
 
+use super::place::Place;
 use super::renderer::Renderer;
 use super::trace::Tracer;
 use crate::mesh::{Mesh, Sampler, marching_cubes};
+use crate::scene::Space;
 use crate::{Error, Result};
 
 /// Layers of values that are in memory at a time.
@@ -31,28 +33,48 @@ struct Occupied {
 }
 
 impl Renderer {
-    /// A surface of this field with the colours that are seen from straight above its vertices, in the scene's coordinates.
+    /// A surface of this field in the scene's coordinates, with the colours that are seen from straight above its vertices.
     ///
     /// # Errors
     /// Of the device.
     pub fn colored(&self, surface: &Mesh) -> Result<ColoredSurface> {
-        let normals = surface.vertex_normals();
+        let mesh = self.in_scene(surface);
+        let normals = mesh.vertex_normals();
         let colors = self.colors_from_above(&surface.vertices, &normals)?;
-        Ok(ColoredSurface { mesh: surface.clone().mapped(|point| self.scene_point(point)), normals, colors })
+        Ok(ColoredSurface { mesh, normals, colors })
     }
 
-    /// `n_points` spread evenly over a surface of this field, with its normals and colours, in the scene's coordinates.
+    /// `n_points` spread evenly over a surface of this field in the scene, with its normals and colours.
     ///
     /// # Errors
     /// Of the device.
     pub fn point_cloud(&self, surface: &Mesh, n_points: usize) -> Result<ColoredSurface> {
-        let sampler = Sampler::new(&self.device, surface, 0..surface.triangles.len() as u32)?;
+        let mesh = self.in_scene(surface);
+        let sampler = Sampler::new(&self.device, &mesh, 0..mesh.triangles.len() as u32)?;
         let drawn = sampler.on_surface(&self.device, n_points, 0)?;
-        let of_triangles = surface.triangle_normals();
+        let of_triangles = mesh.triangle_normals();
         let normals: Vec<[f32; 3]> = drawn.triangles.iter().map(|&triangle| of_triangles[triangle as usize]).collect();
-        let colors = self.colors_from_above(&drawn.points, &normals)?;
-        let cloud = Mesh { vertices: drawn.points, triangles: Vec::new() };
-        Ok(ColoredSurface { mesh: cloud.mapped(|point| self.scene_point(point)), normals, colors })
+        let in_box: Vec<[f32; 3]> = (drawn.points.iter().zip(&drawn.triangles))
+            .map(|(&point, &triangle)| mesh.carried(triangle as usize, point, &surface.vertices))
+            .collect();
+        let colors = self.colors_from_above(&in_box, &normals)?;
+        Ok(ColoredSurface { mesh: Mesh { vertices: drawn.points, triangles: Vec::new() }, normals, colors })
+    }
+
+    /// A surface in the box's coordinates brought into the scene, its triangles counter-clockwise there.
+    fn in_scene(&self, surface: &Mesh) -> Mesh {
+        let place = self.place();
+        let mut mesh = surface.clone().mapped(|point| place.to_scene(point));
+        if place.mirrors() {
+            mesh.triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));
+        }
+        mesh
+    }
+
+    fn place(&self) -> Place {
+        let side = self.march.box_max[0] - self.march.box_min[0];
+        let side = if self.space == Space::Identity { side } else { 1.0 };
+        Place { space: self.space, unit_cube: self.unit_cube, side }
     }
 
     /// The surface where the density, per length of the unit cube's side, is `threshold`, at `resolution` cells per axis of
@@ -61,7 +83,7 @@ impl Renderer {
     /// # Errors
     /// Where the density reaches the threshold nowhere; of the device; as [`marching_cubes`].
     pub fn surface(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
-        let occupied = Occupied::of(self)?;
+        let (occupied, near) = (Occupied::of(self)?, self.place());
         let points = resolution + 1;
         let mesh = marching_cubes(resolution, SLAB, |layers, values| {
             let end = layers.end;
@@ -69,7 +91,8 @@ impl Renderer {
                 [at % points, at / points % points, at / points / points + layers.start]
                     .map(|c| c as f32 / resolution as f32)
             };
-            let asked: Vec<usize> = (0..values.len()).filter(|&at| occupied.holds(place(at))).collect();
+            let asked: Vec<usize> =
+                (0..values.len()).filter(|&at| occupied.holds(place(at)) && near.is_near(place(at))).collect();
             let places: Vec<[f32; 3]> = asked.iter().map(|&at| place(at)).collect();
             values.fill(LARGEST_RATIO);
             for (at, density) in asked.into_iter().zip(self.densities(&places)?) {
@@ -104,7 +127,7 @@ impl Renderer {
         Ok(pieces.into_iter().flat_map(|(_, densities)| densities).collect())
     }
 
-    /// Colours of points in the field's box, seen against their normals.
+    /// Colours of points in the field's box, seen against their normals (in the scene).
     fn colors_from_above(&self, points: &[[f32; 3]], normals: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
         let most = self.size.rays.min(self.size.samples);
         let pieces = points.chunks(most).zip(normals.chunks(most));
@@ -116,7 +139,7 @@ impl Renderer {
             chunk.n_rays = n;
             for k in 0..3 {
                 let towards: Vec<f32> = normals.iter().map(|normal| -normal[k]).collect();
-                chunk.rays.direction.upload(k * chunk.rays.capacity, &towards)?;
+                chunk.rays.view.upload(k * chunk.rays.capacity, &towards)?;
             }
             chunk.samples.position.upload(0, points.as_flattened())?;
             chunk.samples.ray.upload(0, &(0..n as u32).collect::<Vec<_>>())?;
@@ -130,12 +153,6 @@ impl Renderer {
 
     fn tracer(&self) -> Tracer<'_> {
         Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march }
-    }
-
-    /// From the field's box, by way of the unit cube, into the scene.
-    fn scene_point(&self, point: [f32; 3]) -> [f32; 3] {
-        let (low, high) = (self.march.box_min, self.march.box_max);
-        self.unit_cube.to_scene(std::array::from_fn(|k| low[k] + point[k] * (high[k] - low[k])))
     }
 }
 
