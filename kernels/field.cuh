@@ -19,10 +19,6 @@ GF_FN float density_of(float raw) { return expf(min_of(raw, GF_LOG_DENSITY_LIMIT
 
 GF_FN float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-GF_FN NetworkTile network_tile(const FieldArgs& a, uint32_t first, uint32_t rows) {
-    return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
-}
-
 template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile, NetworkShared<W>& shared) {
     // Marching counts on past the capacity when samples find no room.
     const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;

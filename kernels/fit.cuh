@@ -8,10 +8,6 @@
 
 namespace {
 
-GF_FN NetworkTile network_tile(const FitArgs& a, uint32_t first, uint32_t rows) {
-    return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
-}
-
 template <int W> GF_FN void fit_forward_tile(const FitArgs& a, uint32_t tile, NetworkShared<W>& shared) {
     const uint32_t first = tile * GF_TILE, end = a.samples.count[1];
     if (first >= end) return;

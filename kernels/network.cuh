@@ -44,6 +44,11 @@ struct NetworkTile {
     }
 };
 
+/// The networks of a kernel's arguments, FieldArgs or FitArgs.
+template <typename Args> GF_FN NetworkTile network_tile(const Args& a, uint32_t first, uint32_t rows) {
+    return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
+}
+
 /// Inputs of the first network's layers run from `x` through `layers`; returns the matrix of the last output.
 /// On the host, layers write straight into the kept matrices; a block of threads works in shared memory and copies.
 template <int W> struct Flow {

@@ -30,11 +30,11 @@ pub struct CompareImageArgs {
     pub models: Vec<ModelName>,
 
     /// Sizes: learned numbers of the grid for each pixel of the image
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::seconds)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::above_zero)]
     pub parameters: Vec<f64>,
 
     /// Seconds of training of each model
-    #[arg(long, value_name = "S", default_value = "30", value_parser = super::seconds)]
+    #[arg(long, value_name = "S", default_value = "30", value_parser = super::above_zero)]
     pub max_seconds: f64,
 
     /// Seed of every random number

@@ -48,7 +48,7 @@ pub struct LengthArgs {
     pub max_steps: Option<u64>,
 
     /// Seconds of training, loading and saving not counted [default: no limit]
-    #[arg(long, value_name = "S", value_parser = super::seconds)]
+    #[arg(long, value_name = "S", value_parser = super::above_zero)]
     pub max_seconds: Option<f64>,
 
     /// Save and end at step N, to be resumed: the learning-rate schedule stays that of the whole run

@@ -183,8 +183,8 @@ impl EvalArgs {
 fn table(report: &Report) -> String {
     let results = &report.results;
     let columns = [
-        ("scene", report.experiment_name.clone()),
-        ("step", print::grouped(report.step)),
+        ("scene", report.experiment.experiment_name.clone()),
+        ("step", print::grouped(report.origin.step)),
         ("images", format!("{} {}", report.n_images, report.split)),
         ("background", report.background.clone()),
         ("PSNR", format!("{:.2} dB ± {:.2}", results.psnr, results.psnr_std)),

@@ -33,8 +33,8 @@ pub struct ExportArgs {
     pub resolution: u32,
 
     /// Of a radiance field: the density at its surface, per length of the unit cube's side [default: 30]
-    #[arg(long, value_name = "D", value_parser = above_zero, help_heading = "What to export")]
-    pub density_threshold: Option<f32>,
+    #[arg(long, value_name = "D", value_parser = super::above_zero, help_heading = "What to export")]
+    pub density_threshold: Option<f64>,
 
     /// Points of the point cloud [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000), requires = "point_cloud", help_heading = "What to export")]
@@ -49,12 +49,8 @@ pub struct ExportArgs {
 }
 
 /// Density at which light is half gone after a fortieth of the unit cube.
-const DENSITY_THRESHOLD: f32 = 30.0;
+const DENSITY_THRESHOLD: f64 = 30.0;
 const POINTS: u32 = 1_000_000;
-
-fn above_zero(text: &str) -> std::result::Result<f32, &'static str> {
-    text.parse().ok().filter(|value: &f32| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
-}
 
 impl ExportArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
@@ -80,7 +76,7 @@ impl ExportArgs {
         format: Option<MeshFormat>,
     ) -> anyhow::Result<()> {
         let renderer = Renderer::from_checkpoint(device, checkpoint)?;
-        let threshold = self.density_threshold.unwrap_or(DENSITY_THRESHOLD);
+        let threshold = self.density_threshold.unwrap_or(DENSITY_THRESHOLD) as f32;
         let surface = self.shown(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
         if let (Some(path), Some(format)) = (&self.mesh, format) {
             let ColoredSurface { mesh, normals, colors } = renderer.colored(&surface)?;

@@ -162,9 +162,9 @@ pub fn eval(
 fn table(report: &ImageReport) -> String {
     let results = &report.results;
     let mut columns = vec![
-        ("image", report.experiment_name.clone()),
-        ("model", report.method_name.clone()),
-        ("step", print::grouped(report.step)),
+        ("image", report.experiment.experiment_name.clone()),
+        ("model", report.experiment.method_name.clone()),
+        ("step", print::grouped(report.origin.step)),
         ("parameters", print::grouped(results.n_parameters as u64)),
         ("compression", format!("{:.2}", results.compression_ratio)),
         ("PSNR", format!("{:.2} dB", results.psnr)),

@@ -160,9 +160,9 @@ pub fn eval(
 fn table(report: &SdfReport) -> String {
     let results = &report.results;
     print::table_line(&[
-        ("mesh", report.experiment_name.clone()),
-        ("model", report.method_name.clone()),
-        ("step", print::grouped(report.step)),
+        ("mesh", report.experiment.experiment_name.clone()),
+        ("model", report.experiment.method_name.clone()),
+        ("step", print::grouped(report.origin.step)),
         ("parameters", print::grouped(report.n_parameters as u64)),
         ("IoU", format!("{:.5}", results.iou)),
         ("Chamfer-L1", format!("{:.2e}", results.surface.chamfer_l1)),

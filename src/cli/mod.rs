@@ -113,8 +113,8 @@ impl Cli {
     }
 }
 
-/// Reads a length of time in seconds. NaN and infinity have no place in a configuration, which is JSON.
-fn seconds(text: &str) -> Result<f64, &'static str> {
+/// Reads a number above zero. NaN and infinity have no place in a configuration, which is JSON.
+fn above_zero(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|value: &f64| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
 }
 

@@ -52,7 +52,7 @@ pub struct RenderArgs {
     pub fps: Option<u32>,
 
     /// Length of the video in seconds [default: the path file's, else 6 for an orbit and 12 for a spiral or flight]
-    #[arg(long, value_name = "S", value_parser = super::seconds, help_heading = "What to render")]
+    #[arg(long, value_name = "S", value_parser = super::above_zero, help_heading = "What to render")]
     pub seconds: Option<f64>,
 
     /// The folder where the scene lies now, if it moved since the training: the camera path goes around it

@@ -7,6 +7,7 @@
 mod family;
 mod merge;
 mod preset;
+mod task;
 mod validate;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::scene::Format;
 
 pub use family::{GridIndex, ModelName, PointsConfig};
 pub use preset::Preset;
+pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 
 /// Everything that decides what a training run computes, apart from the device and the number of threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,27 +33,6 @@ pub struct Config {
     pub scene: SceneConfig,
     pub image: ImageConfig,
     pub sdf: SdfConfig,
-}
-
-/// What a field is of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskName {
-    #[default]
-    Radiance,
-    Image,
-    Sdf,
-}
-
-impl TaskName {
-    /// The command that trains it.
-    pub fn command(self) -> &'static str {
-        match self {
-            TaskName::Radiance => "train",
-            TaskName::Image => "fit-image",
-            TaskName::Sdf => "fit-sdf",
-        }
-    }
 }
 
 impl Config {
@@ -479,47 +460,5 @@ impl Default for SceneConfig {
             offset: None,
             nearest: None,
         }
-    }
-}
-
-/// Which image, and how it is fitted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageConfig {
-    /// The image's file.
-    pub path: PathBuf,
-    pub loss: ImageLoss,
-}
-
-/// How far a pixel is from the truth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImageLoss {
-    /// `relative_l2` for images of floating-point numbers, else `l2`.
-    #[default]
-    Auto,
-    /// `(y − t)²`
-    L2,
-    /// `(y − t)² / (y² + 0.01)`, for a high dynamic range (Lehtinen et al., Noise2Noise, ICML 2018).
-    RelativeL2,
-}
-
-/// Which mesh, and how its distances are fitted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SdfConfig {
-    /// The mesh's file.
-    pub path: PathBuf,
-    /// Scale of the logistic move of points near the surface off it, in longest sides of the mesh's box.
-    pub near_deviation: f64,
-    /// Steps for which points are used before others are drawn.
-    pub reuse: u32,
-    /// Triangles farther than so many of their radii count together as one dipole where winding numbers are worked out.
-    pub winding_accuracy: f64,
-}
-
-impl Default for SdfConfig {
-    fn default() -> Self {
-        SdfConfig { path: PathBuf::new(), near_deviation: 4e-3, reuse: 4, winding_accuracy: 2.0 }
     }
 }

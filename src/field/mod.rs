@@ -3,6 +3,7 @@
 
 mod lane;
 mod learner;
+mod spread;
 mod tensors;
 
 use std::any::Any;
@@ -16,6 +17,7 @@ use crate::grid::{self, Grid, Member, Site, Source};
 
 pub use lane::Lane;
 pub use learner::{ChunkGradients, Learner};
+pub(crate) use spread::spread;
 pub(crate) use tensors::{fill, optimizer_tensors, restore_optimizer};
 
 /// Features start uniform in ±1e-4, as in Instant-NGP (section 4).

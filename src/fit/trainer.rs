@@ -1,7 +1,6 @@
 //! Training of fitted fields, and as a task of a training session.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
@@ -12,8 +11,8 @@ use super::predictor::Predictor;
 use crate::config::Config;
 use crate::decoder::Head;
 use crate::device::args::ScatterArgs;
-use crate::device::{Device, Grid, Ptr};
-use crate::field::{Field, Lane, Learner};
+use crate::device::{Device, Grid};
+use crate::field::{Field, Lane, Learner, spread};
 use crate::grid::Site;
 use crate::scene::UnitCube;
 use crate::train::progress::{Evaluated, Started, StepReport};
@@ -21,8 +20,6 @@ use crate::train::session::Task;
 use crate::train::{Checkpoint, Header, schedule};
 use crate::{Error, Result};
 
-/// Seconds between reports.
-const REPORT_EVERY: f64 = 1.0;
 /// Points at which a field is asked whether its values are finite before it is saved.
 const N_PROBED: usize = 512;
 /// What a field that is in no file is called.
@@ -87,8 +84,9 @@ pub struct FitTrainer<D> {
     pub step: u64,
     /// Seconds of training behind.
     pub seconds: f64,
-    /// Sums since the last report: loss, squared error.
-    report: [f64; 2],
+    /// Sums since the last report: loss, squared error; and the steps.
+    sums: [f64; 2],
+    counted: u64,
 }
 
 impl<D: Data> FitTrainer<D> {
@@ -116,7 +114,8 @@ impl<D: Data> FitTrainer<D> {
             learner,
             step: 0,
             seconds: 0.0,
-            report: [0.0; 2],
+            sums: [0.0; 2],
+            counted: 0,
         })
     }
 
@@ -150,6 +149,7 @@ impl<D: Data> FitTrainer<D> {
         let n = self.config.train.batch_samples as usize;
         self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n)?;
         self.step += 1;
+        self.counted += 1;
         self.seconds += begun.elapsed().as_secs_f64();
         Ok(())
     }
@@ -182,7 +182,7 @@ impl<D: Data> FitTrainer<D> {
             grid: self.field.grid.layout(),
             position: chunk.position.ptr(),
             dl_dfeatures: chunk.dl_dfeatures.ptr(),
-            phi: if chunk.kept.is_empty() { Ptr::NULL } else { chunk.kept.ptr() },
+            phi: chunk.kept.ptr_or_null(),
             count: chunk.count.ptr_at(1),
             gradient: self.learner.table_gradient(),
             capacity: chunk.capacity() as u32,
@@ -214,19 +214,25 @@ impl<D: Data> FitTrainer<D> {
         for chunk in &mut self.chunks {
             let sums = chunk.sums.download()?;
             chunk.sums.clear()?;
-            self.report[0] += f64::from(sums[0]);
-            self.report[1] += f64::from(sums[1]);
+            self.sums[0] += f64::from(sums[0]);
+            self.sums[1] += f64::from(sums[1]);
         }
         Ok(())
     }
 
+    /// An error once the loss, as far as it was read, has left the finite numbers.
+    fn check_loss(&self) -> Result<()> {
+        if self.sums[0].is_finite() {
+            return Ok(());
+        }
+        Err(Error::diverged(self.step, format!("the loss became {}", self.sums[0])))
+    }
+
     /// Averages since the last report.
-    fn step_report(&mut self, since: Instant, steps: u64) -> Result<StepReport> {
-        self.read_statistics()?;
-        let [loss, squared_error] = std::mem::take(&mut self.report);
-        let n = (steps * u64::from(self.config.train.batch_samples)) as f64;
-        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        Ok(StepReport {
+    fn step_report(&mut self, since: Instant) -> StepReport {
+        let [loss, squared_error] = std::mem::take(&mut self.sums);
+        let n = (std::mem::take(&mut self.counted) * u64::from(self.config.train.batch_samples)) as f64;
+        StepReport {
             step: self.step,
             loss: loss / n,
             psnr: self.data.has_psnr().then(|| -10.0 * (squared_error / n).log10()),
@@ -235,32 +241,9 @@ impl<D: Data> FitTrainer<D> {
             samples_per_second: n / since.elapsed().as_secs_f64(),
             samples_per_ray: None,
             seconds: self.seconds,
-            eta_seconds: (progress > 0.0).then(|| self.seconds / progress * (1.0 - progress)),
-        })
-    }
-
-    /// An error once the loss has left the finite numbers. Where reading it means to wait for the device, that is seen at
-    /// the next report.
-    fn check_loss(&mut self) -> Result<()> {
-        if self.device.is_host() {
-            self.read_statistics()?;
+            eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),
         }
-        if self.report[0].is_finite() {
-            return Ok(());
-        }
-        Err(Error::diverged(self.step, format!("the loss became {}", self.report[0])))
     }
-
-    fn out_of_time(&self) -> bool {
-        self.config.train.max_seconds.is_some_and(|limit| self.seconds >= limit)
-    }
-}
-
-/// Point `i` of a sequence that fills `[0, 1)^D` evenly: multiples of the powers of 1/g, where g^(D+1) = g + 1 (Roberts, "The
-/// unreasonable effectiveness of quasirandom sequences").
-fn spread(i: usize, dimensions: usize) -> Vec<f32> {
-    let g = if dimensions == 2 { 1.324_717_957_244_746 } else { 1.220_744_084_605_759_6_f64 };
-    (1..=dimensions as i32).map(|k| ((i + 1) as f64 * g.powi(-k)).fract() as f32).collect()
 }
 
 fn n_outputs(head: Head) -> u32 {
@@ -272,17 +255,8 @@ fn n_outputs(head: Head) -> u32 {
 
 impl<D: Data> Task for FitTrainer<D> {
     fn started(&self) -> Started {
-        let train = &self.config.train;
-        Started {
-            scene: self.data.name().to_owned(),
-            model: self.config.model.name.as_str().to_owned(),
-            device: self.device.describe(),
-            n_parameters: self.field.n_parameters() as u64,
-            n_images: None,
-            step: self.step,
-            max_steps: train.max_steps,
-            max_seconds: train.max_seconds,
-        }
+        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        Started::new(self.data.name(), &self.config, device, n_parameters, None, self.step)
     }
 
     fn step(&self) -> u64 {
@@ -293,26 +267,18 @@ impl<D: Data> Task for FitTrainer<D> {
         self.seconds
     }
 
-    fn train_until(
-        &mut self,
-        step: u64,
-        interrupted: &AtomicBool,
-        report: &mut dyn FnMut(StepReport) -> Result<()>,
-    ) -> Result<()> {
-        let (mut reported, mut at) = (Instant::now(), self.step);
-        self.report = Default::default();
-        while self.step < step && !self.out_of_time() && !interrupted.load(Ordering::Relaxed) {
-            self.step()?;
-            self.check_loss()?;
-            if reported.elapsed().as_secs_f64() >= REPORT_EVERY {
-                report(self.step_report(reported, self.step - at)?)?;
-                (reported, at) = (Instant::now(), self.step);
-            }
+    fn advance(&mut self) -> Result<()> {
+        self.step()?;
+        if self.device.is_host() {
+            self.read_statistics()?;
         }
-        if self.step > at {
-            report(self.step_report(reported, self.step - at)?)?;
-        }
-        Ok(())
+        self.check_loss()
+    }
+
+    fn report(&mut self, since: Instant) -> Result<Option<StepReport>> {
+        self.read_statistics()?;
+        self.check_loss()?;
+        Ok((self.counted > 0).then(|| self.step_report(since)))
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
@@ -322,10 +288,7 @@ impl<D: Data> Task for FitTrainer<D> {
         header.trainer = self.data.scalars();
         let mut tensors = self.learner.averaged(&self.device, &self.field, self.step)?.tensors()?;
         tensors.extend(self.learner.tensors(&self.config, &self.field)?);
-        if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
-            return Err(Error::diverged(self.step, "parameters of the field became NaN or infinite"));
-        }
-        Ok(Checkpoint::new(header, tensors))
+        Checkpoint::of_training(header, tensors)
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluated>> {

@@ -7,25 +7,19 @@ use serde::Serialize;
 use super::compare::Comparison;
 use super::picture::Picture;
 use crate::device::Device;
-use crate::train::{COMMIT, Header, VERSION};
+use crate::train::{Experiment, Header, Origin};
 
-/// How an image was fitted, with all that is needed to repeat it. The first keys are those of nerfstudio's `eval.json`.
+/// How an image was fitted, with all that is needed to repeat it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageReport {
-    pub experiment_name: String,
-    pub method_name: String,
-    pub checkpoint: String,
+    #[serde(flatten)]
+    pub experiment: Experiment,
     pub results: ImageResults,
     pub width: u32,
     pub height: u32,
     pub n_channels: u32,
-    pub seed: u64,
-    pub step: u64,
-    pub train_seconds: f64,
-    pub device: String,
-    /// Version and commit of the program that evaluated.
-    pub gridfield: &'static str,
-    pub commit: &'static str,
+    #[serde(flatten)]
+    pub origin: Origin,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -50,11 +44,8 @@ impl ImageReport {
         comparison: &Comparison,
         n_parameters: usize,
     ) -> Self {
-        let config = &header.config;
         ImageReport {
-            experiment_name: header.scene.clone(),
-            method_name: config.model.name.as_str().to_owned(),
-            checkpoint: checkpoint.to_string_lossy().into_owned(),
+            experiment: Experiment::new(header, checkpoint),
             results: ImageResults {
                 psnr: comparison.psnr,
                 ssim: comparison.ssim,
@@ -65,12 +56,7 @@ impl ImageReport {
             width: picture.width,
             height: picture.height,
             n_channels: picture.n_channels,
-            seed: config.train.seed,
-            step: header.step,
-            train_seconds: header.seconds,
-            device: device.describe(),
-            gridfield: VERSION,
-            commit: COMMIT,
+            origin: Origin::new(header, device),
         }
     }
 }

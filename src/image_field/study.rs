@@ -18,7 +18,7 @@ use crate::media::plot::{Axis, Content, Panel, Series, Style, figure};
 use crate::media::table::Table;
 use crate::media::to_rgb8;
 use crate::metrics::error_map;
-use crate::train::session::Task as _;
+use crate::train::session::train_until;
 
 /// What is compared on what.
 pub struct Study {
@@ -73,7 +73,7 @@ impl Study {
         let data = PictureData::new(&self.device, &config, &self.name, self.picture.clone())?;
         let mut trainer = FitTrainer::new(&self.device, &config, data)?;
         let mut course = Vec::new();
-        trainer.train_until(u64::MAX, interrupted, &mut |report| {
+        train_until(&mut trainer, u64::MAX, config.train.max_seconds, interrupted, &mut |report| {
             course.extend(report.psnr.map(|psnr| (report.seconds, psnr)));
             Ok(())
         })?;

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::device::args::{ExposureArgs, SUM_WIDTH};
-use crate::device::{Buffer, Device, Grid, kernels};
+use crate::device::{Buffer, Device, Grid, Ptr, kernels};
 use crate::train::Moments;
 
 /// Numbers of a photograph: the logarithms of three gains, three offsets.
@@ -37,6 +37,11 @@ impl Exposure {
     /// `[n_photographs, 6]` in all.
     pub fn n_values(&self) -> usize {
         EXPOSURE_SIZE * self.n_photographs
+    }
+
+    /// Where a chunk's gradients go, added to.
+    pub fn gradients_of(&self, chunk: usize) -> Ptr<'_, f32> {
+        self.gradients.ptr_at(chunk * self.value.len())
     }
 
     /// Brings `shown` up to date.

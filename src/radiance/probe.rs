@@ -6,13 +6,9 @@
 use super::chunk::{Chunk, ChunkSize};
 use super::trace::Tracer;
 use crate::Result;
-use crate::field::Lane;
+use crate::field::{Lane, spread};
 
 const N_POINTS: usize = 512;
-/// Steps of a sequence that fills the cube evenly: the powers of 1/g, where g⁴ = g + 1 (Roberts, "The unreasonable
-/// effectiveness of quasirandom sequences").
-const STRIDES: [f64; 3] = [0.819_172_513_396_164_5, 0.671_043_606_703_789_2, 0.549_700_477_901_970_1];
-
 /// Whether densities and colours are finite at points all over the field's box.
 ///
 /// # Errors
@@ -23,17 +19,12 @@ pub(super) fn is_finite(tracer: &Tracer) -> Result<bool> {
     chunk.n_rays = 1;
     let lane = Lane::all(tracer.device, size.samples, tracer.field, false)?.swap_remove(0);
     chunk.rays.view.upload(0, &[0.0, 0.6, 0.8])?;
-    chunk.samples.position.upload(0, &points())?;
+    chunk.samples.position.upload(0, &(0..N_POINTS).flat_map(|i| spread(i, 3)).collect::<Vec<_>>())?;
     chunk.samples.count.upload(0, &[0, N_POINTS as u32])?;
     tracer.outputs(&chunk, &lane, N_POINTS)?;
     let samples = &chunk.samples;
     let all_finite = |values: Vec<f32>| values.iter().all(|value| value.is_finite());
     Ok(all_finite(samples.density.download()?) && all_finite(samples.color.download()?))
-}
-
-/// `[N_POINTS, 3]` in [0, 1).
-fn points() -> Vec<f32> {
-    (1..=N_POINTS).flat_map(|i| STRIDES.map(|stride| (i as f64 * stride).fract() as f32)).collect()
 }
 
 #[cfg(test)]
@@ -76,13 +67,5 @@ mod tests {
             field.weights.upload(0, &weights).unwrap();
         };
         assert!(!finite_after(overflowing), "finite parameters, but sums that are not");
-    }
-
-    #[test]
-    fn points_reach_every_eighth_of_the_cube() {
-        let octant = |point: &[f32]| point.iter().fold(0, |n, &x| 2 * n + usize::from(x >= 0.5));
-        let mut counts = [0; 8];
-        points().chunks(3).for_each(|point| counts[octant(point)] += 1);
-        assert!(counts.iter().all(|&count| count > N_POINTS / 10), "{counts:?}");
     }
 }

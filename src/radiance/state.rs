@@ -13,12 +13,12 @@ use super::renderer::Renderer;
 use super::source::{FINGERPRINT, Fingerprint};
 use super::trace::Tracer;
 use super::trainer::Trainer;
+use crate::Result;
 use crate::decoder::Head;
 use crate::device::Device;
 use crate::field::{Field, Learner, fill, optimizer_tensors, restore_optimizer};
 use crate::scene::Scene;
 use crate::train::checkpoint::{Checkpoint, Header, Tensor};
-use crate::{Error, Result};
 
 const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
@@ -110,10 +110,7 @@ impl Trainer {
         tensors.extend(self.occupancy.tensors()?);
         tensors.extend(self.learner.tensors(&self.config, &self.field)?);
         tensors.extend(self.exposure_tensors()?);
-        if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
-            return Err(Error::diverged(self.step, "parameters of the field became NaN or infinite"));
-        }
-        Ok(Checkpoint::new(header, tensors))
+        Checkpoint::of_training(header, tensors)
     }
 
     /// The photographs' exposures and what Adam keeps of them.

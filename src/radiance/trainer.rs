@@ -9,9 +9,9 @@ use super::occupancy::Occupancy;
 use super::photographs::Photographs;
 use super::space::space_of;
 use super::trace::{Gradients, Loss, March, Tracer};
-use crate::config::{Background, Config, TrainConfig};
+use crate::config::{Config, TrainConfig};
 use crate::decoder::Head;
-use crate::device::args::{DrawRaysArgs, RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArgs};
+use crate::device::args::{RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArgs};
 use crate::device::{Device, Grid, Ptr, kernels};
 use crate::field::{Field, Lane, Learner};
 use crate::grid::{Backward, Site};
@@ -204,37 +204,13 @@ impl Trainer {
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
-            let args = DrawRaysArgs {
-                rays: chunk.ray_args(),
-                samples_count: chunk.samples.count.ptr(),
-                cameras: photographs.cameras.ptr(),
-                pixels: photographs.pixels.ptr(),
-                n_cameras: photographs.cameras.len() as u32,
-                seed: config.train.seed as u32,
-                step: step as u32,
-                first_ray: (index * n_rays) as u32,
-                background: match config.train.background {
-                    Background::Black => 0,
-                    Background::White => 1,
-                    Background::Random => 2,
-                },
-                box_min: tracer.march.box_min,
-                box_max: tracer.march.box_max,
-                step_size: tracer.march.steps.size,
-                space: tracer.march.space,
-                near: tracer.march.near,
-                depths: photographs.depths_ptr(),
-                drawn_pixels: photographs.drawn_pixels_ptr(),
-                drawn_begin: photographs.drawn_begin.ptr(),
-            };
-            device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
+            photographs.draw(device, &config.train, tracer.march, chunk, index * n_rays, step)?;
             let lane = &lanes[lane];
             training.rounds = tracer.forward(chunk, lane)?;
             let own = learner.gradients_of(index);
             let gradients = Gradients {
                 dl_dweights: own.dl_dweights,
-                dl_dexposure: exposure
-                    .map_or(Ptr::NULL, |exposure| exposure.gradients.ptr_at(index * exposure.value.len())),
+                dl_dexposure: exposure.map_or(Ptr::NULL, |exposure| exposure.gradients_of(index)),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
                     dl_dparameters: own.dl_dparameters,
@@ -275,7 +251,7 @@ impl Trainer {
                     grid: self.field.grid.layout(),
                     position: samples.position.ptr(),
                     dl_dfeatures: training.dl_dfeatures.ptr(),
-                    phi: if training.kept.is_empty() { Ptr::NULL } else { training.kept.ptr() },
+                    phi: training.kept.ptr_or_null(),
                     count: samples.count.ptr_at(training.rounds),
                     gradient: self.learner.table_gradient(),
                     capacity: samples.capacity as u32,

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Serialize, Serializer};
 
+use crate::config::Config;
+
 /// One thing that happened in a run. As JSON each is one object whose `event` says which.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -46,6 +48,29 @@ pub struct Started {
     pub step: u64,
     pub max_steps: u64,
     pub max_seconds: Option<f64>,
+}
+
+impl Started {
+    /// A run of `config` on what is called `scene`, from step `step` on.
+    pub fn new(
+        scene: &str,
+        config: &Config,
+        device: String,
+        n_parameters: usize,
+        n_images: Option<u64>,
+        step: u64,
+    ) -> Started {
+        Started {
+            scene: scene.to_owned(),
+            model: config.model.name.as_str().to_owned(),
+            device,
+            n_parameters: n_parameters as u64,
+            n_images,
+            step,
+            max_steps: config.train.max_steps,
+            max_seconds: config.train.max_seconds,
+        }
+    }
 }
 
 /// How training goes, averaged since the report before.

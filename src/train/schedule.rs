@@ -34,6 +34,12 @@ pub fn learning_rate(config: &Config, step: u64, seconds: f64) -> f64 {
     config.optimizer.learning_rate * factor(&config.optimizer.schedule, progress, step)
 }
 
+/// Seconds of training to go after `step` steps and `seconds` seconds; None until the speed is known.
+pub fn seconds_left(train: &TrainConfig, step: u64, seconds: f64) -> Option<f64> {
+    let progress = progress(train, step, seconds);
+    (progress > 0.0).then(|| seconds / progress * (1.0 - progress))
+}
+
 fn warmup(warmup_steps: u64, step: u64) -> f64 {
     if step < warmup_steps { (step + 1) as f64 / warmup_steps as f64 } else { 1.0 }
 }

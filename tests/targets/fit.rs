@@ -2,13 +2,14 @@
 
 use gridfield::config::{GridConfig, GridIndex, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, Head};
-use gridfield::device::args::{DrawPixelsArgs, FitArgs, FitLossArgs, PixelCentersArgs, PrepareWeightsArgs};
+use gridfield::device::args::{DrawPixelsArgs, FitArgs, FitLossArgs, PixelCentersArgs};
 use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
+use crate::field::{prepared, random_weights, summed_by_layer};
 
 /// Products of fp16 numbers, a layer after the other.
 const FORWARD: f64 = 4e-3;
@@ -72,15 +73,7 @@ impl Setup {
         let mut random = Random::new(51);
         let mut table = ComputeBuffer::zeros(device, grid.n_parameters()).unwrap();
         table.set(&device.upload(&random.halves(grid.n_parameters(), -1.0, 1.0)).unwrap()).unwrap();
-        let mut values = Vec::new();
-        for layer in &decoder.layers {
-            let range = (6.0 / f64::from(layer.n_in + layer.n_out)).sqrt();
-            values.extend(random.halves(layer.n_weights(), -range, range));
-        }
-        let values = device.upload(&values).unwrap();
-        let weights = ComputeBuffer::zeros(device, 2 * values.len()).unwrap();
-        let args = PrepareWeightsArgs { network: decoder.layout(), weights: values.ptr(), compute: weights.ptr() };
-        device.launch(&kernels::PREPARE_WEIGHTS, &args, Launch::items(values.len())).unwrap();
+        let weights = prepared(device, &decoder, &device.upload(&random_weights(&decoder, &mut random)).unwrap());
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
         set(&mut chunk.samples.count, &[0, SAMPLES as u32]);
@@ -145,12 +138,7 @@ fn backward(device: &Device, kernel: &Kernel<FitArgs<'static>>, cases: &[Case]) 
         };
         device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
         outputs.rounded("dL/dfeatures", &get(&dl_dfeatures), BACKWARD);
-        let gradient = get(&dl_dweights);
-        let mut first = 0;
-        for layer in &setup.decoder.layers {
-            outputs.summed("dL/dweights of a layer", &gradient[first..first + layer.n_weights()], BACKWARD);
-            first += layer.n_weights();
-        }
+        summed_by_layer(&mut outputs, &setup.decoder, &get(&dl_dweights), BACKWARD);
     }
     outputs
 }
