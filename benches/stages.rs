@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gridfield::config::Config;
-use gridfield::decoder::Decoder;
+use gridfield::decoder::{Decoder, Head};
 use gridfield::device::args::{CEILING_CHAINS, CeilingArgs};
 use gridfield::device::{Device, DeviceChoice, Grid, Profile, kernels};
 use gridfield::radiance::{Photographs, Trainer};
@@ -149,7 +149,7 @@ fn measure(
     let grid = gridfield::grid::Grid::new(&config.model.grid, 3);
     let learned = grid.mulfa.as_ref().map(|mulfa| (ns("mulfa_encode"), ns("mulfa_backward"), mulfa.flops()));
     let encode = learned.map_or(fused, |(forward, ..)| forward);
-    let (forward_flops, step_flops) = Decoder::new(&config.model, grid.n_features()).flops();
+    let (forward_flops, step_flops) = Decoder::new(&config.model, Head::Radiance, grid.n_features()).flops();
     let corners = (8 * grid.levels.len()) as f64;
     let suffix = if ns("field_forward_64") > 0.0 { "64" } else { "128" };
     let (forward, backward) = (ns(&format!("field_forward_{suffix}")), ns(&format!("field_backward_{suffix}")));

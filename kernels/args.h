@@ -38,6 +38,7 @@ typedef struct MulfaLayout {
 } MulfaLayout;
 
 typedef struct GridLayout {
+    uint32_t dimensions;  // D
     uint32_t n_levels;
     uint32_t n_features;  // per level
     uint32_t kernel;      // KernelFunction, kernels/grid/kernel.cuh
@@ -116,7 +117,7 @@ typedef struct RayBatch {
 
 // Samples of a chunk, appended round by round.
 typedef struct SampleBatch {
-    float* position;   // [S, 3] in the box of all cascades, which is [0, 1]^3: the unit cube if there is one cascade
+    float* position;   // [S, D] in [0, 1]^D; of radiance fields that is the box of all cascades, the unit cube if there is one
     float* t;          // [S]
     float* dt;         // [S]
     uint32_t* ray;     // [S]
@@ -237,9 +238,62 @@ typedef struct CompositeArgs {
     float* dL_dexposure;    // as exposure, added to (backward)
 } CompositeArgs;
 
+// A field that is fitted to values: features -> one network -> n_outputs numbers, at samples of position [S, D]. Of the
+// samples, position and count alone are used, as one round.
+typedef struct FitArgs {
+    GridLayout grid;
+    NetworkLayout network;       // all of its layers are density layers
+    const GF_COMPUTE* table;     // [entries, F]
+    const GF_COMPUTE* weights;   // compute copy, see prepare_weights
+    const GF_COMPUTE* features;  // [S, n_in] of the first layer, if another kernel made them; null: of the table
+    SampleBatch samples;
+    GF_COMPUTE* activations;     // per layer input a matrix [S, n_in], one after the other; null: not kept
+    float* output;               // [S, n_outputs] (forward)
+    const float* dL_doutput;     // [S, n_outputs] (backward)
+    float* dL_dfeatures;         // [L, S, F], or of averaged levels [S, F] (backward)
+    float* dL_dweights;          // as the weights, fp32, added to (backward)
+    uint32_t n_outputs;          // 1 to 16
+} FitArgs;
+
+// The loss of fitted values: kernels/fit.cu.
+typedef struct FitLossArgs {
+    const float* output;    // [S, n_outputs]
+    const float* target;    // [S, n_outputs]
+    float* dL_doutput;      // [S, n_outputs], set: of the sum over samples of the mean over outputs
+    float* loss;            // [S] mean over outputs
+    float* squared_error;   // [S] mean over outputs
+    const uint32_t* count;  // samples
+    float* sums;            // [2] loss and squared error, added to (statistics)
+    uint32_t n_outputs;
+    uint32_t kind;          // FitLoss, kernels/fit.cu
+} FitLossArgs;
+
+// Pixels of an image for a step of training.
+typedef struct DrawPixelsArgs {
+    const void* pixels;     // [height, width, n_channels]
+    float* position;        // [S, 2] centres of pixels; the image is [0, 1]^2, y down
+    float* target;          // [S, n_channels]
+    uint32_t format;        // PixelFormat, kernels/pixels.cu
+    uint32_t n_channels;
+    uint32_t width, height;
+    uint32_t columns, rows;  // strata of the step, numbered row by row; further samples lie anywhere
+    uint32_t first_sample;   // number of the chunk's first sample within the step
+    uint32_t seed;
+    uint32_t step;
+} DrawPixelsArgs;
+
+// Pixel centres of a part of an image, row by row.
+typedef struct PixelCentersArgs {
+    float* position;        // [n, 2]
+    uint32_t first_pixel;
+    uint32_t width, height;  // of the part
+    float origin[2];        // of the part's corner in [0, 1]^2
+    float step[2];          // from pixel to pixel
+} PixelCentersArgs;
+
 typedef struct ScatterArgs {
     GridLayout grid;
-    const float* position;      // [S, 3]
+    const float* position;      // [S, D]
     const float* dL_dfeatures;  // [L, S, F], or of averaged levels [S, F]
     const float* phi;           // [L, S, P K] of kernel functions that learn; null: worked out anew
     const uint32_t* count;      // samples
@@ -266,6 +320,7 @@ typedef struct VariationArgs {
 
 // Nodes in no order of a lattice, listed by the cells of one so that near ones are found: kernels/grid/points.cuh.
 typedef struct PointSet {
+    uint32_t dimensions;    // D: 2 or 3; in a plane, nodes and points lie at z = 1/2
     const float* node;      // [N, 3] in [0, 1], cell after cell, x fastest
     const uint32_t* first;  // [C^3 + 1] first node of each cell
     uint32_t n_nodes;       // N; row N of the table stands for all that is out of reach
@@ -299,11 +354,11 @@ typedef struct PointsScatterArgs {
 // Active nodes of a point set, for analysis and tests; n is GF_NEAREST + 1, out of reach last.
 typedef struct PointsNodesArgs {
     PointSet points;
-    const double* position;  // [items, 3]
+    const double* position;  // [items, D]
     uint32_t* entry;         // [items, n] rows of the table
     double* phi;             // [items, n]
     const double* dL_dphi;   // [items, n] (backward)
-    double* dL_dposition;    // [items, 3] (backward)
+    double* dL_dposition;    // [items, D] (backward)
 } PointsNodesArgs;
 
 // Six numbers of each photograph, of which only differences can be told.
@@ -501,3 +556,46 @@ typedef struct CeilingArgs {
     uint32_t turns;
     uint32_t n_groups;  // of four numbers in the input
 } CeilingArgs;
+
+#define GF_BVH_STACK 64            // nodes that wait at most: src/mesh/bvh/build.rs keeps to it
+#define GF_BVH_LEAF 0x80000000u    // of a child: the rest is the number of its block of triangles
+#define GF_BVH_NONE 0xffffffffu    // of a child: there is none
+
+// A tree of boxes over a mesh, eight children a node, up to eight triangles a leaf. Node 0 is the root. Numbers of a group of
+// eight stand in columns, one after the other.
+typedef struct Bvh {
+    const float* bounds;       // [nodes, 6, 8] least x, y, z, largest x, y, z of each child; of none: 1e30, -1e30
+    const float* dipole;       // [nodes, 7, 8] of each child's triangles: middle by area; sum of area times normal; square of
+                               // the distance from the middle to the farthest corner, of none -1
+    const uint32_t* child;     // [nodes, 8]
+    const float* corner;       // [blocks, 9, 8] first, second and third corner of each triangle; what is missing is a point
+    const uint32_t* triangle;  // [blocks, 8] number in the mesh
+} Bvh;
+
+typedef struct BvhArgs {
+    Bvh bvh;
+    const float* position;  // [n, 3]
+    const float* bound;     // [n] the distance is at most that; null: not known (distance)
+    float* distance;        // [n] set (distance); made negative inside, null: left alone (winding)
+    uint32_t* triangle;     // [n] the nearest; null: not asked for (distance)
+    float* winding;         // [n] null: not asked for (winding)
+    uint32_t n;
+    float accuracy;         // farther than so many of their radii, triangles count as a dipole (winding)
+} BvhArgs;
+
+// Points of a mesh: kernels/surface.cu.
+typedef struct SurfaceArgs {
+    const float* corner;         // [n_triangles, 3, 3] in an order in which neighbours stand close together
+    const uint32_t* cumulative;  // [n_triangles] share of the area up to and with each, of 2^32; the last is 2^32 - 1
+    const uint32_t* number;      // [n_triangles] which triangle of the mesh it is
+    float* position;             // [items, 3]
+    float* bound;                // [items] the surface is no farther away
+    uint32_t* triangle;          // [items] the triangle that the point was drawn from; null: not asked for
+    uint32_t n_triangles;
+    uint32_t n;                  // points in all, of which this launch draws the ones from `first` on
+    uint32_t first;
+    uint32_t seed;
+    uint32_t step;
+    uint32_t stream;             // 0 to 7: other points of the same step
+    float deviation;             // scale of the move off the surface; 0: none
+} SurfaceArgs;

@@ -53,7 +53,7 @@ GF_FN WeightLoss weight_loss(const CompositeArgs& a, uint32_t i, float& loss) {
     return all;
 }
 
-/// The pixel as the camera's exposure shows it, (e^g c + b) by channel, and the gradients by g and b; returns e^g.
+/// Sets a channel to what the photograph's exposure shows of it, e^g c + b, and returns the gain e^g.
 GF_FN float expose(const CompositeArgs& a, uint32_t i, int channel, float& color) {
     if (!a.exposure) return 1.0f;
     const float* own = a.exposure + 6 * (size_t)a.rays.camera[i];

@@ -6,28 +6,37 @@
 
 namespace {
 
-template <int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+template <int D, int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
     const GridLevel level = a.grid.levels[l];
     const float* dL_dfeatures = a.dL_dfeatures + ((size_t)feature_set(a.grid, l) * a.capacity + first) * F;
     const float share = level_share<float>(a.grid);
-    PointTile<3> points = load_points<3>(a.position + 3 * (size_t)first, rows), own;
-    ActiveTile<3> active;
-    level_points<3>(level, points, rows, own);
-    find_active_tile<3, F>(level, a.grid.kernel, own, rows, a.gradient, active);
+    PointTile<D> points = load_points<D>(a.position + D * (size_t)first, rows), own;
+    ActiveTile<D> active;
+    level_points<D>(level, points, rows, own);
+    find_active_tile<D, F>(level, a.grid.kernel, own, rows, a.gradient, active);
     if (!a.phi) {
         GF_FOR_EACH_IN_TILE(s, rows) {
             float values[F];
             GF_UNROLL
             for (int f = 0; f < F; ++f) values[f] = share * dL_dfeatures[(size_t)s * F + f];
-            scatter<float, 3, F>(active.at(s), values, a.gradient);
+            scatter<float, D, F>(active.at(s), values, a.gradient);
         }
         return;
     }
-    const uint32_t n_outputs = a.grid.mulfa.n_outputs;
-    const float* phi = a.phi + ((size_t)l * a.capacity + first) * (8 * n_outputs);
+    const uint32_t n_outputs = a.grid.mulfa.n_outputs, n_values = n_outputs << D;
+    const float* phi = a.phi + ((size_t)l * a.capacity + first) * n_values;
     GF_FOR_EACH_IN_TILE(s, rows) {
-        scatter_learned<3, F>(active.at(s), phi + (size_t)s * (8 * n_outputs), n_outputs, dL_dfeatures + (size_t)s * F,
+        scatter_learned<D, F>(active.at(s), phi + (size_t)s * n_values, n_outputs, dL_dfeatures + (size_t)s * F,
                               a.gradient);
+    }
+}
+
+template <int D> GF_FN void scatter_in(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+    switch (a.grid.n_features) {
+        case 1: scatter_tile<D, 1>(a, first, rows, l); break;
+        case 2: scatter_tile<D, 2>(a, first, rows, l); break;
+        case 4: scatter_tile<D, 4>(a, first, rows, l); break;
+        default: scatter_tile<D, 8>(a, first, rows, l); break;
     }
 }
 
@@ -79,12 +88,8 @@ GF_TILE_KERNEL(grid_scatter, ScatterArgs, NoShared) {
     const uint32_t first = tile * GF_TILE, end = *a.count;
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
-    switch (a.grid.n_features) {
-        case 1: scatter_tile<1>(a, first, rows, j); break;
-        case 2: scatter_tile<2>(a, first, rows, j); break;
-        case 4: scatter_tile<4>(a, first, rows, j); break;
-        default: scatter_tile<8>(a, first, rows, j); break;
-    }
+    if (a.grid.dimensions == 2) scatter_in<2>(a, first, rows, j);
+    else scatter_in<3>(a, first, rows, j);
 }
 
 GF_ITEM_KERNEL(spherical_harmonics_f64, SphereArgs) {

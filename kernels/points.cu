@@ -58,8 +58,8 @@ GF_TILE_KERNEL(points_encode, PointsArgs, NoShared) {
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     GF_FOR_EACH_IN_TILE(s, rows) {
-        const float* position = a.samples.position + 3 * (size_t)(first + s);
-        const float x[3] = {position[0], position[1], position[2]};
+        float x[3];
+        place_of(a.points, a.samples.position + a.points.dimensions * (size_t)(first + s), x);
         const ActivePoints<float> active(a.points, x);
         switch (a.n_features) {
             case 1: gather_points<1>(a, active, first + s); break;
@@ -77,8 +77,8 @@ GF_TILE_KERNEL(points_backward, PointsArgs, NoShared) {
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     GF_FOR_EACH_IN_TILE(s, rows) {
-        const float* position = a.samples.position + 3 * (size_t)(first + s);
-        const float x[3] = {position[0], position[1], position[2]};
+        float x[3];
+        place_of(a.points, a.samples.position + a.points.dimensions * (size_t)(first + s), x);
         const ActivePoints<float> active(a.points, x);
         float* phi = a.kept + (size_t)(first + s) * (GF_NEAREST + 1);
         uint32_t* node = kept_nodes(a.kept, a.samples.capacity) + (size_t)(first + s) * GF_NEAREST;
@@ -107,7 +107,8 @@ GF_TILE_KERNEL(points_scatter, PointsScatterArgs, NoShared) {
 // Active nodes by themselves: the rows of Phi, and their gradients by the points. One item a point.
 GF_ITEM_KERNEL(points_nodes_f64, PointsNodesArgs) {
     (void)j;
-    const double x[3] = {a.position[3 * (size_t)i], a.position[3 * (size_t)i + 1], a.position[3 * (size_t)i + 2]};
+    double x[3];
+    place_of(a.points, a.position + a.points.dimensions * (size_t)i, x);
     const ActivePoints<double> active(a.points, x);
     const size_t row = (size_t)i * (GF_NEAREST + 1);
     GF_UNROLL
@@ -119,12 +120,14 @@ GF_ITEM_KERNEL(points_nodes_f64, PointsNodesArgs) {
 
 GF_ITEM_KERNEL(points_nodes_backward_f64, PointsNodesArgs) {
     (void)j;
-    const double x[3] = {a.position[3 * (size_t)i], a.position[3 * (size_t)i + 1], a.position[3 * (size_t)i + 2]};
+    double x[3];
+    place_of(a.points, a.position + a.points.dimensions * (size_t)i, x);
     const ActivePoints<double> active(a.points, x);
     double dL_dphi[GF_NEAREST + 1], dL_dx[3];
     GF_UNROLL
     for (int n = 0; n <= GF_NEAREST; ++n) dL_dphi[n] = a.dL_dphi[(size_t)i * (GF_NEAREST + 1) + n];
     active.position_gradient(a.points, x, dL_dphi, dL_dx);
     GF_UNROLL
-    for (int k = 0; k < 3; ++k) a.dL_dposition[3 * (size_t)i + k] = dL_dx[k];
+    for (uint32_t k = 0; k < 3; ++k)
+        if (k < a.points.dimensions) a.dL_dposition[a.points.dimensions * (size_t)i + k] = dL_dx[k];
 }

@@ -32,6 +32,9 @@ enum RandomPurpose : uint32_t {
     RANDOM_BACKGROUND = 1,
     RANDOM_OCCUPANCY = 2,
     RANDOM_PARAMETERS = 3,
+    RANDOM_IMAGE_PIXEL = 4,
+    RANDOM_SURFACE = 16,  // and 17, and further pairs for further streams
+    RANDOM_CUBE = 32,     // and further ones
 };
 
 GF_FN Random4 random_draw(uint32_t seed, uint32_t purpose, uint32_t step, uint32_t item) {

@@ -1,6 +1,6 @@
 // Rotations by vectors: about the vector's direction, by its length in radians.
 #pragma once
-#include "target.cuh"
+#include "sincos.cuh"
 
 namespace {
 
@@ -22,7 +22,9 @@ GF_FN RotationFactors rotation_factors(const float w[3]) {
                 0.5f - squared * (1.0f / 24.0f) * (1.0f - squared * (1.0f / 30.0f)),
                 1.0f / 6.0f - squared * (1.0f / 120.0f) * (1.0f - squared * (1.0f / 42.0f))};
     const float x = sqrtf(squared);
-    return {sinf(x) / x, (1.0f - cosf(x)) / squared, (x - sinf(x)) / (squared * x)};
+    float sine, cosine;
+    sin_cos(x, sine, cosine);
+    return {sine / x, (1.0f - cosine) / squared, (x - sine) / (squared * x)};
 }
 
 /// exp(w) v = v + sin(|w|)/|w| w x v + (1 - cos(|w|))/|w|^2 w x (w x v)   (Rodrigues)

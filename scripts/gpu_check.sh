@@ -2,11 +2,11 @@
 # Checks gridfield on a machine with an NVIDIA GPU that has neither Rust nor a network.
 #
 #   scripts/gpu_check.sh pack     on a machine with Rust and nvcc: gathers binaries, tests, a small scene and this script in
-#                                 .gpu/
+#                                 .gpu/; the programs as one archive, since they hold the same library over and over
 #   .gpu/gpu_check.sh run [DIR]   on the machine with the GPU: runs everything and writes DIR/gpu_check.json, with logs and
 #                                 runs in DIR/gpu_check/, which is emptied first (default: the script's folder)
 #
-# `run` needs the folder as it was packed, bash and a driver. It uses compute-sanitizer where it is on PATH, and trains
+# `run` needs the folder as it was packed, bash, xz or Python, and a driver. It uses compute-sanitizer where it is on PATH, and trains
 # lego where GRIDFIELD_DATA names a folder with blender/lego; what it skips is named in the output and in the JSON. It fails
 # where a test fails or would have fallen back to the CPU.
 set -euo pipefail
@@ -15,8 +15,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets gradients adam compositing marching members mulfa_tile occupancy rays oracle_grid oracle_compositing"
-TESTS="$TESTS oracle_gtk oracle_mulfa oracle_random oracle_sphere"
+TESTS="targets adam cameras compositing fit gradients marching members mesh_distance mesh_points mulfa_tile"
+TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
+TESTS="$TESTS rays spaces"
 MOST_MIB=50
 
 complain() {
@@ -48,6 +49,8 @@ pack() {
     if .gpu/bin/gridfield devices | grep -q "no CUDA kernels"; then
         code=1 complain "the binary holds no PTX, as no nvcc was there: scripts/fetch-nvcc.sh gets one"
     fi
+    tar -c -C .gpu bin | xz --lzma2=preset=6,dict=128MiB >.gpu/bin.tar.xz
+    rm -r .gpu/bin
     cp -r scenes/orrery .gpu/scenes/
     cp -r kernels .gpu/
     cp scripts/gpu_check.sh .gpu/
@@ -78,7 +81,18 @@ skip() {
     skipped+=("$1")
 }
 
+# The programs, from their archive.
+unpack() {
+    [ -e "$packed/bin.tar.xz" ] || return 0
+    if command -v xz >/dev/null; then
+        xz -dc "$packed/bin.tar.xz" | tar -x -C "$packed"
+    else
+        python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$packed/bin.tar.xz" "$packed"
+    fi
+}
+
 run() {
+    unpack
     [ -x "$packed/bin/gridfield" ] || complain "no $packed/bin/gridfield; run scripts/gpu_check.sh pack first"
     local data=${GRIDFIELD_DATA:-}
     if [ -n "$data" ]; then

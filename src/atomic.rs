@@ -14,7 +14,7 @@ use tempfile::{NamedTempFile, TempPath};
 use crate::{Error, Result};
 
 /// Temporary files begin with this, which is how [`remove_leftovers`] knows them.
-const TEMPORARY_PREFIX: &str = ".gridfield-part-";
+pub const TEMPORARY_PREFIX: &str = ".gridfield-part-";
 /// Large enough that a checkpoint of 150 MB takes a few hundred system calls.
 const BUFFER_BYTES: usize = 1 << 20;
 

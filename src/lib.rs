@@ -1,11 +1,12 @@
-//! Grid-based neural fields: training, evaluation and rendering of radiance fields on CUDA and on the CPU, from one
-//! set of kernels.
+//! Grid-based neural fields: training, evaluation and rendering of radiance fields and fitted images on CUDA and on the
+//! CPU, from one set of kernels.
 //!
 //! The sentence the whole crate repeats: a grid-based model is `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`. An *index
 //! function* `U` picks nodes, a *kernel function* `φ` weighs them, *features* `w` are learned (Zhao et al., CVPR 2024,
 //! arXiv 2403.20002).
 //!
-//! Modules point one way: `cli → gtk → radiance → grid → train, decoder, scene, metrics → device`.
+//! Modules point one way: `cli → gtk → sdf → radiance | image_field → fit → field → grid → train, decoder, metrics → mesh →
+//! scene, device`.
 //! `grid` knows no task; `scene` knows no device; everything unsafe is in `device`.
 
 mod atomic;
@@ -14,13 +15,19 @@ pub mod config;
 pub mod decoder;
 pub mod device;
 pub mod error;
+pub mod field;
+pub mod fit;
 pub mod grid;
 pub mod gtk;
+pub mod image_field;
 pub mod media;
+mod memory;
+pub mod mesh;
 pub mod metrics;
 mod npy;
 pub mod radiance;
 pub mod scene;
+pub mod sdf;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -106,84 +106,128 @@ fn sample(camera: &args::Camera, correction: &[f64], pixel: usize, distance: f64
     (std::array::from_fn(|k| pose[k][3] + distance * direction[k]), direction.into())
 }
 
-fn corrections_descend_along_the_gradient_in_every_space(device: &Device) {
-    let camera = camera(3);
-    let n_rays = (camera.width * camera.height) as usize;
-    for (space, size) in spaces().iter().flat_map(|space| [(space, 0.0), (space, 0.3)]) {
-        let correction = corrections(1, size);
-        let now = corrected(device, &[camera], &correction);
-        let march = March::new(device, &MarchConfig::default()).through(space, &UNIT_CUBE);
-        let mut chunk =
-            Chunk::new(device, ChunkSize { n_chunks: 1, rays: n_rays, samples: N_SAMPLES * n_rays }).unwrap();
+/// All rays of a refined camera with samples at known distances, in and beyond the unit ball, and a loss that is linear in
+/// where samples lie in the field and in how they are seen.
+struct View {
+    space: Space,
+    march: March,
+    camera: args::Camera,
+    correction: Vec<f64>,
+    chunk: Chunk,
+    distances: Vec<f64>,
+    by_place: Vec<f64>,
+    by_view: Vec<f64>,
+}
+
+impl View {
+    fn new(device: &Device, space: &Space, size: f64) -> Self {
+        let camera = camera(3);
+        let n_rays = (camera.width * camera.height) as usize;
+        let n = N_SAMPLES * n_rays;
+        let mut random = Random::new(72);
+        let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: n_rays, samples: n }).unwrap();
         chunk.n_rays = n_rays;
+        let mut view = View {
+            space: *space,
+            march: March::new(device, &MarchConfig::default()).through(space, &UNIT_CUBE),
+            camera,
+            correction: corrections(1, size),
+            chunk,
+            distances: random.f64s(n, 0.3, 1.5),
+            by_place: random.f64s(3 * n, -1.0, 1.0),
+            by_view: random.f64s(3 * n, -1.0, 1.0),
+        };
+        view.draw(device);
+        view.place_samples();
+        view
+    }
+
+    fn now(&self, device: &Device) -> args::Camera {
+        corrected(device, &[self.camera], &self.correction)[0]
+    }
+
+    fn draw(&mut self, device: &Device) {
         let args = CameraRaysArgs {
-            rays: chunk.ray_args(),
-            samples_count: chunk.samples.count.ptr(),
-            camera: now[0],
+            rays: self.chunk.ray_args(),
+            samples_count: self.chunk.samples.count.ptr(),
+            camera: self.now(device),
             first_pixel: 0,
             background: [0.0; 3],
-            box_min: march.box_min,
-            box_max: march.box_max,
-            space: march.space,
+            box_min: self.march.box_min,
+            box_max: self.march.box_max,
+            space: self.march.space,
             near: 0.0,
         };
-        device.launch_chunk(&kernels::CAMERA_RAYS, &args, Items::items(n_rays)).unwrap();
-        // Samples at known distances, in and beyond the unit ball; where they are on the marched rays.
-        let mut random = Random::new(72);
-        let distances: Vec<f64> = random.f64s(N_SAMPLES * n_rays, 0.3, 1.5);
-        let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
-        let marched = |s: usize| match space {
+        device.launch_chunk(&kernels::CAMERA_RAYS, &args, Items::items(self.chunk.n_rays)).unwrap();
+    }
+
+    /// Where samples are on the marched rays, and which are whose.
+    fn place_samples(&mut self) {
+        let n_rays = self.chunk.n_rays;
+        let rays = &mut self.chunk.rays;
+        let (origins, directions) = (rays.origin.download().unwrap(), rays.direction.download().unwrap());
+        let begin: Vec<u32> = (0..n_rays).map(|ray| (ray * N_SAMPLES) as u32).collect();
+        rays.segment_begin.upload(0, &begin).unwrap();
+        rays.segment_count.upload(0, &vec![N_SAMPLES as u32; n_rays]).unwrap();
+        let marched = |s: usize| match &self.space {
             Space::Ndc(_) => {
                 let ray = s / N_SAMPLES;
-                let point = field(space, sample(&camera, &correction, ray, distances[s]).0);
+                let point = field(&self.space, sample(&self.camera, &self.correction, ray, self.distances[s]).0);
                 let along = |k: usize| f64::from(directions[k * n_rays + ray]);
                 (0..3).map(|k| (point[k] - f64::from(origins[k * n_rays + ray])) * along(k)).sum::<f64>() as f32
             }
-            _ => distances[s] as f32,
+            _ => self.distances[s] as f32,
         };
-        let t: Vec<f32> = (0..N_SAMPLES * n_rays).map(marched).collect();
-        chunk.samples.t.upload(0, &t).unwrap();
-        let begin: Vec<u32> = (0..n_rays).map(|ray| (ray * N_SAMPLES) as u32).collect();
-        chunk.rays.segment_begin.upload(0, &begin).unwrap();
-        chunk.rays.segment_count.upload(0, &vec![N_SAMPLES as u32; n_rays]).unwrap();
-        let (by_place, by_view) = (random.f64s(3 * t.len(), -1.0, 1.0), random.f64s(3 * t.len(), -1.0, 1.0));
-        let loss = |correction: &[f64]| {
-            let one = |s: usize| {
-                let (point, view) = sample(&camera, correction, s / N_SAMPLES, distances[s]);
-                let place = field(space, point);
-                (0..3).map(|k| by_place[3 * s + k] * place[k] + by_view[3 * s + k] * view[k]).sum::<f64>()
-            };
-            (0..N_SAMPLES * n_rays).map(one).sum::<f64>()
+        let t: Vec<f32> = (0..self.distances.len()).map(marched).collect();
+        self.chunk.samples.t.upload(0, &t).unwrap();
+    }
+
+    fn loss(&self, correction: &[f64]) -> f64 {
+        let one = |s: usize| {
+            let (point, view) = sample(&self.camera, correction, s / N_SAMPLES, self.distances[s]);
+            let place = field(&self.space, point);
+            (0..3).map(|k| self.by_place[3 * s + k] * place[k] + self.by_view[3 * s + k] * view[k]).sum::<f64>()
         };
-        let cameras = device.upload(&now).unwrap();
-        let (by_place32, by_view32) =
-            (device.upload(&to_f32(&by_place)).unwrap(), device.upload(&to_f32(&by_view)).unwrap());
-        let correction32 = device.upload(&to_f32(&correction)).unwrap();
+        (0..self.distances.len()).map(one).sum()
+    }
+
+    /// By the correction, from central differences.
+    fn expected_gradient(&self) -> Vec<f64> {
+        let moved = |number: usize, by: f64| {
+            let mut correction = self.correction.clone();
+            correction[number] += by;
+            self.loss(&correction)
+        };
+        (0..6).map(|number| (moved(number, 1e-5) - moved(number, -1e-5)) / 2e-5).collect()
+    }
+
+    fn gradient(&self, device: &Device) -> Vec<f64> {
+        let upload = |values: &[f64]| device.upload(&to_f32(values)).unwrap();
+        let (by_place, by_view) = (upload(&self.by_place), upload(&self.by_view));
+        let (cameras, correction) = (device.upload(&[self.now(device)]).unwrap(), upload(&self.correction));
         let gradient = device.zeros::<f32>(6).unwrap();
         let args = CameraGradientArgs {
-            rays: chunk.ray_args(),
-            samples: chunk.samples.args(),
+            rays: self.chunk.ray_args(),
+            samples: self.chunk.samples.args(),
             cameras: cameras.ptr(),
-            correction: correction32.ptr(),
-            dl_dposition: by_place32.ptr(),
-            dl_dview: by_view32.ptr(),
+            correction: correction.ptr(),
+            dl_dposition: by_place.ptr(),
+            dl_dview: by_view.ptr(),
             dl_dcorrection: gradient.ptr(),
-            space: march.space,
+            space: self.march.space,
             cascades: 1,
             rounds: 1,
         };
-        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, Items::items(n_rays)).unwrap();
-        let slope = |number: usize| {
-            let moved = |by: f64| {
-                let mut correction = correction.clone();
-                correction[number] += by;
-                loss(&correction)
-            };
-            (moved(1e-5) - moved(-1e-5)) / 2e-5
-        };
-        let expected: Vec<f64> = (0..6).map(slope).collect();
+        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, Items::items(self.chunk.n_rays)).unwrap();
+        to_f64(&gradient.download().unwrap())
+    }
+}
+
+fn corrections_descend_along_the_gradient_in_every_space(device: &Device) {
+    for (space, size) in spaces().iter().flat_map(|space| [(space, 0.0), (space, 0.3)]) {
+        let view = View::new(device, space, size);
         // Sums of 240 samples in fp32, in ndc after a division by what is left to infinity.
-        assert_close(&format!("{space:?}, {size}"), &to_f64(&gradient.download().unwrap()), &expected, 2e-5);
+        assert_close(&format!("{space:?}, {size}"), &view.gradient(device), &view.expected_gradient(), 2e-5);
     }
 }
 
@@ -198,60 +242,68 @@ fn wider(device: &Device, two: &[f64], n_features: usize) -> ComputeBuffer {
     table
 }
 
+fn grid_of(index: GridIndex, kernel: GridKernel, n_features_per_level: usize) -> Grid {
+    let config = GridConfig {
+        n_levels: 3,
+        n_features_per_level: n_features_per_level as u32,
+        log2_hashmap_size: 9,
+        base_resolution: 5,
+        per_level_scale: if index == GridIndex::Fourier { 1.0 } else { 2.0 },
+        kernel,
+        index,
+        ..GridConfig::default()
+    };
+    Grid::new(&config, 3)
+}
+
+/// Gradients by the places of samples, and past the last of them; `by_features` are of two features a level, of which a grid
+/// of one has the first, and wider ones have further features without a gradient.
+fn found_by_place(device: &Device, grid: &Grid, position: &[f64], table: &[f64], by_features: &[f64]) -> Vec<f64> {
+    let (n, n_features) = (position.len() / 3, grid.n_features_per_level as usize);
+    let (sets, capacity) = (by_features.len() / 2 / n, n + 30);
+    let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: capacity }).unwrap();
+    chunk.samples.position.upload(0, &to_f32(position)).unwrap();
+    chunk.samples.count.upload(0, &[0, n as u32]).unwrap();
+    let mut dl_dfeatures = device.zeros::<f32>(capacity * sets * n_features).unwrap();
+    for (s, set) in (0..n).flat_map(|s| (0..sets).map(move |set| (s, set))) {
+        let first = (s * sets + set) * 2;
+        let row = to_f32(&by_features[first..first + n_features.min(2)]);
+        dl_dfeatures.upload((set * capacity + s) * n_features, &row).unwrap();
+    }
+    let table = wider(device, table, n_features);
+    let found = device.zeros::<f32>(3 * capacity).unwrap();
+    let args = PositionGradientArgs {
+        grid: grid.layout(),
+        samples: chunk.samples.args(),
+        table: table.ptr(),
+        dl_dfeatures: dl_dfeatures.ptr(),
+        dl_dposition: found.ptr(),
+        round: 0,
+    };
+    device.launch_chunk(&kernels::POSITION_GRADIENT, &args, Items::items(capacity)).unwrap();
+    to_f64(&found.download().unwrap())
+}
+
 fn gradients_by_place_match_the_encoding_in_double_precision(device: &Device) {
     let n = 200;
-    for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
-        for index in [GridIndex::Hash, GridIndex::Fourier] {
-            let config = |n_features_per_level| GridConfig {
-                n_levels: 3,
-                n_features_per_level,
-                log2_hashmap_size: 9,
-                base_resolution: 5,
-                per_level_scale: if index == GridIndex::Fourier { 1.0 } else { 2.0 },
-                kernel,
-                index,
-                ..GridConfig::default()
-            };
-            let grid = Grid::new(&config(2), 3);
-            let mut random = Random::new(73);
-            let position: Vec<f64> = random.f32s(3 * n, 0.02, 0.98).into_iter().map(f64::from).collect();
-            let table = to_f64(&random.halves(grid.n_parameters(), -1.0, 1.0));
-            let sets = grid.n_features() as usize / 2;
-            let by_features: Vec<f64> = random.f32s(2 * sets * n, -1.0, 1.0).into_iter().map(f64::from).collect();
-            for n_features in [1, 2, 4, 8usize] {
-                // Of more than two features the others have no gradient; of one, the second has none.
-                let wanted: Vec<f64> = by_features
-                    .iter()
-                    .enumerate()
-                    .map(|(i, &g)| if n_features == 1 && i % 2 == 1 { 0.0 } else { g })
-                    .collect();
-                let expected = in_double(device, &grid, &position, &table, &wanted);
-                let own = Grid::new(&config(n_features as u32), 3);
-                let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: n + 30 }).unwrap();
-                chunk.samples.position.upload(0, &to_f32(&position)).unwrap();
-                chunk.samples.count.upload(0, &[0, n as u32]).unwrap();
-                let mut dl_dfeatures = device.zeros::<f32>((n + 30) * sets * n_features).unwrap();
-                for (s, set) in (0..n).flat_map(|s| (0..sets).map(move |set| (s, set))) {
-                    let first = (s * sets + set) * 2;
-                    let row: Vec<f32> = (0..n_features.min(2)).map(|f| wanted[first + f] as f32).collect();
-                    dl_dfeatures.upload((set * (n + 30) + s) * n_features, &row).unwrap();
-                }
-                let table = wider(device, &table, n_features);
-                let found = device.zeros::<f32>(3 * (n + 30)).unwrap();
-                let args = PositionGradientArgs {
-                    grid: own.layout(),
-                    samples: chunk.samples.args(),
-                    table: table.ptr(),
-                    dl_dfeatures: dl_dfeatures.ptr(),
-                    dl_dposition: found.ptr(),
-                    round: 0,
-                };
-                device.launch_chunk(&kernels::POSITION_GRADIENT, &args, Items::items(n + 30)).unwrap();
-                let found = to_f64(&found.download().unwrap());
-                let name = format!("{kernel:?} {index:?} {n_features}");
-                assert_close(&name, &found[..3 * n], &expected, 1e-4);
-                assert!(found[3 * n..].iter().all(|&g| g == 0.0), "past the last sample");
+    for (index, kernel) in [GridIndex::Hash, GridIndex::Dense, GridIndex::Fourier]
+        .into_iter()
+        .flat_map(|index| [(index, GridKernel::Linear), (index, GridKernel::Smoothstep)])
+    {
+        let grid = grid_of(index, kernel, 2);
+        let mut random = Random::new(73);
+        let mut drawn = |n: usize, low: f64, high: f64| to_f64(&random.f32s(n, low, high));
+        let (position, by_features) = (drawn(3 * n, 0.02, 0.98), drawn(grid.n_features() as usize * n, -1.0, 1.0));
+        let table = to_f64(&random.halves(grid.n_parameters(), -1.0, 1.0));
+        for n_features in [1, 2, 4, 8] {
+            let mut wanted = by_features.clone();
+            if n_features == 1 {
+                wanted.iter_mut().skip(1).step_by(2).for_each(|of_second| *of_second = 0.0);
             }
+            let expected = in_double(device, &grid, &position, &table, &wanted);
+            let found = found_by_place(device, &grid_of(index, kernel, n_features), &position, &table, &wanted);
+            assert_close(&format!("{index:?} {kernel:?} {n_features}"), &found[..3 * n], &expected, 1e-4);
+            assert!(found[3 * n..].iter().all(|&g| g == 0.0), "past the last sample");
         }
     }
 }

@@ -96,7 +96,7 @@ fn a_run_is_evaluated_into_eval_json_and_pictures() {
     }
     let results = report["results"].as_object().unwrap();
     let keys: Vec<_> = results.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["psnr", "psnr_std", "ssim", "num_rays_per_sec", "fps"]);
+    assert_eq!(keys, ["psnr", "psnr_std", "ssim", "lpips", "num_rays_per_sec", "fps"]);
     let scores = report["per_image"].as_array().unwrap();
     assert_eq!(scores[0]["name"], "test/r_0", "the first images are taken");
     let mean = scores.iter().map(|score| score["psnr"].as_f64().unwrap()).sum::<f64>() / 3.0;
@@ -270,6 +270,12 @@ fn every_member_resumes_with_the_same_bits() {
     assert_resume_gives_the_same_bits("points", &points);
 }
 
+#[test]
+fn what_is_learned_of_photographs_resumes_with_the_same_bits() {
+    let refined = ["--set=train.refine_cameras=true", "--set=train.exposure=true", "--set=train.ema_decay=0.9"];
+    assert_resume_gives_the_same_bits("hash", &refined);
+}
+
 const POINTS: [&str; 2] = ["--model=points", "--set=model.grid.n_levels=1"];
 
 #[test]
@@ -324,7 +330,7 @@ fn nodes_that_cannot_be_had_are_refused_in_a_sentence() {
     for (key, says) in [
         ("file=none.ply", "none.ply: the point cloud cannot be read"),
         ("file=cloud.obj", "cloud.obj: the point cloud cannot be read"),
-        ("file=cut.ply", "cut.ply: truncated: its header announces 5 points, but 1 are there"),
+        ("file=cut.ply", "cut.ply: truncated: its header announces 5 vertices, but 1 are there"),
         ("file=nan.ply", "nan.ply: point 1 is [0.0, NaN, 0.0], but coordinates must be finite numbers"),
         ("file=few.ply", "model.grid.points.k is 8, but there are 3 nodes"),
         ("file=far.ply", "far.ply: none of its 1 points lies in the field's box"),

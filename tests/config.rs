@@ -174,6 +174,7 @@ fn every_range_is_guarded() {
         ("train.depth_loss=1e9", "train.depth_loss is 1000000000"),
         ("train.scale_gradients_within=-1", "train.scale_gradients_within is -1"),
         ("optimizer.exposure_learning_rate=0", "optimizer.exposure_learning_rate is 0, but must be above 0"),
+        ("optimizer.camera_learning_rate=0", "optimizer.camera_learning_rate is 0, but must be above 0"),
         ("scene.nearest=0", "scene.nearest is 0, but must be above 0"),
         ("march.occupancy_resolution=100", "march.occupancy_resolution is 100"),
         ("march.cascades=0", "march.cascades"),
@@ -321,13 +322,39 @@ fn maps_of_space_refuse_what_they_cannot_hold() {
 }
 
 #[test]
+fn cameras_are_refined_where_the_encoding_has_a_gradient_by_position() {
+    let refused = |settings: &[&str]| {
+        let mut config = Config::default();
+        config.set("train.refine_cameras=true").unwrap();
+        settings.iter().try_for_each(|setting| config.set(setting)).unwrap();
+        config.validate().err().map(|error| error.to_string())
+    };
+    for index in ["hash", "dense", "fourier"] {
+        for kernel in ["linear", "smoothstep"] {
+            let settings = [&format!("model.name={index}"), &format!("model.grid.kernel={kernel}")];
+            assert_eq!(refused(&settings.map(String::as_str)), None, "{index} {kernel}");
+        }
+    }
+    for model in ["points", "mulfagrid"] {
+        let error = refused(&[&format!("model.name={model}")]).unwrap();
+        assert!(
+            error.starts_with("train.refine_cameras is set, but needs the gradient by a sample's place"),
+            "{error}"
+        );
+        assert!(error.ends_with("set it to false"), "{error}");
+    }
+}
+
+#[test]
 fn presets_set_defaults_that_other_settings_go_before() {
     use gridfield::config::{Preset, SpaceMap};
     assert_eq!(Preset::Blender.over(Config::on_cpu()).march, Config::on_cpu().march);
-    for (preset, space) in [(Preset::Llff, SpaceMap::Ndc), (Preset::Photos, SpaceMap::Contraction)] {
+    assert_eq!(Preset::Photos.over(Config::on_cpu()).march.cascades, 3);
+    for (preset, space) in [(Preset::Llff, SpaceMap::Ndc), (Preset::Photos, SpaceMap::Identity)] {
         for base in [Config::default(), Config::on_cpu()] {
             let config = preset.over(base);
             assert_eq!((config.scene.preset, config.march.space), (preset, space));
+            assert!(!config.train.refine_cameras && !config.train.exposure);
             config.validate().unwrap();
         }
     }

@@ -238,6 +238,7 @@ fn flags_that_make_no_sense_together() {
     fs::write(folder.path().join("large.json"), large.to_string()).unwrap();
     for (args, says) in [
         (&["render", "latest", "--path=dataset", "--seconds=3"][..], "leave --seconds away"),
+        (&["render", "latest", "--output=frame.png"], "frames need one number in their file name"),
         (&["render", "latest", "--shard=1/2"], "shards of a video cannot be joined; render frames"),
         (&["render", "latest", "--path=none.json"], "none.json: cannot be read"),
         (&["train", "--resume", "latest", "--stop-after=1"], "--stop-after 1 is not beyond step 2"),

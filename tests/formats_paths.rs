@@ -1,7 +1,7 @@
 //! Camera paths: generated around a scene, and read from nerfstudio's and instant-ngp's files.
 
 use gridfield::scene::path::{Order, PathOptions};
-use gridfield::scene::{Camera, CameraPath, Capture, Format, Intrinsics, Scene, Splits, UnitCube, View};
+use gridfield::scene::{Camera, CameraPath, Capture, CaptureKind, Format, Intrinsics, Scene, Splits, UnitCube, View};
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 use serde_json::{Value, json};
 
@@ -70,6 +70,59 @@ fn orbit_circles_what_the_cameras_look_at() {
     }
     let opposite = Vector3::from(path.frames[0].position()) + Vector3::from(path.frames[20].position());
     assert!((opposite.xy() / 2.0 - Vector3::from(CENTRE).xy()).norm() < 1e-3, "half of the time is half of the circle");
+}
+
+#[test]
+fn of_a_scene_photographed_from_one_side_paths_stay_there() {
+    let mut scene = scene();
+    scene.capture.kind = CaptureKind::Inward;
+    let views = |azimuths: &[f32]| -> Vec<View> {
+        azimuths.iter().map(|&azimuth| View::new(format!("{azimuth}"), "", looking(azimuth, 0.3))).collect()
+    };
+    scene.splits.train = views(&[3.0, 2.5, 3.5, 4.0, 3.6]);
+    for path in [CameraPath::orbit(&scene, &options(2.0, 20.0)), CameraPath::spiral(&scene, &options(2.0, 20.0))] {
+        let azimuth = |camera: &Camera| {
+            let offset = Vector3::from(camera.position()) - Vector3::from(CENTRE);
+            offset.y.atan2(offset.x).rem_euclid(std::f32::consts::TAU)
+        };
+        let azimuths: Vec<f32> = path.unwrap().frames.iter().map(azimuth).collect();
+        let least = azimuths.iter().copied().fold(f32::MAX, f32::min);
+        let most = azimuths.iter().copied().fold(f32::MIN, f32::max);
+        assert!((least - 2.5).abs() < 1e-2 && (most - 4.0).abs() < 1e-2, "{least} to {most}");
+    }
+    scene.splits.train = views(&[0.0, 1.5, 3.0, 4.5]);
+    let orbit = CameraPath::orbit(&scene, &options(2.0, 20.0)).unwrap();
+    let opposite = Vector3::from(orbit.frames[0].position()) + Vector3::from(orbit.frames[20].position());
+    assert!((opposite.xy() / 2.0 - Vector3::from(CENTRE).xy()).norm() < 1e-3, "a whole circle");
+}
+
+#[test]
+fn before_a_forward_facing_scene_paths_look_at_its_middle_depth() {
+    let mut scene = scene();
+    // In the plane z = 2, looking along −z, up to 3 to the sides and 1 up and down.
+    let at = |i: usize| {
+        let (x, y) = (3.0 * (i as f32).sin(), (i as f32).cos());
+        let rows = [[1.0, 0.0, 0.0, x], [0.0, 1.0, 0.0, y], [0.0, 0.0, 1.0, 2.0]];
+        View::new(format!("{i}"), "", Camera { intrinsics: Intrinsics::from_fov_y(80, 60, 0.7), camera_to_world: rows })
+    };
+    scene.splits.train = (0..100).map(at).collect();
+    scene.capture = Capture {
+        kind: CaptureKind::ForwardFacing,
+        bounds: Some([2.0, 20.0]),
+        aabb_scale: None,
+        frame: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 2.0]],
+    };
+    let depth = 1.0 / (0.25 / 1.8 + 0.75 / 100.0);
+    for path in [CameraPath::orbit(&scene, &options(2.0, 20.0)), CameraPath::spiral(&scene, &options(2.0, 20.0))] {
+        for camera in path.unwrap().frames {
+            let position = Vector3::from(camera.position());
+            assert!((position.z - 2.0).abs() < 1e-5 && position.x.abs() <= 3.0 && position.y.abs() <= 1.0);
+            let ellipse = (position.x / 2.96).powi(2) + (position.y / 0.985).powi(2);
+            assert!((ellipse - 1.0).abs() < 0.03, "{ellipse}");
+            let offset = Vector3::new(0.0, 0.0, 2.0 - depth) - position;
+            assert!(offset.cross(&Vector3::from(camera.forward())).norm() < 1e-4 && camera.up()[1] > 0.5);
+        }
+    }
 }
 
 #[test]

@@ -15,11 +15,13 @@ mod common;
 
 use common::{Random, host, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, NetworkConfig};
+use gridfield::decoder::Head;
 use gridfield::decoder::{Decoder, LayerShape};
 use gridfield::device::args::{self, DrawRaysArgs, FieldArgs, RayLosses, ScatterArgs};
 use gridfield::device::{Buffer, Device, Grid as Items, Ptr, kernels};
+use gridfield::field::{Field, Lane};
 use gridfield::grid::Backward;
-use gridfield::radiance::{Chunk, ChunkSize, Field, Gradients, Lane, Loss, March, Occupancy, Tracer};
+use gridfield::radiance::{Chunk, ChunkSize, Gradients, Loss, March, Occupancy, Tracer};
 
 /// Twice the largest error seen, which is of rounding: losses are good to about 1e-7 of their terms, of which some hundred
 /// add up at random, and are divided by the step.
@@ -54,7 +56,7 @@ struct Block {
 impl Probe {
     fn new(device: &Device, model: &ModelConfig, size: ChunkSize, random: &mut Random) -> Self {
         let device = device.clone();
-        let mut field = Field::zeros(&device, model).unwrap();
+        let mut field = Field::zeros(&device, model, Head::Radiance).unwrap();
         let weights: Vec<f32> = draw_weights(&field.decoder, random).into_iter().map(as_half).collect();
         field.weights.upload(0, &weights).unwrap();
         let features = random.halves(field.table.len(), 0.2, 1.0);
@@ -62,7 +64,7 @@ impl Probe {
         field.refresh_copies(&device).unwrap();
         Probe {
             chunk: Chunk::new(&device, size).unwrap(),
-            lane: Lane::all(&device, size, &field, true).unwrap().swap_remove(0),
+            lane: Lane::all(&device, size.samples, &field, true).unwrap().swap_remove(0),
             dl_dfeatures: device.zeros(size.samples * field.grid.n_features() as usize).unwrap(),
             dl_dweights: device.zeros(field.weights.len()).unwrap(),
             dl_dtable: device.zeros(field.table.len()).unwrap(),

@@ -6,7 +6,7 @@ use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::evaluate::{Summary, compare};
 use gridfield::radiance::{Photographs, Trainer, open_scene, plain_background};
-use gridfield::train::session::Task as _;
+use gridfield::train::session::train_until;
 
 const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
 
@@ -30,7 +30,7 @@ fn learned(settings: &[&str]) -> f64 {
     let downscale = config.scene.downscale;
     let photographs = Photographs::load(&device, &scene.splits.train, downscale, &scene.unit_cube, &|_, _| {}).unwrap();
     let mut trainer = Trainer::new(&device, &config, &scene, photographs).unwrap();
-    trainer.train_until(config.train.max_steps, &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
+    train_until(&mut trainer, config.train.max_steps, None, &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
     let renderer = trainer.renderer().unwrap();
     let background = plain_background(&config.train, &scene);
     let scores: Vec<_> = scene.splits.test[..10]

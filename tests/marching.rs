@@ -277,9 +277,9 @@ fn compare(space: &Space, ray: &Ray, steps: &[Step], samples: &[Sample]) -> usiz
         assert!((f64::from(sample.dt) - step.dt).abs() < 1e-3 * step.dt, "{ray:?}: {sample:?}");
         let along = |k: usize| f64::from(ray.origin[k]) + f64::from(sample.t) * f64::from(ray.direction[k]);
         let expected = space.field(std::array::from_fn(along));
-        for k in 0..3 {
-            assert!((f64::from(sample.position[k]) - expected[k]).abs() < ROUNDING, "{ray:?}: {sample:?}");
-            assert!((0.0..=1.0).contains(&sample.position[k]), "{ray:?}: {sample:?}");
+        for (&position, expected) in sample.position.iter().zip(expected) {
+            assert!((f64::from(position) - expected).abs() < ROUNDING, "{ray:?}: {sample:?}");
+            assert!((0.0..=1.0).contains(&position), "{ray:?}: {sample:?}");
         }
     }
     assert!(samples.next().is_none(), "{ray:?} has samples off the lattice");

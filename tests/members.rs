@@ -138,7 +138,7 @@ fn cloud(device: &Device, k: u32) -> PointCloud {
     };
     let nodes = (0..NODES).map(node).collect();
     let config = PointsConfig { k, bandwidth: 1.0, ..PointsConfig::default() };
-    PointCloud::new(device, nodes, &config, 2).unwrap()
+    PointCloud::new(device, nodes, 3, &config, 2).unwrap()
 }
 
 /// The k nearest of all nodes within the reach by looking at each, and their weights; out of reach last.

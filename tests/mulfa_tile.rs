@@ -6,10 +6,12 @@ mod common;
 
 use common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
+use gridfield::decoder::Head;
 use gridfield::device::args::{MulfaArgs, ScatterArgs};
-use gridfield::device::{ComputeBuffer, Device, Grid as Items, Ptr, kernels};
+use gridfield::device::{ComputeBuffer, Device, Grid as Items, Kernel, Ptr, kernels};
+use gridfield::field::Field;
 use gridfield::grid::{Grid, Member as _, Theta};
-use gridfield::radiance::{Chunk, ChunkSize, Field};
+use gridfield::radiance::{Chunk, ChunkSize};
 
 /// Two whole tiles and part of a third, from the middle of a chunk's samples.
 const ROUND: (usize, usize) = (30, 330);
@@ -60,9 +62,9 @@ fn cases() -> Vec<ModelConfig> {
 }
 
 impl Case {
-    fn new(device: &Device, model: &ModelConfig) -> Self {
+    fn new(device: &Device, model: &ModelConfig, dimensions: u32) -> Self {
         let mut random = Random::new(7);
-        let mut field = Field::zeros(device, model).unwrap();
+        let mut field = Field::zeros(device, model, Head::Values { dimensions, n_outputs: 1 }).unwrap();
         let table = random.halves(field.table.len(), -1.0, 1.0);
         field.table.upload(0, &table).unwrap();
         let mulfa = field.grid.mulfa.clone().unwrap();
@@ -80,7 +82,7 @@ impl Case {
         field.member_as_mut::<Theta>().unwrap().theta.upload(0, &theta).unwrap();
         field.refresh_copies(device).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
-        let mut x = random.f32s(3 * ROUND.1, 0.0, 1.0);
+        let mut x = random.f32s(dimensions as usize * ROUND.1, 0.0, 1.0);
         x[90..96].copy_from_slice(&[0.0, 1.0, 0.5, 1.0, 1.0, 1.0]);
         chunk.samples.position.upload(0, &x).unwrap();
         chunk.samples.count.upload(0, &[0, ROUND.0 as u32, ROUND.1 as u32]).unwrap();
@@ -98,6 +100,10 @@ impl Case {
 
     fn grid(&self) -> &Grid {
         &self.field.grid
+    }
+
+    fn kernels(&self) -> (&'static Kernel<MulfaArgs<'static>>, &'static Kernel<MulfaArgs<'static>>) {
+        self.grid().mulfa.as_ref().unwrap().kernels()
     }
 
     fn args(&self) -> MulfaArgs<'_> {
@@ -125,7 +131,7 @@ impl Case {
         let query = ComputeBuffer::zeros(device, CAPACITY * n_query).unwrap();
         for round in [0, 1] {
             let args = MulfaArgs { features: features.ptr(), query: query.ptr(), round, ..self.args() };
-            device.launch_chunk(&kernels::MULFA_ENCODE, &args, Items::tiles(CAPACITY)).unwrap();
+            device.launch_chunk(self.kernels().0, &args, Items::tiles(CAPACITY)).unwrap();
         }
         (features, query)
     }
@@ -161,12 +167,12 @@ fn tolerance(device: &Device) -> f64 {
 }
 
 fn features_are_those_of_the_kernel_function(device: &Device) {
-    for model in cases() {
-        let case = Case::new(device, &model);
+    for (model, dimensions) in cases().into_iter().flat_map(|model| [(model.clone(), 2), (model, 3)]) {
+        let case = Case::new(device, &model, dimensions);
         let n_in = case.args().n_in as usize;
         let features = ComputeBuffer::zeros(device, CAPACITY * n_in).unwrap();
         let args = MulfaArgs { features: features.ptr(), ..case.args() };
-        device.launch_chunk(&kernels::MULFA_ENCODE, &args, Items::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(case.kernels().0, &args, Items::tiles(CAPACITY)).unwrap();
         let nodes = case.grid().active_nodes(device, &case.x, &case.theta).unwrap();
         let expected = case.expected_features(&nodes.phi, &nodes.entry);
         let found = features.download().unwrap();
@@ -181,8 +187,8 @@ fn features_are_those_of_the_kernel_function(device: &Device) {
 }
 
 fn gradients_are_those_of_the_kernel_function(device: &Device) {
-    for model in cases() {
-        let case = Case::new(device, &model);
+    for (model, dimensions) in cases().into_iter().flat_map(|model| [(model.clone(), 2), (model, 3)]) {
+        let case = Case::new(device, &model, dimensions);
         let grid = case.grid();
         let mulfa = grid.mulfa.as_ref().unwrap();
         let (k, corners, levels) = (grid.n_outputs(), grid.n_corners(), grid.levels.len());
@@ -197,7 +203,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
             dl_dprepared: dl_dprepared.ptr(),
             ..case.args()
         };
-        device.launch_chunk(&kernels::MULFA_BACKWARD, &args, Items::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(case.kernels().1, &args, Items::tiles(CAPACITY)).unwrap();
 
         // phi of all samples up to the end of the round.
         let nodes = grid.active_nodes(device, &case.x, &case.theta).unwrap();

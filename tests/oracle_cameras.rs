@@ -1,6 +1,9 @@
-//! Camera rays against an independent float64 implementation (`vectors/cameras.json`).
+//! Cameras and their rays against an independent float64 implementation (`vectors/cameras.json`).
 
-use gridfield::scene::{Camera, Intrinsics};
+mod captures;
+mod skip;
+
+use gridfield::scene::{Camera, Intrinsics, Scene};
 use serde_json::Value;
 
 fn number(value: &Value) -> f32 {
@@ -40,4 +43,34 @@ fn rays_leave_through_pixel_centres_as_in_the_oracle() {
         }
     }
     assert_eq!(compared, 16);
+}
+
+#[test]
+fn rows_of_poses_bounds_are_cameras_as_in_the_oracle() {
+    let cases: Value = serde_json::from_str(include_str!("vectors/cameras.json")).unwrap();
+    let cases = cases["llff"].as_array().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<f64> =
+        cases.iter().flat_map(|case| case["row"].as_array().unwrap()).map(|number| number.as_f64().unwrap()).collect();
+    captures::write(folder.path().join("poses_bounds.npy"), captures::npy(&[3, 17], &rows));
+    for i in 0..3 {
+        captures::image(folder.path().join(format!("images/{i}.png")), (504, 378), 0);
+    }
+    let scene = Scene::open(folder.path()).unwrap();
+    let views = scene.splits.test.iter().chain(&scene.splits.train);
+    let mut compared = 0;
+    for (view, case) in views.zip(cases) {
+        for (row, expected) in view.camera.camera_to_world.iter().zip(case["camera_to_world"].as_array().unwrap()) {
+            for (found, expected) in row.iter().zip(expected.as_array().unwrap()) {
+                assert_eq!(*found, number(expected), "{}", view.name);
+            }
+        }
+        let k = view.camera.intrinsics;
+        let size_and_focal = [k.height as f32, k.width as f32, k.fl_x];
+        assert_eq!(size_and_focal, vector(&case["height_width_focal"]));
+        let bounds = view.bounds.unwrap();
+        assert_eq!(bounds, [number(&case["near_far"][0]), number(&case["near_far"][1])]);
+        compared += 1;
+    }
+    assert_eq!(compared, 3);
 }

@@ -106,6 +106,19 @@ fn the_gpu_check_runs_where_it_was_packed_and_runs_again() {
 }
 
 #[test]
+fn the_gpu_check_unpacks_its_programs() {
+    let has_xz = Command::new("xz").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !has_bash("the_gpu_check_unpacks_its_programs") || !has_xz {
+        return skip::skipped("the_gpu_check_unpacks_its_programs", "there is no bash or no xz");
+    }
+    let folder = packed();
+    let archive = "tar -c bin | xz >bin.tar.xz && rm -r bin";
+    assert!(bash(folder.path(), &["-c", archive], "").status.success());
+    let output = bash(folder.path(), &["./gpu_check.sh", "run"], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_gpu_check_fails_with_the_test_that_failed() {
     if !has_bash("the_gpu_check_fails_with_the_test_that_failed") {
         return;

@@ -103,11 +103,8 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
             let (from, towards) = view.camera.ray(px, py);
             let (origin, direction) = (column(&origins, i), column(&directions, i));
             assert_eq!((origin[2], t[i]), (0.0, 0.0), "rays begin on the near plane, within the frustum");
-            for k in 0..3 {
-                assert!(
-                    (column(&seen, i)[k] - f64::from(towards[k])).abs() < 2e-6,
-                    "seen along its direction in the scene"
-                );
+            for (seen, towards) in column(&seen, i).into_iter().zip(towards) {
+                assert!((seen - f64::from(towards)).abs() < 2e-6, "seen along its direction in the scene");
             }
             // Three places along it, up to far off.
             let mut last = 0.0;

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::fit_image::{self, Kept};
+use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, print};
+use super::{OUTPUT_DIR, Outcome, print, refuse};
+use crate::config::TaskName;
 use crate::device::Device;
+use crate::metrics::Lpips;
 use crate::radiance::evaluate::{Pictures, compare};
 use crate::radiance::{Renderer, Report, plain_background, reopen_scene};
 use crate::scene::{Scene, Split, View};
@@ -28,9 +32,9 @@ pub struct EvalArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
-    /// Which images to compare with
-    #[arg(long, value_enum, value_name = "SPLIT", default_value = "test", help_heading = "What to measure")]
-    pub split: Split,
+    /// Which images to compare with [default: test]
+    #[arg(long, value_enum, value_name = "SPLIT", help_heading = "What to measure")]
+    pub split: Option<Split>,
 
     /// Behind transparent pixels of both images [default: as trained; white where that was random]
     #[arg(long, value_enum, value_name = "COLOR", help_heading = "What to measure")]
@@ -43,6 +47,14 @@ pub struct EvalArgs {
     /// The folder where the scene lies now, if it moved since the training
     #[arg(long, value_name = "DIR", help_heading = "What to measure")]
     pub scene: Option<PathBuf>,
+
+    /// Also measure LPIPS, with AlexNet or VGG16 and weights that docs/formats.md describes
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "What to measure")]
+    pub lpips: Option<PathBuf>,
+
+    /// Of a distance field: cells per axis at which its surface is extracted [default: 512]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..=2048), help_heading = "What to measure")]
+    pub resolution: Option<u32>,
 
     /// Also write the rendered images, as PNG, to renders/eval-SPLIT in the run's folder
     #[arg(long, help_heading = "Results")]
@@ -65,17 +77,70 @@ impl EvalArgs {
         let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
         let device = self.machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-        let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
         let output = self.output.clone().unwrap_or_else(|| resolved.eval_path());
-        atomic::make_folder_of(&output)?;
-        let report = self.measure(&device, &resolved, &checkpoint, &scene)?;
-        atomic::write_json(&output, &report)?;
+        let task = checkpoint.header.config.task;
+        let of_surfaces = [("--resolution", self.resolution.is_some() && task != TaskName::Sdf)];
+        refuse(&of_surfaces, "is for distance fields, and this run is of another task")?;
+        match task {
+            TaskName::Radiance => self.eval_views(&device, &resolved, &checkpoint, &output),
+            TaskName::Image => {
+                self.refuse_flags_of_views()?;
+                let kept = Kept { images: self.save_images, error_maps: self.save_error_maps };
+                fit_image::eval(&device, &resolved, &checkpoint, kept, &output)
+            }
+            TaskName::Sdf => {
+                self.refuse_flags_of_views()?;
+                let pictures = [("--save-images", self.save_images), ("--save-error-maps", self.save_error_maps)];
+                refuse(&pictures, "is for fields of images, and this run is of a mesh")?;
+                fit_sdf::eval(&device, &resolved, &checkpoint, self.resolution, &output)
+            }
+        }
+    }
+
+    fn split(&self) -> Split {
+        self.split.unwrap_or(Split::Test)
+    }
+
+    /// What only a radiance field has: views, held back or not.
+    fn refuse_flags_of_views(&self) -> Result<()> {
+        let flags = [
+            ("--split", self.split.is_some()),
+            ("--background", self.background.is_some()),
+            ("--max-images", self.max_images.is_some()),
+            ("--scene", self.scene.is_some()),
+            ("--lpips", self.lpips.is_some()),
+        ];
+        refuse(&flags, "is for radiance fields, and this run is of another task")
+    }
+
+    fn eval_views(
+        &self,
+        device: &Device,
+        resolved: &Resolved,
+        checkpoint: &Checkpoint,
+        output: &Path,
+    ) -> anyhow::Result<Outcome> {
+        let scene = reopen_scene(checkpoint, self.scene.as_deref())?;
+        let lpips = self.lpips.as_deref().map(Lpips::read).transpose()?;
+        atomic::make_folder_of(output)?;
+        let report = self.measure(device, resolved, checkpoint, &scene, lpips.as_ref())?;
+        atomic::write_json(output, &report)?;
         print::to_stdout(&table(&report))?;
+        if lpips.is_none() {
+            print::to_stdout("LPIPS was not measured: it needs weights, --lpips FILE.safetensors (docs/formats.md)")?;
+        }
         print::to_stdout(&format!("figures of each image are in {}", output.display()))?;
         Ok(Outcome::Done)
     }
 
-    fn measure(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint, scene: &Scene) -> Result<Report> {
+    fn measure(
+        &self,
+        device: &Device,
+        resolved: &Resolved,
+        checkpoint: &Checkpoint,
+        scene: &Scene,
+        lpips: Option<&Lpips>,
+    ) -> Result<Report> {
         let header = &checkpoint.header;
         let background = match self.background {
             Some(SolidBackground::White) => [1.0; 3],
@@ -84,7 +149,7 @@ impl EvalArgs {
         };
         let views = self.views(scene)?;
         let pictures = Pictures {
-            folder: resolved.renders_folder().join(format!("eval-{}", self.split.as_str())),
+            folder: resolved.renders_folder().join(format!("eval-{}", self.split().as_str())),
             images: self.save_images,
             error_maps: self.save_error_maps,
         };
@@ -92,19 +157,22 @@ impl EvalArgs {
         let bar = counter("images", views.len(), false);
         let mut scores = Vec::new();
         for view in views {
-            let compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            let mut compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            if let Some(lpips) = lpips {
+                compared.measure_lpips(lpips);
+            }
             pictures.save(&compared)?;
             scores.push(compared.score);
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(Report::new(header, &resolved.checkpoint, device, self.split.as_str(), background, scores))
+        Ok(Report::new(header, &resolved.checkpoint, device, self.split().as_str(), background, lpips, scores))
     }
 
     fn views<'s>(&self, scene: &'s Scene) -> Result<&'s [View]> {
-        let views = scene.splits.views(self.split);
+        let views = scene.splits.views(self.split());
         if views.is_empty() {
-            let split = self.split.as_str();
+            let split = self.split().as_str();
             return Err(Error::file(&scene.path, format!("the scene has no {split} images; choose another --split")));
         }
         Ok(&views[..self.max_images.map_or(views.len(), |n| views.len().min(n as usize))])
@@ -115,18 +183,15 @@ impl EvalArgs {
 fn table(report: &Report) -> String {
     let results = &report.results;
     let columns = [
-        ("scene", report.experiment_name.clone()),
-        ("step", print::grouped(report.step)),
+        ("scene", report.experiment.experiment_name.clone()),
+        ("step", print::grouped(report.origin.step)),
         ("images", format!("{} {}", report.n_images, report.split)),
         ("background", report.background.clone()),
         ("PSNR", format!("{:.2} dB ± {:.2}", results.psnr, results.psnr_std)),
         ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
+        ("LPIPS", results.lpips.map_or_else(|| "–".to_owned(), |lpips| format!("{lpips:.4}"))),
         ("rays/s", print::metric(results.num_rays_per_sec)),
         ("fps", format!("{:.1}", results.fps)),
     ];
-    let width = |(name, value): &(&str, String)| name.chars().count().max(value.chars().count());
-    let names = columns.iter().map(|column| format!("{:<1$}", column.0, width(column)));
-    let values = columns.iter().map(|column| format!("{:<1$}", column.1, width(column)));
-    let line = |cells: Vec<String>| cells.join("  ").trim_end().to_owned();
-    format!("{}\n{}", line(names.collect()), line(values.collect()))
+    print::table_line(&columns)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::reading::ReadingArgs;
 use super::{OUTPUT_DIR, Outcome, info_scene, print};
-use crate::config::{Config, GridConfig, GridIndex, ModelName};
+use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::grid::Grid;
 use crate::scene::{OpenOptions, Scene};
 use crate::train::checkpoint::{Summary, TensorSummary};
@@ -24,7 +24,7 @@ pub struct InfoArgs {
     #[arg(long, conflicts_with = "path")]
     pub models: bool,
 
-    /// Of a scene: where the picture of its cameras goes [default: outputs/<scene>/cameras.svg]
+    /// Of a scene: where the picture of its cameras goes; by default `outputs/<scene>/cameras.svg`
     #[arg(long, value_name = "FILE.svg")]
     pub output: Option<PathBuf>,
 
@@ -99,7 +99,11 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
     let config = &header.config;
     rows(&[
         ("checkpoint", format!("{} ({}B)", path.display(), print::metric(summary.bytes as f64))),
-        ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
+        match config.task {
+            TaskName::Radiance => ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
+            TaskName::Image => ("image", format!("{}, from {}", header.scene, config.image.path.display())),
+            TaskName::Sdf => ("mesh", format!("{}, from {}", header.scene, config.sdf.path.display())),
+        },
         ("unit cube", header.unit_cube.to_string()),
         ("space", header.space.to_string()),
         ("preset", config.scene.preset.as_str().to_owned()),
@@ -135,6 +139,9 @@ fn grid(grid: &GridConfig) -> String {
 }
 
 fn networks(config: &Config) -> String {
+    if config.task != TaskName::Radiance {
+        return format!("{} × {}", config.model.network.n_hidden_layers, config.model.network.n_neurons);
+    }
     let (density, color) = (&config.model.density_network, &config.model.color_network);
     format!(
         "density {} × {}, color {} × {}, view direction to degree {}",

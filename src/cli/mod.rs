@@ -3,9 +3,15 @@
 //! Exit codes: 0 done, also where the reader of our output went away; 2 a mistake in the arguments, a file or the
 //! machine, told in one sentence on stderr; 101 a fault of ours, with a backtrace; 130 interrupted by Ctrl-C.
 
+pub mod compare_image;
+mod course;
 pub mod devices;
 pub mod eval;
+pub mod export;
+pub mod fit_image;
+pub mod fit_sdf;
 pub mod gtk;
+pub mod import;
 pub mod info;
 mod info_scene;
 pub mod interrupt;
@@ -50,10 +56,20 @@ pub struct Cli {
 enum Command {
     /// Learn a radiance field from a scene
     Train(train::TrainArgs),
-    /// Measure a trained field on images held back
+    /// Make a scene of photographs, whose poses an installed COLMAP finds
+    Import(import::ImportArgs),
+    /// Fit a field to an image
+    FitImage(fit_image::FitImageArgs),
+    /// Fit an image with several models of equal size: a table, curves, error maps
+    CompareImage(compare_image::CompareImageArgs),
+    /// Fit a field to the distances around a mesh
+    FitSdf(fit_sdf::FitSdfArgs),
+    /// Measure a trained field: on images held back, or against the image it was fitted to
     Eval(eval::EvalArgs),
-    /// Render a video or frames from a trained field
+    /// Render a video, frames or a picture from a trained field
     Render(render::RenderArgs),
+    /// Write a trained field's surface as a mesh or a point cloud
+    Export(export::ExportArgs),
     /// Say what a scene, a run or a checkpoint holds
     Info(info::InfoArgs),
     /// Look into models by their tangent kernels: spectra, predictions, bounds
@@ -83,8 +99,13 @@ impl Cli {
     fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Train(args) => args.run(),
+            Command::Import(args) => args.run(),
+            Command::FitImage(args) => args.run(),
+            Command::CompareImage(args) => args.run(),
+            Command::FitSdf(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Info(args) => args.run(),
             Command::Gtk(args) => args.run(),
             Command::Devices(args) => args.run(),
@@ -92,9 +113,17 @@ impl Cli {
     }
 }
 
-/// Reads a length of time in seconds. NaN and infinity have no place in a configuration, which is JSON.
-fn seconds(text: &str) -> Result<f64, &'static str> {
+/// Reads a number above zero. NaN and infinity have no place in a configuration, which is JSON.
+fn above_zero(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|value: &f64| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
+}
+
+/// Refuses the first of the flags that was given.
+fn refuse(flags: &[(&str, bool)], why: &str) -> crate::Result<()> {
+    match flags.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(crate::Error::config(format!("{flag} {why}"))),
+        None => Ok(()),
+    }
 }
 
 fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {

@@ -68,6 +68,15 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Values as one line below their headings, in columns.
+pub fn table_line(columns: &[(&str, String)]) -> String {
+    let width = |(name, value): &(&str, String)| name.chars().count().max(value.chars().count());
+    let names = columns.iter().map(|column| format!("{:<1$}", column.0, width(column)));
+    let values = columns.iter().map(|column| format!("{:<1$}", column.1, width(column)));
+    let line = |cells: Vec<String>| cells.join("  ").trim_end().to_owned();
+    format!("{}\n{}", line(names.collect()), line(values.collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

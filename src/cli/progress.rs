@@ -152,10 +152,10 @@ impl Pace {
 
 fn started_line(started: &Started) -> String {
     let from = if started.step == 0 { String::new() } else { format!(", resumed at step {}", started.step) };
+    let images = started.n_images.map_or_else(String::new, |n| format!("{n} images, "));
     format!(
-        "{}: {} images, {} model of {} parameters, on {}{from}",
+        "{}: {images}{} model of {} parameters, on {}{from}",
         started.scene,
-        started.n_images,
         started.model,
         print::grouped(started.n_parameters),
         started.device
@@ -166,20 +166,22 @@ fn step_line(report: &StepReport, limits: Limits) -> String {
     let eta = report.eta_seconds.map_or_else(String::new, |seconds| format!("  {} left", print::duration(seconds)));
     let of =
         if limits.max_steps < TrainConfig::NO_STEP_LIMIT { format!("/{}", limits.max_steps) } else { String::new() };
-    format!(
-        "step {}{of}  loss {:.2e}  PSNR {:.2} dB  {} rays/s  {} samples/s{eta}",
-        report.step,
-        report.loss,
-        report.psnr,
-        print::metric(report.rays_per_second),
-        print::metric(report.samples_per_second),
-    )
+    let psnr = report.psnr.map_or_else(String::new, |psnr| format!("  PSNR {psnr:.2} dB"));
+    let rays = report.rays_per_second.map_or_else(String::new, |rays| format!("  {} rays/s", print::metric(rays)));
+    let samples = print::metric(report.samples_per_second);
+    format!("step {}{of}  loss {:.2e}{psnr}{rays}  {samples} samples/s{eta}", report.step, report.loss)
 }
 
 fn evaluated_line(evaluated: &Evaluated) -> String {
-    let Evaluated { step, split, n_images, psnr, ssim, seconds } = evaluated;
-    let (ssim, took) = (ssim.map_or_else(String::new, |ssim| format!(", SSIM {ssim:.4}")), print::duration(*seconds));
-    format!("step {step}: PSNR {psnr:.2} dB{ssim} on {n_images} {split} images ({took})")
+    let Evaluated { step, split, n_images, psnr, ssim, iou, seconds } = evaluated;
+    let figures = [
+        psnr.map(|psnr| format!("PSNR {psnr:.2} dB")),
+        ssim.map(|ssim| format!("SSIM {ssim:.4}")),
+        iou.map(|iou| format!("IoU {iou:.5}")),
+    ];
+    let figures = figures.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let on = n_images.map_or_else(String::new, |n| format!(" on {n} {split} images"));
+    format!("step {step}: {figures}{on} ({})", print::duration(*seconds))
 }
 
 fn finished_line(finished: &Finished) -> String {
@@ -200,11 +202,11 @@ mod tests {
         StepReport {
             step: 1200,
             loss: 0.00123,
-            psnr: 28.314,
+            psnr: Some(28.314),
             learning_rate: 0.01,
-            rays_per_second: 61_500.0,
+            rays_per_second: Some(61_500.0),
             samples_per_second: 1_923_000.0,
-            samples_per_ray: 31.3,
+            samples_per_ray: Some(31.3),
             seconds: 50.0,
             eta_seconds: Some(250.0),
         }

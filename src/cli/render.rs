@@ -4,14 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::fit_image::{self, Crop};
+use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, interrupt, print};
-use crate::Result;
-use crate::radiance::film::{Channel, Destination, Film, Shard};
+use super::{OUTPUT_DIR, Outcome, interrupt, print, refuse};
+use crate::Error;
+use crate::config::TaskName;
+use crate::device::Device;
+use crate::radiance::film::{Channel, Destination, Draws, Film, Shard};
 use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
 use crate::scene::Scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
+use crate::sdf::turntable_scene;
+use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
 
 #[derive(Debug, Args)]
@@ -21,20 +27,17 @@ pub struct RenderArgs {
     pub run: PathBuf,
 
     /// Where the camera goes: orbit, spiral, interpolate (through training views), dataset (the test views, or else the
-    /// training views), or a camera-path file of nerfstudio or instant-ngp
-    #[arg(long, value_name = "PATH", default_value = "orbit", help_heading = "What to render")]
-    pub path: PathChoice,
+    /// training views), or a camera-path file of nerfstudio or instant-ngp [default: orbit]
+    #[arg(long, value_name = "PATH", help_heading = "What to render")]
+    pub path: Option<PathChoice>,
 
-    /// What to draw, as in rgb,depth
-    #[arg(
-        long,
-        value_enum,
-        value_name = "LIST",
-        value_delimiter = ',',
-        default_value = "rgb",
-        help_heading = "What to render"
-    )]
+    /// What to draw, as in rgb,depth [default: rgb]
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', help_heading = "What to render")]
     pub outputs: Vec<Channel>,
+
+    /// Of a fitted image: a part of it, in its pixels, as x,y,width,height
+    #[arg(long, value_name = "X,Y,W,H", help_heading = "What to render")]
+    pub crop: Option<Crop>,
 
     /// In pixels [default: as the training images]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
@@ -49,16 +52,17 @@ pub struct RenderArgs {
     pub fps: Option<u32>,
 
     /// Length of the video in seconds [default: the path file's, else 6 for an orbit and 12 for a spiral or flight]
-    #[arg(long, value_name = "S", value_parser = super::seconds, help_heading = "What to render")]
+    #[arg(long, value_name = "S", value_parser = super::above_zero, help_heading = "What to render")]
     pub seconds: Option<f64>,
 
     /// The folder where the scene lies now, if it moved since the training: the camera path goes around it
     #[arg(long, value_name = "DIR", help_heading = "What to render")]
     pub scene: Option<PathBuf>,
 
-    /// A video such as orbit.mp4, or frames such as frames/%04d.png [default: a video in the run's renders/]
-    #[arg(long, value_name = "FILE", help_heading = "Results")]
-    pub output: Option<Destination>,
+    /// A video such as orbit.mp4, or frames such as frames/%04d.png; of a fitted image a .png or .exr [default: in the run's
+    /// renders/]
+    #[arg(long, value_name = "FILE", value_parser = rendered_file, help_heading = "Results")]
+    pub output: Option<PathBuf>,
 
     /// Render only every N-th frame that is not there yet, from the I-th on, so that N processes share the work: 1/3
     /// renders frames 0, 3, 6, … Needs frames as --output
@@ -69,24 +73,94 @@ pub struct RenderArgs {
     pub machine: MachineArgs,
 }
 
+/// A file of one of the kinds that runs are rendered to; which of them a run takes is seen when its task is known.
+fn rendered_file(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("mp4" | "png" | "exr") if path.file_stem().is_some() => Ok(path),
+        _ => Err("expected a video such as orbit.mp4, or frames such as frames/%04d.png; of an image a .png or .exr"),
+    }
+}
+
+fn destination(output: &Path) -> crate::Result<Destination> {
+    let what = |e: Error| Error::config(format!("--output {}: {e}", output.display()));
+    output.to_string_lossy().parse().map_err(what)
+}
+
 impl RenderArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
         let device = self.machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
+        match checkpoint.header.config.task {
+            TaskName::Radiance => self.render_path(&device, &resolved, &checkpoint),
+            TaskName::Sdf => self.render_surface(&device, &resolved, &checkpoint),
+            TaskName::Image => {
+                self.refuse_flags_of_paths()?;
+                let size = (self.width, self.height);
+                fit_image::render_picture(&device, &resolved, &checkpoint, self.crop, size, self.output)
+            }
+        }
+    }
+
+    fn render_path(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
         let config = &checkpoint.header.config;
-        let scene = self.open_scene(&checkpoint)?;
-        let path = self.path.build(&scene, (self.width, self.height), config.scene.downscale, self.options())?;
-        let renderer = Renderer::from_checkpoint(&device, &checkpoint)?;
-        let film = Film::new(&renderer, &path, plain_background(&config.train, &scene), &self.outputs)?;
-        let in_renders = || Destination::Video(resolved.renders_folder().join(format!("{}.mp4", self.path.name())));
-        self.shoot(&film, &self.output.clone().unwrap_or_else(in_renders))
+        let scene = self.open_scene(checkpoint, &self.choice())?;
+        let background = plain_background(&config.train, &scene);
+        let open = || Renderer::from_checkpoint(device, checkpoint);
+        self.film(resolved, &scene, config.scene.downscale, background, open)
+    }
+
+    /// A mesh's field has no cameras of its own: paths go around it.
+    fn render_surface(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
+        refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
+        let scene = turntable_scene(checkpoint)?;
+        self.film(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
+    }
+
+    /// Draws what the opened renderer shows along the path that was asked for.
+    fn film<R: Draws>(
+        &self,
+        resolved: &Resolved,
+        scene: &Scene,
+        downscale: u32,
+        background: [f32; 3],
+        open: impl FnOnce() -> crate::Result<R>,
+    ) -> anyhow::Result<Outcome> {
+        refuse(&[("--crop", self.crop.is_some())], "is for fitted images, and this run is of another task")?;
+        let choice = self.choice();
+        let destination = match &self.output {
+            Some(output) => destination(output)?,
+            None => Destination::Video(resolved.renders_folder().join(format!("{}.mp4", choice.name()))),
+        };
+        let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
+        let renderer = open()?;
+        let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
+        let film = Film::new(&renderer, &path, background, &outputs)?;
+        self.shoot(&film, &destination)
+    }
+
+    fn choice(&self) -> PathChoice {
+        self.path.clone().unwrap_or(PathChoice::Orbit)
+    }
+
+    /// What only a camera that moves has.
+    fn refuse_flags_of_paths(&self) -> crate::Result<()> {
+        let flags = [
+            ("--path", self.path.is_some()),
+            ("--outputs", !self.outputs.is_empty()),
+            ("--fps", self.fps.is_some()),
+            ("--seconds", self.seconds.is_some()),
+            ("--shard", self.shard.is_some()),
+            ("--scene", self.scene.is_some()),
+        ];
+        refuse(&flags, "is for fields in space, and this run is of an image")
     }
 
     /// A camera-path file has cameras of its own, so that a scene that is gone or has changed is no hindrance.
-    fn open_scene(&self, checkpoint: &Checkpoint) -> Result<Scene> {
+    fn open_scene(&self, checkpoint: &Checkpoint, path: &PathChoice) -> crate::Result<Scene> {
         match reopen_scene(checkpoint, self.scene.as_deref()) {
-            Err(_) if self.path.is_file() && self.scene.is_none() => Ok(scene_without_views(checkpoint)),
+            Err(_) if path.is_file() && self.scene.is_none() => Ok(scene_without_views(checkpoint)),
             opened => opened,
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GridConfig, GridKernel};
+use super::{GridConfig, GridKernel, TaskName};
 
 /// A line for each member: its name, and the grid that the name alone stands for.
 macro_rules! family {
@@ -36,6 +36,43 @@ macro_rules! family {
             }
         }
     };
+}
+
+impl ModelName {
+    /// The grid that the name alone stands for in a task.
+    pub fn grid_of(self, task: TaskName) -> GridConfig {
+        match task {
+            TaskName::Radiance => self.grid(),
+            TaskName::Image => self.grid_in_the_plane(),
+            TaskName::Sdf => self.grid_around_a_surface(),
+        }
+    }
+
+    /// For distances to a mesh: finer levels than a radiance field's, of fewer features.
+    fn grid_around_a_surface(self) -> GridConfig {
+        let grid = self.grid();
+        match grid.index {
+            GridIndex::Hash => GridConfig { n_levels: 16, n_features_per_level: 2, per_level_scale: 1.38, ..grid },
+            GridIndex::Dense | GridIndex::Fourier | GridIndex::Points => grid,
+        }
+    }
+
+    /// For images: more levels, which reach the pixels of a photograph, of fewer features.
+    fn grid_in_the_plane(self) -> GridConfig {
+        let grid = self.grid();
+        match grid.index {
+            GridIndex::Hash => GridConfig {
+                n_levels: 16,
+                n_features_per_level: 2,
+                log2_hashmap_size: 17,
+                per_level_scale: 1.5,
+                ..grid
+            },
+            GridIndex::Dense => GridConfig { base_resolution: 1024, ..grid },
+            GridIndex::Fourier => GridConfig { base_resolution: 384, ..grid },
+            GridIndex::Points => GridConfig { points: PointsConfig { resolution: 256, ..grid.points }, ..grid },
+        }
+    }
 }
 
 family! {

@@ -99,7 +99,7 @@ impl Config {
         if let Some(name) = name.and_then(|name| serde_json::from_value::<ModelName>(name.clone()).ok())
             && name != base.model.name
         {
-            base.model.grid = name.grid();
+            base.model.grid = name.grid_of(self.task);
         }
         base
     }

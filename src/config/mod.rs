@@ -7,6 +7,7 @@
 mod family;
 mod merge;
 mod preset;
+mod task;
 mod validate;
 
 use std::path::PathBuf;
@@ -17,16 +18,21 @@ use crate::scene::Format;
 
 pub use family::{GridIndex, ModelName, PointsConfig};
 pub use preset::Preset;
+pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 
 /// Everything that decides what a training run computes, apart from the device and the number of threads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Set by the command that trains.
+    pub task: TaskName,
     pub model: ModelConfig,
     pub march: MarchConfig,
     pub train: TrainConfig,
     pub optimizer: OptimizerConfig,
     pub scene: SceneConfig,
+    pub image: ImageConfig,
+    pub sdf: SdfConfig,
 }
 
 impl Config {
@@ -36,16 +42,40 @@ impl Config {
         let train = TrainConfig { max_steps: 6000, batch_samples: 1 << 16, ema_decay: 0.0, ..TrainConfig::default() };
         Config { train, ..Config::default() }
     }
+
+    /// The defaults of fitting an image. Values are fitted, not rays: targets do not depend on what the field is so far, and
+    /// the warm-up is short.
+    pub fn of_image(on_cpu: bool) -> Self {
+        let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
+        config.task = TaskName::Image;
+        config.model.grid = ModelName::Hash.grid_of(TaskName::Image);
+        config.train.max_steps = if on_cpu { 1000 } else { 10_000 };
+        config.optimizer.schedule.warmup_steps = 10;
+        config
+    }
+
+    /// The defaults of fitting a mesh's distances.
+    pub fn of_sdf(on_cpu: bool) -> Self {
+        let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
+        config.task = TaskName::Sdf;
+        config.model.grid = ModelName::Hash.grid_of(TaskName::Sdf);
+        config.train.max_steps = if on_cpu { 2000 } else { 10_000 };
+        config
+    }
 }
 
-/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the two networks that read density and colour from it.
+/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the networks that read density and colour, or values, from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     pub name: ModelName,
     pub grid: GridConfig,
+    /// Of radiance fields: features to density.
     pub density_network: NetworkConfig,
+    /// Of radiance fields: density network and direction to colour.
     pub color_network: NetworkConfig,
+    /// Of fitted images and distance fields: features to values.
+    pub network: NetworkConfig,
     /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
     pub sh_degree: u32,
 }
@@ -57,6 +87,7 @@ impl Default for ModelConfig {
             grid: ModelName::Hash.grid(),
             density_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 1 },
             color_network: NetworkConfig { n_neurons: 64, n_hidden_layers: 2 },
+            network: NetworkConfig { n_neurons: 64, n_hidden_layers: 2 },
             sh_degree: 4,
         }
     }

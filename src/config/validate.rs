@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
-    PointsConfig, SceneConfig, SpaceMap, TrainConfig,
+    PointsConfig, SceneConfig, SdfConfig, SpaceMap, TrainConfig,
 };
 use crate::{Error, Result};
 
@@ -37,7 +37,8 @@ impl Config {
         self.validate_total_variation()?;
         self.validate_points_in_space()?;
         self.validate_refinement()?;
-        self.scene.validate()
+        self.scene.validate()?;
+        self.sdf.validate()
     }
 
     fn validate_refinement(&self) -> Result<()> {
@@ -76,6 +77,7 @@ impl ModelConfig {
         self.grid.validate()?;
         self.density_network.validate("model.density_network")?;
         self.color_network.validate("model.color_network")?;
+        self.network.validate("model.network")?;
         self.validate_grid_outputs()?;
         between("model.sh_degree", self.sh_degree, 1..=4)
     }
@@ -303,6 +305,14 @@ impl OptimizerConfig {
                  above 0 and below 1"
             )
         })
+    }
+}
+
+impl SdfConfig {
+    fn validate(&self) -> Result<()> {
+        between("sdf.near_deviation", self.near_deviation, 1e-5..=1.0)?;
+        between("sdf.reuse", self.reuse, 1..=1000)?;
+        between("sdf.winding_accuracy", self.winding_accuracy, 1.0..=100.0)
     }
 }
 

@@ -1,16 +1,36 @@
-//! The networks behind the grid: features to density, and with the direction to colour. The arithmetic is in
-//! `kernels/field.cuh`; here are shapes and sizes.
+//! The networks behind the grid: of radiance fields, features to density and with the direction to colour; of fitted fields,
+//! features to values. The arithmetic is in `kernels/network.cuh`; here are shapes and sizes.
 
 use crate::config::ModelConfig;
 use crate::device::args::{self, MAX_LAYERS};
 
-/// Outputs of the density network, the first of which is the log density; and inputs of the colour network from the
+/// Outputs of the first network as stored, of the density network the first of which is the log density; and inputs of the colour network from the
 /// viewing direction (16 spherical harmonics).
 const BRIDGE: u32 = 16;
 /// Outputs of the colour network as stored; the first three are colour.
 const COLOR_OUT: u32 = 16;
 
-/// Fully connected layers without biases, ReLU between them: the density network's, then the colour network's.
+/// What a field is of, and so which networks stand behind its grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// Density and colour in space.
+    Radiance,
+    /// `n_outputs` numbers, 1 to 16, at points of `dimensions` coordinates.
+    Values { dimensions: u32, n_outputs: u32 },
+}
+
+impl Head {
+    /// Coordinates of a point.
+    pub fn dimensions(self) -> u32 {
+        match self {
+            Head::Radiance => 3,
+            Head::Values { dimensions, .. } => dimensions,
+        }
+    }
+}
+
+/// Fully connected layers without biases, ReLU between them: the density network's, then the colour network's. Of a fitted
+/// field, all are the density network's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoder {
     pub layers: Vec<LayerShape>,
@@ -33,12 +53,17 @@ impl LayerShape {
 
 impl Decoder {
     /// `n_features`: of the grid, over all levels; padded with zeros to a multiple of 16.
-    pub fn new(config: &ModelConfig, n_features: u32) -> Self {
-        let density = &config.density_network;
-        let color = &config.color_network;
-        let mut layers = chain(n_features.next_multiple_of(16), density.n_neurons, density.n_hidden_layers, BRIDGE);
+    pub fn new(config: &ModelConfig, head: Head, n_features: u32) -> Self {
+        let (density, color) = (&config.density_network, &config.color_network);
+        let first = match head {
+            Head::Radiance => density,
+            Head::Values { .. } => &config.network,
+        };
+        let mut layers = chain(n_features.next_multiple_of(16), first.n_neurons, first.n_hidden_layers, BRIDGE);
         let n_density_layers = layers.len();
-        layers.extend(chain(2 * BRIDGE, color.n_neurons, color.n_hidden_layers, COLOR_OUT));
+        if head == Head::Radiance {
+            layers.extend(chain(2 * BRIDGE, color.n_neurons, color.n_hidden_layers, COLOR_OUT));
+        }
         assert!(layers.len() <= MAX_LAYERS, "the configuration limits the number of layers");
         Decoder { layers, n_density_layers, sh_degree: config.sh_degree }
     }
@@ -97,9 +122,16 @@ mod tests {
 
     #[test]
     fn the_default_networks_cost_61_kflop_a_sample() {
-        let decoder = Decoder::new(&ModelConfig::default(), 32);
+        let decoder = Decoder::new(&ModelConfig::default(), Head::Radiance, 32);
         assert_eq!(decoder.n_weights(), 32 * 64 + 64 * 16 + 32 * 64 + 64 * 64 + 64 * 16);
         assert_eq!(decoder.flops(), (20_480, 61_440));
         assert_eq!(decoder.width(), 64);
+    }
+
+    #[test]
+    fn the_network_of_fitted_images_costs_43_kflop_a_pixel() {
+        let head = Head::Values { dimensions: 2, n_outputs: 3 };
+        let decoder = Decoder::new(&ModelConfig::default(), head, 32);
+        assert_eq!(decoder.flops().1, 6 * (32 * 64 + 64 * 64 + 64 * 16));
     }
 }

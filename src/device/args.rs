@@ -12,6 +12,9 @@ pub const STATISTICS_PART: usize = 64;
 pub const SUM_WIDTH: usize = 16;
 pub const NEAREST: usize = 8;
 pub const CEILING_CHAINS: usize = 16;
+pub const BVH_STACK: usize = 64;
+pub const BVH_LEAF: u32 = 0x8000_0000;
+pub const BVH_NONE: u32 = u32::MAX;
 pub const LENS_PERSPECTIVE: u32 = 0;
 pub const LENS_OPENCV: u32 = 1;
 pub const LENS_FISHEYE: u32 = 2;
@@ -66,6 +69,7 @@ pub struct MulfaLayout {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GridLayout {
+    pub dimensions: u32,
     pub n_levels: u32,
     pub n_features: u32,
     pub kernel: u32,
@@ -284,6 +288,65 @@ pub struct CompositeArgs<'a> {
 }
 
 #[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FitArgs<'a> {
+    pub grid: GridLayout,
+    pub network: NetworkLayout,
+    pub table: Ptr<'a, Compute>,
+    pub weights: Ptr<'a, Compute>,
+    pub features: Ptr<'a, Compute>,
+    pub samples: SampleBatch<'a>,
+    pub activations: Ptr<'a, Compute>,
+    pub output: Ptr<'a, f32>,
+    pub dl_doutput: Ptr<'a, f32>,
+    pub dl_dfeatures: Ptr<'a, f32>,
+    pub dl_dweights: Ptr<'a, f32>,
+    pub n_outputs: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FitLossArgs<'a> {
+    pub output: Ptr<'a, f32>,
+    pub target: Ptr<'a, f32>,
+    pub dl_doutput: Ptr<'a, f32>,
+    pub loss: Ptr<'a, f32>,
+    pub squared_error: Ptr<'a, f32>,
+    pub count: Ptr<'a, u32>,
+    pub sums: Ptr<'a, f32>,
+    pub n_outputs: u32,
+    pub kind: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DrawPixelsArgs<'a> {
+    pub pixels: Ptr<'a, u8>,
+    pub position: Ptr<'a, f32>,
+    pub target: Ptr<'a, f32>,
+    pub format: u32,
+    pub n_channels: u32,
+    pub width: u32,
+    pub height: u32,
+    pub columns: u32,
+    pub rows: u32,
+    pub first_sample: u32,
+    pub seed: u32,
+    pub step: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct PixelCentersArgs<'a> {
+    pub position: Ptr<'a, f32>,
+    pub first_pixel: u32,
+    pub width: u32,
+    pub height: u32,
+    pub origin: [f32; 2],
+    pub step: [f32; 2],
+}
+
+#[repr(C)]
 pub struct ScatterArgs<'a> {
     pub grid: GridLayout,
     pub position: Ptr<'a, f32>,
@@ -313,6 +376,7 @@ pub struct VariationArgs<'a> {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PointSet<'a> {
+    pub dimensions: u32,
     pub node: Ptr<'a, f32>,
     pub first: Ptr<'a, u32>,
     pub n_nodes: u32,
@@ -557,6 +621,46 @@ pub struct CeilingArgs<'a> {
     pub n_groups: u32,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Bvh<'a> {
+    pub bounds: Ptr<'a, f32>,
+    pub dipole: Ptr<'a, f32>,
+    pub child: Ptr<'a, u32>,
+    pub corner: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+}
+
+#[repr(C)]
+pub struct BvhArgs<'a> {
+    pub bvh: Bvh<'a>,
+    pub position: Ptr<'a, f32>,
+    pub bound: Ptr<'a, f32>,
+    pub distance: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+    pub winding: Ptr<'a, f32>,
+    pub n: u32,
+    pub accuracy: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SurfaceArgs<'a> {
+    pub corner: Ptr<'a, f32>,
+    pub cumulative: Ptr<'a, u32>,
+    pub number: Ptr<'a, u32>,
+    pub position: Ptr<'a, f32>,
+    pub bound: Ptr<'a, f32>,
+    pub triangle: Ptr<'a, u32>,
+    pub n_triangles: u32,
+    pub n: u32,
+    pub first: u32,
+    pub seed: u32,
+    pub step: u32,
+    pub stream: u32,
+    pub deviation: f32,
+}
+
 args!(
     ActiveNodesArgs,
     CeilingArgs,
@@ -570,6 +674,10 @@ args!(
     MulfaArgs,
     PrepareMulfaArgs,
     CompositeArgs,
+    FitArgs,
+    FitLossArgs,
+    DrawPixelsArgs,
+    PixelCentersArgs,
     ScatterArgs,
     ResampleArgs,
     VariationArgs,
@@ -590,4 +698,6 @@ args!(
     CompositeRayArgs,
     SphereArgs,
     RandomArgs,
+    BvhArgs,
+    SurfaceArgs,
 );

@@ -82,6 +82,11 @@ impl<T: Pod> Buffer<T> {
         }
     }
 
+    /// As [`Buffer::ptr`]; null for a buffer of nothing, which stands for an argument that is absent.
+    pub fn ptr_or_null(&self) -> Ptr<'_, T> {
+        if self.is_empty() { Ptr::NULL } else { self.ptr() }
+    }
+
     /// As [`Buffer::ptr`], from element `first` on.
     pub fn ptr_at(&self, first: usize) -> Ptr<'_, T> {
         assert!(first <= self.len, "a pointer past the end of a buffer");

@@ -8,6 +8,7 @@ mod mulfa;
 mod nodes;
 mod point_file;
 mod points;
+mod sizing;
 
 pub use cost::Cost;
 pub use dense::{add_total_variation, resample};
@@ -15,6 +16,7 @@ pub use member::{Backward, Encode, Member, Site, Source, open};
 pub use mulfa::{Mulfa, Part, Theta};
 pub use nodes::{ActiveNodes, NodeGradients};
 pub use points::PointCloud;
+pub use sizing::sized;
 
 use crate::config::{GridConfig, GridIndex, GridKernel};
 use crate::device::args::{self, NEAREST};
@@ -57,7 +59,7 @@ impl Grid {
         let levels = (0..config.n_levels)
             .map(|level| {
                 let level = match config.index {
-                    GridIndex::Points => points_level(config),
+                    GridIndex::Points => points_level(config, dimensions),
                     _ => level_geometry(config, dimensions, level, offset),
                 };
                 offset += level.entries;
@@ -98,6 +100,7 @@ impl Grid {
     /// As kernels see it.
     pub fn layout(&self) -> args::GridLayout {
         let mut layout = args::GridLayout {
+            dimensions: self.dimensions,
             n_levels: self.levels.len() as u32,
             n_features: self.n_features_per_level,
             kernel: match self.kernel {
@@ -136,8 +139,8 @@ fn level_geometry(config: &GridConfig, dimensions: u32, level: u32, offset: u32)
 }
 
 /// The points of a lattice, as long as no others are read.
-fn points_level(config: &GridConfig) -> Level {
-    let entries = config.points.resolution.pow(3) + 1;
+fn points_level(config: &GridConfig, dimensions: u32) -> Level {
+    let entries = config.points.resolution.pow(dimensions) + 1;
     Level { scale: 0.0, resolution: 0, entries, offset: 0, hashed: false, band: 0 }
 }
 

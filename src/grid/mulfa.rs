@@ -9,7 +9,7 @@ use super::member::{Backward, Encode, Member, Source};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use crate::device::args::{Compute, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
-use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Ptr, kernels};
+use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Kernel, Ptr, kernels};
 use crate::train::{Checkpoint, Tensor};
 
 /// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
@@ -119,6 +119,14 @@ impl Mulfa {
             n_theta,
             stride: if self.config.shared { 0 } else { n_theta },
             floor: self.config.floor as f32,
+        }
+    }
+
+    /// The kernels that train it, forward and backward.
+    pub fn kernels(&self) -> (&'static Kernel<MulfaArgs<'static>>, &'static Kernel<MulfaArgs<'static>>) {
+        match self.dimensions {
+            2 => (&kernels::MULFA_ENCODE_2D, &kernels::MULFA_BACKWARD_2D),
+            _ => (&kernels::MULFA_ENCODE_3D, &kernels::MULFA_BACKWARD_3D),
         }
     }
 
@@ -308,7 +316,7 @@ impl Member for Theta {
     }
 
     fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
-        device.launch_chunk(&kernels::MULFA_ENCODE, &self.args(work), Items::tiles(most))
+        device.launch_chunk(self.mulfa.kernels().0, &self.args(work), Items::tiles(most))
     }
 
     fn backward(&self, device: &Device, work: &Encode, gradients: &Backward, most: usize) -> Result<()> {
@@ -318,7 +326,7 @@ impl Member for Theta {
             dl_dprepared: gradients.dl_dparameters,
             ..self.args(work)
         };
-        device.launch_chunk(&kernels::MULFA_BACKWARD, &args, Items::tiles(most))
+        device.launch_chunk(self.mulfa.kernels().1, &args, Items::tiles(most))
     }
 
     fn gradient(

@@ -31,6 +31,7 @@ const HOST_PARTS: usize = 16;
 /// Nodes on a device, listed by cells.
 pub struct PointCloud {
     nodes: std::sync::Arc<Listed>,
+    dimensions: u32,
     k: u32,
     /// Of the Gaussian, in units of the field's box.
     pub bandwidth: f32,
@@ -48,21 +49,16 @@ struct Listed {
 }
 
 /// [`super::member::Opener`] of grids with the index `points`.
-pub fn open(
-    device: &Device,
-    config: &GridConfig,
-    _dimensions: u32,
-    source: &Source,
-) -> Result<Option<Box<dyn Member>>> {
+pub fn open(device: &Device, config: &GridConfig, dimensions: u32, source: &Source) -> Result<Option<Box<dyn Member>>> {
     if config.index != GridIndex::Points {
         return Ok(None);
     }
     let points = &config.points;
     let nodes = match source {
-        Source::Blank => lattice(device, points, 0)?,
+        Source::Blank => lattice(device, points, dimensions, 0)?,
         Source::New(site) if !points.file.as_os_str().is_empty() => from_file(&points.file, site)?,
         Source::New(site) if !points.from_run.as_os_str().is_empty() => from_run(&points.from_run, site)?,
-        Source::New(site) => lattice(device, points, site.seed as u32)?,
+        Source::New(site) => lattice(device, points, dimensions, site.seed as u32)?,
         Source::Saved(checkpoint) => saved(checkpoint)?,
     };
     if nodes.len() < points.k as usize {
@@ -78,21 +74,22 @@ pub fn open(
             nodes.len()
         )));
     }
-    Ok(Some(Box::new(PointCloud::new(device, nodes, points, config.n_features_per_level)?)))
+    Ok(Some(Box::new(PointCloud::new(device, nodes, dimensions, points, config.n_features_per_level)?)))
 }
 
 impl PointCloud {
-    /// Of `nodes` in the field's box, [0, 1]³.
+    /// Of `nodes` in the field's box, [0, 1]³; in two dimensions they lie at z = 1/2.
     pub fn new(
         device: &Device,
         nodes: Vec<[f32; 3]>,
+        dimensions: u32,
         config: &PointsConfig,
         n_features_per_level: u32,
     ) -> Result<Self> {
         let (resolution, occupied) = cells_for(&nodes);
         let (nodes, first) = by_cell(nodes, resolution);
         // The mean distance of neighbours, were the nodes spread evenly over the cells that hold any.
-        let spacing = (occupied as f64 / nodes.len() as f64).cbrt() / f64::from(resolution);
+        let spacing = (occupied as f64 / nodes.len() as f64).powf(1.0 / f64::from(dimensions)) / f64::from(resolution);
         let listed = Listed {
             node: device.upload(nodes.as_flattened())?,
             first: device.upload(&first)?,
@@ -101,6 +98,7 @@ impl PointCloud {
         };
         Ok(PointCloud {
             nodes: listed.into(),
+            dimensions,
             k: config.k,
             bandwidth: (config.bandwidth * spacing) as f32,
             n_features: n_features_per_level,
@@ -115,6 +113,7 @@ impl PointCloud {
     /// As kernels see it.
     pub fn args(&self) -> PointSet<'_> {
         PointSet {
+            dimensions: self.dimensions,
             node: self.nodes.node.ptr(),
             first: self.nodes.first.ptr(),
             n_nodes: self.nodes.n_nodes as u32,
@@ -124,12 +123,12 @@ impl PointCloud {
         }
     }
 
-    /// φ at `x` (`[n, 3]`, in [0, 1]): in rows of the nearest nodes and, last, of all that is out of reach.
+    /// φ at `x` (`[n, D]`, in [0, 1]): in rows of the nearest nodes and, last, of all that is out of reach.
     ///
     /// # Errors
     /// Of the device.
     pub fn active_nodes(&self, device: &Device, x: &[f64]) -> Result<ActiveNodes> {
-        let (n, n_corners) = (x.len() / 3, NEAREST + 1);
+        let (n, n_corners) = (x.len() / self.dimensions as usize, NEAREST + 1);
         let position = device.upload(x)?;
         let (entry, phi) = (device.zeros::<u32>(n * n_corners)?, device.zeros::<f64>(n * n_corners)?);
         let args =
@@ -138,7 +137,7 @@ impl PointCloud {
         Ok(ActiveNodes { n_levels: 1, n_corners, n_outputs: 1, entry: entry.download()?, phi: phi.download()? })
     }
 
-    /// Gradients by the points (`[n, 3]`), from those by φ.
+    /// Gradients by the points (`[n, D]`), from those by φ.
     ///
     /// # Errors
     /// Of the device.
@@ -150,7 +149,7 @@ impl PointCloud {
             dl_dposition: dl_dposition.ptr(),
             ..self.nodes_args()
         };
-        device.launch(&kernels::POINTS_NODES_BACKWARD_F64, &args, Items::items(x.len() / 3))?;
+        device.launch(&kernels::POINTS_NODES_BACKWARD_F64, &args, Items::items(x.len() / self.dimensions as usize))?;
         dl_dposition.download()
     }
 
@@ -231,15 +230,15 @@ impl Member for PointCloud {
 // --------------------------------------------------------------------------------------------------------------------
 // Where nodes come from
 
-/// A lattice over the field's box, each node moved at random within its cell.
-fn lattice(device: &Device, config: &PointsConfig, seed: u32) -> Result<Vec<[f32; 3]>> {
+/// A lattice over the field's box, each node moved at random within its cell; in the plane, at z = 1/2.
+fn lattice(device: &Device, config: &PointsConfig, dimensions: u32, seed: u32) -> Result<Vec<[f32; 3]>> {
     let r = config.resolution as usize;
-    let moved = device.zeros::<f32>(3 * r.pow(3))?;
+    let moved = device.zeros::<f32>(3 * r.pow(dimensions))?;
     let args = UniformArgs { value: moved.ptr(), seed, stream: STREAM, range: 0.5 };
     device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(moved.len()))?;
     let place = |(i, by): (usize, &[f32])| {
         let cell = [i % r, i / r % r, i / r / r];
-        std::array::from_fn(|k| (cell[k] as f32 + 0.5 + by[k]) / r as f32)
+        std::array::from_fn(|k| if k < dimensions as usize { (cell[k] as f32 + 0.5 + by[k]) / r as f32 } else { 0.5 })
     };
     Ok(moved.download()?.chunks(3).enumerate().map(place).collect())
 }

@@ -6,8 +6,8 @@ use super::bound::{Bound, LabelMap, Ranking};
 use super::drift::{Course, Drift};
 use super::flow::Flow;
 use super::matrix::mean_diagonal;
-use super::plot::{Axis, Content, Heat, Panel, Series, Style, figure};
 use super::spectrum::{self, Spectrum};
+use crate::media::plot::{Axis, Content, Heat, Panel, Series, Style, figure};
 
 /// Pixels of a matrix along one side, at most: blocks of a larger one are shown by their largest number.
 const MATRIX_PIXELS: usize = 440;

@@ -5,8 +5,7 @@
 //! kernels, so that a member of the family that trains can be analysed as it is. All arithmetic is in f64.
 //!
 //! [`points`] says where, [`model`] says of which model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and [`bound`] measure;
-//! [`plot`], [`charts`], [`table`] and
-//! [`report`] show; [`study`] does one after the other for several models. `docs/gtk.md` has the formulas and how to read the pictures.
+//! [`charts`] and [`report`] show; [`study`] does one after the other for several models. `docs/gtk.md` has the formulas and how to read the pictures.
 
 pub mod bound;
 pub mod charts;
@@ -15,13 +14,13 @@ pub mod flow;
 pub mod matrix;
 pub mod memory;
 pub mod model;
-pub mod plot;
+
 pub mod points;
 mod random;
 pub mod report;
 pub mod spectrum;
 pub mod study;
-pub mod table;
+
 pub mod tangent;
 
 pub use model::{Model, ModelSpec, ThetaChoice};

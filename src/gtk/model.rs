@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::random::Random;
 use crate::config::{Config, GridConfig, GridIndex, ModelConfig, ModelName};
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, Head};
 use crate::device::Device;
 use crate::grid::{Grid, Mulfa, Part};
 use crate::train::{Checkpoint, Run};
@@ -182,7 +182,7 @@ impl Trained {
     fn read(checkpoint: &Checkpoint, config: &ModelConfig, grid: &Grid) -> Result<Self> {
         let shape = [grid.n_entries(), grid.n_features_per_level as usize];
         let features = checkpoint.get::<f32>(FEATURES, &shape)?.to_vec();
-        let decoder = Decoder::new(config, grid.n_features());
+        let decoder = Decoder::new(config, Head::Radiance, grid.n_features());
         let density = decoder.layers.iter().take(decoder.n_density_layers).enumerate();
         let layers = density.map(|(number, layer)| {
             let (n_out, n_in) = (layer.n_out as usize, layer.n_in as usize);

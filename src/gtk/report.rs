@@ -1,7 +1,7 @@
 //! All measurements on one page that opens from disk: no file, script or font beside it.
 
 use super::study::Finding;
-use super::table::escaped;
+use crate::media::table::escaped;
 use crate::train::{COMMIT, VERSION};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:1400px;margin:2rem auto;padding:0 1rem;color:#222}\

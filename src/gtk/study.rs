@@ -11,10 +11,10 @@ use super::drift::{self, Training};
 use super::flow::{self, ROUNDING};
 use super::matrix::{self, Rows};
 use super::spectrum;
-use super::table::{Table, figure};
 use super::tangent::{Field, Readout};
 use super::{Model, Points, charts, memory};
 use crate::device::Device;
+use crate::media::table::{Table, figure};
 use crate::train::{COMMIT, VERSION};
 use crate::{Error, Result, atomic};
 

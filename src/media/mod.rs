@@ -1,10 +1,12 @@
-//! What leaves the program to be looked at: 8-bit images, colormaps, PNG files and videos.
+//! What leaves the program to be looked at: 8-bit images, colormaps, PNG files, videos, charts and tables.
 //!
 //! Files appear whole or not at all: each is written under another name in the same folder and renamed at the end.
 
 pub mod colormap;
 mod pixels;
+pub mod plot;
 mod png;
+pub mod table;
 mod video;
 mod yuv;
 

@@ -1,13 +1,17 @@
-//! How close a rendered image is to the photograph: PSNR, SSIM, and a picture of the error.
+//! How close a fit is to the truth: of images PSNR, SSIM, LPIPS and a picture of the error; of surfaces distances and volumes.
 //!
 //! Images are `[height, width, 3]` in `[0, 1]`. Sums are taken in f64 over fixed pieces in a fixed order: the same
 //! images give the same bits for any number of threads.
 
 mod error_map;
+pub mod lpips;
 mod ssim;
+mod surface;
 
 pub use error_map::{ERROR_AT_FULL_SCALE, error_map};
+pub use lpips::Lpips;
 pub use ssim::{SSIM_WINDOW, ssim};
+pub use surface::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 
 use rayon::prelude::*;
 

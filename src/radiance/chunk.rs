@@ -2,10 +2,10 @@
 //! chunk; a CPU takes some tens at a time on each core, so that what a chunk leaves behind is still in the cache when the
 //! way back needs it.
 
-use super::field::Field;
 use crate::Result;
-use crate::device::args::{Compute, MAX_ROUNDS, RayBatch, SampleBatch};
-use crate::device::{Buffer, ComputeBuffer, Device, Ptr};
+use crate::device::args::{MAX_ROUNDS, RayBatch, SampleBatch};
+use crate::device::{Buffer, Device};
+use crate::field::Field;
 
 /// How a device likes its work cut.
 #[derive(Clone, Copy, Debug)]
@@ -204,46 +204,5 @@ impl TrainingChunk {
             counts: device.zeros(3)?,
             rounds: 0,
         })
-    }
-}
-
-/// What a lane works in, chunk after chunk.
-pub struct Lane {
-    /// Inputs of all network layers for every sample of a chunk, from forward to backward; none for rendering.
-    activations: Option<ComputeBuffer>,
-    /// `[S, n_in]`: the grid's features, where a kernel of their own makes them.
-    features: Option<ComputeBuffer>,
-    /// `[S, n_query]`: what a member keeps from its encoding to its way back; none for rendering.
-    query: Option<ComputeBuffer>,
-}
-
-impl Lane {
-    /// All lanes of a device. `training`: with room for what the way back needs.
-    pub fn all(device: &Device, size: ChunkSize, field: &Field, training: bool) -> Result<Vec<Self>> {
-        let decoder = &field.decoder;
-        let n_query = field.member.as_ref().map_or(0, |member| member.n_query());
-        let room = |wanted: bool, columns: usize| {
-            wanted.then(|| ComputeBuffer::zeros(device, size.samples * columns)).transpose()
-        };
-        let lane = || -> Result<Self> {
-            Ok(Lane {
-                activations: room(training, decoder.n_activations())?,
-                features: room(field.member.is_some(), decoder.layers[0].n_in as usize)?,
-                query: room(training && n_query > 0, n_query)?,
-            })
-        };
-        (0..device.lanes()).map(|_| lane()).collect()
-    }
-
-    pub fn activations(&self) -> Ptr<'_, Compute> {
-        self.activations.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
-    }
-
-    pub fn features(&self) -> Ptr<'_, Compute> {
-        self.features.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
-    }
-
-    pub fn query(&self) -> Ptr<'_, Compute> {
-        self.query.as_ref().map_or(Ptr::NULL, ComputeBuffer::ptr)
     }
 }

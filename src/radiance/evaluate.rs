@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::frame::Frame;
 use super::renderer::Renderer;
 use crate::media::{Pixels, to_rgb8, write_png};
-use crate::metrics::{error_map, psnr, ssim};
+use crate::metrics::{Lpips, error_map, psnr, ssim};
 use crate::scene::View;
 use crate::{Result, atomic};
 
@@ -20,6 +20,8 @@ pub struct ViewScore {
     pub psnr: f64,
     /// None where a side is shorter than the 11 pixels of its window.
     pub ssim: Option<f64>,
+    /// None where it was not measured, and where a side is too short for the network.
+    pub lpips: Option<f64>,
     /// Of rendering.
     pub seconds: f64,
     pub width: usize,
@@ -44,11 +46,19 @@ pub fn compare(renderer: &Renderer, view: &View, downscale: u32, background: [f3
         name: view.name.clone(),
         psnr: psnr(&frame.rgb, &truth),
         ssim: ssim(&frame.rgb, &truth, frame.width, frame.height),
+        lpips: None,
         seconds,
         width: frame.width,
         height: frame.height,
     };
     Ok(Compared { score, frame, truth })
+}
+
+impl Compared {
+    /// Compares by LPIPS as well.
+    pub fn measure_lpips(&mut self, lpips: &Lpips) {
+        self.score.lpips = lpips.distance(&self.frame.rgb, &self.truth, self.frame.width, self.frame.height);
+    }
 }
 
 /// Which pictures of an evaluation are kept, and where.
@@ -91,6 +101,7 @@ pub struct Summary {
     /// Standard deviation over views.
     pub psnr_std: f64,
     pub ssim: Option<f64>,
+    pub lpips: Option<f64>,
     pub num_rays_per_sec: f64,
     pub fps: f64,
 }
@@ -104,11 +115,15 @@ impl Summary {
         let mean = |value: &dyn Fn(&ViewScore) -> f64| scores.iter().map(value).sum::<f64>() / n;
         let psnr = mean(&|score| score.psnr);
         let seconds = mean(&|score| score.seconds) * n;
-        let ssims: Option<Vec<f64>> = scores.iter().map(|score| score.ssim).collect();
+        let mean_of_all = |value: &dyn Fn(&ViewScore) -> Option<f64>| {
+            let values: Option<Vec<f64>> = scores.iter().map(value).collect();
+            values.map(|values| values.iter().sum::<f64>() / n)
+        };
         Summary {
             psnr,
             psnr_std: mean(&|score| (score.psnr - psnr).powi(2)).sqrt(),
-            ssim: ssims.map(|ssims| ssims.iter().sum::<f64>() / n),
+            ssim: mean_of_all(&|score| score.ssim),
+            lpips: mean_of_all(&|score| score.lpips),
             num_rays_per_sec: mean(&|score| (score.width * score.height) as f64) * n / seconds,
             fps: n / seconds,
         }

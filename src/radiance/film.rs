@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::frame::{Frame, SURFACE_OPACITY};
-use super::renderer::Renderer;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::{Camera, CameraPath};
 use crate::{Error, Result, atomic};
@@ -49,9 +48,18 @@ pub struct FramePattern {
     after: String,
 }
 
+/// What shows a field to a camera.
+pub trait Draws {
+    /// What the camera sees over a background (sRGB, 0 to 1).
+    ///
+    /// # Errors
+    /// Of the device; and where a pixel is no finite number, as those of a field whose training diverged.
+    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame>;
+}
+
 /// A camera path, and what is to be drawn along it.
 pub struct Film<'a> {
-    renderer: &'a Renderer,
+    renderer: &'a dyn Draws,
     path: &'a CameraPath,
     background: [f32; 3],
     channels: Vec<Channel>,
@@ -69,7 +77,7 @@ impl<'a> Film<'a> {
     /// # Errors
     /// Where rendering fails: the range of depths is measured.
     pub fn new(
-        renderer: &'a Renderer,
+        renderer: &'a dyn Draws,
         path: &'a CameraPath,
         background: [f32; 3],
         channels: &[Channel],

@@ -2,12 +2,12 @@
 
 pub mod chunk;
 pub mod evaluate;
-mod field;
 pub mod film;
 mod frame;
 mod occupancy;
 mod per_photograph;
 mod photographs;
+mod place;
 mod probe;
 mod refinement;
 mod renderer;
@@ -16,11 +16,11 @@ mod run;
 mod source;
 mod space;
 mod state;
+mod surface;
 mod trace;
 mod trainer;
 
-pub use chunk::{Chunk, ChunkSize, Lane, Rays, Samples, TrainingChunk};
-pub use field::Field;
+pub use chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk};
 pub use frame::Frame;
 pub use occupancy::Occupancy;
 pub use per_photograph::PHOTOGRAPH_NUMBERS;
@@ -28,5 +28,6 @@ pub use photographs::{Photographs, device_camera};
 pub use renderer::Renderer;
 pub use report::Report;
 pub use source::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
+pub use surface::ColoredSurface;
 pub use trace::{Gradients, Loss, March, Tracer};
 pub use trainer::{Statistics, Trainer};

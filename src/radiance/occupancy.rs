@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::chunk::{Chunk, Lane, TrainingChunk};
+use super::chunk::{Chunk, TrainingChunk};
 use super::trace::{March, Tracer};
 use crate::Result;
 use crate::config::MarchConfig;
 use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, Space, Steps};
 use crate::device::{Buffer, Device, Grid, kernels};
+use crate::field::Lane;
 
 /// A refresh visits every 16th cell, so that it costs a few percent of the steps between two refreshes.
 const STRIDE: u32 = 16;

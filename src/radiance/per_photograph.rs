@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::device::args::{CentreArgs, SUM_WIDTH};
-use crate::device::{Buffer, Device, Grid, kernels};
+use crate::device::{Buffer, Device, Grid, Ptr, kernels};
 use crate::train::Moments;
 
 /// Of an exposure, by channel, the logarithms of three gains and three offsets; of a camera, a rotation vector and a move.
@@ -37,6 +37,11 @@ impl PerPhotograph {
     /// As tensors have it.
     pub fn shape(&self) -> [usize; 2] {
         [self.n_photographs, PHOTOGRAPH_NUMBERS]
+    }
+
+    /// Where a chunk's gradients go, added to.
+    pub fn gradients_of(&self, chunk: usize) -> Ptr<'_, f32> {
+        self.gradients.ptr_at(chunk * self.value.len())
     }
 
     /// Brings `centred` up to date.

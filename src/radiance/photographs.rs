@@ -1,6 +1,9 @@
 //! Training photographs on the device: 8-bit pixels as they were, and the cameras in unit-cube coordinates.
 
-use crate::device::{Buffer, Device, Ptr, args};
+use super::chunk::Chunk;
+use super::trace::Tracer;
+use crate::config::{Background, TrainConfig};
+use crate::device::{Buffer, Device, Grid, args, kernels};
 use crate::scene::{self, Lens, UnitCube, View, load_images};
 use crate::{Error, Result};
 
@@ -49,14 +52,45 @@ impl Photographs {
         Ok(Photographs { pixels, cameras: device.upload(&cameras)?, depths, drawn_pixels, drawn_begin })
     }
 
-    /// Null without masks.
-    pub fn drawn_pixels_ptr(&self) -> Ptr<'_, u32> {
-        if self.drawn_pixels.is_empty() { Ptr::NULL } else { self.drawn_pixels.ptr() }
-    }
-
-    /// Null without depth maps.
-    pub fn depths_ptr(&self) -> Ptr<'_, f32> {
-        if self.depths.is_empty() { Ptr::NULL } else { self.depths.ptr() }
+    /// Sets the rays of a chunk, as `cameras` take them, the photographs' own or these as they are refined: rays `first` and
+    /// on of step `step` (counted from 0). Of these alone and the seed: the same on every device and for any number of threads.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn draw(
+        &self,
+        tracer: &Tracer,
+        cameras: &Buffer<args::Camera>,
+        train: &TrainConfig,
+        chunk: &Chunk,
+        first: usize,
+        step: u64,
+    ) -> Result<()> {
+        let Tracer { device, march, .. } = tracer;
+        let args = args::DrawRaysArgs {
+            rays: chunk.ray_args(),
+            samples_count: chunk.samples.count.ptr(),
+            cameras: cameras.ptr(),
+            pixels: self.pixels.ptr(),
+            n_cameras: self.cameras.len() as u32,
+            seed: train.seed as u32,
+            step: step as u32,
+            first_ray: first as u32,
+            background: match train.background {
+                Background::Black => 0,
+                Background::White => 1,
+                Background::Random => 2,
+            },
+            box_min: march.box_min,
+            box_max: march.box_max,
+            step_size: march.steps.size,
+            space: march.space,
+            near: march.near,
+            depths: self.depths.ptr_or_null(),
+            drawn_pixels: self.drawn_pixels.ptr_or_null(),
+            drawn_begin: self.drawn_begin.ptr(),
+        };
+        device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(chunk.n_rays))
     }
 }
 

@@ -3,15 +3,12 @@
 //! Networks whose weights overflow give NaN nearly everywhere, so that few points tell; a loss tells only where rays still
 //! meet occupied cells.
 
-use super::chunk::{Chunk, ChunkSize, Lane};
+use super::chunk::{Chunk, ChunkSize};
 use super::trace::Tracer;
 use crate::Result;
+use crate::field::{Lane, spread};
 
 const N_POINTS: usize = 512;
-/// Steps of a sequence that fills the cube evenly: the powers of 1/g, where g⁴ = g + 1 (Roberts, "The unreasonable
-/// effectiveness of quasirandom sequences").
-const STRIDES: [f64; 3] = [0.819_172_513_396_164_5, 0.671_043_606_703_789_2, 0.549_700_477_901_970_1];
-
 /// Whether densities and colours are finite at points all over the field's box.
 ///
 /// # Errors
@@ -20,9 +17,9 @@ pub(super) fn is_finite(tracer: &Tracer) -> Result<bool> {
     let size = ChunkSize { n_chunks: 1, rays: 1, samples: N_POINTS };
     let mut chunk = Chunk::new(tracer.device, size)?;
     chunk.n_rays = 1;
-    let lane = Lane::all(tracer.device, size, tracer.field, false)?.swap_remove(0);
+    let lane = Lane::all(tracer.device, size.samples, tracer.field, false)?.swap_remove(0);
     chunk.rays.view.upload(0, &[0.0, 0.6, 0.8])?;
-    chunk.samples.position.upload(0, &points())?;
+    chunk.samples.position.upload(0, &(0..N_POINTS).flat_map(|i| spread(i, 3)).collect::<Vec<_>>())?;
     chunk.samples.count.upload(0, &[0, N_POINTS as u32])?;
     tracer.outputs(&chunk, &lane, N_POINTS)?;
     let samples = &chunk.samples;
@@ -30,18 +27,15 @@ pub(super) fn is_finite(tracer: &Tracer) -> Result<bool> {
     Ok(all_finite(samples.density.download()?) && all_finite(samples.color.download()?))
 }
 
-/// `[N_POINTS, 3]` in [0, 1).
-fn points() -> Vec<f32> {
-    (1..=N_POINTS).flat_map(|i| STRIDES.map(|stride| (i as f64 * stride).fract() as f32)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::decoder::Head;
     use crate::device::{Device, DeviceChoice};
+    use crate::field::Field;
     use crate::grid::Site;
-    use crate::radiance::{Field, March, Occupancy};
+    use crate::radiance::{March, Occupancy};
     use crate::scene::UnitCube;
 
     /// Whether a field is found finite after `change`.
@@ -50,7 +44,7 @@ mod tests {
         let mut config = Config::default();
         config.model.grid.log2_hashmap_size = 8;
         let site = Site { seed: 0, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
-        let mut field = Field::random(&device, &config.model, &site).unwrap();
+        let mut field = Field::random(&device, &config.model, Head::Radiance, &site).unwrap();
         change(&mut field);
         field.refresh_copies(&device).unwrap();
         let occupancy = Occupancy::full(&device, &config.march).unwrap();
@@ -73,13 +67,5 @@ mod tests {
             field.weights.upload(0, &weights).unwrap();
         };
         assert!(!finite_after(overflowing), "finite parameters, but sums that are not");
-    }
-
-    #[test]
-    fn points_reach_every_eighth_of_the_cube() {
-        let octant = |point: &[f32]| point.iter().fold(0, |n, &x| 2 * n + usize::from(x >= 0.5));
-        let mut counts = [0; 8];
-        points().chunks(3).for_each(|point| counts[octant(point)] += 1);
-        assert!(counts.iter().all(|&count| count > N_POINTS / 10), "{counts:?}");
     }
 }

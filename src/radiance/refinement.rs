@@ -56,7 +56,7 @@ impl Refinement {
             correction: self.corrections.centred.ptr(),
             dl_dposition: training.dl_dposition.ptr(),
             dl_dview: training.dl_dview.ptr(),
-            dl_dcorrection: self.corrections.gradients.ptr_at(index * self.corrections.value.len()),
+            dl_dcorrection: self.corrections.gradients_of(index),
             space: tracer.march.space,
             cascades: tracer.occupancy.cascades,
             rounds: training.rounds as u32,

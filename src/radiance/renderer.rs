@@ -4,29 +4,32 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::chunk::{Chunk, ChunkSize, Lane};
-use super::field::Field;
+use super::chunk::{Chunk, ChunkSize};
+use super::film::Draws;
 use super::frame::Frame;
 use super::occupancy::Occupancy;
 use super::photographs::device_camera;
 use super::trace::{March, Tracer};
 use crate::config::Config;
+use crate::decoder::Head;
 use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
 use crate::device::{Device, Grid, kernels};
+use crate::field::{Field, Lane};
 use crate::scene::{Camera, Space, UnitCube};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
 /// Draws what cameras see.
 pub struct Renderer {
-    device: Device,
-    field: Field,
-    occupancy: Occupancy,
-    march: March,
-    unit_cube: UnitCube,
-    size: ChunkSize,
+    pub(super) device: Device,
+    pub(super) field: Field,
+    pub(super) occupancy: Occupancy,
+    pub(super) march: March,
+    pub(super) unit_cube: UnitCube,
+    pub(super) space: Space,
+    pub(super) size: ChunkSize,
     /// One for each lane; the locks are never waited for.
-    chunks: Vec<Mutex<(Chunk, Lane)>>,
+    pub(super) chunks: Vec<Mutex<(Chunk, Lane)>>,
     /// What messages call the field: its checkpoint's file.
     name: PathBuf,
 }
@@ -57,18 +60,18 @@ impl Renderer {
         name: &Path,
     ) -> Result<Self> {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
-        let lanes = Lane::all(device, size, &field, false)?.into_iter();
+        let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
         let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
         let march = March::new(device, &config.march).through(space, &unit_cube);
-        let (device, name) = (device.clone(), name.to_path_buf());
-        Ok(Renderer { device, field, occupancy, march, unit_cube, size, chunks, name })
+        let (device, name, space) = (device.clone(), name.to_path_buf(), *space);
+        Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name })
     }
 
     /// # Errors
     /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
         let config = &checkpoint.header.config;
-        let field = Field::from_checkpoint(device, checkpoint)?;
+        let field = Field::from_checkpoint(device, checkpoint, Head::Radiance)?;
         let occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         let (unit_cube, space) = (checkpoint.header.unit_cube, &checkpoint.header.space);
         Renderer::new(device, config, unit_cube, space, field, occupancy, checkpoint.path())
@@ -149,6 +152,12 @@ impl Renderer {
             }
         }
         frame
+    }
+}
+
+impl Draws for Renderer {
+    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        Renderer::render(self, camera, background)
     }
 }
 

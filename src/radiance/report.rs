@@ -6,30 +6,26 @@ use serde::Serialize;
 
 use super::evaluate::{Summary, ViewScore};
 use crate::device::Device;
-use crate::train::{COMMIT, Header, VERSION};
+use crate::metrics::Lpips;
+use crate::train::{Experiment, Header, Origin};
 
-/// An evaluation, with all that is needed to repeat it. The first keys are those of nerfstudio's `eval.json`.
+/// An evaluation, with all that is needed to repeat it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    pub experiment_name: String,
-    pub method_name: String,
-    pub checkpoint: String,
+    #[serde(flatten)]
+    pub experiment: Experiment,
     pub results: Summary,
     pub split: String,
     pub n_images: usize,
     /// `white`, `black`, or three sRGB values.
     pub background: String,
     pub color_space: &'static str,
+    /// The network of LPIPS, `alex` or `vgg`, where there was one.
+    pub lpips_network: Option<&'static str>,
     /// The images were reduced so many times.
     pub downscale: u32,
-    pub seed: u64,
-    pub step: u64,
-    pub train_seconds: f64,
-    /// On which the images were rendered.
-    pub device: String,
-    /// Version and commit of the program that evaluated.
-    pub gridfield: &'static str,
-    pub commit: &'static str,
+    #[serde(flatten)]
+    pub origin: Origin,
     pub per_image: Vec<ViewScore>,
 }
 
@@ -44,25 +40,19 @@ impl Report {
         device: &Device,
         split: &str,
         background: [f32; 3],
+        lpips: Option<&Lpips>,
         scores: Vec<ViewScore>,
     ) -> Self {
-        let config = &header.config;
         Report {
-            experiment_name: header.scene.clone(),
-            method_name: config.model.name.as_str().to_owned(),
-            checkpoint: checkpoint.to_string_lossy().into_owned(),
+            experiment: Experiment::new(header, checkpoint),
             results: Summary::of(&scores),
             split: split.to_owned(),
             n_images: scores.len(),
             background: color_name(background),
             color_space: "sRGB",
-            downscale: config.scene.downscale,
-            seed: config.train.seed,
-            step: header.step,
-            train_seconds: header.seconds,
-            device: device.describe(),
-            gridfield: VERSION,
-            commit: COMMIT,
+            lpips_network: lpips.map(|lpips| lpips.backbone.as_str()),
+            downscale: header.config.scene.downscale,
+            origin: Origin::new(header, device),
             per_image: scores,
         }
     }

@@ -1,6 +1,5 @@
-//! A radiance field as a task of a training session: stretches of steps with their reports, and evaluations.
+//! A radiance field as a task of a training session: its steps, their reports, and evaluations.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::evaluate::{self, Summary};
@@ -11,24 +10,14 @@ use crate::train::session::Task;
 use crate::train::{Checkpoint, schedule};
 use crate::{Error, Result};
 
-/// Seconds between reports.
-const REPORT_EVERY: f64 = 1.0;
 /// Images of an evaluation during training.
 const MOST_EVALUATED: usize = 10;
 
 impl Task for Trainer {
     fn started(&self) -> Started {
-        let train = &self.config.train;
-        Started {
-            scene: self.scene.name.clone(),
-            model: self.config.model.name.as_str().to_owned(),
-            device: self.device.describe(),
-            n_parameters: self.field.n_parameters() as u64,
-            n_images: self.n_photographs() as u64,
-            step: self.step,
-            max_steps: train.max_steps,
-            max_seconds: train.max_seconds,
-        }
+        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        let n_images = Some(self.n_photographs() as u64);
+        Started::new(&self.scene.name, &self.config, device, n_parameters, n_images, self.step)
     }
 
     fn step(&self) -> u64 {
@@ -39,24 +28,18 @@ impl Task for Trainer {
         self.seconds
     }
 
-    fn train_until(
-        &mut self,
-        step: u64,
-        interrupted: &AtomicBool,
-        report: &mut dyn FnMut(StepReport) -> Result<()>,
-    ) -> Result<()> {
-        let mut reported = Instant::now();
-        while self.step < step && !self.out_of_time() && !interrupted.load(Ordering::Relaxed) {
-            self.step()?;
-            self.check_loss()?;
-            if reported.elapsed().as_secs_f64() >= REPORT_EVERY {
-                report(self.step_report(reported)?)?;
-                reported = Instant::now();
-            }
+    fn advance(&mut self) -> Result<()> {
+        self.step()?;
+        if self.device.is_host() {
+            self.read_statistics()?;
         }
+        self.check_loss()
+    }
+
+    fn report(&mut self, since: Instant) -> Result<Option<StepReport>> {
         self.read_statistics()?;
         self.check_loss()?;
-        if self.report.rays > 0 { report(self.step_report(reported)?) } else { Ok(()) }
+        Ok((self.report.rays > 0).then(|| self.step_report(since)))
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
@@ -83,25 +66,18 @@ impl Task for Trainer {
         Ok(Some(Evaluated {
             step: self.step,
             split: split.to_owned(),
-            n_images: scores.len() as u64,
-            psnr: summary.psnr,
+            n_images: Some(scores.len() as u64),
+            psnr: Some(summary.psnr),
             ssim: summary.ssim,
+            iou: None,
             seconds: begun.elapsed().as_secs_f64(),
         }))
     }
 }
 
 impl Trainer {
-    fn out_of_time(&self) -> bool {
-        self.config.train.max_seconds.is_some_and(|limit| self.seconds >= limit)
-    }
-
-    /// An error once the loss has left the finite numbers. Where reading it means to wait for the device, that is seen
-    /// when the occupancy grid is refreshed or at the next report.
-    fn check_loss(&mut self) -> Result<()> {
-        if self.device.is_host() {
-            self.read_statistics()?;
-        }
+    /// An error once the loss, as far as it was read, has left the finite numbers.
+    fn check_loss(&self) -> Result<()> {
         if self.report.loss.is_finite() {
             return Ok(());
         }
@@ -109,22 +85,20 @@ impl Trainer {
     }
 
     /// Averages since the last report.
-    fn step_report(&mut self, since: Instant) -> Result<StepReport> {
-        self.read_statistics()?;
+    fn step_report(&mut self, since: Instant) -> StepReport {
         let elapsed = since.elapsed().as_secs_f64();
         let sums = std::mem::take(&mut self.report);
-        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
         let rays = sums.rays.max(1) as f64;
-        Ok(StepReport {
+        StepReport {
             step: self.step,
             loss: sums.loss / rays,
-            psnr: sums.psnr(),
+            psnr: Some(sums.psnr()),
             learning_rate: self.learning_rate(),
-            rays_per_second: sums.rays as f64 / elapsed,
+            rays_per_second: Some(sums.rays as f64 / elapsed),
             samples_per_second: sums.samples as f64 / elapsed,
-            samples_per_ray: sums.samples as f64 / rays,
+            samples_per_ray: Some(sums.samples as f64 / rays),
             seconds: self.seconds,
-            eta_seconds: (progress > 0.0).then(|| self.seconds / progress * (1.0 - progress)),
-        })
+            eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),
+        }
     }
 }

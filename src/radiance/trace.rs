@@ -4,14 +4,14 @@
 //! Rounds begin short, so that few samples behind a surface are ever asked for, and grow, so that even a ray of 1024
 //! samples is done in a dozen.
 
-use super::chunk::{Chunk, Lane};
-use super::field::Field;
+use super::chunk::Chunk;
 use super::occupancy::Occupancy;
 use super::space;
 use crate::Result;
 use crate::config::MarchConfig;
 use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs, RayLosses};
 use crate::device::{Device, Grid, Kernel, Ptr, kernels};
+use crate::field::{Field, Lane};
 use crate::grid::{Backward, Encode};
 use crate::scene::{Space, UnitCube};
 

@@ -3,20 +3,21 @@
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use super::chunk::{ChunkSize, Lane, TrainingChunk};
-use super::field::Field;
+use super::chunk::{ChunkSize, TrainingChunk};
 use super::occupancy::Occupancy;
 use super::per_photograph::PerPhotograph;
 use super::photographs::Photographs;
 use super::refinement::Refinement;
 use super::space::space_of;
 use super::trace::{Gradients, Loss, March, Tracer};
-use crate::config::{Background, Config, ModelConfig, TrainConfig};
-use crate::device::args::{DrawRaysArgs, RayLosses, STATISTICS_PART, SUM_WIDTH, ScatterArgs, StatisticsArgs, SumArgs};
-use crate::device::{Buffer, Device, Grid, Ptr, kernels};
-use crate::grid::{self, Backward, Site};
+use crate::config::{Config, TrainConfig};
+use crate::decoder::Head;
+use crate::device::args::{RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArgs};
+use crate::device::{Device, Grid, Ptr, kernels};
+use crate::field::{Field, Lane, Learner};
+use crate::grid::{Backward, Site};
 use crate::scene::{Scene, Space, UnitCube};
-use crate::train::{Adam, AdamStep, Moments, schedule};
+use crate::train::{AdamStep, schedule};
 use crate::{Error, Result};
 
 /// Samples expected of a ray before any was marched: with this many rays begins the first step.
@@ -33,13 +34,8 @@ pub struct Trainer {
     pub(super) occupancy: Occupancy,
     photographs: Photographs,
     pub(super) march: March,
-    pub(super) adam: Adam,
-    pub(super) table_moments: Moments,
-    pub(super) weight_moments: Moments,
-    chunks: Vec<TrainingChunk>,
-    /// `[n_chunks, n_weights]`
-    weight_gradients: Buffer<f32>,
-    pub(super) member: Option<MemberTraining>,
+    pub(super) learner: Learner,
+    pub(super) chunks: Vec<TrainingChunk>,
     /// None where all photographs are taken to be alike.
     pub(super) exposure: Option<PerPhotograph>,
     /// None where cameras are taken as they are.
@@ -51,19 +47,9 @@ pub struct Trainer {
     pub seconds: f64,
     pub(super) rays_per_step: usize,
     pub(super) refreshes: u32,
-    /// Doublings of the grid's resolution behind.
-    pub(super) upscales: usize,
     /// Sums since the last report, and since the rays per step were last set.
     pub report: Statistics,
     pub(super) recent: Statistics,
-}
-
-/// What training keeps of a member's parameters.
-pub(super) struct MemberTraining {
-    pub moments: Moments,
-    /// Gradients as the member collects them, `[n_chunks, n]`, and their sum.
-    gradients: Buffer<f32>,
-    gradient: Buffer<f32>,
 }
 
 /// Sums over the rays of some steps.
@@ -92,18 +78,6 @@ impl Statistics {
     }
 }
 
-impl MemberTraining {
-    /// None where the grid's features are all that is learned of it.
-    fn new(device: &Device, field: &Field, n_chunks: usize, averaged: bool) -> Result<Option<Self>> {
-        let (Some(member), Some(parameters)) = (&field.member, field.member_parameters()) else { return Ok(None) };
-        Ok(Some(MemberTraining {
-            moments: Moments::new(device, parameters, 1, averaged)?,
-            gradients: device.zeros(n_chunks * member.n_gradients())?,
-            gradient: device.zeros(member.n_gradients())?,
-        }))
-    }
-}
-
 impl Trainer {
     /// A field that has seen nothing yet.
     pub fn new(device: &Device, config: &Config, scene: &Scene, photographs: Photographs) -> Result<Self> {
@@ -112,12 +86,12 @@ impl Trainer {
             unit_cube: scene.unit_cube,
             box_side: (1u32 << (config.march.cascades - 1)) as f32,
         };
-        let field = Field::random(device, &config.model.after_upscales(0), &site)?;
+        let field = Field::random(device, &config.model.after_upscales(0), Head::Radiance, &site)?;
         let space = space_of(config, scene)?;
-        Trainer::with_field(device, config, scene, space, photographs, field, 0)
+        Trainer::with_field(device, config, scene, space, photographs, field)
     }
 
-    /// A trainer that has not made a step, of a field whose resolution was doubled `upscales` times.
+    /// A trainer that has not made a step.
     pub(super) fn with_field(
         device: &Device,
         config: &Config,
@@ -125,14 +99,11 @@ impl Trainer {
         space: Space,
         photographs: Photographs,
         field: Field,
-        upscales: usize,
     ) -> Result<Self> {
-        let averaged = config.train.ema_decay > 0.0;
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
         let chunks = (0..size.n_chunks)
             .map(|_| TrainingChunk::new(device, size, &field, config.train.refine_cameras))
             .collect::<Result<Vec<_>>>()?;
-        let width = field.grid.n_features_per_level as usize;
         Ok(Trainer {
             device: device.clone(),
             config: config.clone(),
@@ -141,25 +112,20 @@ impl Trainer {
             occupancy: Occupancy::full(device, &config.march)?,
             march: March::new(device, &config.march).through(&space, &scene.unit_cube),
             space,
-            adam: Adam::new(device, &config.optimizer, config.train.ema_decay)?,
-            table_moments: Moments::new(device, &field.table, width, averaged)?,
-            weight_moments: Moments::new(device, &field.weights, 1, averaged)?,
-            weight_gradients: device.zeros(size.n_chunks * field.decoder.n_weights())?,
+            learner: Learner::new(device, config, &field, size.n_chunks, 0)?,
             exposure: (config.train.exposure)
                 .then(|| PerPhotograph::new(device, photographs.cameras.len(), size.n_chunks))
                 .transpose()?,
             refinement: (config.train.refine_cameras)
                 .then(|| Refinement::new(device, &photographs.cameras, size.n_chunks))
                 .transpose()?,
-            member: MemberTraining::new(device, &field, size.n_chunks, averaged)?,
-            lanes: Lane::all(device, size, &field, true)?,
+            lanes: Lane::all(device, size.samples, &field, true)?,
             chunks,
             photographs,
             step: 0,
             seconds: 0.0,
             rays_per_step: (config.train.batch_samples as usize / FIRST_SAMPLES_PER_RAY).max(size.n_chunks),
             refreshes: 0,
-            upscales,
             report: Statistics::default(),
             recent: Statistics::default(),
             field,
@@ -178,7 +144,8 @@ impl Trainer {
     /// One training step.
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
-        self.upscale()?;
+        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
+        self.learner.upscale(&self.device, &self.config, &mut self.field, progress)?;
         self.field.prepare(&self.device)?;
         if let Some(exposure) = &self.exposure {
             exposure.prepare(&self.device)?;
@@ -195,27 +162,6 @@ impl Trainer {
         self.descend(n_rays)?;
         self.step += 1;
         self.seconds += begun.elapsed().as_secs_f64();
-        Ok(())
-    }
-
-    /// The model as it is now: with the resolution that has been reached.
-    pub(super) fn model(&self) -> ModelConfig {
-        self.config.model.after_upscales(self.upscales)
-    }
-
-    /// Doubles the resolution of a dense grid as often as the share of the run that is over asks for. Adam begins anew: its
-    /// moments were of other nodes.
-    fn upscale(&mut self) -> Result<()> {
-        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        let due = self.config.model.grid.upscale_at.iter().filter(|&&at| progress >= at).count();
-        if due <= self.upscales {
-            return Ok(());
-        }
-        self.upscales = due;
-        let model = self.model();
-        self.field.resample(&self.device, &model)?;
-        let (width, averaged) = (self.table_moments.width, self.table_moments.average.is_some());
-        self.table_moments = Moments::new(&self.device, &self.field.table, width, averaged)?;
         Ok(())
     }
 
@@ -257,11 +203,7 @@ impl Trainer {
         let tracer =
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
-        let n_weights = self.field.decoder.n_weights();
-        self.weight_gradients.clear()?;
-        if let Some(member) = &mut self.member {
-            member.gradients.clear()?;
-        }
+        self.learner.begin()?;
         if let Some(exposure) = &mut self.exposure {
             exposure.gradients.clear()?;
         }
@@ -269,48 +211,24 @@ impl Trainer {
             refinement.corrections.gradients.clear()?;
         }
         let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
-        let (weight_gradients, lanes, step) = (&self.weight_gradients, &self.lanes, self.step);
-        let (member, exposure, refinement) = (self.member.as_ref(), self.exposure.as_ref(), self.refinement.as_ref());
+        let (learner, lanes, step) = (&self.learner, &self.lanes, self.step);
+        let (exposure, refinement) = (self.exposure.as_ref(), self.refinement.as_ref());
         let loss = loss_of(&self.config.train, &self.space, exposure);
         device.for_each_chunk(&mut self.chunks, |lane, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
-            let args = DrawRaysArgs {
-                rays: chunk.ray_args(),
-                samples_count: chunk.samples.count.ptr(),
-                cameras: refinement.map_or(photographs.cameras.ptr(), |refinement| refinement.cameras.ptr()),
-                pixels: photographs.pixels.ptr(),
-                n_cameras: photographs.cameras.len() as u32,
-                seed: config.train.seed as u32,
-                step: step as u32,
-                first_ray: (index * n_rays) as u32,
-                background: match config.train.background {
-                    Background::Black => 0,
-                    Background::White => 1,
-                    Background::Random => 2,
-                },
-                box_min: tracer.march.box_min,
-                box_max: tracer.march.box_max,
-                step_size: tracer.march.steps.size,
-                space: tracer.march.space,
-                near: tracer.march.near,
-                depths: photographs.depths_ptr(),
-                drawn_pixels: photographs.drawn_pixels_ptr(),
-                drawn_begin: photographs.drawn_begin.ptr(),
-            };
-            device.launch_chunk(&kernels::DRAW_RAYS, &args, Grid::items(n_rays))?;
+            let cameras = refinement.map_or(&photographs.cameras, |refinement| &refinement.cameras);
+            photographs.draw(&tracer, cameras, &config.train, chunk, index * n_rays, step)?;
             let lane = &lanes[lane];
             training.rounds = tracer.forward(chunk, lane)?;
-            let dl_dparameters =
-                member.map_or(Ptr::NULL, |member| member.gradients.ptr_at(index * member.gradient.len()));
+            let own = learner.gradients_of(index);
             let gradients = Gradients {
-                dl_dweights: weight_gradients.ptr_at(index * n_weights),
-                dl_dexposure: exposure
-                    .map_or(Ptr::NULL, |exposure| exposure.gradients.ptr_at(index * exposure.value.len())),
+                dl_dweights: own.dl_dweights,
+                dl_dexposure: exposure.map_or(Ptr::NULL, |exposure| exposure.gradients_of(index)),
                 dl_dview: refinement.map_or(Ptr::NULL, |_| training.dl_dview.ptr()),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
-                    dl_dparameters,
+                    dl_dparameters: own.dl_dparameters,
                     kept: training.kept.ptr(),
                 },
             };
@@ -318,7 +236,6 @@ impl Trainer {
             if let Some(refinement) = refinement {
                 refinement.add_gradient(&tracer, training, index)?;
             }
-            let chunk = &training.chunk;
             let args = StatisticsArgs {
                 rays: chunk.ray_args(),
                 samples: chunk.samples.args(),
@@ -352,70 +269,38 @@ impl Trainer {
                     grid: self.field.grid.layout(),
                     position: samples.position.ptr(),
                     dl_dfeatures: training.dl_dfeatures.ptr(),
-                    phi: if training.kept.is_empty() { Ptr::NULL } else { training.kept.ptr() },
+                    phi: training.kept.ptr_or_null(),
                     count: samples.count.ptr_at(training.rounds),
-                    gradient: self.table_moments.gradient.ptr(),
+                    gradient: self.learner.table_gradient(),
                     capacity: samples.capacity as u32,
                 };
                 let known = self.device.peek(&samples.count, training.rounds);
                 (args, Grid::tiles(known.map_or(samples.capacity, |count| count as usize)))
             })
             .collect();
-        let n_levels = self.field.grid.levels.len();
-        match &self.field.member {
-            Some(member) => member.scatter(&self.device, &launches, n_levels),
-            None => self.device.launch_rows(&kernels::GRID_SCATTER, &launches, n_levels),
-        }
+        self.learner.scatter(&self.device, &self.field, &launches)
     }
 
     /// Adam on features, weights and the member's parameters.
     fn descend(&mut self, n_rays: usize) -> Result<()> {
-        let (optimizer, device, field) = (&self.config.optimizer, &self.device, &self.field);
-        self.sum_chunks(&self.weight_gradients, &self.weight_moments.gradient)?;
-        let now =
-            AdamStep { step: self.step + 1, learning_rate: self.learning_rate(), gradient_scale: 1.0 / n_rays as f64 };
-        let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
-        if optimizer.total_variation > 0.0 {
-            // Gradients are sums over rays until Adam divides them.
-            let (gradient, weight) = (self.table_moments.gradient.ptr(), optimizer.total_variation * n_rays as f64);
-            grid::add_total_variation(device, &field.grid, &field.table, gradient, weight)?;
-        }
-        self.adam.update(device, &now, &field.table, &self.table_moments, 0.0, copy)?;
-        self.adam.update(device, &now, &field.weights, &self.weight_moments, optimizer.l2_reg, Ptr::NULL)?;
+        let rate = self.learning_rate();
+        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n_rays)?;
+        let optimizer = &self.config.optimizer;
         let corrections = self.refinement.as_ref().map(|refinement| &refinement.corrections);
-        for (numbers, learning_rate) in
+        for (numbers, own_rate) in
             [(self.exposure.as_ref(), optimizer.exposure_learning_rate), (corrections, optimizer.camera_learning_rate)]
         {
-            let Some(numbers) = numbers else { continue };
-            self.sum_chunks(&numbers.gradients, &numbers.moments.gradient)?;
-            let now = self.scaled(&now, learning_rate);
-            self.adam.update(device, &now, &numbers.value, &numbers.moments, 0.0, Ptr::NULL)?;
+            let Some(PerPhotograph { value, gradients, moments, .. }) = numbers else { continue };
+            let learning_rate = rate * own_rate / optimizer.learning_rate;
+            let now = AdamStep { step: self.step + 1, learning_rate, gradient_scale: 1.0 / n_rays as f64 };
+            self.learner.descend_beside(&self.device, &now, value, gradients, moments)?;
         }
-        let (Some(training), Some(member)) = (&self.member, &field.member) else { return Ok(()) };
-        let Some(parameters) = member.parameters() else { return Ok(()) };
-        self.sum_chunks(&training.gradients, &training.gradient)?;
-        member.gradient(device, &field.grid, training.gradient.ptr(), training.moments.gradient.ptr())?;
-        let now = self.scaled(&now, optimizer.kernel_learning_rate);
-        self.adam.update(device, &now, parameters, &training.moments, 0.0, Ptr::NULL)
-    }
-
-    /// The step of parameters with a learning rate of their own, under the same schedule.
-    fn scaled(&self, now: &AdamStep, learning_rate: f64) -> AdamStep {
-        AdamStep { learning_rate: now.learning_rate * learning_rate / self.config.optimizer.learning_rate, ..*now }
-    }
-
-    /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.
-    fn sum_chunks(&self, parts: &Buffer<f32>, sum: &Buffer<f32>) -> Result<()> {
-        let args =
-            SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: self.chunks.len() as u32, n: sum.len() as u32 };
-        self.device.launch(&kernels::SUM_PARTS, &args, Grid::items(sum.len() / SUM_WIDTH))
+        Ok(())
     }
 
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        let optimizer = &self.config.optimizer;
-        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        optimizer.learning_rate * schedule::factor(&optimizer.schedule, progress, self.step)
+        schedule::learning_rate(&self.config, self.step, self.seconds)
     }
 
     /// Brings what the device has counted into `report` and `recent`.

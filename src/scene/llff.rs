@@ -70,20 +70,20 @@ impl Row {
         if pose::is_singular(&rows) {
             return Err(error("has a camera whose axes lie in a plane; run LLFF's imgs2poses again".to_owned()));
         }
-        let (height, width, focal) = (row[4], row[9], row[14]);
+        let (height, width, focal) = (row[4], row[9], row[14] as f32);
         if !((1.0..MOST_PIXELS).contains(&height) && (1.0..MOST_PIXELS).contains(&width) && focal > 0.0) {
             let what = format!("says that the image is {width}×{height} with a focal length of {focal}, which none is");
             return Err(error(what));
         }
-        let (near, far) = (row[15], row[16]);
+        let (near, far) = (row[15] as f32, row[16] as f32);
         if !(near > 0.0 && far > near) {
             return Err(error(format!("has the bounds {near} and {far}, but expected 0 < near < far")));
         }
         let (width, height) = (width.round() as u32, height.round() as u32);
-        let (cx, cy, focal) = (0.5 * width as f32, 0.5 * height as f32, focal as f32);
+        let (cx, cy) = (0.5 * width as f32, 0.5 * height as f32);
         let intrinsics = Intrinsics { width, height, fl_x: focal, fl_y: focal, cx, cy, lens: Lens::Perspective };
         let camera_to_world = rows.map(|row| row.map(|x| x as f32));
-        Ok(Row { camera: Camera { intrinsics, camera_to_world }, bounds: [near as f32, far as f32] })
+        Ok(Row { camera: Camera { intrinsics, camera_to_world }, bounds: [near, far] })
     }
 }
 
@@ -121,7 +121,7 @@ fn views(folder: &Path, rows: &[Row]) -> Result<Vec<View>> {
 }
 
 /// Files in order of their names, as Python's `sorted` has them.
-fn images_of(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn images_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
     };

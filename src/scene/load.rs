@@ -6,6 +6,7 @@ use crate::{Error, Result, npy};
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
 use std::io::{Cursor, ErrorKind};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -130,16 +131,14 @@ pub(super) fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<
         let [r, g, b, _] = image.pixel(x, y);
         ((r | g | b) > 0) == mask.white_counts
     };
-    let size = view.camera_at(downscale).intrinsics;
-    let covers = Cover::of(&mask.path, view, (image.width, image.height), &size)?;
+    let covers = Cover::of(&mask.path, view, (image.width, image.height), downscale)?;
     Ok(covers.blocks().map(|(mut xs, ys)| xs.all(|x| ys.clone().all(|y| counts(x, y)))).collect())
 }
 
 pub(super) fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Result<Vec<f32>> {
     let (width, height, depths) = decode_depth(&depth.path, &view.name)?;
-    let size = view.camera_at(downscale).intrinsics;
-    let covers = Cover::of(&depth.path, view, (width, height), &size)?;
-    let middle = |(xs, ys): (std::ops::Range<u32>, std::ops::Range<u32>)| {
+    let covers = Cover::of(&depth.path, view, (width, height), downscale)?;
+    let middle = |(xs, ys): (Range<u32>, Range<u32>)| {
         let (x, y) = ((xs.start + xs.end) / 2, (ys.start + ys.end) / 2);
         depths[y.min(height - 1) as usize * width as usize + x.min(width - 1) as usize] * depth.unit
     };
@@ -171,33 +170,37 @@ fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
 
 /// Which pixels of a picture beside a photograph, of the same or another size, each pixel of the photograph covers.
 struct Cover {
+    /// Size of the picture.
     from: (u32, u32),
-    to: (u32, u32),
+    /// Size of the photograph's file, and by what it is reduced further.
+    file: (u32, u32),
+    factor: u32,
 }
 
 impl Cover {
-    fn of(path: &Path, view: &View, from: (u32, u32), to: &Intrinsics) -> Result<Self> {
-        let full = &view.camera.intrinsics;
+    fn of(path: &Path, view: &View, from: (u32, u32), downscale: u32) -> Result<Self> {
+        let file = view.source(downscale).ok_or_else(|| too_large(view, downscale))?;
         let aspect = |(width, height): (u32, u32)| f64::from(width) / f64::from(height);
-        if (aspect(from) / aspect((full.width, full.height)) - 1.0).abs() > ASPECT_TOLERANCE {
+        if (aspect(from) / aspect((file.width, file.height)) - 1.0).abs() > ASPECT_TOLERANCE {
             let what = format!(
                 "is {}×{}, of another aspect ratio than {}, which is {}×{}; make it anew",
-                from.0, from.1, view.name, full.width, full.height
+                from.0, from.1, view.name, file.width, file.height
             );
             return Err(Error::file(path, what));
         }
-        Ok(Cover { from, to: (to.width, to.height) })
+        Ok(Cover { from, file: (file.width, file.height), factor: downscale / file.reduced })
     }
 
     /// Columns and rows for each pixel, row by row, at least one of each.
-    fn blocks(&self) -> impl Iterator<Item = (std::ops::Range<u32>, std::ops::Range<u32>)> {
-        let range = |i: u32, from: u32, to: u32| {
-            let begin = (u64::from(i) * u64::from(from) / u64::from(to)) as u32;
-            let end = (u64::from(i + 1) * u64::from(from)).div_ceil(u64::from(to)) as u32;
-            begin..end
+    fn blocks(&self) -> impl Iterator<Item = (Range<u32>, Range<u32>)> {
+        let factor = self.factor;
+        let range = move |i: u32, from: u32, file: u32| {
+            let place = |pixel: u32| u64::from(pixel) * u64::from(factor) * u64::from(from);
+            (place(i) / u64::from(file)) as u32..place(i + 1).div_ceil(u64::from(file)) as u32
         };
-        let (from, to) = (self.from, self.to);
-        (0..to.1).flat_map(move |y| (0..to.0).map(move |x| (range(x, from.0, to.0), range(y, from.1, to.1))))
+        let (from, file) = (self.from, self.file);
+        let (width, height) = (file.0 / factor, file.1 / factor);
+        (0..height).flat_map(move |y| (0..width).map(move |x| (range(x, from.0, file.0), range(y, from.1, file.1))))
     }
 }
 
@@ -240,7 +243,7 @@ fn nonzero(path: &Path, frame: &str, (width, height): (u32, u32)) -> Result<(u32
 
 /// Whether an end-of-image marker follows the last start-of-scan marker. The decoder fills a missing end with grey
 /// without a word; in scan data 0xFF is always followed by 0 or a restart marker, so this cannot be fooled by it.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
+pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let marker = |code: u8| move |pair: &[u8]| pair == [0xFF, code];
     let scan = bytes.windows(2).rposition(marker(0xDA)).unwrap_or(0);
     bytes[scan..].windows(2).any(marker(0xD9))

@@ -9,6 +9,9 @@ use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 /// 1 to within rounding.
 const SINGULAR: f64 = 1e-4;
 
+/// Of axes: their squares must be within single precision.
+const LENGTHS: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
+
 /// The first three rows of the camera-to-world matrix in `node`, refused if the rotation part has no inverse.
 pub(super) fn checked(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f32; 4]; 3]> {
     if is_singular(&rows) {
@@ -21,11 +24,11 @@ fn rotation_part(rows: &[[f64; 4]; 3]) -> Matrix3<f64> {
     Matrix3::from_fn(|row, column| rows[row][column])
 }
 
-/// Whether the axes, compared by |det| over the product of their lengths, lie in a plane or one of them is 0.
+/// Whether the axes, compared by |det| over the product of their lengths, lie in a plane or one of them is 0 or without bounds.
 pub(super) fn is_singular(rows: &[[f64; 4]; 3]) -> bool {
     let axes = rotation_part(rows);
     let lengths: f64 = axes.column_iter().map(|axis| axis.norm()).product();
-    axes.determinant().abs() <= SINGULAR * lengths
+    !axes.column_iter().all(|axis| LENGTHS.contains(&axis.norm())) || axes.determinant().abs() <= SINGULAR * lengths
 }
 
 /// The mean of the cameras: at their mean position, looking along their mean direction, as upright as they are on
@@ -37,7 +40,7 @@ pub(super) fn average(views: &[View]) -> [[f32; 4]; 3] {
     };
     let Some(first) = views.first() else { return [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]] };
     let (up, back) = (column(1), column(2));
-    if up.cross(&back).norm() < SINGULAR * up.norm() * back.norm() || back.norm() < SINGULAR * views.len() as f64 {
+    if up.cross(&back).norm() <= SINGULAR * up.norm() * back.norm() || back.norm() <= SINGULAR * views.len() as f64 {
         return first.camera.camera_to_world;
     }
     Pose::facing(column(3) / views.len() as f64, back, up).camera_to_world()

@@ -3,9 +3,10 @@
 use super::fit::vector;
 use super::path::up_of;
 use super::{Camera, Scene, View};
+use crate::media::plot::{Area, COLOURS, IN_MEMORY, INK, text};
 use nalgebra::Vector3;
-use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
 
 /// Pixels along a side of each of the two views.
 const PANEL: i32 = 520;
@@ -25,15 +26,10 @@ const MOST_POINTS: usize = 4000;
 /// Shares of the points that are left out at either end of each axis.
 const STRAY_POINTS: f64 = 0.05;
 
-const FONT: &str = "sans-serif";
-const TRAIN: RGBColor = RGBColor(0, 114, 178);
-const TEST: RGBColor = RGBColor(213, 94, 0);
+const TRAIN: RGBColor = COLOURS[0];
+const TEST: RGBColor = COLOURS[1];
 const CUBE: RGBColor = RGBColor(120, 120, 120);
 const POINT: RGBColor = RGBColor(190, 190, 190);
-const INK: RGBColor = RGBColor(20, 20, 20);
-const IN_MEMORY: &str = "drawing to memory does not fail";
-
-type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 
 impl Scene {
     /// The cameras as pyramids, the points and the unit cube, from above and from the side, as a complete SVG file.
@@ -140,7 +136,7 @@ fn horizontal_axes(views: &[View], up: &Vector3<f64>) -> (Vector3<f64>, Vector3<
 
 fn heading(root: &Area, scene: &Scene) {
     let splits = &scene.splits;
-    text(root, &format!("{}: cameras", scene.name), (MARGIN, 10), 17);
+    text(root, &format!("{}: cameras", scene.name), (MARGIN, 10), 17, HPos::Left);
     let held_out = splits.val.len() + splits.test.len();
     let entries = [
         (TRAIN, format!("{} to train on", splits.train.len())),
@@ -153,7 +149,7 @@ fn heading(root: &Area, scene: &Scene) {
         let x = MARGIN + 170 * index as i32;
         let line = PathElement::new(vec![(x, 41), (x + 18, 41)], colour.stroke_width(3));
         root.draw(&line).expect(IN_MEMORY);
-        text(root, &label, (x + 24, 34), 13);
+        text(root, &label, (x + 24, 34), 13, HPos::Left);
     }
 }
 
@@ -187,18 +183,13 @@ fn draw_panel(root: &Area, corner: (i32, i32), name: &str, axes: &[Vector3<f64>;
     let (left, bottom) = (corner.0 + 10, corner.1 + PANEL + 12);
     let bar = PathElement::new(vec![(left, bottom), (left + (unit * scale) as i32, bottom)], INK.stroke_width(2));
     root.draw(&bar).expect(IN_MEMORY);
-    text(root, &format!("{unit} scene units, {name}"), (left, bottom + 5), 13);
+    text(root, &format!("{unit} scene units, {name}"), (left, bottom + 5), 13, HPos::Left);
 }
 
 /// 1, 2 or 5 times a power of ten, at most `length`.
 fn round_length(length: f64) -> f64 {
     let power = 10f64.powf(length.log10().floor());
     [5.0, 2.0, 1.0].map(|factor| factor * power).into_iter().find(|unit| *unit <= length).unwrap_or(power)
-}
-
-fn text(root: &Area, words: &str, at: (i32, i32), size: i32) {
-    let style = (FONT, size).into_font().color(&INK);
-    root.draw(&Text::new(words.to_owned(), at, style)).expect(IN_MEMORY);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod adam;
 pub mod checkpoint;
 pub mod log;
 pub mod progress;
+mod report;
 pub mod run;
 pub mod schedule;
 pub mod session;
@@ -12,6 +13,7 @@ pub use adam::{Adam, AdamStep, Moments};
 pub use checkpoint::{Checkpoint, Header, Tensor, TensorData};
 pub use log::MetricsLog;
 pub use progress::{RunControl, StopReason, TrainEvent};
+pub use report::{Experiment, Origin};
 pub use run::Run;
 
 /// The version of this crate, as `0.1.0`.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Serialize, Serializer};
 
+use crate::config::Config;
+
 /// One thing that happened in a run. As JSON each is one object whose `event` says which.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -39,11 +41,36 @@ pub struct Started {
     pub device: String,
     /// Learned numbers: features and weights.
     pub n_parameters: u64,
-    pub n_images: u64,
+    /// Photographs trained on; None of tasks that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_images: Option<u64>,
     /// Steps already behind; above 0 where a run is resumed.
     pub step: u64,
     pub max_steps: u64,
     pub max_seconds: Option<f64>,
+}
+
+impl Started {
+    /// A run of `config` on what is called `scene`, from step `step` on.
+    pub fn new(
+        scene: &str,
+        config: &Config,
+        device: String,
+        n_parameters: usize,
+        n_images: Option<u64>,
+        step: u64,
+    ) -> Started {
+        Started {
+            scene: scene.to_owned(),
+            model: config.model.name.as_str().to_owned(),
+            device,
+            n_parameters: n_parameters as u64,
+            n_images,
+            step,
+            max_steps: config.train.max_steps,
+            max_seconds: config.train.max_seconds,
+        }
+    }
 }
 
 /// How training goes, averaged since the report before.
@@ -52,12 +79,16 @@ pub struct StepReport {
     /// Steps behind, this one included.
     pub step: u64,
     pub loss: f64,
-    /// dB, over the pixels trained on.
-    pub psnr: f64,
+    /// dB, over the pixels trained on; None where values have no peak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
     pub learning_rate: f64,
-    pub rays_per_second: f64,
+    /// None of tasks without rays, as `samples_per_ray`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rays_per_second: Option<f64>,
     pub samples_per_second: f64,
-    pub samples_per_ray: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_per_ray: Option<f64>,
     /// Seconds of training behind, loading and saving not counted.
     pub seconds: f64,
     /// Seconds of training to go; None until the speed is known.
@@ -69,11 +100,17 @@ pub struct StepReport {
 pub struct Evaluated {
     pub step: u64,
     pub split: String,
-    pub n_images: u64,
+    /// None of tasks that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_images: Option<u64>,
     /// dB, the mean over images.
-    pub psnr: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
     /// None where an image is smaller than its window.
     pub ssim: Option<f64>,
+    /// Intersection over union of the insides, of distance fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iou: Option<f64>,
     /// Seconds the evaluation took.
     pub seconds: f64,
 }

@@ -5,7 +5,7 @@
 
 use std::f64::consts::PI;
 
-use crate::config::{ScheduleConfig, ScheduleKind, TrainConfig};
+use crate::config::{Config, ScheduleConfig, ScheduleKind, TrainConfig};
 
 /// The share of the run that is over, in [0, 1]: that of its steps or of its seconds, whichever is larger.
 ///
@@ -26,6 +26,18 @@ pub fn progress(train: &TrainConfig, step: u64, seconds: f64) -> f64 {
 /// ```
 pub fn factor(schedule: &ScheduleConfig, progress: f64, step: u64) -> f64 {
     warmup(schedule.warmup_steps, step) * decay(schedule, progress)
+}
+
+/// The learning rate of the step after `step` steps and `seconds` seconds of training.
+pub fn learning_rate(config: &Config, step: u64, seconds: f64) -> f64 {
+    let progress = progress(&config.train, step, seconds);
+    config.optimizer.learning_rate * factor(&config.optimizer.schedule, progress, step)
+}
+
+/// Seconds of training to go after `step` steps and `seconds` seconds; None until the speed is known.
+pub fn seconds_left(train: &TrainConfig, step: u64, seconds: f64) -> Option<f64> {
+    let progress = progress(train, step, seconds);
+    (progress > 0.0).then(|| seconds / progress * (1.0 - progress))
 }
 
 fn warmup(warmup_steps: u64, step: u64) -> f64 {

@@ -2,12 +2,16 @@
 //! between them. It knows no task; a radiance field, an image or a distance field is a [`Task`].
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::progress::{Evaluated, Finished, Started, StepReport};
 use super::{Checkpoint, MetricsLog, Run, RunControl, StopReason, TrainEvent};
 use crate::config::TrainConfig;
 use crate::{Error, Result};
+
+/// Between reports.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Something that can be trained step by step.
 pub trait Task {
@@ -20,17 +24,18 @@ pub trait Task {
     /// Seconds of training behind, loading, saving and evaluating not counted.
     fn seconds(&self) -> f64;
 
-    /// Trains until `step` steps are behind, or until the configured seconds are over or `interrupted` is set, and
-    /// reports now and then.
+    /// One training step.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where the loss is not finite; whatever `report` returns.
-    fn train_until(
-        &mut self,
-        step: u64,
-        interrupted: &AtomicBool,
-        report: &mut dyn FnMut(StepReport) -> Result<()>,
-    ) -> Result<()>;
+    /// [`Error::Diverged`] where the loss is seen not to be finite. Where reading it means to wait for the device, that is
+    /// left to [`Task::report`].
+    fn advance(&mut self) -> Result<()>;
+
+    /// How training went since the last report, the moment `since`; None where it did not.
+    ///
+    /// # Errors
+    /// Of the device; [`Error::Diverged`] where the loss is not finite.
+    fn report(&mut self, since: Instant) -> Result<Option<StepReport>>;
 
     /// Everything needed to render, and to go on from here bit for bit.
     ///
@@ -43,6 +48,33 @@ pub trait Task {
     /// # Errors
     /// Where an image cannot be read; [`Error::Diverged`] as for a checkpoint.
     fn evaluate(&mut self) -> Result<Option<Evaluated>>;
+}
+
+/// Trains `task` until `step` steps or `max_seconds` seconds of training are behind, or `interrupted` is set, and reports now
+/// and then, and at the end.
+///
+/// # Errors
+/// Of the task; whatever `report` returns.
+pub fn train_until(
+    task: &mut dyn Task,
+    step: u64,
+    max_seconds: Option<f64>,
+    interrupted: &AtomicBool,
+    report: &mut dyn FnMut(StepReport) -> Result<()>,
+) -> Result<()> {
+    let mut reported = Instant::now();
+    while task.step() < step && !is_over(task, max_seconds) && !interrupted.load(Ordering::Relaxed) {
+        task.advance()?;
+        if reported.elapsed() >= REPORT_EVERY {
+            task.report(reported)?.map_or(Ok(()), &mut *report)?;
+            reported = Instant::now();
+        }
+    }
+    task.report(reported)?.map_or(Ok(()), report)
+}
+
+fn is_over(task: &dyn Task, max_seconds: Option<f64>) -> bool {
+    max_seconds.is_some_and(|limit| task.seconds() >= limit)
 }
 
 /// How a run ended.
@@ -99,7 +131,8 @@ impl Session<'_> {
             }
             let until = self.next_pause(task.step());
             let interrupted = self.control.interrupted;
-            task.train_until(until, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))?;
+            let max_seconds = self.config.max_seconds;
+            train_until(task, until, max_seconds, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))?;
             if falls_on(task.step(), self.config.save_every) {
                 self.save(task)?;
             }
@@ -111,10 +144,9 @@ impl Session<'_> {
 
     /// A finished run is finished, whatever else might have stopped it.
     fn stop_reason(&self, task: &dyn Task) -> Option<StopReason> {
-        let out_of_time = self.config.max_seconds.is_some_and(|limit| task.seconds() >= limit);
         if task.step() >= self.config.max_steps {
             Some(StopReason::MaxSteps)
-        } else if out_of_time {
+        } else if is_over(task, self.config.max_seconds) {
             Some(StopReason::MaxSeconds)
         } else {
             self.control.stop_reason(task.step())

@@ -10,7 +10,7 @@ use crate::compare::{Outputs, get};
 /// Places of nodes are off by some steps of fp32, times as many cells.
 const FP32: f64 = 1e-5;
 
-fn grid(n_features_per_level: u32, base_resolution: u32, kernel: GridKernel) -> Grid {
+fn grid(n_features_per_level: u32, base_resolution: u32, kernel: GridKernel, dimensions: u32) -> Grid {
     let config = GridConfig {
         index: GridIndex::Dense,
         n_levels: 2,
@@ -20,15 +20,15 @@ fn grid(n_features_per_level: u32, base_resolution: u32, kernel: GridKernel) -> 
         kernel,
         ..GridConfig::default()
     };
-    Grid::new(&config, 3)
+    Grid::new(&config, dimensions)
 }
 
 pub fn resample_levels(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for (n_features, kernel) in
-        [(1, GridKernel::Linear), (2, GridKernel::Smoothstep), (4, GridKernel::Linear), (8, GridKernel::Linear)]
-    {
-        let (coarse, fine) = (grid(n_features, 5, kernel), grid(n_features, 10, kernel));
+    let cases =
+        [(1, GridKernel::Linear), (2, GridKernel::Smoothstep), (4, GridKernel::Linear), (8, GridKernel::Linear)];
+    for ((n_features, kernel), dimensions) in cases.into_iter().flat_map(|case| [(case, 2), (case, 3)]) {
+        let (coarse, fine) = (grid(n_features, 5, kernel, dimensions), grid(n_features, 10, kernel, dimensions));
         let table = device.upload(&Random::new(1).f32s(coarse.n_parameters(), -1.0, 1.0)).unwrap();
         outputs.rounded("table", &get(&resample(device, &coarse, &fine, &table).unwrap()), FP32);
     }
@@ -37,8 +37,8 @@ pub fn resample_levels(device: &Device) -> Outputs {
 
 pub fn total_variation(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for n_features in [1, 2, 4, 8] {
-        let (grid, mut random) = (grid(n_features, 5, GridKernel::Linear), Random::new(2));
+    for (n_features, dimensions) in [1, 2, 4, 8].into_iter().flat_map(|n| [(n, 2), (n, 3)]) {
+        let (grid, mut random) = (grid(n_features, 5, GridKernel::Linear, dimensions), Random::new(2));
         let table = device.upload(&random.f32s(grid.n_parameters(), -1.0, 1.0)).unwrap();
         let gradient = device.upload(&random.f32s(grid.n_parameters(), -1.0, 1.0)).unwrap();
         add_total_variation(device, &grid, &table, gradient.ptr(), 0.3).unwrap();

@@ -1,7 +1,7 @@
 //! The field at tiles of samples: grid, networks, and the way back.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, ModelConfig, NetworkConfig};
-use gridfield::decoder::Decoder;
+use gridfield::decoder::{Decoder, Head, LayerShape};
 use gridfield::device::args::{FieldArgs, PrepareWeightsArgs};
 use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
@@ -74,16 +74,11 @@ impl Setup {
             ..ModelConfig::default()
         };
         let grid = Grid::new(&config.grid, 3);
-        let decoder = Decoder::new(&config, grid.n_features());
+        let decoder = Decoder::new(&config, Head::Radiance, grid.n_features());
         let mut random = Random::new(41);
         let mut table = ComputeBuffer::zeros(device, grid.n_parameters()).unwrap();
         table.set(&device.upload(&random.halves(grid.n_parameters(), -1.0, 1.0)).unwrap()).unwrap();
-        let mut values = Vec::new();
-        for layer in &decoder.layers {
-            let range = (6.0 / f64::from(layer.n_in + layer.n_out)).sqrt();
-            values.extend(random.halves(layer.n_weights(), -range, range));
-        }
-        let weights = prepared(device, &decoder, &device.upload(&values).unwrap());
+        let weights = prepared(device, &decoder, &device.upload(&random_weights(&decoder, &mut random)).unwrap());
 
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: RAYS, samples: CAPACITY }).unwrap();
         let directions: Vec<[f64; 3]> = (0..RAYS).map(|_| random.direction()).collect();
@@ -117,7 +112,26 @@ impl Setup {
     }
 }
 
-fn prepared(device: &Device, decoder: &Decoder, weights: &Buffer<f32>) -> ComputeBuffer {
+/// Gradients by the weights, layer by layer: they differ in size.
+pub fn summed_by_layer(outputs: &mut Outputs, decoder: &Decoder, dl_dweights: &[f32], tolerance: f64) {
+    let mut rest = dl_dweights;
+    for layer in &decoder.layers {
+        let own;
+        (own, rest) = rest.split_at(layer.n_weights());
+        outputs.summed("dL/dweights of a layer", own, tolerance);
+    }
+}
+
+/// Weights of fp16 numbers, uniform as the layers' widths ask for.
+pub fn random_weights(decoder: &Decoder, random: &mut Random) -> Vec<f32> {
+    let of_layer = |layer: &LayerShape| {
+        let range = (6.0 / f64::from(layer.n_in + layer.n_out)).sqrt();
+        random.halves(layer.n_weights(), -range, range)
+    };
+    decoder.layers.iter().flat_map(of_layer).collect()
+}
+
+pub fn prepared(device: &Device, decoder: &Decoder, weights: &Buffer<f32>) -> ComputeBuffer {
     let compute = ComputeBuffer::zeros(device, 2 * weights.len()).unwrap();
     let args = PrepareWeightsArgs { network: decoder.layout(), weights: weights.ptr(), compute: compute.ptr() };
     device.launch(&kernels::PREPARE_WEIGHTS, &args, Launch::items(weights.len())).unwrap();
@@ -125,7 +139,7 @@ fn prepared(device: &Device, decoder: &Decoder, weights: &Buffer<f32>) -> Comput
 }
 
 pub fn prepare_weights(device: &Device) -> Outputs {
-    let decoder = Decoder::new(&ModelConfig::default(), 32);
+    let decoder = Decoder::new(&ModelConfig::default(), Head::Radiance, 32);
     let weights = device.upload(&Random::new(42).f32s(decoder.n_weights(), -1.0, 1.0)).unwrap();
     let compute = prepared(device, &decoder, &weights);
     let mut outputs = Outputs::new();
@@ -195,12 +209,7 @@ fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]
         device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
         outputs.rounded("dL/dfeatures", &get(&dl_dfeatures), BACKWARD);
         outputs.rounded("dL/dview", &get(&dl_dview), BACKWARD);
-        let gradient = get(&dl_dweights);
-        let mut first = 0;
-        for layer in &setup.decoder.layers {
-            outputs.summed("dL/dweights of a layer", &gradient[first..first + layer.n_weights()], BACKWARD);
-            first += layer.n_weights();
-        }
+        summed_by_layer(&mut outputs, &setup.decoder, &get(&dl_dweights), BACKWARD);
     }
     outputs
 }

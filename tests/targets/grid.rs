@@ -153,10 +153,11 @@ pub fn encode_backward_3d_f64(device: &Device) -> Outputs {
 pub fn grid_scatter(device: &Device) -> Outputs {
     let (samples, capacity) = (300, 400);
     let mut outputs = Outputs::new();
-    for config in [1, 2, 4, 8].into_iter().flat_map(configs) {
-        let grid = Grid::new(&config, 3);
+    let cases = [1, 2, 4, 8].into_iter().flat_map(configs).flat_map(|config| [(config.clone(), 2), (config, 3)]);
+    for (config, dimensions) in cases {
+        let grid = Grid::new(&config, dimensions);
         let mut random = Random::new(4);
-        let position = device.upload(&random.f32s(3 * capacity, 0.0, 1.0)).unwrap();
+        let position = device.upload(&random.f32s(dimensions as usize * capacity, 0.0, 1.0)).unwrap();
         let dl_dfeatures = device.upload(&random.f32s(grid.n_features() as usize * capacity, -1.0, 1.0)).unwrap();
         let count = device.upload(&[samples as u32]).unwrap();
         let gradient = device.zeros::<f32>(grid.n_parameters()).unwrap();

@@ -38,7 +38,7 @@ fn rust_layout() -> Layout {
     rust_layout! {
         GridLevel { scale, resolution, entries, offset, hashed, band }
         MulfaLayout { n_frequencies, depth, width, n_levels, n_outputs, n_theta, stride, floor }
-        GridLayout { n_levels, n_features, kernel, averaged, mulfa, levels }
+        GridLayout { dimensions, n_levels, n_features, kernel, averaged, mulfa, levels }
         Layer { n_in, n_out, weights }
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
         Space { map, to_rig, scale, rig_unit }
@@ -55,10 +55,14 @@ fn rust_layout() -> Layout {
         PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
         RayLosses { distortion, depth, near }
         CompositeArgs { rays, samples, round, stop_transmittance, huber_delta, losses, space, exposure, dl_dexposure }
+        FitArgs { grid, network, table, weights, features, samples, activations, output, dl_doutput, dl_dfeatures, dl_dweights, n_outputs }
+        FitLossArgs { output, target, dl_doutput, loss, squared_error, count, sums, n_outputs, kind }
+        DrawPixelsArgs { pixels, position, target, format, n_channels, width, height, columns, rows, first_sample, seed, step }
+        PixelCentersArgs { position, first_pixel, width, height, origin, step }
         ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }
         ResampleArgs { from, to, coarse, fine }
         VariationArgs { grid, table, gradient, weight }
-        PointSet { node, first, n_nodes, resolution, k, bandwidth }
+        PointSet { dimensions, node, first, n_nodes, resolution, k, bandwidth }
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
@@ -75,6 +79,9 @@ fn rust_layout() -> Layout {
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }
         ActiveNodesArgs { grid, scale, position, theta, entry, phi, dl_dphi, dl_dtheta, dl_dposition, scratch, n_scratch, theta_stride }
         CompositeRayArgs { density, color, dt, t, background, dl_dcolor, weights, pixel, dl_ddensity, dl_dsample, n }
+        Bvh { bounds, dipole, child, corner, triangle }
+        BvhArgs { bvh, position, bound, distance, triangle, winding, n, accuracy }
+        SurfaceArgs { corner, cumulative, number, position, bound, triangle, n_triangles, n, first, seed, step, stream, deviation }
         SphereArgs { direction, basis, degree }
         RandomArgs { key, counter, out }
         UniformArgs { value, seed, stream, range }

@@ -4,6 +4,7 @@
 //! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
 //! and on a GPU where there is one.
 
+mod bvh;
 mod cameras;
 mod ceilings;
 #[path = "../common/mod.rs"]
@@ -12,6 +13,7 @@ mod compare;
 mod composite;
 mod dense;
 mod field;
+mod fit;
 mod grid;
 mod layout;
 mod mulfa;
@@ -21,8 +23,11 @@ mod optimizer;
 mod points;
 mod random;
 mod rays;
+#[path = "../shapes/mod.rs"]
+mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod surface;
 mod training;
 
 /// A test for each kernel, and the list of kernels that have one.
@@ -50,6 +55,8 @@ parity! {
     active_nodes_backward_3d_f64: nodes::active_nodes_backward_3d_f64;
     adam: optimizer::adam;
     average_now: optimizer::average_now;
+    bvh_distance: bvh::bvh_distance;
+    bvh_winding: bvh::bvh_winding;
     camera_gradient: cameras::camera_gradient;
     camera_rays: rays::camera_rays;
     ceiling_copy: ceilings::ceiling_copy;
@@ -60,6 +67,8 @@ parity! {
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
     correct_cameras: cameras::correct_cameras;
+    cube_points: surface::cube_points;
+    draw_pixels: fit::draw_pixels;
     draw_rays: rays::draw_rays;
     encode_2d_f32: grid::encode_2d_f32;
     encode_2d_f64: grid::encode_2d_f64;
@@ -72,10 +81,18 @@ parity! {
     field_backward_64: field::field_backward_64;
     field_forward_128: field::field_forward_128;
     field_forward_64: field::field_forward_64;
+    fit_backward_64: fit::fit_backward_64;
+    fit_backward_128: fit::fit_backward_128;
+    fit_forward_64: fit::fit_forward_64;
+    fit_forward_128: fit::fit_forward_128;
+    fit_loss: fit::fit_loss;
+    fit_statistics: fit::fit_statistics;
     grid_scatter: grid::grid_scatter;
     march_rays: rays::march_rays;
-    mulfa_backward: mulfa::mulfa_backward;
-    mulfa_encode: mulfa::mulfa_encode;
+    mulfa_backward_2d: mulfa::mulfa_backward_2d;
+    mulfa_backward_3d: mulfa::mulfa_backward_3d;
+    mulfa_encode_2d: mulfa::mulfa_encode_2d;
+    mulfa_encode_3d: mulfa::mulfa_encode_3d;
     mulfa_gradient: mulfa::mulfa_gradient;
     occupancy_bits: occupancy::occupancy_bits;
     occupancy_blocks: occupancy::occupancy_bits;
@@ -84,6 +101,7 @@ parity! {
     occupancy_points: occupancy::occupancy_points;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;
+    pixel_centers: fit::pixel_centers;
     points_backward: points::points_backward;
     points_encode: points::points_encode;
     points_nodes_backward_f64: points::points_nodes_backward_f64;
@@ -97,6 +115,7 @@ parity! {
     resample_levels: dense::resample_levels;
     spherical_harmonics_f64: random::spherical_harmonics_f64;
     sum_parts: optimizer::sum_parts;
+    surface_points: surface::surface_points;
     total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
 }

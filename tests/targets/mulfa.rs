@@ -2,10 +2,12 @@
 //! with each other, in both orders of the threads.
 
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
+use gridfield::decoder::Head;
 use gridfield::device::args::{MulfaArgs, PrepareMulfaArgs};
-use gridfield::device::{ComputeBuffer, Device, Grid as Launch, Ptr, kernels};
+use gridfield::device::{ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
+use gridfield::field::Field;
 use gridfield::grid::{Member as _, Theta};
-use gridfield::radiance::{Chunk, ChunkSize, Field};
+use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
@@ -25,7 +27,7 @@ struct Setup {
     dl_dfeatures: Vec<f32>,
 }
 
-fn setups(device: &Device) -> Vec<Setup> {
+fn setups(device: &Device, dimensions: u32) -> Vec<Setup> {
     let case = |(variant, n_features, per_feature, width, shared)| {
         let mulfa = MulfaConfig { variant, per_feature, width, shared, n_frequencies: 4, ..MulfaConfig::default() };
         let grid = GridConfig {
@@ -38,7 +40,7 @@ fn setups(device: &Device) -> Vec<Setup> {
             mulfa,
             ..GridConfig::default()
         };
-        Setup::new(device, &ModelConfig { grid, ..ModelConfig::default() })
+        Setup::new(device, &ModelConfig { grid, ..ModelConfig::default() }, dimensions)
     };
     [
         (MulfaVariant::Paper, 4, false, 16, false),
@@ -50,9 +52,9 @@ fn setups(device: &Device) -> Vec<Setup> {
 }
 
 impl Setup {
-    fn new(device: &Device, model: &ModelConfig) -> Self {
+    fn new(device: &Device, model: &ModelConfig, dimensions: u32) -> Self {
         let mut random = Random::new(8);
-        let mut field = Field::zeros(device, model).unwrap();
+        let mut field = Field::zeros(device, model, Head::Values { dimensions, n_outputs: 1 }).unwrap();
         let table = random.halves(field.table.len(), -1.0, 1.0);
         set(&mut field.table, &table);
         let mulfa = field.grid.mulfa.clone().unwrap();
@@ -74,6 +76,10 @@ impl Setup {
         Setup { field, chunk, dl_dfeatures }
     }
 
+    fn kernels(&self) -> (&'static Kernel<MulfaArgs<'static>>, &'static Kernel<MulfaArgs<'static>>) {
+        self.field.grid.mulfa.as_ref().unwrap().kernels()
+    }
+
     fn args(&self) -> MulfaArgs<'_> {
         let kernel = self.field.member_as::<Theta>().unwrap();
         MulfaArgs {
@@ -93,20 +99,36 @@ impl Setup {
     }
 }
 
-pub fn mulfa_encode(device: &Device) -> Outputs {
+pub fn mulfa_encode_2d(device: &Device) -> Outputs {
+    encode(device, 2)
+}
+
+pub fn mulfa_encode_3d(device: &Device) -> Outputs {
+    encode(device, 3)
+}
+
+pub fn mulfa_backward_2d(device: &Device) -> Outputs {
+    backward(device, 2)
+}
+
+pub fn mulfa_backward_3d(device: &Device) -> Outputs {
+    backward(device, 3)
+}
+
+fn encode(device: &Device, dimensions: u32) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in setups(device) {
+    for setup in setups(device, dimensions) {
         let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
         let args = MulfaArgs { features: features.ptr(), ..setup.args() };
-        device.launch_chunk(&kernels::MULFA_ENCODE, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(setup.kernels().0, &args, Launch::tiles(CAPACITY)).unwrap();
         outputs.rounded("features", &features.download().unwrap(), FP16);
     }
     outputs
 }
 
-pub fn mulfa_backward(device: &Device) -> Outputs {
+fn backward(device: &Device, dimensions: u32) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in setups(device) {
+    for setup in setups(device, dimensions) {
         let grid = &setup.field.grid;
         let nodes = grid.levels.len() * grid.n_corners() * grid.n_outputs();
         let (phi, dl_dfeatures) =
@@ -115,7 +137,7 @@ pub fn mulfa_backward(device: &Device) -> Outputs {
         let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
         let query = ComputeBuffer::zeros(device, CAPACITY * grid.mulfa.as_ref().unwrap().n_query()).unwrap();
         let args = MulfaArgs { features: features.ptr(), query: query.ptr(), ..setup.args() };
-        device.launch_chunk(&kernels::MULFA_ENCODE, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(setup.kernels().0, &args, Launch::tiles(CAPACITY)).unwrap();
         let args = MulfaArgs {
             query: query.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),
@@ -123,7 +145,7 @@ pub fn mulfa_backward(device: &Device) -> Outputs {
             dl_dprepared: dl_dprepared.ptr(),
             ..setup.args()
         };
-        device.launch_chunk(&kernels::MULFA_BACKWARD, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(setup.kernels().1, &args, Launch::tiles(CAPACITY)).unwrap();
         outputs.rounded("phi", &get(&phi), FP16);
         outputs.summed("dL/dprepared", &get(&dl_dprepared), SUMS);
     }
@@ -132,7 +154,7 @@ pub fn mulfa_backward(device: &Device) -> Outputs {
 
 pub fn prepare_mulfa(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in setups(device) {
+    for setup in [2, 3].into_iter().flat_map(|dimensions| setups(device, dimensions)) {
         let (kernel, n) =
             (setup.field.member_as::<Theta>().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
         let prepared = ComputeBuffer::zeros(device, 2 * n).unwrap();
@@ -151,7 +173,7 @@ pub fn prepare_mulfa(device: &Device) -> Outputs {
 
 pub fn mulfa_gradient(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in setups(device) {
+    for setup in [2, 3].into_iter().flat_map(|dimensions| setups(device, dimensions)) {
         let n = setup.field.grid.mulfa.as_ref().unwrap().n_prepared().1;
         let dl_dprepared = device.upload(&Random::new(9).f32s(n, -1.0, 1.0)).unwrap();
         let kernel = setup.field.member_as::<Theta>().unwrap();

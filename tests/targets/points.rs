@@ -28,11 +28,13 @@ struct Setup {
 
 /// Nodes in half of the box, so that some samples are out of reach of all; fewer active ones than at most.
 fn setups(device: &Device) -> Vec<Setup> {
-    [(1, 8), (2, 3), (4, 1), (8, 8)].map(|(n_features, k)| Setup::new(device, n_features, k)).into()
+    [(1, 8, 3), (2, 3, 2), (4, 1, 3), (8, 8, 3), (2, 8, 2)]
+        .map(|(n_features, k, dimensions)| Setup::new(device, n_features, k, dimensions))
+        .into()
 }
 
 impl Setup {
-    fn new(device: &Device, n_features: usize, k: u32) -> Self {
+    fn new(device: &Device, n_features: usize, k: u32, dimensions: u32) -> Self {
         let points = PointsConfig { k, bandwidth: 1.0, ..PointsConfig::default() };
         let config = GridConfig {
             index: GridIndex::Points,
@@ -43,15 +45,19 @@ impl Setup {
             ..GridConfig::default()
         };
         let mut random = Random::new(21);
-        let nodes = (0..NODES).map(|_| [0.5, 1.0, 1.0].map(|most| random.between(0.0, most) as f32)).collect();
-        let cloud = PointCloud::new(device, nodes, &config.points, n_features as u32).unwrap();
+        let mut nodes: Vec<[f32; 3]> =
+            (0..NODES).map(|_| [0.5, 1.0, 1.0].map(|most| random.between(0.0, most) as f32)).collect();
+        if dimensions == 2 {
+            nodes.iter_mut().for_each(|node| node[2] = 0.5);
+        }
+        let cloud = PointCloud::new(device, nodes, dimensions, &config.points, n_features as u32).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         let mut position = random.f32s(3 * CAPACITY, 0.0, 1.0);
         position[..6].copy_from_slice(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
         set(&mut chunk.samples.position, &position);
         set(&mut chunk.samples.count, &[0, SAMPLES as u32]);
         let table = random.halves((NODES + 1) * n_features, -1.0, 1.0);
-        Setup { cloud, grid: Grid::new(&config, 3).layout(), chunk, n_features, table }
+        Setup { cloud, grid: Grid::new(&config, dimensions).layout(), chunk, n_features, table }
     }
 
     fn kept(&self, device: &Device) -> gridfield::device::Buffer<f32> {
@@ -139,7 +145,7 @@ pub fn points_nodes_backward_f64(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for setup in setups(device) {
         let mut random = Random::new(24);
-        let (x, dl_dphi) = (random.f64s(3 * SAMPLES, 0.0, 1.0), random.f64s(9 * SAMPLES, -1.0, 1.0));
+        let (x, dl_dphi) = (random.f64s(3 * SAMPLES, 0.0, 1.0), random.f64s(9 * SAMPLES * 3 / 2, -1.0, 1.0));
         outputs.rounded("dL/dx", &setup.cloud.active_nodes_backward(device, &x, &dl_dphi).unwrap(), FP64);
     }
     outputs

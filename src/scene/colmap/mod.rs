@@ -78,6 +78,11 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     Ok(Contents { splits, unit_cube, capture, points, notes })
 }
 
+/// How many images the reconstruction in the folder `sparse` has.
+pub(super) fn count_images(sparse: &Path) -> Result<usize> {
+    read_model(sparse).map(|model| model.images.len())
+}
+
 /// The files of a reconstruction; points need not be there.
 fn read_model(sparse: &Path) -> Result<Model> {
     let is_binary = is_model(sparse, "bin");

@@ -3,6 +3,7 @@
 use crate::scene::fit::{meeting_point, vector};
 use crate::scene::{Scene, View};
 use nalgebra::Vector3;
+use std::f64::consts::TAU;
 
 /// Cosine of the angle (20°) within which the mean up direction of the cameras is taken for a coordinate axis: rigs
 /// are upright in their own world, and a slightly tilted orbit looks wrong.
@@ -14,6 +15,16 @@ const MAX_ELEVATION: f64 = 80.0 * std::f64::consts::PI / 180.0;
 /// In sides of the unit cube: a circle of radius 0, around a camera in the centre, would have no direction to look in.
 const LEAST_RADIUS: f64 = 1e-3;
 
+/// Between neighbouring azimuths: cameras that leave out more stand on one side of the scene.
+const WIDEST_GAP: f64 = TAU / 3.0;
+
+/// Azimuths within `half` of the `middle`, in radians.
+#[derive(Clone, Copy)]
+pub(super) struct Arc {
+    pub middle: f64,
+    pub half: f64,
+}
+
 /// The training cameras in spherical coordinates around what they look at.
 pub(super) struct Framing {
     /// Where their axes meet, or where they are parallel the centre of the unit cube, in scene coordinates.
@@ -22,6 +33,8 @@ pub(super) struct Framing {
     pub axes: [Vector3<f64>; 3],
     /// The median distance of the cameras from the centre, in scene units.
     pub radius: f64,
+    /// Azimuths of the cameras in radians, ascending, from −π to π.
+    azimuths: Vec<f64>,
     /// Elevations of the cameras over the horizon in radians, ascending, at most 80° up or down.
     pub elevations: Vec<f64>,
 }
@@ -41,7 +54,19 @@ impl Framing {
         elevations.sort_by(f64::total_cmp);
         let start = horizontal(&offsets[0], &up);
         let radius = quantile(&distances, 0.5).max(LEAST_RADIUS / f64::from(scene.unit_cube.scale));
-        Self { centre, axes: [start, up.cross(&start), up], radius, elevations }
+        let side = up.cross(&start);
+        let mut azimuths: Vec<f64> = offsets.iter().map(|offset| offset.dot(&side).atan2(offset.dot(&start))).collect();
+        azimuths.sort_by(f64::total_cmp);
+        Self { centre, axes: [start, side, up], radius, azimuths, elevations }
+    }
+
+    /// Where the cameras are, if they leave out more than [`WIDEST_GAP`].
+    pub fn arc(&self) -> Option<Arc> {
+        let next = self.azimuths.iter().skip(1).copied().chain([self.azimuths[0] + TAU]);
+        let gaps = self.azimuths.iter().zip(next).map(|(azimuth, next)| (next - azimuth, next));
+        let (gap, begin) = gaps.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let half = 0.5 * (TAU - gap);
+        (gap > WIDEST_GAP).then_some(Arc { middle: begin + half, half })
     }
 
     /// The elevation that a `share` of the cameras are below.
@@ -57,7 +82,7 @@ impl Framing {
     }
 }
 
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 

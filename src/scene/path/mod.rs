@@ -48,12 +48,15 @@ const MAX_FRAMES: f32 = 1e6;
 
 impl CameraPath {
     /// A circle around what the training cameras look at, at their median distance and elevation, once around in 6 s.
-    /// It ends one step before its start, so that it loops.
+    /// It ends one step before its start, so that it loops. Around a scene that was photographed from one side it swings
+    /// there and back within the cameras' arc; before a forward-facing one it goes along an ellipse across the cameras'
+    /// axis.
     pub fn orbit(scene: &Scene, options: &PathOptions) -> Result<Self> {
         orbit::orbit(scene, options)
     }
 
-    /// Two turns that rise from the lowest to the highest elevation of most training cameras, in 12 s.
+    /// Two turns that rise from the lowest to the highest elevation of most training cameras, in 12 s, with
+    /// the same exceptions.
     pub fn spiral(scene: &Scene, options: &PathOptions) -> Result<Self> {
         orbit::spiral(scene, options)
     }

@@ -76,6 +76,17 @@ impl<'a> Checkpoint<'a> {
         Checkpoint { header, tensors, origin: None }
     }
 
+    /// A checkpoint of a training at the header's step.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where a tensor holds a number that is not finite.
+    pub fn of_training(header: Header, tensors: Vec<Tensor<'a>>) -> Result<Self> {
+        if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
+            return Err(Error::diverged(header.step, "parameters of the field became NaN or infinite"));
+        }
+        Ok(Checkpoint::new(header, tensors))
+    }
+
     /// The elements of the tensor `name`, in row-major order.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The course of a run, with a task that only counts.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -15,26 +16,25 @@ struct Counter {
     /// From this step on a checkpoint is refused, as one of a broken field is.
     broken_from: u64,
     interrupted_at: u64,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Counter {
     fn new(config: Config) -> Counter {
-        Counter { config, step: 0, diverges_at: u64::MAX, broken_from: u64::MAX, interrupted_at: u64::MAX }
+        Counter {
+            config,
+            step: 0,
+            diverges_at: u64::MAX,
+            broken_from: u64::MAX,
+            interrupted_at: u64::MAX,
+            interrupted: Arc::default(),
+        }
     }
 }
 
 impl Task for Counter {
     fn started(&self) -> Started {
-        Started {
-            scene: "none".to_owned(),
-            model: "counter".to_owned(),
-            device: "none".to_owned(),
-            n_parameters: 1,
-            n_images: 0,
-            step: self.step,
-            max_steps: self.config.train.max_steps,
-            max_seconds: self.config.train.max_seconds,
-        }
+        Started::new("none", &self.config, "none".to_owned(), 1, None, self.step)
     }
 
     fn step(&self) -> u64 {
@@ -45,31 +45,27 @@ impl Task for Counter {
         self.step as f64
     }
 
-    fn train_until(
-        &mut self,
-        step: u64,
-        interrupted: &AtomicBool,
-        report: &mut dyn FnMut(StepReport) -> Result<()>,
-    ) -> Result<()> {
-        let limit = self.config.train.max_seconds.unwrap_or(f64::INFINITY);
-        while self.step < step && self.seconds() < limit && !interrupted.load(Ordering::Relaxed) {
-            self.step += 1;
-            if self.step == self.diverges_at {
-                return Err(Error::diverged(self.step, "the loss became NaN"));
-            }
-            interrupted.fetch_or(self.step == self.interrupted_at, Ordering::Relaxed);
+    fn advance(&mut self) -> Result<()> {
+        self.step += 1;
+        if self.step == self.diverges_at {
+            return Err(Error::diverged(self.step, "the loss became NaN"));
         }
-        report(StepReport {
+        self.interrupted.fetch_or(self.step == self.interrupted_at, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn report(&mut self, _: Instant) -> Result<Option<StepReport>> {
+        Ok(Some(StepReport {
             step: self.step,
             loss: 0.5,
-            psnr: 6.0,
+            psnr: Some(6.0),
             learning_rate: 0.01,
-            rays_per_second: 1.0,
+            rays_per_second: Some(1.0),
             samples_per_second: 1.0,
-            samples_per_ray: 1.0,
+            samples_per_ray: Some(1.0),
             seconds: self.seconds(),
             eta_seconds: None,
-        })
+        }))
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
@@ -98,7 +94,8 @@ fn fixture(assignments: &[&str]) -> (tempfile::TempDir, Run, Counter) {
 /// Trains, and returns how it ended with the events in short: `s` started, a step's number, `w` warning, `S` and a
 /// step's number saved, `f` finished.
 fn course(task: &mut Counter, run: &Run, stop_after: Option<u64>) -> (Result<Ended>, Vec<String>) {
-    let interrupted = AtomicBool::new(false);
+    task.interrupted = Arc::default();
+    let interrupted = task.interrupted.clone();
     let control = RunControl { stop_after, interrupted: &interrupted };
     let config = task.config.train.clone();
     let mut events = Vec::new();

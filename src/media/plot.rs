@@ -13,7 +13,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::media::colormap::VIRIDIS;
 
 /// Colours that people with any colour vision can tell apart (Okabe and Ito 2008), yellow left out for its contrast.
-const COLOURS: [RGBColor; 7] = [
+pub(crate) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -23,6 +23,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(60, 60, 60),
 ];
 const FONT: &str = "sans-serif";
+pub(crate) const INK: RGBColor = RGBColor(20, 20, 20);
 const PANEL: (i32, i32) = (440, 340);
 const MARGIN: i32 = 14;
 /// So that a title has its place above a single panel.
@@ -148,8 +149,8 @@ pub fn figure(title: &str, legend: &[String], panels: &[Panel], columns: usize) 
     svg
 }
 
-type Area<'s> = DrawingArea<SVGBackend<'s>, plotters::coord::Shift>;
-const IN_MEMORY: &str = "drawing to memory does not fail";
+pub(crate) type Area<'s> = DrawingArea<SVGBackend<'s>, plotters::coord::Shift>;
+pub(crate) const IN_MEMORY: &str = "drawing to memory does not fail";
 
 fn colour(legend: usize) -> RGBColor {
     COLOURS[legend % COLOURS.len()]
@@ -160,8 +161,9 @@ fn first_round(legend: usize) -> bool {
     legend < COLOURS.len()
 }
 
-fn text(area: &Area, words: &str, at: (i32, i32), size: i32, side: HPos) {
-    let style = (FONT, size).into_font().color(&RGBColor(20, 20, 20)).pos(Pos::new(side, VPos::Top));
+/// Words at a place, of which it is the upper left or right corner or the middle.
+pub(crate) fn text(area: &Area, words: &str, at: (i32, i32), size: i32, side: HPos) {
+    let style = (FONT, size).into_font().color(&INK).pos(Pos::new(side, VPos::Top));
     area.draw(&Text::new(words.to_owned(), at, style)).expect(IN_MEMORY);
 }
 

@@ -1,13 +1,24 @@
-//! The parameters of a radiance field on a device, and the copies that kernels compute with.
+//! A field on a device: the parameters of a grid and the networks behind it, the copies that kernels compute with, and what
+//! training and checkpoints do with them. What the numbers that come out mean is the tasks' business.
+
+mod lane;
+mod learner;
+mod spread;
+mod tensors;
 
 use std::any::Any;
 
 use crate::Result;
 use crate::config::ModelConfig;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, Head};
 use crate::device::args::{Compute, PrepareWeightsArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Ptr, kernels};
 use crate::grid::{self, Grid, Member, Site, Source};
+
+pub use lane::Lane;
+pub use learner::{ChunkGradients, Learner};
+pub(crate) use spread::spread;
+pub(crate) use tensors::{fill, optimizer_tensors, restore_optimizer};
 
 /// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f32 = 1e-4;
@@ -29,14 +40,14 @@ pub struct Field {
 
 impl Field {
     /// All parameters zero.
-    pub fn zeros(device: &Device, config: &ModelConfig) -> Result<Self> {
-        Field::open(device, config, &Source::Blank)
+    pub fn zeros(device: &Device, config: &ModelConfig, head: Head) -> Result<Self> {
+        Field::open(device, config, head, &Source::Blank)
     }
 
     /// Features and weights zero, and the member's own from `source`.
-    pub(super) fn open(device: &Device, config: &ModelConfig, source: &Source) -> Result<Self> {
-        let (grid, member) = grid::open(device, &config.grid, 3, source)?;
-        let decoder = Decoder::new(config, grid.n_features());
+    fn open(device: &Device, config: &ModelConfig, head: Head, source: &Source) -> Result<Self> {
+        let (grid, member) = grid::open(device, &config.grid, head.dimensions(), source)?;
+        let decoder = Decoder::new(config, head, grid.n_features());
         Field::with(device, grid, decoder, member)
     }
 
@@ -54,14 +65,14 @@ impl Field {
     }
 
     /// A field of the same shape and nodes, with parameters of its own.
-    pub(super) fn twin(&self, device: &Device) -> Result<Self> {
+    fn twin(&self, device: &Device) -> Result<Self> {
         let member = self.member.as_ref().map(|member| member.twin(device)).transpose()?;
         Field::with(device, self.grid.clone(), self.decoder.clone(), member)
     }
 
     /// Features near zero, weights by Glorot and Bengio (2010): uniform in ±√(6 / (n_in + n_out)).
-    pub fn random(device: &Device, config: &ModelConfig, site: &Site) -> Result<Self> {
-        let field = Field::open(device, config, &Source::New(site))?;
+    pub fn random(device: &Device, config: &ModelConfig, head: Head, site: &Site) -> Result<Self> {
+        let field = Field::open(device, config, head, &Source::New(site))?;
         let seed = site.seed as u32;
         let args = UniformArgs { value: field.table.ptr(), seed, stream: 0, range: FEATURE_RANGE };
         device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(field.table.len()))?;
@@ -78,7 +89,7 @@ impl Field {
 
     /// Takes the resolution of another configuration of the same dense grid: the features are those that the field has had at
     /// the new nodes.
-    pub(super) fn resample(&mut self, device: &Device, config: &ModelConfig) -> Result<()> {
+    fn resample(&mut self, device: &Device, config: &ModelConfig) -> Result<()> {
         let grid = Grid::new(&config.grid, self.grid.dimensions);
         self.table = grid::resample(device, &self.grid, &grid, &self.table)?;
         self.table_copy = copy_of_table(device, &grid)?;
@@ -91,7 +102,7 @@ impl Field {
     }
 
     /// Learned numbers of the member beside the table.
-    pub(super) fn member_parameters(&self) -> Option<&Buffer<f32>> {
+    pub fn member_parameters(&self) -> Option<&Buffer<f32>> {
         self.member.as_ref()?.parameters()
     }
 

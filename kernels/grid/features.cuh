@@ -1,0 +1,62 @@
+// Features of all levels of a grid at a tile of samples: the columns that a network reads, and their gradients.
+#pragma once
+#include "encode.cuh"
+
+namespace {
+
+/// Features of all levels of each sample of the tile: those of level l in columns [l F, l F + F) of x, or averaged in the
+/// first F.
+template <int D, int F>
+GF_FN void encode_levels(const GridLayout& grid, const compute_t* table, PointTile<D>& points, Matrix x, uint32_t rows) {
+    const float share = level_share<float>(grid);
+    PerSample<float> sum[F];
+    GF_ROLLED
+    for (uint32_t l = 0; l < grid.n_levels; ++l) {
+        const GridLevel level = grid.levels[l];
+        PointTile<D> own;
+        ActiveTile<D> active;
+        level_points<D>(level, points, rows, own);
+        find_active_tile<D, F>(level, grid.kernel, own, rows, table, active);
+        const uint32_t column = feature_set(grid, l) * F;
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            float features[F];
+            gather<float, D, F>(active.at(s), table, features);
+            if (grid.averaged) {
+                GF_UNROLL
+                for (int f = 0; f < F; ++f) features[f] = sum[f][s] = (l ? sum[f][s] : 0.0f) + share * features[f];
+            }
+            for (int f = 0; f < F; ++f) x.row(s)[column + f] = (compute_t)features[f];
+        }
+    }
+}
+
+/// Features of all levels at position [rows, D]; columns up to the next multiple of 16 are zero.
+template <int D>
+GF_FN void encode_tile(const GridLayout& grid, const compute_t* table, const float* position, Matrix x, uint32_t rows,
+                       uint32_t n_in) {
+    PointTile<D> points = load_points<D>(position, rows);
+    switch (grid.n_features) {
+        case 1: encode_levels<D, 1>(grid, table, points, x, rows); break;
+        case 2: encode_levels<D, 2>(grid, table, points, x, rows); break;
+        case 4: encode_levels<D, 4>(grid, table, points, x, rows); break;
+        default: encode_levels<D, 8>(grid, table, points, x, rows); break;
+    }
+    const uint32_t used = feature_sets(grid) * grid.n_features;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        for (uint32_t c = used; c < n_in; ++c) x.row(s)[c] = (compute_t)0.0f;
+    }
+}
+
+/// Writes columns of a tile's gradient, times a scale, as [L, S, F], or of averaged levels as [S, F].
+GF_FN void write_feature_gradients(const GridLayout& grid, Matrix dx, float scale, float* dL_dfeatures, uint32_t capacity,
+                                   uint32_t first, uint32_t rows) {
+    const uint32_t n_features = grid.n_features;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        for (uint32_t l = 0; l < feature_sets(grid); ++l)
+            for (uint32_t f = 0; f < n_features; ++f)
+                dL_dfeatures[((size_t)l * capacity + first + s) * n_features + f] =
+                    (float)dx.row(s)[l * n_features + f] * scale;
+    }
+}
+
+}  // namespace

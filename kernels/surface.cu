@@ -1,0 +1,70 @@
+// Points on a mesh, near it and in the cube around it. Of n points, point i falls into the i-th part of the area or of the
+// cube: they spread evenly, and neighbours in number are neighbours in place, which the search for distances likes.
+#include "args.h"
+#include "rng.cuh"
+
+namespace {
+
+/// The place of point i of n, in its part, among 2^32.
+GF_FN uint32_t stratum(uint32_t i, uint32_t n, uint32_t bits) { return (uint32_t)((((uint64_t)i << 32) | bits) / n); }
+
+/// The triangle whose share of the area holds a place.
+GF_FN uint32_t triangle_at(const SurfaceArgs& a, uint32_t place) {
+    uint32_t low = 0, high = a.n_triangles - 1;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (place < a.cumulative[middle]) high = middle;
+        else low = middle + 1;
+    }
+    return low;
+}
+
+/// A logistic number of standard scale, from 24 bits.
+GF_FN float logistic(uint32_t bits) {
+    const float u = ((float)(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
+    return logf(u / (1.0f - u));
+}
+
+/// Every third bit of a number, from the lowest on: a coordinate out of a Morton code.
+GF_FN uint32_t third_bits(uint32_t code) {
+    code &= 0x09249249u;
+    code = (code | code >> 2) & 0x030c30c3u;
+    code = (code | code >> 4) & 0x0300f00fu;
+    code = (code | code >> 8) & 0x030000ffu;
+    return (code | code >> 16) & 0x3ffu;
+}
+
+}  // namespace
+
+// Points spread over the area, moved off it by `deviation` times a logistic number along each axis. The surface is then no
+// farther away than the move is long.
+GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
+    (void)j;
+    const uint32_t number = a.first + i;
+    const Random4 draw = random_draw(a.seed, RANDOM_SURFACE + 2u * a.stream, a.step, number);
+    const uint32_t triangle = triangle_at(a, stratum(number, a.n, draw.x[0]));
+    const float* corner = a.corner + 9 * (size_t)triangle;
+    // Uniform over the triangle: Osada et al., "Shape distributions", 2002, equation 1.
+    const float root = sqrtf(random_unit(draw.x[1])), v = root * random_unit(draw.x[2]), u = root - v;
+    const Random4 move = random_draw(a.seed, RANDOM_SURFACE + 2u * a.stream + 1u, a.step, number);
+    float bound2 = 0.0f;
+    for (int k = 0; k < 3; ++k) {
+        const float off = a.deviation > 0.0f ? a.deviation * logistic(move.x[k]) : 0.0f;
+        const float on = corner[k] + u * (corner[3 + k] - corner[k]) + v * (corner[6 + k] - corner[k]);
+        bound2 += off * off;
+        a.position[3 * (size_t)i + k] = on + off;
+    }
+    a.bound[i] = sqrtf(bound2);
+    if (a.triangle) a.triangle[i] = a.number[triangle];
+}
+
+// Points spread over the unit cube along a Morton curve of 2^30 cells.
+GF_ITEM_KERNEL(cube_points, SurfaceArgs) {
+    (void)j;
+    const uint32_t number = a.first + i;
+    const Random4 draw = random_draw(a.seed, RANDOM_CUBE + a.stream, a.step, number);
+    const uint32_t code = stratum(number, a.n, draw.x[0]) >> 2;
+    for (int k = 0; k < 3; ++k)
+        a.position[3 * (size_t)i + k] = ((float)third_bits(code >> k) + random_unit(draw.x[1 + k])) * (1.0f / 1024.0f);
+    a.bound[i] = 2.0f;
+}

@@ -1,0 +1,118 @@
+//! `gridfield compare-image`: models beside each other on one image.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::machine::MachineArgs;
+use super::progress::counter;
+use super::{Outcome, fit_image, interrupt, print};
+use crate::config::{Config, ModelName};
+use crate::image_field::{Entry, Picture, Study, courses, error_maps, table};
+use crate::train::COMMIT;
+use crate::{Result, atomic};
+
+/// Width or height of each error map.
+const MAP_SIDE: u32 = 512;
+
+/// Fits an image with several models of equal size for equal times, and writes to a folder: compare.json (all figures),
+/// compare.svg (PSNR against time) and errors-SIZE.png (the image and the error map of each model, in the order given).
+#[derive(Debug, Args)]
+pub struct CompareImageArgs {
+    /// A PNG, JPEG, TIFF or OpenEXR file
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Models to compare [default: all]
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    pub models: Vec<ModelName>,
+
+    /// Sizes: learned numbers of the grid for each pixel of the image
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::above_zero)]
+    pub parameters: Vec<f64>,
+
+    /// Seconds of training of each model
+    #[arg(long, value_name = "S", default_value = "30", value_parser = super::above_zero)]
+    pub max_seconds: f64,
+
+    /// Seed of every random number
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: u64,
+
+    /// Any setting but those of the grid's size, as in optimizer.learning_rate=0.005
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// The folder for the results
+    #[arg(long, value_name = "DIR", default_value = "compare")]
+    pub output: PathBuf,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// `compare.json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    image: String,
+    width: u32,
+    height: u32,
+    device: String,
+    commit: &'static str,
+    entries: &'a [Entry],
+}
+
+impl CompareImageArgs {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let device = self.machine.open_device()?;
+        let mut config = Config::of_image(device.is_host());
+        config.set_value("train.seed", self.seed)?;
+        self.set.iter().try_for_each(|assignment| config.set(assignment))?;
+        let picture = Arc::new(Picture::read(&self.image)?);
+        let name = fit_image::name_of(&self.image)?;
+        let study = Study { device, config, name, picture, seconds: self.max_seconds };
+        let models = if self.models.is_empty() { ModelName::ALL.to_vec() } else { self.models.clone() };
+        let all: Vec<(f64, ModelName)> =
+            self.parameters.iter().flat_map(|&share| models.iter().map(move |&model| (share, model))).collect();
+        // A size that no model can have is told before the first has trained.
+        all.iter().try_for_each(|&(share, model)| study.config_of(model, share).map(drop))?;
+        atomic::make_folder_of(&self.output.join("compare.json"))?;
+        let interrupted = interrupt::watch("stopping after this step; nothing is written", false)?;
+        let bar = counter("models", all.len(), false);
+        let mut entries = Vec::new();
+        for (share, model) in all {
+            match study.train(model, share, interrupted)? {
+                Some(entry) => entries.push(entry),
+                None => return Ok(Outcome::Interrupted),
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        self.write(&study, &models, &entries)?;
+        print::to_stdout(&table(&entries).text())?;
+        print::to_stdout(&format!("figures, curves and error maps are in {}", self.output.display()))?;
+        Ok(Outcome::Done)
+    }
+
+    fn write(&self, study: &Study, models: &[ModelName], entries: &[Entry]) -> Result<()> {
+        let report = Report {
+            image: study.name.clone(),
+            width: study.picture.width,
+            height: study.picture.height,
+            device: study.device.describe(),
+            commit: COMMIT,
+            entries,
+        };
+        atomic::write_json(&self.output.join("compare.json"), &report)?;
+        let title = format!("{}, {}", study.name, study.picture.describe());
+        let svg = courses(&title, entries, models, &self.parameters);
+        atomic::write(&self.output.join("compare.svg"), |file| file.write_all(svg.as_bytes()))?;
+        for &share in &self.parameters {
+            let own: Vec<&Entry> = entries.iter().filter(|entry| entry.share == share).collect();
+            error_maps(&self.output.join(format!("errors-{share}.png")), &study.picture, &own, MAP_SIDE)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! A field and what its learning keeps as checkpoints hold them; `docs/formats.md` lists the tensors.
+
+use bytemuck::Pod;
+
+use super::{Field, Learner};
+use crate::Result;
+use crate::config::Config;
+use crate::decoder::Head;
+use crate::device::{Buffer, Device};
+use crate::grid::Source;
+use crate::train::checkpoint::{Checkpoint, Element, Tensor};
+use crate::train::{Moments, TensorData};
+
+const FEATURES: &str = "grid.features";
+/// The resolution reached, where the configuration raises it on the way.
+const BASE_RESOLUTION: &str = "grid.base_resolution";
+/// What the optimiser keeps of the grid, of the networks, and of a member's parameters.
+const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
+
+/// Name of the weights of layer `number`.
+fn layer_name(field: &Field, number: usize) -> String {
+    let n_density = field.decoder.n_density_layers;
+    if field.decoder.layers.len() == n_density {
+        format!("network.{number}.weight")
+    } else if number < n_density {
+        format!("density_network.{number}.weight")
+    } else {
+        format!("color_network.{}.weight", number - n_density)
+    }
+}
+
+/// Sets a buffer to a tensor.
+pub(crate) fn fill<T: Pod + Element>(
+    buffer: &mut Buffer<T>,
+    from: &Checkpoint,
+    name: &str,
+    shape: &[usize],
+) -> Result<()> {
+    buffer.upload(0, from.get(name, shape)?)
+}
+
+impl Field {
+    /// The field that a checkpoint renders.
+    ///
+    /// # Errors
+    /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
+    pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint, head: Head) -> Result<Self> {
+        let model = checkpoint.header.config.model.after_upscales(upscales(checkpoint)?);
+        let mut field = Field::open(device, &model, head, &Source::Saved(checkpoint))?;
+        let shape = [field.grid.n_entries(), field.grid.n_features_per_level as usize];
+        fill(&mut field.table, checkpoint, FEATURES, &shape)?;
+        let mut first = 0;
+        for number in 0..field.decoder.layers.len() {
+            let layer = field.decoder.layers[number];
+            let shape = [layer.n_out as usize, layer.n_in as usize];
+            field.weights.upload(first, checkpoint.get(&layer_name(&field, number), &shape)?)?;
+            first += layer.n_weights();
+        }
+        field.refresh_copies(device)?;
+        Ok(field)
+    }
+
+    /// Features, weights and what the grid's member has, as tensors.
+    pub fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
+        let mut tensors = vec![Tensor::new(FEATURES, &shape, self.table.download()?)];
+        let weights = self.weights.download()?;
+        let mut first = 0;
+        for (number, layer) in self.decoder.layers.iter().enumerate() {
+            let shape = [layer.n_out as usize, layer.n_in as usize];
+            let own = weights[first..first + layer.n_weights()].to_vec();
+            tensors.push(Tensor::new(layer_name(self, number), &shape, own));
+            first += layer.n_weights();
+        }
+        if let Some(member) = &self.member {
+            tensors.extend(member.tensors()?);
+        }
+        Ok(tensors)
+    }
+}
+
+/// Doublings of the grid's resolution behind.
+fn upscales(checkpoint: &Checkpoint) -> Result<usize> {
+    let grid = &checkpoint.header.config.model.grid;
+    if grid.upscale_at.is_empty() {
+        return Ok(0);
+    }
+    let reached: &[u32] = checkpoint.get(BASE_RESOLUTION, &[1])?;
+    let stage = (0..=grid.upscale_at.len()).find(|&n| grid.after_upscales(n).base_resolution == reached[0]);
+    stage.ok_or_else(|| {
+        checkpoint.refuse(format!(
+            "tensor `{BASE_RESOLUTION}` is {}, which its config does not lead to; the checkpoint is of another model",
+            reached[0]
+        ))
+    })
+}
+
+impl Learner {
+    /// Of a field that was read from `checkpoint`, with what learning kept of it; `field` gets the values that are learned,
+    /// where those that render are another, and its copies are to be refreshed.
+    ///
+    /// # Errors
+    /// Of the device; where the checkpoint holds no training state, or one that its configuration does not fit.
+    pub fn from_checkpoint(
+        device: &Device,
+        checkpoint: &Checkpoint,
+        field: &mut Field,
+        n_chunks: usize,
+    ) -> Result<Self> {
+        let config = &checkpoint.header.config;
+        let mut learner = Learner::new(device, config, field, n_chunks, upscales(checkpoint)?)?;
+        restore_optimizer(checkpoint, OPTIMIZER[0], &mut field.table, &mut learner.table)?;
+        restore_optimizer(checkpoint, OPTIMIZER[1], &mut field.weights, &mut learner.weights)?;
+        let parameters = field.member.as_mut().and_then(|member| member.parameters_mut());
+        if let (Some(learning), Some(parameters)) = (&mut learner.member, parameters) {
+            restore_optimizer(checkpoint, OPTIMIZER[2], parameters, &mut learning.moments)?;
+        }
+        field.refresh_copies(device)?;
+        Ok(learner)
+    }
+
+    /// What a checkpoint needs to go on learning, beside the field that renders.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn tensors(&self, config: &Config, field: &Field) -> Result<Vec<Tensor<'static>>> {
+        let mut tensors = optimizer_tensors(OPTIMIZER[0], &field.table, &self.table)?;
+        tensors.extend(optimizer_tensors(OPTIMIZER[1], &field.weights, &self.weights)?);
+        if let (Some(learning), Some(parameters)) = (&self.member, field.member_parameters()) {
+            tensors.extend(optimizer_tensors(OPTIMIZER[2], parameters, &learning.moments)?);
+        }
+        if !config.model.grid.upscale_at.is_empty() {
+            let reached = config.model.grid.after_upscales(self.upscales).base_resolution;
+            tensors.push(Tensor::new(BASE_RESOLUTION, &[1], vec![reached]));
+        }
+        Ok(tensors)
+    }
+}
+
+/// The state of the optimiser under `prefix`: `value` (only where what renders is a moving average), `first_moment`,
+/// `second_moment`, `updates`, and the average with the step it was brought up to.
+pub(crate) fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
+    let shape = [moments.steps.len(), moments.width];
+    let named =
+        |name: &str, shape: &[usize], data: TensorData<'static>| Tensor::new(format!("{prefix}.{name}"), shape, data);
+    let mut tensors = vec![
+        named("first_moment", &shape, moments.first.download()?.into()),
+        named("second_moment", &shape, moments.second.download()?.into()),
+        named("updates", &shape[..1], moments.steps.download()?.into()),
+    ];
+    if let Some((average, average_step)) = &moments.average {
+        tensors.push(named("value", &shape, value.download()?.into()));
+        tensors.push(named("average", &shape, average.download()?.into()));
+        tensors.push(named("average_step", &shape[..1], average_step.download()?.into()));
+    }
+    Ok(tensors)
+}
+
+/// Sets what Adam keeps to what [`optimizer_tensors`] wrote, and `value` to that of the last step.
+pub(crate) fn restore_optimizer(
+    checkpoint: &Checkpoint,
+    prefix: &str,
+    value: &mut Buffer<f32>,
+    moments: &mut Moments,
+) -> Result<()> {
+    let shape = [moments.steps.len(), moments.width];
+    let name = |name: &str| format!("{prefix}.{name}");
+    fill(&mut moments.first, checkpoint, &name("first_moment"), &shape)?;
+    fill(&mut moments.second, checkpoint, &name("second_moment"), &shape)?;
+    fill(&mut moments.steps, checkpoint, &name("updates"), &shape[..1])?;
+    if let Some((average, average_step)) = &mut moments.average {
+        fill(value, checkpoint, &name("value"), &shape)?;
+        fill(average, checkpoint, &name("average"), &shape)?;
+        fill(average_step, checkpoint, &name("average_step"), &shape[..1])?;
+    }
+    Ok(())
+}

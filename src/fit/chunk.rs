@@ -1,0 +1,118 @@
+//! Samples of a chunk: points, what is true there, what the field says, and what the way back leaves.
+
+use crate::Result;
+use crate::decoder::Head;
+use crate::device::args::SampleBatch;
+use crate::device::{Buffer, Device, Ptr};
+use crate::field::Field;
+
+/// How a device likes its work cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FitSize {
+    pub n_chunks: usize,
+    /// Samples that a chunk has room for.
+    pub samples: usize,
+}
+
+impl FitSize {
+    /// On a CPU, a chunk of 1024 samples: their activations, some hundred bytes each, fit in the second-level cache.
+    const HOST_SAMPLES: usize = 1024;
+    /// Samples that a GPU is asked for at a time.
+    const DEVICE_SAMPLES: usize = 1 << 18;
+
+    /// For steps of `batch` samples: exactly so many.
+    pub fn for_training(device: &Device, batch: usize) -> Self {
+        let samples = if device.is_host() { Self::HOST_SAMPLES.min(batch) } else { batch };
+        FitSize { n_chunks: batch.div_ceil(samples), samples }
+    }
+
+    /// For asking a finished field: one chunk for each lane.
+    pub fn for_prediction(device: &Device) -> Self {
+        let samples = if device.is_host() { Self::HOST_SAMPLES } else { Self::DEVICE_SAMPLES };
+        FitSize { n_chunks: device.lanes(), samples }
+    }
+}
+
+/// A chunk in training or in prediction; without training, the buffers of the way back are empty.
+pub struct FitChunk {
+    /// `[S, D]` in [0, 1]
+    pub position: Buffer<f32>,
+    /// `[S, n_outputs]`
+    pub target: Buffer<f32>,
+    /// `[S, n_outputs]`
+    pub output: Buffer<f32>,
+    pub dl_doutput: Buffer<f32>,
+    /// `[S]`
+    pub loss: Buffer<f32>,
+    /// `[S]`, mean over outputs
+    pub squared_error: Buffer<f32>,
+    /// `[L, S, F]`, or of averaged levels `[S, F]`
+    pub dl_dfeatures: Buffer<f32>,
+    /// What the grid's member keeps from the way back to the scatter.
+    pub kept: Buffer<f32>,
+    /// Statistics since they were last read: loss and squared error.
+    pub sums: Buffer<f32>,
+    /// `[2]`: 0, and the number of samples.
+    pub count: Buffer<u32>,
+    pub n: usize,
+    /// The step that its samples were drawn for.
+    pub drawn: Option<u64>,
+    capacity: usize,
+}
+
+impl FitChunk {
+    pub fn new(device: &Device, samples: usize, head: Head, field: &Field, training: bool) -> Result<Self> {
+        let Head::Values { dimensions, n_outputs } = head else { unreachable!("fitted fields have values") };
+        let (positions, values) = (samples * dimensions as usize, samples * n_outputs as usize);
+        let back = |n: usize| device.zeros(if training { n } else { 0 });
+        let n_kept = field.member.as_ref().map_or(0, |member| member.n_kept());
+        Ok(FitChunk {
+            position: device.zeros(positions)?,
+            target: back(values)?,
+            output: device.zeros(values)?,
+            dl_doutput: back(values)?,
+            loss: back(samples)?,
+            squared_error: back(samples)?,
+            dl_dfeatures: back(samples * field.grid.n_features() as usize)?,
+            kept: back(samples * n_kept)?,
+            sums: device.zeros(2)?,
+            count: device.zeros(2)?,
+            n: 0,
+            drawn: None,
+            capacity: samples,
+        })
+    }
+
+    /// Says that the chunk has `n` samples.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn set_len(&mut self, n: usize) -> Result<()> {
+        assert!(n <= self.capacity, "more samples than a chunk has room for");
+        if n != self.n {
+            self.n = n;
+            self.count.upload(1, &[n as u32])?;
+        }
+        Ok(())
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// As kernels see the samples: one round, of which positions and count alone are used.
+    pub fn samples(&self) -> SampleBatch<'_> {
+        SampleBatch {
+            position: self.position.ptr(),
+            t: Ptr::NULL,
+            dt: Ptr::NULL,
+            ray: Ptr::NULL,
+            density: Ptr::NULL,
+            color: Ptr::NULL,
+            dl_ddensity: Ptr::NULL,
+            dl_dcolor: Ptr::NULL,
+            count: self.count.ptr(),
+            capacity: self.capacity as u32,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A chunk of samples through a fitted field, forward and back.
+
+use super::chunk::FitChunk;
+use super::trainer::FitLoss;
+use crate::Result;
+use crate::device::args::{FitArgs, FitLossArgs, STATISTICS_PART};
+use crate::device::{Device, Grid, Kernel, Ptr, kernels};
+use crate::field::{ChunkGradients, Field, Lane};
+use crate::grid::{Backward, Encode};
+
+/// A fitted field, as a chunk's work needs it.
+#[derive(Clone, Copy)]
+pub struct Fitter<'a> {
+    pub device: &'a Device,
+    pub field: &'a Field,
+    pub n_outputs: u32,
+}
+
+impl Fitter<'_> {
+    /// The field's values at the chunk's points. A lane for training keeps the layers' inputs for [`Fitter::backward`].
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn forward(&self, chunk: &FitChunk, lane: &Lane) -> Result<()> {
+        if let Some(member) = &self.field.member {
+            member.encode(self.device, &self.encode_args(chunk, lane), chunk.n)?;
+        }
+        self.device.launch_chunk(self.kernels().0, &self.args(chunk, lane), Grid::tiles(chunk.n))
+    }
+
+    /// The loss of the chunk's values and all gradients, as sums over samples.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn backward(&self, chunk: &FitChunk, lane: &Lane, loss: FitLoss, gradients: &ChunkGradients) -> Result<()> {
+        let device = self.device;
+        let losses = self.loss_args(chunk, loss);
+        device.launch_chunk(&kernels::FIT_LOSS, &losses, Grid::items(chunk.n))?;
+        device.launch_chunk(&kernels::FIT_STATISTICS, &losses, Grid::items(chunk.n.div_ceil(STATISTICS_PART)))?;
+        let args = FitArgs {
+            dl_doutput: chunk.dl_doutput.ptr(),
+            dl_dfeatures: chunk.dl_dfeatures.ptr(),
+            dl_dweights: gradients.dl_dweights,
+            ..self.args(chunk, lane)
+        };
+        device.launch_chunk(self.kernels().1, &args, Grid::tiles(chunk.n))?;
+        let Some(member) = &self.field.member else { return Ok(()) };
+        let of_grid = Backward {
+            dl_dfeatures: chunk.dl_dfeatures.ptr(),
+            dl_dparameters: gradients.dl_dparameters,
+            kept: chunk.kept.ptr(),
+        };
+        member.backward(device, &self.encode_args(chunk, lane), &of_grid, chunk.n)
+    }
+
+    /// Forward and backward, for the widest layer.
+    fn kernels(&self) -> (&'static Kernel<FitArgs<'static>>, &'static Kernel<FitArgs<'static>>) {
+        if self.field.decoder.width() <= 64 {
+            (&kernels::FIT_FORWARD_64, &kernels::FIT_BACKWARD_64)
+        } else {
+            (&kernels::FIT_FORWARD_128, &kernels::FIT_BACKWARD_128)
+        }
+    }
+
+    fn args<'c>(&'c self, chunk: &'c FitChunk, lane: &'c Lane) -> FitArgs<'c> {
+        FitArgs {
+            grid: self.field.grid.layout(),
+            network: self.field.decoder.layout(),
+            table: self.field.table_ptr(),
+            weights: self.field.weights_ptr(),
+            features: lane.features(),
+            samples: chunk.samples(),
+            activations: lane.activations(),
+            output: chunk.output.ptr(),
+            dl_doutput: Ptr::NULL,
+            dl_dfeatures: Ptr::NULL,
+            dl_dweights: Ptr::NULL,
+            n_outputs: self.n_outputs,
+        }
+    }
+
+    fn encode_args<'c>(&'c self, chunk: &'c FitChunk, lane: &'c Lane) -> Encode<'c> {
+        Encode {
+            grid: self.field.grid.layout(),
+            samples: chunk.samples(),
+            table: self.field.table_ptr(),
+            features: lane.features(),
+            query: lane.query(),
+            n_in: self.field.decoder.layers[0].n_in,
+            round: 0,
+        }
+    }
+
+    fn loss_args<'c>(&'c self, chunk: &'c FitChunk, loss: FitLoss) -> FitLossArgs<'c> {
+        FitLossArgs {
+            output: chunk.output.ptr(),
+            target: chunk.target.ptr(),
+            dl_doutput: chunk.dl_doutput.ptr(),
+            loss: chunk.loss.ptr(),
+            squared_error: chunk.squared_error.ptr(),
+            count: chunk.count.ptr_at(1),
+            sums: chunk.sums.ptr(),
+            n_outputs: self.n_outputs,
+            kind: loss as u32,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Training of fitted fields, and as a task of a training session.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+
+use super::chunk::{FitChunk, FitSize};
+use super::fitter::Fitter;
+use super::predictor::Predictor;
+use crate::config::Config;
+use crate::decoder::Head;
+use crate::device::args::ScatterArgs;
+use crate::device::{Device, Grid};
+use crate::field::{Field, Lane, Learner, spread};
+use crate::grid::Site;
+use crate::scene::UnitCube;
+use crate::train::progress::{Evaluated, Started, StepReport};
+use crate::train::session::Task;
+use crate::train::{Checkpoint, Header, schedule};
+use crate::{Error, Result};
+
+/// Points at which a field is asked whether its values are finite before it is saved.
+const N_PROBED: usize = 512;
+/// What a field that is in no file is called.
+const IN_TRAINING: &str = "the field in training";
+
+/// How far a value is from the truth; `FitLoss` in `kernels/fit.cu`, which has the formulas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FitLoss {
+    L2 = 0,
+    RelativeL2 = 1,
+    Mape = 2,
+}
+
+/// What a field is fitted to.
+pub trait Data: Send + Sync {
+    /// What results are filed under.
+    fn name(&self) -> &str;
+
+    fn head(&self) -> Head;
+
+    fn loss(&self) -> FitLoss;
+
+    /// Where `[0, 1]^D` lies in the data's own coordinates.
+    fn unit_cube(&self) -> UnitCube;
+
+    /// Sets positions and targets of a chunk's samples, which are samples `first` and on of step `step` (counted from 0). Of
+    /// these alone and the seed: the same on every device and for any number of threads.
+    ///
+    /// # Errors
+    /// Of the device.
+    fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()>;
+
+    /// The step whose samples chunk `chunk` has at step `step`: that step itself, or one before it where drawing costs so much
+    /// that samples are used more than once.
+    fn drawn_at(&self, step: u64, _chunk: usize) -> u64 {
+        step
+    }
+
+    /// Measures a field in training; None where there is nothing to measure by.
+    ///
+    /// # Errors
+    /// Of the device.
+    fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>>;
+
+    /// What a checkpoint's header says of the data, for asking the field without it.
+    fn scalars(&self) -> Map<String, Value>;
+
+    /// Whether the mean squared error of training tells a PSNR: whether values have a peak of 1.
+    fn has_psnr(&self) -> bool;
+}
+
+/// A field in training, with all its state on the device.
+pub struct FitTrainer<D> {
+    device: Device,
+    config: Config,
+    pub data: D,
+    pub field: Field,
+    learner: Learner,
+    chunks: Vec<FitChunk>,
+    lanes: Vec<Lane>,
+    /// Steps behind.
+    pub step: u64,
+    /// Seconds of training behind.
+    pub seconds: f64,
+    /// Sums since the last report: loss, squared error; and the steps.
+    sums: [f64; 2],
+    counted: u64,
+}
+
+impl<D: Data> FitTrainer<D> {
+    /// A field that has seen nothing yet.
+    ///
+    /// # Errors
+    /// Of the device, and of the files that a member's nodes are read from.
+    pub fn new(device: &Device, config: &Config, data: D) -> Result<Self> {
+        let site = Site { seed: config.train.seed, unit_cube: data.unit_cube(), box_side: 1.0 };
+        let field = Field::random(device, &config.model.after_upscales(0), data.head(), &site)?;
+        let size = FitSize::for_training(device, config.train.batch_samples as usize);
+        let learner = Learner::new(device, config, &field, size.n_chunks, 0)?;
+        FitTrainer::with(device, config, data, field, learner, size)
+    }
+
+    fn with(device: &Device, config: &Config, data: D, field: Field, learner: Learner, size: FitSize) -> Result<Self> {
+        let chunk = |_| FitChunk::new(device, size.samples, data.head(), &field, true);
+        Ok(FitTrainer {
+            device: device.clone(),
+            config: config.clone(),
+            chunks: (0..size.n_chunks).map(chunk).collect::<Result<_>>()?,
+            lanes: Lane::all(device, size.samples, &field, true)?,
+            data,
+            field,
+            learner,
+            step: 0,
+            seconds: 0.0,
+            sums: [0.0; 2],
+            counted: 0,
+        })
+    }
+
+    /// Goes on where a checkpoint was written, with its configuration.
+    ///
+    /// # Errors
+    /// Where the checkpoint holds no training state, or one that its configuration does not fit.
+    pub fn resume(device: &Device, checkpoint: &Checkpoint, data: D) -> Result<Self> {
+        let config = &checkpoint.header.config;
+        let mut field = Field::from_checkpoint(device, checkpoint, data.head())?;
+        let size = FitSize::for_training(device, config.train.batch_samples as usize);
+        let learner = Learner::from_checkpoint(device, checkpoint, &mut field, size.n_chunks)?;
+        let mut trainer = FitTrainer::with(device, config, data, field, learner, size)?;
+        trainer.step = checkpoint.header.step;
+        trainer.seconds = checkpoint.header.seconds;
+        Ok(trainer)
+    }
+
+    /// One training step.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn step(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
+        self.learner.upscale(&self.device, &self.config, &mut self.field, progress)?;
+        self.field.prepare(&self.device)?;
+        self.fit()?;
+        self.learner.scatter(&self.device, &self.field, &self.scatters())?;
+        let rate = schedule::learning_rate(&self.config, self.step, self.seconds);
+        let n = self.config.train.batch_samples as usize;
+        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n)?;
+        self.step += 1;
+        self.counted += 1;
+        self.seconds += begun.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Forward and backward of all chunks.
+    fn fit(&mut self) -> Result<()> {
+        self.learner.begin()?;
+        let (device, data, learner, lanes, step) = (&self.device, &self.data, &self.learner, &self.lanes, self.step);
+        let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
+        let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
+        device.for_each_chunk(&mut self.chunks, |lane, index, chunk| {
+            let first = index * size;
+            chunk.set_len(size.min(batch - first))?;
+            let drawn = data.drawn_at(step, index);
+            if chunk.drawn != Some(drawn) {
+                data.draw(device, chunk, first, drawn)?;
+                chunk.drawn = Some(drawn);
+            }
+            fitter.forward(chunk, &lanes[lane])?;
+            fitter.backward(chunk, &lanes[lane], data.loss(), &learner.gradients_of(index))
+        })
+    }
+
+    fn scatters(&self) -> Vec<(ScatterArgs<'_>, Grid)> {
+        self.chunks.iter().map(|chunk| self.scatter_of(chunk)).collect()
+    }
+
+    fn scatter_of<'a>(&'a self, chunk: &'a FitChunk) -> (ScatterArgs<'a>, Grid) {
+        let args = ScatterArgs {
+            grid: self.field.grid.layout(),
+            position: chunk.position.ptr(),
+            dl_dfeatures: chunk.dl_dfeatures.ptr(),
+            phi: chunk.kept.ptr_or_null(),
+            count: chunk.count.ptr_at(1),
+            gradient: self.learner.table_gradient(),
+            capacity: chunk.capacity() as u32,
+        };
+        (args, Grid::tiles(chunk.n))
+    }
+
+    /// The field as it would be saved now.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where it gives numbers that are not finite.
+    pub fn predictor(&self) -> Result<Predictor> {
+        let field = self.learner.averaged(&self.device, &self.field, self.step)?;
+        Predictor::new(&self.device, self.data.head(), field, Path::new(IN_TRAINING))
+    }
+
+    /// Fields whose weights overflow give NaN nearly everywhere, so that few points tell.
+    fn probe(&self) -> Result<()> {
+        let dimensions = self.data.head().dimensions() as usize;
+        let place = |chunk: &mut FitChunk, first: usize| {
+            let points: Vec<f32> = (first..first + chunk.n).flat_map(|i| spread(i, dimensions)).collect();
+            chunk.position.upload(0, &points)
+        };
+        let values = self.predictor()?.values(N_PROBED, place);
+        values.map(drop).map_err(|_| Error::diverged(self.step, "the field's values are no longer finite numbers"))
+    }
+
+    fn read_statistics(&mut self) -> Result<()> {
+        for chunk in &mut self.chunks {
+            let sums = chunk.sums.download()?;
+            chunk.sums.clear()?;
+            self.sums[0] += f64::from(sums[0]);
+            self.sums[1] += f64::from(sums[1]);
+        }
+        Ok(())
+    }
+
+    /// An error once the loss, as far as it was read, has left the finite numbers.
+    fn check_loss(&self) -> Result<()> {
+        if self.sums[0].is_finite() {
+            return Ok(());
+        }
+        Err(Error::diverged(self.step, format!("the loss became {}", self.sums[0])))
+    }
+
+    /// Averages since the last report.
+    fn step_report(&mut self, since: Instant) -> StepReport {
+        let [loss, squared_error] = std::mem::take(&mut self.sums);
+        let n = (std::mem::take(&mut self.counted) * u64::from(self.config.train.batch_samples)) as f64;
+        StepReport {
+            step: self.step,
+            loss: loss / n,
+            psnr: self.data.has_psnr().then(|| -10.0 * (squared_error / n).log10()),
+            learning_rate: schedule::learning_rate(&self.config, self.step, self.seconds),
+            rays_per_second: None,
+            samples_per_second: n / since.elapsed().as_secs_f64(),
+            samples_per_ray: None,
+            seconds: self.seconds,
+            eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),
+        }
+    }
+}
+
+fn n_outputs(head: Head) -> u32 {
+    match head {
+        Head::Values { n_outputs, .. } => n_outputs,
+        Head::Radiance => unreachable!("fitted fields have values"),
+    }
+}
+
+impl<D: Data> Task for FitTrainer<D> {
+    fn started(&self) -> Started {
+        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        Started::new(self.data.name(), &self.config, device, n_parameters, None, self.step)
+    }
+
+    fn step(&self) -> u64 {
+        self.step
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        self.step()?;
+        if self.device.is_host() {
+            self.read_statistics()?;
+        }
+        self.check_loss()
+    }
+
+    fn report(&mut self, since: Instant) -> Result<Option<StepReport>> {
+        self.read_statistics()?;
+        self.check_loss()?;
+        Ok((self.counted > 0).then(|| self.step_report(since)))
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
+        self.probe()?;
+        let (name, unit_cube) = (self.data.name(), self.data.unit_cube());
+        let mut header = Header::new(self.config.clone(), name, unit_cube, self.step, self.seconds);
+        header.trainer = self.data.scalars();
+        let mut tensors = self.learner.averaged(&self.device, &self.field, self.step)?.tensors()?;
+        tensors.extend(self.learner.tensors(&self.config, &self.field)?);
+        Checkpoint::of_training(header, tensors)
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Evaluated>> {
+        self.data.evaluate(&self.predictor()?, self.step)
+    }
+}

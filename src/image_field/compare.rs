@@ -1,0 +1,97 @@
+//! A fitted picture beside the true one.
+
+use std::path::Path;
+
+use super::picture::{Picture, shown_rgb};
+use super::render::{Part, render};
+use crate::Result;
+use crate::fit::Predictor;
+use crate::media::{Pixels, to_rgb8, write_png};
+use crate::metrics::{error_map, mse, psnr, ssim};
+
+/// How a field reproduces a picture, over all of its pixels.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// dB, peak 1, as shown; of pictures in [0, 1] over all of their channels.
+    pub psnr: f64,
+    /// As shown; None where a side is shorter than the 11 pixels of its window.
+    pub ssim: Option<f64>,
+    /// Mean of `(y − t)² / (t² + 0.01)`: of pictures of a high dynamic range, whose PSNR sees what is shown alone.
+    pub relative_mse: f64,
+    /// `[h, w, n_channels]`, what the field gives.
+    pub values: Vec<f32>,
+    /// sRGB `[h, w, 3]`, both as shown.
+    pub truth: Vec<f32>,
+    pub fitted: Vec<f32>,
+}
+
+/// Asks the field for all pixels of `picture` and compares.
+///
+/// # Errors
+/// As [`Predictor::values`].
+pub fn compare(predictor: &Predictor, picture: &Picture) -> Result<Comparison> {
+    let values = render(predictor, &Part::whole(picture.width, picture.height))?;
+    let (n_channels, is_hdr) = (picture.n_channels, picture.is_hdr());
+    let truth = picture.values();
+    let relative: f64 =
+        values.iter().zip(&truth).map(|(&y, &t)| f64::from((y - t).powi(2) / (t * t + 0.01))).sum::<f64>();
+    let relative_mse = relative / values.len() as f64;
+    let (shown_truth, fitted) = (shown_rgb(&truth, n_channels, is_hdr), shown_rgb(&values, n_channels, is_hdr));
+    let psnr = if is_hdr {
+        psnr(&fitted, &shown_truth)
+    } else {
+        let clamped: Vec<f32> = values.iter().map(|value| value.clamp(0.0, 1.0)).collect();
+        -10.0 * mse(&clamped, &truth).log10()
+    };
+    let ssim = ssim(&fitted, &shown_truth, picture.width as usize, picture.height as usize);
+    Ok(Comparison { psnr, ssim, relative_mse, values, truth: shown_truth, fitted })
+}
+
+/// Writes truth, fit and error map beside each other, `most` pixels wide or high each at most, reduced by whole factors.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn side_by_side(path: &Path, comparison: &Comparison, width: u32, height: u32, most: u32) -> Result<()> {
+    let error = error_map(&comparison.truth, &comparison.fitted);
+    write_row(path, &[to_rgb8(&comparison.truth), to_rgb8(&comparison.fitted), error], width, height, most)
+}
+
+/// Writes 8-bit pictures `[height, width, 3]` beside each other.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub(super) fn write_row(path: &Path, pictures: &[Vec<u8>], width: u32, height: u32, most: u32) -> Result<()> {
+    let factor = width.max(height).div_ceil(most).max(1);
+    let reduced: Vec<Vec<u8>> = pictures.iter().map(|rgb| reduce(rgb, width as usize, factor as usize)).collect();
+    let (w, h) = ((width / factor).max(1) as usize, (height / factor).max(1) as usize);
+    let rows = (0..h).flat_map(|y| reduced.iter().flat_map(move |rgb| rgb[3 * w * y..3 * w * (y + 1)].iter().copied()));
+    write_png(path, (pictures.len() * w) as u32, h as u32, Pixels::Rgb8(&rows.collect::<Vec<u8>>()))
+}
+
+/// An 8-bit picture reduced `factor` times by averaging; columns and rows past the last whole block are left out.
+fn reduce(rgb: &[u8], width: usize, factor: usize) -> Vec<u8> {
+    let height = rgb.len() / 3 / width;
+    // Of a strip thinner than a block, all of it.
+    let (across, down) = (factor.min(width), factor.min(height));
+    let (w, h) = (width / across, height / down);
+    let mut reduced = Vec::with_capacity(3 * w * h);
+    for (y, x, c) in (0..h).flat_map(|y| (0..w).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+        let block = (0..down).flat_map(|j| (0..across).map(move |i| (y * down + j, x * across + i)));
+        let sum: usize = block.map(|(row, column)| usize::from(rgb[3 * (row * width + column) + c])).sum();
+        reduced.push(((sum + across * down / 2) / (across * down)) as u8);
+    }
+    reduced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reduction_averages_blocks_and_drops_the_rest() {
+        let grey = |values: &[u8]| values.iter().flat_map(|&v| [v; 3]).collect::<Vec<u8>>();
+        assert_eq!(reduce(&grey(&[0, 2, 9, 4, 6, 9]), 3, 2), grey(&[3]));
+        assert_eq!(reduce(&grey(&[7, 8]), 2, 1), grey(&[7, 8]));
+        assert_eq!(reduce(&grey(&[2, 4]), 2, 8), grey(&[3]));
+    }
+}

@@ -1,0 +1,180 @@
+//! A picture as what a field is fitted to.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::compare::compare;
+use super::picture::{Picture, Texels};
+use crate::Result;
+use crate::config::{Config, ImageLoss};
+use crate::decoder::Head;
+use crate::device::args::DrawPixelsArgs;
+use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::fit::{Data, FitChunk, FitLoss, Predictor};
+use crate::scene::UnitCube;
+use crate::train::Checkpoint;
+use crate::train::progress::Evaluated;
+
+/// The picture's pixels on a device, from which steps are drawn.
+pub struct PictureData {
+    name: String,
+    picture: Arc<Picture>,
+    pixels: Pixels,
+    loss: FitLoss,
+    seed: u32,
+    /// Strata of a step: columns and rows.
+    strata: (u32, u32),
+}
+
+enum Pixels {
+    U8(Buffer<u8>),
+    U16(Buffer<u16>),
+    F32(Buffer<f32>),
+}
+
+/// The value in a checkpoint's header that holds the [`Shape`].
+const SHAPE: &str = "image";
+
+/// What a checkpoint says of the picture that its field was fitted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    pub width: u32,
+    pub height: u32,
+    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    pub n_channels: u32,
+    /// Whether values are linear and of any range; else they are sRGB in [0, 1].
+    pub is_hdr: bool,
+}
+
+impl Shape {
+    pub fn of(picture: &Picture) -> Self {
+        let Picture { width, height, n_channels, .. } = *picture;
+        Shape { width, height, n_channels, is_hdr: picture.is_hdr() }
+    }
+
+    /// # Errors
+    /// Where the checkpoint is no image's, or says what no picture can be.
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
+        let shape: Shape = checkpoint.trainer_state(SHAPE)?;
+        if (1..=4).contains(&shape.n_channels) && shape.width > 0 && shape.height > 0 {
+            return Ok(shape);
+        }
+        Err(checkpoint.refuse(format!("the header's `{SHAPE}` is {shape:?}, which no picture is; the file is damaged")))
+    }
+
+    pub fn head(&self) -> Head {
+        Head::Values { dimensions: 2, n_outputs: self.n_channels }
+    }
+}
+
+impl PictureData {
+    /// # Errors
+    /// Of the device.
+    pub fn new(device: &Device, config: &Config, name: &str, picture: Arc<Picture>) -> Result<Self> {
+        let pixels = match &picture.texels {
+            Texels::U8(texels) => Pixels::U8(device.upload(texels)?),
+            Texels::U16(texels) => Pixels::U16(device.upload(texels)?),
+            Texels::F32(texels) => Pixels::F32(device.upload(texels)?),
+        };
+        let loss = match config.image.loss {
+            ImageLoss::Auto if picture.is_hdr() => FitLoss::RelativeL2,
+            ImageLoss::Auto | ImageLoss::L2 => FitLoss::L2,
+            ImageLoss::RelativeL2 => FitLoss::RelativeL2,
+        };
+        let strata = strata(config.train.batch_samples, picture.width, picture.height);
+        Ok(PictureData { name: name.to_owned(), picture, pixels, loss, seed: config.train.seed as u32, strata })
+    }
+
+    pub fn picture(&self) -> &Picture {
+        &self.picture
+    }
+}
+
+/// Columns and rows of nearly square cells, as many as there are samples or a few less.
+fn strata(samples: u32, width: u32, height: u32) -> (u32, u32) {
+    let columns = (f64::from(samples) * f64::from(width) / f64::from(height)).sqrt().round();
+    let columns = columns.clamp(1.0, f64::from(samples)) as u32;
+    (columns, samples / columns)
+}
+
+impl Data for PictureData {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn head(&self) -> Head {
+        Shape::of(&self.picture).head()
+    }
+
+    fn loss(&self) -> FitLoss {
+        self.loss
+    }
+
+    /// The picture is its own unit square.
+    fn unit_cube(&self) -> UnitCube {
+        UnitCube { scale: 1.0, offset: [0.0; 3] }
+    }
+
+    fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {
+        let (pixels, format): (Ptr<u8>, u32) = match &self.pixels {
+            Pixels::U8(pixels) => (pixels.ptr(), 0),
+            Pixels::U16(pixels) => (pixels.ptr().cast(), 1),
+            Pixels::F32(pixels) => (pixels.ptr().cast(), 2),
+        };
+        let args = DrawPixelsArgs {
+            pixels,
+            position: chunk.position.ptr(),
+            target: chunk.target.ptr(),
+            format,
+            n_channels: self.picture.n_channels,
+            width: self.picture.width,
+            height: self.picture.height,
+            columns: self.strata.0,
+            rows: self.strata.1,
+            first_sample: first as u32,
+            seed: self.seed,
+            step: step as u32,
+        };
+        device.launch_chunk(&kernels::DRAW_PIXELS, &args, Grid::items(chunk.n))
+    }
+
+    fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>> {
+        let begun = Instant::now();
+        let comparison = compare(predictor, &self.picture)?;
+        Ok(Some(Evaluated {
+            step,
+            split: "whole".to_owned(),
+            n_images: Some(1),
+            psnr: Some(comparison.psnr),
+            ssim: comparison.ssim,
+            iou: None,
+            seconds: begun.elapsed().as_secs_f64(),
+        }))
+    }
+
+    fn scalars(&self) -> Map<String, Value> {
+        let value = serde_json::to_value(Shape::of(&self.picture)).expect("a shape is plain numbers");
+        [(SHAPE.to_owned(), value)].into_iter().collect()
+    }
+
+    fn has_psnr(&self) -> bool {
+        !self.picture.is_hdr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strata_are_nearly_square_and_no_more_than_samples() {
+        assert_eq!(strata(1 << 16, 1000, 1000), (256, 256));
+        for (samples, width, height) in [(1000, 4000, 3000), (128, 10_000, 1), (128, 1, 10_000)] {
+            let (columns, rows) = strata(samples, width, height);
+            assert!(columns >= 1 && columns * rows <= samples && columns * rows > samples / 2, "{columns} {rows}");
+        }
+    }
+}

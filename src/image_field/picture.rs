@@ -1,0 +1,186 @@
+//! Pictures from files, in the numbers that they are stored in, and as they are shown.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+
+use crate::scene::jpeg_is_complete;
+use crate::{Error, Result};
+
+/// Memory that decoding may take: pictures of 200 megapixels in 16 bits fit.
+const MOST_BYTES: u64 = 4 << 30;
+/// Pixels are numbered with 32 bits on the device.
+const MOST_PIXELS: u64 = 1 << 31;
+
+/// A picture, row by row from the top.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub width: u32,
+    pub height: u32,
+    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (straight).
+    pub n_channels: u32,
+    pub texels: Texels,
+}
+
+/// `[height, width, n_channels]`
+#[derive(Clone, Debug)]
+pub enum Texels {
+    /// sRGB, in 1/255.
+    U8(Vec<u8>),
+    /// sRGB, in 1/65535.
+    U16(Vec<u16>),
+    /// Linear, of any range.
+    F32(Vec<f32>),
+}
+
+impl Picture {
+    /// Reads a PNG, JPEG, TIFF or OpenEXR file: 8 or 16 bits or floating point; grey, grey with alpha, RGB or RGBA.
+    ///
+    /// # Errors
+    /// A file that is missing, truncated, of another kind, without pixels, or with pixels that are no finite numbers.
+    pub fn read(path: &Path) -> Result<Picture> {
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the image cannot be read ({e})")))?;
+        let not_whole = |e: &dyn std::fmt::Display| {
+            format!("is not a whole PNG, JPEG, TIFF or OpenEXR image ({e}); export it again")
+        };
+        let mut reader = ImageReader::new(Cursor::new(&bytes))
+            .with_guessed_format()
+            .map_err(|e| Error::file(path, not_whole(&e)))?;
+        if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_complete(&bytes) {
+            return Err(Error::file(path, "is a truncated JPEG; copy or export the image again"));
+        }
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(MOST_BYTES);
+        reader.limits(limits);
+        let decoded = reader.decode().map_err(|e| Error::file(path, not_whole(&e)))?;
+        Picture::of(decoded).map_err(|what| Error::file(path, what))
+    }
+
+    fn of(decoded: DynamicImage) -> std::result::Result<Picture, String> {
+        let (width, height) = (decoded.width(), decoded.height());
+        if width == 0 || height == 0 {
+            return Err(format!("is {width}×{height}: it has no pixels; export it again"));
+        }
+        if u64::from(width) * u64::from(height) > MOST_PIXELS {
+            return Err(format!("is {width}×{height}, but at most {MOST_PIXELS} pixels are possible; reduce it"));
+        }
+        let (n_channels, texels) = match decoded {
+            DynamicImage::ImageLuma8(image) => (1, Texels::U8(image.into_raw())),
+            DynamicImage::ImageLumaA8(image) => (2, Texels::U8(image.into_raw())),
+            DynamicImage::ImageRgb8(image) => (3, Texels::U8(image.into_raw())),
+            DynamicImage::ImageRgba8(image) => (4, Texels::U8(image.into_raw())),
+            DynamicImage::ImageLuma16(image) => (1, Texels::U16(image.into_raw())),
+            DynamicImage::ImageLumaA16(image) => (2, Texels::U16(image.into_raw())),
+            DynamicImage::ImageRgb16(image) => (3, Texels::U16(image.into_raw())),
+            DynamicImage::ImageRgba16(image) => (4, Texels::U16(image.into_raw())),
+            DynamicImage::ImageRgb32F(image) => (3, Texels::F32(image.into_raw())),
+            DynamicImage::ImageRgba32F(image) => (4, Texels::F32(image.into_raw())),
+            other => {
+                return Err(format!(
+                    "has pixels of the kind {:?}, which are not read; export it with 8 or 16 bits or as 32-bit floats",
+                    other.color()
+                ));
+            }
+        };
+        let picture = Picture { width, height, n_channels, texels };
+        match picture.first_not_finite() {
+            None => Ok(picture),
+            Some(at) => Err(format!(
+                "has a pixel at {}, {} that is not a finite number; export it again",
+                at % width as usize,
+                at / width as usize
+            )),
+        }
+    }
+
+    fn first_not_finite(&self) -> Option<usize> {
+        match &self.texels {
+            Texels::F32(values) => {
+                values.iter().position(|value| !value.is_finite()).map(|at| at / self.n_channels as usize)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn n_pixels(&self) -> usize {
+        self.width as usize * self.height as usize
+    }
+
+    /// Bytes of the pixels as they are stored here: what a fitted field is compared with.
+    pub fn n_bytes(&self) -> usize {
+        let n = self.n_pixels() * self.n_channels as usize;
+        match &self.texels {
+            Texels::U8(_) => n,
+            Texels::U16(_) => 2 * n,
+            Texels::F32(_) => 4 * n,
+        }
+    }
+
+    /// Whether values are linear and of any range; else they are sRGB in [0, 1].
+    pub fn is_hdr(&self) -> bool {
+        matches!(self.texels, Texels::F32(_))
+    }
+
+    /// `[height, width, n_channels]`: sRGB in [0, 1], or linear.
+    pub fn values(&self) -> Vec<f32> {
+        match &self.texels {
+            Texels::U8(texels) => texels.iter().map(|&texel| f32::from(texel) / 255.0).collect(),
+            Texels::U16(texels) => texels.iter().map(|&texel| f32::from(texel) / 65535.0).collect(),
+            Texels::F32(texels) => texels.clone(),
+        }
+    }
+
+    /// Width, height, channels and kind in words, as `1008×756 RGB, 8 bit`.
+    pub fn describe(&self) -> String {
+        let channels = ["grey", "grey with alpha", "RGB", "RGBA"][self.n_channels as usize - 1];
+        let depth = match self.texels {
+            Texels::U8(_) => "8 bit",
+            Texels::U16(_) => "16 bit",
+            Texels::F32(_) => "floating point",
+        };
+        format!("{}×{} {channels}, {depth}", self.width, self.height)
+    }
+}
+
+/// Values `[n, n_channels]` as they are shown, sRGB `[n, 3]` in [0, 1]: linear ones through the sRGB curve, what is outside
+/// clamped, grey three times, and alpha over white.
+pub fn shown_rgb(values: &[f32], n_channels: u32, is_hdr: bool) -> Vec<f32> {
+    let curve = |value: f32| if is_hdr { srgb(value) } else { value.clamp(0.0, 1.0) };
+    let n = n_channels as usize;
+    let mut rgb = Vec::with_capacity(values.len() / n * 3);
+    for pixel in values.chunks_exact(n) {
+        let alpha = if n.is_multiple_of(2) { pixel[n - 1].clamp(0.0, 1.0) } else { 1.0 };
+        let color = if n < 3 { [pixel[0]; 3] } else { [pixel[0], pixel[1], pixel[2]] };
+        rgb.extend(color.map(|value| alpha * curve(value) + 1.0 - alpha));
+    }
+    rgb
+}
+
+/// The sRGB transfer curve (IEC 61966-2-1), of values clamped to [0, 1].
+fn srgb(linear: f32) -> f32 {
+    let linear = linear.clamp(0.0, 1.0);
+    if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_alpha_and_linear_values_are_shown() {
+        assert_eq!(shown_rgb(&[0.25, 2.0], 1, false), [0.25, 0.25, 0.25, 1.0, 1.0, 1.0]);
+        assert_eq!(shown_rgb(&[0.5, 0.0], 2, false), [1.0; 3]);
+        assert_eq!(shown_rgb(&[0.0, 0.5, 1.0, 0.5], 4, false), [0.5, 0.75, 1.0]);
+        let linear = shown_rgb(&[0.0, 0.214_041_14, 1.0], 3, true);
+        assert!((linear[1] - 0.5).abs() < 1e-6 && linear[0] == 0.0 && (linear[2] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn pixels_that_are_not_finite_are_named() {
+        let mut image = image::Rgb32FImage::new(4, 3);
+        image.get_pixel_mut(2, 1).0[1] = f32::NAN;
+        let error = Picture::of(DynamicImage::ImageRgb32F(image)).unwrap_err();
+        assert!(error.starts_with("has a pixel at 2, 1 that is not"), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! A fitted picture at any size, whole or in part.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{DynamicImage, ImageFormat};
+
+use super::picture::shown_rgb;
+use crate::device::args::PixelCentersArgs;
+use crate::device::{Grid, kernels};
+use crate::fit::{FitChunk, Predictor};
+use crate::media::{Pixels, to_rgb8, write_png};
+use crate::{Error, Result, atomic};
+
+/// A rectangle of the picture, in [0, 1] along each axis, and the size to draw it in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    pub origin: [f32; 2],
+    pub extent: [f32; 2],
+    /// Pixels.
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Part {
+    /// All of the picture, in `width × height` pixels.
+    pub fn whole(width: u32, height: u32) -> Self {
+        Part { origin: [0.0; 2], extent: [1.0; 2], width, height }
+    }
+}
+
+/// Values `[height, width, n_channels]` at the centres of the part's pixels.
+///
+/// # Errors
+/// As [`Predictor::values`].
+pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
+    let step = [part.extent[0] / part.width as f32, part.extent[1] / part.height as f32];
+    let place = |chunk: &mut FitChunk, first: usize| {
+        let args = PixelCentersArgs {
+            position: chunk.position.ptr(),
+            first_pixel: first as u32,
+            width: part.width,
+            height: part.height,
+            origin: part.origin,
+            step,
+        };
+        predictor.device().launch_chunk(&kernels::PIXEL_CENTERS, &args, Grid::items(chunk.n))
+    };
+    predictor.values(part.width as usize * part.height as usize, place)
+}
+
+/// Writes values `[height, width, n_channels]` as the file's name asks: `.png` as they are shown (RGBA with its alpha), `.exr`
+/// as they are.
+///
+/// # Errors
+/// Where the name ends otherwise, or the file cannot be written.
+pub fn write_picture(path: &Path, size: (u32, u32), values: &[f32], n_channels: u32, is_hdr: bool) -> Result<()> {
+    let (width, height) = size;
+    match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
+        Some("png") if n_channels == 4 && !is_hdr => write_png(path, width, height, Pixels::Rgba8(&to_rgb8(values))),
+        Some("png") => write_png(path, width, height, Pixels::Rgb8(&to_rgb8(&shown_rgb(values, n_channels, is_hdr)))),
+        Some("exr") => write_exr(path, size, values, n_channels),
+        _ => Err(Error::file(path, "a picture is written as .png or .exr; choose such a name")),
+    }
+}
+
+/// OpenEXR has RGB and RGBA; grey is written three times.
+fn write_exr(path: &Path, (width, height): (u32, u32), values: &[f32], n_channels: u32) -> Result<()> {
+    let n = n_channels as usize;
+    let of = |pixel: &[f32]| match n {
+        1 => vec![pixel[0]; 3],
+        2 => vec![pixel[0], pixel[0], pixel[0], pixel[1]],
+        _ => pixel.to_vec(),
+    };
+    let wide: Vec<f32> = values.chunks_exact(n).flat_map(of).collect();
+    let picture = if n.is_multiple_of(2) {
+        image::Rgba32FImage::from_raw(width, height, wide).map(DynamicImage::from)
+    } else {
+        image::Rgb32FImage::from_raw(width, height, wide).map(DynamicImage::from)
+    };
+    let mut encoded = Cursor::new(Vec::new());
+    picture
+        .expect("as many values as pixels and channels")
+        .write_to(&mut encoded, ImageFormat::OpenExr)
+        .map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;
+    atomic::write(path, |file| file.write_all(encoded.get_ref()))
+}

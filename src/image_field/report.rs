@@ -1,0 +1,62 @@
+//! `eval.json` of a fitted image; `docs/formats.md` lists the keys.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::compare::Comparison;
+use super::picture::Picture;
+use crate::device::Device;
+use crate::train::{Experiment, Header, Origin};
+
+/// How an image was fitted, with all that is needed to repeat it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageReport {
+    #[serde(flatten)]
+    pub experiment: Experiment,
+    pub results: ImageResults,
+    pub width: u32,
+    pub height: u32,
+    pub n_channels: u32,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ImageResults {
+    /// dB
+    pub psnr: f64,
+    pub ssim: Option<f64>,
+    /// Of images of a high dynamic range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative_mse: Option<f64>,
+    pub n_parameters: usize,
+    /// Bytes of the image's pixels over those of the parameters, 4 each.
+    pub compression_ratio: f64,
+}
+
+impl ImageReport {
+    pub fn new(
+        header: &Header,
+        checkpoint: &Path,
+        device: &Device,
+        picture: &Picture,
+        comparison: &Comparison,
+        n_parameters: usize,
+    ) -> Self {
+        ImageReport {
+            experiment: Experiment::new(header, checkpoint),
+            results: ImageResults {
+                psnr: comparison.psnr,
+                ssim: comparison.ssim,
+                relative_mse: picture.is_hdr().then_some(comparison.relative_mse),
+                n_parameters,
+                compression_ratio: picture.n_bytes() as f64 / (4 * n_parameters) as f64,
+            },
+            width: picture.width,
+            height: picture.height,
+            n_channels: picture.n_channels,
+            origin: Origin::new(header, device),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Models beside each other on one image, at equal parameters and equal time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+use super::compare::{Comparison, compare, write_row};
+use super::data::PictureData;
+use super::picture::{Picture, shown_rgb};
+use crate::Result;
+use crate::config::{Config, ModelName, TaskName, TrainConfig};
+use crate::device::Device;
+use crate::fit::FitTrainer;
+use crate::grid::sized;
+use crate::media::plot::{Axis, Content, Panel, Series, Style, figure};
+use crate::media::table::Table;
+use crate::media::to_rgb8;
+use crate::metrics::error_map;
+use crate::train::session::train_until;
+
+/// What is compared on what.
+pub struct Study {
+    pub device: Device,
+    pub config: Config,
+    pub name: String,
+    pub picture: Arc<Picture>,
+    /// Seconds of training of each model.
+    pub seconds: f64,
+}
+
+/// One model of one size.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    pub model: ModelName,
+    /// Parameters asked for, over the image's pixels.
+    pub share: f64,
+    pub n_parameters: usize,
+    pub steps: u64,
+    pub seconds: f64,
+    /// dB, over the whole image at the end.
+    pub psnr: f64,
+    pub ssim: Option<f64>,
+    /// Seconds of training, and dB over the pixels trained on since the point before.
+    pub course: Vec<(f64, f64)>,
+    #[serde(skip)]
+    pub error: Vec<u8>,
+}
+
+impl Study {
+    /// The model's configuration at a size of `share` parameters a pixel.
+    ///
+    /// # Errors
+    /// Where the size is out of the ranges of the configuration.
+    pub fn config_of(&self, model: ModelName, share: f64) -> Result<Config> {
+        let mut config = self.config.clone();
+        config.model.name = model;
+        let n_parameters = (share * self.picture.n_pixels() as f64).round() as usize;
+        config.model.grid = sized(&model.grid_of(TaskName::Image), 2, n_parameters);
+        config.train.max_steps = TrainConfig::NO_STEP_LIMIT;
+        config.train.max_seconds = Some(self.seconds);
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Trains one model; None where `interrupted` was set on the way.
+    ///
+    /// # Errors
+    /// Of the device; where training diverges.
+    pub fn train(&self, model: ModelName, share: f64, interrupted: &AtomicBool) -> Result<Option<Entry>> {
+        let config = self.config_of(model, share)?;
+        let data = PictureData::new(&self.device, &config, &self.name, self.picture.clone())?;
+        let mut trainer = FitTrainer::new(&self.device, &config, data)?;
+        let mut course = Vec::new();
+        train_until(&mut trainer, u64::MAX, config.train.max_seconds, interrupted, &mut |report| {
+            course.extend(report.psnr.map(|psnr| (report.seconds, psnr)));
+            Ok(())
+        })?;
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let predictor = trainer.predictor()?;
+        let Comparison { psnr, ssim, truth, fitted, .. } = compare(&predictor, &self.picture)?;
+        Ok(Some(Entry {
+            model,
+            share,
+            n_parameters: predictor.n_parameters(),
+            steps: trainer.step,
+            seconds: trainer.seconds,
+            psnr,
+            ssim,
+            course,
+            error: error_map(&truth, &fitted),
+        }))
+    }
+}
+
+/// A row for each entry.
+pub fn table(entries: &[Entry]) -> Table {
+    let row = |entry: &Entry| {
+        vec![
+            entry.model.as_str().to_owned(),
+            format!("{}", entry.share),
+            entry.n_parameters.to_string(),
+            entry.steps.to_string(),
+            format!("{:.2}", entry.psnr),
+            entry.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}")),
+        ]
+    };
+    let head = ["model", "parameters/pixel", "parameters", "steps", "PSNR (dB)", "SSIM"];
+    Table::new(&head, entries.iter().map(row).collect())
+}
+
+/// PSNR against time, a panel for each size, as SVG.
+pub fn courses(title: &str, entries: &[Entry], models: &[ModelName], shares: &[f64]) -> String {
+    let legend: Vec<String> = models.iter().map(|model| model.as_str().to_owned()).collect();
+    let series = |share: f64| {
+        let own = entries.iter().filter(move |entry| entry.share == share);
+        own.map(|entry| Series {
+            legend: models.iter().position(|&model| model == entry.model).unwrap_or(0),
+            points: entry.course.clone(),
+            style: Style::Line,
+        })
+        .collect()
+    };
+    let panel = |&share: &f64| Panel {
+        title: format!("{share} parameters a pixel"),
+        x: Axis::linear("seconds of training"),
+        y: Axis::linear("PSNR over the pixels trained on (dB)"),
+        content: Content::Series(series(share)),
+    };
+    figure(title, &legend, &shares.iter().map(panel).collect::<Vec<_>>(), 2)
+}
+
+/// Writes the image and the error maps of the entries of one size beside each other.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn error_maps(path: &Path, picture: &Picture, entries: &[&Entry], most: u32) -> Result<()> {
+    let truth = to_rgb8(&shown_rgb(&picture.values(), picture.n_channels, picture.is_hdr()));
+    let pictures: Vec<Vec<u8>> =
+        std::iter::once(truth).chain(entries.iter().map(|entry| entry.error.clone())).collect();
+    write_row(path, &pictures, picture.width, picture.height, most)
+}

@@ -1,0 +1,105 @@
+//! Distances to a mesh and winding numbers around it, by the kernels of `kernels/bvh.cu`.
+
+mod build;
+
+use build::Tables;
+
+use super::Mesh;
+use crate::Result;
+use crate::device::args::{self, BvhArgs};
+use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+
+/// Points of one launch: a GPU is full, and positions and results take little memory.
+const LAUNCH: usize = 1 << 18;
+
+/// A mesh on a device, to be asked how far it is.
+pub struct Bvh {
+    device: Device,
+    bounds: Buffer<f32>,
+    dipole: Buffer<f32>,
+    child: Buffer<u32>,
+    corner: Buffer<f32>,
+    triangle: Buffer<u32>,
+    /// The mesh's triangles in an order in which neighbours stand close together.
+    pub order: Vec<u32>,
+}
+
+/// The nearest of a mesh to some points.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nearest {
+    /// In units of the mesh's coordinates.
+    pub distance: Vec<f32>,
+    pub triangle: Vec<u32>,
+}
+
+impl Bvh {
+    /// # Panics
+    /// Where the mesh has no triangles, or more than [`super::MOST_TRIANGLES`].
+    pub fn new(device: &Device, mesh: &Mesh) -> Result<Self> {
+        assert!((1..=super::MOST_TRIANGLES).contains(&mesh.triangles.len()), "a mesh that was checked");
+        let tables = Tables::build(mesh);
+        Ok(Bvh {
+            device: device.clone(),
+            bounds: device.upload(&tables.bounds)?,
+            dipole: device.upload(&tables.dipole)?,
+            child: device.upload(&tables.child)?,
+            corner: device.upload(&tables.corner)?,
+            triangle: device.upload(&tables.triangle)?,
+            order: tables.order,
+        })
+    }
+
+    pub fn args(&self) -> args::Bvh<'_> {
+        args::Bvh {
+            bounds: self.bounds.ptr(),
+            dipole: self.dipole.ptr(),
+            child: self.child.ptr(),
+            corner: self.corner.ptr(),
+            triangle: self.triangle.ptr(),
+        }
+    }
+
+    /// Arguments of both kernels for `n` points, with nothing asked for.
+    pub fn query<'a>(&'a self, position: Ptr<'a, f32>, n: usize) -> BvhArgs<'a> {
+        BvhArgs {
+            bvh: self.args(),
+            position,
+            bound: Ptr::NULL,
+            distance: Ptr::NULL,
+            triangle: Ptr::NULL,
+            winding: Ptr::NULL,
+            n: n as u32,
+            accuracy: 0.0,
+        }
+    }
+
+    /// How far the mesh is from each point, and its triangle there.
+    pub fn nearest(&self, points: &[[f32; 3]]) -> Result<Nearest> {
+        let mut nearest = Nearest::default();
+        let n = points.len().min(LAUNCH);
+        let (distance, triangle) = (self.device.zeros::<f32>(n)?, self.device.zeros::<u32>(n)?);
+        for points in points.chunks(LAUNCH) {
+            let position = self.device.upload(points.as_flattened())?;
+            let query = self.query(position.ptr(), points.len());
+            let args = BvhArgs { distance: distance.ptr(), triangle: triangle.ptr(), ..query };
+            self.device.launch(&kernels::BVH_DISTANCE, &args, Grid::tiles(points.len()))?;
+            nearest.distance.extend(&distance.download()?[..points.len()]);
+            nearest.triangle.extend(&triangle.download()?[..points.len()]);
+        }
+        Ok(nearest)
+    }
+
+    /// The winding number of the mesh around each point: 1 inside of a closed mesh, 0 outside. Triangles farther away than
+    /// `accuracy` times their radius count together as one dipole.
+    pub fn winding_numbers(&self, points: &[[f32; 3]], accuracy: f32) -> Result<Vec<f32>> {
+        let mut numbers = Vec::new();
+        let winding = self.device.zeros::<f32>(points.len().min(LAUNCH))?;
+        for points in points.chunks(LAUNCH) {
+            let position = self.device.upload(points.as_flattened())?;
+            let args = BvhArgs { winding: winding.ptr(), accuracy, ..self.query(position.ptr(), points.len()) };
+            self.device.launch(&kernels::BVH_WINDING, &args, Grid::tiles(points.len()))?;
+            numbers.extend(&winding.download()?[..points.len()]);
+        }
+        Ok(numbers)
+    }
+}

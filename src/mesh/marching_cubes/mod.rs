@@ -1,0 +1,176 @@
+//! Surfaces out of fields: marching cubes over the unit cube, slab by slab, so that of the field's values only a few layers
+//! are in memory at a time.
+
+mod table;
+
+use std::ops::Range;
+
+use super::{MOST_TRIANGLES, Mesh};
+use crate::{Error, Result, memory};
+
+/// Vertices stay so far, in sides of a cell, from the corners: a surface that passes through one would else have many vertices
+/// at one place.
+const LEAST_SHARE: f32 = 1e-3;
+/// Of an edge that the surface does not cut.
+const NO_VERTEX: u32 = u32::MAX;
+
+/// The surface where a field is zero, of `resolution` cells per axis of the unit cube, with shared vertices.
+///
+/// `fill(layers, values)` sets the field at the points (x, y, z) / resolution of some layers, `values[z, y, x]` with
+/// `resolution` + 1 points per axis, negative inside; it is asked for `slab` layers at a time, from z = 0 on. Whatever the
+/// values, the surface is closed: what lies inside at the faces of the cube is capped there.
+///
+/// # Errors
+/// Whatever `fill` returns; a field that is not finite; a surface of more than [`MOST_TRIANGLES`] triangles.
+pub fn marching_cubes(
+    resolution: usize,
+    slab: usize,
+    mut fill: impl FnMut(Range<usize>, &mut [f32]) -> Result<()>,
+) -> Result<Mesh> {
+    let points = resolution + 1;
+    let layer = points * points;
+    // Values of a slab and of the layer below it, five layers of vertex numbers, and a surface of a few layers' worth.
+    let bytes = (layer * size_of::<f32>()) as f64 * (slab.min(points) + 6 + 16) as f64;
+    memory::require(&format!("a surface at the resolution {resolution}"), bytes, "lower --resolution")?;
+    let mut surface = Surface::new(resolution);
+    let mut values = vec![0.0; slab * layer];
+    for first in (0..points).step_by(slab) {
+        let layers = first..points.min(first + slab);
+        let values = &mut values[..layers.len() * layer];
+        fill(layers.clone(), values)?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::config(
+                "the field gives values that are not finite, so that its training diverged; use an earlier checkpoint",
+            ));
+        }
+        for (z, values) in layers.zip(values.chunks_mut(layer)) {
+            close(values, points, z == 0 || z == resolution);
+            surface.add_layer(z, values)?;
+        }
+    }
+    Ok(surface.mesh)
+}
+
+/// Takes what is inside at the rim of a layer to the outside; of a whole layer where it is one of the cube's faces.
+fn close(values: &mut [f32], points: usize, whole: bool) {
+    for (y, row) in values.chunks_mut(points).enumerate() {
+        let whole = whole || y == 0 || y == points - 1;
+        for (x, value) in row.iter_mut().enumerate() {
+            if *value < 0.0 && (whole || x == 0 || x == points - 1) {
+                *value = -*value;
+            }
+        }
+    }
+}
+
+/// The surface below the layer that was added last.
+struct Surface {
+    resolution: usize,
+    mesh: Mesh,
+    /// The layer that was added last.
+    below: Vec<f32>,
+    /// Vertices on the edges that begin at each point of a layer: along x and y in the last layer and the one before, and
+    /// along z between them.
+    flat: [[Vec<u32>; 2]; 2],
+    upright: Vec<u32>,
+}
+
+impl Surface {
+    fn new(resolution: usize) -> Self {
+        let layer = (resolution + 1) * (resolution + 1);
+        let edges = || vec![NO_VERTEX; layer];
+        Surface {
+            resolution,
+            mesh: Mesh::default(),
+            below: vec![0.0; layer],
+            flat: [[edges(), edges()], [edges(), edges()]],
+            upright: edges(),
+        }
+    }
+
+    fn add_layer(&mut self, z: usize, values: &[f32]) -> Result<()> {
+        self.flat.swap(0, 1);
+        self.place_flat(z, values);
+        if z > 0 {
+            self.place_upright(z - 1, values);
+            self.march(values);
+        }
+        self.below.copy_from_slice(values);
+        if self.mesh.triangles.len() <= MOST_TRIANGLES {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "the surface has more than {MOST_TRIANGLES} triangles at the resolution {}; lower --resolution",
+            self.resolution
+        )))
+    }
+
+    /// Vertices on the edges of a layer along x and y.
+    fn place_flat(&mut self, z: usize, values: &[f32]) {
+        let points = self.resolution + 1;
+        let [_, [along_x, along_y]] = &mut self.flat;
+        for at in 0..values.len() {
+            let (x, y) = (at % points, at / points);
+            let corner = [x, y, z];
+            let from = values[at];
+            let to_x = if x < self.resolution { values[at + 1] } else { from };
+            let to_y = if y < self.resolution { values[at + points] } else { from };
+            along_x[at] = place(&mut self.mesh, self.resolution, corner, 0, from, to_x);
+            along_y[at] = place(&mut self.mesh, self.resolution, corner, 1, from, to_y);
+        }
+    }
+
+    /// Vertices on the edges from layer z to the next.
+    fn place_upright(&mut self, z: usize, above: &[f32]) {
+        let points = self.resolution + 1;
+        for (at, (&from, &to)) in self.below.iter().zip(above).enumerate() {
+            self.upright[at] = place(&mut self.mesh, self.resolution, [at % points, at / points, z], 2, from, to);
+        }
+    }
+
+    /// The triangles of the cells between the last layer and the one above it.
+    fn march(&mut self, above: &[f32]) {
+        let points = self.resolution + 1;
+        let table = &*table::TRIANGLES;
+        for y in 0..self.resolution {
+            // Corners at x, in the order of the bits y and z; those at x + 1 come in as x moves on.
+            let column = |x: usize| {
+                let at = y * points + x;
+                let corners = [self.below[at], self.below[at + points], above[at], above[at + points]];
+                (0..4).fold(0u8, |bits, i| bits | u8::from(corners[i] < 0.0) << (2 * i))
+            };
+            let mut here = column(0);
+            for x in 0..self.resolution {
+                let next = column(x + 1);
+                let inside = here | next << 1;
+                here = next;
+                for triangle in &table[inside as usize] {
+                    let vertices = triangle.map(|edge| self.vertex(edge, y * points + x, points));
+                    self.mesh.triangles.push(vertices);
+                }
+            }
+        }
+    }
+
+    /// The vertex on an edge of the cell whose lowest corner is at `at`.
+    fn vertex(&self, edge: u8, at: usize, points: usize) -> u32 {
+        let corner = table::lower_corner(edge);
+        let at = at + usize::from(corner & 1) + usize::from(corner >> 1 & 1) * points;
+        match edge / 4 {
+            2 => self.upright[at],
+            axis => self.flat[usize::from(corner >> 2)][usize::from(axis)][at],
+        }
+    }
+}
+
+/// A vertex where the field is zero between a corner and the next along an axis, if it is.
+fn place(mesh: &mut Mesh, resolution: usize, corner: [usize; 3], axis: usize, from: f32, to: f32) -> u32 {
+    if (from < 0.0) == (to < 0.0) {
+        return NO_VERTEX;
+    }
+    let share = (from / (from - to)).clamp(LEAST_SHARE, 1.0 - LEAST_SHARE);
+    let mut place = corner.map(|c| c as f32);
+    place[axis] += share;
+    mesh.vertices.push(place.map(|c| c / resolution as f32));
+    mesh.vertices.len() as u32 - 1
+}

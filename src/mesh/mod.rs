@@ -1,0 +1,188 @@
+//! Triangle meshes: read, written, measured against, and drawn out of fields. Knows no task.
+//!
+//! A mesh's faces run counter-clockwise seen from outside. Distances go through the kernels of `kernels/bvh.cu`; everything
+//! else here is the host's.
+
+mod bvh;
+mod edges;
+mod marching_cubes;
+mod read;
+mod sampler;
+mod weld;
+mod write;
+
+pub use bvh::{Bvh, Nearest};
+pub use edges::Edges;
+pub use marching_cubes::marching_cubes;
+pub(crate) use read::ply::Ply;
+pub use sampler::{OnSurface, Sampler, Scatter};
+pub use write::{MeshFormat, Surface};
+
+use std::path::Path;
+
+use nalgebra::Vector3;
+
+use crate::scene::UnitCube;
+use crate::{Error, Result};
+
+/// Faces beyond which the bounding volume hierarchy's stack would not do, and memory neither.
+pub const MOST_TRIANGLES: usize = 100_000_000;
+/// Share of the unit cube's side that is left free on both sides of a mesh.
+const MARGIN: f32 = 0.1;
+
+/// Triangles that share vertices.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mesh {
+    pub vertices: Vec<[f32; 3]>,
+    /// Numbers of vertices, counter-clockwise seen from outside.
+    pub triangles: Vec<[u32; 3]>,
+}
+
+impl Mesh {
+    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are cut into fans, vertices at
+    /// the very same place become one, and triangles whose corners are not three vertices are left out.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is of another kind, ends early, names vertices that it does not have, holds coordinates
+    /// that are no finite numbers, or has no faces or no area.
+    pub fn read(path: &Path) -> Result<Mesh> {
+        let raw = read::read(path)?;
+        let mesh = weld::weld(raw);
+        mesh.check().map_err(|what| Error::file(path, what))?;
+        Ok(mesh)
+    }
+
+    /// Why the mesh is none that one can measure distances to.
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.triangles.is_empty() {
+            return Err(
+                "has no faces, but a mesh of triangles or polygons is expected; export it with its faces".into()
+            );
+        }
+        if self.triangles.len() > MOST_TRIANGLES {
+            let n = self.triangles.len();
+            return Err(format!("has {n} triangles, but at most {MOST_TRIANGLES} are possible; simplify it"));
+        }
+        let area = self.area();
+        let (low, high) = self.bounds();
+        if !(0..3).all(|k| (high[k] - low[k]).is_finite()) {
+            return Err("is so large that its extent is no finite number; scale it down".into());
+        }
+        if area > 0.0 { Ok(()) } else { Err("has faces of no area only; check what made it".into()) }
+    }
+
+    /// Corners of a triangle.
+    pub fn corners(&self, triangle: usize) -> [[f32; 3]; 3] {
+        self.triangles[triangle].map(|vertex| self.vertices[vertex as usize])
+    }
+
+    /// Least and largest coordinates of the vertices that triangles use.
+    pub fn bounds(&self) -> ([f32; 3], [f32; 3]) {
+        let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
+        for &vertex in self.triangles.as_flattened() {
+            for (k, &x) in self.vertices[vertex as usize].iter().enumerate() {
+                low[k] = low[k].min(x);
+                high[k] = high[k].max(x);
+            }
+        }
+        (low, high)
+    }
+
+    /// Of all triangles together.
+    pub fn area(&self) -> f64 {
+        (0..self.triangles.len()).map(|triangle| 0.5 * self.cross(triangle).norm()).sum()
+    }
+
+    /// The volume inside of a closed mesh, negative where its triangles run clockwise (the divergence theorem, with the
+    /// middle of the bounds for origin).
+    pub fn volume(&self) -> f64 {
+        let (low, high) = self.bounds();
+        let middle = Vector3::from_fn(|k, _| 0.5 * (f64::from(low[k]) + f64::from(high[k])));
+        let cone = |triangle: usize| {
+            let [a, b, c] = self.corners(triangle).map(|corner| vector(corner) - middle);
+            a.dot(&b.cross(&c)) / 6.0
+        };
+        (0..self.triangles.len()).map(cone).sum()
+    }
+
+    /// Turns all triangles inside out where they enclose a negative volume; says whether they did.
+    pub fn face_outwards(&mut self) -> bool {
+        let inside_out = self.volume() < 0.0;
+        if inside_out {
+            self.triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));
+        }
+        inside_out
+    }
+
+    /// Twice the area of a triangle along its normal.
+    pub(crate) fn cross(&self, triangle: usize) -> Vector3<f64> {
+        let [a, b, c] = self.corners(triangle).map(vector);
+        (b - a).cross(&(c - a))
+    }
+
+    /// The normal of each triangle, of length 1, or of one without area zero.
+    pub fn triangle_normals(&self) -> Vec<[f32; 3]> {
+        let normal = |triangle| unit(self.cross(triangle));
+        (0..self.triangles.len()).map(normal).collect()
+    }
+
+    /// A point of a triangle, carried along to where `vertices` are in the place of this mesh's: by the same shares of its
+    /// corners.
+    pub fn carried(&self, triangle: usize, point: [f32; 3], vertices: &[[f32; 3]]) -> [f32; 3] {
+        let [a, b, c] = self.corners(triangle).map(vector);
+        let (normal, from_a) = (self.cross(triangle), vector(point) - a);
+        // A triangle without area is as good as its first corner.
+        let share = |cross: Vector3<f64>| cross.dot(&normal) / normal.norm_squared().max(f64::MIN_POSITIVE);
+        let (of_b, of_c) = (share(from_a.cross(&(c - a))), share((b - a).cross(&from_a)));
+        let [a, b, c] = self.triangles[triangle].map(|vertex| vector(vertices[vertex as usize]));
+        (a + (b - a) * of_b + (c - a) * of_c).map(|x| x as f32).into()
+    }
+
+    /// The mean normal of each vertex's triangles, weighed by their area; of length 1.
+    pub fn vertex_normals(&self) -> Vec<[f32; 3]> {
+        let mut sums = vec![Vector3::zeros(); self.vertices.len()];
+        for (number, triangle) in self.triangles.iter().enumerate() {
+            let cross = self.cross(number);
+            triangle.iter().for_each(|&vertex| sums[vertex as usize] += cross);
+        }
+        sums.into_iter().map(unit).collect()
+    }
+
+    /// The map that puts the mesh into the middle of the unit cube, with a tenth of the side free around its longest extent.
+    pub fn fit(&self) -> UnitCube {
+        let (low, high) = self.bounds();
+        let longest = (0..3).map(|k| high[k] - low[k]).fold(0.0, f32::max);
+        let scale = (1.0 - 2.0 * MARGIN) / longest;
+        UnitCube { scale, offset: std::array::from_fn(|k| 0.5 - scale * (0.5 * low[k] + 0.5 * high[k])) }
+    }
+
+    /// The mesh with every vertex mapped.
+    pub fn mapped(mut self, map: impl Fn([f32; 3]) -> [f32; 3]) -> Mesh {
+        self.vertices.iter_mut().for_each(|vertex| *vertex = map(*vertex));
+        self
+    }
+}
+
+fn vector(point: [f32; 3]) -> Vector3<f64> {
+    Vector3::from(point.map(f64::from))
+}
+
+fn unit(direction: Vector3<f64>) -> [f32; 3] {
+    let length = direction.norm();
+    if length > 0.0 { (direction / length).map(|x| x as f32).into() } else { [0.0; 3] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_carried_along_with_their_triangle() {
+        let vertices = vec![[0.0; 3], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 5.0, 5.0]];
+        let mesh = Mesh { vertices, triangles: vec![[0, 2, 1], [3, 3, 3]] };
+        let moved = [[1.0, 1.0, 1.0], [1.0, 1.0, 5.0], [1.0, 3.0, 1.0], [7.0; 3]];
+        let carried = mesh.carried(0, [0.5, 0.5, 0.0], &moved);
+        assert!((0..3).all(|k| (carried[k] - [1.0, 2.0, 2.0][k]).abs() < 1e-6), "{carried:?}");
+        assert_eq!(mesh.carried(1, [5.0; 3], &moved), [7.0; 3]);
+    }
+}

@@ -1,0 +1,63 @@
+//! Mesh files by their extension. Every reader takes the file as bytes and gives a sentence where it refuses it, to which the
+//! file's name is added here.
+
+mod gltf;
+mod obj;
+pub mod ply;
+mod stl;
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::Mesh;
+use crate::{Error, Result};
+
+/// Why a file was refused.
+pub type Refusal = String;
+pub type Read<T> = std::result::Result<T, Refusal>;
+
+/// The mesh as the file has it, its numbers of vertices and coordinates checked.
+pub fn read(path: &Path) -> Result<Mesh> {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
+    let reader = match extension.as_str() {
+        "obj" => |bytes: &[u8], _: &Path| obj::read(bytes),
+        "ply" => |bytes: &[u8], _: &Path| ply::read_mesh(bytes),
+        "stl" => |bytes: &[u8], _: &Path| stl::read(bytes),
+        "gltf" | "glb" => gltf::read,
+        _ => {
+            return Err(Error::file(
+                path,
+                "a mesh is a .obj, .ply, .stl, .gltf or .glb file; convert it to one of these",
+            ));
+        }
+    };
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::file(path, format!("the mesh cannot be read ({e}); check the path")))?;
+    let mesh = reader(&bytes, path).and_then(checked);
+    mesh.map_err(|refusal| Error::file(path, refusal))
+}
+
+fn checked(mesh: Mesh) -> Read<Mesh> {
+    if mesh.vertices.len() > u32::MAX as usize {
+        return Err(format!("has {} vertices, but at most {} are possible", mesh.vertices.len(), u32::MAX));
+    }
+    if let Some(vertex) = mesh.vertices.iter().position(|vertex| vertex.iter().any(|x| !x.is_finite())) {
+        let found = mesh.vertices[vertex];
+        return Err(format!("vertex {vertex} is {found:?}, but coordinates must be finite numbers"));
+    }
+    let n = mesh.vertices.len();
+    match mesh.triangles.as_flattened().iter().position(|&vertex| vertex as usize >= n) {
+        Some(at) => Err(no_vertex(at / 3, i64::from(mesh.triangles.as_flattened()[at]), n)),
+        None => Ok(mesh),
+    }
+}
+
+/// A face, counted from 0, names a vertex that is not there.
+fn no_vertex(face: usize, vertex: i64, n: usize) -> Refusal {
+    format!("face {face} names vertex {vertex}, but there are {n} vertices, counted from 0; export it again")
+}
+
+/// The triangles of a polygon: a fan around its first corner.
+fn fan(polygon: &[u32], triangles: &mut Vec<[u32; 3]>) {
+    triangles.extend(polygon.windows(2).skip(1).map(|pair| [polygon[0], pair[0], pair[1]]));
+}

@@ -1,0 +1,47 @@
+//! Vertices at the very same place become one: STL has no shared vertices, and glTF splits them where normals differ.
+
+use rayon::prelude::*;
+
+use super::Mesh;
+
+/// The mesh with vertices of equal coordinates merged into the first of them, without vertices that nothing uses and without
+/// triangles that name a vertex twice. The order is kept.
+pub(super) fn weld(mesh: Mesh) -> Mesh {
+    // -0 and 0 are one place.
+    let key = |vertex: &[f32; 3]| vertex.map(|x| (x + 0.0).to_bits());
+    let mut order: Vec<u32> = (0..mesh.vertices.len() as u32).collect();
+    order.par_sort_unstable_by_key(|&vertex| (key(&mesh.vertices[vertex as usize]), vertex));
+    let mut first = vec![0u32; mesh.vertices.len()];
+    for same in order.chunk_by(|&a, &b| key(&mesh.vertices[a as usize]) == key(&mesh.vertices[b as usize])) {
+        same.iter().for_each(|&vertex| first[vertex as usize] = same[0]);
+    }
+    let mut triangles: Vec<[u32; 3]> =
+        mesh.triangles.iter().map(|triangle| triangle.map(|vertex| first[vertex as usize])).collect();
+    triangles.retain(|[a, b, c]| a != b && b != c && c != a);
+
+    let mut used = vec![false; mesh.vertices.len()];
+    triangles.as_flattened().iter().for_each(|&vertex| used[vertex as usize] = true);
+    let mut vertices = Vec::new();
+    for (vertex, _) in used.iter().enumerate().filter(|(_, used)| **used) {
+        first[vertex] = vertices.len() as u32;
+        vertices.push(mesh.vertices[vertex]);
+    }
+    triangles.as_flattened_mut().iter_mut().for_each(|vertex| *vertex = first[*vertex as usize]);
+    Mesh { vertices, triangles }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_vertices_become_one_and_order_stays() {
+        let (a, b, c, d) = ([0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]);
+        let unused = [9.0; 3];
+        let soup = Mesh {
+            vertices: vec![unused, c, b, a, [-0.0, 0.0, 0.0], c, d, b, b],
+            triangles: vec![[3, 2, 1], [4, 5, 6], [2, 7, 8]],
+        };
+        assert_eq!(weld(soup), Mesh { vertices: vec![c, b, a, d], triangles: vec![[2, 1, 0], [2, 0, 3]] });
+    }
+}

@@ -1,0 +1,228 @@
+//! Learned perceptual image patch similarity (Zhang et al. 2018, arXiv 1801.03924), version 0.1: how far apart two images
+//! are in the features of a network trained to recognise things. The weights are the user's to bring.
+//!
+//! `d(a, b) = Σ_l mean_{h,w} Σ_c w_lc (â_lhwc − b̂_lhwc)²` (equation 1), where â are the activations of layer l with each
+//! pixel's features scaled to length 1, and w the learned weights of the layer's channels.
+
+mod convolution;
+mod weights;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::Result;
+use convolution::Convolution;
+
+/// The network whose features are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backbone {
+    /// AlexNet: `lpips.LPIPS(net="alex")`.
+    Alex,
+    /// VGG16: `lpips.LPIPS(net="vgg")`.
+    Vgg,
+}
+
+impl Backbone {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Backbone::Alex => "alex",
+            Backbone::Vgg => "vgg",
+        }
+    }
+
+    /// Its layers up to the last that is compared.
+    fn layers(self) -> &'static [Layer] {
+        match self {
+            Backbone::Alex => &ALEX,
+            Backbone::Vgg => &VGG,
+        }
+    }
+
+    /// Side and stride of its poolings.
+    fn pooling(self) -> (usize, usize) {
+        match self {
+            Backbone::Alex => (3, 2),
+            Backbone::Vgg => (2, 2),
+        }
+    }
+}
+
+/// A convolution with ReLU behind it.
+struct Layer {
+    /// Its number among the layers of torchvision's `features`.
+    number: usize,
+    n_out: usize,
+    n_in: usize,
+    side: usize,
+    stride: usize,
+    padding: usize,
+    pooled_before: bool,
+    /// Whether its features are compared.
+    compared: bool,
+}
+
+const fn layer(number: usize, n_out: usize, n_in: usize, side: usize, pooled_before: bool, compared: bool) -> Layer {
+    Layer { number, n_out, n_in, side, stride: 1, padding: side / 2, pooled_before, compared }
+}
+
+const ALEX: [Layer; 5] = [
+    Layer { number: 0, n_out: 64, n_in: 3, side: 11, stride: 4, padding: 2, pooled_before: false, compared: true },
+    layer(3, 192, 64, 5, true, true),
+    layer(6, 384, 192, 3, true, true),
+    layer(8, 256, 384, 3, false, true),
+    layer(10, 256, 256, 3, false, true),
+];
+
+const VGG: [Layer; 13] = [
+    layer(0, 64, 3, 3, false, false),
+    layer(2, 64, 64, 3, false, true),
+    layer(5, 128, 64, 3, true, false),
+    layer(7, 128, 128, 3, false, true),
+    layer(10, 256, 128, 3, true, false),
+    layer(12, 256, 256, 3, false, false),
+    layer(14, 256, 256, 3, false, true),
+    layer(17, 512, 256, 3, true, false),
+    layer(19, 512, 512, 3, false, false),
+    layer(21, 512, 512, 3, false, true),
+    layer(24, 512, 512, 3, true, false),
+    layer(26, 512, 512, 3, false, false),
+    layer(28, 512, 512, 3, false, true),
+];
+
+/// Means and deviations of the channels of images in `[−1, 1]` that the networks were trained on.
+const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
+const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
+
+/// Added to the length of a pixel's features before they are divided by it.
+const LEAST_LENGTH: f32 = 1e-10;
+
+/// Pixels of one task.
+const PIECE: usize = 4096;
+
+/// A network with its weights.
+pub struct Lpips {
+    pub backbone: Backbone,
+    convolutions: Vec<Convolution>,
+    /// For each layer that is compared, `[n_out]`.
+    channel_weights: Vec<Vec<f32>>,
+}
+
+/// Features of an image: `[height, width, channels]`.
+struct Features {
+    height: usize,
+    width: usize,
+    channels: usize,
+    values: Vec<f32>,
+}
+
+impl Lpips {
+    /// Reads weights as `docs/formats.md` describes them; which network they are of is told by their names and shapes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is truncated, or lacks a tensor or has one of another shape or type.
+    pub fn read(path: &Path) -> Result<Self> {
+        weights::read(path)
+    }
+
+    /// The smallest side of an image that leaves a pixel of every layer.
+    pub fn least_side(&self) -> usize {
+        (1..).find(|&side| self.output_side(side).is_some()).expect("a large image leaves pixels")
+    }
+
+    fn output_side(&self, side: usize) -> Option<usize> {
+        let (pool, pool_stride) = self.backbone.pooling();
+        self.backbone.layers().iter().try_fold(side, |side, layer| {
+            let side = if layer.pooled_before { side.checked_sub(pool)? / pool_stride + 1 } else { side };
+            Some((side + 2 * layer.padding).checked_sub(layer.side)? / layer.stride + 1)
+        })
+    }
+
+    /// The distance of two sRGB images `[height, width, 3]` in `[0, 1]`: 0 for equal ones, and below 1 for most. None
+    /// where a side is shorter than [`Lpips::least_side`].
+    ///
+    /// # Panics
+    /// If an image is not of the size.
+    pub fn distance(&self, a: &[f32], b: &[f32], width: usize, height: usize) -> Option<f64> {
+        let size = 3 * width * height;
+        assert!(a.len() == size && b.len() == size, "images of {} and {} values, not {size}", a.len(), b.len());
+        if self.output_side(width).is_none() || self.output_side(height).is_none() {
+            return None;
+        }
+        let [mut a, mut b] = [a, b].map(|image| normalised(image, width, height));
+        let mut distance = 0.0;
+        let mut channel_weights = self.channel_weights.iter();
+        for (layer, convolution) in self.backbone.layers().iter().zip(&self.convolutions) {
+            [a, b] = [a, b].map(|features| {
+                let pooled = if layer.pooled_before { pool(&features, self.backbone.pooling()) } else { features };
+                convolution.apply(&pooled)
+            });
+            if layer.compared {
+                let weights = channel_weights.next().expect("weights for each compared layer");
+                distance += layer_distance(&a, &b, weights);
+            }
+        }
+        Some(distance)
+    }
+}
+
+fn normalised(image: &[f32], width: usize, height: usize) -> Features {
+    let channel = |(i, &value): (usize, &f32)| (2.0 * value - 1.0 - SHIFT[i % 3]) / SCALE[i % 3];
+    Features { height, width, channels: 3, values: image.iter().enumerate().map(channel).collect() }
+}
+
+/// The largest of each channel over squares, none of which reaches over the edge.
+fn pool(features: &Features, (side, stride): (usize, usize)) -> Features {
+    let (height, width) = ((features.height - side) / stride + 1, (features.width - side) / stride + 1);
+    let channels = features.channels;
+    let mut values = vec![f32::NEG_INFINITY; height * width * channels];
+    values.par_chunks_mut(width * channels).enumerate().for_each(|(y, row)| {
+        for (x, pixel) in row.chunks_mut(channels).enumerate() {
+            for (dy, dx) in (0..side * side).map(|k| (k / side, k % side)) {
+                let from = ((y * stride + dy) * features.width + x * stride + dx) * channels;
+                let found = &features.values[from..from + channels];
+                pixel.iter_mut().zip(found).for_each(|(most, value)| *most = most.max(*value));
+            }
+        }
+    });
+    Features { height, width, channels, values }
+}
+
+/// Mean over pixels of Σ w (â − b̂)².
+fn layer_distance(a: &Features, b: &Features, weights: &[f32]) -> f64 {
+    let channels = a.channels;
+    let length = |pixel: &[f32]| pixel.iter().map(|x| x * x).sum::<f32>().sqrt() + LEAST_LENGTH;
+    let pixel = |(a, b): (&[f32], &[f32])| {
+        let (length_a, length_b) = (length(a), length(b));
+        let terms = a.iter().zip(b).zip(weights).map(|((a, b), w)| w * (a / length_a - b / length_b).powi(2));
+        f64::from(terms.sum::<f32>())
+    };
+    let piece = |(a, b): (&[f32], &[f32])| a.chunks(channels).zip(b.chunks(channels)).map(pixel).sum::<f64>();
+    let pieces = a.values.par_chunks(PIECE * channels).zip(b.values.par_chunks(PIECE * channels)).map(piece);
+    pieces.collect::<Vec<f64>>().iter().sum::<f64>() / (a.height * a.width) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pooling_takes_the_largest_of_each_channel() {
+        let values = (0..2 * 5 * 4).map(|i| ((i * 7) % 23) as f32).collect();
+        let pooled = pool(&Features { height: 4, width: 5, channels: 2, values }, (3, 2));
+        assert_eq!((pooled.height, pooled.width), (1, 2));
+        let largest = |x0: usize, channel: usize| {
+            let places = (0..9).map(|k| 2 * ((k / 3) * 5 + x0 + k % 3) + channel);
+            places.map(|i| ((i * 7) % 23) as f32).fold(0.0, f32::max)
+        };
+        assert_eq!(pooled.values, [largest(0, 0), largest(0, 1), largest(2, 0), largest(2, 1)]);
+    }
+
+    #[test]
+    fn a_layers_distance_is_that_of_directions() {
+        let features = |values: [f32; 4]| Features { height: 1, width: 2, channels: 2, values: values.into() };
+        // Directions (1, 0) against (0, 1), and one against its multiple.
+        let distance = layer_distance(&features([2.0, 0.0, 3.0, 4.0]), &features([0.0, 5.0, 6.0, 8.0]), &[0.5, 0.25]);
+        assert!((distance - (0.5 + 0.25) / 2.0).abs() < 1e-6, "{distance}");
+    }
+}

@@ -1,0 +1,212 @@
+//! The surface of a radiance field: where its density passes a threshold, with the colours seen there, in the scene's own
+//! coordinates.
+
+use std::sync::PoisonError;
+
+use super::place::Place;
+use super::renderer::Renderer;
+use super::trace::Tracer;
+use crate::mesh::{Mesh, Sampler, marching_cubes};
+use crate::scene::Space;
+use crate::{Error, Result};
+
+/// Layers of values that are in memory at a time.
+const SLAB: usize = 8;
+/// Densities are compared by their logarithms, which a network gives and which are nearly straight between two points; beyond
+/// this difference from the threshold's they are all the same, so that empty space does not draw vertices away from it.
+const LARGEST_RATIO: f32 = 3.0;
+/// Points of a CPU's thread at a time.
+const HOST_PIECE: usize = 1 << 12;
+
+/// A surface with a normal and a colour (sRGB, 0 to 1) for each vertex; a cloud where it has no triangles.
+pub struct ColoredSurface {
+    pub mesh: Mesh,
+    pub normals: Vec<[f32; 3]>,
+    pub colors: Vec<[f32; 3]>,
+}
+
+/// Cells of the occupancy grid that hold density, on the host.
+struct Occupied {
+    bits: Vec<u64>,
+    resolution: usize,
+    cascades: usize,
+}
+
+impl Renderer {
+    /// A surface of this field in the scene's coordinates, with the colours that are seen from straight above its vertices.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn colored(&self, surface: &Mesh) -> Result<ColoredSurface> {
+        let mesh = self.in_scene(surface);
+        let normals = mesh.vertex_normals();
+        let colors = self.colors_from_above(&surface.vertices, &normals)?;
+        Ok(ColoredSurface { mesh, normals, colors })
+    }
+
+    /// `n_points` spread evenly over a surface of this field in the scene, with its normals and colours.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn point_cloud(&self, surface: &Mesh, n_points: usize) -> Result<ColoredSurface> {
+        let mesh = self.in_scene(surface);
+        let sampler = Sampler::new(&self.device, &mesh, 0..mesh.triangles.len() as u32)?;
+        let drawn = sampler.on_surface(&self.device, n_points, 0)?;
+        let of_triangles = mesh.triangle_normals();
+        let normals: Vec<[f32; 3]> = drawn.triangles.iter().map(|&triangle| of_triangles[triangle as usize]).collect();
+        let in_box: Vec<[f32; 3]> = (drawn.points.iter().zip(&drawn.triangles))
+            .map(|(&point, &triangle)| mesh.carried(triangle as usize, point, &surface.vertices))
+            .collect();
+        let colors = self.colors_from_above(&in_box, &normals)?;
+        Ok(ColoredSurface { mesh: Mesh { vertices: drawn.points, triangles: Vec::new() }, normals, colors })
+    }
+
+    /// A surface in the box's coordinates brought into the scene, its triangles counter-clockwise there.
+    fn in_scene(&self, surface: &Mesh) -> Mesh {
+        let place = self.place();
+        let mut mesh = surface.clone().mapped(|point| place.to_scene(point));
+        if place.mirrors() {
+            mesh.triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));
+        }
+        mesh
+    }
+
+    fn place(&self) -> Place {
+        let side = self.march.box_max[0] - self.march.box_min[0];
+        let side = if self.space == Space::Identity { side } else { 1.0 };
+        Place { space: self.space, unit_cube: self.unit_cube, side }
+    }
+
+    /// The surface where the density, per length of the unit cube's side, is `threshold`, at `resolution` cells per axis of
+    /// the field's box, in the box's coordinates.
+    ///
+    /// # Errors
+    /// Where the density reaches the threshold nowhere; of the device; as [`marching_cubes`].
+    pub fn surface(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
+        let (occupied, near) = (Occupied::of(self)?, self.place());
+        let points = resolution + 1;
+        let mesh = marching_cubes(resolution, SLAB, |layers, values| {
+            let end = layers.end;
+            let place = |at: usize| {
+                [at % points, at / points % points, at / points / points + layers.start]
+                    .map(|c| c as f32 / resolution as f32)
+            };
+            let asked: Vec<usize> =
+                (0..values.len()).filter(|&at| occupied.holds(place(at)) && near.is_near(place(at))).collect();
+            let places: Vec<[f32; 3]> = asked.iter().map(|&at| place(at)).collect();
+            values.fill(LARGEST_RATIO);
+            for (at, density) in asked.into_iter().zip(self.densities(&places)?) {
+                // A density that is no number stays one, and is refused.
+                values[at] = (threshold / density).ln().clamp(-LARGEST_RATIO, LARGEST_RATIO);
+            }
+            progress(end);
+            Ok(())
+        })?;
+        if !mesh.triangles.is_empty() {
+            return Ok(mesh);
+        }
+        Err(Error::config(format!(
+            "the field's density reaches {threshold} nowhere, so that it has no surface there; lower --density-threshold or \
+             train it for longer"
+        )))
+    }
+
+    /// Of points in the field's box, [0, 1]³, per length of the unit cube's side.
+    fn densities(&self, points: &[[f32; 3]]) -> Result<Vec<f32>> {
+        let most = if self.device.is_host() { HOST_PIECE } else { self.size.samples };
+        let mut pieces: Vec<_> = points.chunks(most).map(|points| (points, Vec::new())).collect();
+        self.device.for_each_chunk(&mut pieces, |lane, _, (points, densities)| {
+            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, lane) = &mut *own;
+            chunk.samples.position.upload(0, points.as_flattened())?;
+            chunk.samples.count.upload(0, &[0, points.len() as u32])?;
+            self.tracer().densities(chunk, lane, points.len())?;
+            densities.resize(points.len(), 0.0);
+            chunk.samples.density.download_into(0, densities)
+        })?;
+        Ok(pieces.into_iter().flat_map(|(_, densities)| densities).collect())
+    }
+
+    /// Colours of points in the field's box, seen against their normals (in the scene).
+    fn colors_from_above(&self, points: &[[f32; 3]], normals: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
+        let most = self.size.rays.min(self.size.samples);
+        let pieces = points.chunks(most).zip(normals.chunks(most));
+        let mut pieces: Vec<_> = pieces.map(|(points, normals)| (points, normals, Vec::new())).collect();
+        self.device.for_each_chunk(&mut pieces, |lane, _, (points, normals, colors)| {
+            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, lane) = &mut *own;
+            let n = points.len();
+            chunk.n_rays = n;
+            for k in 0..3 {
+                let towards: Vec<f32> = normals.iter().map(|normal| -normal[k]).collect();
+                chunk.rays.view.upload(k * chunk.rays.capacity, &towards)?;
+            }
+            chunk.samples.position.upload(0, points.as_flattened())?;
+            chunk.samples.ray.upload(0, &(0..n as u32).collect::<Vec<_>>())?;
+            chunk.samples.count.upload(0, &[0, n as u32])?;
+            self.tracer().outputs(chunk, lane, n)?;
+            colors.resize(n, [0.0; 3]);
+            chunk.samples.color.download_into(0, colors.as_flattened_mut())
+        })?;
+        Ok(pieces.into_iter().flat_map(|(.., colors)| colors).collect())
+    }
+
+    fn tracer(&self) -> Tracer<'_> {
+        Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march }
+    }
+}
+
+impl Occupied {
+    fn of(renderer: &Renderer) -> Result<Self> {
+        let occupancy = &renderer.occupancy;
+        Ok(Occupied {
+            bits: occupancy.bits.download()?,
+            resolution: occupancy.resolution as usize,
+            cascades: occupancy.cascades as usize,
+        })
+    }
+
+    /// Whether a point of the field's box lies in an occupied cell of the smallest cascade that holds it.
+    fn holds(&self, point: [f32; 3]) -> bool {
+        let side = (1u32 << (self.cascades - 1)) as f32;
+        let from_middle = point.map(|x| (x - 0.5) * side);
+        let reach = from_middle.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let cascade = (0..self.cascades).find(|&m| reach <= 0.5 * (1u32 << m) as f32).unwrap_or(self.cascades - 1);
+        let scale = self.resolution as f32 / (1u32 << cascade) as f32;
+        let within = 0.5 * (1u32 << cascade) as f32;
+        let cell = from_middle.map(|x| (((x + within) * scale) as usize).min(self.resolution - 1));
+        self.bit(cascade, cell)
+    }
+
+    /// Cells are numbered as `kernels/args.h` says: block by block of 4 × 4 × 4.
+    fn bit(&self, cascade: usize, [x, y, z]: [usize; 3]) -> bool {
+        let blocks = self.resolution / 4;
+        let block = x / 4 + blocks * (y / 4 + blocks * (z / 4)) + cascade * blocks.pow(3);
+        self.bits[block] >> (x % 4 + 4 * (y % 4) + 16 * (z % 4)) & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_find_their_cells_in_every_cascade() {
+        let (resolution, cascades) = (16usize, 2usize);
+        let mut occupied = Occupied { bits: vec![0; cascades * resolution.pow(3) / 64], resolution, cascades };
+        let mut set = |cascade: usize, [x, y, z]: [usize; 3]| {
+            let block = x / 4 + 4 * (y / 4 + 4 * (z / 4)) + cascade * 64;
+            occupied.bits[block] |= 1 << (x % 4 + 4 * (y % 4) + 16 * (z % 4));
+        };
+        // The box is 2 wide. In the inner cube, of 16 cells along a length of 1: from the box's ¼ to its ¾.
+        set(0, [0, 5, 15]);
+        // Outside of it, of cells twice as large.
+        set(1, [0, 0, 9]);
+        let of = |cell: f32, cells: f32, low: f32, side: f32| low + side * (cell + 0.5) / cells;
+        let inner = [of(0.0, 16.0, 0.25, 0.5), of(5.0, 16.0, 0.25, 0.5), of(15.0, 16.0, 0.25, 0.5)];
+        let outer = [of(0.0, 16.0, 0.0, 1.0), of(0.0, 16.0, 0.0, 1.0), of(9.0, 16.0, 0.0, 1.0)];
+        assert!(occupied.holds(inner) && occupied.holds(outer));
+        assert!(!occupied.holds([inner[0] + 0.04, inner[1], inner[2]]) && !occupied.holds([0.5; 3]));
+        assert!(!occupied.holds([0.0; 3]) && !occupied.holds([1.0; 3]));
+    }
+}

@@ -1,0 +1,179 @@
+//! A mesh as what a field is fitted to: half of a step's points on the surface, three eighths near it, one eighth anywhere in
+//! the unit cube, as in Instant-NGP (Müller et al. 2022, section 5.2 and its supplement).
+
+use std::ops::Range;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::HEAD;
+use super::evaluate::inside_agreement;
+use super::target::Target;
+use crate::Result;
+use crate::config::{Config, SdfConfig};
+use crate::decoder::Head;
+use crate::device::args::BvhArgs;
+use crate::device::{Device, Grid, Kernel, Ptr, args, kernels};
+use crate::fit::{Data, FitChunk, FitLoss, Predictor};
+use crate::mesh::Scatter;
+use crate::scene::UnitCube;
+use crate::train::Checkpoint;
+use crate::train::progress::Evaluated;
+
+/// The value in a checkpoint's header that holds the [`MeshFacts`].
+const FACTS: &str = "mesh";
+
+/// What a checkpoint says of the mesh that its field was fitted to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeshFacts {
+    pub n_vertices: u64,
+    pub n_triangles: u64,
+    pub boundary_edges: u64,
+    /// Corners of its box in the unit cube.
+    pub low: [f32; 3],
+    pub high: [f32; 3],
+}
+
+impl MeshFacts {
+    pub fn of(target: &Target) -> Self {
+        let (low, high) = target.mesh.bounds();
+        MeshFacts {
+            n_vertices: target.mesh.vertices.len() as u64,
+            n_triangles: target.mesh.triangles.len() as u64,
+            boundary_edges: target.edges.boundary as u64,
+            low,
+            high,
+        }
+    }
+
+    /// # Errors
+    /// Where the checkpoint is of no mesh, or says what no mesh can be.
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
+        let facts: MeshFacts = checkpoint.trainer_state(FACTS)?;
+        // Phrased so that NaN fails.
+        if (0..3).all(|k| 0.0 <= facts.low[k] && facts.low[k] <= facts.high[k] && facts.high[k] <= 1.0) {
+            return Ok(facts);
+        }
+        let what = format!("the header's `{FACTS}` has its box from {:?} to {:?}", facts.low, facts.high);
+        Err(checkpoint.refuse(format!("{what}, but it must lie in the unit cube; the file is damaged")))
+    }
+}
+
+/// The mesh, from which points are drawn.
+pub struct DistanceData {
+    name: String,
+    pub target: Target,
+    config: SdfConfig,
+    seed: u32,
+    batch: usize,
+}
+
+/// One kind of a chunk's points: the kernel that draws them, how far off the surface, and where they stand in the chunk and in
+/// the step.
+struct Draw {
+    kernel: &'static Kernel<args::SurfaceArgs<'static>>,
+    deviation: f32,
+    stream: u32,
+    in_chunk: Range<usize>,
+    first: usize,
+    n: usize,
+}
+
+impl DistanceData {
+    pub fn new(config: &Config, name: &str, target: Target) -> Self {
+        DistanceData {
+            name: name.to_owned(),
+            target,
+            config: config.sdf.clone(),
+            seed: config.train.seed as u32,
+            batch: config.train.batch_samples as usize,
+        }
+    }
+
+    /// The three kinds among samples `first` and on of a step, `n` in all.
+    fn draws(&self, first: usize, n: usize) -> [Draw; 3] {
+        // So many of the first k samples of a step are of each kind, so that chunks have equal shares.
+        let of_kind: [fn(usize) -> usize; 3] = [|k| k / 2, |k| k * 3 / 8, |k| k - k / 2 - k * 3 / 8];
+        let how = [
+            (&kernels::SURFACE_POINTS, 0.0),
+            (&kernels::SURFACE_POINTS, self.config.near_deviation as f32 * self.target.size),
+            (&kernels::CUBE_POINTS, 0.0),
+        ];
+        let mut begin = 0;
+        std::array::from_fn(|kind| {
+            let of_kind = of_kind[kind];
+            let (kernel, deviation) = how[kind];
+            let count = of_kind(first + n) - of_kind(first);
+            let in_chunk = begin..begin + count;
+            begin += count;
+            Draw { kernel, deviation, stream: kind as u32, in_chunk, first: of_kind(first), n: of_kind(self.batch) }
+        })
+    }
+}
+
+impl Data for DistanceData {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn head(&self) -> Head {
+        HEAD
+    }
+
+    fn loss(&self) -> FitLoss {
+        FitLoss::Mape
+    }
+
+    fn unit_cube(&self) -> UnitCube {
+        self.target.unit_cube
+    }
+
+    fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {
+        let draws = self.draws(first, chunk.n);
+        for Draw { kernel, deviation, stream, in_chunk, first, n } in &draws {
+            let (deviation, stream, n, first) = (*deviation, *stream, *n, *first);
+            let scatter = Scatter { seed: self.seed, step: step as u32, stream, deviation, n, first };
+            // What the surface is known to be within is written where the distance will be: 0 for points on it.
+            let (position, bound) = (chunk.position.ptr_at(3 * in_chunk.start), chunk.target.ptr_at(in_chunk.start));
+            let args = self.target.sampler.args(&scatter, position, bound, Ptr::NULL);
+            device.launch_chunk(kernel, &args, Grid::items(in_chunk.len()))?;
+        }
+        let off = draws[0].in_chunk.end;
+        let (n, position, distance) = (chunk.n - off, chunk.position.ptr_at(3 * off), chunk.target.ptr_at(off));
+        let query = self.target.bvh.query(position, n);
+        let args = BvhArgs { bound: distance, distance, accuracy: self.config.winding_accuracy as f32, ..query };
+        device.launch_chunk(&kernels::BVH_DISTANCE, &args, Grid::tiles(n))?;
+        device.launch_chunk(&kernels::BVH_WINDING, &args, Grid::tiles(n))
+    }
+
+    /// A chunk keeps its points for `sdf.reuse` steps; at each step a part of the chunks gets new ones.
+    fn drawn_at(&self, step: u64, chunk: usize) -> u64 {
+        let age = (step + chunk as u64) % u64::from(self.config.reuse);
+        step.saturating_sub(age)
+    }
+
+    /// The intersection over union alone, which needs no surface.
+    fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>> {
+        let begun = Instant::now();
+        let agreement = inside_agreement(predictor, &self.target)?;
+        Ok(Some(Evaluated {
+            step,
+            split: "cube".to_owned(),
+            n_images: None,
+            psnr: None,
+            ssim: None,
+            iou: Some(agreement.iou),
+            seconds: begun.elapsed().as_secs_f64(),
+        }))
+    }
+
+    fn scalars(&self) -> Map<String, Value> {
+        let value = serde_json::to_value(MeshFacts::of(&self.target)).expect("facts are plain numbers");
+        [(FACTS.to_owned(), value)].into_iter().collect()
+    }
+
+    fn has_psnr(&self) -> bool {
+        false
+    }
+}

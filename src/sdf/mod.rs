@@ -1,0 +1,34 @@
+//! Signed distance fields: a grid and a network that give the distance to a mesh, negative inside.
+
+mod data;
+mod evaluate;
+mod render;
+mod report;
+mod surface;
+mod target;
+
+pub use data::{DistanceData, MeshFacts};
+pub use evaluate::{SdfScore, evaluate};
+pub use render::{SphereTracer, turntable_scene};
+pub use report::SdfReport;
+pub use surface::extract;
+pub use target::Target;
+
+use crate::Result;
+use crate::decoder::Head;
+use crate::fit::{FitChunk, Predictor};
+
+/// One number at points in space.
+pub const HEAD: Head = Head::Values { dimensions: 3, n_outputs: 1 };
+
+/// The field's distances at points of the unit cube.
+///
+/// # Errors
+/// As [`Predictor::values`].
+pub fn distances(predictor: &Predictor, points: &[[f32; 3]]) -> Result<Vec<f32>> {
+    let place = |chunk: &mut FitChunk, first: usize| {
+        let own = &points[first..first + chunk.n];
+        chunk.position.upload(0, own.as_flattened())
+    };
+    predictor.values(points.len(), place)
+}

@@ -1,0 +1,157 @@
+//! A distance field as cameras see it: sphere tracing (Hart, "Sphere tracing", The Visual Computer 1996), shaded by the
+//! field's gradient.
+
+use nalgebra::{Vector3, vector};
+
+use super::{MeshFacts, distances};
+use crate::Result;
+use crate::fit::Predictor;
+use crate::radiance::Frame;
+use crate::radiance::film::Draws;
+use crate::scene::{Camera, Scene, UnitCube};
+use crate::train::Checkpoint;
+
+/// A ray is on the surface below this distance, in sides of the unit cube.
+const ON_SURFACE: f32 = 3e-4;
+/// Share of the distance that a ray goes at a time: fitted distances may be too long.
+const STRIDE: f32 = 0.9;
+/// Steps after which a ray that grazes the surface is taken to miss it.
+const MOST_STEPS: usize = 200;
+/// Side of the tetrahedron of points that the gradient is taken from.
+const GRADIENT: f32 = 1e-3;
+/// sRGB of the material, and how much of it is seen where no light falls.
+const CLAY: [f32; 3] = [0.86, 0.78, 0.70];
+const AMBIENT: f32 = 0.3;
+/// The rays' box goes so far beyond the mesh's, as the field's surface may.
+const BOX_MARGIN: f32 = 0.01;
+
+/// Draws a distance field.
+pub struct SphereTracer {
+    predictor: Predictor,
+    unit_cube: UnitCube,
+    low: [f32; 3],
+    high: [f32; 3],
+}
+
+/// A ray under way, in the unit cube.
+struct Ray {
+    pixel: usize,
+    origin: Vector3<f32>,
+    direction: Vector3<f32>,
+    t: f32,
+    end: f32,
+}
+
+impl Ray {
+    fn point(&self) -> [f32; 3] {
+        (self.origin + self.direction * self.t).into()
+    }
+}
+
+impl SphereTracer {
+    /// # Errors
+    /// Where the checkpoint is of no mesh, or lacks a tensor.
+    pub fn new(predictor: Predictor, checkpoint: &Checkpoint) -> Result<Self> {
+        let facts = MeshFacts::from_checkpoint(checkpoint)?;
+        Ok(SphereTracer {
+            predictor,
+            unit_cube: checkpoint.header.unit_cube,
+            low: facts.low.map(|x| x - BOX_MARGIN),
+            high: facts.high.map(|x| x + BOX_MARGIN),
+        })
+    }
+
+    /// The rays of a camera that meet the mesh's box.
+    fn rays(&self, camera: &Camera) -> Vec<Ray> {
+        let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
+        let ray = |pixel: usize| {
+            let (origin, direction) = camera.ray((pixel % width) as f32 + 0.5, (pixel / width) as f32 + 0.5);
+            let origin = self.unit_cube.to_unit(origin);
+            let (mut enter, mut leave) = (0.0f32, f32::INFINITY);
+            for k in 0..3 {
+                let inverse = 1.0 / direction[k];
+                let (a, b) = ((self.low[k] - origin[k]) * inverse, (self.high[k] - origin[k]) * inverse);
+                (enter, leave) = (enter.max(a.min(b)), leave.min(a.max(b)));
+            }
+            let (origin, direction) = (Vector3::from(origin), Vector3::from(direction));
+            (enter < leave).then_some(Ray { pixel, origin, direction, t: enter, end: leave })
+        };
+        (0..width * height).filter_map(ray).collect()
+    }
+
+    /// Moves rays on until they are on the surface; those that leave the box are dropped.
+    fn trace(&self, mut rays: Vec<Ray>) -> Result<Vec<Ray>> {
+        let mut hits = Vec::new();
+        for _ in 0..MOST_STEPS {
+            if rays.is_empty() {
+                break;
+            }
+            let points: Vec<[f32; 3]> = rays.iter().map(Ray::point).collect();
+            let mut on_their_way = Vec::new();
+            for (mut ray, distance) in rays.into_iter().zip(distances(&self.predictor, &points)?) {
+                if distance < ON_SURFACE {
+                    hits.push(ray);
+                    continue;
+                }
+                ray.t += STRIDE * distance;
+                if ray.t < ray.end {
+                    on_their_way.push(ray);
+                }
+            }
+            rays = on_their_way;
+        }
+        Ok(hits)
+    }
+
+    /// Unit gradients of the field, by differences over the corners of a tetrahedron.
+    fn normals(&self, rays: &[Ray]) -> Result<Vec<Vector3<f32>>> {
+        const CORNERS: [[f32; 3]; 4] = [[1.0, -1.0, -1.0], [-1.0, -1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, 1.0, 1.0]];
+        let around = |ray: &Ray| {
+            let point = ray.point();
+            CORNERS.map(|corner| std::array::from_fn(|k| (point[k] + GRADIENT * corner[k]).clamp(0.0, 1.0)))
+        };
+        let points: Vec<[f32; 3]> = rays.iter().flat_map(around).collect();
+        let distances = distances(&self.predictor, &points)?;
+        let gradient = |distances: &[f32]| {
+            let sum = CORNERS.iter().zip(distances).map(|(&corner, &distance)| Vector3::from(corner) * distance);
+            sum.sum::<Vector3<f32>>().try_normalize(0.0).unwrap_or_default()
+        };
+        Ok(distances.chunks(4).map(gradient).collect())
+    }
+}
+
+impl Draws for SphereTracer {
+    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
+        let n = width * height;
+        let rgb: Vec<f32> = (0..n).flat_map(|_| background).collect();
+        let mut frame = Frame { width, height, rgb, depth: vec![0.0; n], opacity: vec![0.0; n] };
+        let hits = self.trace(self.rays(camera))?;
+        let normals = self.normals(&hits)?;
+        // From behind the camera, above and to its left.
+        let [forward, up] = [camera.forward(), camera.up()].map(|axis| Vector3::from(axis).normalize());
+        let light = (up * 0.7 - forward - forward.cross(&up) * 0.5).normalize();
+        for (ray, normal) in hits.iter().zip(normals) {
+            let lit = AMBIENT + (1.0 - AMBIENT) * normal.dot(&light).max(0.0);
+            for (k, clay) in CLAY.iter().enumerate() {
+                frame.rgb[3 * ray.pixel + k] = lit * clay;
+            }
+            frame.depth[ray.pixel] = ray.t / self.unit_cube.scale;
+            frame.opacity[ray.pixel] = 1.0;
+        }
+        Ok(frame)
+    }
+}
+
+/// A scene of cameras around the mesh, y up, for paths to go by.
+///
+/// # Errors
+/// Where the checkpoint is of no mesh.
+pub fn turntable_scene(checkpoint: &Checkpoint) -> Result<Scene> {
+    let facts = MeshFacts::from_checkpoint(checkpoint)?;
+    let header = &checkpoint.header;
+    let (low, high) = (header.unit_cube.to_scene(facts.low), header.unit_cube.to_scene(facts.high));
+    let middle = vector![low[0] + high[0], low[1] + high[1], low[2] + high[2]] * 0.5;
+    let radius = (Vector3::from(high) - middle).norm();
+    Ok(Scene::turntable(&header.scene, header.unit_cube, middle.into(), radius))
+}

@@ -1,0 +1,44 @@
+//! `eval.json` of a fitted distance field; `docs/formats.md` lists the keys.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::evaluate::SdfScore;
+use crate::device::Device;
+use crate::train::{Experiment, Header, Origin};
+
+/// How a mesh was fitted, with all that is needed to repeat it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SdfReport {
+    #[serde(flatten)]
+    pub experiment: Experiment,
+    pub results: SdfScore,
+    pub n_parameters: usize,
+    /// At which the field's surface was extracted.
+    pub resolution: usize,
+    pub boundary_edges: usize,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+impl SdfReport {
+    pub fn new(
+        header: &Header,
+        checkpoint: &Path,
+        device: &Device,
+        results: SdfScore,
+        n_parameters: usize,
+        resolution: usize,
+        boundary_edges: usize,
+    ) -> Self {
+        SdfReport {
+            experiment: Experiment::new(header, checkpoint),
+            results,
+            n_parameters,
+            resolution,
+            boundary_edges,
+            origin: Origin::new(header, device),
+        }
+    }
+}
