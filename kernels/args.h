@@ -457,9 +457,7 @@ typedef struct OccupancyBitsArgs {
     uint64_t* occupied_blocks;
     uint32_t resolution;
     uint32_t n_cells;
-    float threshold;  // a cell is occupied above min(threshold, mean), where steps are longer in inverse proportion
-    Steps steps;
-    Space space;
+    float threshold;  // a cell is occupied above min(threshold, mean)
 } OccupancyBitsArgs;
 
 #define GF_OCCUPANCY_PART 4096

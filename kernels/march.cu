@@ -138,7 +138,7 @@ GF_WARP_KERNEL(march_rays, MarchArgs) {
         if (s >= a.samples.capacity) return;
         field_point(a, p, a.samples.position + 3 * (size_t)s);
         a.samples.t[s] = t;
-        a.samples.dt[s] = dt;
+        a.samples.dt[s] = a.space.map == SPACE_CONTRACTION ? dt * contraction_slope(ball_radius(p)) : dt;
         a.samples.ray[s] = i;
     };
 #if GF_SIMT

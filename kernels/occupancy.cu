@@ -2,19 +2,8 @@
 // cells at a random point each, keeps a decaying maximum of the optical thickness of a step, and renews the bits.
 #include "args.h"
 #include "rng.cuh"
-#include "space.cuh"
 
 namespace {
-
-/// By how much steps in a block of 4^3 cells are longer than the smallest.
-GF_FN float block_stretch(const OccupancyBitsArgs& a, uint32_t block) {
-    if (a.space.map != SPACE_CONTRACTION) return 1.0f;
-    const uint32_t blocks = a.resolution / 4;
-    const uint32_t place[3] = {block % blocks, block / blocks % blocks, block / (blocks * blocks)};
-    float middle[3];
-    for (int k = 0; k < 3; ++k) middle[k] = ((float)place[k] + 0.5f) / (float)blocks;
-    return typical_step(a.steps, middle) / a.steps.size;
-}
 
 GF_FN uint32_t visited_cell(const OccupancyArgs& a, uint32_t i) { return (a.first + i) * a.stride + a.phase; }
 
@@ -68,7 +57,7 @@ GF_ITEM_KERNEL(occupancy_mean, OccupancyBitsArgs) {
 // One item a word of 64 cells.
 GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
     (void)j;
-    const float threshold = min_of(a.threshold / block_stretch(a, i), *a.mean);
+    const float threshold = min_of(a.threshold, *a.mean);
     uint64_t word = 0;
     for (uint32_t bit = 0; bit < 64u; ++bit)
         word |= (uint64_t)(a.value[(size_t)i * 64u + bit] > threshold) << bit;

@@ -98,8 +98,12 @@ GF_FN float ball_radius(const float p[3]) {
     return 2.0f * sqrtf(squared);
 }
 
-/// By how much contraction shrinks across the radius: (2 - 1/r) / r beyond the unit ball. Along it, it shrinks more: by 1/r^2.
+/// By how much contraction shrinks across the radius: (2 - 1/r) / r beyond the unit ball.
 GF_FN float contraction_factor(float radius) { return radius > 1.0f ? (2.0f - 1.0f / radius) / radius : 1.0f; }
+
+/// By how much it shrinks along the radius. Density is per length of the contracted space along it: a field of one density
+/// everywhere is no wall at a distance, where steps are long.
+GF_FN float contraction_slope(float radius) { return radius > 1.0f ? 1.0f / (radius * radius) : 1.0f; }
 
 /// From the unit cube's coordinates to those of the field, in which the ball of radius 2 fills [0, 1]^3.
 GF_FN void contract(const float p[3], float q[3]) {
@@ -130,13 +134,6 @@ GF_FN void space_gradient(const Space& space, uint32_t cascades, const float p[3
     for (int k = 0; k < 3; ++k) along += (p[k] - 0.5f) * dL_dfield[k];
     for (int k = 0; k < 3; ++k)
         dL_dp[k] = 0.5f * contraction_factor(r) * dL_dfield[k] + (r > 1.0f ? 2.0f * slope / r * along * (p[k] - 0.5f) : 0.0f);
-}
-
-/// Length of the step of a ray from near the middle, at a point of a contracted field.
-GF_FN float typical_step(const Steps& steps, const float q[3]) {
-    const float contracted = 2.0f * ball_radius(q);
-    const float radius = contracted > 1.0f ? 1.0f / max_of(2.0f - contracted, 1e-6f) : contracted;
-    return step_at(steps, 0.5f * radius);
 }
 
 }  // namespace

@@ -19,9 +19,10 @@ GF_FN uint32_t triangle_at(const SurfaceArgs& a, uint32_t place) {
     return low;
 }
 
-/// A logistic number of standard scale, from 24 bits.
+/// A logistic number of standard scale, within 17, from 23 bits: with the half beside them as many as a float holds, so that u
+/// is never rounded to 1.
 GF_FN float logistic(uint32_t bits) {
-    const float u = ((float)(bits >> 8) + 0.5f) * (1.0f / 16777216.0f);
+    const float u = ((float)(bits >> 9) + 0.5f) * (1.0f / 8388608.0f);
     return logf(u / (1.0f - u));
 }
 
@@ -36,8 +37,8 @@ GF_FN uint32_t third_bits(uint32_t code) {
 
 }  // namespace
 
-// Points spread over the area, moved off it by `deviation` times a logistic number along each axis. The surface is then no
-// farther away than the move is long.
+// Points spread over the area, moved off it by `deviation` times a logistic number along each axis, but not out of the unit
+// cube. The surface is then no farther away than the move is long.
 GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
     (void)j;
     const uint32_t number = a.first + i;
@@ -52,7 +53,7 @@ GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
         const float off = a.deviation > 0.0f ? a.deviation * logistic(move.x[k]) : 0.0f;
         const float on = corner[k] + u * (corner[3 + k] - corner[k]) + v * (corner[6 + k] - corner[k]);
         bound2 += off * off;
-        a.position[3 * (size_t)i + k] = on + off;
+        a.position[3 * (size_t)i + k] = clamp_to(on + off, 0.0f, 1.0f);
     }
     a.bound[i] = sqrtf(bound2);
     if (a.triangle) a.triangle[i] = a.number[triangle];

@@ -203,10 +203,10 @@ def ndc_rays(header, origin, direction):
 
 
 def contracted(p):
-    """Paragraph "Contraction": from the unit cube to the field."""
+    """Paragraph "Contraction": from the unit cube to the field, and by how much lengths along the radius shrink."""
     y = 2 * p - 1
     r = np.maximum(np.linalg.norm(y, axis=1, keepdims=True), 1)
-    return 0.5 + (2 - 1 / r) / r * y / 4
+    return 0.5 + (2 - 1 / r) / r * y / 4, 1 / r[:, 0] ** 2
 
 
 def render(header, tensors, origin, direction, background):
@@ -234,11 +234,11 @@ def render(header, tensors, origin, direction, background):
             return color + transmittance[:, None] * background
         i = np.flatnonzero(alive)
         p = origin[i] + (t[i] + dt[i] / 2)[:, None] * direction[i]
-        p = contracted(p) if bent else p
+        p, shrunk = contracted(p) if bent else (p, np.ones(len(p)))
         seen = is_occupied(tensors["occupancy.bits"], march, p, 0 * dt[i] if bent else dt[i])
-        i, p = i[seen], p[seen]
+        i, p, shrunk = i[seen], p[seen], shrunk[seen]
         density, sample = field(np.clip(p if bent else (p - 0.5) / side + 0.5, 0, 1), view[i])
-        kept = np.exp(-density * dt[i])
+        kept = np.exp(-density * dt[i] * shrunk)
         color[i] += (transmittance[i] * (1 - kept))[:, None] * sample
         transmittance[i] *= kept
         taken[i] += 1

@@ -128,6 +128,28 @@ fn a_trained_field_is_a_model_and_a_source_of_points() {
 }
 
 #[test]
+fn fields_of_images_are_models_and_sources_of_points_in_the_plane() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = format!("{ORRERY}/train/r_0.png");
+    for model in ["points", "mulfagrid"] {
+        let run = format!("--run-name={model}");
+        let model = format!("--model={model}");
+        printed(folder.path(), &["fit-image", &image, &model, &run, "--max-steps=3", "--quiet"]);
+    }
+    let run = |name: &str| format!("outputs/r_0/{name}/{name}");
+    let (points, mulfa) = (run("points"), run("mulfagrid"));
+    printed(folder.path(), &["gtk", "bound", "-m", &points, "-m", &mulfa, "-m=points", "--data", &mulfa, "-n=60"]);
+    let found = json(&folder.path().join("gtk/bound.json"));
+    assert_eq!(found["points"]["dimensions"], 2);
+    for result in found["results"].as_array().unwrap() {
+        assert!(result["test_error"].as_f64().unwrap() > 0.0 && result["at_trace_n"]["delta"].as_f64().unwrap() > 0.0);
+    }
+    printed(folder.path(), &["gtk", "matrix", "--full", "-m", &points, "--dim=2", "-n=16"]);
+    let full = json(&folder.path().join("gtk/matrix-full.json"));
+    assert!(full["parts"][0]["mean_diagonal"]["decoder"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
 fn the_report_is_one_page_that_needs_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let text = printed(folder.path(), &["gtk", "report", "page", "-n=16", "-m=linear", "-m=mulfa-windowed"]);

@@ -348,11 +348,14 @@ fn cameras_are_refined_where_the_encoding_has_a_gradient_by_position() {
 #[test]
 fn presets_set_defaults_that_other_settings_go_before() {
     use gridfield::config::{Preset, SpaceMap};
-    assert_eq!(Preset::Blender.over(Config::on_cpu()).march, Config::on_cpu().march);
-    assert_eq!(Preset::Photos.over(Config::on_cpu()).march.cascades, 3);
-    for (preset, space) in [(Preset::Llff, SpaceMap::Ndc), (Preset::Photos, SpaceMap::Identity)] {
+    assert_eq!(Preset::Blender.over(Config::on_cpu(), None).march, Config::on_cpu().march);
+    for (reach, cascades) in [(None, 3), (Some(1), 1), (Some(9), 5)] {
+        assert_eq!(Preset::Photos.over(Config::on_cpu(), reach).march.cascades, cascades);
+    }
+    let spaces = [SpaceMap::Ndc, SpaceMap::Identity, SpaceMap::Contraction];
+    for (preset, space) in [Preset::Llff, Preset::Photos, Preset::Unbounded].into_iter().zip(spaces) {
         for base in [Config::default(), Config::on_cpu()] {
-            let config = preset.over(base);
+            let config = preset.over(base, None);
             assert_eq!((config.scene.preset, config.march.space), (preset, space));
             assert!(!config.train.refine_cameras && !config.train.exposure);
             config.validate().unwrap();

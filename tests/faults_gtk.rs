@@ -134,13 +134,6 @@ fn an_output_folder_that_is_a_file() {
 }
 
 #[test]
-fn a_point_cloud_has_no_kernel_here() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = fault(folder.path(), &["spectrum", "-m", "points"]);
-    assert_says(&error, &["points: tangent kernels of point clouds are not measured yet", "hash, dense or fourier"]);
-}
-
-#[test]
 fn a_trained_theta_is_read_from_its_run() {
     let folder = tempfile::tempdir().unwrap();
     train_tiny(folder.path(), &["--max-steps=2", "--quiet", "--model=mulfagrid"]);

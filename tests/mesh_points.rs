@@ -67,6 +67,22 @@ fn points_near_the_surface_are_within_their_bound(device: &Device) {
     assert!((mean - 0.0139).abs() < 0.0015, "{mean}");
 }
 
+/// Some 10^8 numbers: the rarest of their bits are among them.
+#[test]
+fn points_near_the_surface_stay_in_the_cube() {
+    let (device, mesh) = (common::host(), shapes::sphere(4));
+    let sampler = Bvh::new(&device, &mesh).unwrap().sampler(&device, &mesh).unwrap();
+    let n = 1 << 20;
+    let (position, bound) = (device.zeros::<f32>(3 * n).unwrap(), device.zeros::<f32>(n).unwrap());
+    for step in 0..32 {
+        let scatter = Scatter { seed: 1, step, stream: 1, deviation: 0.05, n, first: 0 };
+        let args = sampler.args(&scatter, position.ptr(), bound.ptr(), Ptr::NULL);
+        device.launch(&kernels::SURFACE_POINTS, &args, Grid::items(n)).unwrap();
+        assert!(position.download().unwrap().iter().all(|x| (0.0..=1.0).contains(x)));
+        assert!(bound.download().unwrap().iter().all(|&bound| bound < 17.0 * 0.05 * 1.74));
+    }
+}
+
 fn points_fill_the_cube(device: &Device) {
     let mesh = shapes::cube(1);
     let sampler = Bvh::new(device, &mesh).unwrap().sampler(device, &mesh).unwrap();

@@ -7,8 +7,7 @@ use common::{Random, host};
 use gridfield::config::MarchConfig;
 use gridfield::device::args::OccupancyArgs;
 use gridfield::device::{Grid, kernels};
-use gridfield::radiance::{Chunk, ChunkSize, March, Occupancy};
-use gridfield::scene::{Space, UnitCube};
+use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 const RESOLUTION: u32 = 16;
 const CASCADES: u32 = 3;
@@ -95,16 +94,10 @@ fn values_decay_and_take_the_maximum_where_visited() {
 
 /// Bits after renewing them from `values`, one bool a cell.
 fn renewed(values: &[f32], config: &MarchConfig) -> Vec<bool> {
-    renewed_in(values, config, &Space::Identity)
-}
-
-fn renewed_in(values: &[f32], config: &MarchConfig, space: &Space) -> Vec<bool> {
     let device = host();
-    let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
-    let march = March::new(&device, config).through(space, &unit_cube);
     let mut occupancy = Occupancy::full(&device, config).unwrap();
     occupancy.value.upload(0, values).unwrap();
-    occupancy.renew_bits(&device, &march).unwrap();
+    occupancy.renew_bits(&device).unwrap();
     let words = occupancy.bits.download().unwrap();
     (0..values.len()).map(|cell| words[cell / 64] >> (cell % 64) & 1 == 1).collect()
 }
@@ -124,31 +117,6 @@ fn bits_are_set_above_the_smaller_of_threshold_and_mean() {
         let expected = above(&values, mean.min(0.25));
         assert_eq!(renewed(&values, &config), expected);
     }
-}
-
-/// Steps are as long as those of a ray from the middle, by the formulas of docs/scenes.md in f64, at the middle of a block.
-#[test]
-fn in_a_contracted_space_bits_count_the_length_of_steps() {
-    let config = MarchConfig { cascades: 1, occupancy_threshold: 0.25, ..config() };
-    let cells = CELLS / 3;
-    let mut random = Random::new(9);
-    // The mean is far above the threshold, and the values lie where steps decide.
-    let values: Vec<f32> = (0..cells).map(|cell| if cell < 64 { 1e4 } else { random.unit().powi(6) as f32 }).collect();
-    let smallest = 3f64.sqrt() / 1024.0;
-    let stretch = |cell: usize| {
-        let (place, _) = place(cell);
-        let middle = place.map(|k| (4 * (k / 4)) as f64 / 4.0 + 0.5);
-        let contracted = 4.0 * middle.iter().map(|x| (x / 4.0 - 0.5).powi(2)).sum::<f64>().sqrt();
-        let radius = if contracted <= 1.0 { contracted } else { 1.0 / (2.0 - contracted).max(1e-6) };
-        let t = 0.5 * radius;
-        (t / 256.0 * (t / 2.0).max(1.0)).clamp(smallest, 512.0) / smallest
-    };
-    let expected: Vec<bool> = (0..cells).map(|cell| f64::from(values[cell]) * stretch(cell) > 0.25).collect();
-    let plain = renewed(&values, &config);
-    let found = renewed_in(&values, &config, &Space::Contraction);
-    assert_eq!(found, expected);
-    assert!(found.iter().zip(&plain).any(|(bent, plain)| *bent && !plain), "far cells count for more");
-    assert!(found.iter().any(|&bit| !bit));
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn case(value: &Value) -> Case {
     };
     let grid = Grid::new(&config, 1);
     let theta = if theta.is_null() { Vec::new() } else { flat_theta(theta) };
-    Case { model: Model { label: name.to_owned(), config, grid, theta, trained: None }, value: value.clone() }
+    Case { model: Model::of_grid(name, config, grid, theta), value: value.clone() }
 }
 
 fn cases() -> Vec<Case> {
@@ -121,6 +121,8 @@ fn every_sample_has_its_own_gradient(device: &Device) {
         ("linear,base_resolution=4,n_features_per_level=2", 2, Readout::Mlp),
         ("mulfa-windowed,base_resolution=3,n_levels=2", 1, Readout::Linear),
         ("mulfa-paper,base_resolution=3", 2, Readout::Sum),
+        ("points,points.resolution=3,points.k=3,n_features_per_level=2", 2, Readout::Mlp),
+        ("points,points.resolution=5,points.k=2,n_features_per_level=1", 1, Readout::Linear),
         (per_feature, 2, Readout::Mlp),
     ] {
         let (model, points) = (model(device, text, dimensions), points(4, dimensions));

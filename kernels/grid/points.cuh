@@ -20,9 +20,7 @@ GF_FN double root(double x) { return sqrt(x); }
 
 /// A point [D] as one in space.
 template <typename T> GF_FN void place_of(const PointSet& points, const T* position, T x[3]) {
-    x[0] = position[0];
-    x[1] = position[1];
-    x[2] = points.dimensions == 2 ? (T)0.5 : position[2];
+    for (uint32_t k = 0; k < 3; ++k) x[k] = k < points.dimensions ? position[k] : (T)0.5;
 }
 
 /// The nearest nodes found so far, by rising distance. Places past k are never taken.

@@ -36,7 +36,7 @@ pub struct TrainArgs {
 pub struct WhatArgs {
     #[arg(
         long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with = "resume",
-        help = or_default("The kind of scene that the defaults are for: blender, llff, photos, or auto", "scene.preset")
+        help = or_default("The kind of scene that the defaults are for: blender, llff, photos, unbounded, or auto", "scene.preset")
     )]
     pub preset: Option<Preset>,
 
@@ -93,7 +93,7 @@ impl TrainArgs {
         let base = self.course.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
         let config = self.config(base.clone())?;
         let scene = open_scene(&config.scene)?;
-        let config = self.with_preset(preset_for(config.scene.preset, &scene), base)?;
+        let config = self.with_preset(&scene, preset_for(config.scene.preset, &scene), base)?;
         let photographs = self.load_photographs(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
         let run = self.course.create_run(&scene.name, &config)?;
@@ -111,8 +111,8 @@ impl TrainArgs {
     }
 
     /// The configuration over the defaults of a preset.
-    fn with_preset(&self, preset: Preset, defaults: Config) -> Result<Config> {
-        let mut config = self.config(preset.over(defaults))?;
+    fn with_preset(&self, scene: &Scene, preset: Preset, defaults: Config) -> Result<Config> {
+        let mut config = self.config(preset.over(defaults, scene.capture.aabb_scale))?;
         config.scene.preset = preset;
         Ok(config)
     }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, ScheduleKind, SpaceMap};
 
+/// Unit cubes a side, where cameras stand around within one.
+const USUAL_REACH: u32 = 4;
+
 /// What kind of scene the defaults are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -17,6 +20,8 @@ pub enum Preset {
     Llff,
     /// Photographs around or within a scene that goes on behind what they look at
     Photos,
+    /// The same where it goes on for far longer than boxes reach: all of space
+    Unbounded,
 }
 
 impl Preset {
@@ -27,16 +32,18 @@ impl Preset {
             Preset::Blender => "blender",
             Preset::Llff => "llff",
             Preset::Photos => "photos",
+            Preset::Unbounded => "unbounded",
         }
     }
 
-    /// `base` with the preset's defaults over it.
-    pub fn over(self, mut base: Config) -> Config {
+    /// `base` with the preset's defaults over it, for a scene in a box of `reach` unit cubes a side, where that is known.
+    pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {
         base.scene.preset = self;
         match self {
             Preset::Auto | Preset::Blender => {}
             Preset::Llff => forward_facing(&mut base),
-            Preset::Photos => unbounded(&mut base),
+            Preset::Photos => in_boxes(&mut base, reach.unwrap_or(USUAL_REACH)),
+            Preset::Unbounded => contracted(&mut base),
         }
         base
     }
@@ -52,9 +59,18 @@ fn forward_facing(config: &mut Config) {
     config.train.batch_samples /= 2;
 }
 
-/// Boxes in boxes: of a capture of a fox (50 photographs, reduced 4 times, 1000 steps) they gave 25.7 dB on views held out, the
-/// contracted space between 14 and 16.
-fn unbounded(config: &mut Config) {
-    config.march.cascades = 3;
+/// Boxes in boxes, the largest of which holds the scene.
+fn in_boxes(config: &mut Config, reach: u32) {
+    config.march.cascades = reach.next_power_of_two().ilog2() + 1;
+    config.train.batch_samples /= 2;
+}
+
+/// Of a scene that ends within the boxes, these learn more in the same time; docs/scenes.md has figures.
+fn contracted(config: &mut Config) {
+    config.march.space = SpaceMap::Contraction;
+    config.march.near = 0.05;
+    config.march.step_scale = 3.0;
+    config.optimizer.learning_rate = 0.02;
+    config.optimizer.schedule.kind = ScheduleKind::Cosine;
     config.train.batch_samples /= 2;
 }

@@ -522,8 +522,6 @@ pub struct OccupancyBitsArgs<'a> {
     pub resolution: u32,
     pub n_cells: u32,
     pub threshold: f32,
-    pub steps: Steps,
-    pub space: Space,
 }
 
 #[repr(C)]

@@ -78,7 +78,7 @@ pub fn open(device: &Device, config: &GridConfig, dimensions: u32, source: &Sour
 }
 
 impl PointCloud {
-    /// Of `nodes` in the field's box, [0, 1]³; in two dimensions they lie at z = 1/2.
+    /// Of `nodes` in the field's box, [0, 1]³; in one or two dimensions their other coordinates are 1/2.
     pub fn new(
         device: &Device,
         nodes: Vec<[f32; 3]>,
@@ -230,7 +230,7 @@ impl Member for PointCloud {
 // --------------------------------------------------------------------------------------------------------------------
 // Where nodes come from
 
-/// A lattice over the field's box, each node moved at random within its cell; in the plane, at z = 1/2.
+/// A lattice over the field's box, each node moved at random within its cell; coordinates past `dimensions` are 1/2.
 fn lattice(device: &Device, config: &PointsConfig, dimensions: u32, seed: u32) -> Result<Vec<[f32; 3]>> {
     let r = config.resolution as usize;
     let moved = device.zeros::<f32>(3 * r.pow(dimensions))?;

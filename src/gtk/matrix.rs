@@ -29,7 +29,7 @@ impl Rows {
     /// # Errors
     /// Of the device.
     pub fn of_model(model: &Model, device: &Device, x: &[f64]) -> Result<Self> {
-        let nodes = model.grid.active_nodes(device, x, &model.theta)?;
+        let nodes = model.active_nodes(device, x, &model.theta)?;
         Ok(Rows::of_nodes(nodes, model.n_entries()))
     }
 

@@ -1,12 +1,15 @@
 //! Which model: a text such as `linear`, `mulfagrid,n_levels=1` or `outputs/lego/hash/latest`, as a grid with its θ.
 
+use std::any::Any;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::random::Random;
-use crate::config::{Config, GridConfig, GridIndex, ModelConfig, ModelName};
+use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
-use crate::grid::{Grid, Mulfa, Part};
+use crate::grid::{self, ActiveNodes, Grid, Member, Mulfa, Part, PointCloud, Site, Source};
+use crate::scene::UnitCube;
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result};
 
@@ -47,16 +50,18 @@ pub struct ModelSpec {
 pub struct Trained {
     /// `[n_entries, n_features_per_level]`
     pub features: Vec<f32>,
-    /// Layers of the density network, each `[n_out, n_in]` with its sizes.
+    /// Layers of the network behind the grid, of radiance fields the density network, each `[n_out, n_in]` with its sizes.
     pub layers: Vec<(usize, usize, Vec<f32>)>,
 }
 
 /// A grid whose kernel function is fixed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Model {
     pub label: String,
     pub config: GridConfig,
     pub grid: Grid,
+    /// Where nodes are those of no grid: a [`PointCloud`].
+    cloud: Option<Arc<dyn Member>>,
     /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty where it has none.
     pub theta: Vec<f64>,
     pub trained: Option<Trained>,
@@ -93,8 +98,8 @@ impl ModelSpec {
 
     /// The dimensions that a checkpoint fixes.
     pub fn dimensions(&self) -> Option<u32> {
-        // Radiance fields, which are all that checkpoints hold, live in space.
-        self.checkpoint.as_ref().map(|_| 3)
+        let is_of_image = |checkpoint: &Checkpoint| checkpoint.header.config.task == TaskName::Image;
+        self.checkpoint.as_ref().map(|checkpoint| if is_of_image(checkpoint) { 2 } else { 3 })
     }
 
     /// The model in `dimensions`, with `theta` where neither a checkpoint nor its own key says another.
@@ -108,13 +113,7 @@ impl ModelSpec {
                 self.label
             )));
         }
-        if self.config.model.grid.index == GridIndex::Points {
-            return Err(Error::config(format!(
-                "{}: tangent kernels of point clouds are not measured yet; give a grid of index hash, dense or fourier",
-                self.label
-            )));
-        }
-        let grid = Grid::new(&self.config.model.grid, dimensions);
+        let (grid, cloud) = self.grid(device, dimensions, seed)?;
         let own = self.theta;
         let theta = match (&grid.mulfa, &self.checkpoint) {
             (None, _) => Vec::new(),
@@ -122,10 +121,22 @@ impl ModelSpec {
             (Some(mulfa), _) => theta_of(mulfa, device, own.unwrap_or(theta), seed)?,
         };
         let trained = match self.checkpoint {
-            Some(checkpoint) => Some(Trained::read(&checkpoint, &self.config.model, &grid)?),
+            Some(checkpoint) => Some(Trained::read(&checkpoint, &grid)?),
             None => None,
         };
-        Ok(Model { label: self.label, config: self.config.model.grid, grid, theta, trained })
+        Ok(Model { label: self.label, config: self.config.model.grid, grid, cloud, theta, trained })
+    }
+
+    /// The grid, and the nodes of one that is a point cloud.
+    fn grid(&self, device: &Device, dimensions: u32, seed: u64) -> Result<(Grid, Option<Arc<dyn Member>>)> {
+        let config = &self.config.model.grid;
+        if config.index != GridIndex::Points {
+            return Ok((Grid::new(config, dimensions), None));
+        }
+        let site = Site { seed, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let source = self.checkpoint.as_deref().map_or(Source::New(&site), Source::Saved);
+        let (grid, cloud) = grid::open(device, config, dimensions, &source)?;
+        Ok((grid, cloud.map(Arc::from)))
     }
 
     fn named(name: &str) -> Result<Self> {
@@ -172,21 +183,44 @@ impl ModelSpec {
 }
 
 impl Model {
+    /// A grid that is no cloud of points and that nothing has trained.
+    pub fn of_grid(label: &str, config: GridConfig, grid: Grid, theta: Vec<f64>) -> Self {
+        Model { label: label.to_owned(), config, grid, cloud: None, theta, trained: None }
+    }
+
     /// Columns of Φ: entries of the table.
     pub fn n_entries(&self) -> usize {
         self.grid.n_entries()
     }
+
+    /// φ at `x` (`[n, D]`, in [0, 1]), for a kernel function with parameters `theta`.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
+        let cloud = self.cloud.as_deref().and_then(|member| (member as &dyn Any).downcast_ref::<PointCloud>());
+        match cloud {
+            Some(cloud) => cloud.active_nodes(device, x),
+            None => self.grid.active_nodes(device, x, theta),
+        }
+    }
 }
 
 impl Trained {
-    fn read(checkpoint: &Checkpoint, config: &ModelConfig, grid: &Grid) -> Result<Self> {
+    fn read(checkpoint: &Checkpoint, grid: &Grid) -> Result<Self> {
+        let config = &checkpoint.header.config;
         let shape = [grid.n_entries(), grid.n_features_per_level as usize];
         let features = checkpoint.get::<f32>(FEATURES, &shape)?.to_vec();
-        let decoder = Decoder::new(config, Head::Radiance, grid.n_features());
-        let density = decoder.layers.iter().take(decoder.n_density_layers).enumerate();
-        let layers = density.map(|(number, layer)| {
+        // How many values there are does not matter: layers are padded, and the first is taken.
+        let (head, name) = match config.task {
+            TaskName::Radiance => (Head::Radiance, "density_network"),
+            _ => (Head::Values { dimensions: grid.dimensions, n_outputs: 1 }, "network"),
+        };
+        let decoder = Decoder::new(&config.model, head, grid.n_features());
+        let first = decoder.layers.iter().take(decoder.n_density_layers).enumerate();
+        let layers = first.map(|(number, layer)| {
             let (n_out, n_in) = (layer.n_out as usize, layer.n_in as usize);
-            let name = format!("density_network.{number}.weight");
+            let name = format!("{name}.{number}.weight");
             Ok((n_out, n_in, checkpoint.get::<f32>(&name, &[n_out, n_in])?.to_vec()))
         });
         Ok(Trained { features, layers: layers.collect::<Result<_>>()? })

@@ -7,7 +7,7 @@ use image::ImageReader;
 use serde_json::Value;
 
 use super::random::Random;
-use crate::config::SceneConfig;
+use crate::config::{Config, SceneConfig, TaskName};
 use crate::radiance::open_scene;
 use crate::scene::{Image8, Scene};
 use crate::train::{Checkpoint, Run};
@@ -215,10 +215,10 @@ fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u
         let what = format!("has {n_pixels} pixels, but {n} to learn from and {n} to test on are asked for; lower -n");
         return Err(Error::file(path, what));
     }
-    // One scale for both axes, so that a circle stays one.
-    let longest = image.width.max(image.height) as f64;
     let rgb = image.over(background);
-    let place = |pixel: usize| [(pixel % width) as f64 + 0.5, (pixel / width) as f64 + 0.5].map(|x| x / longest);
+    // Where fields fitted to images have their pixels.
+    let size = [image.width, image.height].map(f64::from);
+    let place = |pixel: usize| [((pixel % width) as f64 + 0.5) / size[0], ((pixel / width) as f64 + 0.5) / size[1]];
     // Luma of ITU-R BT.709, of the sRGB values as they are.
     let grey = |pixel: usize| {
         let c = &rgb[3 * pixel..3 * pixel + 3];
@@ -237,11 +237,19 @@ fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u
     })
 }
 
-/// Places in `n` occupied cells of the finest cascade of a run's occupancy grid: where the field was asked most.
+/// Of an image's field, pixels of the image; of a radiance field, places in `n` occupied cells of the finest cascade of its
+/// occupancy grid: where the field was asked most.
 fn of_checkpoint(path: &Path, n: usize, seed: u64) -> Result<Points> {
     let resolved = Run::resolve(path, Path::new("outputs"))?;
     let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-    let march = &checkpoint.header.config.march;
+    let Config { task, image, march, .. } = &checkpoint.header.config;
+    match task {
+        TaskName::Radiance => {}
+        TaskName::Image => return of_image(&image.path, &decode(&image.path)?, [1.0; 3], n, seed),
+        TaskName::Sdf => {
+            return Err(Error::file(path, "is a distance field, which knows no occupied cells; give points"));
+        }
+    }
     let resolution = march.occupancy_resolution as usize;
     let shape = [march.cascades as usize, resolution.pow(3) / 8];
     let bits: &[u8] = checkpoint.get("occupancy.bits", &shape)?;

@@ -73,13 +73,13 @@ pub struct Kernels {
 }
 
 impl<'m> Field<'m> {
-    /// As a training begins; or as a checkpoint left it, where the model has one (its density network then is the decoder,
-    /// and the field is the log density).
+    /// As a training begins; or as a checkpoint left it, where the model has one (the network behind its grid then is the
+    /// decoder, and the field is its first value, of radiance fields the log density).
     ///
     /// # Errors
     /// Of the device.
     pub fn new(model: &'m Model, device: &'m Device, x: &'m [f64], readout: Readout, seed: u64) -> Result<Self> {
-        let nodes = model.grid.active_nodes(device, x, &model.theta)?;
+        let nodes = model.active_nodes(device, x, &model.theta)?;
         let (rows, used) = Rows::of_nodes(nodes, model.n_entries()).compacted();
         let n_features = model.grid.n_features_per_level as usize;
         let (features, layers) = match &model.trained {
@@ -122,7 +122,7 @@ impl<'m> Field<'m> {
     /// # Errors
     /// Of the device.
     pub fn jacobian(&self) -> Result<Jacobian> {
-        let nodes = self.model.grid.active_nodes(self.device, self.x, &self.theta)?;
+        let nodes = self.model.active_nodes(self.device, self.x, &self.theta)?;
         let samples: Vec<Sample> = (0..self.n()).into_par_iter().map(|i| self.sample(&nodes, i)).collect();
         Ok(Jacobian {
             output: samples.iter().map(|sample| sample.output).collect(),
@@ -137,7 +137,7 @@ impl<'m> Field<'m> {
     /// # Errors
     /// Of the device.
     pub fn grid_kernel(&self) -> Result<Mat<f64>> {
-        let nodes = self.model.grid.active_nodes(self.device, self.x, &self.theta)?;
+        let nodes = self.model.active_nodes(self.device, self.x, &self.theta)?;
         Ok(Rows { column: self.entry.clone(), ..Rows::of_nodes(nodes, self.features.len() / self.n_features) }.gram())
     }
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunk::{Chunk, TrainingChunk};
-use super::trace::{March, Tracer};
+use super::trace::Tracer;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, Space, Steps};
+use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
 use crate::device::{Buffer, Device, Grid, kernels};
 use crate::field::Lane;
 
@@ -100,13 +100,13 @@ impl Occupancy {
             }
             Ok(())
         })?;
-        self.renew_bits(device, tracer.march)?;
+        self.renew_bits(device)?;
         Ok(finite.into_inner())
     }
 
     /// The bits, of cells and of blocks, from the values.
-    pub fn renew_bits(&self, device: &Device, march: &March) -> Result<()> {
-        let args = OccupancyBitsArgs { steps: march.steps, space: march.space, ..self.bits_args() };
+    pub fn renew_bits(&self, device: &Device) -> Result<()> {
+        let args = self.bits_args();
         device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(self.part.len()))?;
         device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1))?;
         device.launch(&kernels::OCCUPANCY_BITS, &args, Grid::items(self.bits.len()))?;
@@ -128,8 +128,6 @@ impl Occupancy {
             resolution: self.resolution,
             n_cells: self.n_cells() as u32,
             threshold: self.threshold,
-            steps: Steps::default(),
-            space: Space::default(),
         }
     }
 }

@@ -21,8 +21,8 @@ pub struct Capture {
     /// where the format tells. `0 < near < far`, both finite. Always there where `kind` is
     /// [`ForwardFacing`](CaptureKind::ForwardFacing).
     pub bounds: Option<[f32; 2]>,
-    /// The scene's own word for how far it reaches: a box that is so many times the unit cube, about its centre
-    /// (instant-ngp's `aabb_scale`). A power of two.
+    /// How far the scene reaches: a box that is so many times the unit cube, about its centre; its own word (instant-ngp's
+    /// `aabb_scale`), or what holds most points of a reconstruction. A power of two.
     pub aabb_scale: Option<u32>,
     /// The average training camera, as a row-major 3×4 camera-to-world matrix with orthonormal axes: the frame of
     /// normalised device coordinates.

@@ -13,6 +13,11 @@ const WIDEST_COSINE: f64 = 0.17;
 /// Cosine of 30°.
 const ONE_WAY_COSINE: f64 = 0.866;
 
+/// Share of a reconstruction's points that a scene's box must hold: some are far off by mistake, or in the sky.
+const MOST_POINTS: f64 = 0.95;
+/// Unit cubes a side beyond which boxes do not follow points.
+const FARTHEST: u32 = 16;
+
 /// Side of the unit cube in scene units where the cameras tell nothing, all being at one place.
 const NO_SIDE: f64 = 1.0;
 
@@ -28,6 +33,16 @@ pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
     distances.sort_by(f64::total_cmp);
     let reach = reach.max(distances.get(distances.len() / 2).copied().unwrap_or(0.0));
     centred(&centre, if reach > 0.0 { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
+}
+
+/// How many unit cubes wide the box about their centre is that holds most points: a power of two; None without points.
+pub(super) fn reach(unit_cube: &UnitCube, points: &[[f32; 3]]) -> Option<u32> {
+    let from_centre =
+        |&point: &[f32; 3]| unit_cube.to_unit(point).map(|x| (x - 0.5).abs()).into_iter().fold(0.0, f32::max);
+    let mut distances: Vec<f32> = points.iter().map(from_centre).collect();
+    distances.sort_by(f32::total_cmp);
+    let most = distances.get((distances.len() as f64 * MOST_POINTS) as usize)?;
+    Some(((2.0 * most).ceil() as u32).clamp(1, FARTHEST).next_power_of_two())
 }
 
 /// The smallest unit cube that holds all that the cameras see between their bounds.
@@ -111,4 +126,23 @@ fn median(points: &[[f32; 3]]) -> Option<Vector3<f64>> {
 fn centred(centre: &Vector3<f64>, side: f64) -> UnitCube {
     let scale = 1.0 / side;
     UnitCube { scale: scale as f32, offset: std::array::from_fn(|axis| (0.5 - scale * centre[axis]) as f32) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_box_of_a_scene_holds_most_of_its_points() {
+        let cube = UnitCube { scale: 0.5, offset: [0.5; 3] };
+        let points = |far: f32| -> Vec<[f32; 3]> {
+            (0..100).map(|i| if i < 6 { [0.0, -far, 0.1] } else { [0.9, 0.2, -0.3] }).collect()
+        };
+        assert_eq!(reach(&cube, &[]), None);
+        assert_eq!(reach(&cube, &points(0.95)), Some(1));
+        assert_eq!(reach(&cube, &points(2.5)), Some(4));
+        assert_eq!(reach(&cube, &points(1e9)), Some(FARTHEST));
+        let few: Vec<_> = points(1e9).into_iter().skip(3).collect();
+        assert_eq!(reach(&cube, &few), Some(1), "what is farther than 95 % of them counts for nothing");
+    }
 }

@@ -1,6 +1,6 @@
 //! The occupancy grid: points to ask, values, and bits.
 
-use gridfield::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, Space, Steps};
+use gridfield::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
 use gridfield::device::{Buffer, Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -75,8 +75,7 @@ pub fn occupancy_bits(device: &Device) -> Outputs {
     let bits = device.zeros::<u64>(CELLS / 64).unwrap();
     let occupied_blocks = device.zeros::<u64>(CELLS / 4096).unwrap();
     let mut outputs = Outputs::new();
-    let contraction = Space { map: 2, ..Space::default() };
-    for (threshold, space) in [(0.1, Space::default()), (0.9, Space::default()), (0.5, contraction)] {
+    for threshold in [0.1, 0.9] {
         let args = OccupancyBitsArgs {
             value: value.ptr(),
             part: part.ptr(),
@@ -86,9 +85,6 @@ pub fn occupancy_bits(device: &Device) -> Outputs {
             resolution: RESOLUTION as u32,
             n_cells: CELLS as u32,
             threshold,
-            // In a contracted space, the blocks of what is here the second cascade count as more of the first.
-            steps: Steps { size: 0.01, cone_angle: 1.0 / 64.0, largest: 100.0, inverse_far: 0.5 },
-            space,
         };
         device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(part.len())).unwrap();
         device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1)).unwrap();

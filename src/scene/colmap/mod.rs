@@ -75,6 +75,7 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
         CaptureKind::ForwardFacing => fit::around_frusta(&splits.train),
         _ => fit::around_cameras(&splits.train, &points),
     };
+    let capture = Capture { aabb_scale: fit::reach(&unit_cube, &points), ..capture };
     Ok(Contents { splits, unit_cube, capture, points, notes })
 }
 
