@@ -21,12 +21,17 @@ template <int F> GF_FN void add_level_gradients(const PositionGradientArgs& a, u
     }
 }
 
-/// The point of a marched ray in space, and how far it is from its camera.
-GF_FN float point_in_space(const CameraGradientArgs& a, const float origin[3], const float direction[3], const float marched[3],
-                           float t, float point[3]) {
-    const float distance = distance_at(a.space, origin, marched, marched + 3, t);
-    for (int k = 0; k < 3; ++k) point[k] = origin[k] + distance * direction[k];
-    return distance;
+/// How far a sample of ray i is from its camera, at `origin`. The ray as it is marched is not kept in registers, which would
+/// not suffice for it, and is read where it is another than in space.
+GF_FN float sample_distance(const CameraGradientArgs& a, uint32_t i, const float origin[3], float t) {
+    if (a.space.map != SPACE_NDC) return t;
+    const size_t n = a.rays.capacity;
+    float from[3], along[3];
+    for (int k = 0; k < 3; ++k) {
+        from[k] = a.rays.origin[k * n + i];
+        along[k] = a.rays.direction[k * n + i];
+    }
+    return distance_at(a.space, origin, from, along, t);
 }
 
 }  // namespace
@@ -52,18 +57,17 @@ GF_ITEM_KERNEL(camera_gradient, CameraGradientArgs) {
     const size_t n = a.rays.capacity;
     if (a.rays.t[i] == -2.0f) return;
     const uint32_t camera = a.rays.camera[i];
-    float origin[3], direction[3], marched[6], dL_dorigin[3] = {}, dL_ddirection[3] = {};
+    float origin[3], direction[3], dL_dorigin[3] = {}, dL_ddirection[3] = {};
     for (int k = 0; k < 3; ++k) {
         origin[k] = a.cameras[camera].camera_to_world[4 * k + 3];
         direction[k] = a.rays.view[k * n + i];
-        marched[k] = a.rays.origin[k * n + i];
-        marched[3 + k] = a.rays.direction[k * n + i];
     }
     for (uint32_t round = 0; round < a.rounds; ++round) {
         const uint32_t count = a.rays.segment_count[round * n + i], first = a.rays.segment_begin[round * n + i];
         for (size_t s = first; s < (size_t)first + count; ++s) {
             float point[3], dL_dpoint[3];
-            const float distance = point_in_space(a, origin, direction, marched, a.samples.t[s], point);
+            const float distance = sample_distance(a, i, origin, a.samples.t[s]);
+            for (int k = 0; k < 3; ++k) point[k] = origin[k] + distance * direction[k];
             space_gradient(a.space, a.cascades, point, a.dL_dposition + 3 * s, dL_dpoint);
             for (int k = 0; k < 3; ++k) {
                 dL_dorigin[k] += dL_dpoint[k];
