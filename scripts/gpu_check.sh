@@ -17,7 +17,7 @@ if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu
 # Tests that launch kernels: each runs its body on every device there is.
 TESTS="targets adam compositing fit gradients marching members mesh_distance mesh_points mulfa_tile"
 TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
-TESTS="$TESTS rays spaces"
+TESTS="$TESTS rays spaces waves"
 MOST_MIB=50
 
 complain() {

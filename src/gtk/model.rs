@@ -87,7 +87,8 @@ impl ModelSpec {
     /// Names that need no file: aliases for analysis and the members of the family.
     pub fn names() -> Vec<String> {
         use clap::ValueEnum as _;
-        let members = ModelName::value_variants().iter().map(|member| member.as_str());
+        let has_grid = |member: &&ModelName| member.grid().index != GridIndex::None;
+        let members = ModelName::value_variants().iter().filter(has_grid).map(|member| member.as_str());
         ALIASES.iter().map(|(name, _)| *name).chain(members).map(str::to_owned).collect()
     }
 
