@@ -213,6 +213,7 @@ impl Trainer {
                 dl_dexposure: exposure.map_or(Ptr::NULL, |exposure| exposure.gradients_of(index)),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
+                    dl_dvalues: Ptr::NULL,
                     dl_dparameters: own.dl_dparameters,
                     kept: training.kept.ptr(),
                 },

@@ -66,6 +66,8 @@ fn rust_layout() -> Layout {
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
+        WavesArgs { network, samples, weights, neurons, activations, output, dl_doutput, dl_dprepared, kind, n_neurons, n_columns, n_outputs }
+        PrepareWavesArgs { theta, place, prepared, dl_dprepared, dl_dtheta }
         ExposureArgs { value, exposure, n_photographs }
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }

@@ -28,6 +28,7 @@ mod shapes;
 mod skip;
 mod surface;
 mod training;
+mod waves;
 
 /// A test for each kernel, and the list of kernels that have one.
 macro_rules! parity {
@@ -105,6 +106,7 @@ parity! {
     points_scatter: points::points_scatter;
     prepare_exposure: composite::prepare_exposure;
     prepare_mulfa: mulfa::prepare_mulfa;
+    prepare_waves: waves::prepare_waves;
     prepare_weights: field::prepare_weights;
     ray_distances: rays::ray_distances;
     ray_statistics: composite::ray_statistics;
@@ -114,6 +116,9 @@ parity! {
     surface_points: surface::surface_points;
     total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
+    waves_backward: waves::waves_backward;
+    waves_forward: waves::waves_forward;
+    waves_gradient: waves::waves_gradient;
 }
 
 #[test]
