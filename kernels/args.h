@@ -361,6 +361,35 @@ typedef struct PointsNodesArgs {
     double* dL_dposition;    // [items, D] (backward)
 } PointsNodesArgs;
 
+#define GF_WAVES_ROWS 7             // rows of numbers that the neurons of a layer have, kernels/waves.cuh
+#define GF_WAVES_NONE 0xffffffffu   // of a prepared number: it is not learned
+
+// A network that gives values by itself, without a grid: kernels/waves.cuh. Its k matrices are padded to multiples of 16; P is
+// the width of its layers, padded.
+typedef struct WavesArgs {
+    NetworkLayout network;      // k density layers; the last gives 16 values, of which n_outputs count
+    SampleBatch samples;        // position [S, 2] and count alone, as one round
+    const GF_COMPUTE* weights;  // compute copy, see prepare_weights
+    const float* neurons;       // [k + 1, GF_WAVES_ROWS, P]
+    GF_COMPUTE* activations;    // a block [n_columns, GF_TILE] for each tile; matrices in it follow each other
+    float* output;              // [S, n_outputs] (forward)
+    const float* dL_doutput;    // [S, n_outputs] (backward)
+    float* dL_dprepared;        // by the weights, then by the neurons' numbers, added to (backward)
+    uint32_t kind;              // WavesKind, kernels/waves.cuh
+    uint32_t n_neurons;         // P
+    uint32_t n_columns;         // numbers that a sample keeps
+    uint32_t n_outputs;         // 1 to 16
+} WavesArgs;
+
+// What kernels multiply by, padded, from what is learned, and back.
+typedef struct PrepareWavesArgs {
+    const float* theta;
+    const uint32_t* place;      // [items] of each prepared number: which number of theta it is, or GF_WAVES_NONE
+    float* prepared;            // [items] weights, then the neurons' numbers; those not learned are left alone
+    const float* dL_dprepared;  // [items] (gradient)
+    float* dL_dtheta;           // as theta, set (gradient)
+} PrepareWavesArgs;
+
 // Six numbers of each photograph, of which only differences can be told.
 typedef struct CentreArgs {
     const float* value;  // [photographs, 6]

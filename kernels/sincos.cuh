@@ -35,6 +35,20 @@ GF_FN IntColumns to_int(Columns x) { return __builtin_convertvector(x, IntColumn
 GF_FN Columns choose(IntColumns first, Columns a, Columns b) { return first ? a : b; }
 #endif
 
+#if !GF_SIMT
+/// Of columns up to 88, by the Taylor series within half a factor of 2; what would fall below the smallest normal number
+/// stays near it.
+GF_FN Columns exponential(Columns x) {
+    x = choose(x < -87.0f, Columns{} - 87.0f, x);  // NaN stays
+    const Columns twos = nearest(x * 1.44269504088896341f);
+    const Columns r = (x - twos * 0.693359375f) + twos * 2.12194440054690583e-4f;
+    Columns sum = Columns{} + 1.0f;
+    GF_UNROLL
+    for (int n = 7; n > 0; --n) sum = 1.0f + sum * r * (1.0f / (float)n);
+    return sum * (Columns)((to_int(twos) + 127) << 23);  // the bits of a power of 2
+}
+#endif
+
 GF_FN Columns load_columns(const float* from) { return *(const StoredColumns*)from; }
 GF_FN void store_columns(float* to, Columns values) { *(StoredColumns*)to = values; }
 #if GF_SIMT

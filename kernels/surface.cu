@@ -37,8 +37,8 @@ GF_FN uint32_t third_bits(uint32_t code) {
 
 }  // namespace
 
-// Points spread over the area, moved off it by `deviation` times a logistic number along each axis, but not out of the unit
-// cube. The surface is then no farther away than the move is long.
+// Points spread over the area, moved off it by `deviation` times a logistic number along each axis, but then not out of the
+// unit cube. The surface is then no farther away than the move is long.
 GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
     (void)j;
     const uint32_t number = a.first + i;
@@ -50,10 +50,12 @@ GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
     const Random4 move = random_draw(a.seed, RANDOM_SURFACE + 2u * a.stream + 1u, a.step, number);
     float bound2 = 0.0f;
     for (int k = 0; k < 3; ++k) {
-        const float off = a.deviation > 0.0f ? a.deviation * logistic(move.x[k]) : 0.0f;
         const float on = corner[k] + u * (corner[3 + k] - corner[k]) + v * (corner[6 + k] - corner[k]);
-        bound2 += off * off;
+        a.position[3 * (size_t)i + k] = on;
+        if (!(a.deviation > 0.0f)) continue;
+        const float off = a.deviation * logistic(move.x[k]);
         a.position[3 * (size_t)i + k] = clamp_to(on + off, 0.0f, 1.0f);
+        bound2 += off * off;
     }
     a.bound[i] = sqrtf(bound2);
     if (a.triangle) a.triangle[i] = a.number[triangle];

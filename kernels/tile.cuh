@@ -209,11 +209,44 @@ static __attribute__((noinline)) void multiply_rows(const float* left, size_t le
                                         out_stride, n_k);
 }
 
+// Rows of `right` that are far apart share few places in the first-level cache: of matrices wider than this they are first
+// put next to each other, so many at a time.
+#define GF_NEAR_STRIDE 128
+#define GF_PACKED_ROWS 128
+
+/// As multiply_rows, with `right` packed.
+template <int M, int V, bool ADD, bool RELU>
+static __attribute__((noinline)) void multiply_packed(const float* left, size_t left_m, size_t left_k,
+                                                      const float* right, size_t right_stride, float* out,
+                                                      size_t out_stride, uint32_t n_rows, uint32_t n_k) {
+    const size_t width = V * GF_LANES;
+    alignas(64) float packed[GF_PACKED_ROWS * V * GF_LANES];
+    for (uint32_t first = 0; first < n_k; first += GF_PACKED_ROWS) {
+        const uint32_t n = min_of(n_k - first, (uint32_t)GF_PACKED_ROWS);
+        for (uint32_t k = 0; k < n; ++k)
+            memcpy(packed + k * width, right + (first + k) * right_stride, width * sizeof(float));
+        const float* from = left + first * left_k;
+        const bool is_first = first == 0, is_last = first + n == n_k;
+        if (is_first && is_last)
+            multiply_rows<M, V, ADD, RELU>(from, left_m, left_k, packed, width, out, out_stride, n_rows, n);
+        else if (is_first)
+            multiply_rows<M, V, ADD, false>(from, left_m, left_k, packed, width, out, out_stride, n_rows, n);
+        else if (is_last)
+            multiply_rows<M, V, true, RELU>(from, left_m, left_k, packed, width, out, out_stride, n_rows, n);
+        else
+            multiply_rows<M, V, true, false>(from, left_m, left_k, packed, width, out, out_stride, n_rows, n);
+    }
+}
+
 /// out [n_rows, n_columns] (+)= left [n_rows, n_k] right [n_k, n_columns]; n_columns is a multiple of 16.
 template <bool ADD, bool RELU>
 GF_FN void multiply(const float* left, size_t left_m, size_t left_k, const float* right, size_t right_stride, float* out,
                     size_t out_stride, uint32_t n_rows, uint32_t n_columns, uint32_t n_k) {
     uint32_t n = 0;
+    const bool is_far = right_stride > GF_NEAR_STRIDE;
+    for (; is_far && n + GF_WIDE * GF_LANES <= n_columns; n += GF_WIDE * GF_LANES)
+        multiply_packed<GF_ROWS, GF_WIDE, ADD, RELU>(left, left_m, left_k, right + n, right_stride, out + n, out_stride,
+                                                     n_rows, n_k);
     for (; n + GF_WIDE * GF_LANES <= n_columns; n += GF_WIDE * GF_LANES)
         multiply_rows<GF_ROWS, GF_WIDE, ADD, RELU>(left, left_m, left_k, right + n, right_stride, out + n, out_stride,
                                                    n_rows, n_k);

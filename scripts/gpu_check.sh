@@ -17,7 +17,7 @@ if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu
 # Tests that launch kernels: each runs its body on every device there is.
 TESTS="targets adam cameras compositing fit gradients marching members mesh_distance mesh_points mulfa_tile"
 TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
-TESTS="$TESTS rays spaces"
+TESTS="$TESTS rays spaces waves"
 MOST_MIB=50
 
 complain() {
@@ -25,26 +25,30 @@ complain() {
     exit "${code:-2}"
 }
 
-# The program that a cargo command builds and names, as in `Executable tests/adam.rs (target/release/deps/adam-0123)`.
+# Builds by a cargo command, and copies each program that it names, as in `Executable tests/adam.rs
+# (target/release/deps/adam-0123)`, to .gpu/bin/PREFIX-adam.
 built() {
-    local said
+    local prefix=$1 said name program
+    shift
     said=$("$@" 2>&1) || { echo "$said" >&2; code=1 complain "\`$*\` failed"; }
-    sed -n 's/.*(\(target[^)]*\)).*/\1/p' <<<"$said" | tail -n 1
+    sed -n 's/.*Executable.* (\(.*\/\([^/]*\)-[0-9a-f]*\))$/\2 \1/p' <<<"$said" | while read -r name program; do
+        cp "$program" ".gpu/bin/$prefix-$name"
+    done
 }
 
 pack() {
-    local name binary mib
+    local name mib
     cd "$here/.."
     rm -rf .gpu
     mkdir -p .gpu/bin .gpu/scenes
     cargo build --release
     cp target/release/gridfield .gpu/bin/
+    # shellcheck disable=SC2086 — a word for each test
+    built test cargo test --release --no-run $(printf -- '--test %s ' $TESTS)
+    built bench cargo bench --no-run --bench stages
     for name in $TESTS; do
-        binary=$(built cargo test --release --no-run --test "$name")
-        cp "$binary" ".gpu/bin/test-$name"
+        [ -e ".gpu/bin/test-$name" ] || code=1 complain "cargo built no test $name"
     done
-    binary=$(built cargo bench --no-run --bench stages)
-    cp "$binary" .gpu/bin/bench-stages
     strip .gpu/bin/*
     if .gpu/bin/gridfield devices | grep -q "no CUDA kernels"; then
         code=1 complain "the binary holds no PTX, as no nvcc was there: scripts/fetch-nvcc.sh gets one"

@@ -25,11 +25,11 @@ pub enum Error {
 
 impl Error {
     pub fn file(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
-        Error::File { path: path.as_ref().to_path_buf(), what: what.into() }
+        Error::File { path: path.as_ref().to_path_buf(), what: one_line(what.into()) }
     }
 
     pub fn config(what: impl Into<String>) -> Self {
-        Error::Config(what.into())
+        Error::Config(one_line(what.into()))
     }
 
     pub fn device(what: impl Into<String>) -> Self {
@@ -39,5 +39,25 @@ impl Error {
     /// With what is kept left for the session to say.
     pub fn diverged(step: u64, what: impl Into<String>) -> Self {
         Error::Diverged { step, what: what.into(), kept: String::new() }
+    }
+}
+
+/// With what files put into it, such as a name with a line's end, in escapes: a terminal shows one sentence.
+fn one_line(what: String) -> String {
+    if !what.contains(char::is_control) {
+        return what;
+    }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    what.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_out_of_files_break_no_line() {
+        let error = Error::file("images.bin", "@\n\u{1b}[31m has the camera 0 – none");
+        assert_eq!(error.to_string(), "images.bin: @\\n\\u{1b}[31m has the camera 0 – none");
     }
 }

@@ -60,8 +60,25 @@ fn psnr(folder: &Path, image: &str, model: &str, args: &[&str]) -> f64 {
 #[test]
 fn every_model_fits_a_picture() {
     let folder = folder();
-    for (model, least) in [("hash", 33.0), ("mulfagrid", 33.0), ("dense", 33.0), ("fourier", 28.0), ("points", 28.0)] {
+    for (model, least) in [
+        ("hash", 33.0),
+        ("mulfagrid", 33.0),
+        ("dense", 33.0),
+        ("fourier", 28.0),
+        ("points", 28.0),
+        ("fourier_features", 34.0),
+        ("fourier_net", 40.0),
+        ("gabor_net", 40.0),
+    ] {
         let own: &[&str] = match model {
+            "fourier_features" => {
+                &["--set=model.grid.n_levels=0", "--set=model.grid.waves.width=64", "--set=model.grid.waves.sigma=2"]
+            }
+            "fourier_net" | "gabor_net" => &[
+                "--set=model.grid.n_levels=0",
+                "--set=model.grid.waves.width=64",
+                "--set=model.grid.waves.input_scale=16",
+            ],
             "dense" => &["--set=model.grid.n_levels=1", "--set=model.grid.base_resolution=64"],
             "fourier" => &["--set=model.grid.n_levels=5", "--set=model.grid.base_resolution=32"],
             "points" => &["--set=model.grid.n_levels=1", "--set=model.grid.points.resolution=32"],
@@ -131,22 +148,22 @@ fn all_kinds_of_pixels_are_fitted() {
 #[test]
 fn models_are_compared_at_equal_size() {
     let folder = folder();
-    let args = ["compare-image", "image.png", "--models=hash,dense", "--parameters=2,4", "--max-seconds=1.5"];
+    let args = ["compare-image", "image.png", "--models=hash,dense,gabor_net", "--parameters=2,4", "--max-seconds=1.5"];
     let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
     assert!(said.starts_with("model") && said.contains("dense"), "{said}");
     let at = |name: &str| folder.path().join("compare").join(name);
     let report: Value = serde_json::from_str(&fs::read_to_string(at("compare.json")).unwrap()).unwrap();
     let entries = report["entries"].as_array().unwrap();
-    assert_eq!(entries.len(), 4);
+    assert_eq!(entries.len(), 6);
     for entry in entries {
         let (share, n) = (entry["share"].as_f64().unwrap(), entry["n_parameters"].as_f64().unwrap());
-        // The network behind the grid, 7168 numbers at most, comes on top.
-        let of_grid = n - 7168.0;
+        // The network behind a grid, 7168 numbers at most, comes on top.
+        let of_grid = if entry["model"] == "gabor_net" { n } else { n - 7168.0 };
         assert!(of_grid < 1.1 * share * 60.0 * 44.0 && n > 0.9 * share * 60.0 * 44.0, "{entry}");
         assert!(entry["psnr"].as_f64().unwrap() > 20.0, "{entry}");
         assert!(!entry["course"].as_array().unwrap().is_empty(), "{entry}");
     }
-    assert_eq!(image::image_dimensions(at("errors-2.png")).unwrap(), (180, 44));
+    assert_eq!(image::image_dimensions(at("errors-2.png")).unwrap(), (240, 44));
     assert!(fs::read_to_string(at("compare.svg")).unwrap().contains("4 parameters a pixel"));
     let error =
         sentence(folder.path(), &["compare-image", "image.png", "--set=model.network.n_neurons=7", "--device=cpu"]);
@@ -155,22 +172,91 @@ fn models_are_compared_at_equal_size() {
 
 #[test]
 fn resume_gives_the_same_bits_for_any_number_of_threads() {
+    resumes_bit_for_bit("mulfagrid", &[]);
+}
+
+/// With a moving average, and steps of 65 chunks, of which two and two add to the same gradients.
+#[test]
+fn networks_without_a_grid_resume_bit_for_bit_for_any_number_of_threads() {
+    for model in ["fourier_features", "fourier_net", "gabor_net"] {
+        let own = ["model.grid.n_levels=0", "model.grid.waves.width=20", "model.grid.waves.depth=3"];
+        let own = own.map(|setting| format!("--set={setting}"));
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        resumes_bit_for_bit(
+            model,
+            &[&own[..], &["--set=train.ema_decay=0.9", "--set=train.batch_samples=8300"]].concat(),
+        );
+    }
+}
+
+fn resumes_bit_for_bit(model: &str, settings: &[&str]) {
     let folder = folder();
     let checkpoint = |name: &str| {
-        let run = folder.path().join("outputs/image/mulfagrid").join(name);
+        let run = run(folder.path(), "image", model).with_file_name(name);
         without_times(&run.join("checkpoints/step-000000030.safetensors"))
     };
-    let at_once = ["--model=mulfagrid", "--max-steps=30", "--run-name=once", "--threads=1"];
-    let args: Vec<&str> =
-        TINY.iter().copied().filter(|arg| !arg.contains("run-name") && !arg.contains("threads")).collect();
-    printed(folder.path(), &[&["fit-image", "image.png"], &args[..], &at_once].concat());
-    let in_two = ["--model=mulfagrid", "--max-steps=30", "--run-name=two", "--stop-after=13", "--threads=3"];
-    printed(folder.path(), &[&["fit-image", "image.png"], &args[..], &in_two].concat());
-    let resume = ["fit-image", "--resume=outputs/image/mulfagrid/two", "--device=cpu", "--threads=2", "--quiet"];
-    printed(folder.path(), &resume);
+    let model_flag = format!("--model={model}");
+    let tiny = TINY.iter().copied().filter(|arg| !arg.contains("run-name") && !arg.contains("threads"));
+    let args: Vec<&str> = ["fit-image", "image.png", &model_flag, "--max-steps=30"]
+        .into_iter()
+        .chain(tiny)
+        .chain(settings.iter().copied())
+        .collect();
+    printed(folder.path(), &[&args[..], &["--run-name=once", "--threads=1"]].concat());
+    printed(folder.path(), &[&args[..], &["--run-name=two", "--stop-after=13", "--threads=3"]].concat());
+    let resume = format!("--resume=outputs/image/{model}/two");
+    printed(folder.path(), &["fit-image", &resume, "--device=cpu", "--threads=2", "--quiet"]);
     let (once, two) = (checkpoint("once"), checkpoint("two"));
     assert_eq!(once.tensors, two.tensors);
     assert_eq!(once.header.trainer, two.header.trainer);
+}
+
+#[test]
+fn checkpoints_of_networks_without_a_grid_hold_what_is_documented() {
+    let folder = folder();
+    let args = ["--set=model.grid.n_levels=0", "--set=model.grid.waves.width=20", "--set=model.grid.waves.depth=2"];
+    for (model, expected) in [
+        ("fourier_features", "B[20, 2] W_1[20, 40] W_2[3, 20] b_1[20] b_2[3]"),
+        ("fourier_net", "W_1[20, 20] W_2[3, 20] b_1[20] b_2[3] omega_1[20, 2] omega_2[20, 2] phi_1[20] phi_2[20]"),
+        (
+            "gabor_net",
+            "W_1[20, 20] W_2[3, 20] b_1[20] b_2[3] gamma_1[20] gamma_2[20] mu_1[20, 2] mu_2[20, 2] omega_1[20, 2] \
+             omega_2[20, 2] phi_1[20] phi_2[20]",
+        ),
+    ] {
+        fit(folder.path(), "image.png", &[&["--model", model, "--max-steps=2"], &args[..]].concat());
+        let checkpoint =
+            without_times(&run(folder.path(), "image", model).join("checkpoints/step-000000002.safetensors"));
+        let mut own: Vec<String> = checkpoint
+            .tensors
+            .iter()
+            .filter_map(|tensor| Some(format!("{}{:?}", tensor.name.strip_prefix("waves.")?, tensor.shape)))
+            .collect();
+        own.sort();
+        assert_eq!(own.join(" "), expected, "{model}");
+        let of_a_grid =
+            |name: &str| name.starts_with("grid.") || name.contains("network.") || name.contains("optimizer.grid");
+        assert!(!checkpoint.tensors.iter().any(|tensor| of_a_grid(&tensor.name)), "{model}");
+    }
+}
+
+#[test]
+fn networks_without_a_grid_are_refused_elsewhere() {
+    let folder = folder();
+    fs::write(folder.path().join("mesh.obj"), "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n").unwrap();
+    let orrery = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
+    for model in ["fourier_features", "fourier_net", "gabor_net"] {
+        for task in [["train", orrery], ["fit-sdf", "mesh.obj"]] {
+            let error = sentence(folder.path(), &[&task[..], &["--device=cpu", "--model", model]].concat());
+            assert!(error.contains("references for images"), "{task:?}: {error}");
+        }
+    }
+    let error =
+        sentence(folder.path(), &["fit-image", "image.png", "--model=gabor_net", "--set=model.grid.waves.width=2000"]);
+    assert!(error.contains("model.grid.waves.width is 2000"), "{error}");
+    let error = sentence(folder.path(), &["compare-image", "image.png", "--models=fourier_net", "--parameters=4000"]);
+    assert!(error.contains("model.grid.waves.width") && error.contains("from 16 to 1024"), "{error}");
+    assert!(!folder.path().join("outputs").exists() && !folder.path().join("compare").exists(), "nothing was written");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridfield::config::{Background, Config, GridKernel, ModelName, ScheduleKind};
+use gridfield::config::{Background, Config, GridIndex, GridKernel, ModelName, ScheduleKind, TaskName};
 use serde_json::Value;
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -129,7 +129,7 @@ fn wrong_types_name_key_value_and_expectation() {
         ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
         (
             "model.name=tree",
-            "model.name is \"tree\", but must be one of `hash`, `mulfagrid`, `dense`, `fourier`, `points`",
+            "model.name is \"tree\", but must be one of `hash`, `mulfagrid`, `dense`, `fourier`, `points`, `fourier_features`, `fourier_net`, `gabor_net`",
         ),
         ("optimizer.schedule.milestones=0.5", "optimizer.schedule.milestones is 0.5, but must be a list of numbers"),
         (
@@ -230,7 +230,42 @@ fn every_member_is_valid_as_it_is_by_default() {
         let mut config = Config::default();
         config.set_value("model.name", name.as_str()).unwrap();
         assert_eq!(config.model.grid, name.grid());
+        if name.grid().index == GridIndex::None {
+            assert!(config.validate().unwrap_err().to_string().contains("references for images"));
+            config.task = TaskName::Image;
+        }
         config.validate().unwrap();
+    }
+}
+
+#[test]
+fn networks_without_a_grid_have_ranges_of_their_own() {
+    for (setting, says) in [
+        ("model.grid.waves.width=15", "model.grid.waves.width is 15, but must be from 16 to 1024"),
+        ("model.grid.waves.width=1025", "model.grid.waves.width is 1025"),
+        ("model.grid.waves.depth=1", "model.grid.waves.depth is 1, but must be from 2 to 8"),
+        ("model.grid.waves.sigma=0", "model.grid.waves.sigma is 0, but must be above 0"),
+        ("model.grid.waves.sigma=-1", "model.grid.waves.sigma is -1, but must be above 0"),
+        ("model.grid.waves.input_scale=0", "model.grid.waves.input_scale is 0"),
+        (
+            "model.grid.waves.weight_scale=1e9",
+            "model.grid.waves.weight_scale is 1000000000, but must be above 0 and at most",
+        ),
+        ("model.grid.waves.alpha=0", "model.grid.waves.alpha is 0"),
+        ("model.grid.n_levels=3", "the index none has no levels: set it to 0"),
+        ("model.grid.n_features_per_level=0", "model.grid.n_features_per_level is 0"),
+        ("model.grid.kernel=mulfa", "without nodes there is nothing to weigh"),
+        ("model.grid.kernel=gaussian", "without nodes there is nothing to weigh"),
+        ("model.grid.upscale_at=[0.5]", "only the index dense"),
+        ("optimizer.total_variation=1e-5", "set it to 0"),
+        ("optimizer.waves_learning_rate=0", "optimizer.waves_learning_rate is 0"),
+    ] {
+        let mut config = Config::of_image(true);
+        config.set("model.name=gabor_net").unwrap();
+        config.validate().unwrap();
+        config.set(setting).unwrap();
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains(says), "{setting}: {error}");
     }
 }
 

@@ -31,6 +31,14 @@ fn more_points_than_the_memory_holds() {
 }
 
 #[test]
+fn a_network_without_a_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("model.json"), r#"{"task": "image", "model": {"name": "gabor_net"}}"#).unwrap();
+    let error = fault(folder.path(), &["spectrum", "-m=model.json", "--dim=2"]);
+    assert_says(&error, &["model has no grid, and so no grid tangent kernel"]);
+}
+
+#[test]
 fn points_that_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.json"), "[0.1, 0.25, 0.7, 0.25]").unwrap();

@@ -464,7 +464,12 @@ impl Studio {
             dl_dweights: probe.dl_dweights.ptr(),
             dl_dexposure: Ptr::NULL,
             dl_dview: Ptr::NULL,
-            of_grid: Backward { dl_dfeatures: probe.dl_dfeatures.ptr(), dl_dparameters: Ptr::NULL, kept: Ptr::NULL },
+            of_grid: Backward {
+                dl_dfeatures: probe.dl_dfeatures.ptr(),
+                dl_dvalues: Ptr::NULL,
+                dl_dparameters: Ptr::NULL,
+                kept: Ptr::NULL,
+            },
         };
         self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, &loss, &gradients).unwrap();
         (probe.chunk.rays.loss.download().unwrap(), rounds)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{Outcome, fit_image, interrupt, print};
-use crate::config::{Config, ModelName};
+use crate::config::{Config, GridIndex, ModelName};
 use crate::image_field::{Entry, Picture, Study, courses, error_maps, table};
 use crate::train::COMMIT;
 use crate::{Result, atomic};
@@ -25,11 +25,11 @@ pub struct CompareImageArgs {
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// Models to compare [default: all]
+    /// Models to compare [default: all, networks without a grid at sizes that they can have]
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     pub models: Vec<ModelName>,
 
-    /// Sizes: learned numbers of the grid for each pixel of the image
+    /// Sizes: learned numbers for each pixel of the image, of the grid, or of a network without one in all
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::above_zero)]
     pub parameters: Vec<f64>,
 
@@ -74,8 +74,12 @@ impl CompareImageArgs {
         let name = fit_image::name_of(&self.image)?;
         let study = Study { device, config, name, picture, seconds: self.max_seconds };
         let models = if self.models.is_empty() { ModelName::ALL.to_vec() } else { self.models.clone() };
-        let all: Vec<(f64, ModelName)> =
+        let mut all: Vec<(f64, ModelName)> =
             self.parameters.iter().flat_map(|&share| models.iter().map(move |&model| (share, model))).collect();
+        if self.models.is_empty() {
+            let has_grid = |model: ModelName| model.grid().index != GridIndex::None;
+            all.retain(|&(share, model)| has_grid(model) || study.config_of(model, share).is_ok());
+        }
         // A size that no model can have is told before the first has trained.
         all.iter().try_for_each(|&(share, model)| study.config_of(model, share).map(drop))?;
         atomic::make_folder_of(&self.output.join("compare.json"))?;

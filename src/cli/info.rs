@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::reading::ReadingArgs;
 use super::{OUTPUT_DIR, Outcome, info_scene, print};
-use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
-use crate::grid::Grid;
+use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName, WavesConfig, WavesKind};
+use crate::decoder::Head;
+use crate::grid::{Cost, Grid, Waves};
 use crate::scene::{OpenOptions, Scene};
 use crate::train::checkpoint::{Summary, TensorSummary};
 use crate::train::{Checkpoint, Header, Run};
@@ -66,24 +67,25 @@ fn checkpoint(path: &Path) -> Result<String> {
     Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
 }
 
-/// A line for each member, of its grid alone: the networks behind it are the same for all.
+/// A line for each member, of its grid alone: the networks behind it are the same for all. Of networks without a grid, all
+/// that they learn for colours.
 fn models() -> String {
     let mut text = format!(
-        "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  what it is\n",
+        "{:<18}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  what it is\n",
         "model", "index", "kernel", "parameters", "training", "operations", "gathers"
     );
-    text += &format!("{:<31}{:>10}  {:>8}  {:>10}  {:>8}\n", "", "", "memory", "a sample", "a sample");
+    text += &format!("{:<38}{:>10}  {:>8}  {:>10}  {:>8}\n", "", "", "memory", "a sample", "a sample");
     for &name in ModelName::ALL {
         let config = name.grid();
-        let cost = Grid::new(&config, 3).cost();
+        let cost = cost(&config);
         let words = |value: Value| value.as_str().unwrap_or_default().to_owned();
         let word = |value: serde_json::Result<Value>| value.map_or_else(|_| String::new(), words);
         let help = name.to_possible_value().and_then(|value| Some(value.get_help()?.to_string()));
         text += &format!(
-            "{:<11}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  {}\n",
+            "{:<18}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  {}\n",
             name.as_str(),
             word(serde_json::to_value(config.index)),
-            word(serde_json::to_value(config.kernel)),
+            if config.index == GridIndex::None { "–".to_owned() } else { word(serde_json::to_value(config.kernel)) },
             print::metric(cost.parameters as f64),
             format!("{}B", print::metric(cost.training_bytes as f64)),
             cost.flops,
@@ -92,6 +94,20 @@ fn models() -> String {
         );
     }
     text
+}
+
+/// Of a grid in space, or of a network without one before an image's colours.
+fn cost(config: &GridConfig) -> Cost {
+    let head = Head::Values { dimensions: 2, n_outputs: 3 };
+    match Waves::new(config, head) {
+        None => Grid::new(config, 3).cost(),
+        Some(waves) => Cost {
+            parameters: waves.n_parameters(),
+            training_bytes: waves.training_bytes(),
+            flops: waves.flops(),
+            gathers: 0,
+        },
+    }
 }
 
 fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
@@ -134,11 +150,24 @@ fn grid(grid: &GridConfig) -> String {
         GridIndex::Fourier => {
             format!("{n_levels} bands of {n_features_per_level} features, averaged, {resolution}")
         }
+        GridIndex::None => network_of_waves(&grid.waves),
         GridIndex::Points => format!("points of {n_features_per_level} features, the nearest {}", grid.points.k),
     }
 }
 
+fn network_of_waves(waves: &WavesConfig) -> String {
+    let WavesConfig { width, depth, sigma, input_scale, .. } = waves;
+    let scale = match waves.kind {
+        WavesKind::FourierFeatures => format!("sigma {sigma}"),
+        WavesKind::FourierNet | WavesKind::GaborNet => format!("input scale {input_scale}"),
+    };
+    format!("no grid, {depth} matrices between layers {width} wide, {scale}")
+}
+
 fn networks(config: &Config) -> String {
+    if config.model.grid.index == GridIndex::None {
+        return "none behind it".to_owned();
+    }
     if config.task != TaskName::Radiance {
         return format!("{} × {}", config.model.network.n_hidden_layers, config.model.network.n_neurons);
     }

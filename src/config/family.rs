@@ -9,10 +9,11 @@ use super::{GridConfig, GridKernel, TaskName};
 /// A line for each member: its name, and the grid that the name alone stands for.
 macro_rules! family {
     ($($(#[doc = $doc:literal])* $member:ident $name:literal: $grid:expr;)*) => {
-        /// A member of the model family: an index function `U` with a kernel function `φ`. Naming one sets the defaults of
-        /// `model.grid` to its own.
+        /// A member of the model family, an index function `U` with a kernel function `φ`; or a network without a grid, to
+        /// compare with on images. Naming one sets the defaults of `model.grid` to its own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-        #[serde(rename_all = "lowercase")]
+        #[serde(rename_all = "snake_case")]
+        #[value(rename_all = "snake_case")]
         pub enum ModelName {
             $($(#[doc = $doc])* $member,)*
         }
@@ -53,7 +54,7 @@ impl ModelName {
         let grid = self.grid();
         match grid.index {
             GridIndex::Hash => GridConfig { n_levels: 16, n_features_per_level: 2, per_level_scale: 1.38, ..grid },
-            GridIndex::Dense | GridIndex::Fourier | GridIndex::Points => grid,
+            GridIndex::Dense | GridIndex::Fourier | GridIndex::Points | GridIndex::None => grid,
         }
     }
 
@@ -71,6 +72,7 @@ impl ModelName {
             GridIndex::Dense => GridConfig { base_resolution: 1024, ..grid },
             GridIndex::Fourier => GridConfig { base_resolution: 384, ..grid },
             GridIndex::Points => GridConfig { points: PointsConfig { resolution: 256, ..grid.points }, ..grid },
+            GridIndex::None => grid,
         }
     }
 }
@@ -106,6 +108,22 @@ family! {
         n_features_per_level: 8,
         ..GridConfig::default()
     };
+    /// Of images: Fourier features before a ReLU network (Tancik et al. 2020)
+    FourierFeatures "fourier_features": waves(WavesKind::FourierFeatures);
+    /// Of images: multiplicative filter network of sines (Fathony et al. 2021)
+    FourierNet "fourier_net": waves(WavesKind::FourierNet);
+    /// Of images: multiplicative filter network of Gabor filters (Fathony et al. 2021)
+    GaborNet "gabor_net": waves(WavesKind::GaborNet);
+}
+
+/// No grid, but a network of waves.
+fn waves(kind: WavesKind) -> GridConfig {
+    GridConfig {
+        index: GridIndex::None,
+        n_levels: 0,
+        waves: WavesConfig { kind, ..WavesConfig::default() },
+        ..GridConfig::default()
+    }
 }
 
 /// The index function `U` of the grid: which nodes there are, and which of them are active at a point.
@@ -120,6 +138,8 @@ pub enum GridIndex {
     Fourier,
     /// The nearest points of a cloud; see [`PointsConfig`].
     Points,
+    /// There are no nodes: a network gives the values by itself; see [`WavesConfig`].
+    None,
 }
 
 /// The nodes of a `points` grid, and how far they count; `docs/models.md` explains it.
@@ -142,4 +162,46 @@ impl Default for PointsConfig {
     fn default() -> Self {
         PointsConfig { file: PathBuf::new(), from_run: PathBuf::new(), resolution: 32, k: 8, bandwidth: 0.6 }
     }
+}
+
+/// A network that gives the values of an image without a grid; `docs/models.md` has the formulas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WavesConfig {
+    pub kind: WavesKind,
+    /// `H`: neurons of a layer.
+    pub width: u32,
+    /// `k`: matrices, the last of which gives the values.
+    pub depth: u32,
+    /// `fourier_features`: standard deviation of `B`, in waves across the image.
+    pub sigma: f64,
+    /// `fourier_net` and `gabor_net`: `ω` starts uniform in ± this / √(2 k), over `[-1, 1]²`.
+    pub input_scale: f64,
+    /// `fourier_net` and `gabor_net`: hidden `W` start uniform in ±√(this / H).
+    pub weight_scale: f64,
+    /// `gabor_net`: `γ` starts as of Gamma(this / k, 1).
+    pub alpha: f64,
+}
+
+impl Default for WavesConfig {
+    fn default() -> Self {
+        WavesConfig {
+            kind: WavesKind::FourierFeatures,
+            width: 256,
+            depth: 4,
+            sigma: 10.0,
+            input_scale: 256.0,
+            weight_scale: 1.0,
+            alpha: 6.0,
+        }
+    }
+}
+
+/// Which network of waves; `WavesKind` in `kernels/waves.cuh`, which has the formulas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WavesKind {
+    FourierFeatures = 0,
+    FourierNet = 1,
+    GaborNet = 2,
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scene::Format;
 
-pub use family::{GridIndex, ModelName, PointsConfig};
+pub use family::{GridIndex, ModelName, PointsConfig, WavesConfig, WavesKind};
 pub use preset::Preset;
 pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 
@@ -74,7 +74,7 @@ pub struct ModelConfig {
     pub density_network: NetworkConfig,
     /// Of radiance fields: density network and direction to colour.
     pub color_network: NetworkConfig,
-    /// Of fitted images and distance fields: features to values.
+    /// Of fitted images and distance fields: features to values. Networks of waves have none behind them.
     pub network: NetworkConfig,
     /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
     pub sh_degree: u32,
@@ -118,6 +118,7 @@ pub struct GridConfig {
     pub upscale_at: Vec<f64>,
     pub mulfa: MulfaConfig,
     pub points: PointsConfig,
+    pub waves: WavesConfig,
 }
 
 impl Default for GridConfig {
@@ -133,6 +134,7 @@ impl Default for GridConfig {
             upscale_at: Vec::new(),
             mulfa: MulfaConfig::default(),
             points: PointsConfig::default(),
+            waves: WavesConfig::default(),
         }
     }
 }
@@ -361,6 +363,8 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Of the kernel function's own parameters θ.
     pub kernel_learning_rate: f64,
+    /// Of networks of waves.
+    pub waves_learning_rate: f64,
     /// Of the photographs' exposures.
     pub exposure_learning_rate: f64,
     /// Of the cameras' corrections, in radians and in units of the unit cube.
@@ -380,6 +384,7 @@ impl Default for OptimizerConfig {
         OptimizerConfig {
             learning_rate: 1e-2,
             kernel_learning_rate: 3e-2,
+            waves_learning_rate: 5e-3,
             exposure_learning_rate: 1e-3,
             camera_learning_rate: 3e-4,
             beta1: 0.9,

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
-    PointsConfig, SceneConfig, SdfConfig, SpaceMap, TrainConfig,
+    PointsConfig, SceneConfig, SdfConfig, SpaceMap, TaskName, TrainConfig, WavesConfig,
 };
 use crate::{Error, Result};
 
@@ -30,6 +30,7 @@ impl Config {
     /// # Errors
     /// The first value out of range, as a sentence naming its key.
     pub fn validate(&self) -> Result<()> {
+        self.validate_task()?;
         self.model.validate()?;
         self.march.validate()?;
         self.train.validate()?;
@@ -43,7 +44,8 @@ impl Config {
 
     fn validate_refinement(&self) -> Result<()> {
         let grid = &self.model.grid;
-        let has_position_gradient = grid.index != GridIndex::Points && grid.kernel != GridKernel::Mulfa;
+        let has_position_gradient = matches!(grid.index, GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier)
+            && matches!(grid.kernel, GridKernel::Linear | GridKernel::Smoothstep);
         require(!self.train.refine_cameras || has_position_gradient, || {
             "train.refine_cameras is set, but needs the gradient by a sample's place, which the kernels linear and \
              smoothstep have alone; set it to false"
@@ -58,6 +60,15 @@ impl Config {
         require(!in_space || self.march.space == SpaceMap::Identity, || {
             "model.grid.points.file and model.grid.points.from_run place nodes in a box of space, which march.space ndc and \
              contraction are not; set march.space to identity, or leave both away"
+                .to_owned()
+        })
+    }
+
+    fn validate_task(&self) -> Result<()> {
+        let without_grid = self.model.grid.index == GridIndex::None;
+        require(!without_grid || self.task == TaskName::Image, || {
+            "model.grid.index is none, as models fourier_features, fourier_net and gabor_net have it: networks without a \
+             grid are references for images, which gridfield fit-image and compare-image fit; choose a model with a grid"
                 .to_owned()
         })
     }
@@ -96,18 +107,21 @@ impl ModelConfig {
 
 impl GridConfig {
     fn validate(&self) -> Result<()> {
-        between("model.grid.n_levels", self.n_levels, 1..=32)?;
+        let fewest = if self.index == GridIndex::None { 0 } else { 1 };
+        between("model.grid.n_levels", self.n_levels, fewest..=32)?;
         one_of("model.grid.n_features_per_level", self.n_features_per_level, &[1, 2, 4, 8])?;
         between("model.grid.log2_hashmap_size", self.log2_hashmap_size, 3..=30)?;
         between("model.grid.base_resolution", self.base_resolution, 2..=1 << 16)?;
         between("model.grid.per_level_scale", self.per_level_scale, 1.0..=16.0)?;
         self.mulfa.validate()?;
         self.points.validate()?;
+        self.waves.validate()?;
         self.validate_kernel()?;
         self.validate_upscaling()?;
         match self.index {
             GridIndex::Points => self.validate_points(),
             GridIndex::Fourier => self.validate_bands(),
+            GridIndex::None => self.validate_no_levels(),
             GridIndex::Hash | GridIndex::Dense => Ok(()),
         }?;
         self.validate_finest_level()?;
@@ -118,6 +132,8 @@ impl GridConfig {
     fn validate_kernel(&self) -> Result<()> {
         let why = match (self.index, self.kernel) {
             (GridIndex::Points, GridKernel::Gaussian) => return Ok(()),
+            (GridIndex::None, GridKernel::Linear) => return Ok(()),
+            (GridIndex::None, _) => "without nodes there is nothing to weigh; set model.grid.kernel to linear",
             (GridIndex::Points, _) => {
                 "points have no cells to interpolate in and take the kernel gaussian alone; set model.grid.kernel to gaussian"
             }
@@ -173,6 +189,12 @@ impl GridConfig {
         })
     }
 
+    fn validate_no_levels(&self) -> Result<()> {
+        require(self.n_levels == 0, || {
+            format!("model.grid.n_levels is {}, but the index none has no levels: set it to 0", self.n_levels)
+        })
+    }
+
     fn validate_finest_level(&self) -> Result<()> {
         let finest = f64::from(self.base_resolution) * self.per_level_scale.powi(self.n_levels as i32 - 1);
         require(finest <= FINEST_RESOLUTION, || {
@@ -191,7 +213,7 @@ impl GridConfig {
             GridIndex::Dense | GridIndex::Fourier => {
                 (self.dense_features(), "n_features_per_level · the sum over levels of resolution³")
             }
-            GridIndex::Points => return Ok(()),
+            GridIndex::Points | GridIndex::None => return Ok(()),
         };
         require(features <= MOST_FEATURES, || {
             format!(
@@ -225,6 +247,17 @@ impl PointsConfig {
             "model.grid.points.file and model.grid.points.from_run are both given; nodes come from one of the two"
                 .to_owned()
         })
+    }
+}
+
+impl WavesConfig {
+    fn validate(&self) -> Result<()> {
+        between("model.grid.waves.width", self.width, 16..=1024)?;
+        between("model.grid.waves.depth", self.depth, 2..=8)?;
+        above_zero_to("model.grid.waves.sigma", self.sigma, 1e4)?;
+        above_zero_to("model.grid.waves.input_scale", self.input_scale, 1e4)?;
+        above_zero_to("model.grid.waves.weight_scale", self.weight_scale, 1e3)?;
+        above_zero_to("model.grid.waves.alpha", self.alpha, 1e3)
     }
 }
 
@@ -285,6 +318,7 @@ impl OptimizerConfig {
     fn validate(&self) -> Result<()> {
         positive("optimizer.learning_rate", self.learning_rate)?;
         positive("optimizer.kernel_learning_rate", self.kernel_learning_rate)?;
+        positive("optimizer.waves_learning_rate", self.waves_learning_rate)?;
         positive("optimizer.exposure_learning_rate", self.exposure_learning_rate)?;
         positive("optimizer.camera_learning_rate", self.camera_learning_rate)?;
         fraction_below_one("optimizer.beta1", self.beta1)?;
@@ -364,6 +398,10 @@ fn one_of(key: &str, value: u32, allowed: &[u32]) -> Result<()> {
 
 fn positive(key: &str, value: f64) -> Result<()> {
     require(value > 0.0 && value.is_finite(), || format!("{key} is {value}, but must be above 0"))
+}
+
+fn above_zero_to(key: &str, value: f64, most: f64) -> Result<()> {
+    require(value > 0.0 && value <= most, || format!("{key} is {value}, but must be above 0 and at most {most}"))
 }
 
 fn fraction_below_one(key: &str, value: f64) -> Result<()> {

@@ -68,6 +68,16 @@ impl Decoder {
         Decoder { layers, n_density_layers, sh_degree: config.sh_degree }
     }
 
+    /// Of fields whose member gives the values by itself: no layers.
+    pub fn none() -> Self {
+        Decoder { layers: Vec::new(), n_density_layers: 0, sh_degree: 0 }
+    }
+
+    /// Numbers that the first layer takes, padded; 0 where there is none.
+    pub fn n_in(&self) -> u32 {
+        self.layers.first().map_or(0, |layer| layer.n_in)
+    }
+
     pub fn n_weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.n_weights()).sum()
     }

@@ -11,6 +11,8 @@ pub const OCCUPANCY_PART: usize = 4096;
 pub const STATISTICS_PART: usize = 64;
 pub const SUM_WIDTH: usize = 16;
 pub const NEAREST: usize = 8;
+pub const WAVES_ROWS: usize = 7;
+pub const WAVES_NONE: u32 = u32::MAX;
 pub const CEILING_CHAINS: usize = 16;
 pub const BVH_STACK: usize = 64;
 pub const BVH_LEAF: u32 = 0x8000_0000;
@@ -420,6 +422,31 @@ pub struct PointsNodesArgs<'a> {
 }
 
 #[repr(C)]
+pub struct WavesArgs<'a> {
+    pub network: NetworkLayout,
+    pub samples: SampleBatch<'a>,
+    pub weights: Ptr<'a, Compute>,
+    pub neurons: Ptr<'a, f32>,
+    pub activations: Ptr<'a, Compute>,
+    pub output: Ptr<'a, f32>,
+    pub dl_doutput: Ptr<'a, f32>,
+    pub dl_dprepared: Ptr<'a, f32>,
+    pub kind: u32,
+    pub n_neurons: u32,
+    pub n_columns: u32,
+    pub n_outputs: u32,
+}
+
+#[repr(C)]
+pub struct PrepareWavesArgs<'a> {
+    pub theta: Ptr<'a, f32>,
+    pub place: Ptr<'a, u32>,
+    pub prepared: Ptr<'a, f32>,
+    pub dl_dprepared: Ptr<'a, f32>,
+    pub dl_dtheta: Ptr<'a, f32>,
+}
+
+#[repr(C)]
 pub struct CentreArgs<'a> {
     pub value: Ptr<'a, f32>,
     pub centred: Ptr<'a, f32>,
@@ -682,6 +709,8 @@ args!(
     PointsArgs,
     PointsScatterArgs,
     PointsNodesArgs,
+    WavesArgs,
+    PrepareWavesArgs,
     CentreArgs,
     CorrectCamerasArgs,
     PositionGradientArgs,

@@ -2,7 +2,7 @@
 
 use super::Field;
 use crate::Result;
-use crate::device::args::Compute;
+use crate::device::args::{Compute, TILE};
 use crate::device::{ComputeBuffer, Device, Ptr};
 
 /// What a lane works in, chunk after chunk.
@@ -11,7 +11,8 @@ pub struct Lane {
     activations: Option<ComputeBuffer>,
     /// `[S, n_in]`: the grid's features, where a kernel of their own makes them.
     features: Option<ComputeBuffer>,
-    /// `[S, n_query]`: what a member keeps from its encoding to its way back; none for rendering.
+    /// `[S, n_query]` by whole tiles: what a member keeps from its encoding to its way back; none for rendering, unless it
+    /// gives the values and works in it.
     query: Option<ComputeBuffer>,
 }
 
@@ -22,11 +23,14 @@ impl Lane {
         let n_query = field.member.as_ref().map_or(0, |member| member.n_query());
         let room =
             |wanted: bool, columns: usize| wanted.then(|| ComputeBuffer::zeros(device, samples * columns)).transpose();
+        let has_query = n_query > 0 && (training || field.member_gives_values());
+        let n_numbers = samples.next_multiple_of(TILE) * n_query;
+        let query = || has_query.then(|| ComputeBuffer::zeros(device, n_numbers)).transpose();
         let lane = || -> Result<Self> {
             Ok(Lane {
                 activations: room(training, decoder.n_activations())?,
-                features: room(field.member.is_some(), decoder.layers[0].n_in as usize)?,
-                query: room(training && n_query > 0, n_query)?,
+                features: room(field.member.is_some(), decoder.n_in() as usize)?,
+                query: query()?,
             })
         };
         (0..device.lanes()).map(|_| lane()).collect()

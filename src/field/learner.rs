@@ -151,7 +151,7 @@ impl Learner {
         let Some(parameters) = member.parameters() else { return Ok(()) };
         self.sum_chunks(device, &learning.gradients, &learning.gradient)?;
         member.gradient(device, &field.grid, learning.gradient.ptr(), learning.moments.gradient.ptr())?;
-        let learning_rate = now.learning_rate * optimizer.kernel_learning_rate / optimizer.learning_rate;
+        let learning_rate = now.learning_rate * member.learning_rate(optimizer) / optimizer.learning_rate;
         let now = AdamStep { learning_rate, ..now };
         self.adam.update(device, &now, parameters, &learning.moments, 0.0, Ptr::NULL)
     }

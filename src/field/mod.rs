@@ -46,8 +46,11 @@ impl Field {
 
     /// Features and weights zero, and the member's own from `source`.
     fn open(device: &Device, config: &ModelConfig, head: Head, source: &Source) -> Result<Self> {
-        let (grid, member) = grid::open(device, &config.grid, head.dimensions(), source)?;
-        let decoder = Decoder::new(config, head, grid.n_features());
+        let (grid, member) = grid::open(device, &config.grid, head, source)?;
+        let decoder = match &member {
+            Some(member) if member.gives_values() => Decoder::none(),
+            _ => Decoder::new(config, head, grid.n_features()),
+        };
         Field::with(device, grid, decoder, member)
     }
 
@@ -95,6 +98,11 @@ impl Field {
         self.table_copy = copy_of_table(device, &grid)?;
         self.grid = grid;
         self.refresh_copies(device)
+    }
+
+    /// Whether the grid's member gives the values by itself, so that no decoder stands behind it.
+    pub fn member_gives_values(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.gives_values())
     }
 
     pub fn n_parameters(&self) -> usize {

@@ -48,7 +48,9 @@ impl Field {
         let model = checkpoint.header.config.model.after_upscales(upscales(checkpoint)?);
         let mut field = Field::open(device, &model, head, &Source::Saved(checkpoint))?;
         let shape = [field.grid.n_entries(), field.grid.n_features_per_level as usize];
-        fill(&mut field.table, checkpoint, FEATURES, &shape)?;
+        if !field.table.is_empty() {
+            fill(&mut field.table, checkpoint, FEATURES, &shape)?;
+        }
         let mut first = 0;
         for number in 0..field.decoder.layers.len() {
             let layer = field.decoder.layers[number];
@@ -63,7 +65,10 @@ impl Field {
     /// Features, weights and what the grid's member has, as tensors.
     pub fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
-        let mut tensors = vec![Tensor::new(FEATURES, &shape, self.table.download()?)];
+        let mut tensors = Vec::new();
+        if !self.table.is_empty() {
+            tensors.push(Tensor::new(FEATURES, &shape, self.table.download()?));
+        }
         let weights = self.weights.download()?;
         let mut first = 0;
         for (number, layer) in self.decoder.layers.iter().enumerate() {
@@ -137,9 +142,12 @@ impl Learner {
     }
 }
 
-/// The state of the optimiser under `prefix`: `value` (only where what renders is a moving average), `first_moment`,
+/// The state of the optimiser under `prefix`, nothing where nothing is learned: `value` (only where what renders is a moving average), `first_moment`,
 /// `second_moment`, `updates`, and the average with the step it was brought up to.
 pub(crate) fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
     let shape = [moments.steps.len(), moments.width];
     let named =
         |name: &str, shape: &[usize], data: TensorData<'static>| Tensor::new(format!("{prefix}.{name}"), shape, data);
@@ -163,6 +171,9 @@ pub(crate) fn restore_optimizer(
     value: &mut Buffer<f32>,
     moments: &mut Moments,
 ) -> Result<()> {
+    if value.is_empty() {
+        return Ok(());
+    }
     let shape = [moments.steps.len(), moments.width];
     let name = |name: &str| format!("{prefix}.{name}");
     fill(&mut moments.first, checkpoint, &name("first_moment"), &shape)?;

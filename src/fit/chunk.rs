@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::decoder::Head;
-use crate::device::args::SampleBatch;
+use crate::device::args::{SampleBatch, TILE};
 use crate::device::{Buffer, Device, Ptr};
 use crate::field::Field;
 
@@ -12,6 +12,8 @@ pub struct FitSize {
     pub n_chunks: usize,
     /// Samples that a chunk has room for.
     pub samples: usize,
+    /// Chunks that are worked on one after the other and add to the same gradients.
+    pub chunks_of_gradient: usize,
 }
 
 impl FitSize {
@@ -19,17 +21,50 @@ impl FitSize {
     const HOST_SAMPLES: usize = 1024;
     /// Samples that a GPU is asked for at a time.
     const DEVICE_SAMPLES: usize = 1 << 18;
+    /// The same of members that give the values: layers some hundred neurons wide keep kilobytes of a sample.
+    const HOST_SAMPLES_OF_VALUES: usize = TILE;
+    const DEVICE_SAMPLES_OF_VALUES: usize = 1 << 16;
+    /// Gradients by such a member's parameters that a CPU has room for: about 256 MiB, but never fewer than so many.
+    const MOST_GRADIENTS: usize = 1 << 26;
+    const FEWEST_GRADIENTS: usize = 16;
+    const MOST_PARTS: usize = 64;
 
     /// For steps of `batch` samples: exactly so many.
-    pub fn for_training(device: &Device, batch: usize) -> Self {
-        let samples = if device.is_host() { Self::HOST_SAMPLES.min(batch) } else { batch };
-        FitSize { n_chunks: batch.div_ceil(samples), samples }
+    pub fn for_training(device: &Device, batch: usize, field: &Field) -> Self {
+        let most = Self::most_samples(device, field);
+        let samples = if device.is_host() || field.member_gives_values() { most.min(batch) } else { batch };
+        let n_chunks = batch.div_ceil(samples);
+        let chunks_of_gradient = match &field.member {
+            Some(member) if member.gives_values() => {
+                n_chunks.div_ceil(Self::most_gradients(device, member.n_gradients()))
+            }
+            _ => 1,
+        };
+        FitSize { n_chunks, samples, chunks_of_gradient }
     }
 
     /// For asking a finished field: one chunk for each lane.
-    pub fn for_prediction(device: &Device) -> Self {
-        let samples = if device.is_host() { Self::HOST_SAMPLES } else { Self::DEVICE_SAMPLES };
-        FitSize { n_chunks: device.lanes(), samples }
+    pub fn for_prediction(device: &Device, field: &Field) -> Self {
+        FitSize { n_chunks: device.lanes(), samples: Self::most_samples(device, field), chunks_of_gradient: 1 }
+    }
+
+    fn most_samples(device: &Device, field: &Field) -> usize {
+        match (device.is_host(), field.member_gives_values()) {
+            (true, false) => Self::HOST_SAMPLES,
+            (true, true) => Self::HOST_SAMPLES_OF_VALUES,
+            (false, false) => Self::DEVICE_SAMPLES,
+            (false, true) => Self::DEVICE_SAMPLES_OF_VALUES,
+        }
+    }
+
+    /// How often a member's `n` gradients are kept: a GPU adds all chunks to the same.
+    fn most_gradients(device: &Device, n: usize) -> usize {
+        if device.is_host() { (Self::MOST_GRADIENTS / n).clamp(Self::FEWEST_GRADIENTS, Self::MOST_PARTS) } else { 1 }
+    }
+
+    /// Gradients in all.
+    pub fn n_gradients(self) -> usize {
+        self.n_chunks.div_ceil(self.chunks_of_gradient)
     }
 }
 

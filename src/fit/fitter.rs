@@ -25,6 +25,9 @@ impl Fitter<'_> {
         if let Some(member) = &self.field.member {
             member.encode(self.device, &self.encode_args(chunk, lane), chunk.n)?;
         }
+        if self.field.member_gives_values() {
+            return Ok(());
+        }
         self.device.launch_chunk(self.kernels().0, &self.args(chunk, lane), Grid::tiles(chunk.n))
     }
 
@@ -43,10 +46,13 @@ impl Fitter<'_> {
             dl_dweights: gradients.dl_dweights,
             ..self.args(chunk, lane)
         };
-        device.launch_chunk(self.kernels().1, &args, Grid::tiles(chunk.n))?;
+        if !self.field.member_gives_values() {
+            device.launch_chunk(self.kernels().1, &args, Grid::tiles(chunk.n))?;
+        }
         let Some(member) = &self.field.member else { return Ok(()) };
         let of_grid = Backward {
             dl_dfeatures: chunk.dl_dfeatures.ptr(),
+            dl_dvalues: chunk.dl_doutput.ptr(),
             dl_dparameters: gradients.dl_dparameters,
             kept: chunk.kept.ptr(),
         };
@@ -86,7 +92,8 @@ impl Fitter<'_> {
             table: self.field.table_ptr(),
             features: lane.features(),
             query: lane.query(),
-            n_in: self.field.decoder.layers[0].n_in,
+            values: chunk.output.ptr(),
+            n_in: self.field.decoder.n_in(),
             round: 0,
         }
     }

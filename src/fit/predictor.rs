@@ -30,7 +30,7 @@ impl Predictor {
     /// Of the device.
     pub fn new(device: &Device, head: Head, field: Field, name: &Path) -> Result<Self> {
         let Head::Values { n_outputs, .. } = head else { unreachable!("fitted fields have values") };
-        let size = FitSize::for_prediction(device);
+        let size = FitSize::for_prediction(device, &field);
         let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
         let with_chunk = |lane| Ok(Mutex::new((FitChunk::new(device, size.samples, head, &field, false)?, lane)));
         let chunks = lanes.map(with_chunk).collect::<Result<_>>()?;

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::decoder::Head;
 use crate::device::args::ScatterArgs;
 use crate::device::{Device, Grid};
-use crate::field::{Field, Lane, Learner, spread};
+use crate::field::{ChunkGradients, Field, Lane, Learner, spread};
 use crate::grid::Site;
 use crate::scene::UnitCube;
 use crate::train::progress::{Evaluated, Started, StepReport};
@@ -79,6 +79,8 @@ pub struct FitTrainer<D> {
     pub field: Field,
     learner: Learner,
     chunks: Vec<FitChunk>,
+    /// See [`FitSize::chunks_of_gradient`].
+    chunks_of_gradient: usize,
     lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
@@ -97,8 +99,8 @@ impl<D: Data> FitTrainer<D> {
     pub fn new(device: &Device, config: &Config, data: D) -> Result<Self> {
         let site = Site { seed: config.train.seed, unit_cube: data.unit_cube(), box_side: 1.0 };
         let field = Field::random(device, &config.model.after_upscales(0), data.head(), &site)?;
-        let size = FitSize::for_training(device, config.train.batch_samples as usize);
-        let learner = Learner::new(device, config, &field, size.n_chunks, 0)?;
+        let size = FitSize::for_training(device, config.train.batch_samples as usize, &field);
+        let learner = Learner::new(device, config, &field, size.n_gradients(), 0)?;
         FitTrainer::with(device, config, data, field, learner, size)
     }
 
@@ -107,6 +109,7 @@ impl<D: Data> FitTrainer<D> {
         Ok(FitTrainer {
             device: device.clone(),
             config: config.clone(),
+            chunks_of_gradient: size.chunks_of_gradient,
             chunks: (0..size.n_chunks).map(chunk).collect::<Result<_>>()?,
             lanes: Lane::all(device, size.samples, &field, true)?,
             data,
@@ -126,8 +129,8 @@ impl<D: Data> FitTrainer<D> {
     pub fn resume(device: &Device, checkpoint: &Checkpoint, data: D) -> Result<Self> {
         let config = &checkpoint.header.config;
         let mut field = Field::from_checkpoint(device, checkpoint, data.head())?;
-        let size = FitSize::for_training(device, config.train.batch_samples as usize);
-        let learner = Learner::from_checkpoint(device, checkpoint, &mut field, size.n_chunks)?;
+        let size = FitSize::for_training(device, config.train.batch_samples as usize, &field);
+        let learner = Learner::from_checkpoint(device, checkpoint, &mut field, size.n_gradients())?;
         let mut trainer = FitTrainer::with(device, config, data, field, learner, size)?;
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
@@ -160,7 +163,7 @@ impl<D: Data> FitTrainer<D> {
         let (device, data, learner, lanes, step) = (&self.device, &self.data, &self.learner, &self.lanes, self.step);
         let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
         let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
-        device.for_each_chunk(&mut self.chunks, |lane, index, chunk| {
+        let fit = |lane: &Lane, index: usize, chunk: &mut FitChunk, gradients: &ChunkGradients| {
             let first = index * size;
             chunk.set_len(size.min(batch - first))?;
             let drawn = data.drawn_at(step, index);
@@ -168,8 +171,15 @@ impl<D: Data> FitTrainer<D> {
                 data.draw(device, chunk, first, drawn)?;
                 chunk.drawn = Some(drawn);
             }
-            fitter.forward(chunk, &lanes[lane])?;
-            fitter.backward(chunk, &lanes[lane], data.loss(), &learner.gradients_of(index))
+            fitter.forward(chunk, lane)?;
+            fitter.backward(chunk, lane, data.loss(), gradients)
+        };
+        let each = self.chunks_of_gradient;
+        let mut groups: Vec<&mut [FitChunk]> = self.chunks.chunks_mut(each).collect();
+        device.for_each_chunk(&mut groups, |lane, group, chunks| {
+            let gradients = learner.gradients_of(group);
+            let mut numbered = chunks.iter_mut().enumerate();
+            numbered.try_for_each(|(k, chunk)| fit(&lanes[lane], group * each + k, chunk, &gradients))
         })
     }
 

@@ -7,19 +7,20 @@
 
 use std::any::Any;
 
-use super::{Grid, mulfa, points};
+use super::{Grid, mulfa, points, waves};
 use crate::Result;
-use crate::config::GridConfig;
+use crate::config::{GridConfig, OptimizerConfig};
+use crate::decoder::Head;
 use crate::device::args::{Compute, GridLayout, SampleBatch, ScatterArgs};
 use crate::device::{Buffer, Device, Grid as Items, Ptr, kernels};
 use crate::scene::UnitCube;
 use crate::train::{Checkpoint, Tensor};
 
 /// The members with an encoding of their own. Each says whether a grid is its.
-const OPENERS: [Opener; 2] = [mulfa::open, points::open];
+const OPENERS: [Opener; 3] = [mulfa::open, points::open, waves::open];
 
 /// Makes the member's part of a grid; None where the grid is not its.
-pub(super) type Opener = fn(&Device, &GridConfig, u32, &Source) -> Result<Option<Box<dyn Member>>>;
+pub(super) type Opener = fn(&Device, &GridConfig, Head, &Source) -> Result<Option<Box<dyn Member>>>;
 
 /// Where a member takes what it begins with.
 pub enum Source<'a> {
@@ -49,8 +50,10 @@ pub struct Encode<'a> {
     pub table: Ptr<'a, Compute>,
     /// `[S, n_in]`: where the features go; columns past them are zero.
     pub features: Ptr<'a, Compute>,
-    /// `[S, n_query]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back.
+    /// `[S, n_query]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back, unless it gives the values.
     pub query: Ptr<'a, Compute>,
+    /// `[S, n_outputs]`: where a member that gives the values leaves them; null for others.
+    pub values: Ptr<'a, f32>,
     pub n_in: u32,
     /// Forward: samples of this round; backward: all up to its end.
     pub round: u32,
@@ -61,6 +64,8 @@ pub struct Encode<'a> {
 pub struct Backward<'a> {
     /// `[L, S, F]`
     pub dl_dfeatures: Ptr<'a, f32>,
+    /// `[S, n_outputs]`: of a member that gives the values; null for others.
+    pub dl_dvalues: Ptr<'a, f32>,
     /// Of a chunk, added to: [`Member::n_gradients`].
     pub dl_dparameters: Ptr<'a, f32>,
     /// `[S, n_kept]`: what [`Member::scatter`] needs, set.
@@ -68,6 +73,11 @@ pub struct Backward<'a> {
 }
 
 pub trait Member: Any + Send + Sync {
+    /// Whether it gives the field's values by itself: then there are no features, and no decoder stands behind it.
+    fn gives_values(&self) -> bool {
+        false
+    }
+
     /// Entries of the table, where the configuration alone does not say.
     fn n_entries(&self) -> Option<usize> {
         None
@@ -80,6 +90,11 @@ pub trait Member: Any + Send + Sync {
 
     fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
         None
+    }
+
+    /// Of the parameters.
+    fn learning_rate(&self, optimizer: &OptimizerConfig) -> f64 {
+        optimizer.kernel_learning_rate
     }
 
     /// Numbers that a chunk's gradients take, from which [`Member::gradient`] works out those of the parameters.
@@ -100,7 +115,7 @@ pub trait Member: Any + Send + Sync {
         Ok(())
     }
 
-    /// The features of a round's samples, at most `most`.
+    /// The features of a round's samples, or their values, at most `most`.
     fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()>;
 
     /// Gradients by the parameters, and what the scatter needs.
@@ -130,12 +145,12 @@ pub trait Member: Any + Send + Sync {
 pub fn open(
     device: &Device,
     config: &GridConfig,
-    dimensions: u32,
+    head: Head,
     source: &Source,
 ) -> Result<(Grid, Option<Box<dyn Member>>)> {
-    let mut grid = Grid::new(config, dimensions);
+    let mut grid = Grid::new(config, head.dimensions());
     for opener in OPENERS {
-        if let Some(member) = opener(device, config, dimensions, source)? {
+        if let Some(member) = opener(device, config, head, source)? {
             if let Some(n_entries) = member.n_entries() {
                 grid.levels[0].entries = n_entries as u32;
             }

@@ -9,6 +9,7 @@ mod nodes;
 mod point_file;
 mod points;
 mod sizing;
+mod waves;
 
 pub use cost::Cost;
 pub use dense::{add_total_variation, resample};
@@ -17,6 +18,7 @@ pub use mulfa::{Mulfa, Part, Theta};
 pub use nodes::{ActiveNodes, NodeGradients};
 pub use points::PointCloud;
 pub use sizing::sized;
+pub use waves::{WaveNetwork, Waves};
 
 use crate::config::{GridConfig, GridIndex, GridKernel};
 use crate::device::args::{self, NEAREST};
@@ -38,7 +40,7 @@ pub struct Level {
 }
 
 /// A grid in `D` dimensions: its features are a table `[n_entries, n_features_per_level]`. Points count as one level without
-/// a resolution, with an entry for each node and one for all that is out of reach.
+/// a resolution, with an entry for each node and one for all that is out of reach. Models without a grid have no levels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
     /// `D`: 1, 2 or 3.
@@ -56,7 +58,8 @@ pub struct Grid {
 impl Grid {
     pub fn new(config: &GridConfig, dimensions: u32) -> Self {
         let mut offset = 0;
-        let levels = (0..config.n_levels)
+        let n_levels = if config.index == GridIndex::None { 0 } else { config.n_levels };
+        let levels = (0..n_levels)
             .map(|level| {
                 let level = match config.index {
                     GridIndex::Points => points_level(config, dimensions),

@@ -8,6 +8,7 @@ use super::Grid;
 use super::member::{Backward, Encode, Member, Source};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
+use crate::decoder::Head;
 use crate::device::args::{Compute, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Kernel, Ptr, kernels};
 use crate::train::{Checkpoint, Tensor};
@@ -229,8 +230,8 @@ pub struct Theta {
 }
 
 /// [`super::member::Opener`] of grids with the kernel `mulfa`.
-pub fn open(device: &Device, config: &GridConfig, dimensions: u32, source: &Source) -> Result<Option<Box<dyn Member>>> {
-    let Some(mulfa) = Mulfa::new(config, dimensions) else { return Ok(None) };
+pub fn open(device: &Device, config: &GridConfig, head: Head, source: &Source) -> Result<Option<Box<dyn Member>>> {
+    let Some(mulfa) = Mulfa::new(config, head.dimensions()) else { return Ok(None) };
     let mut theta = Theta::zeros(device, mulfa)?;
     match source {
         Source::Blank => {}

@@ -8,6 +8,7 @@ use super::member::{Backward, Encode, Member, Site, Source};
 use super::nodes::ActiveNodes;
 use super::point_file;
 use crate::config::{GridConfig, GridIndex, PointsConfig};
+use crate::decoder::Head;
 use crate::device::args::{
     NEAREST, PointSet, PointsArgs, PointsNodesArgs, PointsScatterArgs, ScatterArgs, UniformArgs,
 };
@@ -49,11 +50,11 @@ struct Listed {
 }
 
 /// [`super::member::Opener`] of grids with the index `points`.
-pub fn open(device: &Device, config: &GridConfig, dimensions: u32, source: &Source) -> Result<Option<Box<dyn Member>>> {
+pub fn open(device: &Device, config: &GridConfig, head: Head, source: &Source) -> Result<Option<Box<dyn Member>>> {
     if config.index != GridIndex::Points {
         return Ok(None);
     }
-    let points = &config.points;
+    let (points, dimensions) = (&config.points, head.dimensions());
     let nodes = match source {
         Source::Blank => lattice(device, points, dimensions, 0)?,
         Source::New(site) if !points.file.as_os_str().is_empty() => from_file(&points.file, site)?,

@@ -1,14 +1,20 @@
 //! Grids of a wanted size, so that members of the family can be compared at equal parameters.
 
-use super::Grid;
-use crate::config::{GridConfig, GridIndex};
+use super::{Grid, Waves};
+use crate::config::{GridConfig, GridIndex, WavesConfig};
+use crate::decoder::Head;
 
 /// Fewest and most levels of a hash grid that are tried.
 const LEVELS: [u32; 2] = [6, 16];
 
-/// The grid like `grid`, of about `n_parameters` learned numbers in `dimensions` dimensions: levels and table of a hash grid
-/// (its finest level stays as fine), the resolution of others.
-pub fn sized(grid: &GridConfig, dimensions: u32, n_parameters: usize) -> GridConfig {
+/// Fewest and most neurons of a layer of networks without a grid that are tried: some more than the configuration allows, so
+/// that a size out of reach is refused there.
+const WIDTHS: [u32; 2] = [1, 1280];
+
+/// The grid like `grid`, of about `n_parameters` learned numbers before `head`: levels and table of a hash grid (its finest
+/// level stays as fine), the resolution of others; of networks without a grid the width, for all that they learn.
+pub fn sized(grid: &GridConfig, head: Head, n_parameters: usize) -> GridConfig {
+    let dimensions = head.dimensions();
     let n_features = f64::from(grid.n_features_per_level);
     let side = |n: f64| n.powf(1.0 / f64::from(dimensions)).round().max(4.0) as u32;
     match grid.index {
@@ -18,6 +24,7 @@ pub fn sized(grid: &GridConfig, dimensions: u32, n_parameters: usize) -> GridCon
             let bands = f64::from(grid.n_levels);
             GridConfig { base_resolution: side(n_parameters as f64 / n_features / bands), ..grid.clone() }
         }
+        GridIndex::None => waves(grid, head, n_parameters),
         GridIndex::Points => {
             let mut points = grid.points.clone();
             points.resolution = side(n_parameters as f64 / n_features).min(256);
@@ -27,6 +34,13 @@ pub fn sized(grid: &GridConfig, dimensions: u32, n_parameters: usize) -> GridCon
             GridConfig { points, n_features_per_level: n_features.unwrap_or(grid.n_features_per_level), ..grid.clone() }
         }
     }
+}
+
+/// The width that comes nearest in size.
+fn waves(grid: &GridConfig, head: Head, n_parameters: usize) -> GridConfig {
+    let candidate = |width: u32| GridConfig { waves: WavesConfig { width, ..grid.waves.clone() }, ..grid.clone() };
+    let off = |config: &GridConfig| Waves::new(config, head).map(|waves| waves.n_parameters().abs_diff(n_parameters));
+    (WIDTHS[0]..=WIDTHS[1]).map(candidate).min_by_key(off).expect("there are widths")
 }
 
 /// A grid of few nodes does not double on the way: it would begin with hardly any.
@@ -62,12 +76,15 @@ mod tests {
         for &name in ModelName::ALL {
             let grid = name.grid_of(TaskName::Image);
             for wanted in [55_000, 220_000, 880_000] {
-                let cost = Grid::new(&sized(&grid, 2, wanted), 2).cost();
+                let head = Head::Values { dimensions: 2, n_outputs: 3 };
+                let config = sized(&grid, head, wanted);
+                let n_parameters = Waves::new(&config, head)
+                    .map_or_else(|| Grid::new(&config, 2).cost().parameters, |waves| waves.n_parameters());
                 // Points double their features, all others come closer.
                 let most = if grid.index == GridIndex::Points { 1.05 } else { 1.08 };
-                let ratio = cost.parameters as f64 / wanted as f64;
+                let ratio = n_parameters as f64 / wanted as f64;
                 let least = if grid.index == GridIndex::Points { 0.5 } else { 0.92 };
-                assert!((least..most).contains(&ratio), "{}: {} of {wanted}", name.as_str(), cost.parameters);
+                assert!((least..most).contains(&ratio), "{}: {} of {wanted}", name.as_str(), n_parameters);
             }
         }
     }

@@ -92,7 +92,8 @@ impl ModelSpec {
     /// Names that need no file: aliases for analysis and the members of the family.
     pub fn names() -> Vec<String> {
         use clap::ValueEnum as _;
-        let members = ModelName::value_variants().iter().map(|member| member.as_str());
+        let has_grid = |member: &&ModelName| member.grid().index != GridIndex::None;
+        let members = ModelName::value_variants().iter().filter(has_grid).map(|member| member.as_str());
         ALIASES.iter().map(|(name, _)| *name).chain(members).map(str::to_owned).collect()
     }
 
@@ -130,12 +131,16 @@ impl ModelSpec {
     /// The grid, and the nodes of one that is a point cloud.
     fn grid(&self, device: &Device, dimensions: u32, seed: u64) -> Result<(Grid, Option<Arc<dyn Member>>)> {
         let config = &self.config.model.grid;
+        if config.index == GridIndex::None {
+            let what = format!("{} has no grid, and so no grid tangent kernel; give a model with one", self.label);
+            return Err(Error::config(what));
+        }
         if config.index != GridIndex::Points {
             return Ok((Grid::new(config, dimensions), None));
         }
         let site = Site { seed, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
         let source = self.checkpoint.as_deref().map_or(Source::New(&site), Source::Saved);
-        let (grid, cloud) = grid::open(device, config, dimensions, &source)?;
+        let (grid, cloud) = grid::open(device, config, Head::Values { dimensions, n_outputs: 1 }, &source)?;
         Ok((grid, cloud.map(Arc::from)))
     }
 

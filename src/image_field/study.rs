@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::compare::{Comparison, compare, write_row};
-use super::data::PictureData;
+use super::data::{PictureData, Shape};
 use super::picture::{Picture, shown_rgb};
 use crate::Result;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
@@ -57,7 +57,7 @@ impl Study {
         let mut config = self.config.clone();
         config.model.name = model;
         let n_parameters = (share * self.picture.n_pixels() as f64).round() as usize;
-        config.model.grid = sized(&model.grid_of(TaskName::Image), 2, n_parameters);
+        config.model.grid = sized(&model.grid_of(TaskName::Image), Shape::of(&self.picture).head(), n_parameters);
         config.train.max_steps = TrainConfig::NO_STEP_LIMIT;
         config.train.max_seconds = Some(self.seconds);
         config.validate()?;

@@ -131,9 +131,10 @@ impl Mesh {
     pub fn carried(&self, triangle: usize, point: [f32; 3], vertices: &[[f32; 3]]) -> [f32; 3] {
         let [a, b, c] = self.corners(triangle).map(vector);
         let (normal, from_a) = (self.cross(triangle), vector(point) - a);
-        // A triangle without area is as good as its first corner.
+        // A triangle without area is as good as its first corner; of a sliver, rounding moves shares far: they stay within it.
         let share = |cross: Vector3<f64>| cross.dot(&normal) / normal.norm_squared().max(f64::MIN_POSITIVE);
-        let (of_b, of_c) = (share(from_a.cross(&(c - a))), share((b - a).cross(&from_a)));
+        let of_b = share(from_a.cross(&(c - a))).clamp(0.0, 1.0);
+        let of_c = share((b - a).cross(&from_a)).clamp(0.0, 1.0 - of_b);
         let [a, b, c] = self.triangles[triangle].map(|vertex| vector(vertices[vertex as usize]));
         (a + (b - a) * of_b + (c - a) * of_c).map(|x| x as f32).into()
     }
@@ -184,5 +185,10 @@ mod tests {
         let carried = mesh.carried(0, [0.5, 0.5, 0.0], &moved);
         assert!((0..3).all(|k| (carried[k] - [1.0, 2.0, 2.0][k]).abs() < 1e-6), "{carried:?}");
         assert_eq!(mesh.carried(1, [5.0; 3], &moved), [7.0; 3]);
+        // Of a sliver, a point that rounding has put beside it comes to lie on it.
+        let sliver = vec![[0.0; 3], [1.0, 0.0, 0.0], [1.0, 1e-7, 0.0]];
+        let mesh = Mesh { triangles: vec![[0, 1, 2]], vertices: sliver.clone() };
+        let [x, y, z] = mesh.carried(0, [0.5, 3e-7, 0.0], &sliver);
+        assert!((0.0..=1.0).contains(&x) && (0.0..=1e-7).contains(&y) && z == 0.0, "{x} {y} {z}");
     }
 }

@@ -269,7 +269,8 @@ impl Tracer<'_> {
             table: field.table,
             features: field.features,
             query: lane.query(),
-            n_in: self.field.decoder.layers[0].n_in,
+            values: Ptr::NULL,
+            n_in: self.field.decoder.n_in(),
             round: field.round,
         }
     }

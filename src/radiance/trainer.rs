@@ -228,6 +228,7 @@ impl Trainer {
                 dl_dview: refinement.map_or(Ptr::NULL, |_| training.dl_dview.ptr()),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
+                    dl_dvalues: Ptr::NULL,
                     dl_dparameters: own.dl_dparameters,
                     kept: training.kept.ptr(),
                 },

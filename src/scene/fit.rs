@@ -18,6 +18,12 @@ const MOST_POINTS: f64 = 0.95;
 /// Unit cubes a side beyond which boxes do not follow points.
 const FARTHEST: u32 = 16;
 
+/// Cameras that are nearer to each other than this, in their distance from the scene's origin, are at one place: single
+/// precision knows no better.
+const ONE_PLACE: f64 = 1e-6;
+/// The same for cameras at the origin, in scene units.
+const LEAST_REACH: f64 = 1e-30;
+
 /// Side of the unit cube in scene units where the cameras tell nothing, all being at one place.
 const NO_SIDE: f64 = 1.0;
 
@@ -32,7 +38,8 @@ pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
     let mut distances: Vec<f64> = points.iter().map(|&point| (vector(point) - centre).amax()).collect();
     distances.sort_by(f64::total_cmp);
     let reach = reach.max(distances.get(distances.len() / 2).copied().unwrap_or(0.0));
-    centred(&centre, if reach > 0.0 { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
+    let tells = reach > LEAST_REACH.max(ONE_PLACE * centre.amax());
+    centred(&centre, if tells { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
 }
 
 /// How many unit cubes wide the box about their centre is that holds most points: a power of two; None without points.
@@ -131,6 +138,20 @@ fn centred(centre: &Vector3<f64>, side: f64) -> UnitCube {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scene::Intrinsics;
+
+    #[test]
+    fn cameras_at_one_place_have_a_unit_cube_of_side_1() {
+        for (at, apart) in [([2.0, 0.0, 0.0], 4.8e-43), ([0.0; 3], 1e-38), ([1e6, 0.0, 0.0], 0.1)] {
+            let view = |y: f32| {
+                let rows = [[1.0, 0.0, 0.0, at[0]], [0.0, 1.0, 0.0, y], [0.0, 0.0, 1.0, at[2]]];
+                let camera = Camera { intrinsics: Intrinsics::from_fov_y(8, 6, 0.7), camera_to_world: rows };
+                View::new(format!("{y}"), "", camera)
+            };
+            let cube = around_cameras(&[view(0.0), view(apart)], &[]);
+            assert!(cube.scale == 1.0 && cube.offset.iter().all(|x| x.is_finite()), "{cube}");
+        }
+    }
 
     #[test]
     fn the_box_of_a_scene_holds_most_of_its_points() {

@@ -66,6 +66,8 @@ fn rust_layout() -> Layout {
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
+        WavesArgs { network, samples, weights, neurons, activations, output, dl_doutput, dl_dprepared, kind, n_neurons, n_columns, n_outputs }
+        PrepareWavesArgs { theta, place, prepared, dl_dprepared, dl_dtheta }
         CentreArgs { value, centred, n_photographs }
         CorrectCamerasArgs { cameras, correction, corrected }
         PositionGradientArgs { grid, samples, table, dl_dfeatures, dl_dposition, round }

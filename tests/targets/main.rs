@@ -29,6 +29,7 @@ mod shapes;
 mod skip;
 mod surface;
 mod training;
+mod waves;
 
 /// A test for each kernel, and the list of kernels that have one.
 macro_rules! parity {
@@ -109,6 +110,7 @@ parity! {
     points_scatter: points::points_scatter;
     position_gradient: cameras::position_gradient;
     prepare_mulfa: mulfa::prepare_mulfa;
+    prepare_waves: waves::prepare_waves;
     prepare_weights: field::prepare_weights;
     ray_distances: rays::ray_distances;
     ray_statistics: composite::ray_statistics;
@@ -118,6 +120,9 @@ parity! {
     surface_points: surface::surface_points;
     total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
+    waves_backward: waves::waves_backward;
+    waves_forward: waves::waves_forward;
+    waves_gradient: waves::waves_gradient;
 }
 
 #[test]

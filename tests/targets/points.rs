@@ -62,7 +62,8 @@ impl Setup {
 
     fn kept(&self, device: &Device) -> gridfield::device::Buffer<f32> {
         let kept = device.zeros::<f32>(CAPACITY * self.cloud.n_kept()).unwrap();
-        let gradients = Backward { dl_dfeatures: Ptr::NULL, dl_dparameters: Ptr::NULL, kept: kept.ptr() };
+        let gradients =
+            Backward { dl_dfeatures: Ptr::NULL, dl_dvalues: Ptr::NULL, dl_dparameters: Ptr::NULL, kept: kept.ptr() };
         let work = self.encode(Ptr::NULL, Ptr::NULL);
         self.cloud.backward(device, &work, &gradients, CAPACITY).unwrap();
         kept
@@ -79,6 +80,7 @@ impl Setup {
             table,
             features,
             query: Ptr::NULL,
+            values: Ptr::NULL,
             n_in: 16,
             round: 0,
         }
