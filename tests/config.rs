@@ -328,6 +328,16 @@ fn the_published_encodings_are_valid() {
     }
 }
 
+#[test]
+fn dense_nodes_are_counted_in_the_dimensions_of_the_task() {
+    let mut config = Config::of_image(true);
+    config.set_value("model.name", "dense").unwrap();
+    config.model.grid.base_resolution = 4096;
+    config.validate().unwrap();
+    let error = refusal(&["model.name=dense", "model.grid.base_resolution=4096"]);
+    assert!(error.contains("may hold 549755813888 features") && error.contains("lower one of n_levels"), "{error}");
+}
+
 /// The tables of `docs/formats.md` have one row `| `key` | default | … |` for every key, in order.
 #[test]
 fn the_documentation_lists_every_key_with_its_default() {

@@ -31,7 +31,7 @@ impl Config {
     /// The first value out of range, as a sentence naming its key.
     pub fn validate(&self) -> Result<()> {
         self.validate_task()?;
-        self.model.validate()?;
+        self.model.validate(if self.task == TaskName::Image { 2 } else { 3 })?;
         self.march.validate()?;
         self.train.validate()?;
         self.optimizer.validate()?;
@@ -84,8 +84,9 @@ impl Config {
 }
 
 impl ModelConfig {
-    fn validate(&self) -> Result<()> {
-        self.grid.validate()?;
+    /// For points of so many coordinates.
+    fn validate(&self, dimensions: u32) -> Result<()> {
+        self.grid.validate(dimensions)?;
         self.density_network.validate("model.density_network")?;
         self.color_network.validate("model.color_network")?;
         self.network.validate("model.network")?;
@@ -106,7 +107,7 @@ impl ModelConfig {
 }
 
 impl GridConfig {
-    fn validate(&self) -> Result<()> {
+    fn validate(&self, dimensions: u32) -> Result<()> {
         let fewest = if self.index == GridIndex::None { 0 } else { 1 };
         between("model.grid.n_levels", self.n_levels, fewest..=32)?;
         one_of("model.grid.n_features_per_level", self.n_features_per_level, &[1, 2, 4, 8])?;
@@ -125,7 +126,7 @@ impl GridConfig {
             GridIndex::Hash | GridIndex::Dense => Ok(()),
         }?;
         self.validate_finest_level()?;
-        self.validate_size()
+        self.validate_size(dimensions)
     }
 
     /// Refuses a kernel function on an index function that it does not fit.
@@ -206,12 +207,12 @@ impl GridConfig {
     }
 
     /// Hashed levels are bounded by their hash map, dense ones by their nodes; points are counted when they are read.
-    fn validate_size(&self) -> Result<()> {
+    fn validate_size(&self, dimensions: u32) -> Result<()> {
         let hashed = (u64::from(self.n_levels) * u64::from(self.n_features_per_level)) << self.log2_hashmap_size;
         let (features, keys) = match self.index {
             GridIndex::Hash => (hashed, "n_levels · n_features_per_level · 2^log2_hashmap_size"),
             GridIndex::Dense | GridIndex::Fourier => {
-                (self.dense_features(), "n_features_per_level · the sum over levels of resolution³")
+                (self.dense_features(dimensions), "n_features_per_level · the sum over levels of resolution^dimensions")
             }
             GridIndex::Points | GridIndex::None => return Ok(()),
         };
@@ -228,11 +229,11 @@ impl GridConfig {
         })
     }
 
-    /// Features of all nodes of all levels in space.
-    fn dense_features(&self) -> u64 {
+    /// Features of all nodes of all levels.
+    fn dense_features(&self, dimensions: u32) -> u64 {
         let nodes = |level: u32| {
             let scale = f64::from(self.base_resolution) * self.per_level_scale.powi(level as i32) - 1.0;
-            (scale.ceil() as u64 + 1).saturating_pow(3)
+            (scale.ceil() as u64 + 1).saturating_pow(dimensions)
         };
         (0..self.n_levels).map(nodes).fold(0, u64::saturating_add).saturating_mul(self.n_features_per_level.into())
     }
