@@ -93,12 +93,15 @@ typedef struct Steps {
     float inverse_far;  // beyond this distance steps are even in 1/t; 0 for nowhere
 } Steps;
 
+// Of RayBatch.t: the ray found no room for its samples.
+#define GF_RAY_DROPPED (-2.0f)
+
 // A chunk of rays under way. Columns are stored one after the other: [3, R] is x of all rays, then y, then z.
 typedef struct RayBatch {
     float* origin;         // [3, R] as it is marched: unit cube, or ndc
     float* direction;      // [3, R] likewise, unit length
     float* view;           // [3, R] direction in the scene, unit length
-    float* t;              // [R] where the next step begins; -1: the ray is done, -2: dropped for want of room
+    float* t;              // [R] where the next step begins; -1: the ray is done; or GF_RAY_DROPPED
     float* t_end;          // [R] where the ray leaves the box
     float* transmittance;  // [R]
     float* color;          // [3, R] composited so far, without background

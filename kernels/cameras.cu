@@ -13,11 +13,9 @@ template <int F> GF_FN void add_level_gradients(const PositionGradientArgs& a, u
     for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
         const GridLevel& level = a.grid.levels[l];
         const float* dL_dfeatures = a.dL_dfeatures + ((size_t)feature_set(a.grid, l) * a.samples.capacity + i) * F;
-        float own[3], values[F], dL_down[3] = {};
-        level_point<float, 3>(level, x, own);
+        float values[F];
         for (int f = 0; f < F; ++f) values[f] = share * dL_dfeatures[f];
-        add_position_gradient<float, 3, F>(level, level.scale, a.grid.kernel, own, (const compute_t*)a.table, values, dL_down);
-        for (int k = 0; k < 3; ++k) dL_dx[k] += dL_down[k] * band_derivative(level.band, x[k]);
+        add_position_gradient<float, 3, F>(level, level.scale, a.grid.kernel, x, (const compute_t*)a.table, values, dL_dx);
     }
 }
 
@@ -55,7 +53,7 @@ GF_ITEM_KERNEL(position_gradient, PositionGradientArgs) {
 GF_ITEM_KERNEL(camera_gradient, CameraGradientArgs) {
     (void)j;
     const size_t n = a.rays.capacity;
-    if (a.rays.t[i] == -2.0f) return;
+    if (a.rays.t[i] == GF_RAY_DROPPED) return;
     const uint32_t camera = a.rays.camera[i];
     float origin[3], direction[3], dL_dorigin[3] = {}, dL_ddirection[3] = {};
     for (int k = 0; k < 3; ++k) {

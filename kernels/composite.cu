@@ -88,7 +88,7 @@ GF_ITEM_KERNEL(composite_rays, CompositeArgs) {
 GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
     (void)j;
     const size_t n = a.rays.capacity;
-    const bool dropped = a.rays.t[i] == -2.0f;
+    const bool dropped = a.rays.t[i] == GF_RAY_DROPPED;
     float final_color[3], dL_dpixel[3], loss = 0.0f, squared_error = 0.0f;
     for (int c = 0; c < 3; ++c) {
         const float background = a.rays.background[c * n + i], alpha = a.rays.target[3 * n + i];
@@ -160,7 +160,7 @@ GF_ITEM_KERNEL(ray_statistics, StatisticsArgs) {
     for (uint32_t ray = begin; ray < end; ++ray) {
         loss += a.rays.loss[ray];
         squared_error += a.rays.squared_error[ray];
-        dropped += a.rays.t[ray] == -2.0f;
+        dropped += a.rays.t[ray] == GF_RAY_DROPPED;
     }
     shared_add(&a.sums[0], loss);
     shared_add(&a.sums[1], squared_error);

@@ -7,9 +7,6 @@
 
 namespace {
 
-GF_FN float exponential(float x) { return expf(x); }
-GF_FN double exponential(double x) { return exp(x); }
-
 template <typename T> struct Composite {
     T transmittance;
     T color[3];

@@ -31,13 +31,7 @@ template <int W> GF_FN void fit_backward_tile(const FitArgs& a, uint32_t tile, N
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
     Matrix dy = {shared.a, NetworkShared<W>::stride}, dx = {shared.b, NetworkShared<W>::stride};
-    GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
-        for (uint32_t c = 0; c < 16; ++c) {
-            const bool is_there = s < rows && c < a.n_outputs;
-            dy.row(s)[c] =
-                (compute_t)(is_there ? GF_LOSS_SCALE * a.dL_doutput[(size_t)(first + s) * a.n_outputs + c] : 0.0f);
-        }
-    }
+    load_value_gradients(a.dL_doutput, a.n_outputs, first, rows, GF_TILE, dy);
     for (uint32_t l = flow.at.n_layers(); l-- > 0;) {
         flow.layer(l, dy, dx);
         const Matrix swap = dy;

@@ -69,12 +69,11 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
     for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
         const GridLevel& level = a.grid.levels[l];
         const T scale = level_scale<T, D>(a, l);
-        T own[D], values[F], dL_down[D] = {};
+        T own[D], values[F];
         level_point<T, D>(level, x, own);
         for (int f = 0; f < F; ++f) values[f] = share * dL_dfeatures[feature_set(a.grid, l) * F + f];
         scatter<T, D, F>(active_nodes<T, D>(level, scale, a.grid.kernel, own), values, (T*)a.dL_dtable);
-        add_position_gradient<T, D, F>(level, scale, a.grid.kernel, own, (const T*)a.table, values, dL_down);
-        for (int k = 0; k < D; ++k) dL_dx[k] += dL_down[k] * band_derivative(level.band, x[k]);
+        add_position_gradient<T, D, F>(level, scale, a.grid.kernel, x, (const T*)a.table, values, dL_dx);
     }
     for (int k = 0; k < D; ++k) ((T*)a.dL_dposition)[(size_t)i * D + k] = dL_dx[k];
 }

@@ -163,7 +163,7 @@ GF_WARP_KERNEL(march_rays, MarchArgs) {
     // A ray without room keeps none of its samples: what it wrote has no length.
     if (!fits)
         for (uint32_t s = first; s < a.samples.capacity; ++s) a.samples.dt[s] = 0.0f;
-    a.rays.t[i] = fits ? next : -2.0f;
+    a.rays.t[i] = fits ? next : GF_RAY_DROPPED;
     a.rays.segment_begin[a.round * (size_t)a.rays.capacity + i] = first;
     a.rays.segment_count[a.round * (size_t)a.rays.capacity + i] =
         fits ? n : (first < a.samples.capacity ? a.samples.capacity - first : 0u);

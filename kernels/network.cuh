@@ -49,6 +49,18 @@ template <typename Args> GF_FN NetworkTile network_tile(const Args& a, uint32_t 
     return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
 }
 
+/// Gradients by a tile's values, scaled up, into the columns of the last layer; zero past the last value and in rows past
+/// the last sample, of which there are `n_rows` in all.
+GF_FN void load_value_gradients(const float* dL_doutput, uint32_t n_outputs, uint32_t first, uint32_t rows, uint32_t n_rows,
+                                Matrix dy) {
+    GF_FOR_EACH_IN_TILE(s, n_rows) {
+        for (uint32_t c = 0; c < 16; ++c) {
+            const bool is_there = s < rows && c < n_outputs;
+            dy.row(s)[c] = (compute_t)(is_there ? GF_LOSS_SCALE * dL_doutput[(size_t)(first + s) * n_outputs + c] : 0.0f);
+        }
+    }
+}
+
 /// Inputs of the first network's layers run from `x` through `layers`; returns the matrix of the last output.
 /// On the host, layers write straight into the kept matrices; a block of threads works in shared memory and copies.
 template <int W> struct Flow {

@@ -5,9 +5,6 @@
 
 namespace {
 
-GF_FN float exponential(float x) { return expf(x); }
-GF_FN double exponential(double x) { return exp(x); }
-
 GF_FN float nearest(float x) { return rintf(x); }
 GF_FN double nearest(double x) { return rint(x); }
 GF_FN int32_t to_int(float x) { return (int32_t)x; }

@@ -129,11 +129,11 @@ GF_FN void space_gradient(const Space& space, uint32_t cascades, const float p[3
     }
     // q = 1/2 + f(r) c / 2 with c = p - 1/2, r = 2 |c|, f = 2/r - 1/r^2 beyond 1.
     const float r = ball_radius(p);
-    const float slope = r > 1.0f ? (2.0f / r - 2.0f) / (r * r) : 0.0f;
+    const float df_dr = r > 1.0f ? (2.0f / r - 2.0f) / (r * r) : 0.0f;
     float along = 0.0f;
     for (int k = 0; k < 3; ++k) along += (p[k] - 0.5f) * dL_dfield[k];
     for (int k = 0; k < 3; ++k)
-        dL_dp[k] = 0.5f * contraction_factor(r) * dL_dfield[k] + (r > 1.0f ? 2.0f * slope / r * along * (p[k] - 0.5f) : 0.0f);
+        dL_dp[k] = 0.5f * contraction_factor(r) * dL_dfield[k] + (r > 1.0f ? 2.0f * df_dr / r * along * (p[k] - 0.5f) : 0.0f);
 }
 
 }  // namespace

@@ -194,6 +194,9 @@ GF_FN void prefetch(const void* address) {
 #endif
 }
 
+GF_FN float exponential(float x) { return expf(x); }
+GF_FN double exponential(double x) { return exp(x); }
+
 template <typename T> GF_FN T min_of(T a, T b) { return b < a ? b : a; }
 template <typename T> GF_FN T max_of(T a, T b) { return a < b ? b : a; }
 template <typename T> GF_FN T clamp_to(T x, T low, T high) { return min_of(max_of(x, low), high); }

@@ -223,18 +223,6 @@ template <int KIND> struct WavesTile {
         }
     }
 
-    /// Gradients by the values, scaled up, in the place of the values.
-    GF_FN void value_gradients() const {
-        const Matrix dy = product(n_matrices());
-        GF_FOR_EACH_IN_TILE(s, GF_WAVES_RANGE(rows)) {
-            for (uint32_t c = 0; c < 16; ++c) {
-                const bool is_there = s < rows && c < a.n_outputs;
-                dy.row(s)[c] =
-                    (compute_t)(is_there ? GF_LOSS_SCALE * a.dL_doutput[(size_t)(first + s) * a.n_outputs + c] : 0.0f);
-            }
-        }
-    }
-
     /// From gradients by z to those by u in the place of u, and by the filter's numbers.
     GF_FN void filter_backward(uint32_t l) const {
         const Matrix dz = input(l), u = l == 0 ? input(0) : product(l);
@@ -275,7 +263,8 @@ template <int KIND> struct WavesTile {
     }
 
     GF_FN void backward() const {
-        value_gradients();
+        // In the place of the values.
+        load_value_gradients(a.dL_doutput, a.n_outputs, first, rows, GF_WAVES_RANGE(rows), product(n_matrices()));
         tile_sync();
         tile_column_sums(product(n_matrices()), 16, 1.0f / GF_LOSS_SCALE, number_gradients(n_matrices()) + ROW_B, rows);
         for (uint32_t l = n_matrices(); l-- > 0;) matrix_backward(l);

@@ -153,11 +153,13 @@ GF_FN void scatter_learned(const Active<float, D>& active, const float* phi, uin
     }
 }
 
-/// dL_dx[k] += sum_c dphi_c/dx_k <dL_dfeatures, w_c>
+/// dL_dx[k] += sum_c dphi_c/dx_k <dL_dfeatures, w_c>, by way of where the level is looked up.
 template <typename T, int D, int F, typename Stored>
 GF_FN void add_position_gradient(const GridLevel& level, T scale, uint32_t kernel, const T x[D], const Stored* table,
                                  const T dL_dfeatures[F], T dL_dx[D]) {
-    const Cell<T, D> cell = cell_of<T, D>(scale, x);
+    T own[D], dL_down[D] = {};
+    level_point<T, D>(level, x, own);
+    const Cell<T, D> cell = cell_of<T, D>(scale, own);
     T upper[D];
     for (int k = 0; k < D; ++k) upper[k] = profile(kernel, cell.fraction[k]);
     for (uint32_t c = 0; c < (1u << D); ++c) {
@@ -166,9 +168,10 @@ GF_FN void add_position_gradient(const GridLevel& level, T scale, uint32_t kerne
         T dL_dphi = (T)0;
         for (int f = 0; f < F; ++f) dL_dphi += dL_dfeatures[f] * (T)table[entry * F + f];
         for (int k = 0; k < D; ++k)
-            dL_dx[k] += dL_dphi * scale * profile_derivative(kernel, cell.fraction[k]) *
-                        corner_weight_derivative<T, D>(upper, c, k);
+            dL_down[k] += dL_dphi * scale * profile_derivative(kernel, cell.fraction[k]) *
+                          corner_weight_derivative<T, D>(upper, c, k);
     }
+    for (int k = 0; k < D; ++k) dL_dx[k] += dL_down[k] * band_derivative(level.band, x[k]);
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ fn in_boxes(config: &mut Config, reach: u32) {
     config.train.batch_samples /= 2;
 }
 
-/// Of a scene that ends within the boxes, these learn more in the same time; docs/scenes.md has figures.
+/// All of space. Of a scene that ends within boxes, boxes learn more in the same time: docs/results.md has figures of one.
 fn contracted(config: &mut Config) {
     config.march.space = SpaceMap::Contraction;
     config.march.near = 0.05;

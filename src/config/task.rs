@@ -23,6 +23,14 @@ impl TaskName {
             TaskName::Sdf => "fit-sdf",
         }
     }
+
+    /// Coordinates of a point that the field is asked at.
+    pub fn dimensions(self) -> u32 {
+        match self {
+            TaskName::Image => 2,
+            TaskName::Radiance | TaskName::Sdf => 3,
+        }
+    }
 }
 
 /// Which image, and how it is fitted.

@@ -31,7 +31,7 @@ impl Config {
     /// The first value out of range, as a sentence naming its key.
     pub fn validate(&self) -> Result<()> {
         self.validate_task()?;
-        self.model.validate(if self.task == TaskName::Image { 2 } else { 3 })?;
+        self.model.validate(self.task.dimensions())?;
         self.march.validate()?;
         self.train.validate()?;
         self.optimizer.validate()?;

@@ -4,8 +4,8 @@
 use crate::config::ModelConfig;
 use crate::device::args::{self, MAX_LAYERS};
 
-/// Outputs of the first network as stored, of the density network the first of which is the log density; and inputs of the colour network from the
-/// viewing direction (16 spherical harmonics).
+/// Outputs of the first network as stored, of the density network the first of which is the log density; and inputs of the
+/// colour network from the viewing direction (16 spherical harmonics).
 const BRIDGE: u32 = 16;
 /// Outputs of the colour network as stored; the first three are colour.
 const COLOR_OUT: u32 = 16;

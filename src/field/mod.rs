@@ -18,7 +18,7 @@ use crate::grid::{self, Grid, Member, Site, Source};
 pub use lane::Lane;
 pub use learner::{ChunkGradients, Learner};
 pub(crate) use spread::spread;
-pub(crate) use tensors::{fill, optimizer_tensors, restore_optimizer};
+pub(crate) use tensors::{fill, layer_name, optimizer_tensors, restore_optimizer};
 
 /// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f32 = 1e-4;

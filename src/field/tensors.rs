@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use super::{Field, Learner};
 use crate::Result;
 use crate::config::Config;
-use crate::decoder::Head;
+use crate::decoder::{Decoder, Head};
 use crate::device::{Buffer, Device};
 use crate::grid::Source;
 use crate::train::checkpoint::{Checkpoint, Element, Tensor};
@@ -18,9 +18,9 @@ const BASE_RESOLUTION: &str = "grid.base_resolution";
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
 
 /// Name of the weights of layer `number`.
-fn layer_name(field: &Field, number: usize) -> String {
-    let n_density = field.decoder.n_density_layers;
-    if field.decoder.layers.len() == n_density {
+pub(crate) fn layer_name(decoder: &Decoder, number: usize) -> String {
+    let n_density = decoder.n_density_layers;
+    if decoder.layers.len() == n_density {
         format!("network.{number}.weight")
     } else if number < n_density {
         format!("density_network.{number}.weight")
@@ -55,7 +55,7 @@ impl Field {
         for number in 0..field.decoder.layers.len() {
             let layer = field.decoder.layers[number];
             let shape = [layer.n_out as usize, layer.n_in as usize];
-            field.weights.upload(first, checkpoint.get(&layer_name(&field, number), &shape)?)?;
+            field.weights.upload(first, checkpoint.get(&layer_name(&field.decoder, number), &shape)?)?;
             first += layer.n_weights();
         }
         field.refresh_copies(device)?;
@@ -74,7 +74,7 @@ impl Field {
         for (number, layer) in self.decoder.layers.iter().enumerate() {
             let shape = [layer.n_out as usize, layer.n_in as usize];
             let own = weights[first..first + layer.n_weights()].to_vec();
-            tensors.push(Tensor::new(layer_name(self, number), &shape, own));
+            tensors.push(Tensor::new(layer_name(&self.decoder, number), &shape, own));
             first += layer.n_weights();
         }
         if let Some(member) = &self.member {
@@ -142,8 +142,8 @@ impl Learner {
     }
 }
 
-/// The state of the optimiser under `prefix`, nothing where nothing is learned: `value` (only where what renders is a moving average), `first_moment`,
-/// `second_moment`, `updates`, and the average with the step it was brought up to.
+/// The state of the optimiser under `prefix`, nothing where nothing is learned: `value` (only where what renders is a moving
+/// average), `first_moment`, `second_moment`, `updates`, and the average with the step it was brought up to.
 pub(crate) fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
     if value.is_empty() {
         return Ok(Vec::new());

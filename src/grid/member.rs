@@ -50,7 +50,8 @@ pub struct Encode<'a> {
     pub table: Ptr<'a, Compute>,
     /// `[S, n_in]`: where the features go; columns past them are zero.
     pub features: Ptr<'a, Compute>,
-    /// `[S, n_query]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back, unless it gives the values.
+    /// `[S, n_query]`: what [`Member::encode`] leaves for [`Member::backward`]; null where there is no way back, unless it
+    /// gives the values.
     pub query: Ptr<'a, Compute>,
     /// `[S, n_outputs]`: where a member that gives the values leaves them; null for others.
     pub values: Ptr<'a, f32>,

@@ -2,10 +2,9 @@
 //! `kernels/grid/mulfa.cuh`; `docs/models.md` has the formulas.
 
 use std::f64::consts::PI;
-use std::ops::Range;
 
-use super::Grid;
 use super::member::{Backward, Encode, Member, Source};
+use super::{Grid, Part};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use crate::decoder::Head;
@@ -32,27 +31,6 @@ pub struct Mulfa {
     pub n_thetas: usize,
 }
 
-/// A matrix or vector in θ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// As in the formulas: `W_1`, `b_1`, `Omega_1`, `psi_1`, …, `w_out`, `b_out`.
-    pub name: String,
-    /// Place of the first number in a θ.
-    pub first: usize,
-    pub shape: Vec<usize>,
-}
-
-impl Part {
-    pub fn n_numbers(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Places of the numbers in a θ.
-    pub fn range(&self) -> Range<usize> {
-        self.first..self.first + self.n_numbers()
-    }
-}
-
 impl Mulfa {
     /// None where the grid's kernel function has no parameters.
     pub fn new(config: &GridConfig, dimensions: u32) -> Option<Self> {
@@ -71,27 +49,21 @@ impl Mulfa {
     pub fn parts(&self) -> Vec<Part> {
         let (d, width) = (self.dimensions as usize, self.config.width as usize);
         let (n_gamma, n_outputs) = (2 * self.config.n_frequencies as usize * d, self.n_outputs as usize);
-        let mut parts = Vec::new();
-        let mut first = 0;
-        let mut push = |name: String, shape: &[usize]| {
-            let part = Part { name, first, shape: shape.to_vec() };
-            first += part.n_numbers();
-            parts.push(part);
-        };
+        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
         for layer in 1..=self.config.depth {
-            push(format!("W_{layer}"), &[width, if layer == 1 { n_gamma } else { width }]);
-            push(format!("b_{layer}"), &[width]);
-            push(format!("Omega_{layer}"), &[width, d]);
-            push(format!("psi_{layer}"), &[width]);
+            shapes.push((format!("W_{layer}"), vec![width, if layer == 1 { n_gamma } else { width }]));
+            shapes.push((format!("b_{layer}"), vec![width]));
+            shapes.push((format!("Omega_{layer}"), vec![width, d]));
+            shapes.push((format!("psi_{layer}"), vec![width]));
         }
-        push("w_out".into(), &[n_outputs, width]);
-        push("b_out".into(), &[n_outputs]);
-        parts
+        shapes.push(("w_out".to_owned(), vec![n_outputs, width]));
+        shapes.push(("b_out".to_owned(), vec![n_outputs]));
+        Part::in_order(shapes)
     }
 
     /// Numbers of one θ.
     pub fn n_theta(&self) -> usize {
-        self.parts().last().map_or(0, |part| part.first + part.n_numbers())
+        Part::n_in_all(&self.parts())
     }
 
     /// Numbers of all θ.

@@ -8,6 +8,7 @@ use super::random::Random;
 use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
+use crate::field::layer_name;
 use crate::grid::{self, ActiveNodes, Grid, Member, Mulfa, Part, PointCloud, Site, Source};
 use crate::scene::UnitCube;
 use crate::train::{Checkpoint, Run};
@@ -99,8 +100,7 @@ impl ModelSpec {
 
     /// The dimensions that a checkpoint fixes.
     pub fn dimensions(&self) -> Option<u32> {
-        let is_of_image = |checkpoint: &Checkpoint| checkpoint.header.config.task == TaskName::Image;
-        self.checkpoint.as_ref().map(|checkpoint| if is_of_image(checkpoint) { 2 } else { 3 })
+        self.checkpoint.as_ref().map(|checkpoint| checkpoint.header.config.task.dimensions())
     }
 
     /// The model in `dimensions`, with `theta` where neither a checkpoint nor its own key says another.
@@ -217,15 +217,15 @@ impl Trained {
         let shape = [grid.n_entries(), grid.n_features_per_level as usize];
         let features = checkpoint.get::<f32>(FEATURES, &shape)?.to_vec();
         // How many values there are does not matter: layers are padded, and the first is taken.
-        let (head, name) = match config.task {
-            TaskName::Radiance => (Head::Radiance, "density_network"),
-            _ => (Head::Values { dimensions: grid.dimensions, n_outputs: 1 }, "network"),
+        let head = match config.task {
+            TaskName::Radiance => Head::Radiance,
+            TaskName::Image | TaskName::Sdf => Head::Values { dimensions: grid.dimensions, n_outputs: 1 },
         };
         let decoder = Decoder::new(&config.model, head, grid.n_features());
         let first = decoder.layers.iter().take(decoder.n_density_layers).enumerate();
         let layers = first.map(|(number, layer)| {
             let (n_out, n_in) = (layer.n_out as usize, layer.n_in as usize);
-            let name = format!("{name}.{number}.weight");
+            let name = layer_name(&decoder, number);
             Ok((n_out, n_in, checkpoint.get::<f32>(&name, &[n_out, n_in])?.to_vec()))
         });
         Ok(Trained { features, layers: layers.collect::<Result<_>>()? })
