@@ -116,14 +116,20 @@ class Field:
         """Weights of a level's corners, [n, K] each, at points x, from their places and their linear weights."""
         mulfa = self.config["grid"]["mulfa"]
         theta = 0 if mulfa["shared"] else level
-        W, b, Omega, psi, w_out, b_out = (
-            self.tensors[f"kernel.{part}"][theta].astype(np.float64)
-            for part in ["W_1", "b_1", "Omega_1", "psi_1", "w_out", "b_out"]
-        )
+
+        def part(name):
+            return self.tensors[f"kernel.{name}"][theta].astype(np.float64)
+
         angle = np.pi * x[:, None, :] * 2.0 ** np.arange(mulfa["n_frequencies"])[:, None]
         gamma = np.stack([np.sin(angle), np.cos(angle)], axis=3).reshape(len(x), 6 * mulfa["n_frequencies"])
-        q = gamma @ W.T + b
-        v = np.stack([(q * np.sin(p @ Omega.T + psi)) @ w_out.T + b_out for p in nodes])
+        v = []
+        for p in nodes:
+            z = gamma
+            for layer in range(1, mulfa["depth"] + 1):
+                W, b, Omega, psi = (part(f"{name}_{layer}") for name in ["W", "b", "Omega", "psi"])
+                z = (z @ W.T + b) * np.sin(p @ Omega.T + psi)
+            v.append(z @ part("w_out").T + part("b_out"))
+        v = np.stack(v)
         B = np.stack(linear)
         if mulfa["variant"] == "modulated":
             return B * (1 + v)

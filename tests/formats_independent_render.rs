@@ -84,8 +84,9 @@ fn a_script_renders_every_variant_of_mulfagrid() {
         let own = format!("--set=model.grid.mulfa.per_feature={}", variant != "windowed");
         let shared = format!("--set=model.grid.mulfa.shared={}", variant == "windowed");
         let levels = format!("--set=model.grid.mulfa.n_levels={}", if variant == "paper" { 2 } else { 32 });
+        let depth = format!("--set=model.grid.mulfa.depth={}", if variant == "windowed" { 3 } else { 1 });
         let variant = format!("--set=model.grid.mulfa.variant={variant}");
-        let settings = ["--model=mulfagrid", &variant, &own, &shared, &levels];
+        let settings = ["--model=mulfagrid", &variant, &own, &shared, &levels, &depth];
         assert_script_agrees_on("a_script_renders_every_variant_of_mulfagrid", "mulfagrid", &settings);
     }
 }

@@ -1,5 +1,5 @@
-//! MulFAGrid as it is trained (`kernels/grid/mulfa_tile.cuh`: matrix products over a tile, gradients by way of what was
-//! prepared) against the kernel function point by point in fp64 (`kernels/grid/mulfa.cuh`), which the oracle checks.
+//! MulFAGrid as it is trained (`kernels/grid/mulfa_tile.cuh` and, for one and for more layers, `mulfa_turned.cuh` and
+//! `mulfa_layers.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point by point in fp64 (`kernels/grid/mulfa.cuh`), which the oracle checks.
 
 #[macro_use]
 mod common;
@@ -32,12 +32,24 @@ struct Case {
 fn cases() -> Vec<ModelConfig> {
     let mut cases = Vec::new();
     for variant in [MulfaVariant::Paper, MulfaVariant::Windowed, MulfaVariant::Modulated] {
-        for (n_features, per_feature) in
-            [(1, false), (2, true), (4, false), (4, true), (8, true), (8, false), (2, false)]
-        {
+        for (n_features, per_feature, depth) in [
+            (1, false, 1),
+            (2, true, 1),
+            (4, false, 1),
+            (4, true, 1),
+            (8, true, 1),
+            (8, false, 1),
+            (2, false, 1),
+            (1, false, 2),
+            (2, true, 3),
+            (4, false, 2),
+            (8, true, 2),
+            (4, true, 3),
+        ] {
             let (width, shared) = if n_features == 2 { (32, true) } else { (16, false) };
             let mulfa = MulfaConfig {
                 variant,
+                depth,
                 per_feature,
                 width,
                 shared,
@@ -73,7 +85,8 @@ impl Case {
         let theta: Vec<f32> = (0..mulfa.n_thetas)
             .flat_map(|_| mulfa.parts())
             .flat_map(|part| match part.name.as_str() {
-                "W_1" => random.halves(part.n_numbers(), -0.3, 0.3),
+                "W_1" | "W_2" | "W_3" => random.halves(part.n_numbers(), -0.3, 0.3),
+                "b_2" | "b_3" => random.halves(part.n_numbers(), -0.5, 0.5),
                 "w_out" => random.halves(part.n_numbers(), -weights, weights),
                 "b_out" => random.halves(part.n_numbers(), 0.8, 1.2),
                 _ => random.halves(part.n_numbers(), -3.0, 3.0),

@@ -265,7 +265,7 @@ impl WavesConfig {
 impl MulfaConfig {
     fn validate(&self) -> Result<()> {
         between("model.grid.mulfa.n_frequencies", self.n_frequencies, 1..=10)?;
-        between("model.grid.mulfa.depth", self.depth, 1..=1)?;
+        between("model.grid.mulfa.depth", self.depth, 1..=3)?;
         between("model.grid.mulfa.n_levels", self.n_levels, 1..=32)?;
         one_of("model.grid.mulfa.width", self.width, &[16, 32])?;
         between("model.grid.mulfa.node_frequency", self.node_frequency, 0.0..=1e4)?;

@@ -14,7 +14,7 @@ use crate::train::{Checkpoint, Tensor};
 
 /// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
 const FIRST_STREAM: u32 = 1 << 8;
-/// `GF_PLACE`.
+/// `GF_PLACE` in `kernels/grid/mulfa_tile.cuh`.
 const PLACE: usize = 16;
 
 /// θ of a grid.
@@ -97,9 +97,11 @@ impl Mulfa {
 
     /// The kernels that train it, forward and backward.
     pub fn kernels(&self) -> (&'static Kernel<MulfaArgs<'static>>, &'static Kernel<MulfaArgs<'static>>) {
-        match self.dimensions {
-            2 => (&kernels::MULFA_ENCODE_2D, &kernels::MULFA_BACKWARD_2D),
-            _ => (&kernels::MULFA_ENCODE_3D, &kernels::MULFA_BACKWARD_3D),
+        match (self.config.depth, self.dimensions) {
+            (1, 2) => (&kernels::MULFA_ENCODE_2D, &kernels::MULFA_BACKWARD_2D),
+            (1, _) => (&kernels::MULFA_ENCODE_3D, &kernels::MULFA_BACKWARD_3D),
+            (_, 2) => (&kernels::MULFA_LAYERS_ENCODE_2D, &kernels::MULFA_LAYERS_BACKWARD_2D),
+            (_, _) => (&kernels::MULFA_LAYERS_ENCODE_3D, &kernels::MULFA_LAYERS_BACKWARD_3D),
         }
     }
 
@@ -108,25 +110,38 @@ impl Mulfa {
         self.n_levels * self.config.width as usize
     }
 
-    /// Numbers that are prepared from θ for training, and those of their gradients: `mulfa_plan` in
-    /// `kernels/grid/mulfa_tile.cuh`.
+    /// Numbers that are prepared from θ for training, and those of their gradients: `turned_plan` in
+    /// `kernels/grid/mulfa_turned.cuh`, and of more layers `LayeredPlan` in `kernels/grid/mulfa_layers.cuh`.
     pub fn n_prepared(&self) -> (usize, usize) {
-        let width = self.config.width as usize;
-        let n_gamma = 2 * (self.config.n_frequencies * self.dimensions) as usize;
-        let n_values = ((self.n_outputs as usize) << self.dimensions).next_multiple_of(16);
-        let level = width * (n_gamma + 1).next_multiple_of(16) + 2 * width * n_values;
-        (self.n_levels * level, self.n_levels * (level + PLACE * width + n_values))
+        let (width, depth) = (self.config.width as usize, self.config.depth as usize);
+        let query = width * (2 * (self.config.n_frequencies * self.dimensions) as usize + 1).next_multiple_of(16);
+        let (level, beside) = if depth == 1 {
+            let n_values = ((self.n_outputs as usize) << self.dimensions).next_multiple_of(16);
+            (query + 2 * width * n_values, PLACE * width + n_values)
+        } else {
+            let n_values = (self.n_outputs as usize).next_multiple_of(16);
+            let hidden = depth - 1;
+            (query + hidden * width * width + width * n_values, depth * PLACE * width + hidden * width + n_values)
+        };
+        (self.n_levels * level, self.n_levels * (level + beside))
     }
 
     /// Floating-point operations of a sample's kernel values, all levels: forward alone, and forward with backward. Products
     /// of matrices, and 24 operations for a sine with its cosine.
     pub fn flops(&self) -> (usize, usize) {
-        let (d, width) = (self.dimensions as usize, self.config.width as usize);
+        let (d, width, corners) = (self.dimensions as usize, self.config.width as usize, 1 << self.dimensions);
         let query = 2 * width * (2 * self.config.n_frequencies as usize * d + 1);
-        let values = 2 * 2 * width * ((self.n_outputs as usize) << d);
-        let turns = 24 * width;
-        // Backward: the values again, then gradients by both matrices, by the inputs of the second, and by the angles.
-        let backward = query + values + turns + 2 * values + 2 * width * (d + 1);
+        let (values, turns, places) = if self.config.depth == 1 {
+            (2 * 2 * width * self.n_outputs as usize * corners, 24 * width, 2 * width * (d + 1))
+        } else {
+            let depth = self.config.depth as usize;
+            let layers = 2 * width * ((depth - 1) * width + self.n_outputs as usize);
+            (corners * layers, corners * depth * 24 * width, corners * depth * 2 * width * (d + 1))
+        };
+        // Backward: the values again, then gradients by all matrices, by their inputs but gamma, and by the angles. Several layers
+        // are worked out once more for their corner.
+        let again = if self.config.depth == 1 { values + turns } else { 2 * (values + turns) + turns };
+        let backward = query + again + 2 * values + places;
         (self.n_levels * (query + values + turns), self.n_levels * (query + values + turns + backward))
     }
 

@@ -95,6 +95,10 @@ parity! {
     mulfa_encode_2d: mulfa::mulfa_encode_2d;
     mulfa_encode_3d: mulfa::mulfa_encode_3d;
     mulfa_gradient: mulfa::mulfa_gradient;
+    mulfa_layers_backward_2d: mulfa::mulfa_layers_backward_2d;
+    mulfa_layers_backward_3d: mulfa::mulfa_layers_backward_3d;
+    mulfa_layers_encode_2d: mulfa::mulfa_layers_encode_2d;
+    mulfa_layers_encode_3d: mulfa::mulfa_layers_encode_3d;
     occupancy_bits: occupancy::occupancy_bits;
     occupancy_blocks: occupancy::occupancy_bits;
     occupancy_mean: occupancy::occupancy_bits;

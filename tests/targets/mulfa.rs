@@ -27,9 +27,21 @@ struct Setup {
     dl_dfeatures: Vec<f32>,
 }
 
-fn setups(device: &Device, dimensions: u32) -> Vec<Setup> {
-    let case = |(variant, n_features, per_feature, width, shared)| {
-        let mulfa = MulfaConfig { variant, per_feature, width, shared, n_frequencies: 4, ..MulfaConfig::default() };
+/// Kernel functions of one layer, or of several.
+#[derive(Clone, Copy)]
+enum Depth {
+    One,
+    More,
+}
+
+fn setups(device: &Device, dimensions: u32, depth: Depth) -> Vec<Setup> {
+    let case = |(variant, n_features, per_feature, width, shared, more)| {
+        let depth = match depth {
+            Depth::One => 1,
+            Depth::More => more,
+        };
+        let mulfa =
+            MulfaConfig { variant, per_feature, width, shared, depth, n_frequencies: 4, ..MulfaConfig::default() };
         let grid = GridConfig {
             n_levels: 3,
             n_features_per_level: n_features,
@@ -43,12 +55,17 @@ fn setups(device: &Device, dimensions: u32) -> Vec<Setup> {
         Setup::new(device, &ModelConfig { grid, ..ModelConfig::default() }, dimensions)
     };
     [
-        (MulfaVariant::Paper, 4, false, 16, false),
-        (MulfaVariant::Windowed, 2, true, 16, true),
-        (MulfaVariant::Modulated, 8, true, 32, false),
+        (MulfaVariant::Paper, 4, false, 16, false, 2),
+        (MulfaVariant::Windowed, 2, true, 16, true, 3),
+        (MulfaVariant::Modulated, 8, true, 32, false, 2),
     ]
     .map(case)
     .into()
+}
+
+fn all_setups(device: &Device) -> Vec<Setup> {
+    let shapes = [(2, Depth::One), (3, Depth::One), (2, Depth::More), (3, Depth::More)];
+    shapes.into_iter().flat_map(|(dimensions, depth)| setups(device, dimensions, depth)).collect()
 }
 
 impl Setup {
@@ -100,24 +117,40 @@ impl Setup {
 }
 
 pub fn mulfa_encode_2d(device: &Device) -> Outputs {
-    encode(device, 2)
+    encode(device, 2, Depth::One)
 }
 
 pub fn mulfa_encode_3d(device: &Device) -> Outputs {
-    encode(device, 3)
+    encode(device, 3, Depth::One)
 }
 
 pub fn mulfa_backward_2d(device: &Device) -> Outputs {
-    backward(device, 2)
+    backward(device, 2, Depth::One)
 }
 
 pub fn mulfa_backward_3d(device: &Device) -> Outputs {
-    backward(device, 3)
+    backward(device, 3, Depth::One)
 }
 
-fn encode(device: &Device, dimensions: u32) -> Outputs {
+pub fn mulfa_layers_encode_2d(device: &Device) -> Outputs {
+    encode(device, 2, Depth::More)
+}
+
+pub fn mulfa_layers_encode_3d(device: &Device) -> Outputs {
+    encode(device, 3, Depth::More)
+}
+
+pub fn mulfa_layers_backward_2d(device: &Device) -> Outputs {
+    backward(device, 2, Depth::More)
+}
+
+pub fn mulfa_layers_backward_3d(device: &Device) -> Outputs {
+    backward(device, 3, Depth::More)
+}
+
+fn encode(device: &Device, dimensions: u32, depth: Depth) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in setups(device, dimensions) {
+    for setup in setups(device, dimensions, depth) {
         let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
         let args = MulfaArgs { features: features.ptr(), ..setup.args() };
         device.launch_chunk(setup.kernels().0, &args, Launch::tiles(CAPACITY)).unwrap();
@@ -126,9 +159,9 @@ fn encode(device: &Device, dimensions: u32) -> Outputs {
     outputs
 }
 
-fn backward(device: &Device, dimensions: u32) -> Outputs {
+fn backward(device: &Device, dimensions: u32, depth: Depth) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in setups(device, dimensions) {
+    for setup in setups(device, dimensions, depth) {
         let grid = &setup.field.grid;
         let nodes = grid.levels.len() * grid.n_corners() * grid.n_outputs();
         let (phi, dl_dfeatures) =
@@ -154,7 +187,7 @@ fn backward(device: &Device, dimensions: u32) -> Outputs {
 
 pub fn prepare_mulfa(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in [2, 3].into_iter().flat_map(|dimensions| setups(device, dimensions)) {
+    for setup in all_setups(device) {
         let (kernel, n) =
             (setup.field.member_as::<Theta>().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
         let prepared = ComputeBuffer::zeros(device, 2 * n).unwrap();
@@ -173,7 +206,7 @@ pub fn prepare_mulfa(device: &Device) -> Outputs {
 
 pub fn mulfa_gradient(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for setup in [2, 3].into_iter().flat_map(|dimensions| setups(device, dimensions)) {
+    for setup in all_setups(device) {
         let n = setup.field.grid.mulfa.as_ref().unwrap().n_prepared().1;
         let dl_dprepared = device.upload(&Random::new(9).f32s(n, -1.0, 1.0)).unwrap();
         let kernel = setup.field.member_as::<Theta>().unwrap();
