@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define GF_FN inline
+#define GF_TILE_FN inline
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Launches and the scheduler.

@@ -35,6 +35,7 @@
 #include <cuda_fp16.h>
 #include <mma.h>
 #define GF_FN __device__ __forceinline__
+#define GF_TILE_FN GF_FN
 // Blocks that should fit on a multiprocessor at a time; 0 leaves it to the compiler, which then saves registers. A file of
 // kernels that need many says 1 before it includes this one.
 #ifndef GF_LEAST_BLOCKS
@@ -75,6 +76,8 @@ typedef __half gf_half;
 #include <math.h>
 #include <string.h>
 #define GF_FN inline __attribute__((always_inline))
+// Work on a whole tile, large enough for a call of its own: a template that many others use is compiled once.
+#define GF_TILE_FN inline __attribute__((noinline))
 #define __restrict__ __restrict
 
 #define GF_JOIN_(a, b, c) a##b##c

@@ -169,6 +169,8 @@ fn every_range_is_guarded() {
         ("model.density_network.n_neurons=48", "model.density_network.n_neurons is 48"),
         ("model.color_network.n_hidden_layers=0", "model.color_network.n_hidden_layers is 0"),
         ("model.sh_degree=5", "model.sh_degree is 5, but must be from 1 to 4"),
+        ("model.grid.mulfa.depth=0", "model.grid.mulfa.depth is 0, but must be from 1 to 3"),
+        ("model.grid.mulfa.depth=4", "model.grid.mulfa.depth is 4, but must be from 1 to 3"),
         ("march.near=-1", "march.near is -1, but must be from 0 to 1000"),
         ("train.distortion_loss=-1", "train.distortion_loss is -1"),
         ("train.depth_loss=1e9", "train.depth_loss is 1000000000"),

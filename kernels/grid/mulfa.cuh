@@ -1,5 +1,5 @@
 // The multiplicative Fourier adaptive kernel (Zhao et al., CVPR 2024, equations 6 to 8), one point at a time, in any
-// precision, of any depth: what is computed. tile/mulfa.cuh computes the same faster, for training.
+// precision, of any depth: what is computed. mulfa_tile.cuh computes the same faster, for training.
 //
 //   gamma(x) = [sin(2^k pi x_j), cos(2^k pi x_j)]       k = 0 .. m-1 outer, j = 1 .. D inner                (6)
 //   z^0      = gamma(x)

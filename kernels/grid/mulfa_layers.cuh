@@ -128,7 +128,7 @@ template <int D, int K> struct LayeredValues {
     }
 
     /// z = u * sin(Omega p + psi) of a layer at corner c; u without its b becomes u.
-    GF_FN void swing(uint32_t l, uint32_t layer, uint32_t c, MulfaPoint<D>& at, Matrix u, Matrix z) const {
+    GF_TILE_FN void swing(uint32_t l, uint32_t layer, uint32_t c, MulfaPoint<D>& at, Matrix u, Matrix z) const {
         GF_FOR_EACH_IN_TILE(s, all) {
             float p[D];
             corner_place(l, at, c, s, p);
@@ -148,7 +148,7 @@ template <int D, int K> struct LayeredValues {
     }
 
     /// All layers at corner c: z of the last, and the factors of those above the first.
-    GF_FN void climb(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at, Matrix z) const {
+    GF_TILE_FN void climb(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at, Matrix z) const {
         swing(l, 0, c, at, query(l), z);
         for (uint32_t layer = 1; layer < n; ++layer) {
             tile_forward(shared.scratch, z, plan.hidden(layer), work.prepared(), plan.n_prepared, factor(layer), rows, false);
@@ -167,7 +167,7 @@ template <int D, int K> struct LayeredValues {
         tile_sync();
     }
 
-    GF_FN void find(uint32_t l, PointTile<D>& points, MulfaPoint<D>& at, bool again) const {
+    GF_TILE_FN void find(uint32_t l, PointTile<D>& points, MulfaPoint<D>& at, bool again) const {
         const LayeredPlan<D> plan(a.grid, l);
         load_level(l);
         if (again) {
@@ -206,7 +206,7 @@ template <int D, int K> struct LayeredValues {
 
     /// A layer at corner c, from dL/dz in `dz` to dL/du in its place and dL/dangle in the place of u; `below` becomes the z of
     /// the layer below, whose u is `u_below`.
-    GF_FN void swing_back(uint32_t l, uint32_t layer, uint32_t c, MulfaPoint<D>& at, Matrix dz, Matrix u_below, Matrix below) const {
+    GF_TILE_FN void swing_back(uint32_t l, uint32_t layer, uint32_t c, MulfaPoint<D>& at, Matrix dz, Matrix u_below, Matrix below) const {
         GF_FOR_EACH_IN_TILE(s, all) {
             float p[D];
             corner_place(l, at, c, s, p);
@@ -257,7 +257,7 @@ template <int D, int K> struct LayeredValues {
         tile_backward_weights(shared.scratch, dy, x, layer, 1.0f / GF_MULFA_SCALE, a.dL_dprepared, rows);
     }
 
-    GF_FN void corner_back(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at) const {
+    GF_TILE_FN void corner_back(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at) const {
         const float scale = 1.0f / GF_MULFA_SCALE;
         Matrix dz = narrow(shared.corner.z), other = narrow(shared.corner.spare);
         climb(plan, l, c, at, dz);

@@ -107,7 +107,7 @@ template <int D> struct MulfaWork {
     }
 
     /// [gamma(x), 1, 0 ...] of all samples.
-    GF_FN void find_gamma(PointTile<D>& points, Matrix out) const {
+    GF_TILE_FN void find_gamma(PointTile<D>& points, Matrix out) const {
         const uint32_t m = a.grid.mulfa.n_frequencies, used = 2 * m * D;
         GF_UNROLL
         for (int j = 0; j < D; ++j) {

@@ -149,7 +149,7 @@ template <int D, int K> struct TurnedValues {
         work.keep_query(l, query(l));
     }
 
-    GF_FN void find(uint32_t l, PointTile<D>&, MulfaPoint<D>& at, bool again) const {
+    GF_TILE_FN void find(uint32_t l, PointTile<D>&, MulfaPoint<D>& at, bool again) const {
         const TurnedPlan plan = turned_plan<D>(a.grid, l);
         work.load_omega(l, 0, shared.omega);
         tile_sync();
@@ -197,7 +197,7 @@ template <int D, int K> struct TurnedValues {
         }
     }
 
-    GF_FN void backward(uint32_t l, PointTile<D>&, MulfaPoint<D>& at) const {
+    GF_TILE_FN void backward(uint32_t l, PointTile<D>&, MulfaPoint<D>& at) const {
         TurnedPlan plan = turned_plan<D>(a.grid, l);
 #if !GF_SIMT
         plan.node.n_out = P * K;  // padding has no gradient

@@ -168,7 +168,7 @@ pub struct MulfaConfig {
     pub variant: MulfaVariant,
     /// `m`: frequencies 2⁰π … 2^(m−1)π of the query.
     pub n_frequencies: u32,
-    /// `n`: multiplicative layers.
+    /// `n`: multiplicative layers, 1 to 3.
     pub depth: u32,
     /// `H`: neurons of a layer, a multiple of 16.
     pub width: u32,

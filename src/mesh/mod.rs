@@ -47,6 +47,10 @@ impl Mesh {
     /// that are no finite numbers, or has no faces or no area.
     pub fn read(path: &Path) -> Result<Mesh> {
         let raw = read::read(path)?;
+        if raw.triangles.is_empty() {
+            let what = "has no faces, but a mesh of triangles or polygons is expected; export it with its faces";
+            return Err(Error::file(path, what));
+        }
         let mesh = weld::weld(raw);
         mesh.check().map_err(|what| Error::file(path, what))?;
         Ok(mesh)
@@ -54,21 +58,19 @@ impl Mesh {
 
     /// Why the mesh is none that one can measure distances to.
     fn check(&self) -> std::result::Result<(), String> {
-        if self.triangles.is_empty() {
-            return Err(
-                "has no faces, but a mesh of triangles or polygons is expected; export it with its faces".into()
-            );
-        }
         if self.triangles.len() > MOST_TRIANGLES {
             let n = self.triangles.len();
             return Err(format!("has {n} triangles, but at most {MOST_TRIANGLES} are possible; simplify it"));
         }
         let area = self.area();
+        if area == 0.0 {
+            return Err("has faces of no area only; check what made it".into());
+        }
         let (low, high) = self.bounds();
         if !(0..3).all(|k| (high[k] - low[k]).is_finite()) {
             return Err("is so large that its extent is no finite number; scale it down".into());
         }
-        if area > 0.0 { Ok(()) } else { Err("has faces of no area only; check what made it".into()) }
+        Ok(())
     }
 
     /// Corners of a triangle.
