@@ -208,7 +208,7 @@ typedef struct MulfaArgs {
     GF_COMPUTE* features;         // [S, n_in], columns past those of the grid are zero (forward)
     GF_COMPUTE* query;            // [L, S, H] q, kept for backward, which overwrites it; null: not kept
     const float* dL_dfeatures;    // [L, S, F] (backward)
-    float* phi;                   // [L, S, P K] for grid_scatter (backward)
+    float* phi;                   // [mulfa.n_levels, S, P K] for grid_scatter (backward)
     float* dL_dprepared;          // see mulfa_gradient, added to (backward)
     uint32_t n_in;
     uint32_t round;               // forward: samples of this round; backward: all up to the end of this round
@@ -298,7 +298,7 @@ typedef struct ScatterArgs {
     GridLayout grid;
     const float* position;      // [S, D]
     const float* dL_dfeatures;  // [L, S, F], or of averaged levels [S, F]
-    const float* phi;           // [L, S, P K] of kernel functions that learn; null: worked out anew
+    const float* phi;           // [mulfa.n_levels, S, P K] of kernel functions that learn; null: all are linear
     const uint32_t* count;      // samples
     float* gradient;            // [entries, F]
     uint32_t capacity;          // S

@@ -14,7 +14,7 @@ template <int D, int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t f
     ActiveTile<D> active;
     level_points<D>(level, points, rows, own);
     find_active_tile<D, F>(level, a.grid.kernel, own, rows, a.gradient, active);
-    if (!a.phi) {
+    if (!a.phi || l >= a.grid.mulfa.n_levels) {
         GF_FOR_EACH_IN_TILE(s, rows) {
             float values[F];
             GF_UNROLL

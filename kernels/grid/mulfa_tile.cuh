@@ -240,18 +240,6 @@ template <int D, int F, typename Values> struct MulfaTile {
         }
     }
 
-    /// phi of such a level, for the scatter.
-    GF_FN void linear_phi(uint32_t l, PointTile<D>& points) const {
-        ActiveTile<D> active;
-        find_active<D>(a.grid.levels[l], KERNEL_LINEAR, points, all, active);
-        GF_FOR_EACH_IN_TILE(s, rows) {
-            float* phi = a.phi + ((size_t)l * a.samples.capacity + first + s) * P * K;
-            GF_UNROLL
-            for (int c = 0; c < P; ++c)
-                for (int k = 0; k < K; ++k) phi[c * K + k] = active.weight[c][s];
-        }
-    }
-
     GF_FN void forward() const {
         PointTile<D> x = work.points();
         values.begin(x);
@@ -307,7 +295,6 @@ template <int D, int F, typename Values> struct MulfaTile {
         PointTile<D> x = work.points();
         values.begin(x);
         for (uint32_t l = 0; l < a.grid.mulfa.n_levels; ++l) backward_level(l, x);
-        for (uint32_t l = a.grid.mulfa.n_levels; l < a.grid.n_levels; ++l) linear_phi(l, x);
     }
 };
 

@@ -24,8 +24,7 @@ pub struct Mulfa {
     dimensions: u32,
     /// `K`: kernel values at a node.
     pub n_outputs: u32,
-    /// Levels of the grid, and the coarsest of them, which have this kernel.
-    n_grid_levels: usize,
+    /// Levels that have this kernel, the coarsest.
     n_levels: usize,
     /// How many θ there are: one for each level, or one for all.
     pub n_thetas: usize,
@@ -39,7 +38,6 @@ impl Mulfa {
             config: mulfa.clone(),
             dimensions,
             n_outputs: if mulfa.per_feature { config.n_features_per_level } else { 1 },
-            n_grid_levels: config.n_levels as usize,
             n_levels: config.n_levels.min(mulfa.n_levels) as usize,
             n_thetas: if mulfa.shared { 1 } else { config.n_levels.min(mulfa.n_levels) as usize },
         })
@@ -213,7 +211,6 @@ pub struct Theta {
     pub theta: Buffer<f32>,
     /// What kernels multiply by, made from θ; on the host with transposes.
     prepared: ComputeBuffer,
-    n_kept: usize,
 }
 
 /// [`super::member::Opener`] of grids with the kernel `mulfa`.
@@ -238,7 +235,6 @@ impl Theta {
         Ok(Theta {
             theta: device.zeros(mulfa.n_parameters())?,
             prepared: ComputeBuffer::zeros(device, 2 * mulfa.n_prepared().0)?,
-            n_kept: (mulfa.n_grid_levels * mulfa.n_outputs as usize) << mulfa.dimensions,
             mulfa,
         })
     }
@@ -294,9 +290,9 @@ impl Member for Theta {
         self.mulfa.n_query()
     }
 
-    /// φ: `[L, 2^D · K]`.
+    /// φ of the levels that have this kernel: `[n_levels, 2^D · K]`.
     fn n_kept(&self) -> usize {
-        self.n_kept
+        (self.mulfa.n_levels * self.mulfa.n_outputs as usize) << self.mulfa.dimensions
     }
 
     fn prepare(&self, device: &Device, grid: &Grid) -> Result<()> {
