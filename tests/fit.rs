@@ -104,7 +104,8 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
         let fitter = Fitter { device, field: &field, n_outputs };
         fitter.forward(&chunk, &lane).unwrap();
         let given = to_f64(&chunk.output.download().unwrap());
-        fitter.backward(&chunk, &lane, loss, &gradients).unwrap();
+        fitter.losses(&chunk, loss, None).unwrap();
+        fitter.backward(&chunk, &lane, &gradients).unwrap();
 
         let (table, weights, layers) = (to_f64(&table), to_f64(&weights), &field.decoder.layers);
         let nodes = field.grid.active_nodes(device, &to_f64(&x), &[]).unwrap();
