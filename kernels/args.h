@@ -269,7 +269,23 @@ typedef struct FitLossArgs {
     float* sums;            // [2] loss and squared error, added to (statistics)
     uint32_t n_outputs;
     uint32_t kind;          // FitLoss, kernels/fit.cu
+    float scale;            // of dL_doutput, taken out again by Adam
 } FitLossArgs;
+
+// Stencils of the eikonal term: kernels/eikonal.cu. Of a chunk's samples, of three coordinates and one value, the first
+// n_with_target have targets; the four corners of each stencil follow, stencil after stencil.
+typedef struct EikonalArgs {
+    float* position;         // [S, 3] set at corners (points)
+    const float* output;     // [S] (loss, as all below)
+    float* dL_doutput;       // [S] set at corners
+    float* loss;             // [S] set at corners, to a quarter of the stencil's each
+    float* squared_error;    // [S] set at corners, to 0
+    uint32_t n_with_target;
+    uint32_t n_stencils;
+    float step;              // h: corners are at +-h along each axis of a stencil's middle
+    float weight;            // of a stencil's loss
+    float scale;             // of dL_doutput, as in FitLossArgs
+} EikonalArgs;
 
 // Pixels of an image for a step of training.
 typedef struct DrawPixelsArgs {

@@ -37,13 +37,13 @@ GF_TILE_KERNEL(fit_backward_128, FitArgs, NetworkShared<128>) { (void)j, fit_bac
 GF_ITEM_KERNEL(fit_loss, FitLossArgs) {
     (void)j;
     if (i >= *a.count) return;
-    const float share = 1.0f / (float)a.n_outputs;
+    const float share = 1.0f / (float)a.n_outputs, scale = a.scale * share;
     float sum = 0.0f, squared = 0.0f;
     for (uint32_t c = 0; c < a.n_outputs; ++c) {
         const size_t at = (size_t)i * a.n_outputs + c;
         const float error = a.output[at] - a.target[at];
         const Loss loss = loss_of(a.kind, a.output[at], a.target[at]);
-        a.dL_doutput[at] = share * loss.derivative;
+        a.dL_doutput[at] = scale * loss.derivative;
         sum += loss.value;
         squared += error * error;
     }

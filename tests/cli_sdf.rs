@@ -47,13 +47,15 @@ fn a_torus_is_fitted_measured_exported_and_rendered() {
     assert!(log.lines().any(|line| line.contains("\"evaluated\"") && line.contains("\"iou\":0.9")), "{log}");
 
     let shown = printed(folder.path(), &["eval", "latest", "--resolution=96"]);
-    assert!(shown.contains("IoU") && shown.contains("Chamfer-L1"), "{shown}");
+    assert!(["IoU", "Chamfer-L1", "eikonal error"].iter().all(|name| shown.contains(name)), "{shown}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(run.join("eval.json")).unwrap()).unwrap();
     let figure = |name: &str| report["results"][name].as_f64().unwrap();
     assert!(figure("iou") > 0.97, "{report}");
     // The torus is 70 wide; cells are 0.9 wide.
     assert!(figure("chamfer_l1") < 3e-3 && figure("normal_consistency") > 0.98, "{report}");
     assert!(figure("sdf_error_near") < 3e-3 && figure("sdf_error") < 2e-2, "{report}");
+    let of_gradients = ["eikonal_error", "eikonal_error_on_surface"].map(figure);
+    assert!(of_gradients.iter().all(|error| (0.01..0.3).contains(error)), "{report}");
     assert_eq!(report["boundary_edges"], 0);
 
     let mut counts = Vec::new();
@@ -121,15 +123,20 @@ fn assert_trimesh_agrees(test: &str, folder: &Path, (vertices, triangles): (usiz
 
 #[test]
 fn stopping_and_going_on_gives_the_same_bits() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = fit(folder.path(), &big_torus(), &["--max-steps=6", "--quiet"]);
-    let whole = without_times(&run.join("checkpoints/step-000000006.safetensors"));
-    std::fs::rename(&run, folder.path().join("whole")).unwrap();
-    let run = fit(folder.path(), &big_torus(), &["--max-steps=6", "--stop-after=3", "--quiet"]);
-    printed(folder.path(), &["fit-sdf", "--resume", run.to_str().unwrap(), "--quiet", "--device=cpu", "--threads=1"]);
-    let resumed = without_times(&run.join("checkpoints/step-000000006.safetensors"));
-    assert_eq!(whole.header, resumed.header);
-    assert!(whole.tensors == resumed.tensors, "on one thread and on two, in one go and in two");
+    for settings in [&[][..], &["--set=sdf.eikonal_weight=0.1"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let fit =
+            |args: &[&str]| fit(folder.path(), &big_torus(), &[&["--max-steps=6", "--quiet"], settings, args].concat());
+        let run = fit(&[]);
+        let whole = without_times(&run.join("checkpoints/step-000000006.safetensors"));
+        std::fs::rename(&run, folder.path().join("whole")).unwrap();
+        let run = fit(&["--stop-after=3"]);
+        let resume = ["fit-sdf", "--resume", run.to_str().unwrap(), "--quiet", "--device=cpu", "--threads=1"];
+        printed(folder.path(), &resume);
+        let resumed = without_times(&run.join("checkpoints/step-000000006.safetensors"));
+        assert_eq!(whole.header, resumed.header);
+        assert!(whole.tensors == resumed.tensors, "on one thread and on two, in one go and in two: {settings:?}");
+    }
 }
 
 #[test]
@@ -145,7 +152,10 @@ fn every_model_fits_distances() {
             "--set=model.grid.base_resolution=16",
         ];
         let model = format!("--model={model}");
-        printed(folder.path(), &[&["fit-sdf", "shape.obj", &model], &settings[..]].concat());
+        for weight in ["0", "0.1"] {
+            let (name, weight) = (format!("--run-name={weight}"), format!("--set=sdf.eikonal_weight={weight}"));
+            printed(folder.path(), &[&["fit-sdf", "shape.obj", &model, &name, &weight], &settings[..]].concat());
+        }
     }
 }
 

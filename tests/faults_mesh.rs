@@ -77,6 +77,10 @@ fn settings_out_of_range() {
     for (setting, says) in [
         ("sdf.near_deviation=0", "sdf.near_deviation is 0, but must be from"),
         ("sdf.winding_accuracy=0.5", "sdf.winding_accuracy is 0.5, but must be from"),
+        ("sdf.eikonal_weight=-1", "sdf.eikonal_weight is -1, but must be from 0 to 1000"),
+        ("sdf.eikonal_weight=1e4", "sdf.eikonal_weight is 10000, but must be from"),
+        ("sdf.eikonal_step=1e-5", "sdf.eikonal_step is 0.00001, but must be from 0.0001 to 0.1"),
+        ("sdf.eikonal_step=0.2", "sdf.eikonal_step is 0.2, but must be from"),
         ("sdf.near_deviaton=1", "`sdf.near_deviation`"),
     ] {
         let error = sentence(folder.path(), &["fit-sdf", "a.obj", &format!("--set={setting}")]);

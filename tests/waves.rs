@@ -236,7 +236,8 @@ fn networks_give_values_and_gradients_as_written_down(device: &Device) {
         let fitter = Fitter { device, field: &field, n_outputs };
         fitter.forward(&chunk, &lane).unwrap();
         let given = to_f64(&chunk.output.download().unwrap());
-        fitter.backward(&chunk, &lane, loss, &gradients).unwrap();
+        fitter.losses(&chunk, loss, None).unwrap();
+        fitter.backward(&chunk, &lane, &gradients).unwrap();
         let member = field.member.as_ref().unwrap();
         member.gradient(device, &field.grid, collected.ptr(), dl_dtheta.ptr()).unwrap();
 

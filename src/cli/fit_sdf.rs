@@ -169,5 +169,6 @@ fn table(report: &SdfReport) -> String {
         ("F-score", format!("{:.4}", results.surface.f_score)),
         ("normals", format!("{:.4}", results.surface.normal_consistency)),
         ("SDF error", format!("{:.2e}", results.sdf_error)),
+        ("eikonal error", format!("{:.4}", results.eikonal.eikonal_error)),
     ])
 }

@@ -67,10 +67,22 @@ pub struct SdfConfig {
     pub reuse: u32,
     /// Triangles farther than so many of their radii count together as one dipole where winding numbers are worked out.
     pub winding_accuracy: f64,
+    /// Of the eikonal term, the mean of (|∇f| − 1)², beside the mean loss of distances; 0: none.
+    pub eikonal_weight: f64,
+    /// Corners of the stencil that ∇f is taken from are at ± so much along each axis, in sides of the unit cube. A GPU's values
+    /// are fp16 and resolve no differences over much less than the default.
+    pub eikonal_step: f64,
 }
 
 impl Default for SdfConfig {
     fn default() -> Self {
-        SdfConfig { path: PathBuf::new(), near_deviation: 4e-3, reuse: 4, winding_accuracy: 2.0 }
+        SdfConfig {
+            path: PathBuf::new(),
+            near_deviation: 4e-3,
+            reuse: 4,
+            winding_accuracy: 2.0,
+            eikonal_weight: 0.0,
+            eikonal_step: 2e-3,
+        }
     }
 }

@@ -347,7 +347,9 @@ impl SdfConfig {
     fn validate(&self) -> Result<()> {
         between("sdf.near_deviation", self.near_deviation, 1e-5..=1.0)?;
         between("sdf.reuse", self.reuse, 1..=1000)?;
-        between("sdf.winding_accuracy", self.winding_accuracy, 1.0..=100.0)
+        between("sdf.winding_accuracy", self.winding_accuracy, 1.0..=100.0)?;
+        between("sdf.eikonal_weight", self.eikonal_weight, 0.0..=1e3)?;
+        between("sdf.eikonal_step", self.eikonal_step, 1e-4..=0.1)
     }
 }
 

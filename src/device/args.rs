@@ -318,6 +318,21 @@ pub struct FitLossArgs<'a> {
     pub sums: Ptr<'a, f32>,
     pub n_outputs: u32,
     pub kind: u32,
+    pub scale: f32,
+}
+
+#[repr(C)]
+pub struct EikonalArgs<'a> {
+    pub position: Ptr<'a, f32>,
+    pub output: Ptr<'a, f32>,
+    pub dl_doutput: Ptr<'a, f32>,
+    pub loss: Ptr<'a, f32>,
+    pub squared_error: Ptr<'a, f32>,
+    pub n_with_target: u32,
+    pub n_stencils: u32,
+    pub step: f32,
+    pub weight: f32,
+    pub scale: f32,
 }
 
 #[repr(C)]
@@ -701,6 +716,7 @@ args!(
     CompositeArgs,
     FitArgs,
     FitLossArgs,
+    EikonalArgs,
     DrawPixelsArgs,
     PixelCentersArgs,
     ScatterArgs,

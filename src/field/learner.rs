@@ -123,7 +123,7 @@ impl Learner {
     }
 
     /// Adam on features, weights and the member's parameters. Step `step`, counted from 1, has gradients that are sums over
-    /// `n` rays or samples.
+    /// `n` rays or samples, or times such a factor as they were scaled by.
     ///
     /// # Errors
     /// Of the device.
@@ -134,15 +134,15 @@ impl Learner {
         field: &Field,
         step: u64,
         learning_rate: f64,
-        n: usize,
+        n: f64,
     ) -> Result<()> {
         let optimizer = &config.optimizer;
         self.sum_chunks(device, &self.weight_gradients, &self.weights.gradient)?;
-        let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n as f64 };
+        let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n };
         let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
         if optimizer.total_variation > 0.0 {
             // Gradients are sums until Adam divides them.
-            let weight = optimizer.total_variation * n as f64;
+            let weight = optimizer.total_variation * n;
             grid::add_total_variation(device, &field.grid, &field.table, self.table_gradient(), weight)?;
         }
         self.adam.update(device, &now, &field.table, &self.table, 0.0, copy)?;

@@ -75,7 +75,7 @@ impl Field {
 
     /// Features near zero, weights by Glorot and Bengio (2010): uniform in ±√(6 / (n_in + n_out)).
     pub fn random(device: &Device, config: &ModelConfig, head: Head, site: &Site) -> Result<Self> {
-        let field = Field::open(device, config, head, &Source::New(site))?;
+        let mut field = Field::open(device, config, head, &Source::New(site))?;
         let seed = site.seed as u32;
         let args = UniformArgs { value: field.table.ptr(), seed, stream: 0, range: FEATURE_RANGE };
         device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(field.table.len()))?;
@@ -87,6 +87,7 @@ impl Field {
             device.launch(&kernels::UNIFORM_PARAMETERS, &args, Items::items(layer.n_weights()))?;
             first += layer.n_weights();
         }
+        field.refresh_copies(device)?;
         Ok(field)
     }
 

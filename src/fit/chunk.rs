@@ -10,7 +10,7 @@ use crate::field::Field;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FitSize {
     pub n_chunks: usize,
-    /// Samples that a chunk has room for.
+    /// Samples that a chunk has room for; of several chunks a multiple of [`TILE`], so that none cuts a stencil in two.
     pub samples: usize,
     /// Chunks that are worked on one after the other and add to the same gradients.
     pub chunks_of_gradient: usize,
@@ -87,9 +87,11 @@ pub struct FitChunk {
     pub kept: Buffer<f32>,
     /// Statistics since they were last read: loss and squared error.
     pub sums: Buffer<f32>,
-    /// `[2]`: 0, and the number of samples.
+    /// `[3]`: 0, the number of samples, and of those with a target.
     pub count: Buffer<u32>,
     pub n: usize,
+    /// So many samples have a target; corners of stencils ([`Eikonal`](super::Eikonal)) follow.
+    pub n_with_target: usize,
     /// The step that its samples were drawn for.
     pub drawn: Option<u64>,
     capacity: usize,
@@ -111,22 +113,31 @@ impl FitChunk {
             dl_dfeatures: back(samples * field.grid.n_features() as usize)?,
             kept: back(samples * n_kept)?,
             sums: device.zeros(2)?,
-            count: device.zeros(2)?,
+            count: device.zeros(3)?,
             n: 0,
+            n_with_target: 0,
             drawn: None,
             capacity: samples,
         })
     }
 
-    /// Says that the chunk has `n` samples.
+    /// Says that the chunk has `n` samples, with targets where it is for training.
     ///
     /// # Errors
     /// Of the device.
     pub fn set_len(&mut self, n: usize) -> Result<()> {
-        assert!(n <= self.capacity, "more samples than a chunk has room for");
-        if n != self.n {
-            self.n = n;
-            self.count.upload(1, &[n as u32])?;
+        self.set_lens(n, n)
+    }
+
+    /// Says that the chunk has `n` samples, of which the first `n_with_target` have targets.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn set_lens(&mut self, n: usize, n_with_target: usize) -> Result<()> {
+        assert!(n_with_target <= n && n <= self.capacity, "more samples than a chunk has room for");
+        if (n, n_with_target) != (self.n, self.n_with_target) {
+            (self.n, self.n_with_target) = (n, n_with_target);
+            self.count.upload(1, &[n as u32, n_with_target as u32])?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A chunk of samples through a fitted field, forward and back.
 
 use super::chunk::FitChunk;
+use super::eikonal::{Eikonal, gradient_scale};
 use super::trainer::FitLoss;
 use crate::Result;
 use crate::device::args::{FitArgs, FitLossArgs, STATISTICS_PART};
@@ -31,15 +32,27 @@ impl Fitter<'_> {
         self.device.launch_chunk(self.kernels().0, &self.args(chunk, lane), Grid::tiles(chunk.n))
     }
 
-    /// The loss of the chunk's values and all gradients, as sums over samples.
+    /// The loss of the chunk's values, and of its stencils where it has some, with the gradients by the values.
     ///
     /// # Errors
     /// Of the device.
-    pub fn backward(&self, chunk: &FitChunk, lane: &Lane, loss: FitLoss, gradients: &ChunkGradients) -> Result<()> {
+    pub fn losses(&self, chunk: &FitChunk, loss: FitLoss, eikonal: Option<Eikonal>) -> Result<()> {
         let device = self.device;
-        let losses = self.loss_args(chunk, loss);
-        device.launch_chunk(&kernels::FIT_LOSS, &losses, Grid::items(chunk.n))?;
-        device.launch_chunk(&kernels::FIT_STATISTICS, &losses, Grid::items(chunk.n.div_ceil(STATISTICS_PART)))?;
+        let of_all = self.loss_args(chunk, loss, eikonal);
+        let of_targets = FitLossArgs { count: chunk.count.ptr_at(2), ..of_all };
+        device.launch_chunk(&kernels::FIT_LOSS, &of_targets, Grid::items(chunk.n_with_target))?;
+        if let Some(eikonal) = eikonal {
+            eikonal.loss(device, chunk)?;
+        }
+        device.launch_chunk(&kernels::FIT_STATISTICS, &of_all, Grid::items(chunk.n.div_ceil(STATISTICS_PART)))
+    }
+
+    /// All gradients by what is learned, as sums over samples, from those by the values.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn backward(&self, chunk: &FitChunk, lane: &Lane, gradients: &ChunkGradients) -> Result<()> {
+        let device = self.device;
         let args = FitArgs {
             dl_doutput: chunk.dl_doutput.ptr(),
             dl_dfeatures: chunk.dl_dfeatures.ptr(),
@@ -98,7 +111,7 @@ impl Fitter<'_> {
         }
     }
 
-    fn loss_args<'c>(&'c self, chunk: &'c FitChunk, loss: FitLoss) -> FitLossArgs<'c> {
+    fn loss_args<'c>(&'c self, chunk: &'c FitChunk, loss: FitLoss, eikonal: Option<Eikonal>) -> FitLossArgs<'c> {
         FitLossArgs {
             output: chunk.output.ptr(),
             target: chunk.target.ptr(),
@@ -109,6 +122,7 @@ impl Fitter<'_> {
             sums: chunk.sums.ptr(),
             n_outputs: self.n_outputs,
             kind: loss as u32,
+            scale: gradient_scale(eikonal),
         }
     }
 }

@@ -3,11 +3,13 @@
 //! field.
 
 mod chunk;
+mod eikonal;
 mod fitter;
 mod predictor;
 mod trainer;
 
 pub use chunk::{FitChunk, FitSize};
+pub use eikonal::Eikonal;
 pub use fitter::Fitter;
 pub use predictor::Predictor;
 pub use trainer::{Data, FitLoss, FitTrainer};

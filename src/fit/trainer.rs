@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use super::chunk::{FitChunk, FitSize};
+use super::eikonal::{Eikonal, gradient_scale};
 use super::fitter::Fitter;
 use super::predictor::Predictor;
 use crate::config::Config;
@@ -45,8 +46,18 @@ pub trait Data: Send + Sync {
     /// Where `[0, 1]^D` lies in the data's own coordinates.
     fn unit_cube(&self) -> UnitCube;
 
-    /// Sets positions and targets of a chunk's samples, which are samples `first` and on of step `step` (counted from 0). Of
-    /// these alone and the seed: the same on every device and for any number of threads.
+    /// The eikonal term, where the field is one of distances that is held to it; its stencils take the place of some samples.
+    fn eikonal(&self) -> Option<Eikonal> {
+        None
+    }
+
+    /// Of `n` samples of a step, or of a chunk, so many have targets.
+    fn n_with_target(&self, n: usize) -> usize {
+        self.eikonal().map_or(n, |_| Eikonal::n_with_target(n))
+    }
+
+    /// Sets positions and targets of a chunk's samples with targets, which are number `first` and on of those of step `step`
+    /// (counted from 0). Of these alone and the seed: the same on every device and for any number of threads.
     ///
     /// # Errors
     /// Of the device.
@@ -78,7 +89,8 @@ pub struct FitTrainer<D> {
     pub data: D,
     pub field: Field,
     learner: Learner,
-    chunks: Vec<FitChunk>,
+    /// The samples of the last step.
+    pub chunks: Vec<FitChunk>,
     /// See [`FitSize::chunks_of_gradient`].
     chunks_of_gradient: usize,
     lanes: Vec<Lane>,
@@ -149,7 +161,7 @@ impl<D: Data> FitTrainer<D> {
         self.fit()?;
         self.learner.scatter(&self.device, &self.field, &self.scatters())?;
         let rate = schedule::learning_rate(&self.config, self.step, self.seconds);
-        let n = self.config.train.batch_samples as usize;
+        let n = self.n_with_target() as f64 * f64::from(gradient_scale(self.data.eikonal()));
         self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n)?;
         self.step += 1;
         self.counted += 1;
@@ -162,17 +174,23 @@ impl<D: Data> FitTrainer<D> {
         self.learner.begin()?;
         let (device, data, learner, lanes, step) = (&self.device, &self.data, &self.learner, &self.lanes, self.step);
         let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
+        let (loss, eikonal) = (data.loss(), data.eikonal());
         let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
         let fit = |lane: &Lane, index: usize, chunk: &mut FitChunk, gradients: &ChunkGradients| {
             let first = index * size;
-            chunk.set_len(size.min(batch - first))?;
+            let n = size.min(batch - first);
+            chunk.set_lens(n, data.n_with_target(n))?;
             let drawn = data.drawn_at(step, index);
             if chunk.drawn != Some(drawn) {
-                data.draw(device, chunk, first, drawn)?;
+                data.draw(device, chunk, data.n_with_target(first), drawn)?;
+                if let Some(eikonal) = eikonal {
+                    eikonal.place(device, chunk)?;
+                }
                 chunk.drawn = Some(drawn);
             }
             fitter.forward(chunk, lane)?;
-            fitter.backward(chunk, lane, data.loss(), gradients)
+            fitter.losses(chunk, loss, eikonal)?;
+            fitter.backward(chunk, lane, gradients)
         };
         let each = self.chunks_of_gradient;
         let mut groups: Vec<&mut [FitChunk]> = self.chunks.chunks_mut(each).collect();
@@ -238,17 +256,23 @@ impl<D: Data> FitTrainer<D> {
         Err(Error::diverged(self.step, format!("the loss became {}", self.sums[0])))
     }
 
+    /// Samples of a step that have targets.
+    fn n_with_target(&self) -> usize {
+        self.data.n_with_target(self.config.train.batch_samples as usize)
+    }
+
     /// Averages since the last report.
     fn step_report(&mut self, since: Instant) -> StepReport {
         let [loss, squared_error] = std::mem::take(&mut self.sums);
-        let n = (std::mem::take(&mut self.counted) * u64::from(self.config.train.batch_samples)) as f64;
+        let steps = std::mem::take(&mut self.counted) as f64;
+        let n = steps * self.n_with_target() as f64;
         StepReport {
             step: self.step,
             loss: loss / n,
             psnr: self.data.has_psnr().then(|| -10.0 * (squared_error / n).log10()),
             learning_rate: schedule::learning_rate(&self.config, self.step, self.seconds),
             rays_per_second: None,
-            samples_per_second: n / since.elapsed().as_secs_f64(),
+            samples_per_second: steps * f64::from(self.config.train.batch_samples) / since.elapsed().as_secs_f64(),
             samples_per_ray: None,
             seconds: self.seconds,
             eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),

@@ -138,7 +138,7 @@ impl Data for PictureData {
             seed: self.seed,
             step: step as u32,
         };
-        device.launch_chunk(&kernels::DRAW_PIXELS, &args, Grid::items(chunk.n))
+        device.launch_chunk(&kernels::DRAW_PIXELS, &args, Grid::items(chunk.n_with_target))
     }
 
     fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>> {

@@ -285,7 +285,7 @@ impl Trainer {
     /// Adam on features, weights and the member's parameters.
     fn descend(&mut self, n_rays: usize) -> Result<()> {
         let rate = self.learning_rate();
-        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n_rays)?;
+        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n_rays as f64)?;
         let optimizer = &self.config.optimizer;
         let corrections = self.refinement.as_ref().map(|refinement| &refinement.corrections);
         for (numbers, own_rate) in

@@ -1,5 +1,6 @@
 //! A mesh as what a field is fitted to: half of a step's points on the surface, three eighths near it, one eighth anywhere in
-//! the unit cube, as in Instant-NGP (Müller et al. 2022, section 5.2 and its supplement).
+//! the unit cube, as in Instant-NGP (Müller et al. 2022, section 5.2 and its supplement). Where the eikonal term is asked for,
+//! these are three quarters of a step's samples, and corners of stencils about some of them the others.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use crate::config::{Config, SdfConfig};
 use crate::decoder::Head;
 use crate::device::args::BvhArgs;
 use crate::device::{Device, Grid, Kernel, Ptr, args, kernels};
-use crate::fit::{Data, FitChunk, FitLoss, Predictor};
+use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
 use crate::mesh::Scatter;
 use crate::scene::UnitCube;
 use crate::train::Checkpoint;
@@ -66,6 +67,7 @@ pub struct DistanceData {
     pub target: Target,
     config: SdfConfig,
     seed: u32,
+    /// Samples of a step.
     batch: usize,
 }
 
@@ -91,15 +93,16 @@ impl DistanceData {
         }
     }
 
-    /// The three kinds among samples `first` and on of a step, `n` in all.
+    /// The three kinds among points `first` and on of a step, `n` in all.
     fn draws(&self, first: usize, n: usize) -> [Draw; 3] {
-        // So many of the first k samples of a step are of each kind, so that chunks have equal shares.
+        // So many of the first k points of a step are of each kind, so that chunks have equal shares.
         let of_kind: [fn(usize) -> usize; 3] = [|k| k / 2, |k| k * 3 / 8, |k| k - k / 2 - k * 3 / 8];
         let how = [
             (&kernels::SURFACE_POINTS, 0.0),
             (&kernels::SURFACE_POINTS, self.config.near_deviation as f32 * self.target.size),
             (&kernels::CUBE_POINTS, 0.0),
         ];
+        let batch = self.n_with_target(self.batch);
         let mut begin = 0;
         std::array::from_fn(|kind| {
             let of_kind = of_kind[kind];
@@ -107,7 +110,7 @@ impl DistanceData {
             let count = of_kind(first + n) - of_kind(first);
             let in_chunk = begin..begin + count;
             begin += count;
-            Draw { kernel, deviation, stream: kind as u32, in_chunk, first: of_kind(first), n: of_kind(self.batch) }
+            Draw { kernel, deviation, stream: kind as u32, in_chunk, first: of_kind(first), n: of_kind(batch) }
         })
     }
 }
@@ -125,12 +128,17 @@ impl Data for DistanceData {
         FitLoss::Mape
     }
 
+    fn eikonal(&self) -> Option<Eikonal> {
+        let SdfConfig { eikonal_weight, eikonal_step, .. } = self.config;
+        (eikonal_weight > 0.0).then_some(Eikonal { weight: eikonal_weight as f32, step: eikonal_step as f32 })
+    }
+
     fn unit_cube(&self) -> UnitCube {
         self.target.unit_cube
     }
 
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {
-        let draws = self.draws(first, chunk.n);
+        let draws = self.draws(first, chunk.n_with_target);
         for Draw { kernel, deviation, stream, in_chunk, first, n } in &draws {
             let (deviation, stream, n, first) = (*deviation, *stream, *n, *first);
             let scatter = Scatter { seed: self.seed, step: step as u32, stream, deviation, n, first };
@@ -140,7 +148,8 @@ impl Data for DistanceData {
             device.launch_chunk(kernel, &args, Grid::items(in_chunk.len()))?;
         }
         let off = draws[0].in_chunk.end;
-        let (n, position, distance) = (chunk.n - off, chunk.position.ptr_at(3 * off), chunk.target.ptr_at(off));
+        let (n, position, distance) =
+            (chunk.n_with_target - off, chunk.position.ptr_at(3 * off), chunk.target.ptr_at(off));
         let query = self.target.bvh.query(position, n);
         let args = BvhArgs { bound: distance, distance, accuracy: self.config.winding_accuracy as f32, ..query };
         device.launch_chunk(&kernels::BVH_DISTANCE, &args, Grid::tiles(n))?;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::gradient::gradients;
 use super::target::Target;
 use super::{distances, extract};
 use crate::Result;
@@ -11,6 +12,10 @@ use crate::metrics::{Measured, SurfaceScore, compare_surfaces, intersection_over
 
 /// Points of the cube: 128³.
 const CUBE_POINTS: usize = 1 << 21;
+/// Points of the cube, and of the mesh, at which the gradient is asked for, by differences of such a step in sides of the cube:
+/// the default of `sdf.eikonal_step`, but the same whatever a run was trained with.
+const GRADIENT_POINTS: usize = 1 << 17;
+const GRADIENT_STEP: f32 = 2e-3;
 /// Points on each surface.
 const SURFACE_POINTS: usize = 1_000_000;
 /// Triangles farther than so many of their radii count as a dipole when the true sign is decided: winding numbers are then
@@ -30,12 +35,23 @@ pub struct SdfScore {
     pub sdf_error: f64,
     /// The same over the points within a hundredth of the longest side of the surface.
     pub sdf_error_near: f64,
+    #[serde(flatten)]
+    pub eikonal: EikonalScore,
     /// Points of the cube.
     pub n_cube_points: usize,
     #[serde(flatten)]
     pub surface: SurfaceScore,
     /// Of the field's surface, as extracted for the comparison.
     pub n_triangles: usize,
+}
+
+/// How far a field is from one of distances, whose gradients have length 1: mean | |∇f| − 1 |.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EikonalScore {
+    /// Over points spread over the unit cube.
+    pub eikonal_error: f64,
+    /// Over points spread over the mesh, around which most of what is trained on lies.
+    pub eikonal_error_on_surface: f64,
 }
 
 /// What points of the cube tell.
@@ -56,9 +72,25 @@ pub fn evaluate(predictor: &Predictor, target: &Target, resolution: usize) -> Re
         iou: agreement.iou,
         sdf_error: agreement.error,
         sdf_error_near: agreement.error_near,
+        eikonal: eikonal_score(predictor, target)?,
         n_cube_points: CUBE_POINTS,
         surface: compare(predictor, &surface, target)?,
         n_triangles: surface.triangles.len(),
+    })
+}
+
+/// # Errors
+/// Of the device; where the field has no finite values.
+pub fn eikonal_score(predictor: &Predictor, target: &Target) -> Result<EikonalScore> {
+    let error = |points: &[[f32; 3]]| {
+        let gradients = gradients(predictor, points, GRADIENT_STEP)?;
+        let errors = gradients.iter().map(|gradient| f64::from((gradient.norm() - 1.0).abs()));
+        Ok(errors.sum::<f64>() / points.len() as f64)
+    };
+    let device = predictor.device();
+    Ok(EikonalScore {
+        eikonal_error: error(&target.sampler.in_cube(device, GRADIENT_POINTS, SEED)?)?,
+        eikonal_error_on_surface: error(&target.sampler.on_surface(device, GRADIENT_POINTS, SEED)?.points)?,
     })
 }
 

@@ -2,13 +2,14 @@
 
 mod data;
 mod evaluate;
+mod gradient;
 mod render;
 mod report;
 mod surface;
 mod target;
 
 pub use data::{DistanceData, MeshFacts};
-pub use evaluate::{SdfScore, evaluate};
+pub use evaluate::{EikonalScore, SdfScore, eikonal_score, evaluate};
 pub use render::{SphereTracer, turntable_scene};
 pub use report::SdfReport;
 pub use surface::extract;

@@ -3,6 +3,7 @@
 
 use nalgebra::{Vector3, vector};
 
+use super::gradient::gradients;
 use super::{MeshFacts, distances};
 use crate::Result;
 use crate::fit::Predictor;
@@ -17,7 +18,7 @@ const ON_SURFACE: f32 = 3e-4;
 const STRIDE: f32 = 0.9;
 /// Steps after which a ray that grazes the surface is taken to miss it.
 const MOST_STEPS: usize = 200;
-/// Side of the tetrahedron of points that the gradient is taken from.
+/// Step of the differences that the gradient is taken from.
 const GRADIENT: f32 = 1e-3;
 /// sRGB of the material, and how much of it is seen where no light falls.
 const CLAY: [f32; 3] = [0.86, 0.78, 0.70];
@@ -103,20 +104,11 @@ impl SphereTracer {
         Ok(hits)
     }
 
-    /// Unit gradients of the field, by differences over the corners of a tetrahedron.
+    /// Unit gradients of the field.
     fn normals(&self, rays: &[Ray]) -> Result<Vec<Vector3<f32>>> {
-        const CORNERS: [[f32; 3]; 4] = [[1.0, -1.0, -1.0], [-1.0, -1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, 1.0, 1.0]];
-        let around = |ray: &Ray| {
-            let point = ray.point();
-            CORNERS.map(|corner| std::array::from_fn(|k| (point[k] + GRADIENT * corner[k]).clamp(0.0, 1.0)))
-        };
-        let points: Vec<[f32; 3]> = rays.iter().flat_map(around).collect();
-        let distances = distances(&self.predictor, &points)?;
-        let gradient = |distances: &[f32]| {
-            let sum = CORNERS.iter().zip(distances).map(|(&corner, &distance)| Vector3::from(corner) * distance);
-            sum.sum::<Vector3<f32>>().try_normalize(0.0).unwrap_or_default()
-        };
-        Ok(distances.chunks(4).map(gradient).collect())
+        let points: Vec<[f32; 3]> = rays.iter().map(Ray::point).collect();
+        let unit = |gradient: Vector3<f32>| gradient.try_normalize(0.0).unwrap_or_default();
+        Ok(gradients(&self.predictor, &points, GRADIENT)?.into_iter().map(unit).collect())
     }
 }
 

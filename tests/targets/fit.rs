@@ -196,6 +196,7 @@ impl Losses {
             sums: self.sums.ptr(),
             n_outputs,
             kind,
+            scale: 0.25,
         }
     }
 }

@@ -56,7 +56,8 @@ fn rust_layout() -> Layout {
         RayLosses { distortion, depth, near }
         CompositeArgs { rays, samples, round, stop_transmittance, huber_delta, losses, space, exposure, dl_dexposure }
         FitArgs { grid, network, table, weights, features, samples, activations, output, dl_doutput, dl_dfeatures, dl_dweights, n_outputs }
-        FitLossArgs { output, target, dl_doutput, loss, squared_error, count, sums, n_outputs, kind }
+        FitLossArgs { output, target, dl_doutput, loss, squared_error, count, sums, n_outputs, kind, scale }
+        EikonalArgs { position, output, dl_doutput, loss, squared_error, n_with_target, n_stencils, step, weight, scale }
         DrawPixelsArgs { pixels, position, target, format, n_channels, width, height, columns, rows, first_sample, seed, step }
         PixelCentersArgs { position, first_pixel, width, height, origin, step }
         ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }

@@ -12,6 +12,7 @@ mod common;
 mod compare;
 mod composite;
 mod dense;
+mod eikonal;
 mod field;
 mod fit;
 mod grid;
@@ -71,6 +72,8 @@ parity! {
     cube_points: surface::cube_points;
     draw_pixels: fit::draw_pixels;
     draw_rays: rays::draw_rays;
+    eikonal_loss: eikonal::eikonal_loss;
+    eikonal_points: eikonal::eikonal_points;
     encode_2d_f32: grid::encode_2d_f32;
     encode_2d_f64: grid::encode_2d_f64;
     encode_3d_f32: grid::encode_3d_f32;
