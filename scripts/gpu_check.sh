@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets adam cameras compositing fit gradients marching members mesh_distance mesh_points mulfa_tile"
+TESTS="targets adam cameras compositing eikonal fit gradients marching members mesh_distance mesh_points mulfa_tile"
 TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
 TESTS="$TESTS rays spaces waves"
 MOST_MIB=50

@@ -101,7 +101,7 @@ template <int D, int K> struct LayeredValues {
     typedef LayeredShared Shared;
     static const int n_values = K;
     static const int P = 1 << D;
-    const MulfaWork<D>& work;
+    const MulfaWork<D> work;  // by value: what is reached through a pointer would not stay in registers
     Shared& shared;
     const MulfaArgs& a;
     uint32_t H, n, rows, all;

@@ -167,12 +167,11 @@ template <int D> struct MulfaWork {
 template <int D, int F, typename Values> struct MulfaTile {
     static const int P = 1 << D, K = Values::n_values;
     const MulfaArgs& a;
-    MulfaWork<D> work;
     Values values;
     uint32_t first, rows, all;
 
     GF_FN MulfaTile(const MulfaArgs& args, typename Values::Shared& shared, uint32_t begin, uint32_t end)
-        : a(args), work(args, begin, end), values(work, shared), first(work.first), rows(work.rows), all(work.all) {}
+        : a(args), values(MulfaWork<D>(args, begin, end), shared), first(begin), rows(values.rows), all(values.all) {}
 
     GF_FN Matrix value() const { return values.value(); }
 
@@ -190,12 +189,12 @@ template <int D, int F, typename Values> struct MulfaTile {
 
     GF_FN const float* b_out(uint32_t l) const {
         const MulfaLayout& m = a.grid.mulfa;
-        return a.theta + l * m.stride + mulfa_output<D>(m) + K * work.H;
+        return a.theta + l * m.stride + mulfa_output<D>(m) + K * values.H;
     }
 
     /// Works out level l as far as v, and the active nodes with their linear weights.
     GF_FN void begin_level(uint32_t l, PointTile<D>& points, ActiveTile<D>& active, MulfaPoint<D>& at, bool again) const {
-        work.find_places(l, points, at);
+        values.work.find_places(l, points, at);
         find_active_tile<D, F>(a.grid.levels[l], KERNEL_LINEAR, points, all, (const compute_t*)a.table, active);
         values.find(l, points, at, again);
     }
@@ -241,7 +240,7 @@ template <int D, int F, typename Values> struct MulfaTile {
     }
 
     GF_FN void forward() const {
-        PointTile<D> x = work.points();
+        PointTile<D> x = values.work.points();
         values.begin(x);
         for (uint32_t l = 0; l < a.grid.mulfa.n_levels; ++l) forward_level(l, x);
         for (uint32_t l = a.grid.mulfa.n_levels; l < a.grid.n_levels; ++l) linear_level(l, x);
@@ -292,7 +291,7 @@ template <int D, int F, typename Values> struct MulfaTile {
     }
 
     GF_FN void backward() const {
-        PointTile<D> x = work.points();
+        PointTile<D> x = values.work.points();
         values.begin(x);
         for (uint32_t l = 0; l < a.grid.mulfa.n_levels; ++l) backward_level(l, x);
     }

@@ -123,7 +123,7 @@ template <int D, int K> struct TurnedValues {
     typedef TurnedShared Shared;
     static const int n_values = K;
     static const int P = 1 << D;
-    const MulfaWork<D>& work;
+    const MulfaWork<D> work;  // by value: what is reached through a pointer would not stay in registers
     Shared& shared;
     const MulfaArgs& a;
     uint32_t H, rows, all;

@@ -41,7 +41,7 @@ impl Eikonal {
         WITH_TARGET as f32 * self.weight
     }
 
-    /// 1, or what keeps gradients of stencils below [`LARGEST_DERIVATIVE`]. A stencil's loss has a slope of at most 2 by |g|, and
+    /// 1, or what keeps gradients of stencils below `LARGEST_DERIVATIVE`. A stencil's loss has a slope of at most 2 by |g|, and
     /// |g| one of at most √3 / 4h by a value.
     pub fn gradient_scale(&self) -> f32 {
         let largest = self.weight_of_stencil() * 2.0 * 3f32.sqrt() / (4.0 * self.step);
