@@ -1,5 +1,5 @@
-// MulFAGrid in training: the multiplicative Fourier adaptive kernel, of one layer, over a grid in the plane or in space; and what
-// is prepared from theta for any number of layers.
+// MulFAGrid in training: the multiplicative Fourier adaptive kernel, of one layer, over a grid in the plane or in space; and
+// what is prepared from theta for any number of layers.
 // Shared memory leaves room for two blocks, each of which may have all the registers it wants.
 #define GF_LEAST_BLOCKS 1
 #include "grid/mulfa_layers.cuh"

@@ -2,7 +2,19 @@
 #define GF_LEAST_BLOCKS 1
 #include "grid/mulfa_layers.cuh"
 
-GF_TILE_KERNEL(mulfa_layers_encode_2d, MulfaArgs, LayeredShared) { (void)j, choose_tile<2, LayeredValues>(a, tile, shared, false); }
-GF_TILE_KERNEL(mulfa_layers_encode_3d, MulfaArgs, LayeredShared) { (void)j, choose_tile<3, LayeredValues>(a, tile, shared, false); }
-GF_TILE_KERNEL(mulfa_layers_backward_2d, MulfaArgs, LayeredShared) { (void)j, choose_tile<2, LayeredValues>(a, tile, shared, true); }
-GF_TILE_KERNEL(mulfa_layers_backward_3d, MulfaArgs, LayeredShared) { (void)j, choose_tile<3, LayeredValues>(a, tile, shared, true); }
+GF_TILE_KERNEL(mulfa_layers_encode_2d, MulfaArgs, LayeredShared) {
+    (void)j;
+    choose_tile<2, LayeredValues>(a, tile, shared, false);
+}
+GF_TILE_KERNEL(mulfa_layers_encode_3d, MulfaArgs, LayeredShared) {
+    (void)j;
+    choose_tile<3, LayeredValues>(a, tile, shared, false);
+}
+GF_TILE_KERNEL(mulfa_layers_backward_2d, MulfaArgs, LayeredShared) {
+    (void)j;
+    choose_tile<2, LayeredValues>(a, tile, shared, true);
+}
+GF_TILE_KERNEL(mulfa_layers_backward_3d, MulfaArgs, LayeredShared) {
+    (void)j;
+    choose_tile<3, LayeredValues>(a, tile, shared, true);
+}

@@ -1,5 +1,5 @@
-// v of several layers (n > 1), corner by corner: from the second layer on the first factor of (7) depends on the node as well, so
-// that all of a cell's corners go through the layers by themselves. The first layer's, q = W_1 gamma(x) + b_1, they share.
+// v of several layers (n > 1), corner by corner: from the second layer on the first factor of (7) depends on the node as
+// well, so that all of a cell's corners go through the layers by themselves. The first layer's, q = W_1 gamma(x) + b_1, they share.
 #pragma once
 #include "mulfa_tile.cuh"
 
@@ -206,7 +206,8 @@ template <int D, int K> struct LayeredValues {
 
     /// A layer at corner c, from dL/dz in `dz` to dL/du in its place and dL/dangle in the place of u; `below` becomes the z of
     /// the layer below, whose u is `u_below`.
-    GF_TILE_FN void swing_back(uint32_t l, uint32_t layer, uint32_t c, MulfaPoint<D>& at, Matrix dz, Matrix u_below, Matrix below) const {
+    GF_TILE_FN void swing_back(uint32_t l, uint32_t layer, uint32_t c, MulfaPoint<D>& at, Matrix dz, Matrix u_below,
+                              Matrix below) const {
         GF_FOR_EACH_IN_TILE(s, all) {
             float p[D];
             corner_place(l, at, c, s, p);

@@ -314,13 +314,16 @@ GF_FN void choose_tile(const MulfaArgs& a, uint32_t tile, typename Values<D, 1>:
     switch (a.grid.n_features) {
         case 1: run_tile<D, 1, Values<D, 1>>(a, tile, shared, backward); break;
         case 2:
-            own ? run_tile<D, 2, Values<D, 2>>(a, tile, shared, backward) : run_tile<D, 2, Values<D, 1>>(a, tile, shared, backward);
+            own ? run_tile<D, 2, Values<D, 2>>(a, tile, shared, backward)
+                : run_tile<D, 2, Values<D, 1>>(a, tile, shared, backward);
             break;
         case 4:
-            own ? run_tile<D, 4, Values<D, 4>>(a, tile, shared, backward) : run_tile<D, 4, Values<D, 1>>(a, tile, shared, backward);
+            own ? run_tile<D, 4, Values<D, 4>>(a, tile, shared, backward)
+                : run_tile<D, 4, Values<D, 1>>(a, tile, shared, backward);
             break;
         default:
-            own ? run_tile<D, 8, Values<D, 8>>(a, tile, shared, backward) : run_tile<D, 8, Values<D, 1>>(a, tile, shared, backward);
+            own ? run_tile<D, 8, Values<D, 8>>(a, tile, shared, backward)
+                : run_tile<D, 8, Values<D, 1>>(a, tile, shared, backward);
             break;
     }
 }

@@ -265,6 +265,7 @@ impl WavesConfig {
 impl MulfaConfig {
     fn validate(&self) -> Result<()> {
         between("model.grid.mulfa.n_frequencies", self.n_frequencies, 1..=10)?;
+        // GF_MULFA_DEPTH in kernels/grid/mulfa_layers.cuh.
         between("model.grid.mulfa.depth", self.depth, 1..=3)?;
         between("model.grid.mulfa.n_levels", self.n_levels, 1..=32)?;
         one_of("model.grid.mulfa.width", self.width, &[16, 32])?;
