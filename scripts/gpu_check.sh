@@ -3,12 +3,15 @@
 #
 #   scripts/gpu_check.sh pack     on a machine with Rust and nvcc: gathers binaries, tests, a small scene and this script in
 #                                 .gpu/; the programs as one archive, since they hold the same library over and over
-#   .gpu/gpu_check.sh run [DIR]   on the machine with the GPU: runs everything and writes DIR/gpu_check.json, with logs and
-#                                 runs in DIR/gpu_check/, which is emptied first (default: the script's folder)
+#   .gpu/gpu_check.sh run [DIR [PART ...]]
+#                                 on the machine with the GPU: runs all parts, or those named (tests, sanitizer, stages,
+#                                 train, lego, image), and writes DIR/gpu_check.json, with logs and runs in DIR/gpu_check/,
+#                                 which is emptied first (default: the script's folder)
 #
-# `run` needs the folder as it was packed, bash, xz or Python, and a driver. It uses compute-sanitizer where it is on PATH, and trains
-# lego where GRIDFIELD_DATA names a folder with blender/lego; what it skips is named in the output and in the JSON. It fails
-# where a test fails or would have fallen back to the CPU.
+# `run` needs the folder as it was packed, bash, xz or Python, and a driver. It uses compute-sanitizer where it is on PATH,
+# and trains lego and fits an image where GRIDFIELD_DATA names a folder with blender/lego and image/albert.jpg; what it skips
+# is named in the output and in the JSON. It fails where a test fails, takes over five minutes, or would have fallen back to
+# the CPU.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # A packed script lies beside what it runs.
@@ -18,6 +21,7 @@ if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu
 TESTS="targets adam cameras compositing eikonal fit gradients marching members mesh_distance mesh_points mulfa_tile"
 TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
 TESTS="$TESTS rays spaces waves"
+PARTS="tests sanitizer stages train lego image"
 MOST_MIB=50
 
 complain() {
@@ -69,12 +73,13 @@ skipped=()
 
 # Runs a command with its output in a log, and notes whether it ended well.
 check() {
-    local name=$1
+    local name=$1 start=$SECONDS
     shift
-    echo "== $name"
-    if "$@" >"$work/$name.log" 2>&1; then
+    if timeout 300 "$@" >"$work/$name.log" 2>&1; then
+        echo "== $name, $((SECONDS - start)) s"
         tail -n 3 "$work/$name.log"
     else
+        echo "== $name FAILED, $((SECONDS - start)) s"
         failed+=("$name")
         tail -n 30 "$work/$name.log"
     fi
@@ -96,9 +101,13 @@ unpack() {
 }
 
 run() {
+    local part parts=${*:2}
+    for part in ${parts:=$PARTS}; do
+        [[ " $PARTS " == *" $part "* ]] || complain "there is no part $part, but $PARTS"
+    done
     unpack
     [ -x "$packed/bin/gridfield" ] || complain "no $packed/bin/gridfield; run scripts/gpu_check.sh pack first"
-    local data=${GRIDFIELD_DATA:-}
+    data=${GRIDFIELD_DATA:-}
     if [ -n "$data" ]; then
         data=$(cd "$data" 2>/dev/null && pwd) || complain "GRIDFIELD_DATA is $GRIDFIELD_DATA, and there is no such folder"
     fi
@@ -110,18 +119,26 @@ run() {
     cd "$packed"
     export GRIDFIELD_TEST_CUDA=1 # a test that finds no GPU fails
     check devices bin/gridfield devices
-    local name
-    for name in $TESTS; do check "test-$name" "bin/test-$name" --skip layout; done
-    sanitize
-    check stages bin/bench-stages cuda "json=$work/stages.json"
-    train_on_both hash 1000
-    train_on_both mulfagrid 200
-    train_lego "$data"
+    for part in $parts; do "run_$part"; done
     summary
     [ ${#failed[@]} -eq 0 ] || { echo "failed: ${failed[*]}" >&2; exit 1; }
 }
 
-sanitize() {
+run_tests() {
+    local name
+    for name in $TESTS; do check "test-$name" "bin/test-$name" --skip layout; done
+}
+
+run_stages() {
+    check stages bin/bench-stages cuda "json=$work/stages.json"
+}
+
+run_train() {
+    train_on_both hash 1000
+    train_on_both mulfagrid 200
+}
+
+run_sanitizer() {
     if ! command -v compute-sanitizer >/dev/null; then
         skip "sanitizer: compute-sanitizer is not on PATH"
         return
@@ -152,18 +169,29 @@ train_on_both() {
     failed+=("$model: training on the two devices differs by $apart dB")
 }
 
-train_lego() {
-    if [ ! -d "$1/blender/lego" ]; then
+run_lego() {
+    if [ ! -d "$data/blender/lego" ]; then
         skip "lego: GRIDFIELD_DATA names no folder with blender/lego"
         return
     fi
-    check train-lego bin/gridfield train "$1/blender/lego" --device cuda --output-dir "$work/outputs" --run-name lego \
+    check train-lego bin/gridfield train "$data/blender/lego" --device cuda --output-dir "$work/outputs" --run-name lego \
         --max-steps 35000
     local background
     for background in white black; do
         check "eval-lego-$background" bin/gridfield eval "$work/outputs/lego/hash/lego" --device cuda \
             --background "$background" --output "$work/eval-lego-$background.json"
     done
+}
+
+# The model of tiny-cuda-nn's sample, 2^18 pixels a step; the log says pixels a second.
+run_image() {
+    if [ ! -f "$data/image/albert.jpg" ]; then
+        skip "image: GRIDFIELD_DATA names no folder with image/albert.jpg"
+        return
+    fi
+    check fit-image bin/gridfield fit-image "$data/image/albert.jpg" --device cuda --output-dir "$work/outputs" \
+        --run-name albert --max-steps 5000 --set train.batch_samples=262144 --set model.grid.log2_hashmap_size=15
+    check eval-image bin/gridfield eval "$work/outputs/albert/hash/albert" --device cuda --output "$work/eval-image.json"
 }
 
 # One number of an eval.json.
@@ -195,6 +223,6 @@ differences=
 
 case "${1:-}" in
     pack) pack ;;
-    run) run "${2:-}" ;;
-    *) code=2 complain "usage: scripts/gpu_check.sh pack, or .gpu/gpu_check.sh run [DIR]" ;;
+    run) run "${@:2}" ;;
+    *) code=2 complain "usage: scripts/gpu_check.sh pack, or .gpu/gpu_check.sh run [DIR [PART ...]]" ;;
 esac

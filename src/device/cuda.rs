@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Pod;
 use cudarc::driver::result::{self, DriverError};
@@ -27,12 +27,22 @@ pub struct Cuda {
 struct Gpu {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    functions: HashMap<&'static str, Function>,
+    capability: u32,
+    loaded: Mutex<Loaded>,
     name: String,
     /// The kernel launched last: when the device reports a fault later, the first to suspect.
     last_kernel: Mutex<&'static str>,
 }
 
+/// What was launched so far. A source is loaded when a kernel of it is first launched: the driver then compiles its PTX, which
+/// takes it up to seconds where its own cache does not hold it yet.
+#[derive(Default)]
+struct Loaded {
+    modules: HashMap<&'static str, Arc<CudaModule>>,
+    functions: HashMap<&'static str, Function>,
+}
+
+#[derive(Clone)]
 struct Function {
     function: CudaFunction,
     shared_bytes: u32,
@@ -67,9 +77,11 @@ impl Cuda {
             )));
         }
         let stream = context.new_stream().map_err(|error| fault("making a stream", error))?;
-        let functions = load_functions(&context, capability)?;
-        let last_kernel = Mutex::new("none");
-        Ok(Cuda { gpu: Arc::new(Gpu { context, stream, functions, name, last_kernel }), profile: None })
+        let (loaded, last_kernel) = (Mutex::default(), Mutex::new("none"));
+        let gpu = Gpu { context, stream, capability, loaded, name, last_kernel };
+        // A driver that does not take the kernels is to say so here, where there is still a choice of devices.
+        gpu.module(&mut gpu.loaded(), kernels::CEILING_COPY.source)?;
+        Ok(Cuda { gpu: Arc::new(gpu), profile: None })
     }
 
     /// The GPU in words, such as `NVIDIA H200`.
@@ -101,7 +113,7 @@ impl Cuda {
             return Ok(());
         }
         let gpu = &*self.gpu;
-        let function = &gpu.functions[kernel.name];
+        let function = gpu.function(kernel.name, kernel.source, kernel.shape)?;
         let mut n_items = grid.items;
         let mut parameters: [*mut c_void; 2] =
             [ptr::from_ref(args).cast_mut().cast(), ptr::from_mut(&mut n_items).cast()];
@@ -170,6 +182,39 @@ impl Gpu {
         self.context.bind_to_thread().map_err(|error| self.fault("making the GPU current", error))
     }
 
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A kernel, loaded if it was not yet.
+    fn function(&self, name: &'static str, source: &'static str, shape: Shape) -> Result<Function> {
+        let mut loaded = self.loaded();
+        if let Some(function) = loaded.functions.get(name) {
+            return Ok(function.clone());
+        }
+        self.bind()?;
+        let module = self.module(&mut loaded, source)?;
+        let function = load_function(&self.context, &module, name, shape)
+            .map_err(|error| fault(&format!("loading kernel {name}"), error))?;
+        loaded.functions.insert(name, function.clone());
+        Ok(function)
+    }
+
+    /// The kernels of a source.
+    fn module(&self, loaded: &mut Loaded, source: &'static str) -> Result<Arc<CudaModule>> {
+        if let Some(module) = loaded.modules.get(source) {
+            return Ok(module.clone());
+        }
+        let text = ptx::module_for(source, self.capability)
+            .ok_or_else(|| Error::device(format!("this binary has no PTX of kernels/{source}.cu for {}", self.name)))?;
+        let module = self.context.load_module(Ptx::from_src(text)).map_err(|error| match error.0 {
+            CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => too_old("refuses this version of PTX"),
+            _ => fault(&format!("loading kernels/{source}.cu"), error),
+        })?;
+        loaded.modules.insert(source, module.clone());
+        Ok(module)
+    }
+
     fn synchronize(&self) -> std::result::Result<(), DriverError> {
         self.stream.synchronize()
     }
@@ -230,24 +275,6 @@ fn too_old(what: &str) -> Error {
 fn capability(context: &CudaContext) -> std::result::Result<u32, DriverError> {
     let (major, minor) = context.compute_capability()?;
     Ok((10 * major + minor) as u32)
-}
-
-fn load_functions(context: &Arc<CudaContext>, capability: u32) -> Result<HashMap<&'static str, Function>> {
-    let mut modules = HashMap::new();
-    for module in ptx::modules_for(capability) {
-        let loaded = context.load_module(Ptx::from_src(module.ptx)).map_err(|error| match error.0 {
-            CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => too_old("refuses this version of PTX"),
-            _ => fault(&format!("loading kernels/{}.cu", module.source), error),
-        })?;
-        modules.insert(module.source, loaded);
-    }
-    let mut functions = HashMap::new();
-    for (name, source, shape) in kernels::ALL {
-        let function = load_function(context, &modules[source], name, *shape)
-            .map_err(|error| fault(&format!("loading kernel {name}"), error))?;
-        functions.insert(*name, function);
-    }
-    Ok(functions)
 }
 
 fn load_function(

@@ -21,15 +21,11 @@ pub fn oldest_architecture() -> Option<u32> {
     MODULES.iter().map(|module| module.architecture).min()
 }
 
-/// For every source, its module for the newest architecture that a GPU of this capability runs.
-pub fn modules_for(capability: u32) -> Vec<&'static Module> {
-    let mut modules: Vec<&Module> = Vec::new();
-    for module in MODULES.iter().filter(|module| module.architecture <= capability) {
-        match modules.iter_mut().find(|chosen| chosen.source == module.source) {
-            Some(chosen) if chosen.architecture < module.architecture => *chosen = module,
-            Some(_) => {}
-            None => modules.push(module),
-        }
-    }
-    modules
+/// The PTX of a source for the newest architecture that a GPU of this capability runs.
+pub fn module_for(source: &str, capability: u32) -> Option<&'static str> {
+    MODULES
+        .iter()
+        .filter(|module| module.source == source && module.architecture <= capability)
+        .max_by_key(|module| module.architecture)
+        .map(|module| module.ptx)
 }
