@@ -310,6 +310,17 @@ typedef struct PixelCentersArgs {
     float step[2];          // from pixel to pixel
 } PixelCentersArgs;
 
+// Features of a round's samples by levels whose kernel function learns nothing.
+typedef struct EncodeLevelsArgs {
+    GridLayout grid;          // not averaged
+    SampleBatch samples;
+    const GF_COMPUTE* table;  // [entries, F]
+    GF_COMPUTE* features;     // [S, n_in], set in the columns of these levels
+    uint32_t n_in;
+    uint32_t round;
+    uint32_t first_level;
+} EncodeLevelsArgs;
+
 typedef struct ScatterArgs {
     GridLayout grid;
     const float* position;      // [S, D]

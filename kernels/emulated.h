@@ -74,10 +74,11 @@ uint64_t* gf_emulated_slots();
 
 #define GF_WARP_KERNEL(name, Args)                                                                                     \
     static void name##_item(const Args& a, uint32_t i, uint32_t j);                                                    \
-    static void name##_thread(const void* arguments, uint32_t) {                                                       \
-        name##_item(*static_cast<const Args*>(arguments), blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y);          \
+    static void name##_thread(const void* arguments, uint32_t n_items) {                                               \
+        const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                                               \
+        if (i < n_items) name##_item(*static_cast<const Args*>(arguments), i, blockIdx.y);                             \
     }                                                                                                                  \
-    GF_EMULATED_SYMBOL(name, (n_items + GF_TILE - 1) / GF_TILE, 0, 1)                                                  \
+    GF_EMULATED_SYMBOL(name, (n_items * 32 + GF_TILE - 1) / GF_TILE, 0, 1)                                             \
     static void name##_item(const Args& a, uint32_t i, uint32_t j)
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                             \
@@ -112,12 +113,18 @@ inline T __shfl_sync(unsigned, T value, unsigned lane, const char* file = __buil
     return value;
 }
 
-template <typename T>
-inline T __shfl_up_sync(unsigned mask, T value, unsigned distance, const char* file = __builtin_FILE(),
-                        int line = __builtin_LINE()) {
-    const unsigned lane = threadIdx.x & 31u;
-    return __shfl_sync(mask, value, lane >= distance ? lane - distance : lane, file, line);
+/// A bit a lane.
+inline uint32_t __ballot_sync(unsigned, bool is_set, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    uint64_t* slots = gf_emulated_slots();
+    slots[threadIdx.x & 31u] = is_set;
+    gf_emulated_warp_barrier(file, line);
+    uint32_t bits = 0;
+    for (uint32_t lane = 0; lane < 32; ++lane) bits |= (uint32_t)slots[lane] << lane;
+    gf_emulated_warp_barrier(file, line);
+    return bits;
 }
+
+inline uint32_t __popc(uint32_t bits) { return (uint32_t)__builtin_popcount(bits); }
 
 template <typename T> inline T atomicAdd(T* address, T value) {
     const T before = *address;

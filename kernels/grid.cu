@@ -31,6 +31,31 @@ template <int D, int F> GF_FN void scatter_tile(const ScatterArgs& a, uint32_t f
     }
 }
 
+template <int D, int F> GF_FN void encode_level(const EncodeLevelsArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+    const GridLevel level = a.grid.levels[l];
+    const compute_t* table = (const compute_t*)a.table;
+    PointTile<D> points = load_points<D>(a.samples.position + D * (size_t)first, rows);
+    ActiveTile<D> active;
+    find_active_tile<D, F>(level, a.grid.kernel, points, rows, table, active);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        float features[F];
+        Pack<compute_t, F> stored;
+        gather<float, D, F>(active.at(s), table, features);
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) stored.value[f] = (compute_t)features[f];
+        *(Pack<compute_t, F>*)((compute_t*)a.features + (size_t)(first + s) * a.n_in + l * F) = stored;
+    }
+}
+
+template <int D> GF_FN void encode_in(const EncodeLevelsArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+    switch (a.grid.n_features) {
+        case 1: encode_level<D, 1>(a, first, rows, l); break;
+        case 2: encode_level<D, 2>(a, first, rows, l); break;
+        case 4: encode_level<D, 4>(a, first, rows, l); break;
+        default: encode_level<D, 8>(a, first, rows, l); break;
+    }
+}
+
 template <int D> GF_FN void scatter_in(const ScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
     switch (a.grid.n_features) {
         case 1: scatter_tile<D, 1>(a, first, rows, l); break;
@@ -79,6 +104,17 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
 }
 
 }  // namespace
+
+// One row a level, from first_level on. A GPU that takes one level after the other finds its table in the second-level cache.
+GF_TILE_KERNEL(encode_levels, EncodeLevelsArgs, NoShared) {
+    (void)shared;
+    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;
+    const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    if (a.grid.dimensions == 2) encode_in<2>(a, first, rows, a.first_level + j);
+    else encode_in<3>(a, first, rows, a.first_level + j);
+}
 
 // One row a level: gradient[entry, f] += weight dL_dfeatures[f]. On the host a level belongs to one thread, which adds the
 // samples in order: the sums do not depend on the number of threads.

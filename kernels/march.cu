@@ -94,28 +94,83 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
     return false;
 }
 
-/// Visits up to max_steps samples from t on, as visit(t of the middle, dt, point); returns where the next step begins,
-/// or -1 past the end of the ray. A step belongs to the ray while its middle does.
-template <typename Visit> GF_FN float march(const MarchArgs& a, const MarchRay& ray, float t, Visit visit) {
-    const float steps_per_unit = 1.0f / a.steps.size;
+/// A step of a ray: where it begins, its middle and length, the point in the middle, whether that is occupied and, if not,
+/// how far nothing is.
+struct Step {
+    float t, middle, dt, point[3], skip_to;
+    bool inside, taken;
+};
+
+/// A step belongs to the ray while its middle does.
+GF_FN Step step_from(const MarchArgs& a, const MarchRay& ray, float t) {
+    Step step;
+    step.t = t;
+    step.dt = step_at(a.steps, t);
+    step.middle = t + 0.5f * step.dt;
+    step.inside = step.middle < ray.t_end;
+    step.taken = false;
+    if (!step.inside) return step;
+    for (int k = 0; k < 3; ++k) step.point[k] = clamp_to(ray.origin[k] + step.middle * ray.direction[k], -1e6f, 1e6f);
+    step.taken = occupied(a, ray, step.middle, step.point, step.dt, step.skip_to);
+    return step;
+}
+
+/// Where the step after this one begins that may be occupied.
+GF_FN float after(const MarchArgs& a, const Step& step) {
+    if (step.taken) return step.t + step.dt;
+    if (a.steps.cone_angle == 0.0f)
+        return step.t + max_of(1.0f, ceilf((step.skip_to - step.middle) * (1.0f / a.steps.size))) * step.dt;
+    float t = step.t;
+    do t += step_at(a.steps, t);
+    while (t + 0.5f * step_at(a.steps, t) < step.skip_to);
+    return t;
+}
+
+/// Visits up to max_steps occupied steps from t on, as visit(number, step), and sets `next` to where the next step begins, or
+/// to -1 past the end of the ray; returns how many there were.
+#if GF_SIMT
+/// Lanes look at 32 steps of the lattice at a time.
+template <typename Visit> GF_FN uint32_t march(const MarchArgs& a, const MarchRay& ray, float t, float& next, Visit visit) {
+    const uint32_t lane = lane_of_warp();
     uint32_t n = 0;
     for (;;) {
-        const float dt = step_at(a.steps, t), middle = t + 0.5f * dt;
-        if (!(middle < ray.t_end)) return -1.0f;
-        if (n == a.max_steps) return t;
-        float p[3], skip_to;
-        for (int k = 0; k < 3; ++k) p[k] = clamp_to(ray.origin[k] + middle * ray.direction[k], -1e6f, 1e6f);
-        if (occupied(a, ray, middle, p, dt, skip_to)) {
-            visit(n++, middle, dt, p);
-            t += dt;
-        } else if (a.steps.cone_angle == 0.0f) {
-            t += max_of(1.0f, ceilf((skip_to - middle) * steps_per_unit)) * dt;
-        } else {
-            do t += step_at(a.steps, t);
-            while (t + 0.5f * step_at(a.steps, t) < skip_to);
+        float own = t + (float)lane * a.steps.size;
+        if (a.steps.cone_angle != 0.0f) {
+            own = t;
+            for (uint32_t k = 0; k < lane; ++k) own += step_at(a.steps, own);
+        }
+        const Step step = step_from(a, ray, own);
+        const uint32_t taken = __ballot_sync(GF_ALL_LANES, step.taken);
+        const uint32_t number = n + __popc(taken & ((1u << lane) - 1u));
+        if (step.taken && number < a.max_steps) visit(number, step);
+        n += __popc(taken);
+        // The lane whose step is the last of the round, or the last lane, knows where to go on.
+        const uint32_t fills = __ballot_sync(GF_ALL_LANES, step.taken && number + 1 == a.max_steps);
+        if (!fills && __ballot_sync(GF_ALL_LANES, !step.inside)) {
+            next = -1.0f;
+            return n;
+        }
+        const uint32_t last = fills ? __popc(fills - 1u) : 31u;
+        t = __shfl_sync(GF_ALL_LANES, lane == last ? after(a, step) : 0.0f, last);
+        if (fills) {
+            next = t + 0.5f * step_at(a.steps, t) < ray.t_end ? t : -1.0f;
+            return a.max_steps;
         }
     }
 }
+#else
+template <typename Visit> GF_FN uint32_t march(const MarchArgs& a, const MarchRay& ray, float t, float& next, Visit visit) {
+    for (uint32_t n = 0;;) {
+        const Step step = step_from(a, ray, t);
+        if (!step.inside || n == a.max_steps) {
+            next = step.inside ? t : -1.0f;
+            return n;
+        }
+        if (step.taken) visit(n++, step);
+        t = after(a, step);
+    }
+}
+#endif
 
 /// From the unit cube's coordinates to those of the field, in which the box of all cascades is [0, 1]^3.
 GF_FN void field_point(const MarchArgs& a, const float p[3], float q[3]) {
@@ -129,40 +184,33 @@ GF_FN void field_point(const MarchArgs& a, const float p[3], float q[3]) {
 // One item a ray: the samples of one round, appended to the chunk's.
 GF_WARP_KERNEL(march_rays, MarchArgs) {
     (void)j;
-    const bool alive = i < a.rays.n_rays && a.rays.t[i] >= 0.0f;
-    MarchRay ray;
-    if (alive) ray = march_ray(a.rays, i);
-    const float begin = alive ? a.rays.t[i] : 0.0f;
-    float next = -1.0f;
-    const auto write = [&](uint32_t s, float t, float dt, const float p[3]) {
+    const float begin = a.rays.t[i];
+    if (!(begin >= 0.0f)) return;
+    const MarchRay ray = march_ray(a.rays, i);
+    float next;
+    const auto write = [&](uint32_t s, const Step& step) {
         if (s >= a.samples.capacity) return;
-        field_point(a, p, a.samples.position + 3 * (size_t)s);
-        a.samples.t[s] = t;
-        a.samples.dt[s] = a.space.map == SPACE_CONTRACTION ? dt * contraction_slope(ball_radius(p)) : dt;
+        field_point(a, step.point, a.samples.position + 3 * (size_t)s);
+        a.samples.t[s] = step.middle;
+        const bool bent = a.space.map == SPACE_CONTRACTION;
+        a.samples.dt[s] = bent ? step.dt * contraction_slope(ball_radius(step.point)) : step.dt;
         a.samples.ray[s] = i;
     };
 #if GF_SIMT
     // Count, take places, march again to fill them: samples of a ray lie together.
-    uint32_t n = 0;
-    if (alive) march(a, ray, begin, [&](uint32_t, float, float, const float*) { ++n; });
+    const uint32_t n = march(a, ray, begin, next, [](uint32_t, const Step&) {});
     const uint32_t first = reserve(&a.samples.count[a.round + 1], n);
-    if (!alive) return;
-    next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) { write(first + k, t, dt, p); });
+    if (n != 0) march(a, ray, begin, next, [&](uint32_t k, const Step& step) { write(first + k, step); });
 #else
     // Alone, a ray knows its places before it knows their number.
-    if (!alive) return;
-    uint32_t n = 0;
     const uint32_t first = a.samples.count[a.round + 1];
-    next = march(a, ray, begin, [&](uint32_t k, float t, float dt, const float p[3]) {
-        write(first + k, t, dt, p);
-        n = k + 1;
-    });
+    const uint32_t n = march(a, ray, begin, next, [&](uint32_t k, const Step& step) { write(first + k, step); });
     reserve(&a.samples.count[a.round + 1], n);
 #endif
     const bool fits = first + n <= a.samples.capacity;
     // A ray without room keeps none of its samples: what it wrote has no length.
     if (!fits)
-        for (uint32_t s = first; s < a.samples.capacity; ++s) a.samples.dt[s] = 0.0f;
+        for (uint32_t s = first + lane_of_warp(); s < a.samples.capacity; s += GF_WARP) a.samples.dt[s] = 0.0f;
     a.rays.t[i] = fits ? next : GF_RAY_DROPPED;
     a.rays.segment_begin[a.round * (size_t)a.rays.capacity + i] = first;
     a.rays.segment_count[a.round * (size_t)a.rays.capacity + i] =

@@ -6,10 +6,10 @@
 //   emulated  (GF_EMULATED)   the CUDA branches, run block by block on fibers; for tests
 // GF_SIMT is 1 where a kernel body is run by one of many threads (cuda, emulated) and 0 where it runs alone (host).
 //
-// Kernels have two shapes:
+// Kernels have three shapes:
 //   GF_ITEM_KERNEL(name, Args)         one thread per item; the body sees `a` (arguments), `i` (item) and `j` (row)
-//   GF_WARP_KERNEL(name, Args)         the same, but whole warps enter: `i` may lie past the last item, and all lanes may
-//                                      exchange values (reserve)
+//   GF_WARP_KERNEL(name, Args)         one warp per item; its lanes share the work (lane_of_warp, reserve), and on the host
+//                                      one call does it all
 //   GF_TILE_KERNEL(name, Args, Shared) one block of GF_TILE threads per tile; the body sees `a`, `tile` (its index), the
 //                                      row `j` and `shared` (scratch of the block), and works through tile.cuh
 // Everything else lives in an unnamed namespace, so that code made for one instruction level never meets another's.
@@ -53,8 +53,9 @@ typedef __half gf_half;
 
 #define GF_WARP_KERNEL(name, Args)                                                            \
     static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                     \
-    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t) {         \
-        name##_item(a, blockIdx.x * blockDim.x + threadIdx.x, blockIdx.y);                    \
+    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t n_items) {  \
+        const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                      \
+        if (i < n_items) name##_item(a, i, blockIdx.y);                                       \
     }                                                                                         \
     static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
 
@@ -167,20 +168,23 @@ template <> GF_FN void shared_add_all<float, 8>(float* address, const float valu
 }
 #endif
 
-/// Takes `count` consecutive places from a counter and returns the first. For warp kernels: all lanes call it together,
-/// and a warp makes one atomic addition.
+// A warp, which on the host is alone.
+#if GF_SIMT
+#define GF_WARP 32u
+#define GF_ALL_LANES 0xffffffffu
+GF_FN uint32_t lane_of_warp() { return threadIdx.x & 31u; }
+#else
+#define GF_WARP 1u
+GF_FN uint32_t lane_of_warp() { return 0; }
+#endif
+
+/// Takes `count` consecutive places from a counter and returns the first. For warp kernels: all lanes call it together with
+/// the same count.
 GF_FN uint32_t reserve(uint32_t* counter, uint32_t count) {
 #if GF_SIMT
-    const unsigned all = 0xffffffffu;
-    const unsigned lane = threadIdx.x & 31u;
-    uint32_t sum = count;  // inclusive prefix sum over the lanes
-    for (unsigned distance = 1; distance < 32u; distance *= 2) {
-        const uint32_t lower = __shfl_up_sync(all, sum, distance);
-        if (lane >= distance) sum += lower;
-    }
     uint32_t first = 0;
-    if (lane == 31u) first = atomicAdd(counter, sum);
-    return __shfl_sync(all, first, 31) + sum - count;
+    if (lane_of_warp() == 0 && count != 0) first = atomicAdd(counter, count);
+    return __shfl_sync(GF_ALL_LANES, first, 0);
 #else
     const uint32_t first = *counter;
     *counter += count;

@@ -1,5 +1,6 @@
 //! MulFAGrid as it is trained (`kernels/grid/mulfa_tile.cuh` and, for one and for more layers, `mulfa_turned.cuh` and
-//! `mulfa_layers.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point by point in fp64 (`kernels/grid/mulfa.cuh`), which the oracle checks.
+//! `mulfa_layers.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point
+//! by point in fp64 (`kernels/grid/mulfa.cuh`), which the oracle checks.
 
 #[macro_use]
 mod common;
@@ -10,7 +11,7 @@ use gridfield::decoder::Head;
 use gridfield::device::args::{MulfaArgs, ScatterArgs};
 use gridfield::device::{ComputeBuffer, Device, Grid as Items, Kernel, Ptr, kernels};
 use gridfield::field::Field;
-use gridfield::grid::{Grid, Member as _, Theta};
+use gridfield::grid::{Encode, Grid, Member as _, Theta};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 /// Two whole tiles and part of a third, from the middle of a chunk's samples.
@@ -137,14 +138,24 @@ impl Case {
         }
     }
 
-    /// Runs forward over all rounds; returns the features and q.
-    fn forward(&self, device: &Device) -> (ComputeBuffer, ComputeBuffer) {
-        let features = ComputeBuffer::zeros(device, CAPACITY * self.args().n_in as usize).unwrap();
+    /// Runs forward over rounds; returns the features and q.
+    fn forward(&self, device: &Device, rounds: &[u32]) -> (ComputeBuffer, ComputeBuffer) {
+        let args = self.args();
+        let features = ComputeBuffer::zeros(device, CAPACITY * args.n_in as usize).unwrap();
         let n_query = self.grid().mulfa.as_ref().unwrap().n_query();
         let query = ComputeBuffer::zeros(device, CAPACITY * n_query).unwrap();
-        for round in [0, 1] {
-            let args = MulfaArgs { features: features.ptr(), query: query.ptr(), round, ..self.args() };
-            device.launch_chunk(self.kernels().0, &args, Items::tiles(CAPACITY)).unwrap();
+        for &round in rounds {
+            let work = Encode {
+                grid: args.grid,
+                samples: args.samples,
+                table: args.table,
+                features: features.ptr(),
+                query: query.ptr(),
+                values: Ptr::NULL,
+                n_in: args.n_in,
+                round,
+            };
+            self.field.member_as::<Theta>().unwrap().encode(device, &work, CAPACITY).unwrap();
         }
         (features, query)
     }
@@ -183,9 +194,7 @@ fn features_are_those_of_the_kernel_function(device: &Device) {
     for (model, dimensions) in cases().into_iter().flat_map(|model| [(model.clone(), 2), (model, 3)]) {
         let case = Case::new(device, &model, dimensions);
         let n_in = case.args().n_in as usize;
-        let features = ComputeBuffer::zeros(device, CAPACITY * n_in).unwrap();
-        let args = MulfaArgs { features: features.ptr(), ..case.args() };
-        device.launch_chunk(case.kernels().0, &args, Items::tiles(CAPACITY)).unwrap();
+        let (features, _) = case.forward(device, &[1]);
         let nodes = case.grid().active_nodes(device, &case.x, &case.theta).unwrap();
         let expected = case.expected_features(&nodes.phi, &nodes.entry);
         let found = features.download().unwrap();
@@ -208,7 +217,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
         let (phi, dl_dfeatures) =
             (device.zeros(levels * CAPACITY * corners * k).unwrap(), device.upload(&case.dl_dfeatures).unwrap());
         let dl_dprepared = device.zeros(mulfa.n_prepared().1).unwrap();
-        let (_, query) = case.forward(device);
+        let (_, query) = case.forward(device, &[0, 1]);
         let args = MulfaArgs {
             query: query.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),

@@ -225,25 +225,10 @@ template <int D, int F, typename Values> struct MulfaTile {
         tile_sync();
     }
 
-    /// Features of a level that has the linear kernel.
-    GF_FN void linear_level(uint32_t l, PointTile<D>& points) const {
-        ActiveTile<D> active;
-        const compute_t* table = (const compute_t*)a.table;
-        find_active_tile<D, F>(a.grid.levels[l], KERNEL_LINEAR, points, all, table, active);
-        GF_FOR_EACH_IN_TILE(s, rows) {
-            float features[F];
-            gather<float, D, F>(active.at(s), table, features);
-            compute_t* out = (compute_t*)a.features + (size_t)(first + s) * a.n_in + l * F;
-            GF_UNROLL
-            for (int f = 0; f < F; ++f) out[f] = (compute_t)features[f];
-        }
-    }
-
     GF_FN void forward() const {
         PointTile<D> x = values.work.points();
         values.begin(x);
         for (uint32_t l = 0; l < a.grid.mulfa.n_levels; ++l) forward_level(l, x);
-        for (uint32_t l = a.grid.mulfa.n_levels; l < a.grid.n_levels; ++l) linear_level(l, x);
         GF_FOR_EACH_IN_TILE(s, rows) {
             for (uint32_t c = a.grid.n_levels * F; c < a.n_in; ++c)
                 ((compute_t*)a.features)[(size_t)(first + s) * a.n_in + c] = (compute_t)0.0f;

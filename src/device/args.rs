@@ -364,6 +364,17 @@ pub struct PixelCentersArgs<'a> {
 }
 
 #[repr(C)]
+pub struct EncodeLevelsArgs<'a> {
+    pub grid: GridLayout,
+    pub samples: SampleBatch<'a>,
+    pub table: Ptr<'a, Compute>,
+    pub features: Ptr<'a, Compute>,
+    pub n_in: u32,
+    pub round: u32,
+    pub first_level: u32,
+}
+
+#[repr(C)]
 pub struct ScatterArgs<'a> {
     pub grid: GridLayout,
     pub position: Ptr<'a, f32>,
@@ -719,6 +730,7 @@ args!(
     EikonalArgs,
     DrawPixelsArgs,
     PixelCentersArgs,
+    EncodeLevelsArgs,
     ScatterArgs,
     ResampleArgs,
     VariationArgs,

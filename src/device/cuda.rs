@@ -17,6 +17,9 @@ use cudarc::nvrtc::Ptx;
 use super::{Args, Grid, Kernel, Mark, Profile, Shape, args, kernels, ptx};
 use crate::{Error, Result};
 
+/// Threads of a warp.
+const WARP: u32 = 32;
+
 /// A GPU. Clones share it.
 #[derive(Clone)]
 pub struct Cuda {
@@ -107,6 +110,7 @@ impl Cuda {
     fn queue<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
         let blocks = match kernel.shape {
             Shape::Item => grid.items.div_ceil(args::TILE as u32),
+            Shape::Warp => grid.items.div_ceil(args::TILE as u32 / WARP),
             Shape::Tile => grid.items,
         };
         if blocks == 0 || grid.rows == 0 {

@@ -64,6 +64,8 @@ pub struct Kernel<A> {
 pub enum Shape {
     /// One thread per item.
     Item,
+    /// One warp per item.
+    Warp,
     /// One block per tile of [`args::TILE`] samples.
     Tile,
 }

@@ -29,7 +29,7 @@ impl Lane {
         let lane = || -> Result<Self> {
             Ok(Lane {
                 activations: room(training, decoder.n_activations())?,
-                features: room(field.member.is_some(), decoder.n_in() as usize)?,
+                features: room(field.encodes_first(device), decoder.n_in() as usize)?,
                 query: query()?,
             })
         };

@@ -13,7 +13,7 @@ use crate::config::ModelConfig;
 use crate::decoder::{Decoder, Head};
 use crate::device::args::{Compute, PrepareWeightsArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Grid as Items, Ptr, kernels};
-use crate::grid::{self, Grid, Member, Site, Source};
+use crate::grid::{self, Encode, Grid, Member, Site, Source};
 
 pub use lane::Lane;
 pub use learner::{ChunkGradients, Learner};
@@ -143,6 +143,24 @@ impl Field {
         };
         device.launch(&kernels::PREPARE_WEIGHTS, &args, Items::items(self.weights.len()))?;
         self.member.as_ref().map_or(Ok(()), |member| member.prepare(device, &self.grid))
+    }
+
+    /// Whether kernels of their own make the features, before the decoder's: those of a member, or on a GPU one for each
+    /// level, whose table then stays in the cache. A host makes them in the decoder's kernel, tile by tile.
+    pub fn encodes_first(&self, device: &Device) -> bool {
+        self.member.is_some() || (!device.is_host() && !self.grid.is_averaged())
+    }
+
+    /// The features of a round's samples, at most `most`, where they are made before the decoder's kernel.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
+        match &self.member {
+            Some(member) => member.encode(device, work, most),
+            None if self.encodes_first(device) => grid::encode_levels(device, work, 0, most),
+            None => Ok(()),
+        }
     }
 
     /// Features as kernels gather them.

@@ -23,9 +23,7 @@ impl Fitter<'_> {
     /// # Errors
     /// Of the device.
     pub fn forward(&self, chunk: &FitChunk, lane: &Lane) -> Result<()> {
-        if let Some(member) = &self.field.member {
-            member.encode(self.device, &self.encode_args(chunk, lane), chunk.n)?;
-        }
+        self.field.encode(self.device, &self.encode_args(chunk, lane), chunk.n)?;
         if self.field.member_gives_values() {
             return Ok(());
         }

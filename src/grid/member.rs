@@ -11,7 +11,7 @@ use super::{Grid, mulfa, points, waves};
 use crate::Result;
 use crate::config::{GridConfig, OptimizerConfig};
 use crate::decoder::Head;
-use crate::device::args::{Compute, GridLayout, SampleBatch, ScatterArgs};
+use crate::device::args::{Compute, EncodeLevelsArgs, GridLayout, SampleBatch, ScatterArgs};
 use crate::device::{Buffer, Device, Grid as Items, Ptr, kernels};
 use crate::scene::UnitCube;
 use crate::train::{Checkpoint, Tensor};
@@ -58,6 +58,24 @@ pub struct Encode<'a> {
     pub n_in: u32,
     /// Forward: samples of this round; backward: all up to its end.
     pub round: u32,
+}
+
+/// Features of a round's samples, at most `most`, by the levels from `first` on, whose kernel function learns nothing.
+///
+/// # Errors
+/// Of the device.
+pub fn encode_levels(device: &Device, work: &Encode, first: u32, most: usize) -> Result<()> {
+    let args = EncodeLevelsArgs {
+        grid: work.grid,
+        samples: work.samples,
+        table: work.table,
+        features: work.features,
+        n_in: work.n_in,
+        round: work.round,
+        first_level: first,
+    };
+    let levels = (work.grid.n_levels - first) as usize;
+    if levels == 0 { Ok(()) } else { device.launch_chunk(&kernels::ENCODE_LEVELS, &args, Items::tiles(most).rows(levels)) }
 }
 
 /// Where the way back finds and leaves gradients.

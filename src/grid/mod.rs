@@ -14,7 +14,7 @@ mod waves;
 
 pub use cost::Cost;
 pub use dense::{add_total_variation, resample};
-pub use member::{Backward, Encode, Member, Site, Source, open};
+pub use member::{Backward, Encode, Member, Site, Source, encode_levels, open};
 pub use mulfa::{Mulfa, Theta};
 pub use nodes::{ActiveNodes, NodeGradients};
 pub use part::Part;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use super::member::{Backward, Encode, Member, Source};
+use super::member::{Backward, Encode, Member, Source, encode_levels};
 use super::{Grid, Part};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
@@ -300,7 +300,8 @@ impl Member for Theta {
     }
 
     fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
-        device.launch_chunk(self.mulfa.kernels().0, &self.args(work), Items::tiles(most))
+        device.launch_chunk(self.mulfa.kernels().0, &self.args(work), Items::tiles(most))?;
+        encode_levels(device, work, self.mulfa.n_levels as u32, most)
     }
 
     fn backward(&self, device: &Device, work: &Encode, gradients: &Backward, most: usize) -> Result<()> {

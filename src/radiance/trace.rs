@@ -154,14 +154,8 @@ impl Tracer<'_> {
 
     /// The field at the samples of a round, at most `most`.
     fn field_forward(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
-        self.encode_first(chunk, lane, args, most)?;
+        self.field.encode(self.device, &self.encode_args(chunk, lane, args), most)?;
         self.device.launch_chunk(self.forward_kernel(), args, Grid::tiles(most))
-    }
-
-    /// The grid's features, where its member has an encoding of its own; others are worked out in the field's kernel.
-    fn encode_first(&self, chunk: &Chunk, lane: &Lane, args: &FieldArgs, most: usize) -> Result<()> {
-        let Some(member) = &self.field.member else { return Ok(()) };
-        member.encode(self.device, &self.encode_args(chunk, lane, args), most)
     }
 
     /// Loss and gradients of the chunk's rays after `rounds` rounds, summed over rays.
@@ -208,15 +202,13 @@ impl Tracer<'_> {
         self.field_forward(chunk, lane, &FieldArgs { activations: Ptr::NULL, ..self.field_args(chunk, lane, 0) }, n)
     }
 
-    /// The grid's features of all samples of the chunk after `rounds` rounds, once more: for measurements.
-    pub fn encode(&self, chunk: &Chunk, lane: &Lane, rounds: usize) -> Result<()> {
-        if rounds == 0 {
+    /// The grid's features of all samples of the chunk after `rounds` rounds once more, where the field's kernel makes them:
+    /// for measurements.
+    pub fn encode_again(&self, chunk: &Chunk, lane: &Lane, rounds: usize) -> Result<()> {
+        if rounds == 0 || self.field.encodes_first(self.device) {
             return Ok(());
         }
         let args = self.field_args(chunk, lane, rounds - 1);
-        if self.field.member.is_some() {
-            return self.encode_first(chunk, lane, &args, chunk.samples.capacity);
-        }
         self.device.launch_chunk(&kernels::ENCODE_SAMPLES, &args, Grid::tiles(chunk.samples.capacity))
     }
 
@@ -261,7 +253,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// Where a member with an encoding of its own finds the samples of a launch of the field.
+    /// Where an encoding before the field's kernel finds the samples of a launch of it.
     fn encode_args<'c>(&'c self, chunk: &'c Chunk, lane: &'c Lane, field: &FieldArgs<'c>) -> Encode<'c> {
         Encode {
             grid: field.grid,

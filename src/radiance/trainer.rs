@@ -249,13 +249,13 @@ impl Trainer {
         Ok(n_rays * self.chunks.len())
     }
 
-    /// Encodes the samples of the last step once more, which changes nothing: for measurements.
+    /// Encodes the samples of the last step once more, where the field's kernel does, which changes nothing: for measurements.
     pub fn encode_again(&mut self) -> Result<()> {
         let tracer =
             Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
         let lanes = &self.lanes;
         self.device.for_each_chunk(&mut self.chunks, |lane, _, training| {
-            tracer.encode(&training.chunk, &lanes[lane], training.rounds)
+            tracer.encode_again(&training.chunk, &lanes[lane], training.rounds)
         })
     }
 

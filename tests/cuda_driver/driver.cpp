@@ -115,7 +115,7 @@ Result cuLaunchKernel(Function* function, unsigned blocks, unsigned rows, unsign
     if (on != &stream || layers != 1 || threads != 128 || y != 1 || z != 1) return INVALID_VALUE;
     if ((int)shared_bytes > function->most_shared) return INVALID_VALUE;
     const uint32_t n_items = *(const uint32_t*)parameters[1];
-    if (blocks != n_items && blocks != (n_items + 127) / 128) return INVALID_VALUE;
+    if (blocks != n_items && blocks != (n_items + 127) / 128 && blocks != (n_items + 3) / 4) return INVALID_VALUE;
     const EmulatedOptions options = {0};
     const char* fault = function->run(parameters[0], n_items, rows, &options);
     if (fault) fprintf(stderr, "%s\n", fault);

@@ -4,12 +4,13 @@ use std::ffi::c_void;
 
 use bytemuck::Pod;
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
-use gridfield::device::args::{EncodeArgs, GridLayout, MAX_LEVELS, ScatterArgs};
-use gridfield::device::{Buffer, Device, Grid as Launch, Kernel, Ptr, kernels};
+use gridfield::device::args::{EncodeArgs, EncodeLevelsArgs, GridLayout, MAX_LEVELS, ScatterArgs};
+use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
+use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
-use crate::compare::{Outputs, get};
+use crate::compare::{Outputs, get, set};
 
 const POINTS: usize = 300;
 
@@ -18,6 +19,8 @@ const POINTS: usize = 300;
 const FP32: f64 = 2e-5;
 /// The same in fp64.
 const FP64: f64 = 1e-13;
+/// One rounding to fp16: half a step of 2^-11, of values up to nearly 1.
+const HALF: f64 = 3e-4;
 
 /// Five levels: dense ones, and hashed ones with collisions.
 fn config(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
@@ -147,6 +150,41 @@ pub fn encode_backward_2d_f64(device: &Device) -> Outputs {
 
 pub fn encode_backward_3d_f64(device: &Device) -> Outputs {
     encode_backward(device, &kernels::ENCODE_BACKWARD_3D_F64, 3)
+}
+
+/// All levels but the first, of a round that neither begins nor ends with a tile.
+pub fn encode_levels(device: &Device) -> Outputs {
+    const CAPACITY: usize = 400;
+    let mut outputs = Outputs::new();
+    let hashed = |n_features| [GridKernel::Linear, GridKernel::Smoothstep].map(|kernel| config(n_features, kernel));
+    let cases = [1, 2, 4, 8].into_iter().flat_map(hashed).flat_map(|config| [(config.clone(), 2), (config, 3)]);
+    for (config, dimensions) in cases {
+        let grid = Grid::new(&config, dimensions);
+        let mut random = Random::new(5);
+        let mut table = ComputeBuffer::zeros(device, grid.n_parameters()).unwrap();
+        table.set(&device.upload(&random.halves(grid.n_parameters(), -1.0, 1.0)).unwrap()).unwrap();
+        let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
+        set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
+        set(&mut chunk.samples.count, &[0, 30, 370]);
+        let n_in = grid.n_features().next_multiple_of(16);
+        let features = ComputeBuffer::zeros(device, CAPACITY * n_in as usize).unwrap();
+        let args = EncodeLevelsArgs {
+            grid: grid.layout(),
+            samples: chunk.samples.args(),
+            table: table.ptr(),
+            features: features.ptr(),
+            n_in,
+            round: 1,
+            first_level: 1,
+        };
+        device.launch_chunk(&kernels::ENCODE_LEVELS, &args, Launch::tiles(CAPACITY).rows(4)).unwrap();
+        let features = features.download().unwrap();
+        let of_sample = |s: usize| &features[s * n_in as usize..(s + 1) * n_in as usize];
+        assert!((0..30).chain(370..CAPACITY).all(|s| of_sample(s).iter().all(|&x| x == 0.0)), "others are left alone");
+        assert!((30..370).all(|s| of_sample(s).iter().any(|&x| x != 0.0)), "samples of the round are encoded");
+        outputs.rounded("features", &features, HALF);
+    }
+    outputs
 }
 
 /// With room for more samples than there are, and a last tile that is not full.

@@ -60,6 +60,7 @@ fn rust_layout() -> Layout {
         EikonalArgs { position, output, dl_doutput, loss, squared_error, n_with_target, n_stencils, step, weight, scale }
         DrawPixelsArgs { pixels, position, target, format, n_channels, width, height, columns, rows, first_sample, seed, step }
         PixelCentersArgs { position, first_pixel, width, height, origin, step }
+        EncodeLevelsArgs { grid, samples, table, features, n_in, round, first_level }
         ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }
         ResampleArgs { from, to, coarse, fine }
         VariationArgs { grid, table, gradient, weight }

@@ -80,6 +80,7 @@ parity! {
     encode_3d_f64: grid::encode_3d_f64;
     encode_backward_2d_f64: grid::encode_backward_2d_f64;
     encode_backward_3d_f64: grid::encode_backward_3d_f64;
+    encode_levels: grid::encode_levels;
     encode_samples: field::encode_samples;
     field_backward_128: field::field_backward_128;
     field_backward_64: field::field_backward_64;
@@ -135,7 +136,7 @@ parity! {
 #[test]
 fn every_kernel_is_compared() {
     let missing: Vec<&str> =
-        gridfield::device::kernels::ALL.iter().map(|kernel| kernel.0).filter(|name| !TESTED.contains(name)).collect();
+        gridfield::device::kernels::ALL.iter().copied().filter(|name| !TESTED.contains(name)).collect();
     assert!(missing.is_empty(), "no parity test for {missing:?}");
 }
 
