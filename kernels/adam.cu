@@ -10,38 +10,40 @@ GF_FN float looked_up(const float* table, uint32_t n, uint32_t k) { return table
 /// The moving average after further steps in which the value stood still; `decay` is the decay of all of them.
 GF_FN float relax(float average, float value, float decay) { return value + decay * (average - value); }
 
+template <int W> GF_FN Pack<float, W>& entry_of(float* numbers, uint32_t i) { return ((Pack<float, W>*)numbers)[i]; }
+
 template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
-    const size_t begin = (size_t)i * W;
-    float gradient[W];
+    const Pack<float, W> gradient = entry_of<W>(a.gradient, i);
     bool touched = false;
-    for (int k = 0; k < W; ++k) {
-        gradient[k] = a.gradient[begin + k];
-        touched = touched || gradient[k] != 0.0f;
-    }
+    for (int k = 0; k < W; ++k) touched = touched || gradient.value[k] != 0.0f;
     if (!touched) return;
     const uint32_t updates = ++a.steps[i];
     const float rate = a.learning_rate * looked_up(a.corrections, a.n_corrections, updates);
-    float before[W], after[W];
+    const Pack<float, W> before = entry_of<W>(a.value, i);
+    Pack<float, W> after, moment1 = entry_of<W>(a.moment1, i), moment2 = entry_of<W>(a.moment2, i);
+    GF_UNROLL
     for (int k = 0; k < W; ++k) {
-        const size_t p = begin + k;
-        before[k] = a.value[p];
-        const float g = gradient[k] * a.gradient_scale + a.l2_reg * before[k];
-        const float moment1 = a.beta1 * a.moment1[p] + (1.0f - a.beta1) * g;
-        const float moment2 = a.beta2 * a.moment2[p] + (1.0f - a.beta2) * g * g;
-        after[k] = before[k] - rate * moment1 / (sqrtf(moment2) + a.epsilon);
-        a.gradient[p] = 0.0f;
-        a.moment1[p] = moment1;
-        a.moment2[p] = moment2;
-        a.value[p] = after[k];
+        const float g = gradient.value[k] * a.gradient_scale + a.l2_reg * before.value[k];
+        moment1.value[k] = a.beta1 * moment1.value[k] + (1.0f - a.beta1) * g;
+        moment2.value[k] = a.beta2 * moment2.value[k] + (1.0f - a.beta2) * g * g;
+        after.value[k] = before.value[k] - rate * moment1.value[k] / (sqrtf(moment2.value[k]) + a.epsilon);
     }
-    if (a.copy)
-        for (int k = 0; k < W; ++k) ((compute_t*)a.copy)[begin + k] = (compute_t)after[k];
+    entry_of<W>(a.gradient, i) = Pack<float, W>{};
+    entry_of<W>(a.moment1, i) = moment1;
+    entry_of<W>(a.moment2, i) = moment2;
+    entry_of<W>(a.value, i) = after;
+    if (a.copy) {
+        Pack<compute_t, W> copy;
+        for (int k = 0; k < W; ++k) copy.value[k] = (compute_t)after.value[k];
+        ((Pack<compute_t, W>*)a.copy)[i] = copy;
+    }
     if (!a.average) return;
     const float stood_still = looked_up(a.decays, a.n_decays, a.step - 1 - a.average_step[i]);
-    for (int k = 0; k < W; ++k) {
-        float* average = &a.average[begin + k];
-        *average = relax(relax(*average, before[k], stood_still), after[k], a.decays[1]);
-    }
+    Pack<float, W> average = entry_of<W>(a.average, i);
+    GF_UNROLL
+    for (int k = 0; k < W; ++k)
+        average.value[k] = relax(relax(average.value[k], before.value[k], stood_still), after.value[k], a.decays[1]);
+    entry_of<W>(a.average, i) = average;
     a.average_step[i] = a.step;
 }
 

@@ -34,7 +34,7 @@ GF_ITEM_KERNEL(ceiling_fma, CeilingArgs) {
 // One item four consecutive numbers: output = input, as wide as the memory allows.
 GF_ITEM_KERNEL(ceiling_copy, CeilingArgs) {
     (void)j;
-    for (int k = 0; k < 4; ++k) a.output[4 * (size_t)i + k] = a.input[4 * (size_t)i + k];
+    ((Pack<float, 4>*)a.output)[i] = ((const Pack<float, 4>*)a.input)[i];
 }
 
 // One item a sum of `turns` groups of four numbers at random places of `input` (a power of two of groups).
@@ -44,8 +44,8 @@ GF_ITEM_KERNEL(ceiling_gather, CeilingArgs) {
     uint32_t place = i * 2654435761u;
     for (uint32_t turn = 0; turn < a.turns; ++turn) {
         place = place * 1664525u + 1013904223u;
-        const float* group = a.input + 4 * (size_t)((place >> 4) & (a.n_groups - 1));
-        for (int k = 0; k < 4; ++k) sum[k] += group[k];
+        const Pack<float, 4> group = ((const Pack<float, 4>*)a.input)[(place >> 4) & (a.n_groups - 1)];
+        for (int k = 0; k < 4; ++k) sum[k] += group.value[k];
     }
     a.output[i] = sum[0] + sum[1] + sum[2] + sum[3];
 }

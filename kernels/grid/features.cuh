@@ -47,15 +47,30 @@ GF_FN void encode_tile(const GridLayout& grid, const compute_t* table, const flo
     }
 }
 
+template <int F>
+GF_FN void write_level_gradients(uint32_t n_sets, Matrix dx, float scale, float* dL_dfeatures, uint32_t capacity,
+                                 uint32_t rows) {
+    for (uint32_t l = 0; l < n_sets; ++l) {
+        Pack<float, F>* out = (Pack<float, F>*)dL_dfeatures + (size_t)l * capacity;
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            Pack<float, F> gradient;
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) gradient.value[f] = (float)dx.row(s)[l * F + f] * scale;
+            out[s] = gradient;
+        }
+    }
+}
+
 /// Writes columns of a tile's gradient, times a scale, as [L, S, F], or of averaged levels as [S, F].
 GF_FN void write_feature_gradients(const GridLayout& grid, Matrix dx, float scale, float* dL_dfeatures, uint32_t capacity,
                                    uint32_t first, uint32_t rows) {
-    const uint32_t n_features = grid.n_features;
-    GF_FOR_EACH_IN_TILE(s, rows) {
-        for (uint32_t l = 0; l < feature_sets(grid); ++l)
-            for (uint32_t f = 0; f < n_features; ++f)
-                dL_dfeatures[((size_t)l * capacity + first + s) * n_features + f] =
-                    (float)dx.row(s)[l * n_features + f] * scale;
+    const uint32_t n_sets = feature_sets(grid);
+    float* out = dL_dfeatures + (size_t)first * grid.n_features;
+    switch (grid.n_features) {
+        case 1: write_level_gradients<1>(n_sets, dx, scale, out, capacity, rows); break;
+        case 2: write_level_gradients<2>(n_sets, dx, scale, out, capacity, rows); break;
+        case 4: write_level_gradients<4>(n_sets, dx, scale, out, capacity, rows); break;
+        default: write_level_gradients<8>(n_sets, dx, scale, out, capacity, rows); break;
     }
 }
 
