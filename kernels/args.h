@@ -310,6 +310,8 @@ typedef struct PixelCentersArgs {
     float step[2];          // from pixel to pixel
 } PixelCentersArgs;
 
+#define GF_ENCODE_TILES 8  // tiles that a block of encode_levels takes
+
 // Features of a round's samples by levels whose kernel function learns nothing.
 typedef struct EncodeLevelsArgs {
     GridLayout grid;          // not averaged
@@ -602,7 +604,7 @@ typedef struct StatisticsArgs {
     uint32_t* counts;  // [3] rays, samples, dropped rays, added to
 } StatisticsArgs;
 
-#define GF_STATISTICS_PART 64
+#define GF_STATISTICS_PART 16
 
 #define GF_CEILING_CHAINS 16
 

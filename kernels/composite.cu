@@ -4,42 +4,66 @@
 
 namespace {
 
-GF_FN void load3(const float* from, size_t s, float to[3]) {
-    for (int c = 0; c < 3; ++c) to[c] = from[3 * s + c];
+/// What compositing needs of a sample.
+struct Shade {
+    float density, dt, t, color[3];
+};
+
+GF_FN Shade shade_of(const SampleBatch& samples, size_t s) {
+    Shade shade = {samples.density[s], samples.dt[s], samples.t[s], {}};
+    for (int c = 0; c < 3; ++c) shade.color[c] = samples.color[3 * s + c];
+    return shade;
 }
 
-/// Visits the samples of a finished ray in their order as visit(s, colour, composite up to and with it, weight, counted);
+// Samples of a ray that are on their way before the first of them is needed: rays are too few to hide a GPU's memory.
+#if GF_SIMT
+#define GF_AHEAD 4
+#else
+#define GF_AHEAD 1
+#endif
+
+/// Visits samples of a ray in their order, until visit(s, shade) is false.
+template <typename Visit> GF_FN void in_order(const SampleBatch& samples, uint32_t first, uint32_t end, Visit visit) {
+    for (uint32_t begin = first; begin < end; begin += GF_AHEAD) {
+        Shade ahead[GF_AHEAD];
+        GF_UNROLL
+        for (uint32_t k = 0; k < GF_AHEAD; ++k) ahead[k] = shade_of(samples, min_of(begin + k, end - 1));
+        GF_UNROLL
+        for (uint32_t k = 0; k < GF_AHEAD; ++k)
+            if (begin + k == end || !visit(begin + k, ahead[k])) return;
+    }
+}
+
+/// Visits the samples of a finished ray in their order as visit(s, shade, composite up to and with it, weight, counted);
 /// those evaluated past the stop had no part in the colour.
 template <typename Visit> GF_FN void visit_samples(const CompositeArgs& a, uint32_t i, Visit visit) {
     const size_t n = a.rays.capacity;
     Composite<float> composite = {1.0f, {0.0f, 0.0f, 0.0f}, 0.0f};
     for (uint32_t round = 0; round < a.round; ++round) {
         const uint32_t count = a.rays.segment_count[round * n + i], first = a.rays.segment_begin[round * n + i];
-        for (uint32_t s = first; s < first + count; ++s) {
+        in_order(a.samples, first, first + count, [&](uint32_t s, const Shade& at) {
             const bool counted = composite.transmittance >= a.stop_transmittance;
-            float color[3];
-            load3(a.samples.color, s, color);
-            const float weight =
-                counted ? composite.add(a.samples.density[s], color, a.samples.dt[s], a.samples.t[s]) : 0.0f;
-            visit(s, color, composite, weight, counted);
-        }
+            const float weight = counted ? composite.add(at.density, at.color, at.dt, at.t) : 0.0f;
+            visit(s, at, composite, weight, counted);
+            return true;
+        });
     }
 }
 
 /// Where a sample lies on the scale of the losses, and how long it is there.
-GF_FN void place_of(const CompositeArgs& a, uint32_t sample, float& s, float& d) {
-    const float t = a.samples.t[sample], half = 0.5f * a.samples.dt[sample];
-    s = even_distance(a.space, t);
-    d = even_distance(a.space, t + half) - even_distance(a.space, t - half);
+GF_FN void place_of(const CompositeArgs& a, const Shade& at, float& s, float& d) {
+    const float half = 0.5f * at.dt;
+    s = even_distance(a.space, at.t);
+    d = even_distance(a.space, at.t + half) - even_distance(a.space, at.t - half);
 }
 
 /// Sums of the weights' losses over a finished ray; adds the losses to `loss`.
 GF_FN WeightLoss weight_loss(const CompositeArgs& a, uint32_t i, float& loss) {
     WeightLoss all = {};
     if (a.losses.distortion == 0.0f && a.losses.depth == 0.0f) return all;
-    visit_samples(a, i, [&](uint32_t sample, const float*, const Composite<float>&, float weight, bool) {
+    visit_samples(a, i, [&](uint32_t, const Shade& at, const Composite<float>&, float weight, bool) {
         float s, d;
-        place_of(a, sample, s, d);
+        place_of(a, at, s, d);
         all.add(weight, s, d);
     });
     loss += a.losses.distortion * (all.bilateral + all.own);
@@ -74,11 +98,11 @@ GF_ITEM_KERNEL(composite_rays, CompositeArgs) {
     const uint32_t first = a.rays.segment_begin[a.round * n + i];
     Composite<float> composite = {a.rays.transmittance[i], {a.rays.color[i], a.rays.color[n + i], a.rays.color[2 * n + i]},
                                   a.rays.depth[i]};
-    for (uint32_t s = first; s < first + count && composite.transmittance >= a.stop_transmittance; ++s) {
-        float color[3];
-        load3(a.samples.color, s, color);
-        composite.add(a.samples.density[s], color, a.samples.dt[s], a.samples.t[s]);
-    }
+    in_order(a.samples, first, first + count, [&](uint32_t, const Shade& at) {
+        if (!(composite.transmittance >= a.stop_transmittance)) return false;
+        composite.add(at.density, at.color, at.dt, at.t);
+        return true;
+    });
     if (composite.transmittance < a.stop_transmittance && a.rays.t[i] >= 0.0f) a.rays.t[i] = -1.0f;
     for (int c = 0; c < 3; ++c) a.rays.color[c * n + i] = composite.color[c];
     a.rays.depth[i] = composite.depth;
@@ -114,22 +138,22 @@ GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
     const float end = even_distance(a.space, a.rays.t_end[i]);
     float rest = all.total(a.losses.distortion, a.rays.transmittance[i], end);  // of w dL/dw from here to the end
     WeightLoss before = {};
-    visit_samples(a, i, [&](uint32_t sample, const float* color, const Composite<float>& composite, float weight, bool counted) {
+    visit_samples(a, i, [&](uint32_t sample, const Shade& at, const Composite<float>& composite, float weight, bool counted) {
         float dL_ddensity = 0.0f, kept = 1.0f;
-        const float dt = a.samples.dt[sample];
         if (counted && !dropped) {
             float s, d;
-            place_of(a, sample, s, d);
+            place_of(a, at, s, d);
             const float dL_dweight = all.gradient(before, a.losses.distortion, weight, s, d);
             rest -= weight * dL_dweight;
             before.add(weight, s, d);
-            dL_ddensity = density_gradient(composite, final_color, color, dt, dL_dpixel) +
-                          dt * (composite.transmittance * dL_dweight - rest);
-            kept = kept_near(a.losses.near, a.samples.t[sample]);
+            dL_ddensity = density_gradient(composite, final_color, at.color, at.dt, dL_dpixel) +
+                          at.dt * (composite.transmittance * dL_dweight - rest);
+            kept = kept_near(a.losses.near, at.t);
         }
-        a.samples.dL_ddensity[sample] = kept * dL_ddensity * a.samples.density[sample];  // through exp
-        for (int c = 0; c < 3; ++c)                                                       // through the logistic
-            a.samples.dL_dcolor[3 * (size_t)sample + c] = kept * weight * dL_dpixel[c] * color[c] * (1.0f - color[c]);
+        a.samples.dL_ddensity[sample] = kept * dL_ddensity * at.density;  // through exp
+        for (int c = 0; c < 3; ++c)                                        // through the logistic
+            a.samples.dL_dcolor[3 * (size_t)sample + c] =
+                kept * weight * dL_dpixel[c] * at.color[c] * (1.0f - at.color[c]);
     });
 }
 

@@ -33,7 +33,7 @@ struct Fiber {
 struct Scheduler {
     ucontext_t context;
     std::vector<Fiber> fibers;
-    uint64_t slots[THREADS / WARP][WARP];
+    uint64_t slots[THREADS / WARP][3 * WARP];
     std::vector<unsigned char> shared;
     const EmulatedLaunch* launch;
     const EmulatedOptions* options;

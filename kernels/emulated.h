@@ -1,4 +1,4 @@
-// The emulated target: CUDA's names for threads, barriers, warp exchange, atomics, fp16 and wmma, in plain C++, so that the
+// The emulated target: CUDA's names for threads, barriers, warp exchange, atomics, fp16 and tensor cores, in plain C++, so that the
 // branches which only GPUs run are run by tests. The threads of a block are fibers of one thread; the scheduler is in
 // emulated.cpp.
 //
@@ -48,7 +48,7 @@ extern __thread EmulatedNow gf_emulated_now;
 const char* gf_emulated_launch(const EmulatedLaunch* launch, const EmulatedOptions* options);
 void gf_emulated_block_barrier(const char* file, int line);
 void gf_emulated_warp_barrier(const char* file, int line);
-/// 32 words through which the lanes of the running warp exchange values.
+/// Three words a lane through which the lanes of the running warp exchange values.
 uint64_t* gf_emulated_slots();
 }
 
@@ -196,79 +196,30 @@ struct gf_half {
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Tensor cores: each lane makes eight numbers of a product, and its fragments hold what these need: a row of the left
-// matrix, eight columns of the right one.
+// Tensor cores.
 
-namespace nvcuda {
-namespace wmma {
-
-struct row_major;
-struct col_major;
-struct matrix_a {
-    static const int held = 16;
-};
-struct matrix_b {
-    static const int held = 16 * 8;
-};
-struct accumulator {
-    static const int held = 8;
-};
-enum layout_t { mem_row_major };
-
-template <typename Use, int M, int N, int K, typename T, typename Layout = void> struct fragment {
-    static_assert(M == 16 && N == 16 && K == 16, "the shape that the kernels use");
-    float x[Use::held];
-};
-
-/// The row, and the first of the columns, of the running lane's eight numbers.
-inline unsigned lane_row() { return (threadIdx.x & 31u) / 2u; }
-inline unsigned lane_column() { return (threadIdx.x & 1u) * 8u; }
-
-inline void fill_fragment(fragment<accumulator, 16, 16, 16, float>& tile, float value) {
-    for (float& x : tile.x) x = value;
+/// mma.m16n8k16: each lane's four sums, of the rows and columns whose numbers the lanes of the warp hold (kernels/tile.cuh).
+inline void gf_emulated_mma_m16n8k16(float sum[4], const uint32_t left[4], const uint32_t right[2],
+                                     const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    uint64_t* slots = gf_emulated_slots();
+    const unsigned lane = threadIdx.x & 31u;
+    memcpy(&slots[3 * lane], left, 16);
+    memcpy(&slots[3 * lane + 2], right, 8);
+    gf_emulated_warp_barrier(file, line);
+    // Number k of a row of the left matrix (words 0 to 3 of a lane) or of a column of the right one (words 4 and 5).
+    const auto number = [&](unsigned owner, unsigned word, unsigned k) {
+        uint32_t pairs[6];
+        memcpy(pairs, &slots[3 * (4 * owner + k % 8 / 2)], sizeof pairs);
+        return gf_half_value((uint16_t)(pairs[word] >> 16 * (k % 2)));
+    };
+    float rows[2][16], columns[2][16];
+    for (unsigned k = 0; k < 16; ++k) {
+        for (unsigned n = 0; n < 2; ++n) {
+            rows[n][k] = number(lane / 4, n + k / 8 * 2, k);
+            columns[n][k] = number(lane % 4 * 2 + n, 4 + k / 8, k);
+        }
+    }
+    for (unsigned n = 0; n < 4; ++n)
+        for (unsigned k = 0; k < 16; ++k) sum[n] += rows[n / 2][k] * columns[n % 2][k];
+    gf_emulated_warp_barrier(file, line);
 }
-
-template <typename T>
-inline void load_matrix_sync(fragment<matrix_a, 16, 16, 16, T, row_major>& tile, const T* from, unsigned stride) {
-    from += (size_t)lane_row() * stride;
-    for (unsigned k = 0; k < 16u; ++k) tile.x[k] = (float)from[k];
-}
-
-template <typename T>
-inline void load_matrix_sync(fragment<matrix_a, 16, 16, 16, T, col_major>& tile, const T* from, unsigned stride) {
-    from += lane_row();
-    for (unsigned k = 0; k < 16u; ++k) tile.x[k] = (float)from[(size_t)k * stride];
-}
-
-template <typename T>
-inline void load_matrix_sync(fragment<matrix_b, 16, 16, 16, T, row_major>& tile, const T* from, unsigned stride) {
-    from += lane_column();
-    for (unsigned k = 0; k < 16u; ++k)
-        for (unsigned n = 0; n < 8u; ++n) tile.x[8u * k + n] = (float)from[(size_t)k * stride + n];
-}
-
-template <typename T>
-inline void load_matrix_sync(fragment<matrix_b, 16, 16, 16, T, col_major>& tile, const T* from, unsigned stride) {
-    from += (size_t)lane_column() * stride;
-    for (unsigned n = 0; n < 8u; ++n)
-        for (unsigned k = 0; k < 16u; ++k) tile.x[8u * k + n] = (float)from[(size_t)n * stride + k];
-}
-
-inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 16, float>& tile, unsigned stride, layout_t) {
-    to += (size_t)lane_row() * stride + lane_column();
-    for (unsigned n = 0; n < 8u; ++n) to[n] = tile.x[n];
-}
-
-template <typename T, typename LayoutA, typename LayoutB>
-inline void mma_sync(fragment<accumulator, 16, 16, 16, float>& d, const fragment<matrix_a, 16, 16, 16, T, LayoutA>& a,
-                     const fragment<matrix_b, 16, 16, 16, T, LayoutB>& b,
-                     const fragment<accumulator, 16, 16, 16, float>& c) {
-    float sum[8];
-    for (unsigned n = 0; n < 8u; ++n) sum[n] = c.x[n];
-    for (unsigned k = 0; k < 16u; ++k)
-        for (unsigned n = 0; n < 8u; ++n) sum[n] += a.x[k] * b.x[8u * k + n];
-    for (unsigned n = 0; n < 8u; ++n) d.x[n] = sum[n];
-}
-
-}  // namespace wmma
-}  // namespace nvcuda

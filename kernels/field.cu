@@ -18,17 +18,15 @@ GF_TILE_KERNEL(encode_samples, FieldArgs, NetworkShared<128>) {
     copy_tile(x, network_tile(a, first, rows).kept_input(0), rows, n_in);
 }
 
-// The copies of the weights that the tile primitives compute with. One item a weight.
+// The copies of the weights that the tile primitives compute with: W and, behind all layers, W^T. One item a weight.
 GF_ITEM_KERNEL(prepare_weights, PrepareWeightsArgs) {
     (void)j;
     compute_t* compute = (compute_t*)a.compute;
     compute[i] = (compute_t)a.weights[i];
-#if !GF_SIMT
     const uint32_t n_layers = a.network.n_density_layers + a.network.n_color_layers;
     uint32_t l = 0;
     while (l + 1 < n_layers && i >= a.network.layers[l + 1].weights) ++l;
     const Layer layer = a.network.layers[l];
     const uint32_t out = (i - layer.weights) / layer.n_in, in = (i - layer.weights) % layer.n_in;
-    compute[a.network.n_weights + layer.weights + in * layer.n_out + out] = a.weights[i];
-#endif
+    compute[a.network.n_weights + layer.weights + in * layer.n_out + out] = (compute_t)a.weights[i];
 }

@@ -65,8 +65,6 @@ template <int D> GF_FN void scatter_in(const ScatterArgs& a, uint32_t first, uin
     }
 }
 
-struct NoShared {};
-
 template <typename T, int D> GF_FN T level_scale(const EncodeArgs& a, uint32_t l) {
     return sizeof(T) == 8 ? (T)a.scale[l] : (T)a.grid.levels[l].scale;
 }
@@ -105,15 +103,18 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
 
 }  // namespace
 
-// One row a level, from first_level on. A GPU that takes one level after the other finds its table in the second-level cache.
+// One row a level, from first_level on; a block takes GF_ENCODE_TILES tiles, as most have nothing to do in later rounds. A GPU that takes one level after the other finds its table in the second-level cache.
 GF_TILE_KERNEL(encode_levels, EncodeLevelsArgs, NoShared) {
     (void)shared;
-    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;
+    const uint32_t begin = a.samples.count[a.round] + tile * GF_ENCODE_TILES * GF_TILE;
     const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
-    if (first >= end) return;
-    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
-    if (a.grid.dimensions == 2) encode_in<2>(a, first, rows, a.first_level + j);
-    else encode_in<3>(a, first, rows, a.first_level + j);
+    for (uint32_t t = 0; t < GF_ENCODE_TILES; ++t) {
+        const uint32_t first = begin + t * GF_TILE;
+        if (first >= end) return;
+        const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+        if (a.grid.dimensions == 2) encode_in<2>(a, first, rows, a.first_level + j);
+        else encode_in<3>(a, first, rows, a.first_level + j);
+    }
 }
 
 // One row a level: gradient[entry, f] += weight dL_dfeatures[f]. On the host a level belongs to one thread, which adds the

@@ -17,10 +17,8 @@ template <int D> GF_FN void prepare_number(const PrepareMulfaArgs& a, uint32_t i
         is_turned ? turned_number<D>(a.grid, a.theta, l, i, layer) : layered_number<D>(a.grid, a.theta, l, i, layer);
     compute_t* prepared = (compute_t*)a.prepared;
     prepared[i] = (compute_t)value;
-#if !GF_SIMT
     const uint32_t out = (i - layer.weights) / layer.n_in, in = (i - layer.weights) % layer.n_in;
-    prepared[a.grid.mulfa.n_levels * n_level + layer.weights + in * layer.n_out + out] = value;
-#endif
+    prepared[a.grid.mulfa.n_levels * n_level + layer.weights + in * layer.n_out + out] = (compute_t)value;
 }
 
 template <int D> GF_FN float gradient_of_levels(const PrepareMulfaArgs& a, uint32_t i) {

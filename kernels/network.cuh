@@ -22,7 +22,6 @@ template <int W> struct NetworkShared {
 #endif
     alignas(64) compute_t a[GF_TILE * stride];
     alignas(64) compute_t b[GF_TILE * stride];
-    TileScratch scratch;
 };
 
 /// Networks at a tile of samples: what their layers compute with.
@@ -87,7 +86,7 @@ template <int W> struct Flow {
         for (uint32_t l = begin; l < end; ++l) {
             keep(l, x);
             const Matrix y = input(l + 1);
-            tile_forward(shared.scratch, x, at.network.layers[l], at.weights, at.network.n_weights, y, at.rows,
+            tile_forward(x, at.network.layers[l], at.weights, at.network.n_weights, y, at.rows,
                          l + 1 < end);
             tile_sync();
             x = y;
@@ -120,9 +119,9 @@ template <int W> struct BackwardFlow {
         const bool after_relu = l != 0 && l != at.network.n_density_layers;
         const Matrix x = fetch(l, dx);
         tile_sync();
-        tile_backward_weights(shared.scratch, dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
+        tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
         tile_sync();
-        tile_backward_input(shared.scratch, dy, at.network.layers[l], at.weights, at.network.n_weights, x, dx, at.rows,
+        tile_backward_input(dy, at.network.layers[l], at.weights, at.network.n_weights, x, dx, at.rows,
                             after_relu);
         tile_sync();
     }

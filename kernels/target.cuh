@@ -33,7 +33,6 @@
 #if defined(__CUDACC__)
 #define GF_SIMT 1
 #include <cuda_fp16.h>
-#include <mma.h>
 #define GF_FN __device__ __forceinline__
 #define GF_TILE_FN GF_FN
 // Blocks that should fit on a multiprocessor at a time; 0 leaves it to the compiler, which then saves registers. A file of

@@ -25,6 +25,9 @@ template <typename T> struct PerSample {
 #endif
 };
 
+/// Of blocks without scratch.
+struct NoShared {};
+
 struct Matrix {
     compute_t* data;
     uint32_t stride;
@@ -50,94 +53,156 @@ GF_FN void copy_tile(Matrix from, Matrix to, uint32_t rows, uint32_t n_columns) 
 
 #if GF_SIMT
 // ------------------------------------------------------------------------------------------------------------------
-// Tensor cores: fp16 operands, fp32 accumulation. Warp w owns rows 32 w ... 32 w + 31 of the tile.
+// Tensor cores: fp16 operands, fp32 accumulation, in products of 16 rows, 8 columns and 16 terms (PTX ISA, mma.m16n8k16).
+// With g = lane / 4 and t = lane % 4, a lane holds in pairs
+//   of the left matrix     rows g and g + 8, at terms 2 t, 2 t + 1 and 2 t + 8, 2 t + 9
+//   of the right matrix    column g, at the same terms
+//   of the sum             rows g and g + 8, at columns 2 t, 2 t + 1
+// Warp w owns rows 32 w ... 32 w + 31 of the tile.
 
 #define GF_WARPS (GF_TILE / 32)
+#define GF_STRIP 4  // products side by side, which share their left matrix
 
-/// Where accumulators land before they become fp16 rows: 16 x 16 a warp.
-struct TileScratch {
-    float stage[GF_WARPS][16 * 16];
+struct Left {
+    uint32_t pair[4];
+};
+struct Right {
+    uint32_t pair[2];
+};
+struct Sum {
+    float value[4];
 };
 
-typedef nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, 16, float> Accumulator;
+GF_FN uint32_t lane_group() { return lane_of_warp() / 4; }
+GF_FN uint32_t lane_pair() { return lane_of_warp() % 4 * 2; }
 
-template <typename Write> GF_FN void write_block(TileScratch& scratch, const Accumulator& sum, Write write) {
-    float* stage = scratch.stage[threadIdx.x / 32];
-    nvcuda::wmma::store_matrix_sync(stage, sum, 16, nvcuda::wmma::mem_row_major);
-    __syncwarp();
-    for (uint32_t e = threadIdx.x & 31u; e < 256u; e += 32u) write(e / 16u, e % 16u, stage[e]);
-    __syncwarp();
+GF_FN uint32_t pair_of(compute_t low, compute_t high) {
+    const compute_t both[2] = {low, high};
+    uint32_t pair;
+    memcpy(&pair, both, sizeof pair);
+    return pair;
+}
+
+GF_FN uint32_t load_pair(const compute_t* from) {
+    const Pack<compute_t, 2> both = *(const Pack<compute_t, 2>*)from;
+    return pair_of(both.value[0], both.value[1]);
+}
+
+GF_FN void store_pair(compute_t* to, float low, float high) {
+    *(Pack<compute_t, 2>*)to = Pack<compute_t, 2>{{(compute_t)low, (compute_t)high}};
+}
+
+/// Two rows' numbers in one column.
+GF_FN uint32_t load_column_pair(Matrix x, uint32_t row, uint32_t column) {
+    return pair_of(x.row(row)[column], x.row(row + 1)[column]);
+}
+
+GF_FN Left load_left(Matrix x, uint32_t row, uint32_t k) {
+    const compute_t* upper = x.row(row + lane_group()) + k + lane_pair();
+    const compute_t* lower = upper + 8 * (size_t)x.stride;
+    return {{load_pair(upper), load_pair(lower), load_pair(upper + 8), load_pair(lower + 8)}};
+}
+
+/// Of w^T, w [columns, n_k].
+GF_FN Right load_right(const compute_t* w, uint32_t n_k, uint32_t column, uint32_t k) {
+    const compute_t* from = w + (size_t)(column + lane_group()) * n_k + k + lane_pair();
+    return {{load_pair(from), load_pair(from + 8)}};
+}
+
+/// Of x^T, whose terms are samples.
+GF_FN Left load_left_of_samples(Matrix x, uint32_t column, uint32_t s) {
+    const uint32_t c = column + lane_group(), at = s + lane_pair();
+    return {{load_column_pair(x, at, c), load_column_pair(x, at, c + 8), load_column_pair(x, at + 8, c),
+             load_column_pair(x, at + 8, c + 8)}};
+}
+
+GF_FN Right load_right_of_samples(Matrix x, uint32_t column, uint32_t s) {
+    const uint32_t c = column + lane_group(), at = s + lane_pair();
+    return {{load_column_pair(x, at, c), load_column_pair(x, at + 8, c)}};
+}
+
+GF_FN void multiply_add(Sum& sum, const Left& left, const Right& right) {
+#if defined(GF_EMULATED)
+    gf_emulated_mma_m16n8k16(sum.value, left.pair, right.pair);
+#else
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum.value[0]), "+f"(sum.value[1]), "+f"(sum.value[2]), "+f"(sum.value[3])
+        : "r"(left.pair[0]), "r"(left.pair[1]), "r"(left.pair[2]), "r"(left.pair[3]), "r"(right.pair[0]), "r"(right.pair[1]));
+#endif
+}
+
+/// left w^T, w [n_columns, n_k], at the warp's rows, as write(row, column, value, value at the next column).
+template <typename Write>
+GF_FN void multiply(Matrix left, const compute_t* w, uint32_t n_columns, uint32_t n_k, Write write) {
+    const uint32_t first = threadIdx.x / 32 * 32;
+    for (uint32_t column = 0; column < n_columns; column += 8 * GF_STRIP) {
+        const uint32_t blocks = min_of((n_columns - column) / 8, (uint32_t)GF_STRIP);
+        Sum sum[2][GF_STRIP] = {};
+        for (uint32_t k = 0; k < n_k; k += 16) {
+            const Left upper = load_left(left, first, k), lower = load_left(left, first + 16, k);
+            GF_UNROLL
+            for (uint32_t b = 0; b < GF_STRIP; ++b) {
+                if (b >= blocks) continue;
+                const Right right = load_right(w, n_k, column + 8 * b, k);
+                multiply_add(sum[0][b], upper, right);
+                multiply_add(sum[1][b], lower, right);
+            }
+        }
+        GF_UNROLL
+        for (uint32_t half = 0; half < 2; ++half) {
+            const uint32_t row = first + 16 * half + lane_group();
+            GF_UNROLL
+            for (uint32_t b = 0; b < GF_STRIP; ++b) {
+                if (b >= blocks) continue;
+                const float* value = sum[half][b].value;
+                write(row, column + 8 * b + lane_pair(), value[0], value[1]);
+                write(row + 8, column + 8 * b + lane_pair(), value[2], value[3]);
+            }
+        }
+    }
 }
 
 /// y = x W^T, through a ReLU if asked. Rows past the tile's last sample are computed and never read.
-GF_FN void tile_forward(TileScratch& scratch, Matrix x, const Layer& layer, const compute_t* weights, uint32_t,
-                        Matrix y, uint32_t, bool relu) {
-    using namespace nvcuda;
-    const uint32_t first_row = threadIdx.x / 32 * 32;
-    const compute_t* w = weights + layer.weights;
-    for (uint32_t row = first_row; row < first_row + 32; row += 16) {
-        for (uint32_t column = 0; column < layer.n_out; column += 16) {
-            Accumulator sum;
-            wmma::fill_fragment(sum, 0.0f);
-            for (uint32_t k = 0; k < layer.n_in; k += 16) {
-                wmma::fragment<wmma::matrix_a, 16, 16, 16, compute_t, wmma::row_major> left;
-                wmma::fragment<wmma::matrix_b, 16, 16, 16, compute_t, wmma::col_major> right;
-                wmma::load_matrix_sync(left, x.row(row) + k, x.stride);
-                wmma::load_matrix_sync(right, w + (size_t)column * layer.n_in + k, layer.n_in);
-                wmma::mma_sync(sum, left, right, sum);
-            }
-            write_block(scratch, sum, [&](uint32_t r, uint32_t c, float value) {
-                y.row(row + r)[column + c] = (compute_t)(relu && !(value > 0.0f) ? 0.0f : value);
-            });
-        }
-    }
+GF_FN void tile_forward(Matrix x, const Layer& layer, const compute_t* weights, uint32_t, Matrix y, uint32_t, bool relu) {
+    multiply(x, weights + layer.weights, layer.n_out, layer.n_in, [&](uint32_t row, uint32_t c, float value, float next) {
+        store_pair(y.row(row) + c, relu && !(value > 0.0f) ? 0.0f : value, relu && !(next > 0.0f) ? 0.0f : next);
+    });
 }
 
 /// dx = dy W, times the derivative of the ReLU that made x if there was one. dx may be x itself.
-GF_FN void tile_backward_input(TileScratch& scratch, Matrix dy, const Layer& layer, const compute_t* weights, uint32_t,
-                               Matrix x, Matrix dx, uint32_t, bool relu) {
-    using namespace nvcuda;
-    const uint32_t first_row = threadIdx.x / 32 * 32;
-    const compute_t* w = weights + layer.weights;
-    for (uint32_t row = first_row; row < first_row + 32; row += 16) {
-        for (uint32_t column = 0; column < layer.n_in; column += 16) {
-            Accumulator sum;
-            wmma::fill_fragment(sum, 0.0f);
-            for (uint32_t k = 0; k < layer.n_out; k += 16) {
-                wmma::fragment<wmma::matrix_a, 16, 16, 16, compute_t, wmma::row_major> left;
-                wmma::fragment<wmma::matrix_b, 16, 16, 16, compute_t, wmma::row_major> right;
-                wmma::load_matrix_sync(left, dy.row(row) + k, dy.stride);
-                wmma::load_matrix_sync(right, w + (size_t)k * layer.n_in + column, layer.n_in);
-                wmma::mma_sync(sum, left, right, sum);
-            }
-            write_block(scratch, sum, [&](uint32_t r, uint32_t c, float value) {
-                const bool open = !relu || (float)x.row(row + r)[column + c] > 0.0f;
-                dx.row(row + r)[column + c] = (compute_t)(open ? value : 0.0f);
-            });
-        }
-    }
+GF_FN void tile_backward_input(Matrix dy, const Layer& layer, const compute_t* weights, uint32_t n_weights, Matrix x,
+                               Matrix dx, uint32_t, bool relu) {
+    const compute_t* transposed = weights + n_weights + layer.weights;  // [n_in, n_out]
+    multiply(dy, transposed, layer.n_in, layer.n_out, [&](uint32_t row, uint32_t c, float value, float next) {
+        const compute_t* made = x.row(row) + c;
+        const bool open = !relu || (float)made[0] > 0.0f, next_open = !relu || (float)made[1] > 0.0f;
+        store_pair(dx.row(row) + c, open ? value : 0.0f, next_open ? next : 0.0f);
+    });
 }
 
 /// dW += scale dy^T x. Rows past the tile's last sample must be zero in dy and finite in x.
-GF_FN void tile_backward_weights(TileScratch& scratch, Matrix dy, Matrix x, const Layer& layer, float scale,
-                                 float* dL_dweights, uint32_t) {
-    using namespace nvcuda;
-    const uint32_t blocks_in = layer.n_in / 16, blocks = layer.n_out / 16 * blocks_in;
-    for (uint32_t block = threadIdx.x / 32; block < blocks; block += GF_WARPS) {
-        const uint32_t out = block / blocks_in * 16, in = block % blocks_in * 16;
-        Accumulator sum;
-        wmma::fill_fragment(sum, 0.0f);
+GF_FN void tile_backward_weights(Matrix dy, Matrix x, const Layer& layer, float scale, float* dL_dweights, uint32_t) {
+    const uint32_t strips = (layer.n_in / 8 + GF_STRIP - 1) / GF_STRIP;
+    for (uint32_t strip = threadIdx.x / 32; strip < layer.n_out / 16 * strips; strip += GF_WARPS) {
+        const uint32_t out = strip / strips * 16, in = strip % strips * 8 * GF_STRIP;
+        const uint32_t blocks = min_of((layer.n_in - in) / 8, (uint32_t)GF_STRIP);
+        Sum sum[GF_STRIP] = {};
         for (uint32_t s = 0; s < GF_TILE; s += 16) {
-            wmma::fragment<wmma::matrix_a, 16, 16, 16, compute_t, wmma::col_major> left;
-            wmma::fragment<wmma::matrix_b, 16, 16, 16, compute_t, wmma::row_major> right;
-            wmma::load_matrix_sync(left, dy.row(s) + out, dy.stride);
-            wmma::load_matrix_sync(right, x.row(s) + in, x.stride);
-            wmma::mma_sync(sum, left, right, sum);
+            const Left left = load_left_of_samples(dy, out, s);
+            GF_UNROLL
+            for (uint32_t b = 0; b < GF_STRIP; ++b)
+                if (b < blocks) multiply_add(sum[b], left, load_right_of_samples(x, in + 8 * b, s));
         }
-        float* dW = dL_dweights + layer.weights;
-        write_block(scratch, sum, [&](uint32_t r, uint32_t c, float value) {
-            shared_add(&dW[(size_t)(out + r) * layer.n_in + in + c], scale * value);
-        });
+        float* upper = dL_dweights + layer.weights + (size_t)(out + lane_group()) * layer.n_in + in + lane_pair();
+        float* lower = upper + 8 * (size_t)layer.n_in;
+        GF_UNROLL
+        for (uint32_t b = 0; b < GF_STRIP; ++b) {
+            if (b >= blocks) continue;
+            const float* value = sum[b].value;
+            const float scaled[4] = {scale * value[0], scale * value[1], scale * value[2], scale * value[3]};
+            shared_add_all<float, 2>(upper + 8 * b, scaled);
+            shared_add_all<float, 2>(lower + 8 * b, scaled + 2);
+        }
     }
 }
 
@@ -156,8 +221,6 @@ GF_FN void tile_column_sums(Matrix x, uint32_t n_columns, float scale, float* su
 // operand is ever transposed in the loop; weights come as W and as W^T (prepare_weights).
 
 typedef float Lanes __attribute__((vector_size(4 * GF_LANES), aligned(4), may_alias));
-
-struct TileScratch {};
 
 /// out[m, n] (+)= sum_k left[m * left_m + k * left_k] right[k * right_stride + n] for M rows and V vectors of columns,
 /// held in registers.
@@ -257,7 +320,7 @@ GF_FN void multiply(const float* left, size_t left_m, size_t left_k, const float
 }
 
 /// y = x W^T, through a ReLU if asked.
-GF_FN void tile_forward(TileScratch&, Matrix x, const Layer& layer, const float* weights, uint32_t n_weights, Matrix y,
+GF_FN void tile_forward(Matrix x, const Layer& layer, const float* weights, uint32_t n_weights, Matrix y,
                         uint32_t rows, bool relu) {
     const float* transposed = weights + n_weights + layer.weights;  // [n_in, n_out]
     if (relu)
@@ -269,7 +332,7 @@ GF_FN void tile_forward(TileScratch&, Matrix x, const Layer& layer, const float*
 }
 
 /// dx = dy W, times the derivative of the ReLU that made x if there was one. n_out need be no multiple of 16.
-GF_FN void tile_backward_input(TileScratch&, Matrix dy, const Layer& layer, const float* weights, uint32_t, Matrix x,
+GF_FN void tile_backward_input(Matrix dy, const Layer& layer, const float* weights, uint32_t, Matrix x,
                                Matrix dx, uint32_t rows, bool relu) {
     multiply<false, false>(dy.data, dy.stride, 1, weights + layer.weights, layer.n_in, dx.data, dx.stride, rows,
                            layer.n_in, layer.n_out);
@@ -282,7 +345,7 @@ GF_FN void tile_backward_input(TileScratch&, Matrix dy, const Layer& layer, cons
 }
 
 /// dW += dy^T x. The host has no need of a scale, and n_out need be no multiple of 16.
-GF_FN void tile_backward_weights(TileScratch&, Matrix dy, Matrix x, const Layer& layer, float, float* dL_dweights,
+GF_FN void tile_backward_weights(Matrix dy, Matrix x, const Layer& layer, float, float* dL_dweights,
                                  uint32_t rows) {
     multiply<true, false>(dy.data, 1, dy.stride, x.data, x.stride, dL_dweights + layer.weights, layer.n_in, layer.n_out,
                           layer.n_in, rows);

@@ -122,7 +122,6 @@ template <int KIND> struct WavesTile {
     static const bool GABOR = KIND == WAVES_GABOR_NET;
 
     const WavesArgs& a;
-    TileScratch& scratch;
     uint32_t tile, first, rows;
 
     /// k
@@ -211,7 +210,7 @@ template <int KIND> struct WavesTile {
     GF_FN void forward() const {
         layer(0);
         for (uint32_t l = 1; l <= n_matrices(); ++l) {
-            tile_forward(scratch, input(l - 1), a.network.layers[l - 1], weights(), a.network.n_weights, product(l), rows,
+            tile_forward(input(l - 1), a.network.layers[l - 1], weights(), a.network.n_weights, product(l), rows,
                          false);
             tile_sync();
             if (l < n_matrices()) layer(l);
@@ -251,10 +250,10 @@ template <int KIND> struct WavesTile {
     GF_FN void matrix_backward(uint32_t l) const {
         const Layer& layer = a.network.layers[l];
         const Matrix dy = product(l + 1), z = input(l);
-        tile_backward_weights(scratch, dy, z, layer, 1.0f / GF_LOSS_SCALE, a.dL_dprepared, rows);
+        tile_backward_weights(dy, z, layer, 1.0f / GF_LOSS_SCALE, a.dL_dprepared, rows);
         if (!IS_FILTERED && l == 0) return;
         tile_sync();
-        tile_backward_input(scratch, dy, layer, weights(), a.network.n_weights, z, IS_FILTERED ? z : product(l), rows,
+        tile_backward_input(dy, layer, weights(), a.network.n_weights, z, IS_FILTERED ? z : product(l), rows,
                             !IS_FILTERED);
         tile_sync();
         if (IS_FILTERED) filter_backward(l);

@@ -93,7 +93,6 @@ struct LayeredShared {
     Scratch<GF_MULFA_VALUES> values;  // v without b_out; then dL/dv
     alignas(64) float omega[GF_MULFA_DEPTH * 4 * GF_MULFA_WIDTH];  // Omega and psi of the level's layers
     alignas(64) float bias[GF_MULFA_DEPTH * GF_MULFA_WIDTH];       // b of the layers above the first
-    TileScratch scratch;
 };
 
 /// K kernel values a node.
@@ -151,7 +150,7 @@ template <int D, int K> struct LayeredValues {
     GF_TILE_FN void climb(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at, Matrix z) const {
         swing(l, 0, c, at, query(l), z);
         for (uint32_t layer = 1; layer < n; ++layer) {
-            tile_forward(shared.scratch, z, plan.hidden(layer), work.prepared(), plan.n_prepared, factor(layer), rows, false);
+            tile_forward(z, plan.hidden(layer), work.prepared(), plan.n_prepared, factor(layer), rows, false);
             tile_sync();
             swing(l, layer, c, at, factor(layer), z);
         }
@@ -175,14 +174,14 @@ template <int D, int K> struct LayeredValues {
         } else {
             work.find_gamma(points, gamma());
             tile_sync();
-            tile_forward(shared.scratch, gamma(), plan.query(), work.prepared(), plan.n_prepared, query(l), rows, false);
+            tile_forward(gamma(), plan.query(), work.prepared(), plan.n_prepared, query(l), rows, false);
             tile_sync();
             work.keep_query(l, query(l));
         }
         const Matrix z = narrow(shared.corner.z), v = narrow(shared.corner.spare);
         for (uint32_t c = 0; c < (uint32_t)P; ++c) {
             climb(plan, l, c, at, z);
-            tile_forward(shared.scratch, z, plan.output(), work.prepared(), plan.n_prepared, v, rows, false);
+            tile_forward(z, plan.output(), work.prepared(), plan.n_prepared, v, rows, false);
             tile_sync();
             GF_FOR_EACH_IN_TILE(s, all) {
                 GF_UNROLL
@@ -255,7 +254,7 @@ template <int D, int K> struct LayeredValues {
 #else
         (void)used;
 #endif
-        tile_backward_weights(shared.scratch, dy, x, layer, 1.0f / GF_MULFA_SCALE, a.dL_dprepared, rows);
+        tile_backward_weights(dy, x, layer, 1.0f / GF_MULFA_SCALE, a.dL_dprepared, rows);
     }
 
     GF_TILE_FN void corner_back(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at) const {
@@ -266,7 +265,7 @@ template <int D, int K> struct LayeredValues {
         add_gradient(other, dz, plan.output(), K);
         tile_column_sums(other, padded(K), scale, a.dL_dprepared + plan.output_bias(), rows);
         tile_sync();
-        tile_backward_input(shared.scratch, other, plan.output(), work.prepared(), plan.n_prepared, dz, dz, rows, false);
+        tile_backward_input(other, plan.output(), work.prepared(), plan.n_prepared, dz, dz, rows, false);
         tile_sync();
         for (uint32_t layer = n - 1; layer > 0; --layer) {
             swing_back(l, layer, c, at, dz, layer > 1 ? factor(layer - 1) : query(l), other);
@@ -274,7 +273,7 @@ template <int D, int K> struct LayeredValues {
             tile_column_sums(dz, H, scale, a.dL_dprepared + plan.bias(layer), rows);
             add_gradient(place(), factor(layer), plan.place(layer), D + 1);
             tile_sync();
-            tile_backward_input(shared.scratch, dz, plan.hidden(layer), work.prepared(), plan.n_prepared, other, other, rows,
+            tile_backward_input(dz, plan.hidden(layer), work.prepared(), plan.n_prepared, other, other, rows,
                                 false);
             tile_sync();
             const Matrix swap = dz;

@@ -115,7 +115,6 @@ struct TurnedShared {
     Scratch<2 * GF_MULFA_WIDTH> swung;  // [q sin, q cos]; then the gradient by it
     Scratch<GF_MULFA_VALUES> values;    // v without b_out; then dL/dv
     alignas(64) float omega[4 * GF_MULFA_WIDTH];  // Omega and psi of the level
-    TileScratch scratch;
 };
 
 /// K kernel values a node.
@@ -144,7 +143,7 @@ template <int D, int K> struct TurnedValues {
 
     /// q of level l, from gamma.
     GF_FN void find_query(const TurnedPlan& plan, uint32_t l) const {
-        tile_forward(shared.scratch, gamma(), plan.query, work.prepared(), plan.n_prepared, query(l), rows, false);
+        tile_forward(gamma(), plan.query, work.prepared(), plan.n_prepared, query(l), rows, false);
         tile_sync();
         work.keep_query(l, query(l));
     }
@@ -173,7 +172,7 @@ template <int D, int K> struct TurnedValues {
             }
         }
         tile_sync();
-        tile_forward(shared.scratch, swung(), plan.node, work.prepared(), plan.n_prepared, value(), rows, false);
+        tile_forward(swung(), plan.node, work.prepared(), plan.n_prepared, value(), rows, false);
         tile_sync();
     }
 
@@ -204,15 +203,15 @@ template <int D, int K> struct TurnedValues {
         plan.place.n_out = D + 1;
 #endif
         const float scale = 1.0f / GF_MULFA_SCALE;
-        tile_backward_weights(shared.scratch, value(), swung(), plan.node, scale, a.dL_dprepared, rows);
+        tile_backward_weights(value(), swung(), plan.node, scale, a.dL_dprepared, rows);
         tile_column_sums(value(), padded(P * K), scale, a.dL_dprepared + plan.bias, rows);
         tile_sync();
-        tile_backward_input(shared.scratch, value(), plan.node, work.prepared(), plan.n_prepared, swung(), swung(), rows, false);
+        tile_backward_input(value(), plan.node, work.prepared(), plan.n_prepared, swung(), swung(), rows, false);
         tile_sync();
         turn_back(l, at);
         tile_sync();
-        tile_backward_weights(shared.scratch, query(l), gamma(), plan.query, scale, a.dL_dprepared, rows);
-        tile_backward_weights(shared.scratch, place(), turn(), plan.place, scale, a.dL_dprepared, rows);
+        tile_backward_weights(query(l), gamma(), plan.query, scale, a.dL_dprepared, rows);
+        tile_backward_weights(place(), turn(), plan.place, scale, a.dL_dprepared, rows);
         tile_sync();
     }
 };

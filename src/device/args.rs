@@ -8,7 +8,9 @@ pub const MAX_LAYERS: usize = 18;
 pub const MAX_ROUNDS: usize = 16;
 pub const TILE: usize = 128;
 pub const OCCUPANCY_PART: usize = 4096;
-pub const STATISTICS_PART: usize = 64;
+pub const STATISTICS_PART: usize = 16;
+/// Tiles that a block of `encode_levels` takes.
+pub const ENCODE_TILES: usize = 8;
 pub const SUM_WIDTH: usize = 16;
 pub const NEAREST: usize = 8;
 pub const WAVES_ROWS: usize = 7;

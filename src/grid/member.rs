@@ -11,7 +11,7 @@ use super::{Grid, mulfa, points, waves};
 use crate::Result;
 use crate::config::{GridConfig, OptimizerConfig};
 use crate::decoder::Head;
-use crate::device::args::{Compute, EncodeLevelsArgs, GridLayout, SampleBatch, ScatterArgs};
+use crate::device::args::{Compute, ENCODE_TILES, EncodeLevelsArgs, GridLayout, SampleBatch, ScatterArgs};
 use crate::device::{Buffer, Device, Grid as Items, Ptr, kernels};
 use crate::scene::UnitCube;
 use crate::train::{Checkpoint, Tensor};
@@ -75,7 +75,8 @@ pub fn encode_levels(device: &Device, work: &Encode, first: u32, most: usize) ->
         first_level: first,
     };
     let levels = (work.grid.n_levels - first) as usize;
-    if levels == 0 { Ok(()) } else { device.launch_chunk(&kernels::ENCODE_LEVELS, &args, Items::tiles(most).rows(levels)) }
+    let blocks = Items::tiles(most.div_ceil(ENCODE_TILES)).rows(levels);
+    if levels == 0 { Ok(()) } else { device.launch_chunk(&kernels::ENCODE_LEVELS, &args, blocks) }
 }
 
 /// Where the way back finds and leaves gradients.
