@@ -4,8 +4,6 @@
 
 namespace {
 
-struct NoShared {};
-
 template <int F> GF_FN void gather_points(const PointsArgs& a, const ActivePoints<float>& active, uint32_t s) {
     float features[F] = {};
     GF_UNROLL
