@@ -148,7 +148,9 @@ fn measure(
 
     let grid = gridfield::grid::Grid::new(&config.model.grid, 3);
     let learned = grid.mulfa.as_ref().map(|mulfa| {
-        let of = |way: &str| times.keys().filter(|name| name.starts_with("mulfa_") && name.contains(way)).map(|n| ns(n)).sum();
+        let of = |way: &str| {
+            times.keys().filter(|name| name.starts_with("mulfa_") && name.contains(way)).map(|n| ns(n)).sum()
+        };
         let (forward, backward): (f64, f64) = (of("encode"), of("backward"));
         (forward, backward, mulfa.flops())
     });

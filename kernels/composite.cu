@@ -138,7 +138,8 @@ GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
     const float end = even_distance(a.space, a.rays.t_end[i]);
     float rest = all.total(a.losses.distortion, a.rays.transmittance[i], end);  // of w dL/dw from here to the end
     WeightLoss before = {};
-    visit_samples(a, i, [&](uint32_t sample, const Shade& at, const Composite<float>& composite, float weight, bool counted) {
+    visit_samples(a, i, [&](uint32_t sample, const Shade& at, const Composite<float>& composite, float weight,
+                            bool counted) {
         float dL_ddensity = 0.0f, kept = 1.0f;
         if (counted && !dropped) {
             float s, d;

@@ -103,7 +103,8 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
 
 }  // namespace
 
-// One row a level, from first_level on; a block takes GF_ENCODE_TILES tiles, as most have nothing to do in later rounds. A GPU that takes one level after the other finds its table in the second-level cache.
+// One row a level, from first_level on. A GPU that takes one level after the other finds its table in the second-level cache.
+// A block takes GF_ENCODE_TILES tiles, since in later rounds most would find nothing to do.
 GF_TILE_KERNEL(encode_levels, EncodeLevelsArgs, NoShared) {
     (void)shared;
     const uint32_t begin = a.samples.count[a.round] + tile * GF_ENCODE_TILES * GF_TILE;

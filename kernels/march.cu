@@ -126,8 +126,8 @@ GF_FN float after(const MarchArgs& a, const Step& step) {
     return t;
 }
 
-/// Visits up to max_steps occupied steps from t on, as visit(number, step), and sets `next` to where the next step begins, or
-/// to -1 past the end of the ray; returns how many there were.
+/// Visits up to max_steps occupied steps from t on, as visit(number, step), and returns how many there were. `next` becomes
+/// where the step after them begins, or -1 past the end of the ray.
 #if GF_SIMT
 /// Lanes look at 32 steps of the lattice at a time.
 template <typename Visit> GF_FN uint32_t march(const MarchArgs& a, const MarchRay& ray, float t, float& next, Visit visit) {

@@ -177,7 +177,9 @@ pub fn encode_levels(device: &Device) -> Outputs {
             round: 1,
             first_level: 1,
         };
-        device.launch_chunk(&kernels::ENCODE_LEVELS, &args, Launch::tiles(CAPACITY.div_ceil(ENCODE_TILES)).rows(4)).unwrap();
+        device
+            .launch_chunk(&kernels::ENCODE_LEVELS, &args, Launch::tiles(CAPACITY.div_ceil(ENCODE_TILES)).rows(4))
+            .unwrap();
         let features = features.download().unwrap();
         let of_sample = |s: usize| &features[s * n_in as usize..(s + 1) * n_in as usize];
         assert!((0..30).chain(370..CAPACITY).all(|s| of_sample(s).iter().all(|&x| x == 0.0)), "others are left alone");
