@@ -386,7 +386,7 @@ impl Default for OptimizerConfig {
             kernel_learning_rate: 3e-2,
             waves_learning_rate: 5e-3,
             exposure_learning_rate: 1e-3,
-            camera_learning_rate: 3e-4,
+            camera_learning_rate: 3e-6,
             beta1: 0.9,
             beta2: 0.99,
             epsilon: 1e-15,
