@@ -506,9 +506,22 @@ typedef struct OccupancyArgs {
     uint32_t n;
     uint32_t seed;
     uint32_t step;
-    float decay;
     float step_size;
 } OccupancyArgs;
+
+typedef struct OccupancySeenArgs {
+    SampleBatch samples;
+    float* value;  // as above
+    uint32_t resolution;
+    uint32_t cascades;
+    uint32_t round;  // samples before this round count
+    float step_size;
+} OccupancySeenArgs;
+
+typedef struct OccupancyDecayArgs {
+    float* value;  // as above
+    float decay;
+} OccupancyDecayArgs;
 
 typedef struct OccupancyBitsArgs {
     const float* value;

@@ -132,6 +132,19 @@ template <typename T> inline T atomicAdd(T* address, T value) {
     return before;
 }
 
+inline int __float_as_int(float value) {
+    int bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+inline int atomicMax(int* address, int value) {
+    int before;
+    memcpy(&before, address, sizeof before);  // it may stand for a float
+    if (value > before) memcpy(address, &value, sizeof value);
+    return before;
+}
+
 // Vectors as CUDA has them; they may lie over memory of other types.
 struct __attribute__((may_alias, aligned(16))) uint4 {
     uint32_t x, y, z, w;

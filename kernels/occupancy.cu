@@ -1,5 +1,6 @@
-// The occupancy grid: which cells hold density worth sampling (Instant-NGP, appendix C). A refresh visits a share of the
-// cells at a random point each, keeps a decaying maximum of the optical thickness of a step, and renews the bits.
+// The occupancy grid: which cells hold density worth sampling (Instant-NGP, appendix C). A cell keeps a decaying maximum of
+// the optical thickness of a step, of all samples that training takes in it and, so that what is empty can fill, of random
+// points; bits follow from the maxima.
 #include "args.h"
 #include "rng.cuh"
 
@@ -35,7 +36,38 @@ GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
 GF_ITEM_KERNEL(occupancy_update, OccupancyArgs) {
     (void)j;
     float* value = a.value + visited_cell(a, i);
-    *value = max_of(*value * a.decay, a.samples.density[i] * a.step_size);
+    *value = max_of(*value, a.samples.density[i] * a.step_size);
+}
+
+// One item a training sample: what the field said there, in the smallest cascade that holds it and in all around that.
+GF_ITEM_KERNEL(occupancy_seen, OccupancySeenArgs) {
+    (void)j;
+    if (i >= min_of(a.samples.count[a.round], a.samples.capacity)) return;
+    const float thickness = a.samples.density[i] * a.step_size;
+    const float* position = a.samples.position + 3 * (size_t)i;
+    float reach = 0.0f, from_centre[3];
+    for (int k = 0; k < 3; ++k) {
+        from_centre[k] = position[k] - 0.5f;
+        reach = max_of(reach, fabsf(from_centre[k]));
+    }
+    const uint32_t blocks = a.resolution / 4;
+    float side = 1.0f;  // of the cascade, in the field
+    for (uint32_t cascade = a.cascades; cascade-- > 0 && reach <= 0.5f * side; side *= 0.5f) {
+        uint32_t block = cascade, bit = 0;
+        for (int k = 3; k-- > 0;) {
+            const float place = (from_centre[k] / side + 0.5f) * (float)a.resolution;
+            const uint32_t cell = (uint32_t)(int32_t)clamp_to(place, 0.0f, (float)(a.resolution - 1));
+            block = block * blocks + cell / 4u;
+            bit = bit * 4u + cell % 4u;
+        }
+        shared_max(a.value + (size_t)block * 64u + bit, thickness);
+    }
+}
+
+// One item a cell.
+GF_ITEM_KERNEL(occupancy_decay, OccupancyDecayArgs) {
+    (void)j;
+    a.value[i] *= a.decay;
 }
 
 // The mean, in an order that does not depend on the threads: parts, then their sum.

@@ -135,6 +135,20 @@ GF_FN void shared_add(T* address, T value) {
 #endif
 }
 
+/// Raises a number, not negative, to one that may be larger; other threads may be raising it, on the host too. What is not a
+/// number leaves it.
+GF_FN void shared_max(float* address, float value) {
+#if GF_SIMT
+    if (value > *(volatile float*)address) atomicMax((int*)address, __float_as_int(value));  // of numbers that are not negative, bits are in the order of values
+#else
+    float there;
+    __atomic_load(address, &there, __ATOMIC_RELAXED);
+    while (value > there &&
+           !__atomic_compare_exchange(address, &there, &value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+#endif
+}
+
 /// N numbers next to each other, aligned to their size: loaded at once.
 template <typename T, int N> struct alignas(sizeof(T) * N) Pack {
     T value[N];

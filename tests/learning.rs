@@ -156,7 +156,8 @@ fn learned_corrections(trainer: &mut Trainer, n: usize) -> Vec<[Vector3<f64>; 2]
 fn refinement_brings_disturbed_cameras_back() {
     let coarse = ["model.grid.n_levels=4", "model.grid.base_resolution=8", "model.grid.per_level_scale=2"];
     let refined = ["train.refine_cameras=true", "train.max_steps=1500", "model.grid.kernel=smoothstep"];
-    let config = configured(&[refined, coarse].concat());
+    let quick = ["optimizer.camera_learning_rate=3e-4"];
+    let config = configured(&[&refined[..], &coarse, &quick].concat());
     let mut scene = open_scene(&config.scene).unwrap();
     let (n, unit_cube) = (scene.splits.train.len(), scene.unit_cube);
     let scale = f64::from(unit_cube.scale);

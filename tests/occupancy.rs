@@ -1,11 +1,11 @@
-//! The occupancy kernels against plain versions: points lie in the cells they stand for, values decay and take the
-//! maximum, bits follow the threshold and the mean.
+//! The occupancy kernels against plain versions: points lie in the cells they stand for, values take the maximum of what
+//! is seen and decay, bits follow the threshold and the mean.
 
 mod common;
 
 use common::{Random, host};
 use gridfield::config::MarchConfig;
-use gridfield::device::args::OccupancyArgs;
+use gridfield::device::args::{OccupancyArgs, OccupancyDecayArgs, OccupancySeenArgs};
 use gridfield::device::{Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
@@ -30,7 +30,6 @@ fn visits<'a>(chunk: &'a Chunk, occupancy: &'a Occupancy, first: u32, n: usize, 
         n: n as u32,
         seed: 1,
         step,
-        decay: 0.75,
         step_size: 0.5,
     }
 }
@@ -74,7 +73,7 @@ fn points_lie_in_their_cells_and_move_about_in_them() {
 }
 
 #[test]
-fn values_decay_and_take_the_maximum_where_visited() {
+fn values_take_the_maximum_where_visited() {
     let device = host();
     let mut random = Random::new(6);
     let mut occupancy = Occupancy::full(&device, &config()).unwrap();
@@ -87,9 +86,71 @@ fn values_decay_and_take_the_maximum_where_visited() {
     let args = visits(&chunk, &occupancy, 0, n, 0);
     device.launch(&kernels::OCCUPANCY_UPDATE, &args, Grid::items(n)).unwrap();
     let expected: Vec<f32> = (0..CELLS)
-        .map(|cell| if cell % 16 == 5 { (0.75 * old[cell]).max(0.5 * densities[cell / 16]) } else { old[cell] })
+        .map(|cell| if cell % 16 == 5 { old[cell].max(0.5 * densities[cell / 16]) } else { old[cell] })
         .collect();
     assert_eq!(occupancy.value.download().unwrap(), expected);
+}
+
+#[test]
+fn values_decay() {
+    let device = host();
+    let mut random = Random::new(7);
+    let old: Vec<f32> = (0..CELLS).map(|_| random.unit() as f32).collect();
+    let value = device.upload(&old).unwrap();
+    let args = OccupancyDecayArgs { value: value.ptr(), decay: 0.75 };
+    device.launch(&kernels::OCCUPANCY_DECAY, &args, Grid::items(CELLS)).unwrap();
+    assert_eq!(value.download().unwrap(), old.iter().map(|old| 0.75 * old).collect::<Vec<_>>());
+}
+
+/// Every sample raises the cell that holds it, in each cascade that does; those past the count, and what is not a number,
+/// raise none.
+#[test]
+fn values_take_the_maximum_of_training_samples() {
+    let device = host();
+    let mut random = Random::new(9);
+    let (n, counted) = (20_000, 15_000);
+    let mut chunk = Chunk::new(&device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
+    let positions: Vec<f32> = (0..3 * n)
+        .map(|number| {
+            // A third of the points in each cascade; clear of the cells' faces, where rounding decides.
+            let side = 1.0 / f64::from(1 << (number / 3 % CASCADES as usize));
+            let cell = random.below(RESOLUTION as usize) as f64 + random.between(0.01, 0.99);
+            (0.5 + side * (cell / f64::from(RESOLUTION) - 0.5)) as f32
+        })
+        .collect();
+    let mut densities: Vec<f32> = (0..n).map(|_| random.between(0.0, 4.0) as f32).collect();
+    densities[3] = f32::NAN;
+    chunk.samples.position.upload(0, &positions).unwrap();
+    chunk.samples.density.upload(0, &densities).unwrap();
+    chunk.samples.count.upload(0, &[0, 0, counted as u32, 0]).unwrap();
+    let old: Vec<f32> = (0..CELLS).map(|_| random.unit() as f32).collect();
+    let value = device.upload(&old).unwrap();
+    let args = OccupancySeenArgs {
+        samples: chunk.samples.args(),
+        value: value.ptr(),
+        resolution: RESOLUTION,
+        cascades: CASCADES,
+        round: 2,
+        step_size: 0.5,
+    };
+    device.launch(&kernels::OCCUPANCY_SEEN, &args, Grid::items(n)).unwrap();
+    let cells: Vec<_> = (0..CELLS).map(place).collect();
+    let number_of = |wanted| cells.iter().position(|cell| *cell == wanted).unwrap();
+    let mut expected = old.clone();
+    for (point, density) in positions.chunks(3).zip(&densities).take(counted) {
+        for cascade in 0..CASCADES {
+            let side = 1.0 / f64::from(1 << (CASCADES - 1 - cascade));
+            let within: [f64; 3] = std::array::from_fn(|axis| (f64::from(point[axis]) - 0.5) / side + 0.5);
+            if within.iter().any(|x| !(0.0..1.0).contains(x)) {
+                continue;
+            }
+            let cell = &mut expected[number_of((within.map(|x| (x * f64::from(RESOLUTION)) as usize), cascade))];
+            *cell = cell.max(0.5 * density);
+        }
+    }
+    assert_eq!(value.download().unwrap(), expected);
+    let raised = expected.iter().zip(&old).filter(|(new, old)| new > old).count();
+    assert!(raised > CELLS / 4, "{raised} of {CELLS} cells were raised");
 }
 
 /// Bits after renewing them from `values`, one bool a cell.

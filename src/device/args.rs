@@ -563,8 +563,23 @@ pub struct OccupancyArgs<'a> {
     pub n: u32,
     pub seed: u32,
     pub step: u32,
-    pub decay: f32,
     pub step_size: f32,
+}
+
+#[repr(C)]
+pub struct OccupancySeenArgs<'a> {
+    pub samples: SampleBatch<'a>,
+    pub value: Ptr<'a, f32>,
+    pub resolution: u32,
+    pub cascades: u32,
+    pub round: u32,
+    pub step_size: f32,
+}
+
+#[repr(C)]
+pub struct OccupancyDecayArgs<'a> {
+    pub value: Ptr<'a, f32>,
+    pub decay: f32,
 }
 
 #[repr(C)]
@@ -749,6 +764,8 @@ args!(
     AdamArgs,
     PrepareWeightsArgs,
     OccupancyArgs,
+    OccupancySeenArgs,
+    OccupancyDecayArgs,
     OccupancyBitsArgs,
     AverageArgs,
     EncodeArgs,

@@ -6,7 +6,7 @@ use super::chunk::{Chunk, TrainingChunk};
 use super::trace::Tracer;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
+use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs, OccupancySeenArgs};
 use crate::device::{Buffer, Device, Grid, kernels};
 use crate::field::Lane;
 
@@ -41,8 +41,7 @@ impl Occupancy {
             resolution: config.occupancy_resolution,
             cascades: config.cascades,
             threshold: config.occupancy_threshold as f32,
-            // A cell is visited at every 16th refresh and decays as much as it would have in 16.
-            decay: config.occupancy_decay.powi(STRIDE as i32) as f32,
+            decay: config.occupancy_decay as f32,
         })
     }
 
@@ -67,6 +66,8 @@ impl Occupancy {
         number: u32,
     ) -> Result<bool> {
         let finite = AtomicBool::new(true);
+        let decay = OccupancyDecayArgs { value: self.value.ptr(), decay: self.decay };
+        tracer.device.launch(&kernels::OCCUPANCY_DECAY, &decay, Grid::items(self.n_cells()))?;
         let visited = self.n_cells() / STRIDE as usize;
         let each = visited.div_ceil(chunks.len());
         let device = tracer.device;
@@ -87,7 +88,6 @@ impl Occupancy {
                     n: n as u32,
                     seed: seed as u32,
                     step: number,
-                    decay: self.decay,
                     step_size: tracer.march.steps.size,
                 };
                 device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n))?;
@@ -102,6 +102,22 @@ impl Occupancy {
         })?;
         self.renew_bits(device)?;
         Ok(finite.into_inner())
+    }
+
+    /// Takes in what the field said at the chunk's samples after `rounds` rounds. Space that training looks at is seen so
+    /// often that a thin surface in a cell's corner is not missed, at no evaluation of its own.
+    pub fn see(&self, tracer: &Tracer, chunk: &Chunk, rounds: usize) -> Result<()> {
+        let args = OccupancySeenArgs {
+            samples: chunk.samples.args(),
+            value: self.value.ptr(),
+            resolution: self.resolution,
+            cascades: self.cascades,
+            round: rounds as u32,
+            step_size: tracer.march.steps.size,
+        };
+        let known = tracer.device.peek(&chunk.samples.count, rounds);
+        let n = known.map_or(chunk.samples.capacity, |count| count as usize);
+        tracer.device.launch_chunk(&kernels::OCCUPANCY_SEEN, &args, Grid::items(n))
     }
 
     /// The bits, of cells and of blocks, from the values.
@@ -139,10 +155,9 @@ fn are_finite(chunk: &Chunk, n: usize) -> Result<bool> {
     Ok(densities.iter().all(|density| density.is_finite()))
 }
 
-/// Phases in an order that spreads early visits over a block's cells: the four bits reversed.
+/// Phases in an order that spreads early visits over a block's cells: their bits reversed.
 fn phase(number: u32) -> u32 {
-    let n = number % STRIDE;
-    (n & 1) << 3 | (n & 2) << 1 | (n & 4) >> 1 | (n & 8) >> 3
+    (number % STRIDE).reverse_bits() >> (u32::BITS - STRIDE.ilog2())
 }
 
 #[cfg(test)]

@@ -221,6 +221,7 @@ impl Trainer {
             photographs.draw(&tracer, cameras, &config.train, chunk, index * n_rays, step)?;
             let lane = &lanes[lane];
             training.rounds = tracer.forward(chunk, lane)?;
+            tracer.occupancy.see(&tracer, chunk, training.rounds)?;
             let own = learner.gradients_of(index);
             let gradients = Gradients {
                 dl_dweights: own.dl_dweights,

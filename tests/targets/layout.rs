@@ -77,7 +77,9 @@ fn rust_layout() -> Layout {
         SumArgs { parts, sum, n_parts, n }
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }
-        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, decay, step_size }
+        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, step_size }
+        OccupancySeenArgs { samples, value, resolution, cascades, round, step_size }
+        OccupancyDecayArgs { value, decay }
         OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
         AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
         EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }

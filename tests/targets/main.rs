@@ -105,9 +105,11 @@ parity! {
     mulfa_layers_encode_3d: mulfa::mulfa_layers_encode_3d;
     occupancy_bits: occupancy::occupancy_bits;
     occupancy_blocks: occupancy::occupancy_bits;
+    occupancy_decay: occupancy::occupancy_decay;
     occupancy_mean: occupancy::occupancy_bits;
     occupancy_parts: occupancy::occupancy_bits;
     occupancy_points: occupancy::occupancy_points;
+    occupancy_seen: occupancy::occupancy_seen;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;
     pixel_centers: fit::pixel_centers;

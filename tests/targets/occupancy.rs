@@ -1,6 +1,8 @@
 //! The occupancy grid: points to ask, values, and bits.
 
-use gridfield::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs};
+use gridfield::device::args::{
+    OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs, OccupancySeenArgs,
+};
 use gridfield::device::{Buffer, Device, Grid, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
@@ -25,7 +27,6 @@ fn args<'a>(chunk: &'a Chunk, value: &'a Buffer<f32>, phase: u32) -> OccupancyAr
         n: VISITED as u32,
         seed: 11,
         step: 5,
-        decay: 0.5,
         step_size: 0.01,
     }
 }
@@ -53,6 +54,43 @@ pub fn occupancy_update(device: &Device) -> Outputs {
     device.launch(&kernels::OCCUPANCY_UPDATE, &args(&chunk, &value, 3), Grid::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
     // One product each.
+    outputs.exact("value", &get(&value));
+    outputs
+}
+
+/// Points of both cascades, several in a cell, and some past the count.
+pub fn occupancy_seen(device: &Device) -> Outputs {
+    let mut random = Random::new(14);
+    let mut chunk = chunk(device);
+    // Clear of the cells' faces, where rounding decides.
+    let step = 1.0 / (2 * RESOLUTION) as f64;
+    let positions: Vec<f32> = (0..3 * VISITED)
+        .map(|_| ((random.below(2 * RESOLUTION) as f64 + random.between(0.01, 0.99)) * step) as f32)
+        .collect();
+    set(&mut chunk.samples.position, &positions);
+    set(&mut chunk.samples.density, &random.f32s(VISITED, 0.0, 100.0));
+    set(&mut chunk.samples.count, &[0, VISITED as u32 - 40]);
+    let value = device.upload(&random.f32s(CELLS, 0.0, 0.5)).unwrap();
+    let args = OccupancySeenArgs {
+        samples: chunk.samples.args(),
+        value: value.ptr(),
+        resolution: RESOLUTION as u32,
+        cascades: CASCADES as u32,
+        round: 1,
+        step_size: 0.01,
+    };
+    device.launch(&kernels::OCCUPANCY_SEEN, &args, Grid::items(VISITED)).unwrap();
+    let mut outputs = Outputs::new();
+    // One product each; a maximum does not depend on the order.
+    outputs.exact("value", &get(&value));
+    outputs
+}
+
+pub fn occupancy_decay(device: &Device) -> Outputs {
+    let value = device.upload(&Random::new(15).f32s(CELLS, 0.0, 1.0)).unwrap();
+    let args = OccupancyDecayArgs { value: value.ptr(), decay: 0.95 };
+    device.launch(&kernels::OCCUPANCY_DECAY, &args, Grid::items(CELLS)).unwrap();
+    let mut outputs = Outputs::new();
     outputs.exact("value", &get(&value));
     outputs
 }
