@@ -3,8 +3,13 @@
 // Between two barriers each fiber runs alone and to the end, in order or in reverse order, and a warp runs until only the
 // barrier of the block stops it before the next warp begins. Threads that exchange data without a barrier between write and
 // read therefore get other data in one order than in the other.
+//
+// A fiber begins by ucontext and from then on changes hands by setjmp and longjmp, which save no signal mask: that takes two
+// system calls each time.
+#undef _FORTIFY_SOURCE  // its longjmp takes another stack for an error
 #include "emulated.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -23,7 +28,9 @@ const size_t STACK_BYTES = 128 * 1024;
 enum State { READY, AT_WARP_BARRIER, AT_BLOCK_BARRIER, ENDED };
 
 struct Fiber {
-    ucontext_t context;
+    ucontext_t begin;
+    jmp_buf at;  // where it goes on
+    bool has_begun;
     std::unique_ptr<char[]> stack;
     State state;
     const char* file;  // of the barrier it waits at
@@ -31,9 +38,9 @@ struct Fiber {
 };
 
 struct Scheduler {
-    ucontext_t context;
+    jmp_buf at;
     std::vector<Fiber> fibers;
-    uint64_t slots[THREADS / WARP][3 * WARP];
+    uint64_t slots[THREADS / WARP][GF_EMULATED_SLOTS * WARP];
     std::vector<unsigned char> shared;
     const EmulatedLaunch* launch;
     const EmulatedOptions* options;
@@ -44,9 +51,32 @@ struct Scheduler {
 
 thread_local std::unique_ptr<Scheduler> scheduler;
 
+/// From the fiber that runs back to the scheduler, until it runs again.
+void leave_fiber(Scheduler& s, State state) {
+    Fiber& fiber = s.fibers[s.running];
+    fiber.state = state;
+    if (_setjmp(fiber.at) == 0) _longjmp(s.at, 1);
+}
+
+/// A thread of one block after the other.
 void enter_fiber() {
-    scheduler->launch->thread(scheduler->launch->arguments, scheduler->launch->n_items);
-    scheduler->fibers[scheduler->running].state = ENDED;
+    for (;;) {
+        scheduler->launch->thread(scheduler->launch->arguments, scheduler->launch->n_items);
+        leave_fiber(*scheduler, ENDED);
+    }
+}
+
+/// Fibers that have not begun.
+void make_fibers(Scheduler& s) {
+    for (Fiber& fiber : s.fibers) {
+        if (!fiber.stack) fiber.stack.reset(new char[STACK_BYTES]);
+        getcontext(&fiber.begin);
+        fiber.begin.uc_stack.ss_sp = fiber.stack.get();
+        fiber.begin.uc_stack.ss_size = STACK_BYTES;
+        fiber.begin.uc_link = nullptr;  // it never returns
+        makecontext(&fiber.begin, enter_fiber, 0);
+        fiber.has_begun = false;
+    }
 }
 
 void wait(State state, const char* file, int line) {
@@ -55,18 +85,21 @@ void wait(State state, const char* file, int line) {
         fprintf(stderr, "kernel %s: an item kernel has no barriers (%s:%d)\n", s.launch->kernel, file, line);
         abort();
     }
-    Fiber& fiber = s.fibers[s.running];
-    fiber.state = state;
-    fiber.file = file;
-    fiber.line = line;
-    swapcontext(&fiber.context, &s.context);
+    s.fibers[s.running].file = file;
+    s.fibers[s.running].line = line;
+    leave_fiber(s, state);
 }
 
 void run_fiber(Scheduler& s, uint32_t thread) {
     s.running = thread;
     s.in_fiber = true;
     gf_emulated_now.thread = {thread, 0, 0};
-    swapcontext(&s.context, &s.fibers[thread].context);
+    if (_setjmp(s.at) == 0) {
+        Fiber& fiber = s.fibers[thread];
+        if (fiber.has_begun) _longjmp(fiber.at, 1);
+        fiber.has_begun = true;
+        setcontext(&fiber.begin);
+    }
     s.in_fiber = false;
 }
 
@@ -118,14 +151,7 @@ bool run_warp(Scheduler& s, uint32_t begin) {
 }
 
 bool run_block_of_fibers(Scheduler& s) {
-    for (Fiber& fiber : s.fibers) {
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.get();
-        fiber.context.uc_stack.ss_size = STACK_BYTES;
-        fiber.context.uc_link = &s.context;
-        makecontext(&fiber.context, enter_fiber, 0);
-        fiber.state = READY;
-    }
+    release(s, 0, THREADS);
     for (;;) {
         for (uint32_t n = 0; n < THREADS; n += WARP) {
             if (!run_warp(s, s.options->reverse ? THREADS - WARP - n : n)) return false;
@@ -150,7 +176,7 @@ extern "C" const char* gf_emulated_launch(const EmulatedLaunch* launch, const Em
     if (!scheduler) {
         scheduler = std::make_unique<Scheduler>();
         scheduler->fibers.resize(THREADS);
-        for (Fiber& fiber : scheduler->fibers) fiber.stack.reset(new char[STACK_BYTES]);
+        make_fibers(*scheduler);
     }
     Scheduler& s = *scheduler;
     s.launch = launch;
@@ -166,8 +192,10 @@ extern "C" const char* gf_emulated_launch(const EmulatedLaunch* launch, const Em
         memset(s.shared.data(), 0xff, s.shared.size());  // NaN in fp16, fp32 and fp64
         if (!launch->has_barriers)
             run_block_of_loops(s);
-        else if (!run_block_of_fibers(s))
+        else if (!run_block_of_fibers(s)) {
+            make_fibers(s);  // those that wait in vain are given up
             return s.message;
+        }
     }
     return nullptr;
 }

@@ -42,13 +42,15 @@ struct EmulatedNow {
     unsigned char* shared;
 };
 
+#define GF_EMULATED_SLOTS 6
+
 extern "C" {
 extern __thread EmulatedNow gf_emulated_now;
 /// Null, or what went wrong, until the next launch of this thread.
 const char* gf_emulated_launch(const EmulatedLaunch* launch, const EmulatedOptions* options);
 void gf_emulated_block_barrier(const char* file, int line);
 void gf_emulated_warp_barrier(const char* file, int line);
-/// Three words a lane through which the lanes of the running warp exchange values.
+/// Words through which the lanes of the running warp exchange values, GF_EMULATED_SLOTS a lane.
 uint64_t* gf_emulated_slots();
 }
 
@@ -216,14 +218,19 @@ inline void gf_emulated_mma_m16n8k16(float sum[4], const uint32_t left[4], const
                                      const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     uint64_t* slots = gf_emulated_slots();
     const unsigned lane = threadIdx.x & 31u;
-    memcpy(&slots[3 * lane], left, 16);
-    memcpy(&slots[3 * lane + 2], right, 8);
+    float own[12];  // two of each word, the left matrix's first
+    for (unsigned n = 0; n < 12; ++n) {
+        const uint32_t word = n < 8 ? left[n / 2] : right[n / 2 - 4];
+        own[n] = gf_half_value((uint16_t)(word >> 16 * (n % 2)));
+    }
+    memcpy(&slots[GF_EMULATED_SLOTS * lane], own, sizeof own);
     gf_emulated_warp_barrier(file, line);
     // Number k of a row of the left matrix (words 0 to 3 of a lane) or of a column of the right one (words 4 and 5).
     const auto number = [&](unsigned owner, unsigned word, unsigned k) {
-        uint32_t pairs[6];
-        memcpy(pairs, &slots[3 * (4 * owner + k % 8 / 2)], sizeof pairs);
-        return gf_half_value((uint16_t)(pairs[word] >> 16 * (k % 2)));
+        float value;
+        const uint64_t* there = &slots[GF_EMULATED_SLOTS * (4 * owner + k % 8 / 2)];
+        memcpy(&value, (const char*)there + 4 * (2 * word + k % 2), sizeof value);
+        return value;
     };
     float rows[2][16], columns[2][16];
     for (unsigned k = 0; k < 16; ++k) {
