@@ -171,6 +171,21 @@ fn models_are_compared_at_equal_size() {
 }
 
 #[test]
+fn models_that_no_width_makes_so_large_are_named() {
+    let folder = folder();
+    let args = ["compare-image", "image.png", "--parameters=2000", "--max-seconds=0.05", "--device=cpu"];
+    let output = gridfield(folder.path(), &[&args[..], &["--set=train.batch_samples=2048"]].concat());
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    for model in ["fourier_features", "fourier_net", "gabor_net"] {
+        assert!(said.contains(&format!("{model} is left out at 2000 numbers a pixel: ")), "{said}");
+    }
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("compare/compare.json")).unwrap()).unwrap();
+    assert!(report["entries"].as_array().unwrap().iter().any(|entry| entry["model"] == "hash"), "{report}");
+}
+
+#[test]
 fn resume_gives_the_same_bits_for_any_number_of_threads() {
     resumes_bit_for_bit("mulfagrid", &[]);
 }

@@ -65,6 +65,23 @@ fn a_hash_grid_learns_the_orrery() {
     assert!(learned(&[]) > 19.2, "it was 20.2 dB");
 }
 
+/// A refresh asks a sixteenth of the cells, every sixteenth one. With a decay to a hundredth, only these would still have the
+/// thickness that the new field has everywhere, were it not for the samples of the step behind it.
+#[test]
+fn training_samples_keep_their_cells_occupied() {
+    let unchanged = ["optimizer.learning_rate=1e-6", "train.max_steps=17"];
+    let occupied = ["march.occupancy_decay=0.01", "march.occupancy_threshold=0"];
+    let config = configured(&[unchanged, occupied].concat());
+    let checkpoint = trained(&config, &open_scene(&config.scene).unwrap()).checkpoint().unwrap();
+    let values: &[f32] = checkpoint.get("occupancy.value", &[1, 64 * 64 * 64]).unwrap();
+    let thickness = 3.0f32.sqrt() / 1024.0;
+    for phase in 0..16 {
+        let own = values.iter().skip(phase).step_by(16);
+        let kept = own.filter(|&&value| value > 0.5 * thickness).count();
+        assert!(kept > 10, "{kept} cells of phase {phase}");
+    }
+}
+
 /// The further members for a quarter as long, one setting after the other.
 fn learned_soon(settings: &[&str]) -> f64 {
     learned(&[&["train.max_steps=600"], settings].concat())

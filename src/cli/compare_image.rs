@@ -76,12 +76,20 @@ impl CompareImageArgs {
         let models = if self.models.is_empty() { ModelName::ALL.to_vec() } else { self.models.clone() };
         let mut all: Vec<(f64, ModelName)> =
             self.parameters.iter().flat_map(|&share| models.iter().map(move |&model| (share, model))).collect();
+        let mut left_out = Vec::new();
         if self.models.is_empty() {
             let has_grid = |model: ModelName| model.grid().index != GridIndex::None;
-            all.retain(|&(share, model)| has_grid(model) || study.config_of(model, share).is_ok());
+            all.retain(|&(share, model)| match study.config_of(model, share) {
+                Err(error) if !has_grid(model) => {
+                    left_out.push(format!("{} is left out at {share} numbers a pixel: {error}", model.as_str()));
+                    false
+                }
+                _ => true,
+            });
         }
         // A size that no model can have is told before the first has trained.
         all.iter().try_for_each(|&(share, model)| study.config_of(model, share).map(drop))?;
+        left_out.iter().for_each(|line| print::to_stderr(line));
         atomic::make_folder_of(&self.output.join("compare.json"))?;
         let interrupted = interrupt::watch("stopping after this step; nothing is written", false)?;
         let bar = counter("models", all.len(), false);
