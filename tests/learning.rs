@@ -72,7 +72,8 @@ fn training_samples_keep_their_cells_occupied() {
     let unchanged = ["optimizer.learning_rate=1e-6", "train.max_steps=17"];
     let occupied = ["march.occupancy_decay=0.01", "march.occupancy_threshold=0"];
     let config = configured(&[unchanged, occupied].concat());
-    let checkpoint = trained(&config, &open_scene(&config.scene).unwrap()).checkpoint().unwrap();
+    let mut trainer = trained(&config, &open_scene(&config.scene).unwrap());
+    let checkpoint = trainer.checkpoint().unwrap();
     let values: &[f32] = checkpoint.get("occupancy.value", &[1, 64 * 64 * 64]).unwrap();
     let thickness = 3.0f32.sqrt() / 1024.0;
     for phase in 0..16 {
