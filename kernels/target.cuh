@@ -139,7 +139,8 @@ GF_FN void shared_add(T* address, T value) {
 /// number leaves it.
 GF_FN void shared_max(float* address, float value) {
 #if GF_SIMT
-    if (value > *(volatile float*)address) atomicMax((int*)address, __float_as_int(value));  // of numbers that are not negative, bits are in the order of values
+    // Of numbers that are not negative, bits are in the order of values.
+    if (value > *(volatile float*)address) atomicMax((int*)address, __float_as_int(value));
 #else
     float there;
     __atomic_load(address, &there, __ATOMIC_RELAXED);
