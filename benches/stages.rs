@@ -105,6 +105,8 @@ struct Measured {
     samples_per_second: f64,
     samples_per_step: f64,
     milliseconds_per_step: f64,
+    /// Samples that the field was asked for, to each that had a part in its ray.
+    asked_per_composited: f64,
     /// By stage.
     nanoseconds_per_sample: BTreeMap<&'static str, f64>,
 }
@@ -170,6 +172,8 @@ fn measure(
         samples / seconds * 1e-6,
         1e3 * seconds / MEASURED as f64
     );
+    let asked = trainer.report.asked_per_composited();
+    println!("{:.1} samples a ray asked for, {asked:.2} to each composited", samples / trainer.report.rays as f64);
     println!("{:<24} {:>12} {:>7}   against the ceiling", "stage", "ns/sample", "share");
     let mut stages = BTreeMap::new();
     let mut row = |stage: &'static str, ns: f64, ceiling: String| {
@@ -207,6 +211,7 @@ fn measure(
         samples_per_second: samples / seconds,
         samples_per_step: per_step,
         milliseconds_per_step: 1e3 * seconds / MEASURED as f64,
+        asked_per_composited: asked,
         nanoseconds_per_sample: stages,
     })
 }

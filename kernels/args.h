@@ -114,6 +114,7 @@ typedef struct RayBatch {
     float* loss;              // [R] likewise
     float* target_t;          // [R] where the photograph's depth lies on the marched ray; -1: not known (training)
     uint32_t* camera;         // [R] which photograph (training)
+    uint32_t* composited;     // [R] samples that had a part in the finished ray; 0 for a dropped ray (training)
     uint32_t n_rays;
     uint32_t capacity;  // R
 } RayBatch;
@@ -614,10 +615,20 @@ typedef struct StatisticsArgs {
     SampleBatch samples;
     uint32_t round;    // rounds marched
     float* sums;       // [2] loss and squared error, added to
-    uint32_t* counts;  // [3] rays, samples, dropped rays, added to
+    uint32_t* counts;  // [4] rays, samples, dropped rays, composited samples, added to
 } StatisticsArgs;
 
 #define GF_STATISTICS_PART 16
+
+typedef struct ActiveArgs {
+    NetworkLayout network;
+    const GF_COMPUTE* activations;  // as FieldArgs and FitArgs keep them
+    const float* weight;            // [S] share of a pixel; null: all samples count
+    const uint32_t* count;          // [1] samples
+    uint32_t* active;               // [neurons of the hidden layers] samples that count and make the neuron active, set
+    uint32_t capacity;              // S
+    float least_weight;             // samples of more than this count
+} ActiveArgs;
 
 #define GF_CEILING_CHAINS 16
 

@@ -138,10 +138,12 @@ GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
     const float end = even_distance(a.space, a.rays.t_end[i]);
     float rest = all.total(a.losses.distortion, a.rays.transmittance[i], end);  // of w dL/dw from here to the end
     WeightLoss before = {};
+    uint32_t composited = 0;
     visit_samples(a, i, [&](uint32_t sample, const Shade& at, const Composite<float>& composite, float weight,
                             bool counted) {
         float dL_ddensity = 0.0f, kept = 1.0f;
         if (counted && !dropped) {
+            ++composited;
             float s, d;
             place_of(a, at, s, d);
             const float dL_dweight = all.gradient(before, a.losses.distortion, weight, s, d);
@@ -155,6 +157,16 @@ GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
         for (int c = 0; c < 3; ++c)                                        // through the logistic
             a.samples.dL_dcolor[3 * (size_t)sample + c] =
                 kept * weight * dL_dpixel[c] * at.color[c] * (1.0f - at.color[c]);
+    });
+    a.rays.composited[i] = composited;
+}
+
+// Weights of the samples of finished rays, in the place of their gradients by density.
+GF_ITEM_KERNEL(sample_weights, CompositeArgs) {
+    (void)j;
+    const bool dropped = a.rays.t[i] == GF_RAY_DROPPED;
+    visit_samples(a, i, [&](uint32_t sample, const Shade&, const Composite<float>&, float weight, bool) {
+        a.samples.dL_ddensity[sample] = dropped ? 0.0f : weight;
     });
 }
 
@@ -181,15 +193,17 @@ GF_ITEM_KERNEL(ray_statistics, StatisticsArgs) {
     (void)j;
     const uint32_t begin = i * GF_STATISTICS_PART, end = min_of(begin + GF_STATISTICS_PART, a.rays.n_rays);
     float loss = 0.0f, squared_error = 0.0f;
-    uint32_t dropped = 0;
+    uint32_t dropped = 0, composited = 0;
     for (uint32_t ray = begin; ray < end; ++ray) {
         loss += a.rays.loss[ray];
         squared_error += a.rays.squared_error[ray];
         dropped += a.rays.t[ray] == GF_RAY_DROPPED;
+        composited += a.rays.composited[ray];
     }
     shared_add(&a.sums[0], loss);
     shared_add(&a.sums[1], squared_error);
     shared_add(&a.counts[0], end - begin);
     shared_add(&a.counts[2], dropped);
+    shared_add(&a.counts[3], composited);
     if (i == 0) shared_add(&a.counts[1], a.samples.count[a.round]);
 }

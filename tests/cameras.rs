@@ -129,7 +129,7 @@ impl View {
         chunk.n_rays = n_rays;
         let mut view = View {
             space: *space,
-            march: March::new(device, &MarchConfig::default()).through(space, &UNIT_CUBE),
+            march: March::new(&MarchConfig::default()).through(space, &UNIT_CUBE),
             camera,
             correction: corrections(1, size),
             chunk,

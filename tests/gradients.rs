@@ -419,7 +419,7 @@ impl Studio {
             pixels: device.upload(&pixels).unwrap(),
             cameras: device.upload(&[camera]).unwrap(),
             occupancy: Occupancy::full(device, march).unwrap(),
-            march: March::new(device, march),
+            march: March::new(march),
             n_rays,
             background,
             huber_delta: 0.1,

@@ -3,14 +3,17 @@
 #[macro_use]
 mod common;
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use common::Random;
+use common::{Random, cuda, emulated};
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::evaluate::{Summary, compare};
-use gridfield::radiance::{Photographs, Trainer, open_scene, plain_background};
+use gridfield::radiance::{Photographs, Renderer, Statistics, Trainer, open_scene, plain_background};
 use gridfield::scene::{Camera, Scene, UnitCube};
+use gridfield::train::Checkpoint;
+use gridfield::train::checkpoint::{Tensor, TensorData};
 use gridfield::train::session::{Task, train_until};
 use nalgebra::{Matrix3, Rotation3, Vector3};
 
@@ -34,35 +37,167 @@ fn configured(settings: &[&str]) -> Config {
     config
 }
 
+fn photographs(device: &Device, config: &Config, scene: &Scene) -> Photographs {
+    Photographs::load(device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {}).unwrap()
+}
+
+/// Before the first step.
+fn trainer(config: &Config, scene: &Scene) -> Trainer {
+    let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
+    let photographs = photographs(&device, config, scene);
+    Trainer::new(&device, config, scene, photographs).unwrap()
+}
+
 /// After all steps on the scene's training views.
 fn trained(config: &Config, scene: &Scene) -> Trainer {
-    let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
-    let views = &scene.splits.train;
-    let photographs = Photographs::load(&device, views, config.scene.downscale, &scene.unit_cube, &|_, _| {}).unwrap();
-    let mut trainer = Trainer::new(&device, config, scene, photographs).unwrap();
+    let mut trainer = trainer(config, scene);
     train_until(&mut trainer, config.train.max_steps, None, &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
     trainer
+}
+
+/// Mean PSNR in dB on the first test views, of a field as `checkpoint` has it.
+fn psnr(learned: &Learned, checkpoint: &Checkpoint) -> f64 {
+    let Learned { config, scene, .. } = learned;
+    let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
+    psnr_of(&Renderer::from_checkpoint(&device, checkpoint).unwrap(), config, scene)
+}
+
+fn psnr_of(renderer: &Renderer, config: &Config, scene: &Scene) -> f64 {
+    let background = plain_background(&config.train, scene);
+    let views = &scene.splits.test[..10];
+    let score = |view| compare(renderer, view, config.scene.downscale, background).unwrap().score;
+    Summary::of(&views.iter().map(score).collect::<Vec<_>>()).psnr
 }
 
 /// Mean PSNR in dB on the first test views after training with `settings` over [`SETTINGS`].
 fn learned(settings: &[&str]) -> f64 {
     let config = configured(settings);
     let scene = open_scene(&config.scene).unwrap();
-    let renderer = trained(&config, &scene).renderer().unwrap();
-    let background = plain_background(&config.train, &scene);
-    let scores: Vec<_> = scene.splits.test[..10]
-        .iter()
-        .map(|view| compare(&renderer, view, config.scene.downscale, background).unwrap().score)
-        .collect();
-    let psnr = Summary::of(&scores).psnr;
+    let psnr = psnr_of(&trained(&config, &scene).renderer().unwrap(), &config, &scene);
     println!("{settings:?}: {psnr:.2} dB");
     psnr
+}
+
+/// A trained field with what several tests ask of it.
+struct Learned {
+    config: Config,
+    scene: Scene,
+    checkpoint: Checkpoint<'static>,
+    /// Of the last hundred steps.
+    report: Statistics,
+}
+
+/// The hash grid after [`SETTINGS`], trained once for all tests.
+fn hash_grid() -> &'static Learned {
+    static LEARNED: OnceLock<Learned> = OnceLock::new();
+    LEARNED.get_or_init(|| {
+        let config = configured(&[]);
+        let scene = open_scene(&config.scene).unwrap();
+        let mut trainer = trainer(&config, &scene);
+        let (last, running) = (config.train.max_steps, AtomicBool::new(false));
+        train_until(&mut trainer, last - 100, None, &running, &mut |_| Ok(())).unwrap();
+        trainer.report = Statistics::default();
+        (0..100).for_each(|_| Trainer::step(&mut trainer).unwrap());
+        trainer.read_statistics().unwrap();
+        let report = std::mem::take(&mut trainer.report);
+        let found = trainer.checkpoint().unwrap();
+        let tensors = found.tensors.iter().map(owned).collect();
+        let checkpoint = Checkpoint::new(found.header, tensors);
+        Learned { config, scene, checkpoint, report }
+    })
+}
+
+fn owned(tensor: &Tensor) -> Tensor<'static> {
+    match &tensor.data {
+        TensorData::F32(values) => Tensor::new(&tensor.name, &tensor.shape, values.to_vec()),
+        TensorData::U32(values) => Tensor::new(&tensor.name, &tensor.shape, values.to_vec()),
+        TensorData::U8(values) => Tensor::new(&tensor.name, &tensor.shape, values.to_vec()),
+    }
 }
 
 /// The bar is 1 dB below what was reached when it was set: runs on a CPU are deterministic, but compilers differ.
 #[test]
 fn a_hash_grid_learns_the_orrery() {
-    assert!(learned(&[]) > 19.2, "it was 20.2 dB");
+    let learned = hash_grid();
+    assert!(psnr(learned, &learned.checkpoint) > 19.2, "it was 20.2 dB");
+}
+
+/// An L2 penalty of 1e-6, the default before, leaves 40 of the second colour layer's 64 here, and none leaves 54. At the default
+/// learning rate, and without a schedule that lowers it, neurons die of steps that are too large as well.
+#[test]
+fn neurons_stay_alive() {
+    let settings = ["train.max_steps=4000", "optimizer.schedule.kind=constant", "optimizer.learning_rate=0.005"];
+    let config = configured(&settings);
+    let mut trainer = trained(&config, &open_scene(&config.scene).unwrap());
+    let neurons = trainer.checkpoint().unwrap().header.neurons;
+    println!("{neurons:?}");
+    assert_eq!(
+        neurons.iter().map(|layer| layer.layer.as_str()).collect::<Vec<_>>(),
+        ["density 1", "color 1", "color 2"]
+    );
+    for layer in neurons {
+        assert!(layer.of == 64 && layer.alive >= 48, "{layer:?}");
+    }
+}
+
+/// Of what the field is asked for, little lies behind surfaces: rounds are short where they are met.
+#[test]
+fn few_samples_are_asked_for_in_vain() {
+    let learned = hash_grid();
+    let mut ratios = vec![("host", learned.report.asked_per_composited())];
+    for (name, device) in [("emulated", Some(&emulated())), ("cuda", cuda())] {
+        let Some(device) = device else { continue };
+        let photographs = photographs(device, &learned.config, &learned.scene);
+        let mut trainer = Trainer::resume(device, &learned.checkpoint, &learned.scene, photographs).unwrap();
+        Trainer::step(&mut trainer).unwrap();
+        trainer.read_statistics().unwrap();
+        ratios.push((name, trainer.report.asked_per_composited()));
+    }
+    println!("{ratios:?}");
+    assert!(ratios.iter().all(|&(_, ratio)| (1.0..=1.4).contains(&ratio)), "{ratios:?}");
+}
+
+/// The field drawn through its own occupancy grid, and through one of every cell in which the density passes the threshold at
+/// one of 4³ points.
+#[test]
+fn the_occupancy_grid_leaves_nothing_away() {
+    const POINTS: usize = 4;
+    let learned = hash_grid();
+    let checkpoint = &learned.checkpoint;
+    let n = learned.config.march.occupancy_resolution as usize;
+    let values: &[f32] = checkpoint.get("occupancy.value", &[1, n * n * n]).unwrap();
+    let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
+    let threshold = mean.min(learned.config.march.occupancy_threshold) as f32 / (3.0f32.sqrt() / 1024.0);
+    let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
+    let renderer = Renderer::from_checkpoint(&device, checkpoint).unwrap();
+    let mut bits = vec![0u8; n * n * n / 8];
+    for word in 0..n * n * n / 64 {
+        let blocks = n / 4;
+        let block = [word % blocks, word / blocks % blocks, word / blocks / blocks];
+        let points: Vec<[f32; 3]> = (0..64 * POINTS.pow(3))
+            .map(|i| {
+                let (cell, point) = (i / POINTS.pow(3), i % POINTS.pow(3));
+                let (cell, point) = ([cell % 4, cell / 4 % 4, cell / 16], [point % 4, point / 4 % 4, point / 16]);
+                std::array::from_fn(|k| {
+                    ((4 * block[k] + cell[k]) as f32 + (point[k] as f32 + 0.5) / POINTS as f32) / n as f32
+                })
+            })
+            .collect();
+        let densities = renderer.densities(&points).unwrap();
+        for (cell, own) in densities.chunks(POINTS.pow(3)).enumerate() {
+            let is_dense = own.iter().any(|&density| density > threshold);
+            bits[word * 8 + cell / 8] |= u8::from(is_dense) << (cell % 8);
+        }
+    }
+    let given: &[u8] = checkpoint.get("occupancy.bits", &[1, n * n * n / 8]).unwrap();
+    let ones = |bits: &[u8]| bits.iter().map(|byte| byte.count_ones()).sum::<u32>();
+    let (n_given, n_found) = (ones(given), ones(&bits));
+    let mut whole = checkpoint.clone();
+    let place = whole.tensors.iter().position(|tensor| tensor.name == "occupancy.bits").unwrap();
+    whole.tensors[place] = Tensor::new("occupancy.bits", &[1, n * n * n / 8], bits);
+    let (own, whole) = (psnr(learned, checkpoint), psnr(learned, &whole));
+    println!("{own:.3} dB through {n_given} cells, {whole:.3} dB through {n_found}");
+    assert!((own - whole).abs() <= 0.05);
 }
 
 /// A refresh asks a sixteenth of the cells, every sixteenth one. With a decay to a hundredth, only these would still have the

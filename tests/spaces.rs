@@ -72,7 +72,7 @@ fn picture(device: &Device, camera: &Camera, march: &March) -> Chunk {
 }
 
 fn march(device: &Device, space: &Space) -> March {
-    March::new(device, &MarchConfig::default()).through(space, &UNIT_CUBE)
+    March::new(&MarchConfig::default()).through(space, &UNIT_CUBE)
 }
 
 fn column(columns: &[f32], i: usize) -> [f64; 3] {
@@ -161,7 +161,7 @@ fn rays_that_look_aside_are_not_in_ndc(device: &Device) {
 
 fn rays_through_a_contracted_space_begin_at_the_near_distance_and_end_far_off(device: &Device) {
     let config = MarchConfig { near: 0.03, ..MarchConfig::default() };
-    let march = March::new(device, &config).through(&Space::Contraction, &UNIT_CUBE);
+    let march = March::new(&config).through(&Space::Contraction, &UNIT_CUBE);
     let chunk = picture(device, &rig()[4].camera, &march);
     let (t, ends) = (chunk.rays.t.download().unwrap(), chunk.rays.t_end.download().unwrap());
     assert!(t.iter().all(|&t| t == 0.03) && ends.iter().all(|&end| end > 500.0));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::reading::ReadingArgs;
 use super::{OUTPUT_DIR, Outcome, info_scene, print};
 use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName, WavesConfig, WavesKind};
-use crate::decoder::Head;
+use crate::decoder::{Head, LayerNeurons};
 use crate::grid::{Cost, Grid, Waves};
 use crate::scene::{OpenOptions, Scene};
 use crate::train::checkpoint::{Summary, TensorSummary};
@@ -126,6 +126,7 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),
         ("networks", networks(config)),
+        ("alive", alive(&header.neurons)),
         ("written by", format!("gridfield {} (commit {})", header.gridfield, header.commit)),
         ("tensors", tensors(&summary.tensors)),
     ])
@@ -176,6 +177,10 @@ fn networks(config: &Config) -> String {
         "density {} × {}, color {} × {}, view direction to degree {}",
         density.n_hidden_layers, density.n_neurons, color.n_hidden_layers, color.n_neurons, config.model.sh_degree
     )
+}
+
+fn alive(neurons: &[LayerNeurons]) -> String {
+    if neurons.is_empty() { "not recorded".to_owned() } else { format!("neurons of {}", print::neurons(neurons)) }
 }
 
 /// One tensor a line, in columns, each below the first.

@@ -3,6 +3,8 @@
 
 use std::io::{self, Write as _};
 
+use crate::decoder::LayerNeurons;
+
 /// Prints `line` to stdout.
 ///
 /// # Errors
@@ -66,6 +68,12 @@ pub fn duration(seconds: f64) -> String {
         (0, min, s) => format!("{min} min {s:02} s"),
         (h, min, _) => format!("{h} h {min:02} min"),
     }
+}
+
+/// As `density 1: 64 of 64, color 1: 60 of 64`.
+pub fn neurons(layers: &[LayerNeurons]) -> String {
+    let of_layer = |LayerNeurons { layer, alive, of }: &LayerNeurons| format!("{layer}: {alive} of {of}");
+    layers.iter().map(of_layer).collect::<Vec<_>>().join(", ")
 }
 
 /// Values as one line below their headings, in columns.

@@ -191,7 +191,11 @@ fn finished_line(finished: &Finished) -> String {
         StopReason::StopAfter => "stopped where --stop-after said",
         StopReason::Interrupted => "interrupted",
     };
-    format!("step {}: trained for {} ({why})", finished.step, print::duration(finished.seconds))
+    let trained = format!("step {}: trained for {} ({why})", finished.step, print::duration(finished.seconds));
+    if finished.neurons.is_empty() {
+        return trained;
+    }
+    format!("{trained}; neurons alive: {}", print::neurons(&finished.neurons))
 }
 
 #[cfg(test)]
@@ -207,6 +211,7 @@ mod tests {
             rays_per_second: Some(61_500.0),
             samples_per_second: 1_923_000.0,
             samples_per_ray: Some(31.3),
+            asked_per_composited: Some(1.3),
             seconds: 50.0,
             eta_seconds: Some(250.0),
         }

@@ -1,6 +1,8 @@
 //! The networks behind the grid: of radiance fields, features to density and with the direction to colour; of fitted fields,
 //! features to values. The arithmetic is in `kernels/network.cuh`; here are shapes and sizes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::ModelConfig;
 use crate::device::args::{self, MAX_LAYERS};
 
@@ -36,6 +38,16 @@ pub struct Decoder {
     pub layers: Vec<LayerShape>,
     pub n_density_layers: usize,
     pub sh_degree: u32,
+}
+
+/// How many neurons of a hidden layer are active at some sample that was looked at. The others are dead: their ReLU is shut,
+/// and no gradient goes through it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerNeurons {
+    /// As `density 1`: the network, and the layer's number in it.
+    pub layer: String,
+    pub alive: u32,
+    pub of: u32,
 }
 
 /// A weight matrix `[n_out, n_in]`; both are multiples of 16.
@@ -80,6 +92,20 @@ impl Decoder {
 
     pub fn n_weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.n_weights()).sum()
+    }
+
+    /// Name and neurons of each layer that ends in a ReLU.
+    pub fn hidden_layers(&self) -> impl Iterator<Item = (String, u32)> + '_ {
+        let n_density = self.n_density_layers;
+        let is_fitted = n_density == self.layers.len();
+        self.layers.iter().enumerate().filter(move |(l, _)| ![0, n_density].contains(l)).map(move |(l, layer)| {
+            let name = match (is_fitted, l < n_density) {
+                (true, _) => format!("hidden {l}"),
+                (false, true) => format!("density {l}"),
+                (false, false) => format!("color {}", l - n_density),
+            };
+            (name, layer.n_in)
+        })
     }
 
     /// Neurons of the widest layer, inputs included.

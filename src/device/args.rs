@@ -154,6 +154,7 @@ pub struct RayBatch<'a> {
     pub loss: Ptr<'a, f32>,
     pub target_t: Ptr<'a, f32>,
     pub camera: Ptr<'a, u32>,
+    pub composited: Ptr<'a, u32>,
     pub n_rays: u32,
     pub capacity: u32,
 }
@@ -681,6 +682,17 @@ pub struct StatisticsArgs<'a> {
 }
 
 #[repr(C)]
+pub struct ActiveArgs<'a> {
+    pub network: NetworkLayout,
+    pub activations: Ptr<'a, Compute>,
+    pub weight: Ptr<'a, f32>,
+    pub count: Ptr<'a, u32>,
+    pub active: Ptr<'a, u32>,
+    pub capacity: u32,
+    pub least_weight: f32,
+}
+
+#[repr(C)]
 pub struct CeilingArgs<'a> {
     pub input: Ptr<'a, f32>,
     pub output: Ptr<'a, f32>,
@@ -734,6 +746,7 @@ args!(
     CeilingArgs,
     UniformArgs,
     StatisticsArgs,
+    ActiveArgs,
     DrawRaysArgs,
     CameraRaysArgs,
     RayDistanceArgs,

@@ -3,6 +3,7 @@
 
 mod lane;
 mod learner;
+mod neurons;
 mod spread;
 mod tensors;
 

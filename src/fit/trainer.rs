@@ -10,9 +10,9 @@ use super::eikonal::{Eikonal, gradient_scale};
 use super::fitter::Fitter;
 use super::predictor::Predictor;
 use crate::config::Config;
-use crate::decoder::Head;
+use crate::decoder::{Head, LayerNeurons};
 use crate::device::args::ScatterArgs;
-use crate::device::{Device, Grid};
+use crate::device::{Device, Grid, Ptr};
 use crate::field::{ChunkGradients, Field, Lane, Learner, spread};
 use crate::grid::Site;
 use crate::scene::UnitCube;
@@ -201,6 +201,24 @@ impl<D: Data> FitTrainer<D> {
         })
     }
 
+    /// The neurons of `field` that are active at some sample of the last step; none before the first one.
+    fn neurons(&mut self, field: &Field) -> Result<Vec<LayerNeurons>> {
+        if field.decoder.layers.is_empty() || self.chunks[0].drawn.is_none() {
+            return Ok(Vec::new());
+        }
+        let (device, lanes) = (&self.device, &self.lanes);
+        let fitter = Fitter { device, field, n_outputs: n_outputs(self.data.head()) };
+        let mut work: Vec<(&mut FitChunk, Vec<u32>)> =
+            self.chunks.iter_mut().map(|chunk| (chunk, Vec::new())).collect();
+        device.for_each_chunk(&mut work, |lane, _, (chunk, active)| {
+            fitter.forward(chunk, &lanes[lane])?;
+            let (count, capacity) = (chunk.count.ptr_at(1), chunk.capacity());
+            *active = field.count_active(device, &lanes[lane], Ptr::NULL, 0.0, count, capacity)?;
+            Ok(())
+        })?;
+        Ok(field.neurons(work.iter().map(|(_, active)| active)))
+    }
+
     fn scatters(&self) -> Vec<(ScatterArgs<'_>, Grid)> {
         self.chunks.iter().map(|chunk| self.scatter_of(chunk)).collect()
     }
@@ -274,6 +292,7 @@ impl<D: Data> FitTrainer<D> {
             rays_per_second: None,
             samples_per_second: steps * f64::from(self.config.train.batch_samples) / since.elapsed().as_secs_f64(),
             samples_per_ray: None,
+            asked_per_composited: None,
             seconds: self.seconds,
             eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),
         }
@@ -320,7 +339,9 @@ impl<D: Data> Task for FitTrainer<D> {
         let (name, unit_cube) = (self.data.name(), self.data.unit_cube());
         let mut header = Header::new(self.config.clone(), name, unit_cube, self.step, self.seconds);
         header.trainer = self.data.scalars();
-        let mut tensors = self.learner.averaged(&self.device, &self.field, self.step)?.tensors()?;
+        let field = self.learner.averaged(&self.device, &self.field, self.step)?;
+        header.neurons = self.neurons(&field)?;
+        let mut tensors = field.tensors()?;
         tensors.extend(self.learner.tensors(&self.config, &self.field)?);
         Checkpoint::of_training(header, tensors)
     }

@@ -59,6 +59,7 @@ pub struct Rays {
     pub loss: Buffer<f32>,
     pub target_t: Buffer<f32>,
     pub camera: Buffer<u32>,
+    pub composited: Buffer<u32>,
     pub capacity: usize,
 }
 
@@ -81,6 +82,7 @@ impl Rays {
             loss: device.zeros(capacity)?,
             target_t: device.zeros(capacity)?,
             camera: device.zeros(capacity)?,
+            composited: device.zeros(capacity)?,
             capacity,
         })
     }
@@ -103,6 +105,7 @@ impl Rays {
             loss: self.loss.ptr(),
             target_t: self.target_t.ptr(),
             camera: self.camera.ptr(),
+            composited: self.composited.ptr(),
             n_rays: n_rays as u32,
             capacity: self.capacity as u32,
         }
@@ -182,7 +185,7 @@ pub struct TrainingChunk {
     pub dl_dview: Buffer<f32>,
     /// What the grid's member keeps from the way back to the scatter; empty where it has no encoding of its own.
     pub kept: Buffer<f32>,
-    /// Statistics since they were last read: loss and squared error; rays, samples and dropped rays.
+    /// Statistics since they were last read: loss and squared error; rays, samples, dropped rays and composited samples.
     pub sums: Buffer<f32>,
     pub counts: Buffer<u32>,
     /// Rounds marched in the step.
@@ -201,7 +204,7 @@ impl TrainingChunk {
             dl_dview: device.zeros(n_places)?,
             kept: device.zeros(size.samples * n_kept)?,
             sums: device.zeros(2)?,
-            counts: device.zeros(3)?,
+            counts: device.zeros(4)?,
             rounds: 0,
         })
     }

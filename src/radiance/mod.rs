@@ -4,6 +4,7 @@ pub mod chunk;
 pub mod evaluate;
 pub mod film;
 mod frame;
+mod neurons;
 mod occupancy;
 mod per_photograph;
 mod photographs;

@@ -48,7 +48,7 @@ mod tests {
         change(&mut field);
         field.refresh_copies(&device).unwrap();
         let occupancy = Occupancy::full(&device, &config.march).unwrap();
-        let march = March::new(&device, &config.march);
+        let march = March::new(&config.march);
         is_finite(&Tracer { device: &device, field: &field, occupancy: &occupancy, march: &march }).unwrap()
     }
 

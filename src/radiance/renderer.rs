@@ -62,7 +62,7 @@ impl Renderer {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
         let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
         let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
-        let march = March::new(device, &config.march).through(space, &unit_cube);
+        let march = March::new(&config.march).through(space, &unit_cube);
         let (device, name, space) = (device.clone(), name.to_path_buf(), *space);
         Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name })
     }

@@ -97,6 +97,7 @@ impl Trainer {
             rays_per_second: Some(sums.rays as f64 / elapsed),
             samples_per_second: sums.samples as f64 / elapsed,
             samples_per_ray: Some(sums.samples as f64 / rays),
+            asked_per_composited: Some(sums.asked_per_composited()),
             seconds: self.seconds,
             eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),
         }

@@ -107,7 +107,9 @@ impl Trainer {
             Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
         header.space = self.space;
         header.trainer = self.scalars();
-        let mut tensors = self.averaged_field()?.tensors()?;
+        let field = self.averaged_field()?;
+        header.neurons = self.neurons(&field)?;
+        let mut tensors = field.tensors()?;
         tensors.extend(self.occupancy.tensors()?);
         tensors.extend(self.learner.tensors(&self.config, &self.field)?);
         tensors.extend(self.per_photograph_tensors()?);

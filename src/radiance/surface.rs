@@ -111,8 +111,11 @@ impl Renderer {
         )))
     }
 
-    /// Of points in the field's box, [0, 1]³, per length of the unit cube's side.
-    fn densities(&self, points: &[[f32; 3]]) -> Result<Vec<f32>> {
+    /// Densities at points in the field's box, [0, 1]³, per length of the unit cube's side.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn densities(&self, points: &[[f32; 3]]) -> Result<Vec<f32>> {
         let most = if self.device.is_host() { HOST_PIECE } else { self.size.samples };
         let mut pieces: Vec<_> = points.chunks(most).map(|points| (points, Vec::new())).collect();
         self.device.for_each_chunk(&mut pieces, |lane, _, (points, densities)| {

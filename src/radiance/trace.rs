@@ -41,7 +41,7 @@ pub struct March {
 
 impl March {
     /// Through the box of all cascades.
-    pub fn new(device: &Device, config: &MarchConfig) -> Self {
+    pub fn new(config: &MarchConfig) -> Self {
         let size = (3.0f64.sqrt() / 1024.0 * config.step_scale) as f32;
         let side = (1u32 << (config.cascades - 1)) as f32;
         March {
@@ -56,7 +56,7 @@ impl March {
             near: config.near as f32,
             box_min: [0.5 - 0.5 * side; 3],
             box_max: [0.5 + 0.5 * side; 3],
-            rounds: rounds(device, config.max_samples_per_ray),
+            rounds: rounds(config.max_samples_per_ray),
             stop_transmittance: config.stop_transmittance as f32,
         }
     }
@@ -82,22 +82,19 @@ impl March {
     }
 }
 
-/// Lengths of the rounds, which add up to `max_samples`. On a GPU they are longer: each costs three launches.
-fn rounds(device: &Device, max_samples: u32) -> Vec<u32> {
-    let (first, repeats) = if device.is_host() { (8, 2) } else { (32, 1) };
-    let mut rounds = Vec::new();
+/// The first rounds of a ray: a surface is mostly met within few samples, and all of a round behind it are asked for in vain.
+const FIRST_ROUNDS: [u32; 2] = [8, 8];
+
+/// Lengths of the rounds, which add up to `max_samples`; each behind the first ones is as long as all before it.
+fn rounds(max_samples: u32) -> Vec<u32> {
+    let mut rounds: Vec<u32> = Vec::new();
     let mut left = max_samples;
-    let mut length = first;
     while left > 0 {
-        for _ in 0..repeats {
-            let is_last = rounds.len() + 1 == MAX_ROUNDS;
-            let now = if is_last { left } else { length.min(left) };
-            if now > 0 {
-                rounds.push(now);
-            }
-            left -= now;
-        }
-        length *= 2;
+        let next = FIRST_ROUNDS.get(rounds.len()).copied().unwrap_or(max_samples - left);
+        let is_last = rounds.len() + 1 == MAX_ROUNDS;
+        let length = if is_last { left } else { next.min(left) };
+        rounds.push(length);
+        left -= length;
     }
     rounds
 }
@@ -189,6 +186,12 @@ impl Tracer<'_> {
         self.device.launch_chunk(self.backward_kernel(), &args, Grid::tiles(most))?;
         let Some(member) = &self.field.member else { return Ok(()) };
         member.backward(self.device, &self.encode_args(chunk, lane, &args), of_grid, most)
+    }
+
+    /// Each sample's share of its finished ray's pixel after `rounds` rounds, in the place of its gradient by density.
+    pub fn sample_weights(&self, chunk: &Chunk, rounds: usize) -> Result<()> {
+        let args = self.composite_args(chunk, rounds);
+        self.device.launch_chunk(&kernels::SAMPLE_WEIGHTS, &args, Grid::items(chunk.n_rays))
     }
 
     /// Densities alone, at positions that the chunk's samples hold already.

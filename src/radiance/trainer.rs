@@ -32,7 +32,7 @@ pub struct Trainer {
     pub(super) space: Space,
     pub(super) field: Field,
     pub(super) occupancy: Occupancy,
-    photographs: Photographs,
+    pub(super) photographs: Photographs,
     pub(super) march: March,
     pub(super) learner: Learner,
     pub(super) chunks: Vec<TrainingChunk>,
@@ -40,7 +40,7 @@ pub struct Trainer {
     pub(super) exposure: Option<PerPhotograph>,
     /// None where cameras are taken as they are.
     pub(super) refinement: Option<Refinement>,
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
     /// Steps behind.
     pub step: u64,
     /// Seconds of training behind.
@@ -61,6 +61,8 @@ pub struct Statistics {
     pub samples: u64,
     /// Rays that found no room for their samples and were left out.
     pub dropped: u64,
+    /// Samples that had a part in their rays, in front of where these had become opaque.
+    pub composited: u64,
 }
 
 impl Statistics {
@@ -70,6 +72,12 @@ impl Statistics {
         self.rays += other.rays;
         self.samples += other.samples;
         self.dropped += other.dropped;
+        self.composited += other.composited;
+    }
+
+    /// Samples that the field was asked for, to each that was composited.
+    pub fn asked_per_composited(&self) -> f64 {
+        self.samples as f64 / self.composited.max(1) as f64
     }
 
     /// dB over the rays counted.
@@ -110,7 +118,7 @@ impl Trainer {
             scene: scene.clone(),
             unit_cube: scene.unit_cube,
             occupancy: Occupancy::full(device, &config.march)?,
-            march: March::new(device, &config.march).through(&space, &scene.unit_cube),
+            march: March::new(&config.march).through(&space, &scene.unit_cube),
             space,
             learner: Learner::new(device, config, &field, size.n_chunks, 0)?,
             exposure: (config.train.exposure)
@@ -316,6 +324,7 @@ impl Trainer {
                 rays: u64::from(counts[0]),
                 samples: u64::from(counts[1]),
                 dropped: u64::from(counts[2]),
+                composited: u64::from(counts[3]),
             });
             training.sums.clear()?;
             training.counts.clear()?;

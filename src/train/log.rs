@@ -64,7 +64,7 @@ mod tests {
     use crate::train::progress::{Finished, StopReason};
 
     fn finished(step: u64) -> TrainEvent {
-        TrainEvent::Finished(Finished { step, seconds: 0.5, reason: StopReason::MaxSteps })
+        TrainEvent::Finished(Finished { step, seconds: 0.5, reason: StopReason::MaxSteps, neurons: Vec::new() })
     }
 
     #[test]

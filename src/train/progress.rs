@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Serialize, Serializer};
 
 use crate::config::Config;
+use crate::decoder::LayerNeurons;
 
 /// One thing that happened in a run. As JSON each is one object whose `event` says which.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -89,6 +90,9 @@ pub struct StepReport {
     pub samples_per_second: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_per_ray: Option<f64>,
+    /// Samples that the field was asked for, to each that had a part in its ray; the others lay behind a surface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_per_composited: Option<f64>,
     /// Seconds of training behind, loading and saving not counted.
     pub seconds: f64,
     /// Seconds of training to go; None until the speed is known.
@@ -116,12 +120,15 @@ pub struct Evaluated {
 }
 
 /// The end of a run that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finished {
     pub step: u64,
     /// Seconds of training, loading and saving not counted.
     pub seconds: f64,
     pub reason: StopReason,
+    /// Which neurons of the field are alive; empty where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub neurons: Vec<LayerNeurons>,
 }
 
 /// Why training ended.
@@ -162,7 +169,12 @@ mod tests {
 
     #[test]
     fn events_are_flat_json_objects_that_say_which_they_are() {
-        let finished = TrainEvent::Finished(Finished { step: 7, seconds: 1.5, reason: StopReason::StopAfter });
+        let finished = TrainEvent::Finished(Finished {
+            step: 7,
+            seconds: 1.5,
+            reason: StopReason::StopAfter,
+            neurons: Vec::new(),
+        });
         let json = serde_json::to_string(&finished).unwrap();
         assert_eq!(json, r#"{"event":"finished","step":7,"seconds":1.5,"reason":"stop_after"}"#);
     }

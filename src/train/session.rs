@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::progress::{Evaluated, Finished, Started, StepReport};
 use super::{Checkpoint, MetricsLog, Run, RunControl, StopReason, TrainEvent};
 use crate::config::TrainConfig;
+use crate::decoder::LayerNeurons;
 use crate::{Error, Result};
 
 /// Between reports.
@@ -99,12 +100,13 @@ pub fn train(
 ) -> Result<Ended> {
     run.prepare_to_resume(task.step())?;
     let log = MetricsLog::open(&run.metrics_path(), task.step())?;
-    let mut session = Session { run, config, control, log, on_event, saved: None };
+    let mut session = Session { run, config, control, log, on_event, saved: None, neurons: Vec::new() };
     session.emit(TrainEvent::Started(task.started()))?;
     let trained = session.train(task).and_then(|reason| Ok((reason, session.save(task)?)));
     let (reason, checkpoint) = trained.map_err(|error| session.say_what_is_kept(error))?;
     let (step, seconds) = (task.step(), task.seconds());
-    session.emit(TrainEvent::Finished(Finished { step, seconds, reason }))?;
+    let neurons = std::mem::take(&mut session.neurons);
+    session.emit(TrainEvent::Finished(Finished { step, seconds, reason, neurons }))?;
     Ok(Ended { reason, checkpoint })
 }
 
@@ -116,6 +118,8 @@ struct Session<'a> {
     on_event: &'a mut dyn FnMut(&TrainEvent) -> Result<()>,
     /// The last checkpoint of this session.
     saved: Option<(u64, PathBuf)>,
+    /// Neurons of the field in it.
+    neurons: Vec<LayerNeurons>,
 }
 
 impl Session<'_> {
@@ -167,7 +171,9 @@ impl Session<'_> {
         if let Some((_, path)) = self.saved.as_ref().filter(|(saved, _)| *saved == step) {
             return Ok(path.clone());
         }
-        let path = self.run.save(&task.checkpoint()?)?;
+        let checkpoint = task.checkpoint()?;
+        let path = self.run.save(&checkpoint)?;
+        self.neurons = checkpoint.header.neurons;
         self.saved = Some((step, path.clone()));
         self.emit(TrainEvent::Saved { step, path: path.clone() })?;
         Ok(path)

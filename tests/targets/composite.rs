@@ -109,10 +109,21 @@ pub fn composite_backward(device: &Device) -> Outputs {
         backward(device, &chunk, Space { map, ..Space::default() }, exposed.then_some((&exposure, &gradient)));
         outputs.rounded("loss", &get(&chunk.rays.loss), FP32);
         outputs.rounded("squared error", &get(&chunk.rays.squared_error), FP32);
+        outputs.exact("composited", &get(&chunk.rays.composited));
         outputs.rounded("dL/ddensity", &get(&chunk.samples.dl_ddensity), FP32);
         outputs.rounded("dL/dcolour", &get(&chunk.samples.dl_dcolor), FP32);
         outputs.summed("dL/dexposure", &get(&gradient), FP32);
     }
+    outputs
+}
+
+pub fn sample_weights(device: &Device) -> Outputs {
+    let chunk = chunk(device);
+    forward(device, &chunk);
+    let args = composite_args(&chunk, ROUNDS, Space::default(), None);
+    device.launch(&kernels::SAMPLE_WEIGHTS, &args, Grid::items(RAYS)).unwrap();
+    let mut outputs = Outputs::new();
+    outputs.rounded("weights", &get(&chunk.samples.dl_ddensity), FP32);
     outputs
 }
 
@@ -131,7 +142,7 @@ pub fn ray_statistics(device: &Device) -> Outputs {
     let chunk = chunk(device);
     backward(device, &chunk, Space::default(), None);
     let sums = device.zeros::<f32>(2).unwrap();
-    let counts = device.zeros::<u32>(3).unwrap();
+    let counts = device.zeros::<u32>(4).unwrap();
     let args = StatisticsArgs {
         rays: chunk.ray_args(),
         samples: chunk.samples.args(),

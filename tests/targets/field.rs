@@ -2,7 +2,7 @@
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, Head, LayerShape};
-use gridfield::device::args::{FieldArgs, PrepareWeightsArgs};
+use gridfield::device::args::{ActiveArgs, FieldArgs, PrepareWeightsArgs};
 use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
 use gridfield::grid::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -155,6 +155,46 @@ pub fn encode_samples(device: &Device) -> Outputs {
         device.launch(&kernels::ENCODE_SAMPLES, &args, Launch::tiles(CAPACITY)).unwrap();
         let n_in = setup.decoder.layers[0].n_in as usize;
         outputs.rounded("features", &setup.activations.download().unwrap()[..CAPACITY * n_in], HALF);
+    }
+    outputs
+}
+
+/// With given activations and weights, counted here as well.
+pub fn count_active(device: &Device) -> Outputs {
+    const LEAST: f32 = 0.25;
+    let n = ROUND.1;
+    let mut outputs = Outputs::new();
+    for case in NARROW {
+        let mut setup = Setup::new(device, case);
+        let mut random = Random::new(44);
+        let activations = random.halves(CAPACITY * setup.decoder.n_activations(), -1.0, 0.1);
+        let weight = random.f32s(CAPACITY, 0.0, 1.0);
+        setup.activations.set(&device.upload(&activations).unwrap()).unwrap();
+        let mut expected = Vec::new();
+        let mut first = 0;
+        for (l, layer) in setup.decoder.layers.iter().enumerate() {
+            let n_in = layer.n_in as usize;
+            let is_active = |s: usize, c: usize| weight[s] > LEAST && activations[first + s * n_in + c] > 0.0;
+            if l != 0 && l != setup.decoder.n_density_layers {
+                expected.extend((0..n_in).map(|c| (0..n).filter(|&s| is_active(s, c)).count() as u32));
+            }
+            first += CAPACITY * n_in;
+        }
+        let weight = device.upload(&weight).unwrap();
+        let active = device.zeros::<u32>(expected.len()).unwrap();
+        let args = ActiveArgs {
+            network: setup.decoder.layout(),
+            activations: setup.activations.ptr(),
+            weight: weight.ptr(),
+            count: setup.chunk.samples.count.ptr_at(2),
+            active: active.ptr(),
+            capacity: CAPACITY as u32,
+            least_weight: LEAST,
+        };
+        device.launch_chunk(&kernels::COUNT_ACTIVE, &args, Launch::items(expected.len())).unwrap();
+        let found = get(&active);
+        assert_eq!(found, expected);
+        outputs.exact("active", &found);
     }
     outputs
 }

@@ -43,7 +43,7 @@ fn rust_layout() -> Layout {
         NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
         Space { map, to_rig, scale, rig_unit }
         Steps { size, cone_angle, largest, inverse_far }
-        RayBatch { origin, direction, view, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, target_t, camera, n_rays, capacity }
+        RayBatch { origin, direction, view, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, target_t, camera, composited, n_rays, capacity }
         Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel, lens, lens_limit, radial, tangential }
         SampleBatch { position, t, dt, ray, density, color, dl_ddensity, dl_dcolor, count, capacity }
         DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size, space, near, depths, drawn_pixels, drawn_begin }
@@ -91,6 +91,7 @@ fn rust_layout() -> Layout {
         SphereArgs { direction, basis, degree }
         RandomArgs { key, counter, out }
         UniformArgs { value, seed, stream, range }
+        ActiveArgs { network, activations, weight, count, active, capacity, least_weight }
         StatisticsArgs { rays, samples, round, sums, counts }
         CeilingArgs { input, output, lanes, turns, n_groups }
     }

@@ -69,6 +69,7 @@ parity! {
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
     correct_cameras: cameras::correct_cameras;
+    count_active: field::count_active;
     cube_points: surface::cube_points;
     draw_pixels: fit::draw_pixels;
     draw_rays: rays::draw_rays;
@@ -125,6 +126,7 @@ parity! {
     ray_distances: rays::ray_distances;
     ray_statistics: composite::ray_statistics;
     resample_levels: dense::resample_levels;
+    sample_weights: composite::sample_weights;
     spherical_harmonics_f64: random::spherical_harmonics_f64;
     sum_parts: optimizer::sum_parts;
     surface_points: surface::surface_points;

@@ -45,8 +45,7 @@ fn train(device: &Device) -> (Statistics, f64) {
     (report, learned as f64 / features.len() as f64)
 }
 
-/// Targets draw the same rays, but round otherwise and end their rays' rounds elsewhere; over tens of steps the ways part
-/// a little, and the loss stays close.
+/// Targets draw the same rays, but round otherwise; over tens of steps the ways part a little, and the loss stays close.
 #[test]
 fn training_goes_the_same_way_on_every_target() {
     let reference = train(&host());

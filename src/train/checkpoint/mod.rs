@@ -17,6 +17,7 @@ pub use tensor::{Element, Tensor, TensorData};
 
 use super::{COMMIT, VERSION};
 use crate::config::Config;
+use crate::decoder::LayerNeurons;
 use crate::scene::{Space, UnitCube};
 use crate::{Error, Result};
 
@@ -38,6 +39,9 @@ pub struct Header {
     #[serde(default)]
     pub space: Space,
     pub config: Config,
+    /// Which neurons were alive; empty where nobody has looked, or where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub neurons: Vec<LayerNeurons>,
     /// The trainer's own scalars, such as a random generator's counter or the rays per step. Empty where only
     /// rendering is meant.
     pub trainer: Map<String, Value>,
@@ -55,6 +59,7 @@ impl Header {
             unit_cube,
             space: Space::Identity,
             config,
+            neurons: Vec::new(),
             trainer: Map::new(),
         }
     }

@@ -1,0 +1,44 @@
+//! Which neurons of the networks do something at what the photographs show.
+
+use super::chunk::TrainingChunk;
+use super::trace::Tracer;
+use super::trainer::Trainer;
+use crate::Result;
+use crate::decoder::LayerNeurons;
+use crate::field::Field;
+
+/// Share of a pixel from which on a sample counts as seen.
+const LEAST_WEIGHT: f32 = 0.01;
+/// About how many samples are looked at.
+const SAMPLES: usize = 1 << 18;
+
+impl Trainer {
+    /// The neurons of `field` that are active at some sample that is seen, of rays drawn as those of training. Works in the memory
+    /// of a step's samples.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub(super) fn neurons(&mut self, field: &Field) -> Result<Vec<LayerNeurons>> {
+        let tracer = Tracer { device: &self.device, field, occupancy: &self.occupancy, march: &self.march };
+        let (n_chunks, n_rays) = (self.chunks.len(), self.rays_per_step.div_ceil(self.chunks.len()));
+        let passes = SAMPLES.div_ceil(self.config.train.batch_samples as usize);
+        let (photographs, train, lanes, step) = (&self.photographs, &self.config.train, &self.lanes, self.step);
+        let cameras = self.refinement.as_ref().map_or(&photographs.cameras, |refinement| &refinement.cameras);
+        let mut work: Vec<(&mut TrainingChunk, Vec<Vec<u32>>)> =
+            self.chunks.iter_mut().map(|chunk| (chunk, Vec::new())).collect();
+        self.device.for_each_chunk(&mut work, |lane, index, (training, counted)| {
+            let (chunk, lane) = (&mut training.chunk, &lanes[lane]);
+            chunk.n_rays = n_rays;
+            for pass in 0..passes {
+                photographs.draw(&tracer, cameras, train, chunk, (pass * n_chunks + index) * n_rays, step)?;
+                let rounds = tracer.forward(chunk, lane)?;
+                tracer.sample_weights(chunk, rounds)?;
+                let (samples, weight) = (&chunk.samples, chunk.samples.dl_ddensity.ptr());
+                let count = samples.count.ptr_at(rounds);
+                counted.push(field.count_active(tracer.device, lane, weight, LEAST_WEIGHT, count, samples.capacity)?);
+            }
+            Ok(())
+        })?;
+        Ok(field.neurons(work.iter().flat_map(|(_, counted)| counted)))
+    }
+}
