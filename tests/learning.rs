@@ -9,7 +9,7 @@ use common::Random;
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::evaluate::{Summary, compare};
-use gridfield::radiance::{Photographs, Trainer, open_scene, plain_background};
+use gridfield::radiance::{Photographs, Protocol, Trainer, open_scene, plain_background};
 use gridfield::scene::{Camera, Scene, UnitCube};
 use gridfield::train::session::{Task, train_until};
 use nalgebra::{Matrix3, Rotation3, Vector3};
@@ -52,7 +52,7 @@ fn learned(settings: &[&str]) -> f64 {
     let background = plain_background(&config.train, &scene);
     let scores: Vec<_> = scene.splits.test[..10]
         .iter()
-        .map(|view| compare(&renderer, view, config.scene.downscale, background).unwrap().score)
+        .map(|view| compare(&renderer, view, config.scene.downscale, background, Protocol::Unrounded).unwrap().score)
         .collect();
     let psnr = Summary::of(&scores).psnr;
     println!("{settings:?}: {psnr:.2} dB");
