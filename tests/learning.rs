@@ -10,7 +10,7 @@ use common::{Random, cuda, emulated};
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::evaluate::{Summary, compare};
-use gridfield::radiance::{Photographs, Renderer, Statistics, Trainer, open_scene, plain_background};
+use gridfield::radiance::{Photographs, Protocol, Renderer, Statistics, Trainer, open_scene, plain_background};
 use gridfield::scene::{Camera, Scene, UnitCube};
 use gridfield::train::Checkpoint;
 use gridfield::train::checkpoint::{Tensor, TensorData};
@@ -65,7 +65,7 @@ fn psnr(learned: &Learned, checkpoint: &Checkpoint) -> f64 {
 fn psnr_of(renderer: &Renderer, config: &Config, scene: &Scene) -> f64 {
     let background = plain_background(&config.train, scene);
     let views = &scene.splits.test[..10];
-    let score = |view| compare(renderer, view, config.scene.downscale, background).unwrap().score;
+    let score = |view| compare(renderer, view, config.scene.downscale, background, Protocol::Unrounded).unwrap().score;
     Summary::of(&views.iter().map(score).collect::<Vec<_>>()).psnr
 }
 

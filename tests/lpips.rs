@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use binary::{gridfield, printed, sentence, stderr, train_tiny};
 use common::Random;
 use gridfield::metrics::Lpips;
+use gridfield::scene::Scene;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -229,4 +230,32 @@ fn eval_measures_lpips_where_it_has_weights_and_else_says_so() {
     let none = sentence(folder.path(), &[&eval[..], &["--lpips=none.safetensors"]].concat());
     assert!(none.starts_with("none.safetensors: the weights cannot be read"), "{none}");
     assert!(gridfield(folder.path(), &eval).status.success(), "{}", stderr(&gridfield(folder.path(), &eval)));
+}
+
+#[test]
+fn the_published_protocol_takes_vgg_alone_and_measures_the_cut_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &["--max-steps=1", "--quiet"]);
+    let eval = ["eval", "latest", "--max-images=1", "--protocol=nerfbaselines", "--lpips=weights.safetensors"];
+    save(folder.path(), &random_weights(&ALEX));
+    let refused = sentence(folder.path(), &eval);
+    assert_eq!(
+        refused.trim_end(),
+        "weights.safetensors: these are weights of AlexNet, and LPIPS of --protocol nerfbaselines is by VGG16"
+    );
+    let run = binary::tiny_run(folder.path());
+    assert!(!run.join("eval.json").exists());
+
+    let lpips = Lpips::read(&save(folder.path(), &random_weights(&VGG))).unwrap();
+    printed(folder.path(), &[&eval[..], &["--save-images"]].concat());
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run.join("eval.json")).unwrap()).unwrap();
+    let rendered = image::open(run.join("renders/eval-test/test_r_0.png")).unwrap().to_rgb8();
+    let truth = Scene::open(Path::new(binary::ORRERY)).unwrap().splits.test[0].load(8).unwrap().over([1.0; 3]);
+    let bytes = |values: Vec<u8>| values.into_iter().map(|v| f32::from(v) / 255.0).collect::<Vec<f32>>();
+    let cut = bytes(truth.iter().map(|v| (v * 255.0).floor() as u8).collect());
+    let (width, height) = rendered.dimensions();
+    let expected = lpips.distance(&bytes(rendered.into_raw()), &cut, width as usize, height as usize).unwrap();
+    let found = report["results"]["lpips"].as_f64().unwrap();
+    assert!((found / expected - 1.0).abs() < 1e-9 && report["lpips_network"] == "vgg", "{found}, expected {expected}");
 }

@@ -131,17 +131,157 @@ fn the_gpu_check_fails_with_the_test_that_failed() {
     assert_eq!(report["failed"], serde_json::json!(["test-adam"]));
 }
 
+/// The scripts that evaluate many scenes, with the file that a scene of theirs has.
+const EVALUATIONS: [(&str, &str); 2] =
+    [("eval_blender.sh", "transforms_train.json"), ("eval_llff.sh", "poses_bounds.npy")];
+
+fn script(name: &str) -> String {
+    Path::new(ROOT).join("scripts").join(name).to_str().unwrap().to_owned()
+}
+
+/// Runs an evaluation of many scenes in `folder`, over `scenes/<name>` of each name, with a stand-in for the program: it
+/// notes its arguments in `calls`, and scores the scenes in turn 30.25, 31.25 … dB.
+fn evaluate(folder: &Path, (name, marker): (&str, &str), scenes: &[&str], flags: &[&str]) -> Output {
+    for scene in scenes {
+        fs::create_dir_all(folder.join("scenes").join(scene)).unwrap();
+        fs::write(folder.join("scenes").join(scene).join(marker), "").unwrap();
+    }
+    let stand_in = r#"#!/bin/sh
+echo "$*" >>calls
+if [ "$1" = train ]; then
+    reduced=1
+    previous=
+    for word; do
+        case $previous in --downscale) reduced=$word ;; esac
+        previous=$word
+    done
+    mkdir -p "outputs/$(basename "$2")/hash/$4"
+    echo "$reduced" >"outputs/$(basename "$2")/hash/$4/reduced"
+    exit
+fi
+lpips=null
+case $* in *--lpips*) lpips=0.0625 ;; esac
+n=$(grep -c ^eval calls)
+printf '{\n  "results": {\n    "psnr": %s.25,\n    "psnr_std": 2.0,\n    "ssim": 0.875,\n    "lpips": %s\n  },\n  "downscale": %s,\n  "per_image": [\n    {\n      "psnr": 3.0\n    }\n  ]\n}\n' \
+    $((29 + n)) "$lpips" "$(cat "$2/reduced")" >"$2/eval.json"
+"#;
+    let program = folder.join("gridfield");
+    fs::write(&program, stand_in).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    Command::new("bash")
+        .args([script(name).as_str(), "scenes"])
+        .args(flags)
+        .current_dir(folder)
+        .env("GRIDFIELD", program)
+        .output()
+        .unwrap()
+}
+
+/// What an evaluation that succeeds prints, a line's columns apart, from the table on.
+fn table(output: &Output) -> Vec<Vec<String>> {
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let lines = said.lines().skip_while(|line| !line.starts_with("scene"));
+    lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
 #[test]
-fn the_evaluation_of_many_scenes_refuses_flags_that_are_its_own() {
-    if !has_bash("the_evaluation_of_many_scenes_refuses_flags_that_are_its_own") {
+fn scenes_stand_beside_what_is_published_of_them() {
+    if !has_bash("scenes_stand_beside_what_is_published_of_them") {
         return;
     }
-    let script = Path::new(ROOT).join("scripts/eval_blender.sh");
     let folder = tempfile::tempdir().unwrap();
-    for flags in [&["--output-dir", "x"][..], &["--max-steps=3", "--run-name=y"]] {
-        let output = bash(folder.path(), &[&[script.to_str().unwrap(), "."], flags].concat(), "");
-        assert_eq!(output.status.code(), Some(2));
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.starts_with("eval_blender.sh: --") && said.lines().count() == 1, "{said}");
+    let found = table(&evaluate(folder.path(), EVALUATIONS[0], &["chair", "lego"], &["--max-seconds", "3"]));
+    let rows = [
+        "scene PSNR SSIM LPIPS Instant-NGP K-Planes TensoRF 3DGS Zip-NeRF",
+        "chair 30.25 0.8750 - 35.07 34.85 35.72 35.84 35.75",
+        "lego 31.25 0.8750 - 35.65 35.73 36.49 35.70 35.81",
+        "mean 30.75 0.8750 - 35.36 35.29 36.11 35.77 35.78",
+    ];
+    assert_eq!(found[..4], rows.map(|row| row.split(' ').map(str::to_owned).collect::<Vec<_>>()));
+    assert!(found.iter().flatten().any(|word| word == "NerfBaselines"), "the source is named: {found:?}");
+    let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
+    let calls: Vec<&str> = calls.lines().collect();
+    assert!(calls[0].starts_with("train scenes/chair --run-name eval-") && calls[0].ends_with(" --max-seconds 3"));
+    assert!(calls[1].ends_with(" --split test --protocol nerfbaselines"), "{calls:?}");
+
+    // A scene that nobody publishes has dashes, and so have means that would need it.
+    fs::write(folder.path().join("vgg.safetensors"), "").unwrap();
+    let found = table(&evaluate(folder.path(), EVALUATIONS[0], &["mine"], &["--lpips=vgg.safetensors"]));
+    assert_eq!(found[3].join(" "), "mine 34.25 0.8750 0.0625 - - - - -");
+    assert_eq!(found[4].join(" "), "mean 33.25 0.8750 0.0625 - - - - -");
+    let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
+    let of_weights: Vec<&str> = calls.lines().filter(|call| call.contains("lpips")).collect();
+    assert!(of_weights.len() == 3 && of_weights.iter().all(|call| call.starts_with("eval ")), "{calls}");
+}
+
+#[test]
+fn forward_facing_scenes_are_compared_at_the_published_size() {
+    if !has_bash("forward_facing_scenes_are_compared_at_the_published_size") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let output = evaluate(folder.path(), EVALUATIONS[1], &["fern", "trex"], &[]);
+    let found = table(&output);
+    assert_eq!(found[0].join(" "), "scene PSNR SSIM LPIPS TensoRF");
+    assert_eq!(found[1].join(" "), "fern 30.25 0.8750 - 25.27");
+    assert_eq!(found[3].join(" "), "mean 30.75 0.8750 - -");
+    let comparable = |output: &Output| !String::from_utf8_lossy(&output.stdout).contains("not comparable");
+    assert!(comparable(&output));
+    let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
+    assert!(calls.starts_with("train scenes/fern") && calls.contains(" --downscale 4\n"), "{calls}");
+    // The mean of all scenes is known where that of each is not.
+    let rest = ["flower", "fortress", "horns", "leaves", "orchids", "room"];
+    let output = evaluate(folder.path(), EVALUATIONS[1], &rest, &["--downscale", "8"]);
+    assert_eq!(table(&output)[9].last().unwrap(), "26.73");
+    assert!(!comparable(&output), "other sizes are said to be others");
+}
+
+#[test]
+fn the_table_of_the_docs_is_that_of_the_scripts() {
+    let published = fs::read_to_string(script("published.tsv")).unwrap();
+    let results = fs::read_to_string(Path::new(ROOT).join("docs/results.md")).unwrap();
+    let mut n_rows = 0;
+    for row in published.lines().filter(|line| !line.starts_with('#')) {
+        let cells: Vec<&str> = row.split('\t').collect();
+        if cells[1] == "source" {
+            continue;
+        }
+        let name = if cells[1] == "scenes" { "" } else { cells[1] };
+        let in_docs: Vec<&str> = cells[2..].iter().map(|cell| if *cell == "-" { "–" } else { cell }).collect();
+        assert!(results.contains(&format!("{name} | {} |\n", in_docs.join(" | "))), "{in_docs:?}");
+        let figures: Vec<f64> = cells[2..].iter().filter_map(|cell| cell.parse().ok()).collect();
+        if let Some((mean, scenes)) = figures.split_last().filter(|(_, scenes)| scenes.len() > 1) {
+            let expected = scenes.iter().sum::<f64>() / scenes.len() as f64;
+            assert!((mean - expected).abs() < 0.01, "{row}");
+            n_rows += 1;
+        }
+    }
+    assert_eq!(n_rows, 5);
+}
+
+#[test]
+fn the_evaluation_of_many_scenes_refuses_what_it_cannot_do() {
+    if !has_bash("the_evaluation_of_many_scenes_refuses_what_it_cannot_do") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, marker) in EVALUATIONS {
+        let cases: [(&[&str], &str); 7] = [
+            (&[".", "--output-dir", "x"], "--output-dir is the script's own to set"),
+            (&[".", "--max-steps=3", "--run-name=y"], "--run-name is the script's own to set"),
+            (&[".", "--lpips"], "--lpips needs a file of weights"),
+            (&[".", "--lpips=none"], "--lpips needs a file of weights, and there is none at 'none'"),
+            (&["."], &format!("no folder of . holds a {marker}")),
+            (&["nowhere"], &format!("usage: scripts/{name} DIR")),
+            (&[], &format!("usage: scripts/{name} DIR")),
+        ];
+        for (args, says) in cases {
+            let output = bash(folder.path(), &[&[script(name).as_str()], args].concat(), "");
+            assert_eq!(output.status.code(), Some(2));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let sentence = said.strip_prefix(&format!("{name}: ")).unwrap_or(&said);
+            assert!(sentence.starts_with(says) && said.lines().count() == 1, "{said}");
+        }
     }
 }

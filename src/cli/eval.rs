@@ -13,7 +13,7 @@ use crate::config::TaskName;
 use crate::device::Device;
 use crate::metrics::Lpips;
 use crate::radiance::evaluate::{Pictures, compare};
-use crate::radiance::{Renderer, Report, plain_background, reopen_scene};
+use crate::radiance::{Protocol, Renderer, Report, Terms, plain_background, reopen_scene};
 use crate::scene::{Scene, Split, View};
 use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
@@ -26,17 +26,31 @@ pub enum SolidBackground {
     Black,
 }
 
+impl SolidBackground {
+    /// sRGB
+    fn color(self) -> [f32; 3] {
+        match self {
+            SolidBackground::White => [1.0; 3],
+            SolidBackground::Black => [0.0; 3],
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct EvalArgs {
     /// A run's folder, a checkpoint, or `latest`
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
+    /// What is done to both images before they are compared; figures of two protocols are not comparable [default: unrounded]
+    #[arg(long, value_enum, value_name = "PROTOCOL", help_heading = "What to measure")]
+    pub protocol: Option<Protocol>,
+
     /// Which images to compare with [default: test]
     #[arg(long, value_enum, value_name = "SPLIT", help_heading = "What to measure")]
     pub split: Option<Split>,
 
-    /// Behind transparent pixels of both images [default: as trained; white where that was random]
+    /// Behind transparent pixels of both images [default: the protocol's, or as trained; white where that was random]
     #[arg(long, value_enum, value_name = "COLOR", help_heading = "What to measure")]
     pub background: Option<SolidBackground>,
 
@@ -97,13 +111,28 @@ impl EvalArgs {
         }
     }
 
-    fn split(&self) -> Split {
-        self.split.unwrap_or(Split::Test)
+    /// On which terms views are compared.
+    ///
+    /// # Errors
+    /// Where the background that was asked for is not the protocol's.
+    fn terms(&self, checkpoint: &Checkpoint, scene: &Scene) -> Result<Terms> {
+        let protocol = self.protocol.unwrap_or_default();
+        let asked = self.background.map(SolidBackground::color);
+        if let (Some(asked), Some(set)) = (asked, protocol.background())
+            && asked != set
+        {
+            let what = format!("--protocol {} is over white, leave --background away", protocol.as_str());
+            return Err(Error::config(what));
+        }
+        let background = asked.or(protocol.background());
+        let trained = || plain_background(&checkpoint.header.config.train, scene);
+        Ok(Terms { protocol, split: self.split.unwrap_or(Split::Test), background: background.unwrap_or_else(trained) })
     }
 
     /// What only a radiance field has: views, held back or not.
     fn refuse_flags_of_views(&self) -> Result<()> {
         let flags = [
+            ("--protocol", self.protocol.is_some()),
             ("--split", self.split.is_some()),
             ("--background", self.background.is_some()),
             ("--max-images", self.max_images.is_some()),
@@ -121,9 +150,10 @@ impl EvalArgs {
         output: &Path,
     ) -> anyhow::Result<Outcome> {
         let scene = reopen_scene(checkpoint, self.scene.as_deref())?;
-        let lpips = self.lpips.as_deref().map(Lpips::read).transpose()?;
+        let terms = self.terms(checkpoint, &scene)?;
+        let lpips = self.lpips.as_deref().map(|path| read_lpips(path, terms.protocol)).transpose()?;
         atomic::make_folder_of(output)?;
-        let report = self.measure(device, resolved, checkpoint, &scene, lpips.as_ref())?;
+        let report = self.measure(device, resolved, checkpoint, &scene, terms, lpips.as_ref())?;
         atomic::write_json(output, &report)?;
         print::to_stdout(&table(&report))?;
         if lpips.is_none() {
@@ -139,17 +169,14 @@ impl EvalArgs {
         resolved: &Resolved,
         checkpoint: &Checkpoint,
         scene: &Scene,
+        terms: Terms,
         lpips: Option<&Lpips>,
     ) -> Result<Report> {
         let header = &checkpoint.header;
-        let background = match self.background {
-            Some(SolidBackground::White) => [1.0; 3],
-            Some(SolidBackground::Black) => [0.0; 3],
-            None => plain_background(&header.config.train, scene),
-        };
-        let views = self.views(scene)?;
+        let Terms { protocol, split, background } = terms;
+        let views = self.views(scene, split)?;
         let pictures = Pictures {
-            folder: resolved.renders_folder().join(format!("eval-{}", self.split().as_str())),
+            folder: resolved.renders_folder().join(format!("eval-{}", split.as_str())),
             images: self.save_images,
             error_maps: self.save_error_maps,
         };
@@ -157,7 +184,7 @@ impl EvalArgs {
         let bar = counter("images", views.len(), false);
         let mut scores = Vec::new();
         for view in views {
-            let mut compared = compare(&renderer, view, header.config.scene.downscale, background)?;
+            let mut compared = compare(&renderer, view, header.config.scene.downscale, background, protocol)?;
             if let Some(lpips) = lpips {
                 compared.measure_lpips(lpips);
             }
@@ -166,28 +193,38 @@ impl EvalArgs {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(Report::new(header, &resolved.checkpoint, device, self.split().as_str(), background, lpips, scores))
+        Ok(Report::new(header, &resolved.checkpoint, device, terms, lpips, scores))
     }
 
-    fn views<'s>(&self, scene: &'s Scene) -> Result<&'s [View]> {
-        let views = scene.splits.views(self.split());
+    fn views<'s>(&self, scene: &'s Scene, split: Split) -> Result<&'s [View]> {
+        let views = scene.splits.views(split);
         if views.is_empty() {
-            let split = self.split().as_str();
+            let split = split.as_str();
             return Err(Error::file(&scene.path, format!("the scene has no {split} images; choose another --split")));
         }
         Ok(&views[..self.max_images.map_or(views.len(), |n| views.len().min(n as usize))])
     }
 }
 
+/// The weights in the file at `path`, where they are those of the protocol's network.
+fn read_lpips(path: &Path, protocol: Protocol) -> Result<Lpips> {
+    let lpips = Lpips::read(path)?;
+    protocol.check_lpips(&lpips, path)?;
+    Ok(lpips)
+}
+
 /// The means, as a line below its headings.
 fn table(report: &Report) -> String {
     let results = &report.results;
+    let spread = if results.psnr.is_finite() { format!(" ± {:.2}", results.psnr_std) } else { String::new() };
+    let psnr = print::decibels(results.psnr) + &spread;
     let columns = [
         ("scene", report.experiment.experiment_name.clone()),
         ("step", print::grouped(report.origin.step)),
         ("images", format!("{} {}", report.n_images, report.split)),
+        ("protocol", report.protocol.to_owned()),
         ("background", report.background.clone()),
-        ("PSNR", format!("{:.2} dB ± {:.2}", results.psnr, results.psnr_std)),
+        ("PSNR", psnr),
         ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
         ("LPIPS", results.lpips.map_or_else(|| "–".to_owned(), |lpips| format!("{lpips:.4}"))),
         ("rays/s", print::metric(results.num_rays_per_sec)),

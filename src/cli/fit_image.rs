@@ -167,7 +167,7 @@ fn table(report: &ImageReport) -> String {
         ("step", print::grouped(report.origin.step)),
         ("parameters", print::grouped(results.n_parameters as u64)),
         ("compression", format!("{:.2}", results.compression_ratio)),
-        ("PSNR", format!("{:.2} dB", results.psnr)),
+        ("PSNR", print::decibels(results.psnr)),
         ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
     ];
     columns.extend(results.relative_mse.map(|error| ("relative MSE", format!("{error:.2e}"))));

@@ -51,6 +51,11 @@ pub fn metric(value: f64) -> String {
     format!("{scaled:.decimals$}{prefix}")
 }
 
+/// `28.314` as `28.31 dB`, and of equal pictures `∞ dB`.
+pub fn decibels(psnr: f64) -> String {
+    if psnr == f64::INFINITY { "∞ dB".to_owned() } else { format!("{psnr:.2} dB") }
+}
+
 /// `11681792` as `11,681,792`.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
@@ -93,6 +98,11 @@ mod tests {
     fn rates_have_three_digits() {
         let shown = [0.0, 7.126, 99.96, 999.0, 999.9, 310_400.0, 1_923_000.0, 25e9].map(metric);
         assert_eq!(shown, ["0.00", "7.13", "100", "999", "1.00 k", "310 k", "1.92 M", "25.0 G"]);
+    }
+
+    #[test]
+    fn equal_pictures_have_an_infinite_ratio() {
+        assert_eq!([28.314, f64::INFINITY].map(decibels), ["28.31 dB", "∞ dB"]);
     }
 
     #[test]

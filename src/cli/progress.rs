@@ -175,7 +175,7 @@ fn step_line(report: &StepReport, limits: Limits) -> String {
 fn evaluated_line(evaluated: &Evaluated) -> String {
     let Evaluated { step, split, n_images, psnr, ssim, iou, seconds } = evaluated;
     let figures = [
-        psnr.map(|psnr| format!("PSNR {psnr:.2} dB")),
+        psnr.map(|psnr| format!("PSNR {}", print::decibels(psnr))),
         ssim.map(|ssim| format!("SSIM {ssim:.4}")),
         iou.map(|iou| format!("IoU {iou:.5}")),
     ];

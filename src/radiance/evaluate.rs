@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::frame::Frame;
+use super::protocol::Protocol;
 use super::renderer::Renderer;
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::metrics::{Lpips, error_map, psnr, ssim};
@@ -16,7 +17,7 @@ use crate::{Result, atomic};
 #[derive(Clone, Debug, Serialize)]
 pub struct ViewScore {
     pub name: String,
-    /// dB, peak 1, over all channels in sRGB.
+    /// dB, peak 1, over all channels in sRGB. Infinite, which JSON has as null, where the pictures are equal.
     pub psnr: f64,
     /// None where a side is shorter than the 11 pixels of its window.
     pub ssim: Option<f64>,
@@ -28,7 +29,7 @@ pub struct ViewScore {
     pub height: usize,
 }
 
-/// A view's score with the pictures it comes from.
+/// A view's score with the pictures it comes from, both as the protocol compares them.
 pub struct Compared {
     pub score: ViewScore,
     pub frame: Frame,
@@ -36,12 +37,23 @@ pub struct Compared {
     pub truth: Vec<f32>,
 }
 
-/// Renders a view's camera and compares it with the view's photograph, both over `background` (sRGB).
-pub fn compare(renderer: &Renderer, view: &View, downscale: u32, background: [f32; 3]) -> Result<Compared> {
-    let truth = view.load(downscale)?.over(background);
+/// Renders a view's camera and compares it with the view's photograph by `protocol`, both over `background` (sRGB).
+///
+/// # Errors
+/// Where the photograph cannot be read or the field cannot be rendered.
+pub fn compare(
+    renderer: &Renderer,
+    view: &View,
+    downscale: u32,
+    background: [f32; 3],
+    protocol: Protocol,
+) -> Result<Compared> {
+    let mut truth = view.load(downscale)?.over(background);
     let begun = Instant::now();
-    let frame = renderer.render(&view.camera_at(downscale), background)?;
+    let mut frame = renderer.render(&view.camera_at(downscale), background)?;
     let seconds = begun.elapsed().as_secs_f64();
+    protocol.prepare(&mut truth);
+    protocol.prepare(&mut frame.rgb);
     let score = ViewScore {
         name: view.name.clone(),
         psnr: psnr(&frame.rgb, &truth),
@@ -97,8 +109,9 @@ impl Pictures {
 /// Figures over all views.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
+    /// dB, the mean over views; infinite where a view's is, which JSON has as null.
     pub psnr: f64,
-    /// Standard deviation over views.
+    /// Standard deviation over views; NaN, in JSON null, where the mean is infinite.
     pub psnr_std: f64,
     pub ssim: Option<f64>,
     pub lpips: Option<f64>,
@@ -127,5 +140,24 @@ impl Summary {
             num_rays_per_sec: mean(&|score| (score.width * score.height) as f64) * n / seconds,
             fps: n / seconds,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(psnr: f64) -> ViewScore {
+        ViewScore { name: String::new(), psnr, ssim: Some(1.0), lpips: None, seconds: 1.0, width: 1, height: 1 }
+    }
+
+    #[test]
+    fn an_equal_picture_leaves_null_in_the_place_of_the_infinite() {
+        let scores = [score(30.0), score(f64::INFINITY)];
+        let summary = serde_json::to_value(Summary::of(&scores)).unwrap();
+        assert!(summary["psnr"].is_null() && summary["psnr_std"].is_null(), "{summary}");
+        assert_eq!(summary["ssim"], 1.0);
+        assert!(serde_json::to_value(&scores[1]).unwrap()["psnr"].is_null());
+        assert_eq!(serde_json::to_value(Summary::of(&scores[..1])).unwrap()["psnr"], 30.0);
     }
 }

@@ -5,8 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::evaluate::{Summary, ViewScore};
+use super::protocol::Protocol;
 use crate::device::Device;
 use crate::metrics::Lpips;
+use crate::scene::Split;
 use crate::train::{Experiment, Header, Origin};
 
 /// An evaluation, with all that is needed to repeat it.
@@ -15,6 +17,8 @@ pub struct Report {
     #[serde(flatten)]
     pub experiment: Experiment,
     pub results: Summary,
+    /// What was done to both pictures before they were compared.
+    pub protocol: &'static str,
     pub split: String,
     pub n_images: usize,
     /// `white`, `black`, or three sRGB values.
@@ -29,8 +33,17 @@ pub struct Report {
     pub per_image: Vec<ViewScore>,
 }
 
+/// How a field was compared, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    pub protocol: Protocol,
+    pub split: Split,
+    /// Behind both pictures, sRGB.
+    pub background: [f32; 3],
+}
+
 impl Report {
-    /// Of `scores` on images of `split` over `background` (sRGB), by the field in `checkpoint`.
+    /// Of the scores, on `terms`, of the field in `checkpoint`.
     ///
     /// # Panics
     /// Where there is no score.
@@ -38,17 +51,17 @@ impl Report {
         header: &Header,
         checkpoint: &Path,
         device: &Device,
-        split: &str,
-        background: [f32; 3],
+        terms: Terms,
         lpips: Option<&Lpips>,
         scores: Vec<ViewScore>,
     ) -> Self {
         Report {
             experiment: Experiment::new(header, checkpoint),
             results: Summary::of(&scores),
-            split: split.to_owned(),
+            protocol: terms.protocol.as_str(),
+            split: terms.split.as_str().to_owned(),
             n_images: scores.len(),
-            background: color_name(background),
+            background: color_name(terms.background),
             color_space: "sRGB",
             lpips_network: lpips.map(|lpips| lpips.backbone.as_str()),
             downscale: header.config.scene.downscale,

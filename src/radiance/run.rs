@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::evaluate::{self, Summary};
+use super::protocol::Protocol;
 use super::source::plain_background;
 use super::trainer::Trainer;
 use crate::train::progress::{Evaluated, Started, StepReport};
@@ -60,7 +61,7 @@ impl Task for Trainer {
         let scores = views
             .iter()
             .take(MOST_EVALUATED)
-            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, background)?.score))
+            .map(|view| Ok(evaluate::compare(&renderer, view, downscale, background, Protocol::Unrounded)?.score))
             .collect::<Result<Vec<_>>>()?;
         let summary = Summary::of(&scores);
         Ok(Some(Evaluated {
