@@ -71,7 +71,7 @@ fn picture(device: &Device, camera: &Camera, march: &March) -> Chunk {
     chunk
 }
 
-fn march(device: &Device, space: &Space) -> March {
+fn march(space: &Space) -> March {
     March::new(&MarchConfig::default()).through(space, &UNIT_CUBE)
 }
 
@@ -92,7 +92,7 @@ fn projected(ndc: &Ndc, point: [f64; 3]) -> [f64; 3] {
 fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
     let views = rig();
     let ndc = Ndc::of(&views, NEAREST).unwrap();
-    let march = march(device, &Space::Ndc(ndc));
+    let march = march(&Space::Ndc(ndc));
     for view in &views {
         let chunk = picture(device, &view.camera, &march);
         let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
@@ -126,7 +126,7 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
 fn distances_come_back_from_ndc(device: &Device) {
     let views = rig();
     let ndc = Ndc::of(&views, NEAREST).unwrap();
-    let march = march(device, &Space::Ndc(ndc));
+    let march = march(&Space::Ndc(ndc));
     for (view, distance) in views.iter().zip([3.8, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 5.5, 6.0]) {
         let mut chunk = picture(device, &view.camera, &march);
         let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
@@ -152,7 +152,7 @@ fn distances_come_back_from_ndc(device: &Device) {
 
 fn rays_that_look_aside_are_not_in_ndc(device: &Device) {
     let ndc = Ndc::of(&rig(), NEAREST).unwrap();
-    let march = march(device, &Space::Ndc(ndc));
+    let march = march(&Space::Ndc(ndc));
     let mut backwards = view_of(0).camera;
     backwards.camera_to_world = [[-1.0, 0.0, 0.0, 3.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]];
     let t = picture(device, &backwards, &march).rays.t.download().unwrap();

@@ -63,6 +63,7 @@ impl Task for Counter {
             rays_per_second: Some(1.0),
             samples_per_second: 1.0,
             samples_per_ray: Some(1.0),
+            asked_per_composited: Some(1.0),
             seconds: self.seconds(),
             eta_seconds: None,
         }))
