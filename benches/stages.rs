@@ -5,7 +5,7 @@
 //! and with all. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
 //!
 //! `cargo bench -- [cuda] [json=FILE] [models=NAME,NAME] [KEY=VALUE ...]` measures a GPU, writes the figures as JSON too, and
-//! measures other members of the family or another configuration.
+//! measures other models of the family or another configuration.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use gridfield::config::Config;
 use gridfield::decoder::{Decoder, Head};
-use gridfield::device::args::{CEILING_CHAINS, CeilingArgs};
-use gridfield::device::{Device, DeviceChoice, Grid, Profile, kernels};
-use gridfield::radiance::{Photographs, Trainer};
+use gridfield::device::args::{ROOFLINE_CHAINS, RooflineArgs};
+use gridfield::device::{Device, DeviceChoice, LaunchDims, Profile, kernels};
+use gridfield::radiance::{Trainer, TrainingImages};
 use gridfield::scene::Scene;
 use gridfield::{Error, Result};
 
@@ -55,31 +55,36 @@ fn run() -> Result<()> {
     let scene = Scene::open(scene_folder())?;
     let (one, all) = (Device::open(choice, 1)?, Device::open(choice, 0)?);
     println!("{} on {}, {} samples a step", all.describe(), scene.name, configs[0].train.batch_samples);
-    let ceilings = Ceilings::measure(&one)?;
+    let roofline = Roofline::measure(&one)?;
     println!(
-        "ceilings of {}: {:.0} GFLOP/s fused multiply-add in fp32, {:.1} GB/s copied, {:.0} M gathers/s of 16 bytes from \
+        "roofline of {}: {:.0} GFLOP/s fused multiply-add in fp32, {:.1} GB/s copied, {:.0} M gathers/s of 16 bytes from \
          64 MiB",
         one.describe(),
-        ceilings.flops * 1e-9,
-        ceilings.bytes * 1e-9,
-        ceilings.gathers * 1e-6
+        roofline.flops * 1e-9,
+        roofline.bytes * 1e-9,
+        roofline.gathers * 1e-6
     );
-    let devices = if all.lanes() > 1 { vec![one, all] } else { vec![one] };
+    let devices = if all.n_workers() > 1 { vec![one, all] } else { vec![one] };
     let mut measured = Vec::new();
     for config in &configs {
         let first = measured.len();
         for device in &devices {
             let profile = Arc::new(Profile::default());
             let device = device.profiled(profile.clone());
-            let photographs =
-                Photographs::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {})?;
-            let mut trainer = Trainer::new(&device, config, &scene, photographs)?;
-            measured.push(measure(&mut trainer, &device, &profile, config, &ceilings)?);
+            let training_images = TrainingImages::load(
+                &device,
+                &scene.splits.train,
+                config.scene.downscale,
+                &scene.unit_cube,
+                &|_, _| {},
+            )?;
+            let mut trainer = Trainer::new(&device, config, &scene, training_images)?;
+            measured.push(measure(&mut trainer, &device, &profile, config, &roofline)?);
         }
         if let [one, all] = &measured[first..] {
             println!(
                 "\n{} threads against 1: {:.2}x",
-                devices[1].lanes(),
+                devices[1].n_workers(),
                 all.samples_per_second / one.samples_per_second
             );
         }
@@ -125,7 +130,7 @@ fn measure(
     device: &Device,
     profile: &Profile,
     config: &Config,
-    ceilings: &Ceilings,
+    roofline: &Roofline,
 ) -> Result<Measured> {
     for _ in 0..WARM_UP {
         trainer.step()?;
@@ -133,11 +138,11 @@ fn measure(
     trainer.read_statistics()?;
     trainer.report = Default::default();
     profile.take()?;
-    let begun = device.mark()?;
+    let begun = device.record_event()?;
     for _ in 0..MEASURED {
         trainer.step()?;
     }
-    let seconds = device.mark()?.seconds_since(&begun)?;
+    let seconds = device.record_event()?.seconds_since(&begun)?;
     trainer.read_statistics()?;
     let samples = trainer.report.samples as f64;
     let times = profile.take()?;
@@ -148,7 +153,7 @@ fn measure(
     let fused =
         profile.take()?.get("encode_samples").map_or(Duration::ZERO, |time| time.time).as_secs_f64() * 1e9 / per_step;
 
-    let grid = gridfield::grid::Grid::new(&config.model.grid, 3);
+    let grid = gridfield::encoding::Grid::new(&config.model.grid, 3);
     let learned = grid.mulfa.as_ref().map(|mulfa| {
         let of = |way: &str| {
             times.keys().filter(|name| name.starts_with("mulfa_") && name.contains(way)).map(|n| ns(n)).sum()
@@ -184,24 +189,24 @@ fn measure(
         |rate: f64, of: f64, unit: &str, scale: f64| format!("{:.1} {unit}, {:.0}%", rate * scale, 100.0 * rate / of);
     row("draw rays", ns("draw_rays"), String::new());
     row("march", ns("march_rays"), String::new());
-    row("encode", encode, share(corners / encode * 1e9, ceilings.gathers, "M gathers/s", 1e-6));
-    row("networks forward", network, share(forward_flops as f64 / network * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    row("encode", encode, share(corners / encode * 1e9, roofline.gathers, "M gathers/s", 1e-6));
+    row("networks forward", network, share(forward_flops as f64 / network * 1e9, roofline.flops, "GFLOP/s", 1e-9));
     row("composite", ns("composite_rays"), String::new());
     row("loss and composite back", ns("composite_backward"), String::new());
     let backward_flops = (step_flops - forward_flops) as f64;
-    row("networks backward", backward, share(backward_flops / backward * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    row("networks backward", backward, share(backward_flops / backward * 1e9, roofline.flops, "GFLOP/s", 1e-9));
     let both = network + backward;
-    row("  both ways", both, share(step_flops as f64 / both * 1e9, ceilings.flops, "GFLOP/s", 1e-9));
+    row("  both ways", both, share(step_flops as f64 / both * 1e9, roofline.flops, "GFLOP/s", 1e-9));
     if let Some((forward, backward, (forward_flops, step_flops))) = learned {
-        let rate = |flops: usize, ns: f64| share(flops as f64 / ns * 1e9, ceilings.flops, "GFLOP/s", 1e-9);
+        let rate = |flops: usize, ns: f64| share(flops as f64 / ns * 1e9, roofline.flops, "GFLOP/s", 1e-9);
         row("  kernel function", forward, rate(forward_flops, forward));
         row("kernel function back", backward, rate(step_flops - forward_flops, backward));
     }
     let scatter = ns("grid_scatter");
-    row("scatter", scatter, share(corners / scatter * 1e9, ceilings.gathers, "M adds/s", 1e-6));
+    row("scatter", scatter, share(corners / scatter * 1e9, roofline.gathers, "M adds/s", 1e-6));
     // Value, gradient and both moments are read and written.
     let adam = ns("adam");
-    row("Adam", adam, share(8.0 * 4.0 * n_parameters / per_step / adam * 1e9, ceilings.bytes, "GB/s if all", 1e-9));
+    row("Adam", adam, share(8.0 * 4.0 * n_parameters / per_step / adam * 1e9, roofline.bytes, "GB/s if all", 1e-9));
     let occupancy: f64 = times.keys().filter(|name| name.starts_with("occupancy")).map(|name| ns(name)).sum();
     row("occupancy", occupancy, String::new());
     row("all kernels", total, String::new());
@@ -217,7 +222,7 @@ fn measure(
 }
 
 /// What one thread, or a GPU, can do at most.
-struct Ceilings {
+struct Roofline {
     /// Floating-point operations a second.
     flops: f64,
     /// Bytes a second copied, read and written counted.
@@ -226,12 +231,12 @@ struct Ceilings {
     gathers: f64,
 }
 
-impl Ceilings {
+impl Roofline {
     fn measure(device: &Device) -> Result<Self> {
         let n_groups = 1 << 22;
         let input = device.upload(&vec![0.5f32; 4 * n_groups])?;
         let (output, lanes) = (device.zeros::<f32>(4 * n_groups)?, device.zeros::<u32>(1)?);
-        let args = |turns: usize| CeilingArgs {
+        let args = |turns: usize| RooflineArgs {
             input: input.ptr(),
             output: output.ptr(),
             lanes: lanes.ptr(),
@@ -241,20 +246,20 @@ impl Ceilings {
         let best = |work: &dyn Fn() -> Result<()>| -> Result<f64> {
             let mut best = f64::INFINITY;
             for _ in 0..7 {
-                let begun = device.mark()?;
+                let begun = device.record_event()?;
                 work()?;
-                best = best.min(device.mark()?.seconds_since(&begun)?);
+                best = best.min(device.record_event()?.seconds_since(&begun)?);
             }
             Ok(best)
         };
         // Enough to fill the device: a GPU runs some hundred thousand threads at a time.
         let (items, turns, gathers) = if device.is_host() { (1000, 10_000, 5000) } else { (1 << 20, 1000, 1 << 20) };
-        let fma = best(&|| device.launch(&kernels::CEILING_FMA, &args(turns), Grid::items(items)))?;
+        let fma = best(&|| device.launch(&kernels::ROOFLINE_FMA, &args(turns), LaunchDims::items(items)))?;
         let width = f64::from(lanes.download()?[0].max(1));
-        let copy = best(&|| device.launch(&kernels::CEILING_COPY, &args(0), Grid::items(n_groups)))?;
-        let gather = best(&|| device.launch(&kernels::CEILING_GATHER, &args(1000), Grid::items(gathers)))?;
-        Ok(Ceilings {
-            flops: 2.0 * width * (CEILING_CHAINS * items * turns) as f64 / fma,
+        let copy = best(&|| device.launch(&kernels::ROOFLINE_COPY, &args(0), LaunchDims::items(n_groups)))?;
+        let gather = best(&|| device.launch(&kernels::ROOFLINE_GATHER, &args(1000), LaunchDims::items(gathers)))?;
+        Ok(Roofline {
+            flops: 2.0 * width * (ROOFLINE_CHAINS * items * turns) as f64 / fma,
             bytes: 2.0 * 16.0 * n_groups as f64 / copy,
             gathers: 1e3 * gathers as f64 / gather,
         })

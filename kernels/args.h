@@ -223,7 +223,7 @@ typedef struct PrepareMulfaArgs {
     float* dL_dtheta;            // as theta, set (gradient)
 } PrepareMulfaArgs;
 
-// What a ray is to be beside its colour: kernels/weights.cuh.
+// What a ray is to be beside its colour: kernels/ray_losses.cuh.
 typedef struct RayLosses {
     float distortion;  // weight of the distortion loss; 0: none
     float depth;       // weight of the loss of known depths; 0: none
@@ -394,40 +394,40 @@ typedef struct PointsNodesArgs {
     double* dL_dposition;    // [items, D] (backward)
 } PointsNodesArgs;
 
-#define GF_WAVES_ROWS 7             // rows of numbers that the neurons of a layer have, kernels/waves.cuh
-#define GF_WAVES_NONE 0xffffffffu   // of a prepared number: it is not learned
+#define GF_COORDINATE_ROWS 7             // rows of numbers that the neurons of a layer have, kernels/coordinate_network.cuh
+#define GF_COORDINATE_NONE 0xffffffffu   // of a prepared number: it is not learned
 
-// A network that gives values by itself, without a grid: kernels/waves.cuh. Its k matrices are padded to multiples of 16; P is
+// A network that gives values by itself, without a grid: kernels/coordinate_network.cuh. Its k matrices are padded to multiples of 16; P is
 // the width of its layers, padded.
-typedef struct WavesArgs {
+typedef struct CoordinateNetworkArgs {
     NetworkLayout network;      // k density layers; the last gives 16 values, of which n_outputs count
     SampleBatch samples;        // position [S, 2] and count alone, as one round
     const GF_COMPUTE* weights;  // compute copy, see prepare_weights
-    const float* neurons;       // [k + 1, GF_WAVES_ROWS, P]
+    const float* neurons;       // [k + 1, GF_COORDINATE_ROWS, P]
     GF_COMPUTE* activations;    // a block [n_columns, GF_TILE] for each tile; matrices in it follow each other
     float* output;              // [S, n_outputs] (forward)
     const float* dL_doutput;    // [S, n_outputs] (backward)
     float* dL_dprepared;        // by the weights, then by the neurons' numbers, added to (backward)
-    uint32_t kind;              // WavesKind, kernels/waves.cuh
+    uint32_t kind;              // CoordinateNetworkKind, kernels/coordinate_network.cuh
     uint32_t n_neurons;         // P
     uint32_t n_columns;         // numbers that a sample keeps
     uint32_t n_outputs;         // 1 to 16
-} WavesArgs;
+} CoordinateNetworkArgs;
 
 // What kernels multiply by, padded, from what is learned, and back.
-typedef struct PrepareWavesArgs {
+typedef struct PrepareCoordinateNetworkArgs {
     const float* theta;
-    const uint32_t* place;      // [items] of each prepared number: which number of theta it is, or GF_WAVES_NONE
+    const uint32_t* place;      // [items] of each prepared number: which number of theta it is, or GF_COORDINATE_NONE
     float* prepared;            // [items] weights, then the neurons' numbers; those not learned are left alone
     const float* dL_dprepared;  // [items] (gradient)
     float* dL_dtheta;           // as theta, set (gradient)
-} PrepareWavesArgs;
+} PrepareCoordinateNetworkArgs;
 
 // Six numbers of each photograph, of which only differences can be told.
 typedef struct CentreArgs {
     const float* value;  // [photographs, 6]
     float* centred;      // the same less its mean over photographs
-    uint32_t n_photographs;
+    uint32_t n_images;
 } CentreArgs;
 
 // Corrections of cameras: of each a rotation vector about its place, in radians, then a move in the unit cube.
@@ -510,14 +510,14 @@ typedef struct OccupancyArgs {
     float step_size;
 } OccupancyArgs;
 
-typedef struct OccupancySeenArgs {
+typedef struct OccupancyAccumulateArgs {
     SampleBatch samples;
     float* value;  // as above
     uint32_t resolution;
     uint32_t cascades;
     uint32_t round;  // samples before this round count
     float step_size;
-} OccupancySeenArgs;
+} OccupancyAccumulateArgs;
 
 typedef struct OccupancyDecayArgs {
     float* value;  // as above
@@ -630,15 +630,15 @@ typedef struct ActiveArgs {
     float least_weight;             // samples of more than this count
 } ActiveArgs;
 
-#define GF_CEILING_CHAINS 16
+#define GF_ROOFLINE_CHAINS 16
 
-typedef struct CeilingArgs {
+typedef struct RooflineArgs {
     const float* input;
     float* output;
     uint32_t* lanes;    // [1] numbers of a vector (host)
     uint32_t turns;
     uint32_t n_groups;  // of four numbers in the input
-} CeilingArgs;
+} RooflineArgs;
 
 #define GF_BVH_STACK 64            // nodes that wait at most: src/mesh/bvh/build.rs keeps to it
 #define GF_BVH_LEAF 0x80000000u    // of a child: the rest is the number of its block of triangles

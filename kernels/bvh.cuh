@@ -6,7 +6,7 @@
 #pragma once
 #include "args.h"
 #include "tile.cuh"
-#include "wide.cuh"
+#include "simd.cuh"
 
 namespace {
 

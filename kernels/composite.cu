@@ -1,6 +1,6 @@
 // Compositing kernels: forward round by round, then loss and gradient of the finished rays. One item a ray.
 #include "args.h"
-#include "weights.cuh"
+#include "ray_losses.cuh"
 
 namespace {
 

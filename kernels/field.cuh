@@ -7,7 +7,7 @@
 #pragma once
 #include "grid/features.cuh"
 #include "network.cuh"
-#include "sphere.cuh"
+#include "spherical_harmonics.cuh"
 
 #define GF_DENSITY_OUT 16  // width of the density network's output and of the colour network's direction input
 #define GF_LOG_DENSITY_LIMIT 15.0f

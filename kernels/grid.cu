@@ -1,7 +1,7 @@
 // Grid kernels outside the fused field: gradients into the table, and the encoding by itself.
 #include "grid/encode.cuh"
 #include "rng.cuh"
-#include "sphere.cuh"
+#include "spherical_harmonics.cuh"
 #include "tile.cuh"
 
 namespace {

@@ -38,7 +38,7 @@ GF_FN uint32_t cascade_of(const MarchArgs& a, const float p[3], float dt) {
     return cascade;
 }
 
-/// Where a ray that is bent by contraction is still in a block of the field, from cell `low` on and `size` cells wide, in
+/// Where a ray that is contracted by contraction is still in a block of the field, from cell `low` on and `size` cells wide, in
 /// which it is at q and in space at p. The field moves no faster than space times contraction's factor across the radius,
 /// which falls with it: within half the radius from here, it is no larger than at half the radius.
 GF_FN float bent_skip(const MarchArgs& a, float t, const float p[3], const float q[3], const uint32_t cell[3], uint32_t size) {
@@ -55,10 +55,10 @@ GF_FN float bent_skip(const MarchArgs& a, float t, const float p[3], const float
 /// True where the point is in an occupied cell; else `skip_to` is where the ray leaves what is empty around it: a cell, a
 /// block of 4^3 cells or 4^3 blocks.
 GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const float in_space[3], float dt, float& skip_to) {
-    const bool bent = a.space.map == SPACE_CONTRACTION;
+    const bool contracted = a.space.map == SPACE_CONTRACTION;
     float p[3] = {in_space[0], in_space[1], in_space[2]};
-    if (bent) contract(in_space, p);
-    const uint32_t cascade = bent ? 0u : cascade_of(a, p, dt);
+    if (contracted) contract(in_space, p);
+    const uint32_t cascade = contracted ? 0u : cascade_of(a, p, dt);
     const float side = (float)(1u << cascade), cell_size = side / (float)a.resolution;
     const float per_unit = (float)a.resolution / side, corner = 0.5f - 0.5f * side;
     uint32_t cell[3];
@@ -79,7 +79,7 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
             size = 1;
         }
     }
-    if (bent) {
+    if (contracted) {
         skip_to = bent_skip(a, t, in_space, p, cell, size);
         return false;
     }
@@ -192,8 +192,8 @@ GF_WARP_KERNEL(march_rays, MarchArgs) {
         if (s >= a.samples.capacity) return;
         field_point(a, step.point, a.samples.position + 3 * (size_t)s);
         a.samples.t[s] = step.middle;
-        const bool bent = a.space.map == SPACE_CONTRACTION;
-        a.samples.dt[s] = bent ? step.dt * contraction_slope(ball_radius(step.point)) : step.dt;
+        const bool contracted = a.space.map == SPACE_CONTRACTION;
+        a.samples.dt[s] = contracted ? step.dt * contraction_slope(ball_radius(step.point)) : step.dt;
         a.samples.ray[s] = i;
     };
 #if GF_SIMT

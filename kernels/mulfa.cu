@@ -2,8 +2,8 @@
 // what is prepared from theta for any number of layers.
 // Shared memory leaves room for two blocks, each of which may have all the registers it wants.
 #define GF_LEAST_BLOCKS 1
-#include "grid/mulfa_layers.cuh"
-#include "grid/mulfa_turned.cuh"
+#include "grid/mulfa_multi_layer.cuh"
+#include "grid/mulfa_single_layer.cuh"
 
 namespace {
 

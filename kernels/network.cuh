@@ -3,7 +3,7 @@
 #pragma once
 #include "tile.cuh"
 
-// Gradients of samples far from any surface would fall below the smallest fp16 number on their way back: they are scaled
+// Gradients of samples far from any surface would fall below the smallest fp16 number on their backward pass: they are scaled
 // up before it and down after it (Micikevicius et al., "Mixed precision training", ICLR 2018). Before, they are below 1.
 #if GF_SIMT
 #define GF_LOSS_SCALE 128.0f

@@ -40,7 +40,7 @@ GF_ITEM_KERNEL(occupancy_update, OccupancyArgs) {
 }
 
 // One item a training sample: what the field said there, in the smallest cascade that holds it and in all around that.
-GF_ITEM_KERNEL(occupancy_seen, OccupancySeenArgs) {
+GF_ITEM_KERNEL(occupancy_accumulate, OccupancyAccumulateArgs) {
     (void)j;
     if (i >= min_of(a.samples.count[a.round], a.samples.capacity)) return;
     const float thickness = a.samples.density[i] * a.step_size;

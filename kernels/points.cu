@@ -1,4 +1,4 @@
-// A field whose nodes are points: the encoding, what it keeps for the way back, and gradients into the table.
+// A field whose nodes are points: the encoding, what it keeps for the backward pass, and gradients into the table.
 #define GF_LEAST_BLOCKS 1
 #include "grid/points.cuh"
 

@@ -5,19 +5,19 @@
 //! function* `U` picks nodes, a *kernel function* `φ` weighs them, *features* `w` are learned (Zhao et al., CVPR 2024,
 //! arXiv 2403.20002).
 //!
-//! Modules point one way: `cli → gtk → sdf → radiance | image_field → fit → field → grid → train, decoder, metrics → mesh →
+//! Modules point one way: `cli → gtk → sdf → radiance | image_field → fit → field → encoding → train, decoder, metrics → mesh →
 //! scene, device`.
-//! `grid` knows no task; `scene` knows no device; everything unsafe is in `device`.
+//! `encoding` knows no task; `scene` knows no device; everything unsafe is in `device`.
 
 mod atomic;
 pub mod cli;
 pub mod config;
 pub mod decoder;
 pub mod device;
+pub mod encoding;
 pub mod error;
 pub mod field;
 pub mod fit;
-pub mod grid;
 pub mod gtk;
 pub mod image_field;
 pub mod media;

@@ -8,7 +8,7 @@ mod common;
 use common::{Random, assert_close, to_f64};
 use gridfield::config::OptimizerConfig;
 use gridfield::device::args::{SUM_WIDTH, SumArgs};
-use gridfield::device::{Device, Grid, Ptr, kernels};
+use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::train::{Adam, AdamStep, Moments};
 
 const N_ENTRIES: usize = 300;
@@ -131,7 +131,7 @@ fn parts_are_summed_in_their_order(device: &Device) {
     }
     let (parts, sum) = (device.upload(&parts).unwrap(), device.zeros::<f32>(n).unwrap());
     let args = SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: n_parts as u32, n: n as u32 };
-    device.launch(&kernels::SUM_PARTS, &args, Grid::items(n / SUM_WIDTH)).unwrap();
+    device.launch(&kernels::SUM_PARTS, &args, LaunchDims::items(n / SUM_WIDTH)).unwrap();
     assert_eq!(sum.download().unwrap(), expected);
 }
 

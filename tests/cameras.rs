@@ -1,4 +1,4 @@
-//! Cameras that are learned with the field: corrected cameras against nalgebra's rotations, and the way back from samples to
+//! Cameras that are learned with the field: corrected cameras against nalgebra's rotations, and the backward pass from samples to
 //! corrections against central differences of a plain float64 version, through every map of space; gradients by the
 //! samples' places against the float64 encoding, whose own are checked elsewhere.
 
@@ -10,8 +10,8 @@ use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig};
 use gridfield::device::args::{
     self, CameraGradientArgs, CameraRaysArgs, CorrectCamerasArgs, EncodeArgs, MAX_LEVELS, PositionGradientArgs,
 };
-use gridfield::device::{ComputeBuffer, Device, Grid as Items, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{ComputeBuffer, Device, LaunchDims, kernels};
+use gridfield::encoding::Grid;
 use gridfield::radiance::{Chunk, ChunkSize, March};
 use gridfield::scene::{Ndc, Space, UnitCube};
 use nalgebra::{Rotation3, Vector3};
@@ -43,7 +43,7 @@ fn corrected(device: &Device, cameras: &[args::Camera], corrections: &[f64]) -> 
     let correction = device.upload(&to_f32(corrections)).unwrap();
     let out = device.upload(cameras).unwrap();
     let args = CorrectCamerasArgs { cameras: given.ptr(), correction: correction.ptr(), corrected: out.ptr() };
-    device.launch(&kernels::CORRECT_CAMERAS, &args, Items::items(cameras.len())).unwrap();
+    device.launch(&kernels::CORRECT_CAMERAS, &args, LaunchDims::items(cameras.len())).unwrap();
     out.download().unwrap()
 }
 
@@ -158,7 +158,7 @@ impl View {
             space: self.march.space,
             near: 0.0,
         };
-        device.launch_chunk(&kernels::CAMERA_RAYS, &args, Items::items(self.chunk.n_rays)).unwrap();
+        device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(self.chunk.n_rays)).unwrap();
     }
 
     /// Where samples are on the marched rays, and which are whose.
@@ -218,7 +218,7 @@ impl View {
             cascades: 1,
             rounds: 1,
         };
-        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, Items::items(self.chunk.n_rays)).unwrap();
+        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, LaunchDims::items(self.chunk.n_rays)).unwrap();
         to_f64(&gradient.download().unwrap())
     }
 }
@@ -280,7 +280,7 @@ fn found_by_place(device: &Device, grid: &Grid, position: &[f64], table: &[f64],
         dl_dposition: found.ptr(),
         round: 0,
     };
-    device.launch_chunk(&kernels::POSITION_GRADIENT, &args, Items::items(capacity)).unwrap();
+    device.launch_chunk(&kernels::POSITION_GRADIENT, &args, LaunchDims::items(capacity)).unwrap();
     to_f64(&found.download().unwrap())
 }
 
@@ -327,7 +327,7 @@ fn in_double(device: &Device, grid: &Grid, position: &[f64], table: &[f64], by_f
         dl_dtable: dl_dtable.ptr().cast(),
         dl_dposition: dl_dposition.ptr().cast(),
     };
-    device.launch_chunk(&kernels::ENCODE_BACKWARD_3D_F64, &args, Items::items(n)).unwrap();
+    device.launch_chunk(&kernels::ENCODE_BACKWARD_3D_F64, &args, LaunchDims::items(n)).unwrap();
     dl_dposition.download().unwrap()
 }
 

@@ -21,7 +21,7 @@ const TINY: [&str; 8] = [
     "--quiet",
 ];
 
-/// Waves of several lengths, in [0, 1].
+/// CoordinateNetworkShape of several lengths, in [0, 1].
 fn wave(x: u32, y: u32, c: u32) -> f32 {
     0.5 + 0.25 * (0.2 * x as f32 + c as f32).sin() + 0.2 * (0.31 * y as f32 - 0.1 * x as f32).cos()
 }

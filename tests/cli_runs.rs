@@ -250,7 +250,7 @@ fn resume_gives_the_same_bits_at_any_number_of_threads() {
 }
 
 #[test]
-fn every_member_resumes_with_the_same_bits() {
+fn every_encoding_resumes_with_the_same_bits() {
     let dense = ["--model=dense", "--set=model.grid.n_levels=1", "--set=model.grid.base_resolution=32"];
     let upscales = |at: &'static str| [&dense[..], &[at, "--set=optimizer.total_variation=1e-4"]].concat();
     // The stop lies between two doublings of the resolution, after both, and on one.

@@ -8,7 +8,7 @@ mod common;
 
 use common::{Random, assert_close, to_f64};
 use gridfield::device::args::{CompositeArgs, RayLosses, STATISTICS_PART, Space, StatisticsArgs};
-use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 const N_RAYS: usize = 200;
@@ -171,9 +171,9 @@ fn args(chunk: &Chunk, round: usize) -> CompositeArgs<'_> {
 fn composite(device: &Device, rays: &[Ray]) -> Chunk {
     let chunk = chunk(device, rays);
     for round in 0..ROUNDS {
-        device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(&chunk, round), Grid::items(N_RAYS)).unwrap();
+        device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(&chunk, round), LaunchDims::items(N_RAYS)).unwrap();
     }
-    device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &args(&chunk, ROUNDS), Grid::items(N_RAYS)).unwrap();
+    device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &args(&chunk, ROUNDS), LaunchDims::items(N_RAYS)).unwrap();
     chunk
 }
 
@@ -262,7 +262,7 @@ fn counts_past_the_capacity_are_cut_and_handed_to_the_next_round(device: &Device
     let mut chunk = chunk(device, &rays);
     let capacity = chunk.samples.capacity as u32;
     chunk.samples.count.upload(1, &[capacity + 50]).unwrap();
-    device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(&chunk, 0), Grid::items(N_RAYS)).unwrap();
+    device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(&chunk, 0), LaunchDims::items(N_RAYS)).unwrap();
     assert_eq!(chunk.samples.count.download().unwrap()[..4], [0, capacity, capacity, 0]);
 }
 
@@ -278,7 +278,7 @@ fn statistics_sum_losses_and_count_rays_samples_and_dropped_rays(device: &Device
         sums: sums.ptr(),
         counts: counts.ptr(),
     };
-    let parts = Grid::items(N_RAYS.div_ceil(STATISTICS_PART));
+    let parts = LaunchDims::items(N_RAYS.div_ceil(STATISTICS_PART));
     device.launch_chunk(&kernels::RAY_STATISTICS, &args, parts).unwrap();
     let kept: Vec<Rendered> = rays.iter().filter(|ray| !ray.dropped).map(render).collect();
     let expected = [kept.iter().map(|ray| ray.loss).sum(), kept.iter().map(|ray| ray.squared_error).sum()];

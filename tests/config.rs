@@ -219,7 +219,7 @@ fn every_range_is_guarded() {
     assert!(config.validate().is_err(), "NaN fails every guard");
 }
 
-/// Why the defaults of a member with `settings` over them are refused.
+/// Why the defaults of an encoding with `settings` over them are refused.
 fn refusal(settings: &[&str]) -> String {
     let mut config = Config::default();
     settings.iter().for_each(|assignment| config.set(assignment).unwrap());
@@ -227,7 +227,7 @@ fn refusal(settings: &[&str]) -> String {
 }
 
 #[test]
-fn every_member_is_valid_as_it_is_by_default() {
+fn every_encoding_is_valid_as_it_is_by_default() {
     for name in ModelName::ALL {
         let mut config = Config::default();
         config.set_value("model.name", name.as_str()).unwrap();

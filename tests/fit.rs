@@ -9,9 +9,9 @@ use common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Head, LayerShape};
 use gridfield::device::Device;
-use gridfield::field::{ChunkGradients, Field, Lane};
+use gridfield::encoding::InitContext;
+use gridfield::field::{ChunkGradients, Field, WorkerScratch};
 use gridfield::fit::{FitChunk, FitLoss, Fitter, Predictor};
-use gridfield::grid::Site;
 use gridfield::scene::UnitCube;
 
 const SAMPLES: usize = 150;
@@ -98,14 +98,14 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
         let target = random.f32s(n_outputs as usize * SAMPLES, -2.0, 2.0);
         chunk.position.upload(0, &x).unwrap();
         chunk.target.upload(0, &target).unwrap();
-        let lane = Lane::all(device, SAMPLES + 20, &field, true).unwrap().swap_remove(0);
+        let scratch = WorkerScratch::all(device, SAMPLES + 20, &field, true).unwrap().swap_remove(0);
         let dl_dweights = device.zeros::<f32>(weights.len()).unwrap();
         let gradients = ChunkGradients { dl_dweights: dl_dweights.ptr(), dl_dparameters: gridfield::device::Ptr::NULL };
         let fitter = Fitter { device, field: &field, n_outputs };
-        fitter.forward(&chunk, &lane).unwrap();
+        fitter.forward(&chunk, &scratch).unwrap();
         let given = to_f64(&chunk.output.download().unwrap());
         fitter.losses(&chunk, loss, None).unwrap();
-        fitter.backward(&chunk, &lane, &gradients).unwrap();
+        fitter.backward(&chunk, &scratch, &gradients).unwrap();
 
         let (table, weights, layers) = (to_f64(&table), to_f64(&weights), &field.decoder.layers);
         let nodes = field.grid.active_nodes(device, &to_f64(&x), &[]).unwrap();
@@ -151,8 +151,8 @@ fn a_new_field_begins_with_its_features(device: &Device) {
     let values = |device: &Device| {
         let config = GridConfig { n_levels: 4, log2_hashmap_size: 10, ..GridConfig::default() };
         let model = ModelConfig { grid: config, ..ModelConfig::default() };
-        let site = Site { seed: 3, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
-        let field = Field::random(device, &model, head, &site).unwrap();
+        let context = InitContext { seed: 3, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let field = Field::random(device, &model, head, &context).unwrap();
         let predictor = Predictor::new(device, head, field, Path::new("new")).unwrap();
         let points = Random::new(62).f32s(3 * SAMPLES, 0.0, 1.0);
         let place = |chunk: &mut FitChunk, first: usize| chunk.position.upload(0, &points[3 * first..][..3 * chunk.n]);

@@ -18,10 +18,10 @@ use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig, ModelCon
 use gridfield::decoder::Head;
 use gridfield::decoder::{Decoder, LayerShape};
 use gridfield::device::args::{self, DrawRaysArgs, FieldArgs, RayLosses, ScatterArgs};
-use gridfield::device::{Buffer, Device, Grid as Items, Ptr, kernels};
-use gridfield::field::{Field, Lane};
-use gridfield::grid::Backward;
-use gridfield::radiance::{Chunk, ChunkSize, Gradients, Loss, March, Occupancy, Tracer};
+use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
+use gridfield::encoding::Backward;
+use gridfield::field::{Field, WorkerScratch};
+use gridfield::radiance::{Chunk, ChunkSize, Gradients, Loss, March, Occupancy, VolumeRenderer};
 
 /// Twice the largest error seen, which is of rounding: losses are good to about 1e-7 of their terms, of which some hundred
 /// add up at random, and are divided by the step.
@@ -37,7 +37,7 @@ struct Probe {
     device: Device,
     field: Field,
     chunk: Chunk,
-    lane: Lane,
+    scratch: WorkerScratch,
     dl_dfeatures: Buffer<f32>,
     dl_dweights: Buffer<f32>,
     dl_dtable: Buffer<f32>,
@@ -64,7 +64,7 @@ impl Probe {
         field.refresh_copies(&device).unwrap();
         Probe {
             chunk: Chunk::new(&device, size).unwrap(),
-            lane: Lane::all(&device, size.samples, &field, true).unwrap().swap_remove(0),
+            scratch: WorkerScratch::all(&device, size.samples, &field, true).unwrap().swap_remove(0),
             dl_dfeatures: device.zeros(size.samples * field.grid.n_features() as usize).unwrap(),
             dl_dweights: device.zeros(field.weights.len()).unwrap(),
             dl_dtable: device.zeros(field.table.len()).unwrap(),
@@ -86,7 +86,9 @@ impl Probe {
             capacity: samples.capacity as u32,
         };
         let levels = self.field.grid.levels.len();
-        self.device.launch_rows(&kernels::GRID_SCATTER, &[(args, Items::tiles(samples.capacity))], levels).unwrap();
+        self.device
+            .launch_rows(&kernels::GRID_SCATTER, &[(args, LaunchDims::tiles(samples.capacity))], levels)
+            .unwrap();
     }
 
     /// Gradients of the last backward pass by the parameters of a block.
@@ -251,7 +253,7 @@ fn field_args(probe: &Probe) -> FieldArgs<'_> {
         features: Ptr::NULL,
         samples: probe.chunk.samples.args(),
         rays: probe.chunk.ray_args(),
-        activations: probe.lane.activations(),
+        activations: probe.scratch.activations(),
         dl_dfeatures: probe.dl_dfeatures.ptr(),
         dl_dweights: probe.dl_dweights.ptr(),
         round: 0,
@@ -265,7 +267,7 @@ fn outputs(probe: &Probe) -> (Vec<f64>, Vec<f64>) {
     let wide = probe.field.decoder.width() > 64;
     let kernel = if wide { &kernels::FIELD_FORWARD_128 } else { &kernels::FIELD_FORWARD_64 };
     probe.field.prepare(&probe.device).unwrap();
-    probe.device.launch_chunk(kernel, &field_args(probe), Items::tiles(N_SAMPLES)).unwrap();
+    probe.device.launch_chunk(kernel, &field_args(probe), LaunchDims::tiles(N_SAMPLES)).unwrap();
     let samples = &probe.chunk.samples;
     let densities = to_f64(&samples.density.download().unwrap()[..N_SAMPLES]);
     (densities, to_f64(&samples.color.download().unwrap()[..3 * N_SAMPLES]))
@@ -295,7 +297,7 @@ fn check_field(model: &ModelConfig) {
     };
     let wide = probe.field.decoder.width() > 64;
     let kernel = if wide { &kernels::FIELD_BACKWARD_128 } else { &kernels::FIELD_BACKWARD_64 };
-    probe.device.launch_chunk(kernel, &field_args(&probe), Items::tiles(N_SAMPLES)).unwrap();
+    probe.device.launch_chunk(kernel, &field_args(&probe), LaunchDims::tiles(N_SAMPLES)).unwrap();
     probe.scatter(1);
     let name = format!("{:?}, {:?}, {:?}", model.grid, model.density_network, model.color_network);
     check(&name, &mut probe, &mut random, TOLERANCE, loss);
@@ -339,7 +341,7 @@ fn view_gradients_are_right_for_every_degree() {
         probe.chunk.samples.dl_dcolor.upload(0, &raw).unwrap();
         let dl_dview = probe.device.zeros::<f32>(3 * N_SAMPLES).unwrap();
         let args = FieldArgs { dl_dview: dl_dview.ptr(), ..field_args(&probe) };
-        probe.device.launch_chunk(&kernels::FIELD_BACKWARD_64, &args, Items::tiles(N_SAMPLES)).unwrap();
+        probe.device.launch_chunk(&kernels::FIELD_BACKWARD_64, &args, LaunchDims::tiles(N_SAMPLES)).unwrap();
         let (rays, found) = (probe.chunk.samples.ray.download().unwrap(), to_f64(&dl_dview.download().unwrap()));
         let norm = found.iter().map(|g| g * g).sum::<f64>().sqrt();
         assert_eq!(norm > 0.0, sh_degree > 1, "degree 1 is the same in all directions");
@@ -387,7 +389,7 @@ fn features_past_a_multiple_of_16_are_padding() {
 // ---------------------------------------------------------------------------------------------------------------------
 // The whole chain: from the Huber loss of rendered pixels back to weights and features.
 
-/// Photographs drawn from noise, and how rays march through the field.
+/// TrainingImages drawn from noise, and how rays march through the field.
 struct Studio {
     pixels: Buffer<u8>,
     cameras: Buffer<args::Camera>,
@@ -426,8 +428,8 @@ impl Studio {
         }
     }
 
-    fn tracer<'a>(&'a self, probe: &'a Probe) -> Tracer<'a> {
-        Tracer { device: &probe.device, field: &probe.field, occupancy: &self.occupancy, march: &self.march }
+    fn volume<'a>(&'a self, probe: &'a Probe) -> VolumeRenderer<'a> {
+        VolumeRenderer { device: &probe.device, field: &probe.field, occupancy: &self.occupancy, march: &self.march }
     }
 
     /// The same rays each time, marched to their ends; returns the number of rounds.
@@ -452,8 +454,8 @@ impl Studio {
             drawn_begin: Ptr::NULL,
         };
         probe.field.prepare(&probe.device).unwrap();
-        probe.device.launch_chunk(&kernels::DRAW_RAYS, &args, Items::items(self.n_rays)).unwrap();
-        self.tracer(probe).forward(&probe.chunk, &probe.lane).unwrap()
+        probe.device.launch_chunk(&kernels::DRAW_RAYS, &args, LaunchDims::items(self.n_rays)).unwrap();
+        self.volume(probe).forward(&probe.chunk, &probe.scratch).unwrap()
     }
 
     /// Loss and gradients; returns the loss of each ray and the number of rounds.
@@ -468,10 +470,10 @@ impl Studio {
                 dl_dfeatures: probe.dl_dfeatures.ptr(),
                 dl_dvalues: Ptr::NULL,
                 dl_dparameters: Ptr::NULL,
-                kept: Ptr::NULL,
+                scatter_weights: Ptr::NULL,
             },
         };
-        self.tracer(probe).backward(&probe.chunk, &probe.lane, rounds, &loss, &gradients).unwrap();
+        self.volume(probe).backward(&probe.chunk, &probe.scratch, rounds, &loss, &gradients).unwrap();
         (probe.chunk.rays.loss.download().unwrap(), rounds)
     }
 }

@@ -10,7 +10,7 @@ use common::{Random, cuda, emulated};
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::evaluate::{Summary, compare};
-use gridfield::radiance::{Photographs, Protocol, Renderer, Statistics, Trainer, open_scene, plain_background};
+use gridfield::radiance::{Protocol, Renderer, Statistics, Trainer, TrainingImages, open_scene, plain_background};
 use gridfield::scene::{Camera, Scene, UnitCube};
 use gridfield::train::Checkpoint;
 use gridfield::train::checkpoint::{Tensor, TensorData};
@@ -37,15 +37,15 @@ fn configured(settings: &[&str]) -> Config {
     config
 }
 
-fn photographs(device: &Device, config: &Config, scene: &Scene) -> Photographs {
-    Photographs::load(device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {}).unwrap()
+fn training_images(device: &Device, config: &Config, scene: &Scene) -> TrainingImages {
+    TrainingImages::load(device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {}).unwrap()
 }
 
 /// Before the first step.
 fn trainer(config: &Config, scene: &Scene) -> Trainer {
     let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
-    let photographs = photographs(&device, config, scene);
-    Trainer::new(&device, config, scene, photographs).unwrap()
+    let training_images = training_images(&device, config, scene);
+    Trainer::new(&device, config, scene, training_images).unwrap()
 }
 
 /// After all steps on the scene's training views.
@@ -147,8 +147,8 @@ fn few_samples_are_asked_for_in_vain() {
     let mut ratios = vec![("host", learned.report.asked_per_composited())];
     for (name, device) in [("emulated", Some(&emulated())), ("cuda", cuda())] {
         let Some(device) = device else { continue };
-        let photographs = photographs(device, &learned.config, &learned.scene);
-        let mut trainer = Trainer::resume(device, &learned.checkpoint, &learned.scene, photographs).unwrap();
+        let training_images = training_images(device, &learned.config, &learned.scene);
+        let mut trainer = Trainer::resume(device, &learned.checkpoint, &learned.scene, training_images).unwrap();
         Trainer::step(&mut trainer).unwrap();
         trainer.read_statistics().unwrap();
         ratios.push((name, trainer.report.asked_per_composited()));
@@ -218,7 +218,7 @@ fn training_samples_keep_their_cells_occupied() {
     }
 }
 
-/// The further members for a quarter as long, one setting after the other.
+/// The further encodings for a quarter as long, one setting after the other.
 fn learned_soon(settings: &[&str]) -> f64 {
     learned(&[&["train.max_steps=600"], settings].concat())
 }
@@ -247,7 +247,7 @@ fn points_learn_the_orrery() {
     assert!(learned_soon(&settings) > 15.5, "it was 16.5 dB");
 }
 
-/// A rotation vector in radians and a move in the unit cube for each photograph, less their mean: refinement tells cameras
+/// A rotation vector in radians and a move in the unit cube for each training image, less their mean: refinement tells cameras
 /// from each other, not the whole rig from another.
 fn disturbances(n: usize, turn: f64, shift: f64) -> Vec<[Vector3<f64>; 2]> {
     let mut random = Random::new(5);
@@ -277,7 +277,7 @@ fn corrected(camera: &Camera, [turn, shift]: &[Vector3<f64>; 2], scale: f64) -> 
     Camera { camera_to_world, ..*camera }
 }
 
-/// Root mean square over the cameras, in pixels of the photographs, of how far from where it belongs a camera sees corners of a
+/// Root mean square over the cameras, in pixels of the training images, of how far from where it belongs a camera sees corners of a
 /// box in the middle of the scene. A turn and a move of a camera that looks at something small are told apart by little else
 /// than its edges, so that of either alone much can be left.
 fn misses(found: &[Camera], expected: &[Camera], unit_cube: &UnitCube) -> f64 {

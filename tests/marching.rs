@@ -10,7 +10,7 @@ mod common;
 use common::Random;
 use gridfield::config::MarchConfig;
 use gridfield::device::args::{self, CompositeArgs, MarchArgs};
-use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 /// f32 rounding of coordinates of at most 4.
@@ -235,7 +235,7 @@ fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &
             },
             space: args::Space { map: if space.contracted { 2 } else { 0 }, ..args::Space::default() },
         };
-        device.launch_chunk(&kernels::MARCH_RAYS, &args, Grid::items(chunk.n_rays)).unwrap();
+        device.launch_chunk(&kernels::MARCH_RAYS, &args, LaunchDims::items(chunk.n_rays)).unwrap();
         let (rays, samples) = (chunk.ray_args(), chunk.samples.args());
         let args = CompositeArgs {
             rays,
@@ -248,7 +248,7 @@ fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &
             exposure: Ptr::NULL,
             dl_dexposure: Ptr::NULL,
         };
-        device.launch_chunk(&kernels::COMPOSITE_RAYS, &args, Grid::items(chunk.n_rays)).unwrap();
+        device.launch_chunk(&kernels::COMPOSITE_RAYS, &args, LaunchDims::items(chunk.n_rays)).unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ mod common;
 mod shapes;
 
 use gridfield::device::args::BvhArgs;
-use gridfield::device::{Device, Grid, Ptr, kernels};
+use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::mesh::{Bvh, Scatter};
 use gridfield::metrics::{Measured, compare_surfaces, intersection_over_union};
 
@@ -54,9 +54,9 @@ fn points_near_the_surface_are_within_their_bound(device: &Device) {
     let distance = device.zeros::<f32>(n).unwrap();
     let scatter = Scatter { seed: 1, step: 2, stream: 1, deviation: 0.01, n, first: 0 };
     let args = sampler.args(&scatter, position.ptr(), bound.ptr(), Ptr::NULL);
-    device.launch(&kernels::SURFACE_POINTS, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::SURFACE_POINTS, &args, LaunchDims::items(n)).unwrap();
     let args = BvhArgs { bound: bound.ptr(), distance: distance.ptr(), ..bvh.query(position.ptr(), n) };
-    device.launch(&kernels::BVH_DISTANCE, &args, Grid::tiles(n)).unwrap();
+    device.launch(&kernels::BVH_DISTANCE, &args, LaunchDims::tiles(n)).unwrap();
     let points: Vec<[f32; 3]> = position.download().unwrap().as_chunks().0.to_vec();
     let (bound, bounded) = (bound.download().unwrap(), distance.download().unwrap());
     let free = bvh.nearest(&points).unwrap().distance;
@@ -77,7 +77,7 @@ fn points_near_the_surface_stay_in_the_cube() {
     for step in 0..32 {
         let scatter = Scatter { seed: 1, step, stream: 1, deviation: 0.05, n, first: 0 };
         let args = sampler.args(&scatter, position.ptr(), bound.ptr(), Ptr::NULL);
-        device.launch(&kernels::SURFACE_POINTS, &args, Grid::items(n)).unwrap();
+        device.launch(&kernels::SURFACE_POINTS, &args, LaunchDims::items(n)).unwrap();
         assert!(position.download().unwrap().iter().all(|x| (0.0..=1.0).contains(x)));
         assert!(bound.download().unwrap().iter().all(|&bound| bound < 17.0 * 0.05 * 1.74));
     }

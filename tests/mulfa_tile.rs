@@ -1,5 +1,5 @@
-//! MulFAGrid as it is trained (`kernels/grid/mulfa_tile.cuh` and, for one and for more layers, `mulfa_turned.cuh` and
-//! `mulfa_layers.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point
+//! MulFAGrid as it is trained (`kernels/grid/mulfa_tile.cuh` and, for one and for more layers, `mulfa_single_layer.cuh` and
+//! `mulfa_multi_layer.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point
 //! by point in fp64 (`kernels/grid/mulfa.cuh`), which the oracle checks.
 
 #[macro_use]
@@ -9,9 +9,9 @@ use common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::decoder::Head;
 use gridfield::device::args::{MulfaArgs, ScatterArgs};
-use gridfield::device::{ComputeBuffer, Device, Grid as Items, Kernel, Ptr, kernels};
+use gridfield::device::{ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::{Encode, Encoding as _, Grid, Theta};
 use gridfield::field::Field;
-use gridfield::grid::{Encode, Grid, Member as _, Theta};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 /// Two whole tiles and part of a third, from the middle of a chunk's samples.
@@ -84,7 +84,7 @@ impl Case {
         // The denominators of `paper` stay far from zero, where rounding would be all there is.
         let weights = if mulfa.config.variant == MulfaVariant::Paper { 0.02 } else { 0.1 };
         let theta: Vec<f32> = (0..mulfa.n_thetas)
-            .flat_map(|_| mulfa.parts())
+            .flat_map(|_| mulfa.blocks())
             .flat_map(|part| match part.name.as_str() {
                 "W_1" | "W_2" | "W_3" => random.halves(part.n_numbers(), -0.3, 0.3),
                 "b_2" | "b_3" => random.halves(part.n_numbers(), -0.5, 0.5),
@@ -93,7 +93,7 @@ impl Case {
                 _ => random.halves(part.n_numbers(), -3.0, 3.0),
             })
             .collect();
-        field.member_as_mut::<Theta>().unwrap().theta.upload(0, &theta).unwrap();
+        field.encoding_as_mut::<Theta>().unwrap().theta.upload(0, &theta).unwrap();
         field.refresh_copies(device).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         let mut x = random.f32s(dimensions as usize * ROUND.1, 0.0, 1.0);
@@ -121,7 +121,7 @@ impl Case {
     }
 
     fn args(&self) -> MulfaArgs<'_> {
-        let kernel = self.field.member_as::<Theta>().unwrap();
+        let kernel = self.field.encoding_as::<Theta>().unwrap();
         MulfaArgs {
             grid: self.grid().layout(),
             samples: self.chunk.samples.args(),
@@ -142,20 +142,20 @@ impl Case {
     fn forward(&self, device: &Device, rounds: &[u32]) -> (ComputeBuffer, ComputeBuffer) {
         let args = self.args();
         let features = ComputeBuffer::zeros(device, CAPACITY * args.n_in as usize).unwrap();
-        let n_query = self.grid().mulfa.as_ref().unwrap().n_query();
-        let query = ComputeBuffer::zeros(device, CAPACITY * n_query).unwrap();
+        let n_saved_activations = self.grid().mulfa.as_ref().unwrap().n_saved_activations();
+        let query = ComputeBuffer::zeros(device, CAPACITY * n_saved_activations).unwrap();
         for &round in rounds {
             let work = Encode {
                 grid: args.grid,
                 samples: args.samples,
                 table: args.table,
                 features: features.ptr(),
-                query: query.ptr(),
+                saved_activations: query.ptr(),
                 values: Ptr::NULL,
                 n_in: args.n_in,
                 round,
             };
-            self.field.member_as::<Theta>().unwrap().encode(device, &work, CAPACITY).unwrap();
+            self.field.encoding_as::<Theta>().unwrap().encode(device, &work, CAPACITY).unwrap();
         }
         (features, query)
     }
@@ -225,7 +225,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
             dl_dprepared: dl_dprepared.ptr(),
             ..case.args()
         };
-        device.launch_chunk(case.kernels().1, &args, Items::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(case.kernels().1, &args, LaunchDims::tiles(CAPACITY)).unwrap();
 
         // phi of all samples up to the end of the round.
         let nodes = grid.active_nodes(device, &case.x, &case.theta).unwrap();
@@ -250,15 +250,15 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
         }
         let expected = grid.active_nodes_backward(device, &case.x, &case.theta, &dl_dphi, false).unwrap().theta;
         let dl_dtheta = device.zeros(case.theta.len()).unwrap();
-        let kernel = case.field.member_as::<Theta>().unwrap();
+        let kernel = case.field.encoding_as::<Theta>().unwrap();
         kernel.gradient(device, grid, dl_dprepared.ptr(), dl_dtheta.ptr()).unwrap();
         let found = to_f64(&dl_dtheta.download().unwrap());
         // Each part beside its own largest gradient; that by b_out is a sum that may cancel, and stands beside w_out's.
-        let mut ends: Vec<usize> = mulfa.parts().iter().map(|part| part.first).skip(1).collect();
+        let mut ends: Vec<usize> = mulfa.blocks().iter().map(|part| part.first).skip(1).collect();
         *ends.last_mut().unwrap() = mulfa.n_theta();
         for theta in 0..mulfa.n_thetas {
             let mut first = theta * mulfa.n_theta();
-            for (part, end) in mulfa.parts().iter().zip(&ends) {
+            for (part, end) in mulfa.blocks().iter().zip(&ends) {
                 let range = first..theta * mulfa.n_theta() + end;
                 first = range.end;
                 let name = format!("dL/d {} of θ {theta}: {:?}", part.name, case.model.grid);
@@ -277,7 +277,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
             gradient: gradient.ptr(),
             capacity: CAPACITY as u32,
         };
-        device.launch_rows(&kernels::GRID_SCATTER, &[(args, Items::tiles(CAPACITY))], levels).unwrap();
+        device.launch_rows(&kernels::GRID_SCATTER, &[(args, LaunchDims::tiles(CAPACITY))], levels).unwrap();
         let mut expected = vec![0.0; case.table.len()];
         for (node, &entry) in nodes.entry.iter().enumerate() {
             let (sample, level) = (node / corners / levels, node / corners % levels);

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Random, host};
 use gridfield::config::MarchConfig;
-use gridfield::device::args::{OccupancyArgs, OccupancyDecayArgs, OccupancySeenArgs};
-use gridfield::device::{Grid, kernels};
+use gridfield::device::args::{OccupancyAccumulateArgs, OccupancyArgs, OccupancyDecayArgs};
+use gridfield::device::{LaunchDims, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
 const RESOLUTION: u32 = 16;
@@ -53,7 +53,7 @@ fn points_lie_in_their_cells_and_move_about_in_them() {
     let mut before = vec![0.0; 3 * n];
     for step in 0..20 {
         let args = visits(&chunk, &occupancy, first, n, step);
-        device.launch(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n)).unwrap();
+        device.launch(&kernels::OCCUPANCY_POINTS, &args, LaunchDims::items(n)).unwrap();
         let positions = chunk.samples.position.download().unwrap();
         for (i, point) in positions.chunks(3).enumerate() {
             let (cell, cascade) = place((i + first as usize) * 16 + 5);
@@ -84,7 +84,7 @@ fn values_take_the_maximum_where_visited() {
     let densities: Vec<f32> = (0..n).map(|_| random.between(0.0, 2.0) as f32).collect();
     chunk.samples.density.upload(0, &densities).unwrap();
     let args = visits(&chunk, &occupancy, 0, n, 0);
-    device.launch(&kernels::OCCUPANCY_UPDATE, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::OCCUPANCY_UPDATE, &args, LaunchDims::items(n)).unwrap();
     let expected: Vec<f32> = (0..CELLS)
         .map(|cell| if cell % 16 == 5 { old[cell].max(0.5 * densities[cell / 16]) } else { old[cell] })
         .collect();
@@ -98,7 +98,7 @@ fn values_decay() {
     let old: Vec<f32> = (0..CELLS).map(|_| random.unit() as f32).collect();
     let value = device.upload(&old).unwrap();
     let args = OccupancyDecayArgs { value: value.ptr(), decay: 0.75 };
-    device.launch(&kernels::OCCUPANCY_DECAY, &args, Grid::items(CELLS)).unwrap();
+    device.launch(&kernels::OCCUPANCY_DECAY, &args, LaunchDims::items(CELLS)).unwrap();
     assert_eq!(value.download().unwrap(), old.iter().map(|old| 0.75 * old).collect::<Vec<_>>());
 }
 
@@ -125,7 +125,7 @@ fn values_take_the_maximum_of_training_samples() {
     chunk.samples.count.upload(0, &[0, 0, counted as u32, 0]).unwrap();
     let old: Vec<f32> = (0..CELLS).map(|_| random.unit() as f32).collect();
     let value = device.upload(&old).unwrap();
-    let args = OccupancySeenArgs {
+    let args = OccupancyAccumulateArgs {
         samples: chunk.samples.args(),
         value: value.ptr(),
         resolution: RESOLUTION,
@@ -133,7 +133,7 @@ fn values_take_the_maximum_of_training_samples() {
         round: 2,
         step_size: 0.5,
     };
-    device.launch(&kernels::OCCUPANCY_SEEN, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::OCCUPANCY_ACCUMULATE, &args, LaunchDims::items(n)).unwrap();
     let cells: Vec<_> = (0..CELLS).map(place).collect();
     let number_of = |wanted| cells.iter().position(|cell| *cell == wanted).unwrap();
     let mut expected = old.clone();

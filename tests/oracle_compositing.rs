@@ -6,7 +6,7 @@ mod common;
 
 use common::{assert_close, flatten};
 use gridfield::device::args::CompositeRayArgs;
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, LaunchDims, kernels};
 use serde_json::Value;
 
 /// Sums of at most 17 terms in f64.
@@ -37,7 +37,7 @@ fn check(device: &Device, case: &Value) {
         dl_dsample: dl_dsample.ptr(),
         n: n as u32,
     };
-    device.launch(&kernels::COMPOSITE_RAY_F64, &args, Grid::items(1)).unwrap();
+    device.launch(&kernels::COMPOSITE_RAY_F64, &args, LaunchDims::items(1)).unwrap();
     let pixel = pixel.download().unwrap();
     let same = |what: &str, found: &[f64]| assert_close(what, found, &flatten(&case[what]), TOLERANCE);
     same("weights", &weights.download().unwrap());

@@ -8,8 +8,8 @@ mod common;
 use common::{assert_close, flatten, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridKernel};
 use gridfield::device::args::{EncodeArgs, MAX_LEVELS};
-use gridfield::device::{Device, Grid as Items, Kernel, Ptr, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::Grid;
 use serde_json::Value;
 
 /// Sums of at most 24 products of numbers near 1, in f64.
@@ -88,7 +88,7 @@ fn encode(device: &Device, case: &Case, x: &[f64]) -> Vec<f64> {
         features: features.ptr().cast(),
         ..arguments(&case.grid)
     };
-    device.launch(case.forward_f64, &args, Items::items(case.n)).unwrap();
+    device.launch(case.forward_f64, &args, LaunchDims::items(case.n)).unwrap();
     features.download().unwrap()
 }
 
@@ -107,7 +107,7 @@ fn gradients(device: &Device, case: &Case) -> (Vec<f64>, Vec<f64>) {
         ..arguments(&case.grid)
     };
     // Points add to shared entries: one thread.
-    device.launch_chunk(case.backward_f64, &args, Items::items(case.n)).unwrap();
+    device.launch_chunk(case.backward_f64, &args, LaunchDims::items(case.n)).unwrap();
     (dl_dtable.download().unwrap(), dl_dposition.download().unwrap())
 }
 
@@ -157,7 +157,7 @@ fn features_in_single_precision_differ_by_rounding(device: &Device) {
             features: features.ptr().cast(),
             ..arguments(&case.grid)
         };
-        device.launch(case.forward_f32, &args, Items::items(case.n)).unwrap();
+        device.launch(case.forward_f32, &args, LaunchDims::items(case.n)).unwrap();
         assert_close("features", &to_f64(&features.download().unwrap()), &case.features, F32_TOLERANCE);
     }
 }

@@ -7,8 +7,8 @@ mod common;
 use common::{Random, assert_close, flatten};
 use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{EncodeArgs, MAX_LEVELS};
-use gridfield::device::{Device, Grid as Items, Ptr, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{Device, LaunchDims, Ptr, kernels};
+use gridfield::encoding::Grid;
 use gridfield::gtk::drift::{self, Training};
 use gridfield::gtk::flow::{self, Law, ROUNDING};
 use gridfield::gtk::matrix::{Rows, mean_diagonal};
@@ -235,7 +235,7 @@ fn encode(device: &Device, grid: &Grid, x: &[f64], table: &[f64]) -> Vec<f64> {
         features: features.ptr().cast(),
         ..arguments(grid)
     };
-    device.launch(&kernels::ENCODE_2D_F64, &args, Items::items(x.len() / 2)).unwrap();
+    device.launch(&kernels::ENCODE_2D_F64, &args, LaunchDims::items(x.len() / 2)).unwrap();
     let features = features.download().unwrap();
     features.chunks_exact(n_features).map(|all| all.iter().step_by(2).sum()).collect()
 }
@@ -256,7 +256,7 @@ fn scatter(device: &Device, grid: &Grid, x: &[f64], table: &[f64], r: &[f64]) ->
         dl_dposition: dl_dposition.ptr().cast(),
         ..arguments(grid)
     };
-    device.launch_chunk(&kernels::ENCODE_BACKWARD_2D_F64, &args, Items::items(x.len() / 2)).unwrap();
+    device.launch_chunk(&kernels::ENCODE_BACKWARD_2D_F64, &args, LaunchDims::items(x.len() / 2)).unwrap();
     dl_dtable.download().unwrap()
 }
 
@@ -332,7 +332,7 @@ fn loudness_wins_nothing_at_trace_n() {
         // φ = B (1 + v) with w_out = 0 is a multiple of B: b_out sets the loudness alone.
         let mut model = quiet.clone();
         let mulfa = model.grid.mulfa.clone().unwrap();
-        for part in mulfa.parts().iter().filter(|part| part.name.ends_with("_out")) {
+        for part in mulfa.blocks().iter().filter(|part| part.name.ends_with("_out")) {
             let value = if part.name == "b_out" { factor - 1.0 } else { 0.0 };
             model.theta[part.first..part.first + part.n_numbers()].fill(value);
         }

@@ -8,8 +8,8 @@ mod common;
 use common::{Random, assert_close, flatten, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{ActiveNodesArgs, MAX_LEVELS};
-use gridfield::device::{Device, Grid as Items, Kernel, Ptr, kernels};
-use gridfield::grid::{ActiveNodes, Grid};
+use gridfield::device::{Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::{ActiveNodes, Grid};
 use serde_json::Value;
 
 const F64_TOLERANCE: f64 = 1e-10;
@@ -111,7 +111,7 @@ fn values_in_single_precision_differ_by_rounding(device: &Device) {
             n_scratch: n_scratch as u32,
             theta_stride: 0,
         };
-        device.launch(kernel, &args, Items::items(n)).unwrap();
+        device.launch(kernel, &args, LaunchDims::items(n)).unwrap();
         assert_close("phi", &to_f64(&phi.download().unwrap()), &case.phi, F32_TOLERANCE);
     }
 }

@@ -4,12 +4,12 @@
 mod common;
 
 use gridfield::device::args::{RandomArgs, UniformArgs};
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, LaunchDims, kernels};
 
 fn philox(device: &Device, counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let (counter, out) = (device.upload(&counter).unwrap(), device.zeros::<u32>(4).unwrap());
     let args = RandomArgs { key, counter: counter.ptr(), out: out.ptr() };
-    device.launch(&kernels::PHILOX, &args, Grid::items(1)).unwrap();
+    device.launch(&kernels::PHILOX, &args, LaunchDims::items(1)).unwrap();
     out.download().unwrap().try_into().unwrap()
 }
 
@@ -26,7 +26,7 @@ fn philox_gives_its_known_answers(device: &Device) {
 fn parameters(device: &Device, seed: u32, stream: u32, n: usize, range: f32) -> Vec<f32> {
     let value = device.zeros::<f32>(n).unwrap();
     let args = UniformArgs { value: value.ptr(), seed, stream, range };
-    device.launch(&kernels::UNIFORM_PARAMETERS, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::UNIFORM_PARAMETERS, &args, LaunchDims::items(n)).unwrap();
     value.download().unwrap()
 }
 

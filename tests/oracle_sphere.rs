@@ -6,7 +6,7 @@ mod common;
 
 use common::{assert_close, flatten};
 use gridfield::device::args::SphereArgs;
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, LaunchDims, kernels};
 use serde_json::Value;
 
 /// Polynomials of degree 3 in f64.
@@ -17,7 +17,7 @@ fn harmonics(device: &Device, directions: &[f64], degree: u32) -> Vec<f64> {
     let n = directions.len() / 3;
     let (direction, basis) = (device.upload(directions).unwrap(), device.zeros(16 * n).unwrap());
     let args = SphereArgs { direction: direction.ptr(), basis: basis.ptr(), degree };
-    device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, LaunchDims::items(n)).unwrap();
     basis.download().unwrap()
 }
 

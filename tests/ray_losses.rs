@@ -6,7 +6,7 @@ mod common;
 
 use common::{Random, assert_close, to_f64};
 use gridfield::device::args::{CentreArgs, CompositeArgs, RayLosses, Space};
-use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 const N_RAYS: usize = 120;
@@ -182,8 +182,8 @@ fn composite(device: &Device, case: &Case, chunk: &Chunk) -> Vec<f64> {
         exposure: exposure.as_ref().map_or(Ptr::NULL, Buffer::ptr),
         dl_dexposure: if exposure.is_some() { dl_dexposure.ptr() } else { Ptr::NULL },
     };
-    device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(0), Grid::items(N_RAYS)).unwrap();
-    device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &args(1), Grid::items(N_RAYS)).unwrap();
+    device.launch_chunk(&kernels::COMPOSITE_RAYS, &args(0), LaunchDims::items(N_RAYS)).unwrap();
+    device.launch_chunk(&kernels::COMPOSITE_BACKWARD, &args(1), LaunchDims::items(N_RAYS)).unwrap();
     to_f64(&dl_dexposure.download().unwrap())
 }
 
@@ -259,8 +259,8 @@ fn exposures_are_shown_without_their_mean(device: &Device) {
     let own = exposures();
     let value = device.upload(&own.as_flattened().iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap();
     let shown = device.zeros::<f32>(6 * N_PHOTOGRAPHS).unwrap();
-    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_photographs: N_PHOTOGRAPHS as u32 };
-    device.launch(&kernels::CENTRE_PHOTOGRAPHS, &args, Grid::items(6)).unwrap();
+    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: N_PHOTOGRAPHS as u32 };
+    device.launch(&kernels::CENTRE_PER_IMAGE, &args, LaunchDims::items(6)).unwrap();
     let mean = |number: usize| own.iter().map(|own| own[number]).sum::<f64>() / N_PHOTOGRAPHS as f64;
     let expected: Vec<f64> = own.iter().flat_map(|own| (0..6).map(|k| own[k] - mean(k))).collect();
     assert_close("exposure", &to_f64(&shown.download().unwrap()), &expected, 1e-6);

@@ -6,7 +6,7 @@ mod common;
 
 use common::Random;
 use gridfield::device::args::{self, CameraRaysArgs, DrawRaysArgs, MAX_ROUNDS};
-use gridfield::device::{Device, Grid, Ptr, kernels};
+use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 use gridfield::scene::{Camera, Intrinsics, Lens, UnitCube};
 use serde_json::Value;
@@ -43,7 +43,7 @@ fn picture(device: &Device, camera: args::Camera, first_pixel: u32, n: usize) ->
         space: args::Space::default(),
         near: 0.0,
     };
-    device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(n)).unwrap();
+    device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(n)).unwrap();
     chunk
 }
 
@@ -98,7 +98,7 @@ fn pixels_come_row_by_row_from_the_chunks_first(device: &Device) {
     assert!((0..n).all(|i| vector(&background, i) == [0.1, 0.2, 0.3]));
 }
 
-/// Lenses of photographs and some that bend more.
+/// Lenses of training images and some that bend more.
 fn lenses() -> [Lens; 5] {
     [
         Lens::opencv([0.0578421, -0.0805099, 0.0, 0.0], [-0.000980296, 0.00015575]),
@@ -215,7 +215,7 @@ fn rays_parallel_to_axes_cross_the_box_or_miss_it(device: &Device) {
 const N_DRAWN: usize = 4000;
 const STEP_SIZE: f32 = 0.01;
 
-/// Two photographs of different sizes; each pixel's bytes tell which it is.
+/// Two training images of different sizes; each pixel's bytes tell which it is.
 fn album() -> ([args::Camera; 2], Vec<u8>) {
     let mut cameras: [args::Camera; 2] = std::array::from_fn(|i| {
         let intrinsics = Intrinsics::from_fov_x([16, 9][i], [5, 11][i], 0.7);
@@ -249,11 +249,11 @@ fn draw(device: &Device, step: u32, first_ray: u32, background: u32) -> Chunk {
         drawn_pixels: Ptr::NULL,
         drawn_begin: Ptr::NULL,
     };
-    device.launch(&kernels::DRAW_RAYS, &args, Grid::items(N_DRAWN)).unwrap();
+    device.launch(&kernels::DRAW_RAYS, &args, LaunchDims::items(N_DRAWN)).unwrap();
     chunk
 }
 
-/// Red of the ray's photograph, as the byte it was.
+/// Red of the ray's training image, as the byte it was.
 fn pixel_numbers(chunk: &Chunk) -> Vec<usize> {
     let target = chunk.rays.target.download().unwrap();
     target[..N_DRAWN].iter().map(|red| (red * 255.0).round() as usize).collect()

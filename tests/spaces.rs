@@ -7,7 +7,7 @@ mod common;
 use common::Random;
 use gridfield::config::MarchConfig;
 use gridfield::device::args::{self, CameraRaysArgs, RayDistanceArgs};
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, LaunchDims, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, March};
 use gridfield::scene::{Camera, Intrinsics, Ndc, Space, UnitCube, View};
 
@@ -67,7 +67,7 @@ fn picture(device: &Device, camera: &Camera, march: &March) -> Chunk {
         space: march.space,
         near: march.near,
     };
-    device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(N)).unwrap();
+    device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(N)).unwrap();
     chunk
 }
 
@@ -141,7 +141,7 @@ fn distances_come_back_from_ndc(device: &Device) {
         chunk.rays.transmittance.upload(0, &vec![0.5; N]).unwrap();
         let position = UNIT_CUBE.to_unit(view.camera.position());
         let args = RayDistanceArgs { rays: chunk.ray_args(), position, space: march.space };
-        device.launch_chunk(&kernels::RAY_DISTANCES, &args, Grid::items(N)).unwrap();
+        device.launch_chunk(&kernels::RAY_DISTANCES, &args, LaunchDims::items(N)).unwrap();
         for found in chunk.rays.depth.download().unwrap() {
             let found = f64::from(found / UNIT_CUBE.scale);
             // 1 / (1 - z') is distance / near: it enlarges roundings of z'.

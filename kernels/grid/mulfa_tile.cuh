@@ -2,7 +2,7 @@
 // the same as mulfa.cuh, made of matrix products.
 //
 // How v comes from gamma at the corners of a cell, and its gradient back to theta, is the business of `Values`:
-// mulfa_turned.cuh for one layer (n = 1), mulfa_layers.cuh for more. Both multiply by matrices that are prepared from theta once
+// mulfa_single_layer.cuh for one layer (n = 1), mulfa_multi_layer.cuh for more. Both multiply by matrices that are prepared from theta once
 // a step (prepare_mulfa) and add up gradients by them, which become those of theta once a step (mulfa_gradient).
 #pragma once
 #include "encode.cuh"
@@ -162,7 +162,7 @@ template <int D> struct MulfaWork {
 ///   n_values                      K
 ///   Shared                        scratch, of which `value` takes v [TILE, P K] without b_out, and then dL/dv
 ///   begin(points)                 before the first level
-///   find(l, points, at, again)    works out v of level l; `again`: on the way back, from the q that was kept
+///   find(l, points, at, again)    works out v of level l; `again`: on the backward pass, from the q that was kept
 ///   backward(l, points, at)       from dL/dv to the gradients by what was prepared
 template <int D, int F, typename Values> struct MulfaTile {
     static const int P = 1 << D, K = Values::n_values;

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::Value;
 
-use super::course::{CourseArgs, SettingsArgs, absolute_text};
 use super::machine::MachineArgs;
+use super::training_args::{SettingsArgs, TrainingArgs, absolute_text};
 use super::{Outcome, print};
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::{FitTrainer, Predictor};
-use crate::image_field::{
-    ImageReport, Part, Picture, PictureData, Shape, compare, render, side_by_side, write_picture,
-};
+use crate::image_field::{ImageData, ImageReport, Part, Picture, Shape, compare, render, side_by_side, write_image};
 use crate::media::{Pixels, write_png};
 use crate::metrics::error_map;
 use crate::train::run::Resolved;
@@ -38,7 +36,7 @@ pub struct FitImageArgs {
     pub save_error_map: bool,
 
     #[command(flatten)]
-    pub course: CourseArgs,
+    pub training: TrainingArgs,
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -46,12 +44,12 @@ pub struct FitImageArgs {
 impl FitImageArgs {
     fn config(&self, base: Config) -> Result<Config> {
         let image = self.image.as_deref().map(|path| absolute_text(path, "the image")).transpose()?;
-        self.course.config(base, &self.settings, TaskName::Image, [("image.path", image.map(Value::from))])
+        self.training.config(base, &self.settings, TaskName::Image, [("image.path", image.map(Value::from))])
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let device = self.machine.open_device()?;
-        let (outcome, run) = match &self.course.results.resume {
+        let (outcome, run) = match &self.training.results.resume {
             None => self.begin(&device)?,
             Some(run) => self.resume(&device, run)?,
         };
@@ -65,25 +63,25 @@ impl FitImageArgs {
     }
 
     fn begin(&self, device: &Device) -> anyhow::Result<(Outcome, Run)> {
-        let config = self.config(self.course.defaults(Config::of_image(device.is_host())))?;
+        let config = self.config(self.training.defaults(Config::of_image(device.is_host())))?;
         let picture = Arc::new(Picture::read(&config.image.path)?);
         let name = name_of(&config.image.path)?;
-        let mut trainer = FitTrainer::new(device, &config, PictureData::new(device, &config, &name, picture)?)?;
-        let run = self.course.create_run(&name, &config)?;
-        Ok((self.course.train_new(&mut trainer, &run, &config)?, run))
+        let mut trainer = FitTrainer::new(device, &config, ImageData::new(device, &config, &name, picture)?)?;
+        let run = self.training.create_run(&name, &config)?;
+        Ok((self.training.train_new(&mut trainer, &run, &config)?, run))
     }
 
     fn resume(&self, device: &Device, run: &Path) -> anyhow::Result<(Outcome, Run)> {
-        let (run, mut checkpoint) = self.course.resumed(run, TaskName::Image)?;
+        let (run, mut checkpoint) = self.training.resumed(run, TaskName::Image)?;
         let config = self.config(checkpoint.header.config.clone())?;
-        self.course.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
+        self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
         let picture = Arc::new(reopened(&checkpoint)?);
-        let data = PictureData::new(device, &config, &checkpoint.header.scene, picture)?;
+        let data = ImageData::new(device, &config, &checkpoint.header.scene, picture)?;
         let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        Ok((self.course.train(&mut trainer, &run, &config)?, run))
+        Ok((self.training.train(&mut trainer, &run, &config)?, run))
     }
 }
 
@@ -147,7 +145,7 @@ pub fn eval(
     side_by_side(&beside, &comparison, shape.width, shape.height, SHOWN_SIDE)?;
     if kept.images {
         let size = (shape.width, shape.height);
-        write_picture(&renders.join("fitted.png"), size, &comparison.values, shape.n_channels, shape.is_hdr)?;
+        write_image(&renders.join("fitted.png"), size, &comparison.values, shape.n_channels, shape.is_hdr)?;
     }
     if kept.error_maps {
         let map = error_map(&comparison.truth, &comparison.fitted);
@@ -195,7 +193,7 @@ impl std::str::FromStr for Crop {
     }
 }
 
-/// Draws a fitted picture, or the part `crop` of it, in the size asked for: by default one pixel for each of the image's.
+/// Renders a fitted picture, or the part `crop` of it, in the size asked for: by default one pixel for each of the image's.
 pub fn render_picture(
     device: &Device,
     resolved: &Resolved,
@@ -209,7 +207,7 @@ pub fn render_picture(
     let path = output.unwrap_or_else(|| resolved.renders_folder().join("image.png"));
     atomic::make_folder_of(&path)?;
     let values = render(&predictor, &part)?;
-    write_picture(&path, (part.width, part.height), &values, shape.n_channels, shape.is_hdr)?;
+    write_image(&path, (part.width, part.height), &values, shape.n_channels, shape.is_hdr)?;
     print::to_stdout(&path.to_string_lossy())?;
     Ok(Outcome::Done)
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::course::{CourseArgs, SettingsArgs, absolute_text};
 use super::machine::MachineArgs;
+use super::training_args::{SettingsArgs, TrainingArgs, absolute_text};
 use super::{Outcome, print};
 use crate::config::{Config, TaskName};
 use crate::device::Device;
@@ -29,7 +29,7 @@ pub struct FitSdfArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     #[command(flatten)]
-    pub course: CourseArgs,
+    pub training: TrainingArgs,
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -37,43 +37,43 @@ pub struct FitSdfArgs {
 impl FitSdfArgs {
     fn config(&self, base: Config) -> Result<Config> {
         let mesh = self.mesh.as_deref().map(|path| absolute_text(path, "the mesh")).transpose()?;
-        self.course.config(base, &self.settings, TaskName::Sdf, [("sdf.path", mesh.map(Value::from))])
+        self.training.config(base, &self.settings, TaskName::Sdf, [("sdf.path", mesh.map(Value::from))])
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let device = self.machine.open_device()?;
-        match &self.course.results.resume {
+        match &self.training.results.resume {
             None => self.begin(&device),
             Some(run) => self.resume(&device, run),
         }
     }
 
     fn begin(&self, device: &Device) -> anyhow::Result<Outcome> {
-        let config = self.config(self.course.defaults(Config::of_sdf(device.is_host())))?;
+        let config = self.config(self.training.defaults(Config::of_sdf(device.is_host())))?;
         let target = Target::read(device, &config.sdf.path)?;
         let name = name_of(&config.sdf.path)?;
         self.tell_of(&target)?;
         let mut trainer = FitTrainer::new(device, &config, DistanceData::new(&config, &name, target))?;
-        let run = self.course.create_run(&name, &config)?;
-        self.course.train_new(&mut trainer, &run, &config)
+        let run = self.training.create_run(&name, &config)?;
+        self.training.train_new(&mut trainer, &run, &config)
     }
 
     fn resume(&self, device: &Device, run: &Path) -> anyhow::Result<Outcome> {
-        let (run, mut checkpoint) = self.course.resumed(run, TaskName::Sdf)?;
+        let (run, mut checkpoint) = self.training.resumed(run, TaskName::Sdf)?;
         let config = self.config(checkpoint.header.config.clone())?;
-        self.course.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
+        self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
         let target = reopened(device, &checkpoint)?;
         let data = DistanceData::new(&config, &checkpoint.header.scene, target);
         let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        self.course.train(&mut trainer, &run, &config)
+        self.training.train(&mut trainer, &run, &config)
     }
 
     /// What the mesh is, and what may be wrong with it.
     fn tell_of(&self, target: &Target) -> anyhow::Result<()> {
-        if self.course.shown.is_silent() {
+        if self.training.shown.is_silent() {
             return Ok(());
         }
         target.notes().iter().for_each(|note| print::to_stderr(&format!("gridfield: warning: {note}")));

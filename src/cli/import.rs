@@ -58,7 +58,7 @@ impl ImportArgs {
             bar.finish_and_clear();
         }
         let Some(imported) = imported? else { return Ok(Outcome::Interrupted) };
-        let (placed, all) = (imported.n_placed, imported.n_photographs);
+        let (placed, all) = (imported.n_placed, imported.n_images);
         let (program, out) = (print::program(), print::shell_word(&self.out.to_string_lossy()));
         print::to_stdout(&format!(
             "{placed} of {all} photographs were placed; the scene is in {out}\n  to look:  {program} info {out}\n  to train: {program} train {out}"

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::reading::ReadingArgs;
 use super::{OUTPUT_DIR, Outcome, info_scene, print};
-use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName, WavesConfig, WavesKind};
+use crate::config::{
+    Config, CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelName, TaskName,
+};
 use crate::decoder::{Head, LayerNeurons};
-use crate::grid::{Cost, Grid, Waves};
+use crate::encoding::{CoordinateNetworkShape, Cost, Grid};
 use crate::scene::{OpenOptions, Scene};
 use crate::train::checkpoint::{Summary, TensorSummary};
 use crate::train::{Checkpoint, Header, Run};
@@ -21,7 +23,7 @@ pub struct InfoArgs {
     #[arg(value_name = "SCENE|RUN|CHECKPOINT", required_unless_present = "models")]
     pub path: Option<PathBuf>,
 
-    /// List the members of the model family, as they are by default
+    /// List the encodings of the model family, as they are by default
     #[arg(long, conflicts_with = "path")]
     pub models: bool,
 
@@ -67,7 +69,7 @@ fn checkpoint(path: &Path) -> Result<String> {
     Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
 }
 
-/// A line for each member, of its grid alone: the networks behind it are the same for all. Of networks without a grid, all
+/// A line for each encoding, of its grid alone: the networks behind it are the same for all. Of networks without a grid, all
 /// that they learn for colours.
 fn models() -> String {
     let mut text = format!(
@@ -99,12 +101,12 @@ fn models() -> String {
 /// Of a grid in space, or of a network without one before an image's colours.
 fn cost(config: &GridConfig) -> Cost {
     let head = Head::Values { dimensions: 2, n_outputs: 3 };
-    match Waves::new(config, head) {
+    match CoordinateNetworkShape::new(config, head) {
         None => Grid::new(config, 3).cost(),
-        Some(waves) => Cost {
-            parameters: waves.n_parameters(),
-            training_bytes: waves.training_bytes(),
-            flops: waves.flops(),
+        Some(network) => Cost {
+            parameters: network.n_parameters(),
+            training_bytes: network.training_bytes(),
+            flops: network.flops(),
             gathers: 0,
         },
     }
@@ -151,16 +153,16 @@ fn grid(grid: &GridConfig) -> String {
         GridIndex::Fourier => {
             format!("{n_levels} bands of {n_features_per_level} features, averaged, {resolution}")
         }
-        GridIndex::None => network_of_waves(&grid.waves),
+        GridIndex::None => coordinate_network(&grid.waves),
         GridIndex::Points => format!("points of {n_features_per_level} features, the nearest {}", grid.points.k),
     }
 }
 
-fn network_of_waves(waves: &WavesConfig) -> String {
-    let WavesConfig { width, depth, sigma, input_scale, .. } = waves;
+fn coordinate_network(waves: &CoordinateNetworkConfig) -> String {
+    let CoordinateNetworkConfig { width, depth, sigma, input_scale, .. } = waves;
     let scale = match waves.kind {
-        WavesKind::FourierFeatures => format!("sigma {sigma}"),
-        WavesKind::FourierNet | WavesKind::GaborNet => format!("input scale {input_scale}"),
+        CoordinateNetworkKind::FourierFeatures => format!("sigma {sigma}"),
+        CoordinateNetworkKind::FourierNet | CoordinateNetworkKind::GaborNet => format!("input scale {input_scale}"),
     };
     format!("no grid, {depth} matrices between layers {width} wide, {scale}")
 }

@@ -4,7 +4,6 @@
 //! machine, told in one sentence on stderr; 101 a fault of ours, with a backtrace; 130 interrupted by Ctrl-C.
 
 pub mod compare_image;
-mod course;
 pub mod devices;
 pub mod eval;
 pub mod export;
@@ -21,6 +20,7 @@ pub mod progress;
 pub mod reading;
 pub mod render;
 pub mod train;
+mod training_args;
 
 use std::backtrace::Backtrace;
 use std::io::{self, Write as _};
@@ -66,7 +66,7 @@ enum Command {
     FitSdf(fit_sdf::FitSdfArgs),
     /// Measure a trained field: on images held back, or against the image it was fitted to
     Eval(eval::EvalArgs),
-    /// Render a video, frames or a picture from a trained field
+    /// Renders a video, frames or a picture from a trained field
     Render(render::RenderArgs),
     /// Write a trained field's surface as a mesh or a point cloud
     Export(export::ExportArgs),

@@ -16,7 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The bar counts in these parts of the run, since a run may be bounded by time as by steps.
 const BAR_PARTS: f64 = 1000.0;
 
-/// Draws the events of one run.
+/// Renders the events of one run.
 pub struct Drawer {
     style: Style,
     /// The limits of the run, from its first event.
@@ -55,7 +55,7 @@ impl Drawer {
         Drawer { style, limits: Limits::default() }
     }
 
-    /// Draws `event`. A reader that went away silences what is left to draw; the run itself goes on.
+    /// Renders `event`. A reader that went away silences what is left to draw; the run itself goes on.
     ///
     /// # Errors
     /// Where stdout cannot be written, as on a full disk.

@@ -12,7 +12,7 @@ use super::{OUTPUT_DIR, Outcome, interrupt, print, refuse};
 use crate::Error;
 use crate::config::TaskName;
 use crate::device::Device;
-use crate::radiance::film::{Channel, Destination, Draws, Film, Shard};
+use crate::radiance::video::{Channel, Destination, Render, Shard, Video};
 use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
 use crate::scene::Scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
@@ -64,7 +64,7 @@ pub struct RenderArgs {
     #[arg(long, value_name = "FILE", value_parser = rendered_file, help_heading = "Results")]
     pub output: Option<PathBuf>,
 
-    /// Render only every N-th frame that is not there yet, from the I-th on, so that N processes share the work: 1/3
+    /// Renders only every N-th frame that is not there yet, from the I-th on, so that N processes share the work: 1/3
     /// renders frames 0, 3, 6, … Needs frames as --output
     #[arg(long, value_name = "I/N", help_heading = "Results")]
     pub shard: Option<Shard>,
@@ -118,8 +118,8 @@ impl RenderArgs {
         self.film(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
     }
 
-    /// Draws what the opened renderer shows along the path that was asked for.
-    fn film<R: Draws>(
+    /// Renders what the opened renderer shows along the path that was asked for.
+    fn film<R: Render>(
         &self,
         resolved: &Resolved,
         scene: &Scene,
@@ -136,7 +136,7 @@ impl RenderArgs {
         let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
         let renderer = open()?;
         let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
-        let film = Film::new(&renderer, &path, background, &outputs)?;
+        let film = Video::new(&renderer, &path, background, &outputs)?;
         self.shoot(&film, &destination)
     }
 
@@ -169,7 +169,7 @@ impl RenderArgs {
         PathOptions { size: None, fps: self.fps.map(|fps| fps as f32), seconds: self.seconds.map(|s| s as f32) }
     }
 
-    fn shoot(&self, film: &Film, destination: &Destination) -> anyhow::Result<Outcome> {
+    fn shoot(&self, film: &Video, destination: &Destination) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this frame", false)?;
         let bar = counter("frames", film.n_frames(self.shard), false);
         let done = film.write(destination, self.shard, interrupted, &mut |done| bar.set_position(done as u64));

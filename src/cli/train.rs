@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::course::{CourseArgs, SettingsArgs, absolute_text, or_default};
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::reading::ReadingArgs;
+use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, or_default};
 use super::{Outcome, print, refuse};
 use crate::Result;
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
-use crate::radiance::{Photographs, Trainer, open_scene, preset_for, reopen_scene};
+use crate::radiance::{Trainer, TrainingImages, open_scene, preset_for, reopen_scene};
 use crate::scene::{Scene, Space};
 
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub what: WhatArgs,
     #[command(flatten)]
-    pub course: CourseArgs,
+    pub training: TrainingArgs,
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -78,11 +78,11 @@ impl TrainArgs {
             ("scene.scale", what.scene_scale.map(Value::from)),
             ("train.background", what.background.map(|background| background.as_str().into())),
         ];
-        self.course.config(base, &what.settings, TaskName::Radiance, flags)
+        self.training.config(base, &what.settings, TaskName::Radiance, flags)
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        match &self.course.results.resume {
+        match &self.training.results.resume {
             None => self.begin(),
             Some(run) => self.resume(run),
         }
@@ -90,20 +90,20 @@ impl TrainArgs {
 
     fn begin(&self) -> anyhow::Result<Outcome> {
         let device = self.machine.open_device()?;
-        let base = self.course.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
+        let base = self.training.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
         let config = self.config(base.clone())?;
         let scene = open_scene(&config.scene)?;
         let config = self.with_preset(&scene, preset_for(config.scene.preset, &scene), base)?;
-        let photographs = self.load_photographs(&device, &scene, &config)?;
-        let mut trainer = Trainer::new(&device, &config, &scene, photographs)?;
-        let run = self.course.create_run(&scene.name, &config)?;
+        let training_images = self.load_training_images(&device, &scene, &config)?;
+        let mut trainer = Trainer::new(&device, &config, &scene, training_images)?;
+        let run = self.training.create_run(&scene.name, &config)?;
         self.tell_of(&scene, &config, trainer.space())?;
-        self.course.train_new(&mut trainer, &run, &config)
+        self.training.train_new(&mut trainer, &run, &config)
     }
 
     /// How the scene was read: warnings, and where the model lies in it.
     fn tell_of(&self, scene: &Scene, config: &Config, space: &Space) -> io::Result<()> {
-        if self.course.shown.is_silent() {
+        if self.training.shown.is_silent() {
             return Ok(());
         }
         scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
@@ -125,24 +125,24 @@ impl TrainArgs {
             ("--allow-missing", reading.allow_missing),
         ];
         refuse(&of_reading, "cannot be used with --resume, which reads the scene as the run did")?;
-        let (run, mut checkpoint) = self.course.resumed(run, TaskName::Radiance)?;
+        let (run, mut checkpoint) = self.training.resumed(run, TaskName::Radiance)?;
         let config = self.config(checkpoint.header.config)?;
-        self.course.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
+        self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
         let device = self.machine.open_device()?;
         let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
-        let photographs = self.load_photographs(&device, &scene, &config)?;
-        let mut trainer = Trainer::resume(&device, &checkpoint, &scene, photographs)?;
+        let training_images = self.load_training_images(&device, &scene, &config)?;
+        let mut trainer = Trainer::resume(&device, &checkpoint, &scene, training_images)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        self.course.train(&mut trainer, &run, &config)
+        self.training.train(&mut trainer, &run, &config)
     }
 
-    fn load_photographs(&self, device: &Device, scene: &Scene, config: &Config) -> Result<Photographs> {
+    fn load_training_images(&self, device: &Device, scene: &Scene, config: &Config) -> Result<TrainingImages> {
         let views = &scene.splits.train;
-        let bar = counter("images", views.len(), self.course.shown.is_silent());
+        let bar = counter("images", views.len(), self.training.shown.is_silent());
         let done = |done, _| bar.set_position(done as u64);
-        let loaded = Photographs::load(device, views, config.scene.downscale, &scene.unit_cube, &done);
+        let loaded = TrainingImages::load(device, views, config.scene.downscale, &scene.unit_cube, &done);
         bar.finish_and_clear();
         loaded
     }

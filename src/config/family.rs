@@ -1,4 +1,4 @@
-//! The members of the model family by name, and the keys of those that have some of their own.
+//! The encodings of the model family by name, and the keys of those that have some of their own.
 
 use std::path::PathBuf;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use super::{GridConfig, GridKernel, TaskName};
 
-/// A line for each member: its name, and the grid that the name alone stands for.
+/// A line for each encoding: its name, and the grid that the name alone stands for.
 macro_rules! family {
-    ($($(#[doc = $doc:literal])* $member:ident $name:literal: $grid:expr;)*) => {
-        /// A member of the model family, an index function `U` with a kernel function `φ`; or a network without a grid, to
+    ($($(#[doc = $doc:literal])* $encoding:ident $name:literal: $grid:expr;)*) => {
+        /// An encoding of the model family, an index function `U` with a kernel function `φ`; or a network without a grid, to
         /// compare with on images. Naming one sets the defaults of `model.grid` to its own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
         #[serde(rename_all = "snake_case")]
         #[value(rename_all = "snake_case")]
         pub enum ModelName {
-            $($(#[doc = $doc])* $member,)*
+            $($(#[doc = $doc])* $encoding,)*
         }
 
         impl ModelName {
-            /// All members, in the order in which they are shown.
-            pub const ALL: &[ModelName] = &[$(ModelName::$member),*];
+            /// All encodings, in the order in which they are shown.
+            pub const ALL: &[ModelName] = &[$(ModelName::$encoding),*];
 
             /// The name as it stands in a config file and in a run's folder.
             pub fn as_str(self) -> &'static str {
                 match self {
-                    $(ModelName::$member => $name,)*
+                    $(ModelName::$encoding => $name,)*
                 }
             }
 
             /// The grid that the name alone stands for.
             pub fn grid(self) -> GridConfig {
                 match self {
-                    $(ModelName::$member => $grid,)*
+                    $(ModelName::$encoding => $grid,)*
                 }
             }
         }
@@ -109,19 +109,19 @@ family! {
         ..GridConfig::default()
     };
     /// Of images: Fourier features before a ReLU network (Tancik et al. 2020)
-    FourierFeatures "fourier_features": waves(WavesKind::FourierFeatures);
+    FourierFeatures "fourier_features": waves(CoordinateNetworkKind::FourierFeatures);
     /// Of images: multiplicative filter network of sines (Fathony et al. 2021)
-    FourierNet "fourier_net": waves(WavesKind::FourierNet);
+    FourierNet "fourier_net": waves(CoordinateNetworkKind::FourierNet);
     /// Of images: multiplicative filter network of Gabor filters (Fathony et al. 2021)
-    GaborNet "gabor_net": waves(WavesKind::GaborNet);
+    GaborNet "gabor_net": waves(CoordinateNetworkKind::GaborNet);
 }
 
-/// No grid, but a network of waves.
-fn waves(kind: WavesKind) -> GridConfig {
+/// No grid, but a coordinate network.
+fn waves(kind: CoordinateNetworkKind) -> GridConfig {
     GridConfig {
         index: GridIndex::None,
         n_levels: 0,
-        waves: WavesConfig { kind, ..WavesConfig::default() },
+        waves: CoordinateNetworkConfig { kind, ..CoordinateNetworkConfig::default() },
         ..GridConfig::default()
     }
 }
@@ -138,7 +138,7 @@ pub enum GridIndex {
     Fourier,
     /// The nearest points of a cloud; see [`PointsConfig`].
     Points,
-    /// There are no nodes: a network gives the values by itself; see [`WavesConfig`].
+    /// There are no nodes: a network gives the values by itself; see [`CoordinateNetworkConfig`].
     None,
 }
 
@@ -167,8 +167,8 @@ impl Default for PointsConfig {
 /// A network that gives the values of an image without a grid; `docs/models.md` has the formulas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WavesConfig {
-    pub kind: WavesKind,
+pub struct CoordinateNetworkConfig {
+    pub kind: CoordinateNetworkKind,
     /// `H`: neurons of a layer.
     pub width: u32,
     /// `k`: matrices, the last of which gives the values.
@@ -183,10 +183,10 @@ pub struct WavesConfig {
     pub alpha: f64,
 }
 
-impl Default for WavesConfig {
+impl Default for CoordinateNetworkConfig {
     fn default() -> Self {
-        WavesConfig {
-            kind: WavesKind::FourierFeatures,
+        CoordinateNetworkConfig {
+            kind: CoordinateNetworkKind::FourierFeatures,
             width: 256,
             depth: 4,
             sigma: 10.0,
@@ -197,10 +197,10 @@ impl Default for WavesConfig {
     }
 }
 
-/// Which network of waves; `WavesKind` in `kernels/waves.cuh`, which has the formulas.
+/// Which coordinate network; `CoordinateNetworkKind` in `kernels/coordinate_network.cuh`, which has the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WavesKind {
+pub enum CoordinateNetworkKind {
     FourierFeatures = 0,
     FourierNet = 1,
     GaborNet = 2,

@@ -93,7 +93,7 @@ impl Config {
         keys
     }
 
-    /// This configuration, with the grid of the member `name` where that is another one than so far.
+    /// This configuration, with the grid of the encoding `name` where that is another one than so far.
     fn base_for(&self, name: Option<&Value>) -> Config {
         let mut base = self.clone();
         if let Some(name) = name.and_then(|name| serde_json::from_value::<ModelName>(name.clone()).ok())

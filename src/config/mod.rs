@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scene::Format;
 
-pub use family::{GridIndex, ModelName, PointsConfig, WavesConfig, WavesKind};
+pub use family::{CoordinateNetworkConfig, CoordinateNetworkKind, GridIndex, ModelName, PointsConfig};
 pub use preset::Preset;
 pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 
@@ -79,7 +79,7 @@ pub struct ModelConfig {
     pub density_network: NetworkConfig,
     /// Of radiance fields: density network and direction to colour.
     pub color_network: NetworkConfig,
-    /// Of fitted images and distance fields: features to values. Networks of waves have none behind them.
+    /// Of fitted images and distance fields: features to values. coordinate networks have none behind them.
     pub network: NetworkConfig,
     /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
     pub sh_degree: u32,
@@ -123,7 +123,7 @@ pub struct GridConfig {
     pub upscale_at: Vec<f64>,
     pub mulfa: MulfaConfig,
     pub points: PointsConfig,
-    pub waves: WavesConfig,
+    pub waves: CoordinateNetworkConfig,
 }
 
 impl Default for GridConfig {
@@ -139,7 +139,7 @@ impl Default for GridConfig {
             upscale_at: Vec::new(),
             mulfa: MulfaConfig::default(),
             points: PointsConfig::default(),
-            waves: WavesConfig::default(),
+            waves: CoordinateNetworkConfig::default(),
         }
     }
 }
@@ -368,7 +368,7 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Of the kernel function's own parameters θ.
     pub kernel_learning_rate: f64,
-    /// Of networks of waves.
+    /// Of coordinate networks.
     pub waves_learning_rate: f64,
     /// Of the photographs' exposures.
     pub exposure_learning_rate: f64,

@@ -16,9 +16,9 @@ pub enum Preset {
     Auto,
     /// Rendered pictures of something in a box, with nothing behind it
     Blender,
-    /// Photographs that all look one way
+    /// TrainingImages that all look one way
     Llff,
-    /// Photographs around or within a scene that goes on behind what they look at
+    /// TrainingImages around or within a scene that goes on behind what they look at
     Photos,
     /// The same where it goes on for far longer than boxes reach: all of space
     Unbounded,

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Config, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig, NetworkConfig, OptimizerConfig,
-    PointsConfig, SceneConfig, SdfConfig, SpaceMap, TaskName, TrainConfig, WavesConfig,
+    Config, CoordinateNetworkConfig, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig,
+    NetworkConfig, OptimizerConfig, PointsConfig, SceneConfig, SdfConfig, SpaceMap, TaskName, TrainConfig,
 };
 use crate::{Error, Result};
 
@@ -251,7 +251,7 @@ impl PointsConfig {
     }
 }
 
-impl WavesConfig {
+impl CoordinateNetworkConfig {
     fn validate(&self) -> Result<()> {
         between("model.grid.waves.width", self.width, 16..=1024)?;
         between("model.grid.waves.depth", self.depth, 2..=8)?;
@@ -265,7 +265,7 @@ impl WavesConfig {
 impl MulfaConfig {
     fn validate(&self) -> Result<()> {
         between("model.grid.mulfa.n_frequencies", self.n_frequencies, 1..=10)?;
-        // GF_MULFA_DEPTH in kernels/grid/mulfa_layers.cuh.
+        // GF_MULFA_DEPTH in kernels/grid/mulfa_multi_layer.cuh.
         between("model.grid.mulfa.depth", self.depth, 1..=3)?;
         between("model.grid.mulfa.n_levels", self.n_levels, 1..=32)?;
         one_of("model.grid.mulfa.width", self.width, &[16, 32])?;

@@ -80,7 +80,7 @@ impl Decoder {
         Decoder { layers, n_density_layers, sh_degree: config.sh_degree }
     }
 
-    /// Of fields whose member gives the values by itself: no layers.
+    /// Of fields whose encoding gives the values by itself: no layers.
     pub fn none() -> Self {
         Decoder { layers: Vec::new(), n_density_layers: 0, sh_degree: 0 }
     }

@@ -13,9 +13,9 @@ pub const STATISTICS_PART: usize = 16;
 pub const ENCODE_TILES: usize = 8;
 pub const SUM_WIDTH: usize = 16;
 pub const NEAREST: usize = 8;
-pub const WAVES_ROWS: usize = 7;
-pub const WAVES_NONE: u32 = u32::MAX;
-pub const CEILING_CHAINS: usize = 16;
+pub const COORDINATE_ROWS: usize = 7;
+pub const COORDINATE_NONE: u32 = u32::MAX;
+pub const ROOFLINE_CHAINS: usize = 16;
 pub const BVH_STACK: usize = 64;
 pub const BVH_LEAF: u32 = 0x8000_0000;
 pub const BVH_NONE: u32 = u32::MAX;
@@ -451,7 +451,7 @@ pub struct PointsNodesArgs<'a> {
 }
 
 #[repr(C)]
-pub struct WavesArgs<'a> {
+pub struct CoordinateNetworkArgs<'a> {
     pub network: NetworkLayout,
     pub samples: SampleBatch<'a>,
     pub weights: Ptr<'a, Compute>,
@@ -467,7 +467,7 @@ pub struct WavesArgs<'a> {
 }
 
 #[repr(C)]
-pub struct PrepareWavesArgs<'a> {
+pub struct PrepareCoordinateNetworkArgs<'a> {
     pub theta: Ptr<'a, f32>,
     pub place: Ptr<'a, u32>,
     pub prepared: Ptr<'a, f32>,
@@ -479,7 +479,7 @@ pub struct PrepareWavesArgs<'a> {
 pub struct CentreArgs<'a> {
     pub value: Ptr<'a, f32>,
     pub centred: Ptr<'a, f32>,
-    pub n_photographs: u32,
+    pub n_images: u32,
 }
 
 #[repr(C)]
@@ -568,7 +568,7 @@ pub struct OccupancyArgs<'a> {
 }
 
 #[repr(C)]
-pub struct OccupancySeenArgs<'a> {
+pub struct OccupancyAccumulateArgs<'a> {
     pub samples: SampleBatch<'a>,
     pub value: Ptr<'a, f32>,
     pub resolution: u32,
@@ -693,7 +693,7 @@ pub struct ActiveArgs<'a> {
 }
 
 #[repr(C)]
-pub struct CeilingArgs<'a> {
+pub struct RooflineArgs<'a> {
     pub input: Ptr<'a, f32>,
     pub output: Ptr<'a, f32>,
     pub lanes: Ptr<'a, u32>,
@@ -743,7 +743,7 @@ pub struct SurfaceArgs<'a> {
 
 args!(
     ActiveNodesArgs,
-    CeilingArgs,
+    RooflineArgs,
     UniformArgs,
     StatisticsArgs,
     ActiveArgs,
@@ -767,8 +767,8 @@ args!(
     PointsArgs,
     PointsScatterArgs,
     PointsNodesArgs,
-    WavesArgs,
-    PrepareWavesArgs,
+    CoordinateNetworkArgs,
+    PrepareCoordinateNetworkArgs,
     CentreArgs,
     CorrectCamerasArgs,
     PositionGradientArgs,
@@ -777,7 +777,7 @@ args!(
     AdamArgs,
     PrepareWeightsArgs,
     OccupancyArgs,
-    OccupancySeenArgs,
+    OccupancyAccumulateArgs,
     OccupancyDecayArgs,
     OccupancyBitsArgs,
     AverageArgs,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::kernels::LEVELS;
 use super::profile::thread_time;
-use super::{Args, Grid, Kernel, Profile, Shape};
+use super::{Args, Kernel, LaunchDims, Profile, Shape};
 use crate::{Error, Result};
 
 /// A kernel compiled for the host: `(arguments, first item, end, row)`.
@@ -49,14 +49,14 @@ impl Cpu {
     }
 
     /// All items, on the calling thread, in order.
-    pub fn launch_here<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) {
+    pub fn launch_here<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         for row in 0..grid.rows {
             self.run(kernel, args, 0, grid.items, row);
         }
     }
 
     /// All items, on all threads. For kernels whose items do not write to each other's memory.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) {
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         let smallest = if kernel.shape == Shape::Tile { 4 } else { 1024 };
         let part = grid.items.div_ceil(8 * self.threads() as u32).max(smallest);
         let parts = grid.items.div_ceil(part);
@@ -69,7 +69,7 @@ impl Cpu {
     }
 
     /// Rows in parallel, the launches of a row in order.
-    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, Grid)], rows: u32) {
+    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, LaunchDims)], rows: u32) {
         self.install(|| {
             // Later rows are finer levels, which take longer: they go first.
             (0..rows).into_par_iter().with_max_len(1).rev().for_each(|row| {

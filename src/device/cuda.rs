@@ -14,7 +14,7 @@ use cudarc::driver::sys::{self, CUfunction_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream};
 use cudarc::nvrtc::Ptx;
 
-use super::{Args, Grid, Kernel, Mark, Profile, Shape, args, kernels, ptx};
+use super::{Args, Event, Kernel, LaunchDims, Profile, Shape, args, kernels, ptx};
 use crate::{Error, Result};
 
 /// Threads of a warp.
@@ -83,7 +83,7 @@ impl Cuda {
         let (loaded, last_kernel) = (Mutex::default(), Mutex::new("none"));
         let gpu = Gpu { context, stream, capability, loaded, name, last_kernel };
         // A driver that does not take the kernels is to say so here, where there is still a choice of devices.
-        gpu.module(&mut gpu.loaded(), kernels::CEILING_COPY.source)?;
+        gpu.module(&mut gpu.loaded(), kernels::ROOFLINE_COPY.source)?;
         Ok(Cuda { gpu: Arc::new(gpu), profile: None })
     }
 
@@ -98,16 +98,16 @@ impl Cuda {
     }
 
     /// Queues a kernel, between marks if it is profiled.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let Some(profile) = &self.profile else { return self.queue(kernel, args, grid) };
-        let mark = || Ok(Mark::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.mark()?));
+        let mark = || Ok(Event::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.record_event()?));
         let begin = mark()?;
         self.queue(kernel, args, grid)?;
         profile.add_queued(kernel.name, begin, mark()?);
         Ok(())
     }
 
-    fn queue<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+    fn queue<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let blocks = match kernel.shape {
             Shape::Item => grid.items.div_ceil(args::TILE as u32),
             Shape::Warp => grid.items.div_ceil(args::TILE as u32 / WARP),
@@ -163,8 +163,8 @@ impl Cuda {
         Ok(memory)
     }
 
-    /// A point in the queue, see [`super::Mark`].
-    pub fn mark(&self) -> Result<CudaEvent> {
+    /// A point in the queue, see [`super::Event`].
+    pub fn record_event(&self) -> Result<CudaEvent> {
         let gpu = &*self.gpu;
         let event = gpu
             .context

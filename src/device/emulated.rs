@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_void};
 
-use super::{Args, Grid, Kernel};
+use super::{Args, Kernel, LaunchDims};
 
 /// In which order blocks, and the threads of a block between two barriers, run. Results that differ by more than the order
 /// of additions show a race.
@@ -36,7 +36,7 @@ impl Emulated {
     ///
     /// # Panics
     /// Where threads of a block wait at different barriers, or some wait and others have ended.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) {
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of this
         // device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
         let ran = unsafe { run(kernel.emulated, std::ptr::from_ref(args).cast(), grid, self.order) };
@@ -52,7 +52,7 @@ impl Emulated {
 ///
 /// # Safety
 /// The arguments are of the type, and their memory as long, as the kernel takes them to be.
-unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: Grid, order: Order) -> Result<(), String> {
+unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: LaunchDims, order: Order) -> Result<(), String> {
     let options = Options { reverse: (order == Order::Reverse).into() };
     // SAFETY: the caller's.
     let message = unsafe { kernel(args, grid.items, grid.rows, &options) };
@@ -101,7 +101,7 @@ mod tests {
         let mut out = vec![0.0; TILE];
         let args = FaultArgs { out: out.as_mut_ptr() };
         // SAFETY: these kernels take `FaultArgs` and write one number a thread of a block.
-        unsafe { run(kernel, std::ptr::from_ref(&args).cast(), Grid::items(1), order) }?;
+        unsafe { run(kernel, std::ptr::from_ref(&args).cast(), LaunchDims::items(1), order) }?;
         Ok(out)
     }
 

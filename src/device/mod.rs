@@ -11,7 +11,7 @@ mod cpu;
 mod cuda;
 #[cfg(feature = "emulated")]
 mod emulated;
-mod mark;
+mod event;
 mod profile;
 mod ptx;
 
@@ -28,7 +28,7 @@ pub use cpu::Cpu;
 pub use cuda::Cuda;
 #[cfg(feature = "emulated")]
 pub use emulated::{Emulated, Order};
-pub use mark::Mark;
+pub use event::Event;
 pub use profile::{KernelTime, Profile};
 
 use crate::Result;
@@ -72,23 +72,23 @@ pub enum Shape {
 
 /// How much a launch covers: items (or tiles), times rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Grid {
+pub struct LaunchDims {
     items: u32,
     rows: u32,
 }
 
-impl Grid {
+impl LaunchDims {
     pub fn items(items: usize) -> Self {
-        Grid { items: u32::try_from(items).expect("fewer than 2^32 items"), rows: 1 }
+        LaunchDims { items: u32::try_from(items).expect("fewer than 2^32 items"), rows: 1 }
     }
 
     /// Tiles that hold `samples`.
     pub fn tiles(samples: usize) -> Self {
-        Grid::items(samples.div_ceil(args::TILE))
+        LaunchDims::items(samples.div_ceil(args::TILE))
     }
 
     pub fn rows(self, rows: usize) -> Self {
-        Grid { rows: rows as u32, ..self }
+        LaunchDims { rows: rows as u32, ..self }
     }
 }
 
@@ -157,7 +157,7 @@ impl Device {
 
     /// Runs a kernel over the grid, on all of the device. Its items must not write to each other's memory, except by
     /// atomic additions. A GPU queues the work and runs it after all that was queued before.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         match self {
             Device::Cpu(cpu) => cpu.launch(kernel, args, grid),
             Device::Cuda(cuda) => cuda.launch(kernel, args, grid)?,
@@ -168,7 +168,7 @@ impl Device {
     }
 
     /// The same within a chunk of work that owns its memory: on the CPU, on the calling thread alone and in order.
-    pub fn launch_chunk<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: Grid) -> Result<()> {
+    pub fn launch_chunk<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         match self {
             Device::Cpu(cpu) => {
                 cpu.launch_here(kernel, args, grid);
@@ -180,7 +180,12 @@ impl Device {
 
     /// Rows of several launches, `(args, grid)` one after the other: within a row the items of all launches keep their
     /// order, so that on the CPU sums into memory that belongs to a row do not depend on the number of threads.
-    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, Grid)], rows: usize) -> Result<()> {
+    pub fn launch_rows<A: Args>(
+        &self,
+        kernel: &Kernel<A::Static>,
+        launches: &[(A, LaunchDims)],
+        rows: usize,
+    ) -> Result<()> {
         match self {
             Device::Cpu(cpu) => {
                 cpu.launch_rows(kernel, launches, rows as u32);
@@ -201,7 +206,7 @@ impl Device {
     }
 
     /// How many chunks are worked on at a time.
-    pub fn lanes(&self) -> usize {
+    pub fn n_workers(&self) -> usize {
         match self {
             Device::Cpu(cpu) => cpu.threads(),
             _ => 1,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Mark;
+use super::Event;
 use crate::Result;
 
 /// Processor time of the calling thread since some fixed moment: unlike the time of day, it stands still while another
@@ -37,7 +37,7 @@ pub struct KernelTime {
 pub struct Profile {
     kernels: Mutex<BTreeMap<&'static str, KernelTime>>,
     /// Launches on a GPU, between marks in its queue that it may not have reached yet.
-    queued: Mutex<Vec<(&'static str, Mark, Mark)>>,
+    queued: Mutex<Vec<(&'static str, Event, Event)>>,
 }
 
 impl Profile {
@@ -48,7 +48,7 @@ impl Profile {
         entry.time += time;
     }
 
-    pub(super) fn add_queued(&self, kernel: &'static str, begin: Mark, end: Mark) {
+    pub(super) fn add_queued(&self, kernel: &'static str, begin: Event, end: Event) {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner).push((kernel, begin, end));
     }
 

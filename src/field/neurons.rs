@@ -1,13 +1,13 @@
 //! Which neurons of a field's hidden layers do something where it is looked at.
 
-use super::{Field, Lane};
+use super::{Field, WorkerScratch};
 use crate::Result;
 use crate::decoder::LayerNeurons;
 use crate::device::args::ActiveArgs;
-use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
 impl Field {
-    /// For each neuron, layer after layer, how many of the samples whose activations the lane holds make it active. `weight`,
+    /// For each neuron, layer after layer, how many of the samples whose activations the scratch holds make it active. `weight`,
     /// `[S]`, is each sample's share of a pixel, of which those above `least_weight` count; null for all.
     ///
     /// # Errors
@@ -15,7 +15,7 @@ impl Field {
     pub(crate) fn count_active(
         &self,
         device: &Device,
-        lane: &Lane,
+        scratch: &WorkerScratch,
         weight: Ptr<'_, f32>,
         least_weight: f32,
         count: Ptr<'_, u32>,
@@ -24,14 +24,14 @@ impl Field {
         let active: Buffer<u32> = device.zeros(self.decoder.hidden_layers().map(|(_, n)| n as usize).sum())?;
         let args = ActiveArgs {
             network: self.decoder.layout(),
-            activations: lane.activations(),
+            activations: scratch.activations(),
             weight,
             count,
             active: active.ptr(),
             capacity: capacity as u32,
             least_weight,
         };
-        device.launch_chunk(&kernels::COUNT_ACTIVE, &args, Grid::items(active.len()))?;
+        device.launch_chunk(&kernels::COUNT_ACTIVE, &args, LaunchDims::items(active.len()))?;
         active.download()
     }
 

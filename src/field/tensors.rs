@@ -2,19 +2,19 @@
 
 use bytemuck::Pod;
 
-use super::{Field, Learner};
+use super::{Field, FieldOptimizer};
 use crate::Result;
 use crate::config::Config;
 use crate::decoder::{Decoder, Head};
 use crate::device::{Buffer, Device};
-use crate::grid::Source;
+use crate::encoding::Init;
 use crate::train::checkpoint::{Checkpoint, Element, Tensor};
 use crate::train::{Moments, TensorData};
 
 const FEATURES: &str = "grid.features";
 /// The resolution reached, where the configuration raises it on the way.
 const BASE_RESOLUTION: &str = "grid.base_resolution";
-/// What the optimiser keeps of the grid, of the networks, and of a member's parameters.
+/// What the optimiser keeps of the grid, of the networks, and of an encoding's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
 
 /// Name of the weights of layer `number`.
@@ -46,7 +46,7 @@ impl Field {
     /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint, head: Head) -> Result<Self> {
         let model = checkpoint.header.config.model.after_upscales(upscales(checkpoint)?);
-        let mut field = Field::open(device, &model, head, &Source::Saved(checkpoint))?;
+        let mut field = Field::open(device, &model, head, &Init::Saved(checkpoint))?;
         let shape = [field.grid.n_entries(), field.grid.n_features_per_level as usize];
         if !field.table.is_empty() {
             fill(&mut field.table, checkpoint, FEATURES, &shape)?;
@@ -62,7 +62,7 @@ impl Field {
         Ok(field)
     }
 
-    /// Features, weights and what the grid's member has, as tensors.
+    /// Features, weights and what the grid's encoding has, as tensors.
     pub fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
         let mut tensors = Vec::new();
@@ -77,8 +77,8 @@ impl Field {
             tensors.push(Tensor::new(layer_name(&self.decoder, number), &shape, own));
             first += layer.n_weights();
         }
-        if let Some(member) = &self.member {
-            tensors.extend(member.tensors()?);
+        if let Some(encoding) = &self.encoding {
+            tensors.extend(encoding.tensors()?);
         }
         Ok(tensors)
     }
@@ -100,7 +100,7 @@ fn upscales(checkpoint: &Checkpoint) -> Result<usize> {
     })
 }
 
-impl Learner {
+impl FieldOptimizer {
     /// Of a field that was read from `checkpoint`, with what learning kept of it; `field` gets the values that are learned,
     /// where those that render are another, and its copies are to be refreshed.
     ///
@@ -113,15 +113,15 @@ impl Learner {
         n_chunks: usize,
     ) -> Result<Self> {
         let config = &checkpoint.header.config;
-        let mut learner = Learner::new(device, config, field, n_chunks, upscales(checkpoint)?)?;
-        restore_optimizer(checkpoint, OPTIMIZER[0], &mut field.table, &mut learner.table)?;
-        restore_optimizer(checkpoint, OPTIMIZER[1], &mut field.weights, &mut learner.weights)?;
-        let parameters = field.member.as_mut().and_then(|member| member.parameters_mut());
-        if let (Some(learning), Some(parameters)) = (&mut learner.member, parameters) {
+        let mut field_optimizer = FieldOptimizer::new(device, config, field, n_chunks, upscales(checkpoint)?)?;
+        restore_optimizer(checkpoint, OPTIMIZER[0], &mut field.table, &mut field_optimizer.table)?;
+        restore_optimizer(checkpoint, OPTIMIZER[1], &mut field.weights, &mut field_optimizer.weights)?;
+        let parameters = field.encoding.as_mut().and_then(|encoding| encoding.parameters_mut());
+        if let (Some(learning), Some(parameters)) = (&mut field_optimizer.encoding, parameters) {
             restore_optimizer(checkpoint, OPTIMIZER[2], parameters, &mut learning.moments)?;
         }
         field.refresh_copies(device)?;
-        Ok(learner)
+        Ok(field_optimizer)
     }
 
     /// What a checkpoint needs to go on learning, beside the field that renders.
@@ -131,7 +131,7 @@ impl Learner {
     pub fn tensors(&self, config: &Config, field: &Field) -> Result<Vec<Tensor<'static>>> {
         let mut tensors = optimizer_tensors(OPTIMIZER[0], &field.table, &self.table)?;
         tensors.extend(optimizer_tensors(OPTIMIZER[1], &field.weights, &self.weights)?);
-        if let (Some(learning), Some(parameters)) = (&self.member, field.member_parameters()) {
+        if let (Some(learning), Some(parameters)) = (&self.encoding, field.encoding_parameters()) {
             tensors.extend(optimizer_tensors(OPTIMIZER[2], parameters, &learning.moments)?);
         }
         if !config.model.grid.upscale_at.is_empty() {

@@ -1,4 +1,4 @@
-//! Samples of a chunk: points, what is true there, what the field says, and what the way back leaves.
+//! Samples of a chunk: points, what is true there, what the field says, and what the backward pass leaves.
 
 use crate::Result;
 use crate::decoder::Head;
@@ -21,10 +21,10 @@ impl FitSize {
     const HOST_SAMPLES: usize = 1024;
     /// Samples that a GPU is asked for at a time.
     const DEVICE_SAMPLES: usize = 1 << 18;
-    /// The same of members that give the values: layers some hundred neurons wide keep kilobytes of a sample.
+    /// The same of encodings that give the values: layers some hundred neurons wide keep kilobytes of a sample.
     const HOST_SAMPLES_OF_VALUES: usize = TILE;
     const DEVICE_SAMPLES_OF_VALUES: usize = 1 << 16;
-    /// Gradients by such a member's parameters that a CPU has room for: about 256 MiB, but never fewer than so many.
+    /// Gradients by such an encoding's parameters that a CPU has room for: about 256 MiB, but never fewer than so many.
     const MOST_GRADIENTS: usize = 1 << 26;
     const FEWEST_GRADIENTS: usize = 16;
     const MOST_PARTS: usize = 64;
@@ -32,24 +32,24 @@ impl FitSize {
     /// For steps of `batch` samples: exactly so many.
     pub fn for_training(device: &Device, batch: usize, field: &Field) -> Self {
         let most = Self::most_samples(device, field);
-        let samples = if device.is_host() || field.member_gives_values() { most.min(batch) } else { batch };
+        let samples = if device.is_host() || field.encoding_gives_values() { most.min(batch) } else { batch };
         let n_chunks = batch.div_ceil(samples);
-        let chunks_of_gradient = match &field.member {
-            Some(member) if member.gives_values() => {
-                n_chunks.div_ceil(Self::most_gradients(device, member.n_gradients()))
+        let chunks_of_gradient = match &field.encoding {
+            Some(encoding) if encoding.gives_values() => {
+                n_chunks.div_ceil(Self::most_gradients(device, encoding.n_gradients()))
             }
             _ => 1,
         };
         FitSize { n_chunks, samples, chunks_of_gradient }
     }
 
-    /// For asking a finished field: one chunk for each lane.
+    /// For asking a finished field: one chunk for each worker.
     pub fn for_prediction(device: &Device, field: &Field) -> Self {
-        FitSize { n_chunks: device.lanes(), samples: Self::most_samples(device, field), chunks_of_gradient: 1 }
+        FitSize { n_chunks: device.n_workers(), samples: Self::most_samples(device, field), chunks_of_gradient: 1 }
     }
 
     fn most_samples(device: &Device, field: &Field) -> usize {
-        match (device.is_host(), field.member_gives_values()) {
+        match (device.is_host(), field.encoding_gives_values()) {
             (true, false) => Self::HOST_SAMPLES,
             (true, true) => Self::HOST_SAMPLES_OF_VALUES,
             (false, false) => Self::DEVICE_SAMPLES,
@@ -57,7 +57,7 @@ impl FitSize {
         }
     }
 
-    /// How often a member's `n` gradients are kept: a GPU adds all chunks to the same.
+    /// How often an encoding's `n` gradients are kept: a GPU adds all chunks to the same.
     fn most_gradients(device: &Device, n: usize) -> usize {
         if device.is_host() { (Self::MOST_GRADIENTS / n).clamp(Self::FEWEST_GRADIENTS, Self::MOST_PARTS) } else { 1 }
     }
@@ -68,7 +68,7 @@ impl FitSize {
     }
 }
 
-/// A chunk in training or in prediction; without training, the buffers of the way back are empty.
+/// A chunk in training or in prediction; without training, the buffers of the backward pass are empty.
 pub struct FitChunk {
     /// `[S, D]` in [0, 1]
     pub position: Buffer<f32>,
@@ -83,8 +83,8 @@ pub struct FitChunk {
     pub squared_error: Buffer<f32>,
     /// `[L, S, F]`, or of averaged levels `[S, F]`
     pub dl_dfeatures: Buffer<f32>,
-    /// What the grid's member keeps from the way back to the scatter.
-    pub kept: Buffer<f32>,
+    /// What the grid's encoding keeps from the backward pass to the scatter.
+    pub scatter_weights: Buffer<f32>,
     /// Statistics since they were last read: loss and squared error.
     pub sums: Buffer<f32>,
     /// `[3]`: 0, the number of samples, and of those with a target.
@@ -102,7 +102,7 @@ impl FitChunk {
         let Head::Values { dimensions, n_outputs } = head else { unreachable!("fitted fields have values") };
         let (positions, values) = (samples * dimensions as usize, samples * n_outputs as usize);
         let back = |n: usize| device.zeros(if training { n } else { 0 });
-        let n_kept = field.member.as_ref().map_or(0, |member| member.n_kept());
+        let n_scatter_weights = field.encoding.as_ref().map_or(0, |encoding| encoding.n_scatter_weights());
         Ok(FitChunk {
             position: device.zeros(positions)?,
             target: back(values)?,
@@ -111,7 +111,7 @@ impl FitChunk {
             loss: back(samples)?,
             squared_error: back(samples)?,
             dl_dfeatures: back(samples * field.grid.n_features() as usize)?,
-            kept: back(samples * n_kept)?,
+            scatter_weights: back(samples * n_scatter_weights)?,
             sums: device.zeros(2)?,
             count: device.zeros(3)?,
             n: 0,

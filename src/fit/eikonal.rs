@@ -1,11 +1,11 @@
 //! The eikonal term: the gradient of a distance field has length 1 (Gropp et al., IGR, ICML 2020, equation 2). Gradients are
 //! differences over stencils of four samples (Li et al., Neuralangelo, CVPR 2023, section 3.1), which go through the field as
-//! all samples do: every member of the family has the term, and none needs second derivatives.
+//! all samples do: every encoding of the family has the term, and none needs second derivatives.
 
 use super::chunk::FitChunk;
 use crate::Result;
 use crate::device::args::EikonalArgs;
-use crate::device::{Device, Grid, kernels};
+use crate::device::{Device, LaunchDims, kernels};
 
 /// Of so many samples of a chunk four are the corners of a stencil, and the others have targets.
 const SAMPLES_A_STENCIL: usize = 16;
@@ -54,7 +54,7 @@ impl Eikonal {
     /// Of the device.
     pub fn place(&self, device: &Device, chunk: &FitChunk) -> Result<()> {
         let args = self.args(chunk);
-        device.launch_chunk(&kernels::EIKONAL_POINTS, &args, Grid::items(args.n_stencils as usize))
+        device.launch_chunk(&kernels::EIKONAL_POINTS, &args, LaunchDims::items(args.n_stencils as usize))
     }
 
     /// The loss of the chunk's stencils and the gradients by the values at their corners.
@@ -63,7 +63,7 @@ impl Eikonal {
     /// Of the device.
     pub fn loss(&self, device: &Device, chunk: &FitChunk) -> Result<()> {
         let args = self.args(chunk);
-        device.launch_chunk(&kernels::EIKONAL_LOSS, &args, Grid::items(args.n_stencils as usize))
+        device.launch_chunk(&kernels::EIKONAL_LOSS, &args, LaunchDims::items(args.n_stencils as usize))
     }
 
     fn args<'c>(&self, chunk: &'c FitChunk) -> EikonalArgs<'c> {

@@ -5,9 +5,9 @@ use super::eikonal::{Eikonal, gradient_scale};
 use super::trainer::FitLoss;
 use crate::Result;
 use crate::device::args::{FitArgs, FitLossArgs, STATISTICS_PART};
-use crate::device::{Device, Grid, Kernel, Ptr, kernels};
-use crate::field::{ChunkGradients, Field, Lane};
-use crate::grid::{Backward, Encode};
+use crate::device::{Device, Kernel, LaunchDims, Ptr, kernels};
+use crate::encoding::{Backward, Encode};
+use crate::field::{ChunkGradients, Field, WorkerScratch};
 
 /// A fitted field, as a chunk's work needs it.
 #[derive(Clone, Copy)]
@@ -18,16 +18,16 @@ pub struct Fitter<'a> {
 }
 
 impl Fitter<'_> {
-    /// The field's values at the chunk's points. A lane for training keeps the layers' inputs for [`Fitter::backward`].
+    /// The field's values at the chunk's points. A scratch for training keeps the layers' inputs for [`Fitter::backward`].
     ///
     /// # Errors
     /// Of the device.
-    pub fn forward(&self, chunk: &FitChunk, lane: &Lane) -> Result<()> {
-        self.field.encode(self.device, &self.encode_args(chunk, lane), chunk.n)?;
-        if self.field.member_gives_values() {
+    pub fn forward(&self, chunk: &FitChunk, scratch: &WorkerScratch) -> Result<()> {
+        self.field.encode(self.device, &self.encode_args(chunk, scratch), chunk.n)?;
+        if self.field.encoding_gives_values() {
             return Ok(());
         }
-        self.device.launch_chunk(self.kernels().0, &self.args(chunk, lane), Grid::tiles(chunk.n))
+        self.device.launch_chunk(self.kernels().0, &self.args(chunk, scratch), LaunchDims::tiles(chunk.n))
     }
 
     /// The loss of the chunk's values, and of its stencils where it has some, with the gradients by the values.
@@ -38,36 +38,36 @@ impl Fitter<'_> {
         let device = self.device;
         let of_all = self.loss_args(chunk, loss, eikonal);
         let of_targets = FitLossArgs { count: chunk.count.ptr_at(2), ..of_all };
-        device.launch_chunk(&kernels::FIT_LOSS, &of_targets, Grid::items(chunk.n_with_target))?;
+        device.launch_chunk(&kernels::FIT_LOSS, &of_targets, LaunchDims::items(chunk.n_with_target))?;
         if let Some(eikonal) = eikonal {
             eikonal.loss(device, chunk)?;
         }
-        device.launch_chunk(&kernels::FIT_STATISTICS, &of_all, Grid::items(chunk.n.div_ceil(STATISTICS_PART)))
+        device.launch_chunk(&kernels::FIT_STATISTICS, &of_all, LaunchDims::items(chunk.n.div_ceil(STATISTICS_PART)))
     }
 
     /// All gradients by what is learned, as sums over samples, from those by the values.
     ///
     /// # Errors
     /// Of the device.
-    pub fn backward(&self, chunk: &FitChunk, lane: &Lane, gradients: &ChunkGradients) -> Result<()> {
+    pub fn backward(&self, chunk: &FitChunk, scratch: &WorkerScratch, gradients: &ChunkGradients) -> Result<()> {
         let device = self.device;
         let args = FitArgs {
             dl_doutput: chunk.dl_doutput.ptr(),
             dl_dfeatures: chunk.dl_dfeatures.ptr(),
             dl_dweights: gradients.dl_dweights,
-            ..self.args(chunk, lane)
+            ..self.args(chunk, scratch)
         };
-        if !self.field.member_gives_values() {
-            device.launch_chunk(self.kernels().1, &args, Grid::tiles(chunk.n))?;
+        if !self.field.encoding_gives_values() {
+            device.launch_chunk(self.kernels().1, &args, LaunchDims::tiles(chunk.n))?;
         }
-        let Some(member) = &self.field.member else { return Ok(()) };
+        let Some(encoding) = &self.field.encoding else { return Ok(()) };
         let of_grid = Backward {
             dl_dfeatures: chunk.dl_dfeatures.ptr(),
             dl_dvalues: chunk.dl_doutput.ptr(),
             dl_dparameters: gradients.dl_dparameters,
-            kept: chunk.kept.ptr(),
+            scatter_weights: chunk.scatter_weights.ptr(),
         };
-        member.backward(device, &self.encode_args(chunk, lane), &of_grid, chunk.n)
+        encoding.backward(device, &self.encode_args(chunk, scratch), &of_grid, chunk.n)
     }
 
     /// Forward and backward, for the widest layer.
@@ -79,15 +79,15 @@ impl Fitter<'_> {
         }
     }
 
-    fn args<'c>(&'c self, chunk: &'c FitChunk, lane: &'c Lane) -> FitArgs<'c> {
+    fn args<'c>(&'c self, chunk: &'c FitChunk, scratch: &'c WorkerScratch) -> FitArgs<'c> {
         FitArgs {
             grid: self.field.grid.layout(),
             network: self.field.decoder.layout(),
             table: self.field.table_ptr(),
             weights: self.field.weights_ptr(),
-            features: lane.features(),
+            features: scratch.features(),
             samples: chunk.samples(),
-            activations: lane.activations(),
+            activations: scratch.activations(),
             output: chunk.output.ptr(),
             dl_doutput: Ptr::NULL,
             dl_dfeatures: Ptr::NULL,
@@ -96,13 +96,13 @@ impl Fitter<'_> {
         }
     }
 
-    fn encode_args<'c>(&'c self, chunk: &'c FitChunk, lane: &'c Lane) -> Encode<'c> {
+    fn encode_args<'c>(&'c self, chunk: &'c FitChunk, scratch: &'c WorkerScratch) -> Encode<'c> {
         Encode {
             grid: self.field.grid.layout(),
             samples: chunk.samples(),
             table: self.field.table_ptr(),
-            features: lane.features(),
-            query: lane.query(),
+            features: scratch.features(),
+            saved_activations: scratch.saved_activations(),
             values: chunk.output.ptr(),
             n_in: self.field.decoder.n_in(),
             round: 0,

@@ -7,7 +7,7 @@ use super::chunk::{FitChunk, FitSize};
 use super::fitter::Fitter;
 use crate::decoder::Head;
 use crate::device::{Device, zeroed_vec};
-use crate::field::{Field, Lane};
+use crate::field::{Field, WorkerScratch};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
@@ -17,8 +17,8 @@ pub struct Predictor {
     field: Field,
     n_outputs: u32,
     size: FitSize,
-    /// One for each lane; the locks are never waited for.
-    chunks: Vec<Mutex<(FitChunk, Lane)>>,
+    /// One for each worker; the locks are never waited for.
+    chunks: Vec<Mutex<(FitChunk, WorkerScratch)>>,
     /// What messages call the field: its checkpoint's file.
     name: PathBuf,
 }
@@ -31,9 +31,9 @@ impl Predictor {
     pub fn new(device: &Device, head: Head, field: Field, name: &Path) -> Result<Self> {
         let Head::Values { n_outputs, .. } = head else { unreachable!("fitted fields have values") };
         let size = FitSize::for_prediction(device, &field);
-        let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
-        let with_chunk = |lane| Ok(Mutex::new((FitChunk::new(device, size.samples, head, &field, false)?, lane)));
-        let chunks = lanes.map(with_chunk).collect::<Result<_>>()?;
+        let workers = WorkerScratch::all(device, size.samples, &field, false)?.into_iter();
+        let with_chunk = |scratch| Ok(Mutex::new((FitChunk::new(device, size.samples, head, &field, false)?, scratch)));
+        let chunks = workers.map(with_chunk).collect::<Result<_>>()?;
         let (device, name) = (device.clone(), name.to_path_buf());
         Ok(Predictor { device, field, n_outputs, size, chunks, name })
     }
@@ -61,13 +61,13 @@ impl Predictor {
     pub fn values(&self, n: usize, place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync) -> Result<Vec<f32>> {
         let mut values: Vec<f32> = zeroed_vec(n * self.n_outputs as usize)?;
         let mut strips: Vec<&mut [f32]> = values.chunks_mut(self.size.samples * self.n_outputs as usize).collect();
-        self.device.for_each_chunk(&mut strips, |lane, index, strip| {
-            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
-            let (chunk, lane) = &mut *own;
+        self.device.for_each_chunk(&mut strips, |worker, index, strip| {
+            let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, scratch) = &mut *own;
             chunk.set_len(strip.len() / self.n_outputs as usize)?;
             place(chunk, index * self.size.samples)?;
             let fitter = Fitter { device: &self.device, field: &self.field, n_outputs: self.n_outputs };
-            fitter.forward(chunk, lane)?;
+            fitter.forward(chunk, scratch)?;
             chunk.output.download_into(0, strip)
         })?;
         if values.iter().all(|value| value.is_finite()) {

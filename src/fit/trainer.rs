@@ -12,9 +12,9 @@ use super::predictor::Predictor;
 use crate::config::Config;
 use crate::decoder::{Head, LayerNeurons};
 use crate::device::args::ScatterArgs;
-use crate::device::{Device, Grid, Ptr};
-use crate::field::{ChunkGradients, Field, Lane, Learner, spread};
-use crate::grid::Site;
+use crate::device::{Device, LaunchDims, Ptr};
+use crate::encoding::InitContext;
+use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
 use crate::scene::UnitCube;
 use crate::train::progress::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
@@ -88,12 +88,12 @@ pub struct FitTrainer<D> {
     config: Config,
     pub data: D,
     pub field: Field,
-    learner: Learner,
+    field_optimizer: FieldOptimizer,
     /// The samples of the last step.
     pub chunks: Vec<FitChunk>,
     /// See [`FitSize::chunks_of_gradient`].
     chunks_of_gradient: usize,
-    lanes: Vec<Lane>,
+    workers: Vec<WorkerScratch>,
     /// Steps behind.
     pub step: u64,
     /// Seconds of training behind.
@@ -107,26 +107,33 @@ impl<D: Data> FitTrainer<D> {
     /// A field that has seen nothing yet.
     ///
     /// # Errors
-    /// Of the device, and of the files that a member's nodes are read from.
+    /// Of the device, and of the files that an encoding's nodes are read from.
     pub fn new(device: &Device, config: &Config, data: D) -> Result<Self> {
-        let site = Site { seed: config.train.seed, unit_cube: data.unit_cube(), box_side: 1.0 };
-        let field = Field::random(device, &config.model.after_upscales(0), data.head(), &site)?;
+        let context = InitContext { seed: config.train.seed, unit_cube: data.unit_cube(), box_side: 1.0 };
+        let field = Field::random(device, &config.model.after_upscales(0), data.head(), &context)?;
         let size = FitSize::for_training(device, config.train.batch_samples as usize, &field);
-        let learner = Learner::new(device, config, &field, size.n_gradients(), 0)?;
-        FitTrainer::with(device, config, data, field, learner, size)
+        let field_optimizer = FieldOptimizer::new(device, config, &field, size.n_gradients(), 0)?;
+        FitTrainer::with(device, config, data, field, field_optimizer, size)
     }
 
-    fn with(device: &Device, config: &Config, data: D, field: Field, learner: Learner, size: FitSize) -> Result<Self> {
+    fn with(
+        device: &Device,
+        config: &Config,
+        data: D,
+        field: Field,
+        field_optimizer: FieldOptimizer,
+        size: FitSize,
+    ) -> Result<Self> {
         let chunk = |_| FitChunk::new(device, size.samples, data.head(), &field, true);
         Ok(FitTrainer {
             device: device.clone(),
             config: config.clone(),
             chunks_of_gradient: size.chunks_of_gradient,
             chunks: (0..size.n_chunks).map(chunk).collect::<Result<_>>()?,
-            lanes: Lane::all(device, size.samples, &field, true)?,
+            workers: WorkerScratch::all(device, size.samples, &field, true)?,
             data,
             field,
-            learner,
+            field_optimizer,
             step: 0,
             seconds: 0.0,
             sums: [0.0; 2],
@@ -142,8 +149,8 @@ impl<D: Data> FitTrainer<D> {
         let config = &checkpoint.header.config;
         let mut field = Field::from_checkpoint(device, checkpoint, data.head())?;
         let size = FitSize::for_training(device, config.train.batch_samples as usize, &field);
-        let learner = Learner::from_checkpoint(device, checkpoint, &mut field, size.n_gradients())?;
-        let mut trainer = FitTrainer::with(device, config, data, field, learner, size)?;
+        let field_optimizer = FieldOptimizer::from_checkpoint(device, checkpoint, &mut field, size.n_gradients())?;
+        let mut trainer = FitTrainer::with(device, config, data, field, field_optimizer, size)?;
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
         Ok(trainer)
@@ -156,13 +163,13 @@ impl<D: Data> FitTrainer<D> {
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
         let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        self.learner.upscale(&self.device, &self.config, &mut self.field, progress)?;
+        self.field_optimizer.upscale(&self.device, &self.config, &mut self.field, progress)?;
         self.field.prepare(&self.device)?;
         self.fit()?;
-        self.learner.scatter(&self.device, &self.field, &self.scatters())?;
+        self.field_optimizer.scatter(&self.device, &self.field, &self.scatters())?;
         let rate = schedule::learning_rate(&self.config, self.step, self.seconds);
         let n = self.n_with_target() as f64 * f64::from(gradient_scale(self.data.eikonal()));
-        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n)?;
+        self.field_optimizer.optimizer_step(&self.device, &self.config, &self.field, self.step + 1, rate, n)?;
         self.step += 1;
         self.counted += 1;
         self.seconds += begun.elapsed().as_secs_f64();
@@ -171,12 +178,13 @@ impl<D: Data> FitTrainer<D> {
 
     /// Forward and backward of all chunks.
     fn fit(&mut self) -> Result<()> {
-        self.learner.begin()?;
-        let (device, data, learner, lanes, step) = (&self.device, &self.data, &self.learner, &self.lanes, self.step);
+        self.field_optimizer.begin()?;
+        let (device, data, field_optimizer, workers, step) =
+            (&self.device, &self.data, &self.field_optimizer, &self.workers, self.step);
         let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
         let (loss, eikonal) = (data.loss(), data.eikonal());
         let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
-        let fit = |lane: &Lane, index: usize, chunk: &mut FitChunk, gradients: &ChunkGradients| {
+        let fit = |scratch: &WorkerScratch, index: usize, chunk: &mut FitChunk, gradients: &ChunkGradients| {
             let first = index * size;
             let n = size.min(batch - first);
             chunk.set_lens(n, data.n_with_target(n))?;
@@ -188,16 +196,16 @@ impl<D: Data> FitTrainer<D> {
                 }
                 chunk.drawn = Some(drawn);
             }
-            fitter.forward(chunk, lane)?;
+            fitter.forward(chunk, scratch)?;
             fitter.losses(chunk, loss, eikonal)?;
-            fitter.backward(chunk, lane, gradients)
+            fitter.backward(chunk, scratch, gradients)
         };
         let each = self.chunks_of_gradient;
         let mut groups: Vec<&mut [FitChunk]> = self.chunks.chunks_mut(each).collect();
-        device.for_each_chunk(&mut groups, |lane, group, chunks| {
-            let gradients = learner.gradients_of(group);
+        device.for_each_chunk(&mut groups, |worker, group, chunks| {
+            let gradients = field_optimizer.gradients_of(group);
             let mut numbered = chunks.iter_mut().enumerate();
-            numbered.try_for_each(|(k, chunk)| fit(&lanes[lane], group * each + k, chunk, &gradients))
+            numbered.try_for_each(|(k, chunk)| fit(&workers[worker], group * each + k, chunk, &gradients))
         })
     }
 
@@ -206,34 +214,34 @@ impl<D: Data> FitTrainer<D> {
         if field.decoder.layers.is_empty() || self.chunks[0].drawn.is_none() {
             return Ok(Vec::new());
         }
-        let (device, lanes) = (&self.device, &self.lanes);
+        let (device, workers) = (&self.device, &self.workers);
         let fitter = Fitter { device, field, n_outputs: n_outputs(self.data.head()) };
         let mut work: Vec<(&mut FitChunk, Vec<u32>)> =
             self.chunks.iter_mut().map(|chunk| (chunk, Vec::new())).collect();
-        device.for_each_chunk(&mut work, |lane, _, (chunk, active)| {
-            fitter.forward(chunk, &lanes[lane])?;
+        device.for_each_chunk(&mut work, |worker, _, (chunk, active)| {
+            fitter.forward(chunk, &workers[worker])?;
             let (count, capacity) = (chunk.count.ptr_at(1), chunk.capacity());
-            *active = field.count_active(device, &lanes[lane], Ptr::NULL, 0.0, count, capacity)?;
+            *active = field.count_active(device, &workers[worker], Ptr::NULL, 0.0, count, capacity)?;
             Ok(())
         })?;
         Ok(field.neurons(work.iter().map(|(_, active)| active)))
     }
 
-    fn scatters(&self) -> Vec<(ScatterArgs<'_>, Grid)> {
+    fn scatters(&self) -> Vec<(ScatterArgs<'_>, LaunchDims)> {
         self.chunks.iter().map(|chunk| self.scatter_of(chunk)).collect()
     }
 
-    fn scatter_of<'a>(&'a self, chunk: &'a FitChunk) -> (ScatterArgs<'a>, Grid) {
+    fn scatter_of<'a>(&'a self, chunk: &'a FitChunk) -> (ScatterArgs<'a>, LaunchDims) {
         let args = ScatterArgs {
             grid: self.field.grid.layout(),
             position: chunk.position.ptr(),
             dl_dfeatures: chunk.dl_dfeatures.ptr(),
-            phi: chunk.kept.ptr_or_null(),
+            phi: chunk.scatter_weights.ptr_or_null(),
             count: chunk.count.ptr_at(1),
-            gradient: self.learner.table_gradient(),
+            gradient: self.field_optimizer.table_gradient(),
             capacity: chunk.capacity() as u32,
         };
-        (args, Grid::tiles(chunk.n))
+        (args, LaunchDims::tiles(chunk.n))
     }
 
     /// The field as it would be saved now.
@@ -241,15 +249,15 @@ impl<D: Data> FitTrainer<D> {
     /// # Errors
     /// [`Error::Diverged`] where it gives numbers that are not finite.
     pub fn predictor(&self) -> Result<Predictor> {
-        let field = self.learner.averaged(&self.device, &self.field, self.step)?;
+        let field = self.field_optimizer.averaged(&self.device, &self.field, self.step)?;
         Predictor::new(&self.device, self.data.head(), field, Path::new(IN_TRAINING))
     }
 
     /// Fields whose weights overflow give NaN nearly everywhere, so that few points tell.
-    fn probe(&self) -> Result<()> {
+    fn finite_check(&self) -> Result<()> {
         let dimensions = self.data.head().dimensions() as usize;
         let place = |chunk: &mut FitChunk, first: usize| {
-            let points: Vec<f32> = (first..first + chunk.n).flat_map(|i| spread(i, dimensions)).collect();
+            let points: Vec<f32> = (first..first + chunk.n).flat_map(|i| quasirandom(i, dimensions)).collect();
             chunk.position.upload(0, &points)
         };
         let values = self.predictor()?.values(N_PROBED, place);
@@ -335,14 +343,14 @@ impl<D: Data> Task for FitTrainer<D> {
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
-        self.probe()?;
+        self.finite_check()?;
         let (name, unit_cube) = (self.data.name(), self.data.unit_cube());
         let mut header = Header::new(self.config.clone(), name, unit_cube, self.step, self.seconds);
         header.trainer = self.data.scalars();
-        let field = self.learner.averaged(&self.device, &self.field, self.step)?;
+        let field = self.field_optimizer.averaged(&self.device, &self.field, self.step)?;
         header.neurons = self.neurons(&field)?;
         let mut tensors = field.tensors()?;
-        tensors.extend(self.learner.tensors(&self.config, &self.field)?);
+        tensors.extend(self.field_optimizer.tensors(&self.config, &self.field)?);
         Checkpoint::of_training(header, tensors)
     }
 

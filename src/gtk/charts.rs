@@ -3,7 +3,7 @@
 use faer::Mat;
 
 use super::bound::{Bound, LabelMap, Ranking};
-use super::drift::{Course, Drift};
+use super::drift::{Drift, Trajectory};
 use super::flow::Flow;
 use super::matrix::mean_diagonal;
 use super::spectrum::{self, Spectrum};
@@ -120,7 +120,7 @@ pub fn flows(title: &str, flows: &[Flow]) -> String {
 /// Drift of the grid's kernel and of the full one, and the loss meanwhile.
 pub fn drifts(title: &str, drifts: &[Drift]) -> String {
     let legend: Vec<String> = drifts.iter().map(|drift| drift.model.clone()).collect();
-    let panel = |title: &str, y: Axis, of: fn(&Course) -> &Vec<f64>| {
+    let panel = |title: &str, y: Axis, of: fn(&Trajectory) -> &Vec<f64>| {
         let mut series = lines(drifts, Style::Line, |drift| course_points(drift, of(&drift.phi_fixed)));
         series.extend(drifts.iter().enumerate().filter_map(|(legend, drift)| {
             let points = course_points(drift, of(drift.phi_learned.as_ref()?));
@@ -129,17 +129,21 @@ pub fn drifts(title: &str, drifts: &[Drift]) -> String {
         Panel { title: title.to_owned(), x: Axis::log("step"), y, content: Content::Series(series) }
     };
     // With θ held the drift is zero, which a logarithm does not show; it lies on the edge.
-    let largest = drifts.iter().filter_map(|drift| drift.phi_learned.as_ref()).flat_map(|course| &course.grid);
+    let largest = drifts.iter().filter_map(|drift| drift.phi_learned.as_ref()).flat_map(|trajectory| &trajectory.grid);
     let largest = largest.copied().fold(1.0, f64::max);
     let change = "‖G(t) − G(0)‖ / ‖G(0)‖";
     let panels = [
         panel(
             "grid part; θ held (solid), learned (dashed)",
             Axis::log(change).from(DEVIATION_FLOOR..2.0 * largest),
-            |course| &course.grid,
+            |trajectory| &trajectory.grid,
         ),
-        panel("full tangent kernel; θ held (solid), learned (dashed)", Axis::log(change), |course| &course.full),
-        panel("loss; θ held (solid), learned (dashed)", Axis::log("½ mean (f − y)²"), |course| &course.loss),
+        panel("full tangent kernel; θ held (solid), learned (dashed)", Axis::log(change), |trajectory| {
+            &trajectory.full
+        }),
+        panel("loss; θ held (solid), learned (dashed)", Axis::log("½ mean (f − y)²"), |trajectory| {
+            &trajectory.loss
+        }),
     ];
     figure(title, &legend, &panels, 3)
 }

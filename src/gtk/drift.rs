@@ -28,7 +28,7 @@ pub struct Training {
 
 /// Drift along one training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Course {
+pub struct Trajectory {
     /// Of `G = Φ Φᵀ`, at each moment.
     pub grid: Vec<f64>,
     /// Of the full tangent kernel.
@@ -45,9 +45,9 @@ pub struct Drift {
     /// The moments looked at.
     pub steps: Vec<usize>,
     /// θ held: w and the decoder learn.
-    pub phi_fixed: Course,
+    pub phi_fixed: Trajectory,
     /// θ learns too; None where the kernel function has none.
-    pub phi_learned: Option<Course>,
+    pub phi_learned: Option<Trajectory>,
 }
 
 /// Trains `model` at `x` (`[n, D]`) to `labels`, once with θ held and, where there is one, once with θ learned.
@@ -57,18 +57,18 @@ pub struct Drift {
 pub fn drift(model: &Model, device: &Device, x: &[f64], labels: &[f64], training: Training) -> Result<Drift> {
     let field = Field::new(model, device, x, training.readout, training.seed)?;
     let (n, n_parameters) = (field.n(), field.n_parameters());
-    let phi_fixed = course(field, labels, training, false)?;
+    let phi_fixed = trajectory(field, labels, training, false)?;
     let phi_learned = if model.theta.is_empty() {
         None
     } else {
-        Some(course(Field::new(model, device, x, training.readout, training.seed)?, labels, training, true)?)
+        Some(trajectory(Field::new(model, device, x, training.readout, training.seed)?, labels, training, true)?)
     };
     Ok(Drift { model: model.label.clone(), n, n_parameters, steps: moments(training.steps), phi_fixed, phi_learned })
 }
 
-fn course(mut field: Field, labels: &[f64], training: Training, learn_theta: bool) -> Result<Course> {
+fn trajectory(mut field: Field, labels: &[f64], training: Training, learn_theta: bool) -> Result<Trajectory> {
     let moments = moments(training.steps);
-    let mut course = Course { grid: Vec::new(), full: Vec::new(), loss: Vec::new() };
+    let mut trajectory = Trajectory { grid: Vec::new(), full: Vec::new(), loss: Vec::new() };
     let mut first: Option<[Mat<f64>; 2]> = None;
     let mut adam = [&field.features, &field.theta].map(|values| Adam::new(values.len())).to_vec();
     adam.push(Adam::new(field.n_weights()));
@@ -78,24 +78,24 @@ fn course(mut field: Field, labels: &[f64], training: Training, learn_theta: boo
         if moments.binary_search(&step).is_ok() {
             let now = [field.grid_kernel()?, field.kernels(&jacobian)?.sum()];
             let start = first.get_or_insert_with(|| now.clone());
-            course.grid.push(relative_change(&now[0], &start[0]));
-            course.full.push(relative_change(&now[1], &start[1]));
-            course.loss.push(residual.iter().map(|r| r * r).sum::<f64>() / (2 * labels.len()) as f64);
+            trajectory.grid.push(relative_change(&now[0], &start[0]));
+            trajectory.full.push(relative_change(&now[1], &start[1]));
+            trajectory.loss.push(residual.iter().map(|r| r * r).sum::<f64>() / (2 * labels.len()) as f64);
         }
         let mean: Vec<f64> = residual.iter().map(|r| r / labels.len() as f64).collect();
         let [by_features, by_theta, by_weights] = field.gradients(&jacobian, &mean)?;
-        adam[0].descend(&mut field.features, &by_features, training.learning_rate);
+        adam[0].optimizer_step(&mut field.features, &by_features, training.learning_rate);
         if learn_theta {
-            adam[1].descend(&mut field.theta, &by_theta, training.learning_rate);
+            adam[1].optimizer_step(&mut field.theta, &by_theta, training.learning_rate);
         }
         descend_layers(&mut adam[2], &mut field, &by_weights, training.learning_rate);
     }
-    Ok(course)
+    Ok(trajectory)
 }
 
 fn descend_layers(adam: &mut Adam, field: &mut Field, gradient: &[f64], learning_rate: f64) {
     let mut weights: Vec<f64> = field.layers.iter().flat_map(|layer| layer.weight.iter().copied()).collect();
-    adam.descend(&mut weights, gradient, learning_rate);
+    adam.optimizer_step(&mut weights, gradient, learning_rate);
     let mut first = 0;
     for layer in &mut field.layers {
         let len = layer.weight.len();
@@ -121,7 +121,7 @@ impl Adam {
         Adam { first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
     }
 
-    fn descend(&mut self, values: &mut [f64], gradient: &[f64], learning_rate: f64) {
+    fn optimizer_step(&mut self, values: &mut [f64], gradient: &[f64], learning_rate: f64) {
         self.steps += 1;
         let correction = BETA.map(|beta| 1.0 - beta.powi(self.steps));
         for (((value, g), first), second) in values.iter_mut().zip(gradient).zip(&mut self.first).zip(&mut self.second)
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn the_first_step_of_adam_is_the_learning_rate() {
         let (mut adam, mut values) = (Adam::new(2), vec![1.0, 1.0]);
-        adam.descend(&mut values, &[3.0, -0.01], 0.1);
+        adam.optimizer_step(&mut values, &[3.0, -0.01], 0.1);
         assert!((values[0] - 0.9).abs() < 1e-12 && (values[1] - 1.1).abs() < 1e-12, "{values:?}");
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Model;
 use crate::device::Device;
-use crate::grid::ActiveNodes;
+use crate::encoding::ActiveNodes;
 use crate::{Result, atomic};
 
 /// Sparse rows of a matrix, all with as many numbers; a column may come twice in a row, which counts as the sum.

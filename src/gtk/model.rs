@@ -8,8 +8,8 @@ use super::random::Random;
 use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
+use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Mulfa, ParamBlock, PointCloud};
 use crate::field::layer_name;
-use crate::grid::{self, ActiveNodes, Grid, Member, Mulfa, Part, PointCloud, Site, Source};
 use crate::scene::UnitCube;
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result};
@@ -18,13 +18,13 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ThetaChoice {
-    /// Every part drawn, the output weights too, as if training had already moved them
+    /// Every block drawn, the output weights too, as if training had already moved them
     Random,
     /// What a training starts from
     Initial,
 }
 
-/// Members for analysis: one level, small enough to be seen through, all of the same geometry.
+/// Encodings for analysis: one level, small enough to be seen through, all of the same geometry.
 const ALIASES: [(&str, &[&str]); 5] = [
     ("linear", &["kernel=linear"]),
     ("smoothstep", &["kernel=smoothstep"]),
@@ -62,7 +62,7 @@ pub struct Model {
     pub config: GridConfig,
     pub grid: Grid,
     /// Where nodes are those of no grid: a [`PointCloud`].
-    cloud: Option<Arc<dyn Member>>,
+    cloud: Option<Arc<dyn Encoding>>,
     /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty where it has none.
     pub theta: Vec<f64>,
     pub trained: Option<Trained>,
@@ -90,12 +90,12 @@ impl ModelSpec {
         Ok(spec)
     }
 
-    /// Names that need no file: aliases for analysis and the members of the family.
+    /// Names that need no file: aliases for analysis and the models of the family.
     pub fn names() -> Vec<String> {
         use clap::ValueEnum as _;
-        let has_grid = |member: &&ModelName| member.grid().index != GridIndex::None;
-        let members = ModelName::value_variants().iter().filter(has_grid).map(|member| member.as_str());
-        ALIASES.iter().map(|(name, _)| *name).chain(members).map(str::to_owned).collect()
+        let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
+        let encodings = ModelName::value_variants().iter().filter(has_grid).map(|encoding| encoding.as_str());
+        ALIASES.iter().map(|(name, _)| *name).chain(encodings).map(str::to_owned).collect()
     }
 
     /// The dimensions that a checkpoint fixes.
@@ -129,7 +129,7 @@ impl ModelSpec {
     }
 
     /// The grid, and the nodes of one that is a point cloud.
-    fn grid(&self, device: &Device, dimensions: u32, seed: u64) -> Result<(Grid, Option<Arc<dyn Member>>)> {
+    fn grid(&self, device: &Device, dimensions: u32, seed: u64) -> Result<(Grid, Option<Arc<dyn Encoding>>)> {
         let config = &self.config.model.grid;
         if config.index == GridIndex::None {
             let what = format!("{} has no grid, and so no grid tangent kernel; give a model with one", self.label);
@@ -138,9 +138,9 @@ impl ModelSpec {
         if config.index != GridIndex::Points {
             return Ok((Grid::new(config, dimensions), None));
         }
-        let site = Site { seed, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
-        let source = self.checkpoint.as_deref().map_or(Source::New(&site), Source::Saved);
-        let (grid, cloud) = grid::open(device, config, Head::Values { dimensions, n_outputs: 1 }, &source)?;
+        let context = InitContext { seed, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let init = self.checkpoint.as_deref().map_or(Init::New(&context), Init::Saved);
+        let (grid, cloud) = encoding::open(device, config, Head::Values { dimensions, n_outputs: 1 }, &init)?;
         Ok((grid, cloud.map(Arc::from)))
     }
 
@@ -151,7 +151,7 @@ impl ModelSpec {
             ALIAS_GRID.iter().chain(*keys).try_for_each(|key| config.set(&format!("model.grid.{key}")))?;
             return Ok(plain(alias, config));
         }
-        if ModelSpec::names().iter().any(|member| member == name) {
+        if ModelSpec::names().iter().any(|encoding| encoding == name) {
             config.set(&format!("model.name={name}"))?;
             return Ok(plain(name, config));
         }
@@ -203,7 +203,7 @@ impl Model {
     /// # Errors
     /// Of the device.
     pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
-        let cloud = self.cloud.as_deref().and_then(|member| (member as &dyn Any).downcast_ref::<PointCloud>());
+        let cloud = self.cloud.as_deref().and_then(|encoding| (encoding as &dyn Any).downcast_ref::<PointCloud>());
         match cloud {
             Some(cloud) => cloud.active_nodes(device, x),
             None => self.grid.active_nodes(device, x, theta),
@@ -236,27 +236,27 @@ fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
     Ok(mulfa.theta_of(checkpoint)?.into_iter().map(f64::from).collect())
 }
 
-/// θ for analysis. `Random` keeps what [`Mulfa::initial`] draws and fills the parts that start as zeros or small: weights
+/// θ for analysis. `Random` keeps what [`Mulfa::initial`] draws and fills the blocks that start as zeros or small: weights
 /// as the others, by Glorot and Bengio (2010); inner biases in ±0.5; the output's bias stays, so that no model is scaled.
 fn theta_of(mulfa: &Mulfa, device: &Device, choice: ThetaChoice, seed: u64) -> Result<Vec<f64>> {
     let mut theta: Vec<f64> = mulfa.initial(device, seed)?.download()?.into_iter().map(f64::from).collect();
     if choice == ThetaChoice::Initial {
         return Ok(theta);
     }
-    let parts = mulfa.parts();
+    let blocks = mulfa.blocks();
     for (number, own) in theta.chunks_exact_mut(mulfa.n_theta()).enumerate() {
-        for (index, part) in parts.iter().enumerate() {
-            let Some(range) = random_range(part) else { continue };
-            // Each part has a stream of its own, so that w_out is the same for all variants.
-            let mut random = Random::new(seed, (number * parts.len() + index) as u64 + (1 << 16));
-            own[part.range()].fill_with(|| random.symmetric(range));
+        for (index, block) in blocks.iter().enumerate() {
+            let Some(range) = random_range(block) else { continue };
+            // Each block has a stream of its own, so that w_out is the same for all variants.
+            let mut random = Random::new(seed, (number * blocks.len() + index) as u64 + (1 << 16));
+            own[block.range()].fill_with(|| random.symmetric(range));
         }
     }
     Ok(theta)
 }
 
-fn random_range(part: &Part) -> Option<f64> {
-    match (part.name.as_str(), part.shape.as_slice()) {
+fn random_range(block: &ParamBlock) -> Option<f64> {
+    match (block.name.as_str(), block.shape.as_slice()) {
         ("b_out", _) => None,
         ("w_out", &[n_out, n_in]) => Some((6.0 / (n_in + n_out) as f64).sqrt()),
         (name, _) if name.starts_with("b_") => Some(0.5),
@@ -310,9 +310,9 @@ mod tests {
     fn a_random_theta_has_output_weights_and_an_initial_one_has_none() {
         let w_out = |theta| {
             let model = model("mulfa-modulated", theta);
-            let part =
-                model.grid.mulfa.as_ref().unwrap().parts().into_iter().find(|part| part.name == "w_out").unwrap();
-            model.theta[part.range()].to_vec()
+            let block =
+                model.grid.mulfa.as_ref().unwrap().blocks().into_iter().find(|block| block.name == "w_out").unwrap();
+            model.theta[block.range()].to_vec()
         };
         assert!(w_out(ThetaChoice::Initial).iter().all(|&w| w == 0.0));
         assert!(w_out(ThetaChoice::Random).iter().all(|&w| w != 0.0));

@@ -10,7 +10,7 @@ use super::matrix::Rows;
 use super::random::Random;
 use crate::Result;
 use crate::device::Device;
-use crate::grid::ActiveNodes;
+use crate::encoding::ActiveNodes;
 
 const FEATURES: u64 = 4;
 const WEIGHTS: u64 = 5;

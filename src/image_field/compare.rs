@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::picture::{Picture, shown_rgb};
+use super::image::{Picture, shown_rgb};
 use super::render::{Part, render};
 use crate::Result;
 use crate::fit::Predictor;

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compare::compare;
-use super::picture::{Picture, Texels};
+use super::image::{Picture, Texels};
 use crate::Result;
 use crate::config::{Config, ImageLoss};
 use crate::decoder::Head;
 use crate::device::args::DrawPixelsArgs;
-use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
 use crate::scene::UnitCube;
 use crate::train::Checkpoint;
 use crate::train::progress::Evaluated;
 
 /// The picture's pixels on a device, from which steps are drawn.
-pub struct PictureData {
+pub struct ImageData {
     name: String,
     picture: Arc<Picture>,
     pixels: Pixels,
@@ -70,7 +70,7 @@ impl Shape {
     }
 }
 
-impl PictureData {
+impl ImageData {
     /// # Errors
     /// Of the device.
     pub fn new(device: &Device, config: &Config, name: &str, picture: Arc<Picture>) -> Result<Self> {
@@ -85,7 +85,7 @@ impl PictureData {
             ImageLoss::RelativeL2 => FitLoss::RelativeL2,
         };
         let strata = strata(config.train.batch_samples, picture.width, picture.height);
-        Ok(PictureData { name: name.to_owned(), picture, pixels, loss, seed: config.train.seed as u32, strata })
+        Ok(ImageData { name: name.to_owned(), picture, pixels, loss, seed: config.train.seed as u32, strata })
     }
 
     pub fn picture(&self) -> &Picture {
@@ -100,7 +100,7 @@ fn strata(samples: u32, width: u32, height: u32) -> (u32, u32) {
     (columns, samples / columns)
 }
 
-impl Data for PictureData {
+impl Data for ImageData {
     fn name(&self) -> &str {
         &self.name
     }
@@ -138,7 +138,7 @@ impl Data for PictureData {
             seed: self.seed,
             step: step as u32,
         };
-        device.launch_chunk(&kernels::DRAW_PIXELS, &args, Grid::items(chunk.n_with_target))
+        device.launch_chunk(&kernels::DRAW_PIXELS, &args, LaunchDims::items(chunk.n_with_target))
     }
 
     fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>> {

@@ -2,14 +2,14 @@
 
 mod compare;
 mod data;
-mod picture;
+mod image;
 mod render;
 mod report;
 mod study;
 
 pub use compare::{Comparison, compare, side_by_side};
-pub use data::{PictureData, Shape};
-pub use picture::{Picture, Texels, shown_rgb};
-pub use render::{Part, render, write_picture};
+pub use data::{ImageData, Shape};
+pub use image::{Picture, Texels, shown_rgb};
+pub use render::{Part, render, write_image};
 pub use report::ImageReport;
 pub use study::{Entry, Study, courses, error_maps, table};

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageFormat};
 
-use super::picture::shown_rgb;
+use super::image::shown_rgb;
 use crate::device::args::PixelCentersArgs;
-use crate::device::{Grid, kernels};
+use crate::device::{LaunchDims, kernels};
 use crate::fit::{FitChunk, Predictor};
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::{Error, Result, atomic};
@@ -44,7 +44,7 @@ pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
             origin: part.origin,
             step,
         };
-        predictor.device().launch_chunk(&kernels::PIXEL_CENTERS, &args, Grid::items(chunk.n))
+        predictor.device().launch_chunk(&kernels::PIXEL_CENTERS, &args, LaunchDims::items(chunk.n))
     };
     predictor.values(part.width as usize * part.height as usize, place)
 }
@@ -54,7 +54,7 @@ pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
 ///
 /// # Errors
 /// Where the name ends otherwise, or the file cannot be written.
-pub fn write_picture(path: &Path, size: (u32, u32), values: &[f32], n_channels: u32, is_hdr: bool) -> Result<()> {
+pub fn write_image(path: &Path, size: (u32, u32), values: &[f32], n_channels: u32, is_hdr: bool) -> Result<()> {
     let (width, height) = size;
     match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("png") if n_channels == 4 && !is_hdr => write_png(path, width, height, Pixels::Rgba8(&to_rgb8(values))),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::compare::Comparison;
-use super::picture::Picture;
+use super::image::Picture;
 use crate::device::Device;
 use crate::train::{Experiment, Header, Origin};
 

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::compare::{Comparison, compare, write_row};
-use super::data::{PictureData, Shape};
-use super::picture::{Picture, shown_rgb};
+use super::data::{ImageData, Shape};
+use super::image::{Picture, shown_rgb};
 use crate::Result;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::device::Device;
+use crate::encoding::sized;
 use crate::fit::FitTrainer;
-use crate::grid::sized;
 use crate::media::plot::{Axis, Content, Panel, Series, Style, figure};
 use crate::media::table::Table;
 use crate::media::to_rgb8;
@@ -70,7 +70,7 @@ impl Study {
     /// Of the device; where training diverges.
     pub fn train(&self, model: ModelName, share: f64, interrupted: &AtomicBool) -> Result<Option<Entry>> {
         let config = self.config_of(model, share)?;
-        let data = PictureData::new(&self.device, &config, &self.name, self.picture.clone())?;
+        let data = ImageData::new(&self.device, &config, &self.name, self.picture.clone())?;
         let mut trainer = FitTrainer::new(&self.device, &config, data)?;
         let mut course = Vec::new();
         train_until(&mut trainer, u64::MAX, config.train.max_seconds, interrupted, &mut |report| {

@@ -122,7 +122,7 @@ pub struct Panel {
     pub content: Content,
 }
 
-/// Draws panels in rows of `columns`, below a title and a legend (empty for none). The SVG is complete and needs nothing else.
+/// Renders panels in rows of `columns`, below a title and a legend (empty for none). The SVG is complete and needs nothing else.
 pub fn figure(title: &str, legend: &[String], panels: &[Panel], columns: usize) -> String {
     let columns = columns.clamp(1, panels.len().max(1)) as i32;
     let rows = (panels.len() as i32 + columns - 1) / columns;
@@ -192,7 +192,7 @@ fn draw_legend(root: &Area, legend: &[String], places: &[(i32, i32)]) {
     }
 }
 
-/// Draws a panel, and returns the pictures to lay over it.
+/// Renders a panel, and returns the pictures to lay over it.
 fn draw_panel(root: &Area, panel: &Panel, corner: (i32, i32)) -> String {
     let area = root.clone().shrink(corner, PANEL);
     let is_heat = matches!(panel.content, Content::Heat(_));

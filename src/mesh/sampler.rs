@@ -3,7 +3,7 @@
 use super::{Bvh, Mesh};
 use crate::Result;
 use crate::device::args::SurfaceArgs;
-use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
 /// A mesh's triangles on a device, to draw points from.
 pub struct Sampler {
@@ -91,7 +91,7 @@ impl Sampler {
         let triangle = device.zeros::<u32>(n)?;
         let scatter = Scatter { seed, step: 0, stream: 0, deviation: 0.0, n, first: 0 };
         let args = self.args(&scatter, position.ptr(), bound.ptr(), triangle.ptr());
-        device.launch(&kernels::SURFACE_POINTS, &args, Grid::items(n))?;
+        device.launch(&kernels::SURFACE_POINTS, &args, LaunchDims::items(n))?;
         Ok(OnSurface { points: rows(position.download()?), triangles: triangle.download()? })
     }
 
@@ -100,7 +100,7 @@ impl Sampler {
         let (position, bound) = (device.zeros::<f32>(3 * n)?, device.zeros::<f32>(n)?);
         let scatter = Scatter { seed, step: 0, stream: 0, deviation: 0.0, n, first: 0 };
         let args = self.args(&scatter, position.ptr(), bound.ptr(), Ptr::NULL);
-        device.launch(&kernels::CUBE_POINTS, &args, Grid::items(n))?;
+        device.launch(&kernels::CUBE_POINTS, &args, LaunchDims::items(n))?;
         Ok(rows(position.download()?))
     }
 }

@@ -1,6 +1,6 @@
 //! A chunk: rays and samples that are worked on together, in memory of their own. A GPU takes all rays of a step as one
 //! chunk; a CPU takes some tens at a time on each core, so that what a chunk leaves behind is still in the cache when the
-//! way back needs it.
+//! backward pass needs it.
 
 use crate::Result;
 use crate::device::args::{MAX_ROUNDS, RayBatch, SampleBatch};
@@ -33,11 +33,11 @@ impl ChunkSize {
         }
     }
 
-    /// For rendering: one chunk for each lane. There is room for what rays take in a field that has taken shape; a strip
+    /// For rendering: one chunk for each worker. There is room for what rays take in a field that has taken shape; a strip
     /// of pixels that takes more is traced by halves, and a single ray always fits.
     pub fn for_rendering(device: &Device, max_samples_per_ray: usize) -> Self {
         let (rays, samples) = if device.is_host() { (256, 1 << 16) } else { (1 << 15, 1 << 22) };
-        ChunkSize { n_chunks: device.lanes(), rays, samples: samples.max(max_samples_per_ray) }
+        ChunkSize { n_chunks: device.n_workers(), rays, samples: samples.max(max_samples_per_ray) }
     }
 }
 
@@ -183,8 +183,8 @@ pub struct TrainingChunk {
     /// `[S, 3]` by the places in the field and by the viewing directions; empty where cameras are not learned.
     pub dl_dposition: Buffer<f32>,
     pub dl_dview: Buffer<f32>,
-    /// What the grid's member keeps from the way back to the scatter; empty where it has no encoding of its own.
-    pub kept: Buffer<f32>,
+    /// What the grid's encoding keeps from the backward pass to the scatter; empty where it has no encoding of its own.
+    pub scatter_weights: Buffer<f32>,
     /// Statistics since they were last read: loss and squared error; rays, samples, dropped rays and composited samples.
     pub sums: Buffer<f32>,
     pub counts: Buffer<u32>,
@@ -196,13 +196,13 @@ impl TrainingChunk {
     /// `refined`: with room for gradients by the samples' places.
     pub fn new(device: &Device, size: ChunkSize, field: &Field, refined: bool) -> Result<Self> {
         let n_places = if refined { 3 * size.samples } else { 0 };
-        let n_kept = field.member.as_ref().map_or(0, |member| member.n_kept());
+        let n_scatter_weights = field.encoding.as_ref().map_or(0, |encoding| encoding.n_scatter_weights());
         Ok(TrainingChunk {
             chunk: Chunk::new(device, size)?,
             dl_dfeatures: device.zeros(size.samples * field.grid.n_features() as usize)?,
             dl_dposition: device.zeros(n_places)?,
             dl_dview: device.zeros(n_places)?,
-            kept: device.zeros(size.samples * n_kept)?,
+            scatter_weights: device.zeros(size.samples * n_scatter_weights)?,
             sums: device.zeros(2)?,
             counts: device.zeros(4)?,
             rounds: 0,

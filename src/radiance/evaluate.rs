@@ -1,4 +1,4 @@
-//! Evaluation: rendered views against the photographs.
+//! Evaluation: rendered views against the training images.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -33,14 +33,14 @@ pub struct ViewScore {
 pub struct Compared {
     pub score: ViewScore,
     pub frame: Frame,
-    /// `[h, w, 3]` the photograph over the background.
+    /// `[h, w, 3]` the training image over the background.
     pub truth: Vec<f32>,
 }
 
-/// Renders a view's camera and compares it with the view's photograph by `protocol`, both over `background` (sRGB).
+/// Renders a view's camera and compares it with the view's training image by `protocol`, both over `background` (sRGB).
 ///
 /// # Errors
-/// Where the photograph cannot be read or the field cannot be rendered.
+/// Where the training image cannot be read or the field cannot be rendered.
 pub fn compare(
     renderer: &Renderer,
     view: &View,

@@ -1,8 +1,8 @@
-//! Which neurons of the networks do something at what the photographs show.
+//! Which neurons of the networks do something at what the training images show.
 
 use super::chunk::TrainingChunk;
-use super::trace::Tracer;
 use super::trainer::Trainer;
+use super::volume_renderer::VolumeRenderer;
 use crate::Result;
 use crate::decoder::LayerNeurons;
 use crate::field::Field;
@@ -19,23 +19,34 @@ impl Trainer {
     /// # Errors
     /// Of the device.
     pub(super) fn neurons(&mut self, field: &Field) -> Result<Vec<LayerNeurons>> {
-        let tracer = Tracer { device: &self.device, field, occupancy: &self.occupancy, march: &self.march };
+        let volume = VolumeRenderer { device: &self.device, field, occupancy: &self.occupancy, march: &self.march };
         let (n_chunks, n_rays) = (self.chunks.len(), self.rays_per_step.div_ceil(self.chunks.len()));
         let passes = SAMPLES.div_ceil(self.config.train.batch_samples as usize);
-        let (photographs, train, lanes, step) = (&self.photographs, &self.config.train, &self.lanes, self.step);
-        let cameras = self.refinement.as_ref().map_or(&photographs.cameras, |refinement| &refinement.cameras);
+        let (training_images, train, workers, step) =
+            (&self.training_images, &self.config.train, &self.workers, self.step);
+        let cameras = self
+            .camera_optimizer
+            .as_ref()
+            .map_or(&training_images.cameras, |camera_optimizer| &camera_optimizer.cameras);
         let mut work: Vec<(&mut TrainingChunk, Vec<Vec<u32>>)> =
             self.chunks.iter_mut().map(|chunk| (chunk, Vec::new())).collect();
-        self.device.for_each_chunk(&mut work, |lane, index, (training, counted)| {
-            let (chunk, lane) = (&mut training.chunk, &lanes[lane]);
+        self.device.for_each_chunk(&mut work, |worker, index, (training, counted)| {
+            let (chunk, scratch) = (&mut training.chunk, &workers[worker]);
             chunk.n_rays = n_rays;
             for pass in 0..passes {
-                photographs.draw(&tracer, cameras, train, chunk, (pass * n_chunks + index) * n_rays, step)?;
-                let rounds = tracer.forward(chunk, lane)?;
-                tracer.sample_weights(chunk, rounds)?;
+                training_images.draw(&volume, cameras, train, chunk, (pass * n_chunks + index) * n_rays, step)?;
+                let rounds = volume.forward(chunk, scratch)?;
+                volume.sample_weights(chunk, rounds)?;
                 let (samples, weight) = (&chunk.samples, chunk.samples.dl_ddensity.ptr());
                 let count = samples.count.ptr_at(rounds);
-                counted.push(field.count_active(tracer.device, lane, weight, LEAST_WEIGHT, count, samples.capacity)?);
+                counted.push(field.count_active(
+                    volume.device,
+                    scratch,
+                    weight,
+                    LEAST_WEIGHT,
+                    count,
+                    samples.capacity,
+                )?);
             }
             Ok(())
         })?;

@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunk::{Chunk, TrainingChunk};
-use super::trace::Tracer;
+use super::volume_renderer::VolumeRenderer;
 use crate::Result;
 use crate::config::MarchConfig;
-use crate::device::args::{OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs, OccupancySeenArgs};
-use crate::device::{Buffer, Device, Grid, kernels};
-use crate::field::Lane;
+use crate::device::args::{
+    OCCUPANCY_PART, OccupancyAccumulateArgs, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs,
+};
+use crate::device::{Buffer, Device, LaunchDims, kernels};
+use crate::field::WorkerScratch;
 
-/// A refresh visits every 16th cell, so that it costs a few percent of the steps between two refreshes.
+/// A refresh visits every 16th cell, so that it costs a few percent of the steps between two updates.
 const STRIDE: u32 = 16;
 
 pub struct Occupancy {
@@ -45,7 +47,7 @@ impl Occupancy {
         })
     }
 
-    /// Steps between refreshes: more often while the field takes shape.
+    /// Steps between updates: more often while the field takes shape.
     pub fn interval(step: u64) -> u64 {
         (step / 16).clamp(1, 16)
     }
@@ -55,23 +57,23 @@ impl Occupancy {
     }
 
     /// Visits every 16th cell, beginning at a phase that moves on with each refresh, and renews the bits. `number` counts
-    /// refreshes; `chunks` lend their sample buffers. False where a density was not finite, which is seen on the host only:
+    /// updates; `chunks` lend their sample buffers. False where a density was not finite, which is seen on the host only:
     /// such a density leaves its cell as it was, so that the bits do not tell.
-    pub fn refresh(
+    pub fn update(
         &self,
-        tracer: &Tracer,
+        volume: &VolumeRenderer,
         chunks: &mut [TrainingChunk],
-        lanes: &[Lane],
+        workers: &[WorkerScratch],
         seed: u64,
         number: u32,
     ) -> Result<bool> {
         let finite = AtomicBool::new(true);
         let decay = OccupancyDecayArgs { value: self.value.ptr(), decay: self.decay };
-        tracer.device.launch(&kernels::OCCUPANCY_DECAY, &decay, Grid::items(self.n_cells()))?;
+        volume.device.launch(&kernels::OCCUPANCY_DECAY, &decay, LaunchDims::items(self.n_cells()))?;
         let visited = self.n_cells() / STRIDE as usize;
         let each = visited.div_ceil(chunks.len());
-        let device = tracer.device;
-        device.for_each_chunk(chunks, |lane, index, chunk| {
+        let device = volume.device;
+        device.for_each_chunk(chunks, |worker, index, chunk| {
             let chunk = &chunk.chunk;
             let end = ((index + 1) * each).min(visited);
             let mut first = (index * each).min(visited);
@@ -88,14 +90,14 @@ impl Occupancy {
                     n: n as u32,
                     seed: seed as u32,
                     step: number,
-                    step_size: tracer.march.steps.size,
+                    step_size: volume.march.steps.size,
                 };
-                device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, Grid::items(n))?;
-                tracer.densities(chunk, &lanes[lane], n)?;
+                device.launch_chunk(&kernels::OCCUPANCY_POINTS, &args, LaunchDims::items(n))?;
+                volume.densities(chunk, &workers[worker], n)?;
                 if device.is_host() && !are_finite(chunk, n)? {
                     finite.store(false, Ordering::Relaxed);
                 }
-                device.launch_chunk(&kernels::OCCUPANCY_UPDATE, &args, Grid::items(n))?;
+                device.launch_chunk(&kernels::OCCUPANCY_UPDATE, &args, LaunchDims::items(n))?;
                 first += n;
             }
             Ok(())
@@ -106,32 +108,32 @@ impl Occupancy {
 
     /// Takes in what the field said at the chunk's samples after `rounds` rounds. Space that training looks at is seen so
     /// often that a thin surface in a cell's corner is not missed, at no evaluation of its own.
-    pub fn see(&self, tracer: &Tracer, chunk: &Chunk, rounds: usize) -> Result<()> {
-        let args = OccupancySeenArgs {
+    pub fn accumulate_samples(&self, volume: &VolumeRenderer, chunk: &Chunk, rounds: usize) -> Result<()> {
+        let args = OccupancyAccumulateArgs {
             samples: chunk.samples.args(),
             value: self.value.ptr(),
             resolution: self.resolution,
             cascades: self.cascades,
             round: rounds as u32,
-            step_size: tracer.march.steps.size,
+            step_size: volume.march.steps.size,
         };
-        let known = tracer.device.peek(&chunk.samples.count, rounds);
+        let known = volume.device.peek(&chunk.samples.count, rounds);
         let n = known.map_or(chunk.samples.capacity, |count| count as usize);
-        tracer.device.launch_chunk(&kernels::OCCUPANCY_SEEN, &args, Grid::items(n))
+        volume.device.launch_chunk(&kernels::OCCUPANCY_ACCUMULATE, &args, LaunchDims::items(n))
     }
 
     /// The bits, of cells and of blocks, from the values.
     pub fn renew_bits(&self, device: &Device) -> Result<()> {
         let args = self.bits_args();
-        device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(self.part.len()))?;
-        device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1))?;
-        device.launch(&kernels::OCCUPANCY_BITS, &args, Grid::items(self.bits.len()))?;
+        device.launch(&kernels::OCCUPANCY_PARTS, &args, LaunchDims::items(self.part.len()))?;
+        device.launch(&kernels::OCCUPANCY_MEAN, &args, LaunchDims::items(1))?;
+        device.launch(&kernels::OCCUPANCY_BITS, &args, LaunchDims::items(self.bits.len()))?;
         self.renew_blocks(device)
     }
 
     /// The bits of blocks from those of cells.
     pub fn renew_blocks(&self, device: &Device) -> Result<()> {
-        device.launch(&kernels::OCCUPANCY_BLOCKS, &self.bits_args(), Grid::items(self.blocks.len()))
+        device.launch(&kernels::OCCUPANCY_BLOCKS, &self.bits_args(), LaunchDims::items(self.blocks.len()))
     }
 
     fn bits_args(&self) -> OccupancyBitsArgs<'_> {

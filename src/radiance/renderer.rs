@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{Chunk, ChunkSize};
-use super::film::Draws;
 use super::frame::Frame;
 use super::occupancy::Occupancy;
-use super::photographs::device_camera;
-use super::trace::{March, Tracer};
+use super::training_images::device_camera;
+use super::video::Render;
+use super::volume_renderer::{March, VolumeRenderer};
 use crate::config::Config;
 use crate::decoder::Head;
 use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
-use crate::device::{Device, Grid, kernels};
-use crate::field::{Field, Lane};
+use crate::device::{Device, LaunchDims, kernels};
+use crate::field::{Field, WorkerScratch};
 use crate::scene::{Camera, Space, UnitCube};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-/// Draws what cameras see.
+/// Renders what cameras see.
 pub struct Renderer {
     pub(super) device: Device,
     pub(super) field: Field,
@@ -28,8 +28,8 @@ pub struct Renderer {
     pub(super) unit_cube: UnitCube,
     pub(super) space: Space,
     pub(super) size: ChunkSize,
-    /// One for each lane; the locks are never waited for.
-    pub(super) chunks: Vec<Mutex<(Chunk, Lane)>>,
+    /// One for each worker; the locks are never waited for.
+    pub(super) chunks: Vec<Mutex<(Chunk, WorkerScratch)>>,
     /// What messages call the field: its checkpoint's file.
     name: PathBuf,
 }
@@ -60,8 +60,9 @@ impl Renderer {
         name: &Path,
     ) -> Result<Self> {
         let size = ChunkSize::for_rendering(device, config.march.max_samples_per_ray as usize);
-        let lanes = Lane::all(device, size.samples, &field, false)?.into_iter();
-        let chunks = lanes.map(|lane| Ok(Mutex::new((Chunk::new(device, size)?, lane)))).collect::<Result<_>>()?;
+        let workers = WorkerScratch::all(device, size.samples, &field, false)?.into_iter();
+        let chunks =
+            workers.map(|scratch| Ok(Mutex::new((Chunk::new(device, size)?, scratch)))).collect::<Result<_>>()?;
         let march = March::new(&config.march).through(space, &unit_cube);
         let (device, name, space) = (device.clone(), name.to_path_buf(), *space);
         Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name })
@@ -85,11 +86,11 @@ impl Renderer {
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let mut strips: Vec<Strip> =
             (0..width * height).step_by(self.size.rays).map(|first| Strip { first, ..Strip::default() }).collect();
-        self.device.for_each_chunk(&mut strips, |lane, _, strip| {
-            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
-            let (chunk, lane) = &mut *own;
+        self.device.for_each_chunk(&mut strips, |worker, _, strip| {
+            let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, scratch) = &mut *own;
             let end = width * height;
-            self.trace(chunk, lane, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
+            self.trace(chunk, scratch, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
         })?;
         let frame = self.frame(width, height, background, &strips);
         if frame.rgb.iter().chain(&frame.opacity).all(|value| value.is_finite()) {
@@ -104,14 +105,14 @@ impl Renderer {
     fn trace(
         &self,
         chunk: &mut Chunk,
-        lane: &Lane,
+        scratch: &WorkerScratch,
         camera: &Camera,
         background: [f32; 3],
         pixels: Range<usize>,
         strip: &mut Strip,
     ) -> Result<()> {
-        let tracer =
-            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume =
+            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
         chunk.n_rays = pixels.len();
         let args = CameraRaysArgs {
             rays: chunk.ray_args(),
@@ -124,16 +125,16 @@ impl Renderer {
             space: self.march.space,
             near: self.march.near,
         };
-        self.device.launch_chunk(&kernels::CAMERA_RAYS, &args, Grid::items(chunk.n_rays))?;
-        tracer.forward(chunk, lane)?;
+        self.device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(chunk.n_rays))?;
+        volume.forward(chunk, scratch)?;
         if pixels.len() > 1 && chunk.rays.t.download()?[..pixels.len()].contains(&DROPPED) {
             let middle = pixels.start + pixels.len() / 2;
-            self.trace(chunk, lane, camera, background, pixels.start..middle, strip)?;
-            return self.trace(chunk, lane, camera, background, middle..pixels.end, strip);
+            self.trace(chunk, scratch, camera, background, pixels.start..middle, strip)?;
+            return self.trace(chunk, scratch, camera, background, middle..pixels.end, strip);
         }
         let position = self.unit_cube.to_unit(camera.position());
         let args = RayDistanceArgs { rays: chunk.ray_args(), position, space: self.march.space };
-        self.device.launch_chunk(&kernels::RAY_DISTANCES, &args, Grid::items(chunk.n_rays))?;
+        self.device.launch_chunk(&kernels::RAY_DISTANCES, &args, LaunchDims::items(chunk.n_rays))?;
         strip.extend(chunk)
     }
 
@@ -155,7 +156,7 @@ impl Renderer {
     }
 }
 
-impl Draws for Renderer {
+impl Render for Renderer {
     fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         Renderer::render(self, camera, background)
     }

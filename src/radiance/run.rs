@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use super::dataset::plain_background;
 use super::evaluate::{self, Summary};
 use super::protocol::Protocol;
-use super::source::plain_background;
 use super::trainer::Trainer;
 use crate::train::progress::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
@@ -17,7 +17,7 @@ const MOST_EVALUATED: usize = 10;
 impl Task for Trainer {
     fn started(&self) -> Started {
         let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
-        let n_images = Some(self.n_photographs() as u64);
+        let n_images = Some(self.n_images() as u64);
         Started::new(&self.scene.name, &self.config, device, n_parameters, n_images, self.step)
     }
 

@@ -3,9 +3,9 @@
 
 use std::sync::PoisonError;
 
-use super::place::Place;
+use super::field_to_scene::FieldToScene;
 use super::renderer::Renderer;
-use super::trace::Tracer;
+use super::volume_renderer::VolumeRenderer;
 use crate::mesh::{Mesh, Sampler, marching_cubes};
 use crate::scene::Space;
 use crate::{Error, Result};
@@ -71,10 +71,10 @@ impl Renderer {
         mesh
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> FieldToScene {
         let side = self.march.box_max[0] - self.march.box_min[0];
         let side = if self.space == Space::Identity { side } else { 1.0 };
-        Place { space: self.space, unit_cube: self.unit_cube, side }
+        FieldToScene { space: self.space, unit_cube: self.unit_cube, side }
     }
 
     /// The surface where the density, per length of the unit cube's side, is `threshold`, at `resolution` cells per axis of
@@ -118,12 +118,12 @@ impl Renderer {
     pub fn densities(&self, points: &[[f32; 3]]) -> Result<Vec<f32>> {
         let most = if self.device.is_host() { HOST_PIECE } else { self.size.samples };
         let mut pieces: Vec<_> = points.chunks(most).map(|points| (points, Vec::new())).collect();
-        self.device.for_each_chunk(&mut pieces, |lane, _, (points, densities)| {
-            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
-            let (chunk, lane) = &mut *own;
+        self.device.for_each_chunk(&mut pieces, |worker, _, (points, densities)| {
+            let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, scratch) = &mut *own;
             chunk.samples.position.upload(0, points.as_flattened())?;
             chunk.samples.count.upload(0, &[0, points.len() as u32])?;
-            self.tracer().densities(chunk, lane, points.len())?;
+            self.volume().densities(chunk, scratch, points.len())?;
             densities.resize(points.len(), 0.0);
             chunk.samples.density.download_into(0, densities)
         })?;
@@ -135,9 +135,9 @@ impl Renderer {
         let most = self.size.rays.min(self.size.samples);
         let pieces = points.chunks(most).zip(normals.chunks(most));
         let mut pieces: Vec<_> = pieces.map(|(points, normals)| (points, normals, Vec::new())).collect();
-        self.device.for_each_chunk(&mut pieces, |lane, _, (points, normals, colors)| {
-            let mut own = self.chunks[lane].lock().unwrap_or_else(PoisonError::into_inner);
-            let (chunk, lane) = &mut *own;
+        self.device.for_each_chunk(&mut pieces, |worker, _, (points, normals, colors)| {
+            let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let (chunk, scratch) = &mut *own;
             let n = points.len();
             chunk.n_rays = n;
             for k in 0..3 {
@@ -147,15 +147,15 @@ impl Renderer {
             chunk.samples.position.upload(0, points.as_flattened())?;
             chunk.samples.ray.upload(0, &(0..n as u32).collect::<Vec<_>>())?;
             chunk.samples.count.upload(0, &[0, n as u32])?;
-            self.tracer().outputs(chunk, lane, n)?;
+            self.volume().outputs(chunk, scratch, n)?;
             colors.resize(n, [0.0; 3]);
             chunk.samples.color.download_into(0, colors.as_flattened_mut())
         })?;
         Ok(pieces.into_iter().flat_map(|(.., colors)| colors).collect())
     }
 
-    fn tracer(&self) -> Tracer<'_> {
-        Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march }
+    fn volume(&self) -> VolumeRenderer<'_> {
+        VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march }
     }
 }
 

@@ -1,21 +1,21 @@
-//! Training: draws rays from the photographs, traces them, and descends the gradient.
+//! Training: draws rays from the training images, traces them, and descends the gradient.
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
+use super::camera_optimizer::CameraOptimizer;
 use super::chunk::{ChunkSize, TrainingChunk};
 use super::occupancy::Occupancy;
-use super::per_photograph::PerPhotograph;
-use super::photographs::Photographs;
-use super::refinement::Refinement;
+use super::per_image::PerImage;
 use super::space::space_of;
-use super::trace::{Gradients, Loss, March, Tracer};
+use super::training_images::TrainingImages;
+use super::volume_renderer::{Gradients, Loss, March, VolumeRenderer};
 use crate::config::{Config, TrainConfig};
 use crate::decoder::Head;
 use crate::device::args::{RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArgs};
-use crate::device::{Device, Grid, Ptr, kernels};
-use crate::field::{Field, Lane, Learner};
-use crate::grid::{Backward, Site};
+use crate::device::{Device, LaunchDims, Ptr, kernels};
+use crate::encoding::{Backward, InitContext};
+use crate::field::{Field, FieldOptimizer, WorkerScratch};
 use crate::scene::{Scene, Space, UnitCube};
 use crate::train::{AdamStep, schedule};
 use crate::{Error, Result};
@@ -32,21 +32,21 @@ pub struct Trainer {
     pub(super) space: Space,
     pub(super) field: Field,
     pub(super) occupancy: Occupancy,
-    pub(super) photographs: Photographs,
+    pub(super) training_images: TrainingImages,
     pub(super) march: March,
-    pub(super) learner: Learner,
+    pub(super) field_optimizer: FieldOptimizer,
     pub(super) chunks: Vec<TrainingChunk>,
-    /// None where all photographs are taken to be alike.
-    pub(super) exposure: Option<PerPhotograph>,
+    /// None where all training images are taken to be alike.
+    pub(super) exposure: Option<PerImage>,
     /// None where cameras are taken as they are.
-    pub(super) refinement: Option<Refinement>,
-    pub(super) lanes: Vec<Lane>,
+    pub(super) camera_optimizer: Option<CameraOptimizer>,
+    pub(super) workers: Vec<WorkerScratch>,
     /// Steps behind.
     pub step: u64,
     /// Seconds of training behind.
     pub seconds: f64,
     pub(super) rays_per_step: usize,
-    pub(super) refreshes: u32,
+    pub(super) updates: u32,
     /// Sums since the last report, and since the rays per step were last set.
     pub report: Statistics,
     pub(super) recent: Statistics,
@@ -88,15 +88,15 @@ impl Statistics {
 
 impl Trainer {
     /// A field that has seen nothing yet.
-    pub fn new(device: &Device, config: &Config, scene: &Scene, photographs: Photographs) -> Result<Self> {
-        let site = Site {
+    pub fn new(device: &Device, config: &Config, scene: &Scene, training_images: TrainingImages) -> Result<Self> {
+        let context = InitContext {
             seed: config.train.seed,
             unit_cube: scene.unit_cube,
             box_side: (1u32 << (config.march.cascades - 1)) as f32,
         };
-        let field = Field::random(device, &config.model.after_upscales(0), Head::Radiance, &site)?;
+        let field = Field::random(device, &config.model.after_upscales(0), Head::Radiance, &context)?;
         let space = space_of(config, scene)?;
-        Trainer::with_field(device, config, scene, space, photographs, field)
+        Trainer::with_field(device, config, scene, space, training_images, field)
     }
 
     /// A trainer that has not made a step.
@@ -105,7 +105,7 @@ impl Trainer {
         config: &Config,
         scene: &Scene,
         space: Space,
-        photographs: Photographs,
+        training_images: TrainingImages,
         field: Field,
     ) -> Result<Self> {
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
@@ -120,28 +120,28 @@ impl Trainer {
             occupancy: Occupancy::full(device, &config.march)?,
             march: March::new(&config.march).through(&space, &scene.unit_cube),
             space,
-            learner: Learner::new(device, config, &field, size.n_chunks, 0)?,
+            field_optimizer: FieldOptimizer::new(device, config, &field, size.n_chunks, 0)?,
             exposure: (config.train.exposure)
-                .then(|| PerPhotograph::new(device, photographs.cameras.len(), size.n_chunks))
+                .then(|| PerImage::new(device, training_images.cameras.len(), size.n_chunks))
                 .transpose()?,
-            refinement: (config.train.refine_cameras)
-                .then(|| Refinement::new(device, &photographs.cameras, size.n_chunks))
+            camera_optimizer: (config.train.refine_cameras)
+                .then(|| CameraOptimizer::new(device, &training_images.cameras, size.n_chunks))
                 .transpose()?,
-            lanes: Lane::all(device, size.samples, &field, true)?,
+            workers: WorkerScratch::all(device, size.samples, &field, true)?,
             chunks,
-            photographs,
+            training_images,
             step: 0,
             seconds: 0.0,
             rays_per_step: (config.train.batch_samples as usize / FIRST_SAMPLES_PER_RAY).max(size.n_chunks),
-            refreshes: 0,
+            updates: 0,
             report: Statistics::default(),
             recent: Statistics::default(),
             field,
         })
     }
 
-    pub(super) fn n_photographs(&self) -> usize {
-        self.photographs.cameras.len()
+    pub(super) fn n_images(&self) -> usize {
+        self.training_images.cameras.len()
     }
 
     /// How space lies in the field.
@@ -153,13 +153,13 @@ impl Trainer {
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
         let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        self.learner.upscale(&self.device, &self.config, &mut self.field, progress)?;
+        self.field_optimizer.upscale(&self.device, &self.config, &mut self.field, progress)?;
         self.field.prepare(&self.device)?;
         if let Some(exposure) = &self.exposure {
             exposure.prepare(&self.device)?;
         }
-        if let Some(refinement) = &self.refinement {
-            refinement.prepare(&self.device, &self.photographs.cameras)?;
+        if let Some(camera_optimizer) = &self.camera_optimizer {
+            camera_optimizer.prepare(&self.device, &self.training_images.cameras)?;
         }
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
             self.refresh_occupancy()?;
@@ -167,18 +167,18 @@ impl Trainer {
         }
         let n_rays = self.trace()?;
         self.scatter()?;
-        self.descend(n_rays)?;
+        self.optimizer_step(n_rays)?;
         self.step += 1;
         self.seconds += begun.elapsed().as_secs_f64();
         Ok(())
     }
 
     fn refresh_occupancy(&mut self) -> Result<()> {
-        let tracer =
-            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
-        let (seed, number) = (self.config.train.seed, self.refreshes);
-        let finite = self.occupancy.refresh(&tracer, &mut self.chunks, &self.lanes, seed, number)?;
-        self.refreshes += 1;
+        let volume =
+            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let (seed, number) = (self.config.train.seed, self.updates);
+        let finite = self.occupancy.update(&volume, &mut self.chunks, &self.workers, seed, number)?;
+        self.updates += 1;
         if finite { Ok(()) } else { Err(self.not_finite()) }
     }
 
@@ -208,43 +208,44 @@ impl Trainer {
 
     /// Forward and backward of all chunks; returns the number of rays.
     fn trace(&mut self) -> Result<usize> {
-        let tracer =
-            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume =
+            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
-        self.learner.begin()?;
+        self.field_optimizer.begin()?;
         if let Some(exposure) = &mut self.exposure {
             exposure.gradients.clear()?;
         }
-        if let Some(refinement) = &mut self.refinement {
-            refinement.corrections.gradients.clear()?;
+        if let Some(camera_optimizer) = &mut self.camera_optimizer {
+            camera_optimizer.corrections.gradients.clear()?;
         }
-        let (device, config, photographs) = (&self.device, &self.config, &self.photographs);
-        let (learner, lanes, step) = (&self.learner, &self.lanes, self.step);
-        let (exposure, refinement) = (self.exposure.as_ref(), self.refinement.as_ref());
+        let (device, config, training_images) = (&self.device, &self.config, &self.training_images);
+        let (field_optimizer, workers, step) = (&self.field_optimizer, &self.workers, self.step);
+        let (exposure, camera_optimizer) = (self.exposure.as_ref(), self.camera_optimizer.as_ref());
         let loss = loss_of(&self.config.train, &self.space, exposure);
-        device.for_each_chunk(&mut self.chunks, |lane, index, training| {
+        device.for_each_chunk(&mut self.chunks, |worker, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
-            let cameras = refinement.map_or(&photographs.cameras, |refinement| &refinement.cameras);
-            photographs.draw(&tracer, cameras, &config.train, chunk, index * n_rays, step)?;
-            let lane = &lanes[lane];
-            training.rounds = tracer.forward(chunk, lane)?;
-            tracer.occupancy.see(&tracer, chunk, training.rounds)?;
-            let own = learner.gradients_of(index);
+            let cameras =
+                camera_optimizer.map_or(&training_images.cameras, |camera_optimizer| &camera_optimizer.cameras);
+            training_images.draw(&volume, cameras, &config.train, chunk, index * n_rays, step)?;
+            let scratch = &workers[worker];
+            training.rounds = volume.forward(chunk, scratch)?;
+            volume.occupancy.accumulate_samples(&volume, chunk, training.rounds)?;
+            let own = field_optimizer.gradients_of(index);
             let gradients = Gradients {
                 dl_dweights: own.dl_dweights,
                 dl_dexposure: exposure.map_or(Ptr::NULL, |exposure| exposure.gradients_of(index)),
-                dl_dview: refinement.map_or(Ptr::NULL, |_| training.dl_dview.ptr()),
+                dl_dview: camera_optimizer.map_or(Ptr::NULL, |_| training.dl_dview.ptr()),
                 of_grid: Backward {
                     dl_dfeatures: training.dl_dfeatures.ptr(),
                     dl_dvalues: Ptr::NULL,
                     dl_dparameters: own.dl_dparameters,
-                    kept: training.kept.ptr(),
+                    scatter_weights: training.scatter_weights.ptr(),
                 },
             };
-            tracer.backward(chunk, lane, training.rounds, &loss, &gradients)?;
-            if let Some(refinement) = refinement {
-                refinement.add_gradient(&tracer, training, index)?;
+            volume.backward(chunk, scratch, training.rounds, &loss, &gradients)?;
+            if let Some(camera_optimizer) = camera_optimizer {
+                camera_optimizer.add_gradient(&volume, training, index)?;
             }
             let args = StatisticsArgs {
                 rays: chunk.ray_args(),
@@ -253,18 +254,18 @@ impl Trainer {
                 sums: training.sums.ptr(),
                 counts: training.counts.ptr(),
             };
-            device.launch_chunk(&kernels::RAY_STATISTICS, &args, Grid::items(n_rays.div_ceil(STATISTICS_PART)))
+            device.launch_chunk(&kernels::RAY_STATISTICS, &args, LaunchDims::items(n_rays.div_ceil(STATISTICS_PART)))
         })?;
         Ok(n_rays * self.chunks.len())
     }
 
     /// Encodes the samples of the last step once more, where the field's kernel does, which changes nothing: for measurements.
     pub fn encode_again(&mut self) -> Result<()> {
-        let tracer =
-            Tracer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
-        let lanes = &self.lanes;
-        self.device.for_each_chunk(&mut self.chunks, |lane, _, training| {
-            tracer.encode_again(&training.chunk, &lanes[lane], training.rounds)
+        let volume =
+            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let workers = &self.workers;
+        self.device.for_each_chunk(&mut self.chunks, |worker, _, training| {
+            volume.encode_again(&training.chunk, &workers[worker], training.rounds)
         })
     }
 
@@ -279,31 +280,38 @@ impl Trainer {
                     grid: self.field.grid.layout(),
                     position: samples.position.ptr(),
                     dl_dfeatures: training.dl_dfeatures.ptr(),
-                    phi: training.kept.ptr_or_null(),
+                    phi: training.scatter_weights.ptr_or_null(),
                     count: samples.count.ptr_at(training.rounds),
-                    gradient: self.learner.table_gradient(),
+                    gradient: self.field_optimizer.table_gradient(),
                     capacity: samples.capacity as u32,
                 };
                 let known = self.device.peek(&samples.count, training.rounds);
-                (args, Grid::tiles(known.map_or(samples.capacity, |count| count as usize)))
+                (args, LaunchDims::tiles(known.map_or(samples.capacity, |count| count as usize)))
             })
             .collect();
-        self.learner.scatter(&self.device, &self.field, &launches)
+        self.field_optimizer.scatter(&self.device, &self.field, &launches)
     }
 
-    /// Adam on features, weights and the member's parameters.
-    fn descend(&mut self, n_rays: usize) -> Result<()> {
+    /// Adam on features, weights and the encoding's parameters.
+    fn optimizer_step(&mut self, n_rays: usize) -> Result<()> {
         let rate = self.learning_rate();
-        self.learner.descend(&self.device, &self.config, &self.field, self.step + 1, rate, n_rays as f64)?;
+        self.field_optimizer.optimizer_step(
+            &self.device,
+            &self.config,
+            &self.field,
+            self.step + 1,
+            rate,
+            n_rays as f64,
+        )?;
         let optimizer = &self.config.optimizer;
-        let corrections = self.refinement.as_ref().map(|refinement| &refinement.corrections);
+        let corrections = self.camera_optimizer.as_ref().map(|camera_optimizer| &camera_optimizer.corrections);
         for (numbers, own_rate) in
             [(self.exposure.as_ref(), optimizer.exposure_learning_rate), (corrections, optimizer.camera_learning_rate)]
         {
-            let Some(PerPhotograph { value, gradients, moments, .. }) = numbers else { continue };
+            let Some(PerImage { value, gradients, moments, .. }) = numbers else { continue };
             let learning_rate = rate * own_rate / optimizer.learning_rate;
             let now = AdamStep { step: self.step + 1, learning_rate, gradient_scale: 1.0 / n_rays as f64 };
-            self.learner.descend_beside(&self.device, &now, value, gradients, moments)?;
+            self.field_optimizer.optimizer_step_extra(&self.device, &now, value, gradients, moments)?;
         }
         Ok(())
     }
@@ -335,7 +343,7 @@ impl Trainer {
     }
 }
 
-fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a PerPhotograph>) -> Loss<'a> {
+fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a PerImage>) -> Loss<'a> {
     // In normalised device coordinates, rays begin at a near plane and not at their cameras.
     let near = if matches!(space, Space::Ndc(_)) { 0.0 } else { train.scale_gradients_within };
     let beside =

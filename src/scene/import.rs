@@ -1,6 +1,6 @@
 //! From a folder of photographs to a scene, by an installed COLMAP: features, matches, poses, on the CPU.
 //!
-//! All work is done in a folder beside the scene's, which takes the scene's name when all is there. Photographs stay as
+//! All work is done in a folder beside the scene's, which takes the scene's name when all is there. TrainingImages stay as
 //! they are, with the lens that COLMAP finds as a part of their cameras.
 
 use super::llff::images_of;
@@ -69,7 +69,7 @@ impl ImportStage {
 /// What became of the photographs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imported {
-    pub n_photographs: usize,
+    pub n_images: usize,
     /// Of how many COLMAP found the pose.
     pub n_placed: usize,
 }
@@ -96,7 +96,7 @@ pub fn import(
     let images = work.path().join("images");
     fs::create_dir_all(work.path().join("sparse")).map_err(|e| Error::file(out, cannot_write(&e)))?;
     copy(&photographs, &images)?;
-    let colmap = Colmap { work: work.path(), interrupted, n_photographs: photographs.len() };
+    let colmap = Colmap { work: work.path(), interrupted, n_images: photographs.len() };
     let unplaced = || {
         let what = "COLMAP found no photographs that fit together; take more of them, with more overlap and detail";
         Error::file(photos, what)
@@ -114,7 +114,7 @@ pub fn import(
     let options = OpenOptions { format: Some(Format::Colmap), ..OpenOptions::default() };
     Scene::open_with(work.path(), &options)?;
     fs::rename(work.keep(), out).map_err(|e| Error::file(out, cannot_write(&e)))?;
-    Ok(Some(Imported { n_photographs: photographs.len(), n_placed }))
+    Ok(Some(Imported { n_images: photographs.len(), n_placed }))
 }
 
 fn photographs(photos: &Path) -> Result<Vec<PathBuf>> {
@@ -212,7 +212,7 @@ fn commands(options: &ImportOptions, gpu: &GpuOptions, one_camera: bool) -> [(Im
 struct Colmap<'a> {
     work: &'a Path,
     interrupted: &'a AtomicBool,
-    n_photographs: usize,
+    n_images: usize,
 }
 
 impl Colmap<'_> {
@@ -232,7 +232,7 @@ impl Colmap<'_> {
         // Where there is no display, Qt, which COLMAP is built with, must not look for one.
         command.env("QT_QPA_PLATFORM", "offscreen");
         let mut child = command.spawn().map_err(|e| Error::config(format!("COLMAP cannot be run: {e}")))?;
-        progress(stage, 0, self.n_photographs);
+        progress(stage, 0, self.n_images);
         let status = loop {
             if self.interrupted.load(Ordering::Relaxed) {
                 // It may have ended by itself, by the same Ctrl-C.
@@ -241,7 +241,7 @@ impl Colmap<'_> {
                 return Ok(false);
             }
             let ended = child.try_wait().map_err(|e| Error::config(format!("COLMAP cannot be waited for: {e}")))?;
-            progress(stage, self.done(stage, &log), self.n_photographs);
+            progress(stage, self.done(stage, &log), self.n_images);
             match ended {
                 Some(status) => break status,
                 None => thread::sleep(LOOK_EVERY),
@@ -260,7 +260,7 @@ impl Colmap<'_> {
         }
     }
 
-    /// Photographs done, by what COLMAP has printed so far; of matching, blocks of them are all it tells.
+    /// TrainingImages done, by what COLMAP has printed so far; of matching, blocks of them are all it tells.
     fn done(&self, stage: ImportStage, log: &Path) -> usize {
         let text = text(log);
         let count = text.matches(stage.sign()).count();
@@ -271,11 +271,11 @@ impl Colmap<'_> {
                     total.split(',').next()?.trim().parse::<usize>().ok()
                 });
                 let blocks = of.filter(|_| count > 0).map_or(1, |of| (of * of).max(1));
-                count.saturating_sub(1) * self.n_photographs / blocks
+                count.saturating_sub(1) * self.n_images / blocks
             }
             // The first two come without this line.
-            ImportStage::Poses if count > 0 => (count + 2).min(self.n_photographs),
-            _ => count.min(self.n_photographs),
+            ImportStage::Poses if count > 0 => (count + 2).min(self.n_images),
+            _ => count.min(self.n_images),
         }
     }
 }

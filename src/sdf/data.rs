@@ -15,7 +15,7 @@ use crate::Result;
 use crate::config::{Config, SdfConfig};
 use crate::decoder::Head;
 use crate::device::args::BvhArgs;
-use crate::device::{Device, Grid, Kernel, Ptr, args, kernels};
+use crate::device::{Device, Kernel, LaunchDims, Ptr, args, kernels};
 use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
 use crate::mesh::Scatter;
 use crate::scene::UnitCube;
@@ -145,15 +145,15 @@ impl Data for DistanceData {
             // What the surface is known to be within is written where the distance will be: 0 for points on it.
             let (position, bound) = (chunk.position.ptr_at(3 * in_chunk.start), chunk.target.ptr_at(in_chunk.start));
             let args = self.target.sampler.args(&scatter, position, bound, Ptr::NULL);
-            device.launch_chunk(kernel, &args, Grid::items(in_chunk.len()))?;
+            device.launch_chunk(kernel, &args, LaunchDims::items(in_chunk.len()))?;
         }
         let off = draws[0].in_chunk.end;
         let (n, position, distance) =
             (chunk.n_with_target - off, chunk.position.ptr_at(3 * off), chunk.target.ptr_at(off));
         let query = self.target.bvh.query(position, n);
         let args = BvhArgs { bound: distance, distance, accuracy: self.config.winding_accuracy as f32, ..query };
-        device.launch_chunk(&kernels::BVH_DISTANCE, &args, Grid::tiles(n))?;
-        device.launch_chunk(&kernels::BVH_WINDING, &args, Grid::tiles(n))
+        device.launch_chunk(&kernels::BVH_DISTANCE, &args, LaunchDims::tiles(n))?;
+        device.launch_chunk(&kernels::BVH_WINDING, &args, LaunchDims::tiles(n))
     }
 
     /// A chunk keeps its points for `sdf.reuse` steps; at each step a part of the chunks gets new ones.

@@ -8,7 +8,7 @@ use super::{MeshFacts, distances};
 use crate::Result;
 use crate::fit::Predictor;
 use crate::radiance::Frame;
-use crate::radiance::film::Draws;
+use crate::radiance::video::Render;
 use crate::scene::{Camera, Scene, UnitCube};
 use crate::train::Checkpoint;
 
@@ -26,7 +26,7 @@ const AMBIENT: f32 = 0.3;
 /// The rays' box goes so far beyond the mesh's, as the field's surface may.
 const BOX_MARGIN: f32 = 0.01;
 
-/// Draws a distance field.
+/// Renders a distance field.
 pub struct SphereTracer {
     predictor: Predictor,
     unit_cube: UnitCube,
@@ -112,7 +112,7 @@ impl SphereTracer {
     }
 }
 
-impl Draws for SphereTracer {
+impl Render for SphereTracer {
     fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let n = width * height;

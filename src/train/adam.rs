@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::config::OptimizerConfig;
 use crate::device::args::{AdamArgs, AverageArgs, Compute};
-use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
 /// What Adam keeps of one buffer of parameters, taken as entries of `width` numbers that are touched together.
 pub struct Moments {
@@ -103,7 +103,7 @@ impl Adam {
             l2_reg: l2_reg as f32,
             gradient_scale: now.gradient_scale as f32,
         };
-        device.launch(&kernels::ADAM, &args, Grid::items(moments.steps.len()))
+        device.launch(&kernels::ADAM, &args, LaunchDims::items(moments.steps.len()))
     }
 
     /// Writes to `now` the moving average as of the end of step `step`; where there is none, the values themselves.
@@ -128,7 +128,7 @@ impl Adam {
             width: moments.width as u32,
             step: step as u32,
         };
-        device.launch(&kernels::AVERAGE_NOW, &args, Grid::items(moments.steps.len()))
+        device.launch(&kernels::AVERAGE_NOW, &args, LaunchDims::items(moments.steps.len()))
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Started {
     pub device: String,
     /// Learned numbers: features and weights.
     pub n_parameters: u64,
-    /// Photographs trained on; None of tasks that have none.
+    /// TrainingImages trained on; None of tasks that have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_images: Option<u64>,
     /// Steps already behind; above 0 where a run is resumed.

@@ -1,7 +1,7 @@
 //! Distances to a mesh and winding numbers.
 
 use gridfield::device::args::BvhArgs;
-use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::mesh::{Bvh, Mesh};
 
 use crate::common::Random;
@@ -36,7 +36,7 @@ pub fn bvh_distance(device: &Device) -> Outputs {
     let launch = |bound: Ptr<f32>| {
         let query = bvh.query(position.ptr(), POINTS);
         let args = BvhArgs { bound, distance: distance.ptr(), triangle: triangle.ptr(), ..query };
-        device.launch(&kernels::BVH_DISTANCE, &args, Grid::tiles(POINTS)).unwrap();
+        device.launch(&kernels::BVH_DISTANCE, &args, LaunchDims::tiles(POINTS)).unwrap();
         (get(&distance), get(&triangle))
     };
     let (free, triangles) = launch(Ptr::NULL);
@@ -62,7 +62,7 @@ pub fn bvh_winding(device: &Device) -> Outputs {
     let distance = device.upload(&vec![1.0f32; POINTS]).unwrap();
     let query = bvh.query(position.ptr(), POINTS);
     let args = BvhArgs { distance: distance.ptr(), winding: winding.ptr(), accuracy: 2.0, ..query };
-    device.launch(&kernels::BVH_WINDING, &args, Grid::tiles(POINTS)).unwrap();
+    device.launch(&kernels::BVH_WINDING, &args, LaunchDims::tiles(POINTS)).unwrap();
     let (winding, signs) = (get(&winding), get(&distance));
     assert!(winding.iter().zip(&signs).all(|(&w, &sign)| (w > 0.5) == (sign == -1.0)));
     let mut outputs = Outputs::new();

@@ -2,8 +2,8 @@
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
 use gridfield::device::args::{Camera, CameraGradientArgs, CorrectCamerasArgs, PositionGradientArgs, Space};
-use gridfield::device::{ComputeBuffer, Device, Grid as Launch, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{ComputeBuffer, Device, LaunchDims, kernels};
+use gridfield::encoding::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -24,7 +24,7 @@ pub fn correct_cameras(device: &Device) -> Outputs {
     let correction = device.upload(&random.f32s(6 * CAMERAS, -0.4, 0.4)).unwrap();
     let corrected = device.upload(&vec![Camera::default(); CAMERAS]).unwrap();
     let args = CorrectCamerasArgs { cameras: given.ptr(), correction: correction.ptr(), corrected: corrected.ptr() };
-    device.launch(&kernels::CORRECT_CAMERAS, &args, Launch::items(CAMERAS)).unwrap();
+    device.launch(&kernels::CORRECT_CAMERAS, &args, LaunchDims::items(CAMERAS)).unwrap();
     let poses: Vec<f32> = get(&corrected).iter().flat_map(|camera| camera.camera_to_world).collect();
     let mut outputs = Outputs::new();
     // Two products of three terms.
@@ -68,7 +68,7 @@ pub fn camera_gradient(device: &Device) -> Outputs {
             cascades: 2,
             rounds: 1,
         };
-        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, Launch::items(RAYS)).unwrap();
+        device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, LaunchDims::items(RAYS)).unwrap();
         // Some 70 samples a camera, each through a division in ndc.
         outputs.summed("dL/dcorrection", &get(&gradient), 2e-5);
     }
@@ -107,7 +107,7 @@ pub fn position_gradient(device: &Device) -> Outputs {
             dl_dposition: gradient.ptr(),
             round: 0,
         };
-        device.launch_chunk(&kernels::POSITION_GRADIENT, &args, Launch::items(SAMPLES)).unwrap();
+        device.launch_chunk(&kernels::POSITION_GRADIENT, &args, LaunchDims::items(SAMPLES)).unwrap();
         // Fractions of up to 20 cells, and sums of 8 corners times the features.
         outputs.rounded("dL/dposition", &get(&gradient), 2e-5);
     }

@@ -3,7 +3,7 @@
 use gridfield::device::args::{
     CentreArgs, CompositeArgs, CompositeRayArgs, MAX_ROUNDS, RayLosses, STATISTICS_PART, Space, StatisticsArgs,
 };
-use gridfield::device::{Buffer, Device, Grid, Ptr, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -77,14 +77,14 @@ fn composite_args<'a>(chunk: &'a Chunk, round: usize, space: Space, exposure: Ex
 fn forward(device: &Device, chunk: &Chunk) {
     for round in 0..ROUNDS {
         let args = composite_args(chunk, round, Space::default(), None);
-        device.launch(&kernels::COMPOSITE_RAYS, &args, Grid::items(RAYS)).unwrap();
+        device.launch(&kernels::COMPOSITE_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
     }
 }
 
 fn backward(device: &Device, chunk: &Chunk, space: Space, exposure: Exposure) {
     forward(device, chunk);
     let args = composite_args(chunk, ROUNDS, space, exposure);
-    device.launch(&kernels::COMPOSITE_BACKWARD, &args, Grid::items(RAYS)).unwrap();
+    device.launch(&kernels::COMPOSITE_BACKWARD, &args, LaunchDims::items(RAYS)).unwrap();
 }
 
 pub fn composite_rays(device: &Device) -> Outputs {
@@ -121,17 +121,17 @@ pub fn sample_weights(device: &Device) -> Outputs {
     let chunk = chunk(device);
     forward(device, &chunk);
     let args = composite_args(&chunk, ROUNDS, Space::default(), None);
-    device.launch(&kernels::SAMPLE_WEIGHTS, &args, Grid::items(RAYS)).unwrap();
+    device.launch(&kernels::SAMPLE_WEIGHTS, &args, LaunchDims::items(RAYS)).unwrap();
     let mut outputs = Outputs::new();
     outputs.rounded("weights", &get(&chunk.samples.dl_ddensity), FP32);
     outputs
 }
 
-pub fn centre_photographs(device: &Device) -> Outputs {
+pub fn centre_per_image(device: &Device) -> Outputs {
     let value = device.upload(&Random::new(24).f32s(6 * PHOTOGRAPHS, -0.2, 0.2)).unwrap();
     let shown = device.zeros::<f32>(6 * PHOTOGRAPHS).unwrap();
-    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_photographs: PHOTOGRAPHS as u32 };
-    device.launch(&kernels::CENTRE_PHOTOGRAPHS, &args, Grid::items(6)).unwrap();
+    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: PHOTOGRAPHS as u32 };
+    device.launch(&kernels::CENTRE_PER_IMAGE, &args, LaunchDims::items(6)).unwrap();
     let mut outputs = Outputs::new();
     // A sum in one order, and a division.
     outputs.rounded("exposure", &get(&shown), 2e-7);
@@ -150,7 +150,7 @@ pub fn ray_statistics(device: &Device) -> Outputs {
         sums: sums.ptr(),
         counts: counts.ptr(),
     };
-    let grid = Grid::items(RAYS.div_ceil(STATISTICS_PART));
+    let grid = LaunchDims::items(RAYS.div_ceil(STATISTICS_PART));
     device.launch_chunk(&kernels::RAY_STATISTICS, &args, grid).unwrap();
     let mut outputs = Outputs::new();
     outputs.summed("sums", &get(&sums), FP32);
@@ -178,7 +178,7 @@ pub fn composite_ray_f64(device: &Device) -> Outputs {
         dl_dsample: dl_dsample.ptr(),
         n: n as u32,
     };
-    device.launch(&kernels::COMPOSITE_RAY_F64, &args, Grid::items(1)).unwrap();
+    device.launch(&kernels::COMPOSITE_RAY_F64, &args, LaunchDims::items(1)).unwrap();
     let mut outputs = Outputs::new();
     for (name, buffer) in
         [("weights", weights), ("pixel", pixel), ("dL/ddensity", dl_ddensity), ("dL/dsample", dl_dsample)]

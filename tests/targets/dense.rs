@@ -2,7 +2,7 @@
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
 use gridfield::device::Device;
-use gridfield::grid::{Grid, add_total_variation, resample};
+use gridfield::encoding::{Grid, add_total_variation, resample};
 
 use crate::common::Random;
 use crate::compare::{Outputs, get};

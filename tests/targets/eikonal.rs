@@ -1,7 +1,7 @@
 //! The eikonal term: corners of stencils, their loss and its gradient.
 
 use gridfield::device::args::EikonalArgs;
-use gridfield::device::{Buffer, Device, Grid, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, kernels};
 
 use crate::common::Random;
 use crate::compare::{Outputs, get};
@@ -56,7 +56,7 @@ impl Stencils {
 
 pub fn eikonal_points(device: &Device) -> Outputs {
     let stencils = Stencils::new(device);
-    device.launch_chunk(&kernels::EIKONAL_POINTS, &stencils.args(), Grid::items(STENCILS)).unwrap();
+    device.launch_chunk(&kernels::EIKONAL_POINTS, &stencils.args(), LaunchDims::items(STENCILS)).unwrap();
     let mut outputs = Outputs::new();
     outputs.rounded("positions", &get(&stencils.position), FP32);
     outputs
@@ -64,7 +64,7 @@ pub fn eikonal_points(device: &Device) -> Outputs {
 
 pub fn eikonal_loss(device: &Device) -> Outputs {
     let stencils = Stencils::new(device);
-    device.launch_chunk(&kernels::EIKONAL_LOSS, &stencils.args(), Grid::items(STENCILS)).unwrap();
+    device.launch_chunk(&kernels::EIKONAL_LOSS, &stencils.args(), LaunchDims::items(STENCILS)).unwrap();
     let mut outputs = Outputs::new();
     outputs.rounded("dL/dvalues", &get(&stencils.dl_doutput), LOSS);
     outputs.rounded("loss", &get(&stencils.loss), LOSS);

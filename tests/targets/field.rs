@@ -1,10 +1,10 @@
-//! The field at tiles of samples: grid, networks, and the way back.
+//! The field at tiles of samples: grid, networks, and the backward pass.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, Head, LayerShape};
 use gridfield::device::args::{ActiveArgs, FieldArgs, PrepareWeightsArgs};
-use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -13,7 +13,7 @@ use crate::compare::{Outputs, get, set};
 /// fp16 has 11 bits: each stored activation is off by up to 2^-12 of itself, and about six layers in a row add up to some
 /// 2^-10. Features and weights are chosen so that fp16 holds them.
 const FORWARD: f64 = 3e-3;
-/// The same on the way back, for which the activations are given.
+/// The same on the backward pass, for which the activations are given.
 const BACKWARD: f64 = 3e-3;
 /// One rounding to fp16: half a step of 2^-11, of values up to nearly 1.
 const HALF: f64 = 3e-4;
@@ -134,7 +134,7 @@ pub fn random_weights(decoder: &Decoder, random: &mut Random) -> Vec<f32> {
 pub fn prepared(device: &Device, decoder: &Decoder, weights: &Buffer<f32>) -> ComputeBuffer {
     let compute = ComputeBuffer::zeros(device, 2 * weights.len()).unwrap();
     let args = PrepareWeightsArgs { network: decoder.layout(), weights: weights.ptr(), compute: compute.ptr() };
-    device.launch(&kernels::PREPARE_WEIGHTS, &args, Launch::items(weights.len())).unwrap();
+    device.launch(&kernels::PREPARE_WEIGHTS, &args, LaunchDims::items(weights.len())).unwrap();
     compute
 }
 
@@ -152,7 +152,7 @@ pub fn encode_samples(device: &Device) -> Outputs {
     for case in NARROW.iter().chain(WIDE) {
         let setup = Setup::new(device, case);
         let args = FieldArgs { activations: setup.activations.ptr(), ..setup.args(1) };
-        device.launch(&kernels::ENCODE_SAMPLES, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch(&kernels::ENCODE_SAMPLES, &args, LaunchDims::tiles(CAPACITY)).unwrap();
         let n_in = setup.decoder.layers[0].n_in as usize;
         outputs.rounded("features", &setup.activations.download().unwrap()[..CAPACITY * n_in], HALF);
     }
@@ -191,7 +191,7 @@ pub fn count_active(device: &Device) -> Outputs {
             capacity: CAPACITY as u32,
             least_weight: LEAST,
         };
-        device.launch_chunk(&kernels::COUNT_ACTIVE, &args, Launch::items(expected.len())).unwrap();
+        device.launch_chunk(&kernels::COUNT_ACTIVE, &args, LaunchDims::items(expected.len())).unwrap();
         let found = get(&active);
         assert_eq!(found, expected);
         outputs.exact("active", &found);
@@ -206,7 +206,7 @@ fn forward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case])
             let setup = Setup::new(device, case);
             let activations = if density_only == 0 { setup.activations.ptr() } else { Ptr::NULL };
             let args = FieldArgs { density_only, activations, ..setup.args(1) };
-            device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
+            device.launch_chunk(kernel, &args, LaunchDims::tiles(CAPACITY)).unwrap();
             let samples = &setup.chunk.samples;
             // Compared by their logarithms, which the network gives; zero where no sample of the round is.
             let raw: Vec<f32> =
@@ -246,7 +246,7 @@ fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]
             dl_dweights: dl_dweights.ptr(),
             ..setup.args(1)
         };
-        device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(kernel, &args, LaunchDims::tiles(CAPACITY)).unwrap();
         outputs.rounded("dL/dfeatures", &get(&dl_dfeatures), BACKWARD);
         outputs.rounded("dL/dview", &get(&dl_dview), BACKWARD);
         summed_by_layer(&mut outputs, &setup.decoder, &get(&dl_dweights), BACKWARD);

@@ -3,8 +3,8 @@
 use gridfield::config::{GridConfig, GridIndex, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, Head};
 use gridfield::device::args::{DrawPixelsArgs, FitArgs, FitLossArgs, PixelCentersArgs};
-use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -104,7 +104,7 @@ fn forward(device: &Device, kernel: &Kernel<FitArgs<'static>>, cases: &[Case]) -
     let mut outputs = Outputs::new();
     for case in cases {
         let setup = Setup::new(device, case);
-        device.launch_chunk(kernel, &setup.args(), Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(kernel, &setup.args(), LaunchDims::tiles(CAPACITY)).unwrap();
         let values = get(&setup.output);
         let end = SAMPLES * case.n_outputs as usize;
         assert!(values[..end].iter().all(|&value| value != 0.0), "all samples have values");
@@ -136,7 +136,7 @@ fn backward(device: &Device, kernel: &Kernel<FitArgs<'static>>, cases: &[Case]) 
             dl_dweights: dl_dweights.ptr(),
             ..setup.args()
         };
-        device.launch_chunk(kernel, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(kernel, &args, LaunchDims::tiles(CAPACITY)).unwrap();
         outputs.rounded("dL/dfeatures", &get(&dl_dfeatures), BACKWARD);
         summed_by_layer(&mut outputs, &setup.decoder, &get(&dl_dweights), BACKWARD);
     }
@@ -205,7 +205,7 @@ pub fn fit_loss(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for (n_outputs, kind) in [(1, 0), (3, 1), (4, 2), (16, 0)] {
         let losses = Losses::new(device, n_outputs as usize);
-        device.launch_chunk(&kernels::FIT_LOSS, &losses.args(n_outputs, kind), Launch::items(CAPACITY)).unwrap();
+        device.launch_chunk(&kernels::FIT_LOSS, &losses.args(n_outputs, kind), LaunchDims::items(CAPACITY)).unwrap();
         outputs.rounded("dL/dvalues", &get(&losses.dl_doutput), FP32);
         outputs.rounded("loss", &get(&losses.loss), FP32);
         outputs.rounded("squared error", &get(&losses.squared_error), FP32);
@@ -217,7 +217,7 @@ pub fn fit_statistics(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     let losses = Losses::new(device, 1);
     let parts = CAPACITY.div_ceil(gridfield::device::args::STATISTICS_PART);
-    device.launch_chunk(&kernels::FIT_STATISTICS, &losses.args(1, 0), Launch::items(parts)).unwrap();
+    device.launch_chunk(&kernels::FIT_STATISTICS, &losses.args(1, 0), LaunchDims::items(parts)).unwrap();
     outputs.summed("sums", &get(&losses.sums), SUMS);
     outputs
 }
@@ -250,7 +250,7 @@ pub fn draw_pixels(device: &Device) -> Outputs {
             seed: 3,
             step: 11,
         };
-        device.launch_chunk(&kernels::DRAW_PIXELS, &args, Launch::items(SAMPLES)).unwrap();
+        device.launch_chunk(&kernels::DRAW_PIXELS, &args, LaunchDims::items(SAMPLES)).unwrap();
         outputs.rounded("positions", &get(&position), FP32);
         outputs.rounded("targets", &get(&target), FP32);
     }
@@ -267,7 +267,7 @@ pub fn pixel_centers(device: &Device) -> Outputs {
         origin: [0.25, 0.5],
         step: [0.01, 0.02],
     };
-    device.launch_chunk(&kernels::PIXEL_CENTERS, &args, Launch::items(SAMPLES)).unwrap();
+    device.launch_chunk(&kernels::PIXEL_CENTERS, &args, LaunchDims::items(SAMPLES)).unwrap();
     let mut outputs = Outputs::new();
     outputs.rounded("positions", &get(&position), FP32);
     outputs

@@ -5,8 +5,8 @@ use std::ffi::c_void;
 use bytemuck::Pod;
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
 use gridfield::device::args::{ENCODE_TILES, EncodeArgs, EncodeLevelsArgs, GridLayout, MAX_LEVELS, ScatterArgs};
-use gridfield::device::{Buffer, ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -111,7 +111,7 @@ fn encode<T: Pod + Into<f64>>(
     let mut outputs = Outputs::new();
     for config in configs(2) {
         let points = Points::new(device, dimensions, &config, from);
-        device.launch(kernel, &points.args(), Launch::items(POINTS)).unwrap();
+        device.launch(kernel, &points.args(), LaunchDims::items(POINTS)).unwrap();
         outputs.rounded("features", &get(&points.features), tolerance);
     }
     outputs
@@ -121,7 +121,7 @@ fn encode_backward(device: &Device, kernel: &Kernel<EncodeArgs<'static>>, dimens
     let mut outputs = Outputs::new();
     for config in configs(2) {
         let points = Points::<f64>::new(device, dimensions, &config, |x| x);
-        device.launch_chunk(kernel, &points.args(), Launch::items(POINTS)).unwrap();
+        device.launch_chunk(kernel, &points.args(), LaunchDims::items(POINTS)).unwrap();
         outputs.summed("dL/dtable", &get(&points.dl_dtable), FP64);
         outputs.rounded("dL/dposition", &get(&points.dl_dposition), FP64);
     }
@@ -178,7 +178,7 @@ pub fn encode_levels(device: &Device) -> Outputs {
             first_level: 1,
         };
         device
-            .launch_chunk(&kernels::ENCODE_LEVELS, &args, Launch::tiles(CAPACITY.div_ceil(ENCODE_TILES)).rows(4))
+            .launch_chunk(&kernels::ENCODE_LEVELS, &args, LaunchDims::tiles(CAPACITY.div_ceil(ENCODE_TILES)).rows(4))
             .unwrap();
         let features = features.download().unwrap();
         let of_sample = |s: usize| &features[s * n_in as usize..(s + 1) * n_in as usize];
@@ -210,7 +210,7 @@ pub fn grid_scatter(device: &Device) -> Outputs {
             gradient: gradient.ptr(),
             capacity: capacity as u32,
         };
-        device.launch_rows(&kernels::GRID_SCATTER, &[(args, Launch::tiles(capacity))], grid.levels.len()).unwrap();
+        device.launch_rows(&kernels::GRID_SCATTER, &[(args, LaunchDims::tiles(capacity))], grid.levels.len()).unwrap();
         outputs.summed("gradient", &get(&gradient), FP32);
     }
     outputs

@@ -68,9 +68,9 @@ fn rust_layout() -> Layout {
         PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
         PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
         PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
-        WavesArgs { network, samples, weights, neurons, activations, output, dl_doutput, dl_dprepared, kind, n_neurons, n_columns, n_outputs }
-        PrepareWavesArgs { theta, place, prepared, dl_dprepared, dl_dtheta }
-        CentreArgs { value, centred, n_photographs }
+        CoordinateNetworkArgs { network, samples, weights, neurons, activations, output, dl_doutput, dl_dprepared, kind, n_neurons, n_columns, n_outputs }
+        PrepareCoordinateNetworkArgs { theta, place, prepared, dl_dprepared, dl_dtheta }
+        CentreArgs { value, centred, n_images }
         CorrectCamerasArgs { cameras, correction, corrected }
         PositionGradientArgs { grid, samples, table, dl_dfeatures, dl_dposition, round }
         CameraGradientArgs { rays, samples, cameras, correction, dl_dposition, dl_dview, dl_dcorrection, space, cascades, rounds }
@@ -78,7 +78,7 @@ fn rust_layout() -> Layout {
         AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
         PrepareWeightsArgs { network, weights, compute }
         OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, step_size }
-        OccupancySeenArgs { samples, value, resolution, cascades, round, step_size }
+        OccupancyAccumulateArgs { samples, value, resolution, cascades, round, step_size }
         OccupancyDecayArgs { value, decay }
         OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
         AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
@@ -93,7 +93,7 @@ fn rust_layout() -> Layout {
         UniformArgs { value, seed, stream, range }
         ActiveArgs { network, activations, weight, count, active, capacity, least_weight }
         StatisticsArgs { rays, samples, round, sums, counts }
-        CeilingArgs { input, output, lanes, turns, n_groups }
+        RooflineArgs { input, output, lanes, turns, n_groups }
     }
 }
 

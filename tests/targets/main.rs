@@ -6,11 +6,11 @@
 
 mod bvh;
 mod cameras;
-mod ceilings;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
 mod composite;
+mod coordinate_networks;
 mod dense;
 mod eikonal;
 mod field;
@@ -24,13 +24,13 @@ mod optimizer;
 mod points;
 mod random;
 mod rays;
+mod roofline;
 #[path = "../shapes/mod.rs"]
 mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod surface;
 mod training;
-mod waves;
 
 /// A test for each kernel, and the list of kernels that have one.
 macro_rules! parity {
@@ -61,10 +61,10 @@ parity! {
     bvh_winding: bvh::bvh_winding;
     camera_gradient: cameras::camera_gradient;
     camera_rays: rays::camera_rays;
-    ceiling_copy: ceilings::ceiling_copy;
-    ceiling_fma: ceilings::ceiling_fma;
-    ceiling_gather: ceilings::ceiling_gather;
-    centre_photographs: composite::centre_photographs;
+    roofline_copy: roofline::roofline_copy;
+    roofline_fma: roofline::roofline_fma;
+    roofline_gather: roofline::roofline_gather;
+    centre_per_image: composite::centre_per_image;
     composite_backward: composite::composite_backward;
     composite_ray_f64: composite::composite_ray_f64;
     composite_rays: composite::composite_rays;
@@ -100,17 +100,17 @@ parity! {
     mulfa_encode_2d: mulfa::mulfa_encode_2d;
     mulfa_encode_3d: mulfa::mulfa_encode_3d;
     mulfa_gradient: mulfa::mulfa_gradient;
-    mulfa_layers_backward_2d: mulfa::mulfa_layers_backward_2d;
-    mulfa_layers_backward_3d: mulfa::mulfa_layers_backward_3d;
-    mulfa_layers_encode_2d: mulfa::mulfa_layers_encode_2d;
-    mulfa_layers_encode_3d: mulfa::mulfa_layers_encode_3d;
+    mulfa_multi_layer_backward_2d: mulfa::mulfa_multi_layer_backward_2d;
+    mulfa_multi_layer_backward_3d: mulfa::mulfa_multi_layer_backward_3d;
+    mulfa_multi_layer_encode_2d: mulfa::mulfa_multi_layer_encode_2d;
+    mulfa_multi_layer_encode_3d: mulfa::mulfa_multi_layer_encode_3d;
     occupancy_bits: occupancy::occupancy_bits;
     occupancy_blocks: occupancy::occupancy_bits;
     occupancy_decay: occupancy::occupancy_decay;
     occupancy_mean: occupancy::occupancy_bits;
     occupancy_parts: occupancy::occupancy_bits;
     occupancy_points: occupancy::occupancy_points;
-    occupancy_seen: occupancy::occupancy_seen;
+    occupancy_accumulate: occupancy::occupancy_accumulate;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;
     pixel_centers: fit::pixel_centers;
@@ -121,7 +121,7 @@ parity! {
     points_scatter: points::points_scatter;
     position_gradient: cameras::position_gradient;
     prepare_mulfa: mulfa::prepare_mulfa;
-    prepare_waves: waves::prepare_waves;
+    prepare_coordinate_network: coordinate_networks::prepare_coordinate_network;
     prepare_weights: field::prepare_weights;
     ray_distances: rays::ray_distances;
     ray_statistics: composite::ray_statistics;
@@ -132,9 +132,9 @@ parity! {
     surface_points: surface::surface_points;
     total_variation: dense::total_variation;
     uniform_parameters: random::uniform_parameters;
-    waves_backward: waves::waves_backward;
-    waves_forward: waves::waves_forward;
-    waves_gradient: waves::waves_gradient;
+    coordinate_network_backward: coordinate_networks::coordinate_network_backward;
+    coordinate_network_forward: coordinate_networks::coordinate_network_forward;
+    coordinate_network_gradient: coordinate_networks::coordinate_network_gradient;
 }
 
 #[test]

@@ -4,9 +4,9 @@
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::decoder::Head;
 use gridfield::device::args::{MulfaArgs, PrepareMulfaArgs};
-use gridfield::device::{ComputeBuffer, Device, Grid as Launch, Kernel, Ptr, kernels};
+use gridfield::device::{ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
+use gridfield::encoding::{Encoding as _, Theta};
 use gridfield::field::Field;
-use gridfield::grid::{Member as _, Theta};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -75,7 +75,7 @@ impl Setup {
         let table = random.halves(field.table.len(), -1.0, 1.0);
         set(&mut field.table, &table);
         let mulfa = field.grid.mulfa.clone().unwrap();
-        let parts = mulfa.parts();
+        let parts = mulfa.blocks();
         let theta: Vec<f32> = (0..mulfa.n_thetas)
             .flat_map(|_| &parts)
             .flat_map(|part| match part.name.as_str() {
@@ -84,7 +84,7 @@ impl Setup {
                 _ => random.halves(part.n_numbers(), -0.5, 0.5),
             })
             .collect();
-        set(&mut field.member_as_mut::<Theta>().unwrap().theta, &theta);
+        set(&mut field.encoding_as_mut::<Theta>().unwrap().theta, &theta);
         field.refresh_copies(device).unwrap();
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: 1, samples: CAPACITY }).unwrap();
         set(&mut chunk.samples.position, &random.f32s(3 * CAPACITY, 0.0, 1.0));
@@ -98,7 +98,7 @@ impl Setup {
     }
 
     fn args(&self) -> MulfaArgs<'_> {
-        let kernel = self.field.member_as::<Theta>().unwrap();
+        let kernel = self.field.encoding_as::<Theta>().unwrap();
         MulfaArgs {
             grid: self.field.grid.layout(),
             samples: self.chunk.samples.args(),
@@ -132,19 +132,19 @@ pub fn mulfa_backward_3d(device: &Device) -> Outputs {
     backward(device, 3, Depth::One)
 }
 
-pub fn mulfa_layers_encode_2d(device: &Device) -> Outputs {
+pub fn mulfa_multi_layer_encode_2d(device: &Device) -> Outputs {
     encode(device, 2, Depth::More)
 }
 
-pub fn mulfa_layers_encode_3d(device: &Device) -> Outputs {
+pub fn mulfa_multi_layer_encode_3d(device: &Device) -> Outputs {
     encode(device, 3, Depth::More)
 }
 
-pub fn mulfa_layers_backward_2d(device: &Device) -> Outputs {
+pub fn mulfa_multi_layer_backward_2d(device: &Device) -> Outputs {
     backward(device, 2, Depth::More)
 }
 
-pub fn mulfa_layers_backward_3d(device: &Device) -> Outputs {
+pub fn mulfa_multi_layer_backward_3d(device: &Device) -> Outputs {
     backward(device, 3, Depth::More)
 }
 
@@ -153,7 +153,7 @@ fn encode(device: &Device, dimensions: u32, depth: Depth) -> Outputs {
     for setup in setups(device, dimensions, depth) {
         let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
         let args = MulfaArgs { features: features.ptr(), ..setup.args() };
-        device.launch_chunk(setup.kernels().0, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(setup.kernels().0, &args, LaunchDims::tiles(CAPACITY)).unwrap();
         outputs.rounded("features", &features.download().unwrap(), FP16);
     }
     outputs
@@ -168,9 +168,10 @@ fn backward(device: &Device, dimensions: u32, depth: Depth) -> Outputs {
             (device.zeros(CAPACITY * nodes).unwrap(), device.upload(&setup.dl_dfeatures).unwrap());
         let dl_dprepared = device.zeros::<f32>(grid.mulfa.as_ref().unwrap().n_prepared().1).unwrap();
         let features = ComputeBuffer::zeros(device, CAPACITY * setup.args().n_in as usize).unwrap();
-        let query = ComputeBuffer::zeros(device, CAPACITY * grid.mulfa.as_ref().unwrap().n_query()).unwrap();
+        let query =
+            ComputeBuffer::zeros(device, CAPACITY * grid.mulfa.as_ref().unwrap().n_saved_activations()).unwrap();
         let args = MulfaArgs { features: features.ptr(), query: query.ptr(), ..setup.args() };
-        device.launch_chunk(setup.kernels().0, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(setup.kernels().0, &args, LaunchDims::tiles(CAPACITY)).unwrap();
         let args = MulfaArgs {
             query: query.ptr(),
             dl_dfeatures: dl_dfeatures.ptr(),
@@ -178,7 +179,7 @@ fn backward(device: &Device, dimensions: u32, depth: Depth) -> Outputs {
             dl_dprepared: dl_dprepared.ptr(),
             ..setup.args()
         };
-        device.launch_chunk(setup.kernels().1, &args, Launch::tiles(CAPACITY)).unwrap();
+        device.launch_chunk(setup.kernels().1, &args, LaunchDims::tiles(CAPACITY)).unwrap();
         outputs.rounded("phi", &get(&phi), FP16);
         outputs.summed("dL/dprepared", &get(&dl_dprepared), SUMS);
     }
@@ -189,7 +190,7 @@ pub fn prepare_mulfa(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for setup in all_setups(device) {
         let (kernel, n) =
-            (setup.field.member_as::<Theta>().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
+            (setup.field.encoding_as::<Theta>().unwrap(), setup.field.grid.mulfa.as_ref().unwrap().n_prepared().0);
         let prepared = ComputeBuffer::zeros(device, 2 * n).unwrap();
         let args = PrepareMulfaArgs {
             grid: setup.field.grid.layout(),
@@ -198,7 +199,7 @@ pub fn prepare_mulfa(device: &Device) -> Outputs {
             dl_dprepared: Ptr::NULL,
             dl_dtheta: Ptr::NULL,
         };
-        device.launch(&kernels::PREPARE_MULFA, &args, Launch::items(n)).unwrap();
+        device.launch(&kernels::PREPARE_MULFA, &args, LaunchDims::items(n)).unwrap();
         outputs.rounded("prepared", &prepared.download().unwrap()[..n], FP16);
     }
     outputs
@@ -209,7 +210,7 @@ pub fn mulfa_gradient(device: &Device) -> Outputs {
     for setup in all_setups(device) {
         let n = setup.field.grid.mulfa.as_ref().unwrap().n_prepared().1;
         let dl_dprepared = device.upload(&Random::new(9).f32s(n, -1.0, 1.0)).unwrap();
-        let kernel = setup.field.member_as::<Theta>().unwrap();
+        let kernel = setup.field.encoding_as::<Theta>().unwrap();
         let dl_dtheta = device.zeros::<f32>(kernel.theta.len()).unwrap();
         kernel.gradient(device, &setup.field.grid, dl_dprepared.ptr(), dl_dtheta.ptr()).unwrap();
         outputs.rounded("dL/dtheta", &get(&dl_dtheta), FP32);

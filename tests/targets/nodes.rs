@@ -3,8 +3,8 @@
 use bytemuck::Pod;
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{ActiveNodesArgs, MAX_LEVELS};
-use gridfield::device::{Device, Grid as Launch, Kernel, kernels};
-use gridfield::grid::Grid;
+use gridfield::device::{Device, Kernel, LaunchDims, kernels};
+use gridfield::encoding::Grid;
 
 use crate::common::Random;
 use crate::compare::{Outputs, get};
@@ -54,7 +54,7 @@ fn grids(dimensions: u32) -> Vec<Grid> {
 /// θ that keeps the denominators of `paper` away from zero: small weights around a `b_out` of 1.
 fn theta(grid: &Grid, random: &mut Random) -> Vec<f64> {
     let Some(mulfa) = &grid.mulfa else { return Vec::new() };
-    let parts = mulfa.parts();
+    let parts = mulfa.blocks();
     (0..mulfa.n_thetas)
         .flat_map(|_| &parts)
         .flat_map(|part| match part.name.as_str() {
@@ -102,7 +102,7 @@ fn compare<T: Pod + Into<f64>>(
             n_scratch: n_scratch as u32,
             theta_stride: 0,
         };
-        device.launch_chunk(kernel, &args, Launch::items(POINTS)).unwrap();
+        device.launch_chunk(kernel, &args, LaunchDims::items(POINTS)).unwrap();
         if backward {
             outputs.summed("dL/dtheta", &get(&dl_dtheta), tolerance);
             outputs.rounded("dL/dposition", &get(&dl_dposition), tolerance);

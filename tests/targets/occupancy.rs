@@ -1,9 +1,9 @@
 //! The occupancy grid: points to ask, values, and bits.
 
 use gridfield::device::args::{
-    OCCUPANCY_PART, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs, OccupancySeenArgs,
+    OCCUPANCY_PART, OccupancyAccumulateArgs, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs,
 };
-use gridfield::device::{Buffer, Device, Grid, kernels};
+use gridfield::device::{Buffer, Device, LaunchDims, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -38,7 +38,7 @@ fn chunk(device: &Device) -> Chunk {
 pub fn occupancy_points(device: &Device) -> Outputs {
     let chunk = chunk(device);
     let value = device.zeros::<f32>(CELLS).unwrap();
-    device.launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7), Grid::items(VISITED)).unwrap();
+    device.launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7), LaunchDims::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
     // A division and a fused or unfused product: some steps of fp32.
     outputs.rounded("position", &get(&chunk.samples.position), 3e-7);
@@ -51,7 +51,7 @@ pub fn occupancy_update(device: &Device) -> Outputs {
     let mut chunk = chunk(device);
     set(&mut chunk.samples.density, &random.f32s(VISITED, 0.0, 50.0));
     let value = device.upload(&random.f32s(CELLS, 0.0, 1.0)).unwrap();
-    device.launch(&kernels::OCCUPANCY_UPDATE, &args(&chunk, &value, 3), Grid::items(VISITED)).unwrap();
+    device.launch(&kernels::OCCUPANCY_UPDATE, &args(&chunk, &value, 3), LaunchDims::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
     // One product each.
     outputs.exact("value", &get(&value));
@@ -59,7 +59,7 @@ pub fn occupancy_update(device: &Device) -> Outputs {
 }
 
 /// Points of both cascades, several in a cell, and some past the count.
-pub fn occupancy_seen(device: &Device) -> Outputs {
+pub fn occupancy_accumulate(device: &Device) -> Outputs {
     let mut random = Random::new(14);
     let mut chunk = chunk(device);
     // Clear of the cells' faces, where rounding decides.
@@ -71,7 +71,7 @@ pub fn occupancy_seen(device: &Device) -> Outputs {
     set(&mut chunk.samples.density, &random.f32s(VISITED, 0.0, 100.0));
     set(&mut chunk.samples.count, &[0, VISITED as u32 - 40]);
     let value = device.upload(&random.f32s(CELLS, 0.0, 0.5)).unwrap();
-    let args = OccupancySeenArgs {
+    let args = OccupancyAccumulateArgs {
         samples: chunk.samples.args(),
         value: value.ptr(),
         resolution: RESOLUTION as u32,
@@ -79,7 +79,7 @@ pub fn occupancy_seen(device: &Device) -> Outputs {
         round: 1,
         step_size: 0.01,
     };
-    device.launch(&kernels::OCCUPANCY_SEEN, &args, Grid::items(VISITED)).unwrap();
+    device.launch(&kernels::OCCUPANCY_ACCUMULATE, &args, LaunchDims::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
     // One product each; a maximum does not depend on the order.
     outputs.exact("value", &get(&value));
@@ -89,7 +89,7 @@ pub fn occupancy_seen(device: &Device) -> Outputs {
 pub fn occupancy_decay(device: &Device) -> Outputs {
     let value = device.upload(&Random::new(15).f32s(CELLS, 0.0, 1.0)).unwrap();
     let args = OccupancyDecayArgs { value: value.ptr(), decay: 0.95 };
-    device.launch(&kernels::OCCUPANCY_DECAY, &args, Grid::items(CELLS)).unwrap();
+    device.launch(&kernels::OCCUPANCY_DECAY, &args, LaunchDims::items(CELLS)).unwrap();
     let mut outputs = Outputs::new();
     outputs.exact("value", &get(&value));
     outputs
@@ -124,10 +124,10 @@ pub fn occupancy_bits(device: &Device) -> Outputs {
             n_cells: CELLS as u32,
             threshold,
         };
-        device.launch(&kernels::OCCUPANCY_PARTS, &args, Grid::items(part.len())).unwrap();
-        device.launch(&kernels::OCCUPANCY_MEAN, &args, Grid::items(1)).unwrap();
-        device.launch(&kernels::OCCUPANCY_BITS, &args, Grid::items(bits.len())).unwrap();
-        device.launch(&kernels::OCCUPANCY_BLOCKS, &args, Grid::items(occupied_blocks.len())).unwrap();
+        device.launch(&kernels::OCCUPANCY_PARTS, &args, LaunchDims::items(part.len())).unwrap();
+        device.launch(&kernels::OCCUPANCY_MEAN, &args, LaunchDims::items(1)).unwrap();
+        device.launch(&kernels::OCCUPANCY_BITS, &args, LaunchDims::items(bits.len())).unwrap();
+        device.launch(&kernels::OCCUPANCY_BLOCKS, &args, LaunchDims::items(occupied_blocks.len())).unwrap();
         // Sums of 4096 numbers of like sign.
         outputs.rounded("parts", &get(&part), 1e-5);
         outputs.rounded("mean", &get(&mean), 1e-5);

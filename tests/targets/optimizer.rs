@@ -2,7 +2,7 @@
 
 use gridfield::config::OptimizerConfig;
 use gridfield::device::args::{SUM_WIDTH, SumArgs};
-use gridfield::device::{ComputeBuffer, Device, Grid, Ptr, kernels};
+use gridfield::device::{ComputeBuffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::train::{Adam, AdamStep, Moments};
 
 use crate::common::Random;
@@ -73,7 +73,7 @@ pub fn sum_parts(device: &Device) -> Outputs {
     let parts = device.upload(&Random::new(6).f32s(n_parts * n, -1.0, 1.0)).unwrap();
     let sum = device.zeros::<f32>(n).unwrap();
     let args = SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: n_parts as u32, n: n as u32 };
-    device.launch(&kernels::SUM_PARTS, &args, Grid::items(n / SUM_WIDTH)).unwrap();
+    device.launch(&kernels::SUM_PARTS, &args, LaunchDims::items(n / SUM_WIDTH)).unwrap();
     let mut outputs = Outputs::new();
     // The same additions in the same order.
     outputs.exact("sum", &get(&sum));

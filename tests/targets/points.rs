@@ -2,8 +2,8 @@
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, PointsConfig};
 use gridfield::device::args::{GridLayout, ScatterArgs};
-use gridfield::device::{ComputeBuffer, Device, Grid as Launch, Ptr};
-use gridfield::grid::{Backward, Encode, Grid, Member as _, PointCloud};
+use gridfield::device::{ComputeBuffer, Device, LaunchDims, Ptr};
+use gridfield::encoding::{Backward, Encode, Encoding as _, Grid, PointCloud};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -61,9 +61,13 @@ impl Setup {
     }
 
     fn kept(&self, device: &Device) -> gridfield::device::Buffer<f32> {
-        let kept = device.zeros::<f32>(CAPACITY * self.cloud.n_kept()).unwrap();
-        let gradients =
-            Backward { dl_dfeatures: Ptr::NULL, dl_dvalues: Ptr::NULL, dl_dparameters: Ptr::NULL, kept: kept.ptr() };
+        let kept = device.zeros::<f32>(CAPACITY * self.cloud.n_scatter_weights()).unwrap();
+        let gradients = Backward {
+            dl_dfeatures: Ptr::NULL,
+            dl_dvalues: Ptr::NULL,
+            dl_dparameters: Ptr::NULL,
+            scatter_weights: kept.ptr(),
+        };
         let work = self.encode(Ptr::NULL, Ptr::NULL);
         self.cloud.backward(device, &work, &gradients, CAPACITY).unwrap();
         kept
@@ -79,7 +83,7 @@ impl Setup {
             samples: self.chunk.samples.args(),
             table,
             features,
-            query: Ptr::NULL,
+            saved_activations: Ptr::NULL,
             values: Ptr::NULL,
             n_in: 16,
             round: 0,
@@ -127,7 +131,7 @@ pub fn points_scatter(device: &Device) -> Outputs {
             gradient: gradient.ptr(),
             capacity: CAPACITY as u32,
         };
-        setup.cloud.scatter(device, &[(args, Launch::tiles(CAPACITY))], 1).unwrap();
+        setup.cloud.scatter(device, &[(args, LaunchDims::tiles(CAPACITY))], 1).unwrap();
         outputs.summed("gradient", &get(&gradient), FP32);
     }
     outputs

@@ -1,7 +1,7 @@
 //! Random numbers, and the spherical harmonics.
 
 use gridfield::device::args::{RandomArgs, SphereArgs, UniformArgs};
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, LaunchDims, kernels};
 
 use crate::common::Random;
 use crate::compare::{Outputs, get};
@@ -11,7 +11,7 @@ pub fn philox(device: &Device) -> Outputs {
     let counter = device.upload(&Random::new(1).u32s(4 * n)).unwrap();
     let out = device.zeros::<u32>(4 * n).unwrap();
     let args = RandomArgs { key: [0x1234_5678, 0x9abc_def0], counter: counter.ptr(), out: out.ptr() };
-    device.launch(&kernels::PHILOX, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::PHILOX, &args, LaunchDims::items(n)).unwrap();
     let mut outputs = Outputs::new();
     outputs.exact("random words", &get(&out));
     outputs
@@ -21,7 +21,7 @@ pub fn uniform_parameters(device: &Device) -> Outputs {
     let n = 1000;
     let value = device.zeros::<f32>(n).unwrap();
     let args = UniformArgs { value: value.ptr(), seed: 7, stream: 3, range: 0.375 };
-    device.launch(&kernels::UNIFORM_PARAMETERS, &args, Grid::items(n)).unwrap();
+    device.launch(&kernels::UNIFORM_PARAMETERS, &args, LaunchDims::items(n)).unwrap();
     let mut outputs = Outputs::new();
     // One rounding each, the same everywhere.
     outputs.exact("parameters", &get(&value));
@@ -37,7 +37,7 @@ pub fn spherical_harmonics_f64(device: &Device) -> Outputs {
     for degree in 1..=4 {
         let basis = device.zeros::<f64>(16 * n).unwrap();
         let args = SphereArgs { direction: direction.ptr(), basis: basis.ptr(), degree };
-        device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, Grid::items(n)).unwrap();
+        device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, LaunchDims::items(n)).unwrap();
         // Products and sums may be fused or not: some steps of fp64.
         outputs.rounded("basis", &get(&basis), 1e-14);
     }

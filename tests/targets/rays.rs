@@ -3,7 +3,7 @@
 use gridfield::device::args::{
     Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs, RayDistanceArgs, Space, Steps,
 };
-use gridfield::device::{Device, Grid, Ptr, kernels};
+use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
@@ -44,7 +44,7 @@ fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pix
     }
 }
 
-/// The camera with a lens of each kind in turn, of coefficients as photographs have them.
+/// The camera with a lens of each kind in turn, of coefficients as training images have them.
 fn with_lens(camera: Camera, kind: usize) -> Camera {
     let radial = [-0.05, 0.02, -0.003, 1e-4];
     match kind % 3 {
@@ -111,7 +111,7 @@ pub fn draw_rays(device: &Device) -> Outputs {
             drawn_pixels: if masked { drawn_pixels.ptr() } else { Ptr::NULL },
             drawn_begin: drawn_begin.ptr(),
         };
-        device.launch(&kernels::DRAW_RAYS, &args, Grid::items(RAYS)).unwrap();
+        device.launch(&kernels::DRAW_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
         ray_outputs(&chunk, &mut outputs);
         outputs.exact("photograph", &get(&chunk.rays.camera));
         // In ndc a quotient of distances, of up to 1.
@@ -147,7 +147,7 @@ fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
         space,
         near,
     };
-    device.launch(&kernels::CAMERA_RAYS, &args, Grid::items(RAYS)).unwrap();
+    device.launch(&kernels::CAMERA_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
     chunk
 }
 
@@ -180,7 +180,7 @@ pub fn ray_distances(device: &Device) -> Outputs {
         let transmittance: Vec<f32> = (0..RAYS).map(|i| if i % 5 == 0 { 1.0 } else { 0.05 }).collect();
         set(&mut chunk.rays.transmittance, &transmittance);
         let args = RayDistanceArgs { rays: chunk.ray_args(), position: EYE, space };
-        device.launch(&kernels::RAY_DISTANCES, &args, Grid::items(RAYS)).unwrap();
+        device.launch(&kernels::RAY_DISTANCES, &args, LaunchDims::items(RAYS)).unwrap();
         // In ndc 1 / (1 - z) enlarges the rounding of z, most where the values are largest.
         outputs.rounded("distance", &get(&chunk.rays.depth), 1e-5);
     }
@@ -289,7 +289,7 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, space: Space, capaci
             steps: Steps { size: 0.01, cone_angle, largest: if space.map == 2 { 50.0 } else { 0.1 }, inverse_far: 0.5 },
             space,
         };
-        device.launch_chunk(&kernels::MARCH_RAYS, &args, Grid::items(RAYS)).unwrap();
+        device.launch_chunk(&kernels::MARCH_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
         // As compositing does between rounds.
         let mut count = get(&chunk.samples.count);
         count[round + 1] = count[round + 1].min(capacity as u32);

@@ -1,6 +1,6 @@
 //! Points on, near and around a mesh.
 
-use gridfield::device::{Device, Grid, kernels};
+use gridfield::device::{Device, LaunchDims, kernels};
 use gridfield::mesh::{Sampler, Scatter};
 
 use crate::compare::{Outputs, get};
@@ -19,7 +19,7 @@ pub fn surface_points(device: &Device) -> Outputs {
     for (deviation, stream) in [(0.0, 0), (0.01, 1)] {
         let scatter = Scatter { seed: 7, step: 3, stream, deviation, n: 1000, first: 200 };
         let args = sampler.args(&scatter, position.ptr(), bound.ptr(), triangle.ptr());
-        device.launch(&kernels::SURFACE_POINTS, &args, Grid::items(POINTS)).unwrap();
+        device.launch(&kernels::SURFACE_POINTS, &args, LaunchDims::items(POINTS)).unwrap();
         outputs.rounded("position", &get(&position), FP32);
         outputs.rounded("bound", &get(&bound), 1e-5);
         outputs.exact("triangle", &get(&triangle));
@@ -32,7 +32,7 @@ pub fn cube_points(device: &Device) -> Outputs {
     let (position, bound) = (device.zeros::<f32>(3 * POINTS).unwrap(), device.zeros::<f32>(POINTS).unwrap());
     let scatter = Scatter { seed: 7, step: 3, stream: 0, deviation: 0.0, n: 1000, first: 200 };
     let args = sampler.args(&scatter, position.ptr(), bound.ptr(), gridfield::device::Ptr::NULL);
-    device.launch(&kernels::CUBE_POINTS, &args, Grid::items(POINTS)).unwrap();
+    device.launch(&kernels::CUBE_POINTS, &args, LaunchDims::items(POINTS)).unwrap();
     let mut outputs = Outputs::new();
     outputs.exact("position", &get(&position));
     outputs.exact("bound", &get(&bound));

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gridfield::config::{Config, GridConfig};
 use gridfield::device::Device;
-use gridfield::grid::Grid;
-use gridfield::radiance::{Photographs, Statistics, Trainer};
+use gridfield::encoding::Grid;
+use gridfield::radiance::{Statistics, Trainer, TrainingImages};
 use gridfield::scene::Scene;
 use gridfield::train::session::Task as _;
 
@@ -16,7 +16,7 @@ const STEPS: u64 = 30;
 /// Features begin within ±1e-4; what is beyond this has learned.
 const LEARNED: f32 = 1e-3;
 
-/// A small field in training on small photographs; statistics of the last ten steps, and the share of its features that have
+/// A small field in training on small training images; statistics of the last ten steps, and the share of its features that have
 /// learned.
 fn train(device: &Device) -> (Statistics, f64) {
     let scene = Scene::open(Path::new("scenes/orrery")).unwrap();
@@ -26,8 +26,8 @@ fn train(device: &Device) -> (Statistics, f64) {
     config.march.max_samples_per_ray = 128;
     config.train.batch_samples = 2048;
     config.train.max_steps = STEPS;
-    let photographs = Photographs::load(device, &scene.splits.train, 8, &scene.unit_cube, &|_, _| {}).unwrap();
-    let mut trainer = Trainer::new(device, &config, &scene, photographs).unwrap();
+    let training_images = TrainingImages::load(device, &scene.splits.train, 8, &scene.unit_cube, &|_, _| {}).unwrap();
+    let mut trainer = Trainer::new(device, &config, &scene, training_images).unwrap();
     for step in 0..STEPS {
         if step == STEPS - 10 {
             trainer.read_statistics().unwrap();

@@ -7,7 +7,7 @@ use build::Tables;
 use super::Mesh;
 use crate::Result;
 use crate::device::args::{self, BvhArgs};
-use crate::device::{Buffer, Device, Grid, Ptr, kernels};
+use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
 /// Points of one launch: a GPU is full, and positions and results take little memory.
 const LAUNCH: usize = 1 << 18;
@@ -82,7 +82,7 @@ impl Bvh {
             let position = self.device.upload(points.as_flattened())?;
             let query = self.query(position.ptr(), points.len());
             let args = BvhArgs { distance: distance.ptr(), triangle: triangle.ptr(), ..query };
-            self.device.launch(&kernels::BVH_DISTANCE, &args, Grid::tiles(points.len()))?;
+            self.device.launch(&kernels::BVH_DISTANCE, &args, LaunchDims::tiles(points.len()))?;
             nearest.distance.extend(&distance.download()?[..points.len()]);
             nearest.triangle.extend(&triangle.download()?[..points.len()]);
         }
@@ -97,7 +97,7 @@ impl Bvh {
         for points in points.chunks(LAUNCH) {
             let position = self.device.upload(points.as_flattened())?;
             let args = BvhArgs { winding: winding.ptr(), accuracy, ..self.query(position.ptr(), points.len()) };
-            self.device.launch(&kernels::BVH_WINDING, &args, Grid::tiles(points.len()))?;
+            self.device.launch(&kernels::BVH_WINDING, &args, LaunchDims::tiles(points.len()))?;
             numbers.extend(&winding.download()?[..points.len()]);
         }
         Ok(numbers)

@@ -63,15 +63,15 @@ pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -
         return Err(format!("has the parameter {number}, where a finite number is needed"));
     }
     let one_focal = matches!(model, "SIMPLE_PINHOLE" | "SIMPLE_RADIAL" | "RADIAL");
-    let ([fl_x, fl_y, cx, cy], bent) = match parameters {
-        [f, cx, cy, bent @ ..] if one_focal => ([*f, *f, *cx, *cy], bent),
-        [fl_x, fl_y, cx, cy, bent @ ..] => ([*fl_x, *fl_y, *cx, *cy], bent),
+    let ([fl_x, fl_y, cx, cy], distortion) = match parameters {
+        [f, cx, cy, distortion @ ..] if one_focal => ([*f, *f, *cx, *cy], distortion),
+        [fl_x, fl_y, cx, cy, distortion @ ..] => ([*fl_x, *fl_y, *cx, *cy], distortion),
         _ => unreachable!("every model has three parameters or more"),
     };
     if !(fl_x as f32 > 0.0 && fl_y as f32 > 0.0) {
         return Err(format!("has the focal length {fl_x} by {fl_y}, where numbers above 0 are needed"));
     }
-    let lens = match *bent {
+    let lens = match *distortion {
         [] => Lens::Perspective,
         [k] => Lens::opencv([k, 0.0, 0.0, 0.0], [0.0; 2]),
         [k1, k2] => Lens::opencv([k1, k2, 0.0, 0.0], [0.0; 2]),

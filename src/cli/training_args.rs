@@ -1,0 +1,268 @@
+//! What all commands that train have in common: the flags of a run's course and results, the layers of its configuration,
+//! and the course itself.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+use serde_json::Value;
+
+use super::progress::Drawer;
+use super::{Outcome, interrupt, print};
+use crate::config::{Config, ModelName, TaskName, TrainConfig};
+use crate::train::session::Task;
+use crate::train::{Checkpoint, Run, RunControl, StopReason, session};
+use crate::{Error, Result};
+
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    #[arg(long, value_enum, value_name = "NAME", help = or_default("The kind of grid", "model.name"))]
+    pub model: Option<ModelName>,
+
+    #[arg(long, value_name = "N", help = or_default("Seed of every random number", "train.seed"))]
+    pub seed: Option<u64>,
+
+    /// A JSON file of settings, such as another run's config.json; flags go before it
+    #[arg(long, value_name = "FILE.json")]
+    pub config: Option<PathBuf>,
+
+    /// Any setting, as in optimizer.learning_rate=0.005; goes before all else. docs/formats.md lists them
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainingArgs {
+    #[command(flatten)]
+    pub length: LengthArgs,
+    #[command(flatten)]
+    pub results: ResultsArgs,
+    #[command(flatten)]
+    pub shown: ShownArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How long")]
+pub struct LengthArgs {
+    #[arg(long, value_name = "N", help = or_default("Training steps", "train.max_steps") + "; on a CPU 6000; with --max-seconds alone: no limit")]
+    pub max_steps: Option<u64>,
+
+    /// Seconds of training, loading and saving not counted [default: no limit]
+    #[arg(long, value_name = "S", value_parser = super::above_zero)]
+    pub max_seconds: Option<f64>,
+
+    /// Save and end at step N, to be resumed: the learning-rate schedule stays that of the whole run
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub stop_after: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Results")]
+pub struct ResultsArgs {
+    /// Results go to `DIR/<scene>/<model>/<run>`
+    #[arg(long, value_name = "DIR", default_value = "outputs")]
+    pub output_dir: PathBuf,
+
+    /// Name of the run [default: the time in UTC]
+    #[arg(long, value_name = "NAME")]
+    pub run_name: Option<String>,
+
+    /// Go on with a run that was stopped: its folder, a checkpoint, or `latest`
+    #[arg(
+        long, value_name = "RUN",
+        conflicts_with_all = ["model", "seed", "config", "set", "run_name"]
+    )]
+    pub resume: Option<PathBuf>,
+
+    #[arg(
+        long, value_name = "N",
+        help = or_default("Steps between evaluations on up to 10 validation (else test) images, or the whole image, 0: none", "train.eval_every")
+    )]
+    pub eval_every: Option<u64>,
+
+    #[arg(long, value_name = "N", help = or_default("Steps between checkpoints, 0: at the end only", "train.save_every"))]
+    pub save_every: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is shown")]
+pub struct ShownArgs {
+    /// Print nothing but errors
+    #[arg(long, conflicts_with = "json")]
+    pub quiet: bool,
+
+    /// Print one JSON object a line, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TrainingArgs {
+    /// The configuration that the flags ask for, over `base` and checked: that of the checkpoint where a run is resumed, and
+    /// the defaults otherwise. `flags` are those of the task, keys with the values that were given.
+    ///
+    /// # Errors
+    /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
+    pub fn config<const N: usize>(
+        &self,
+        base: Config,
+        settings: &SettingsArgs,
+        task: TaskName,
+        flags: [(&str, Option<Value>); N],
+    ) -> Result<Config> {
+        let mut config = match &settings.config {
+            Some(file) => base.with_file(file)?,
+            None => base,
+        };
+        let (length, results) = (&self.length, &self.results);
+        let common = [
+            ("model.name", settings.model.map(|name| name.as_str().into())),
+            ("train.seed", settings.seed.map(Value::from)),
+            ("train.max_steps", length.max_steps.map(Value::from)),
+            ("train.max_seconds", length.max_seconds.map(Value::from)),
+            ("train.eval_every", results.eval_every.map(Value::from)),
+            ("train.save_every", results.save_every.map(Value::from)),
+        ];
+        for (key, value) in flags.into_iter().chain(common) {
+            if let Some(value) = value {
+                config.set_value(key, value)?;
+            }
+        }
+        settings.set.iter().try_for_each(|assignment| config.set(assignment))?;
+        refuse_another_task(config.task, task)?;
+        config.validate()?;
+        self.refuse_a_stop_beyond_the_end(&config)?;
+        Ok(config)
+    }
+
+    /// What holds where nothing is said. With a limit in seconds alone, time alone ends the run.
+    pub fn defaults(&self, mut base: Config) -> Config {
+        if self.length.max_seconds.is_some() {
+            base.train.max_steps = TrainConfig::NO_STEP_LIMIT;
+        }
+        base
+    }
+
+    fn refuse_a_stop_beyond_the_end(&self, config: &Config) -> Result<()> {
+        let end = config.train.max_steps;
+        match self.length.stop_after {
+            Some(stop) if stop > end => Err(Error::config(format!(
+                "--stop-after {stop} lies beyond the end of the run at step {end}; lower it or raise --max-steps"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to resume what would end at once.
+    ///
+    /// # Errors
+    /// Where the run's end lies behind `step` steps and `seconds` seconds.
+    pub fn refuse_an_end_behind(&self, config: &Config, step: u64, seconds: f64) -> Result<()> {
+        let (steps, limit) = (config.train.max_steps, config.train.max_seconds);
+        let what = match self.length.stop_after {
+            Some(stop) if stop <= step => {
+                format!("--stop-after {stop} is not beyond step {step}, where the run stands")
+            }
+            _ if step >= steps => {
+                format!("the run has all of its {steps} steps; to train it further, raise --max-steps")
+            }
+            _ if limit.is_some_and(|limit| seconds >= limit) => {
+                format!(
+                    "the run has trained for all of its {seconds:.0} seconds; to train it further, raise --max-seconds"
+                )
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::config(what))
+    }
+
+    /// The run to go on with, and its checkpoint.
+    ///
+    /// # Errors
+    /// Where there is none, or one of another task.
+    pub fn resumed(&self, run: &Path, task: TaskName) -> Result<(Run, Checkpoint<'static>)> {
+        let resolved = Run::resolve(run, &self.results.output_dir)?;
+        let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
+        let Some(run) = resolved.run else {
+            return Err(checkpoint.refuse("lies in no run's checkpoints/, so that there is no run to go on with"));
+        };
+        refuse_another_task(checkpoint.header.config.task, task)?;
+        Ok((run, checkpoint))
+    }
+
+    /// The folder of a run that begins.
+    ///
+    /// # Errors
+    /// As [`Run::create`].
+    pub fn create_run(&self, scene: &str, config: &Config) -> Result<Run> {
+        Run::create(&self.results.output_dir, scene, self.results.run_name.as_deref(), config)
+    }
+
+    /// Trains a run that begins, and clears it away where nothing came of it.
+    pub fn train_new(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
+        self.train(task, run, config).map_err(|error| match run.discard_without_checkpoint() {
+            true => anyhow!("{error:#}; nothing was kept of the run"),
+            false => error,
+        })
+    }
+
+    /// Trains to the end of the run, or to where the flags or Ctrl-C say.
+    pub fn train(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
+        let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
+        let control = RunControl { stop_after: self.length.stop_after, interrupted };
+        let mut drawer = Drawer::new(self.shown.quiet, self.shown.json);
+        let ended = session::train(task, run, &config.train, &control, &mut |event| drawer.draw(event))?;
+        if !self.shown.is_silent() {
+            print::to_stdout(&what_next(run, config.task, ended.reason))?;
+        }
+        Ok(if ended.reason == StopReason::Interrupted { Outcome::Interrupted } else { Outcome::Done })
+    }
+}
+
+/// A run or a config of one task is no business of another's command.
+fn refuse_another_task(found: TaskName, expected: TaskName) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "the configuration is that of another task, which `gridfield {}` trains; use that command",
+        found.command()
+    )))
+}
+
+impl ShownArgs {
+    /// Whether people are told nothing on the way.
+    pub fn is_silent(&self) -> bool {
+        self.quiet || self.json
+    }
+}
+
+/// Where the results are, and the commands that one may want to run on them.
+fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
+    let folder = print::shell_word(&run.folder().to_string_lossy());
+    let program = print::program();
+    let mut lines = format!("results are in {folder}\n");
+    if matches!(reason, StopReason::Interrupted | StopReason::StopAfter) {
+        lines += &format!("  to go on:    {program} {} --resume {folder}\n", task.command());
+    }
+    lines += &format!("  to evaluate: {program} eval {folder}\n");
+    lines += &format!("  to render:   {program} render {folder}\n");
+    if task == TaskName::Sdf {
+        lines += &format!("  as a mesh:   {program} export {folder} --mesh {}\n", print::shell_word("out.ply"));
+    }
+    lines
+}
+
+/// A flag's help with the default of the configuration key it sets.
+pub fn or_default(help: &str, key: &str) -> String {
+    let tree = Config::default().to_value();
+    let default = tree.pointer(&format!("/{}", key.replace('.', "/"))).expect("flags set known keys");
+    let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+    format!("{help} [default: {default}]")
+}
+
+/// `path` as text that still holds from another folder, since it is saved with the run.
+pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
+    let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("{what} cannot be opened ({e})")))?;
+    let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;
+    Ok(text.to_owned())
+}

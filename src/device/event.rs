@@ -1,0 +1,35 @@
+//! Points in a device's work, for the time that a stage takes.
+
+use std::time::Instant;
+
+use cudarc::driver::CudaEvent;
+
+use super::{Cuda, Device};
+use crate::Result;
+
+/// A point in a device's work. On a GPU it is an event in the queue, and marking waits for nothing.
+pub enum Event {
+    Host(Instant),
+    Cuda(Cuda, CudaEvent),
+}
+
+impl Device {
+    /// Marks the end of the work launched so far.
+    pub fn record_event(&self) -> Result<Event> {
+        match self {
+            Device::Cuda(cuda) => Ok(Event::Cuda(cuda.clone(), cuda.record_event()?)),
+            _ => Ok(Event::Host(Instant::now())),
+        }
+    }
+}
+
+impl Event {
+    /// Seconds of work between an earlier mark of the same device and this one; waits for this one.
+    pub fn seconds_since(&self, earlier: &Event) -> Result<f64> {
+        match (earlier, self) {
+            (Event::Host(begin), Event::Host(end)) => Ok(end.duration_since(*begin).as_secs_f64()),
+            (Event::Cuda(cuda, begin), Event::Cuda(_, end)) => cuda.seconds_between(begin, end),
+            _ => panic!("marks of two devices"),
+        }
+    }
+}

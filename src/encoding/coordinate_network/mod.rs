@@ -1,0 +1,212 @@
+//! coordinate networks: what the grids are compared with on images. They have no nodes and give the values by themselves:
+//! Fourier features before a ReLU network (Tancik et al., NeurIPS 2020), and the multiplicative filter networks FourierNet and
+//! GaborNet (Fathony et al., ICLR 2021). Here is the shape of their parameters θ; the arithmetic is in `kernels/coordinate_network.cuh`, and
+//! `docs/models.md` has the formulas.
+
+mod network;
+mod start;
+
+pub use network::{CoordinateNetwork, open};
+
+use super::ParamBlock;
+use crate::config::{CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex};
+use crate::decoder::{Decoder, Head, LayerShape};
+use crate::device::args::{COORDINATE_NONE, COORDINATE_ROWS, Layer, NetworkLayout};
+
+/// Values as matrices hold them.
+const PADDED_VALUES: usize = 16;
+/// Coordinates of a point.
+const D: usize = 2;
+
+/// The rows of numbers that a layer's neurons have, `CoordinateNetworkRow` in `kernels/coordinate_network.cuh`.
+#[derive(Clone, Copy)]
+enum Row {
+    B = 0,
+    Omega = 1,
+    Phi = 3,
+    Mu = 4,
+    Gamma = 6,
+}
+
+/// The shape of a coordinate network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoordinateNetworkShape {
+    pub config: CoordinateNetworkConfig,
+    pub n_outputs: u32,
+}
+
+impl CoordinateNetworkShape {
+    /// None where the model is one with a grid.
+    pub fn new(config: &GridConfig, head: Head) -> Option<Self> {
+        match (config.index, head) {
+            (GridIndex::None, Head::Values { dimensions, n_outputs }) => {
+                assert_eq!(dimensions as usize, D, "the configuration refuses all but images");
+                Some(CoordinateNetworkShape { config: config.waves.clone(), n_outputs })
+            }
+            _ => None,
+        }
+    }
+
+    /// `H`
+    fn width(&self) -> usize {
+        self.config.width as usize
+    }
+
+    /// `P`: neurons of a layer as matrices have them.
+    fn padded(&self) -> usize {
+        self.width().next_multiple_of(16)
+    }
+
+    /// `k`
+    fn n_matrices(&self) -> usize {
+        self.config.depth as usize
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.config.kind != CoordinateNetworkKind::FourierFeatures
+    }
+
+    /// Inputs of matrix `l`, counted from 0, that are learned from: `[cos, sin]` of Fourier features are side by side.
+    fn n_in(&self, l: usize) -> usize {
+        if l == 0 && !self.is_filtered() { 2 * self.width() } else { self.width() }
+    }
+
+    fn n_out(&self, l: usize) -> usize {
+        if l + 1 == self.n_matrices() { self.n_outputs as usize } else { self.width() }
+    }
+
+    /// The matrices as kernels multiply by them.
+    pub fn layers(&self) -> Vec<LayerShape> {
+        let padded = self.padded();
+        let shape = |l: usize| LayerShape {
+            n_in: (if self.n_in(l) > self.width() { 2 * padded } else { padded }) as u32,
+            n_out: (if l + 1 == self.n_matrices() { PADDED_VALUES } else { padded }) as u32,
+        };
+        (0..self.n_matrices()).map(shape).collect()
+    }
+
+    /// The blocks of θ in order: of each layer its filter, then the matrix behind it.
+    pub fn blocks(&self) -> Vec<ParamBlock> {
+        let width = self.width();
+        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+        for l in 0..self.n_matrices() {
+            let n = l + 1;
+            if self.is_filtered() {
+                shapes.push((format!("omega_{n}"), vec![width, D]));
+                shapes.push((format!("phi_{n}"), vec![width]));
+            }
+            if self.config.kind == CoordinateNetworkKind::GaborNet {
+                shapes.push((format!("mu_{n}"), vec![width, D]));
+                shapes.push((format!("gamma_{n}"), vec![width]));
+            }
+            shapes.push((format!("W_{n}"), vec![self.n_out(l), self.n_in(l)]));
+            shapes.push((format!("b_{n}"), vec![self.n_out(l)]));
+        }
+        ParamBlock::in_order(shapes)
+    }
+
+    /// Numbers of θ.
+    pub fn n_parameters(&self) -> usize {
+        ParamBlock::n_in_all(&self.blocks())
+    }
+
+    /// Bytes that θ takes in training with Adam: value, gradient, two moments and the number of updates.
+    pub fn training_bytes(&self) -> usize {
+        20 * self.n_parameters()
+    }
+
+    /// Floating-point operations of a sample, forward: products of matrices, and 24 operations for a sine with its cosine.
+    pub fn flops(&self) -> usize {
+        let products: usize = (0..self.n_matrices()).map(|l| 2 * self.n_in(l) * self.n_out(l)).sum();
+        let filters = if self.is_filtered() { self.n_matrices() } else { 1 };
+        products + 24 * filters * self.width()
+    }
+
+    /// As kernels see it: the layers of a first network.
+    pub fn layout(&self) -> NetworkLayout {
+        Decoder { layers: self.layers(), n_density_layers: self.n_matrices(), sh_degree: 0 }.layout()
+    }
+
+    /// Numbers that a sample keeps: the inputs of all matrices, what each gives, and the values.
+    pub fn n_columns(&self) -> usize {
+        let inputs = self.layers()[0].n_in as usize;
+        inputs + 2 * (self.n_matrices() - 1) * self.padded() + PADDED_VALUES
+    }
+
+    /// Numbers of the padded matrices, and of these with those of the neurons.
+    pub fn n_prepared(&self) -> (usize, usize) {
+        let n_weights = self.layout().n_weights as usize;
+        (n_weights, n_weights + (self.n_matrices() + 1) * COORDINATE_ROWS * self.padded())
+    }
+
+    /// Place of a number of neuron `neuron` of layer `l`, counted from 0, among what is prepared.
+    fn number(&self, l: usize, row: usize, neuron: usize) -> usize {
+        self.n_prepared().0 + (l * COORDINATE_ROWS + row) * self.padded() + neuron
+    }
+
+    /// Place of a weight of matrix `l` among what is prepared.
+    fn weight(&self, layer: &Layer, out: usize, input: usize) -> usize {
+        let column = if input < self.width() { input } else { self.padded() + input - self.width() };
+        layer.weights as usize + out * layer.n_in as usize + column
+    }
+
+    /// Of each prepared number, which number of θ it is, or [`COORDINATE_NONE`].
+    pub fn places(&self) -> Vec<u32> {
+        let mut places = vec![COORDINATE_NONE; self.n_prepared().1];
+        let layout = self.layout();
+        for block in self.blocks() {
+            let (kind, number) = block.name.split_once('_').expect("a block has a number");
+            let l = number.parse::<usize>().expect("a block has a number") - 1;
+            let columns = block.shape.get(1).copied().unwrap_or(1);
+            for index in 0..block.n_numbers() {
+                let (row, column) = (index / columns, index % columns);
+                let at = match kind {
+                    "W" => self.weight(&layout.layers[l], row, column),
+                    "b" => self.number(l + 1, Row::B as usize, row),
+                    "omega" => self.number(l, Row::Omega as usize + column, row),
+                    "phi" => self.number(l, Row::Phi as usize, row),
+                    "mu" => self.number(l, Row::Mu as usize + column, row),
+                    _ => self.number(l, Row::Gamma as usize, row),
+                };
+                places[at] = (block.first + index) as u32;
+            }
+        }
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waves(kind: CoordinateNetworkKind, width: u32, depth: u32) -> CoordinateNetworkShape {
+        CoordinateNetworkShape {
+            config: CoordinateNetworkConfig { kind, width, depth, ..CoordinateNetworkConfig::default() },
+            n_outputs: 3,
+        }
+    }
+
+    #[test]
+    fn the_published_networks_have_their_sizes() {
+        // 512 Fourier features, three layers of 256 neurons, three colours.
+        let features = waves(CoordinateNetworkKind::FourierFeatures, 256, 4);
+        assert_eq!(features.n_parameters(), 513 * 256 + 2 * 257 * 256 + 257 * 3);
+        // Four filters, three matrices between them, one behind.
+        let fourier = waves(CoordinateNetworkKind::FourierNet, 256, 4);
+        assert_eq!(fourier.n_parameters(), 4 * 3 * 256 + 3 * 257 * 256 + 257 * 3);
+        let gabor = waves(CoordinateNetworkKind::GaborNet, 256, 4);
+        assert_eq!(gabor.n_parameters(), 4 * 6 * 256 + 3 * 257 * 256 + 257 * 3);
+    }
+
+    #[test]
+    fn each_number_of_theta_has_one_place() {
+        for kind in
+            [CoordinateNetworkKind::FourierFeatures, CoordinateNetworkKind::FourierNet, CoordinateNetworkKind::GaborNet]
+        {
+            let waves = waves(kind, 21, 3);
+            let mut learned: Vec<u32> = waves.places().into_iter().filter(|&place| place != COORDINATE_NONE).collect();
+            learned.sort_unstable();
+            assert!(learned.into_iter().eq(0..waves.n_parameters() as u32), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The model family: index functions `U` and kernel functions `φ` of `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`, their
+//! parameters and their geometry. The arithmetic itself is in `kernels/grid/`.
+
+mod coordinate_network;
+mod cost;
+mod dense;
+mod mulfa;
+mod nodes;
+mod param_block;
+mod point_file;
+mod points;
+mod registry;
+mod sizing;
+
+pub use coordinate_network::{CoordinateNetwork, CoordinateNetworkShape};
+pub use cost::Cost;
+pub use dense::{add_total_variation, resample};
+pub use mulfa::{Mulfa, Theta};
+pub use nodes::{ActiveNodes, NodeGradients};
+pub use param_block::ParamBlock;
+pub use points::PointCloud;
+pub use registry::{Backward, Encode, Encoding, Init, InitContext, encode_levels, open};
+pub use sizing::sized;
+
+use crate::config::{GridConfig, GridIndex, GridKernel};
+use crate::device::args::{self, NEAREST};
+
+/// One level of a regular grid (Instant-NGP, section 3): scale `s = N_min · b^level − 1`, resolution `⌈s⌉ + 1`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    pub scale: f64,
+    /// Nodes per axis.
+    pub resolution: u32,
+    /// Nodes stored: `round_up(resolution^D, 8)`, of the index `hash` at most `2^log2_hashmap_size`.
+    pub entries: u32,
+    /// First entry of the level in the table.
+    pub offset: u32,
+    /// Whether nodes share entries by the spatial hash; else each has its own.
+    pub hashed: bool,
+    /// Of the index `fourier`: the coordinates that the level is looked up at, `kernels/grid/fourier.cuh`; else 0.
+    pub band: u32,
+}
+
+/// A grid in `D` dimensions: its features are a table `[n_entries, n_features_per_level]`. Points count as one level without
+/// a resolution, with an entry for each node and one for all that is out of reach. Models without a grid have no levels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// `D`: 1, 2 or 3.
+    pub dimensions: u32,
+    pub levels: Vec<Level>,
+    pub n_features_per_level: u32,
+    pub index: GridIndex,
+    pub kernel: GridKernel,
+    /// Nodes of a level that are active at a point: `2^D`, or of points the nearest and one more.
+    n_corners: usize,
+    /// Shape of the kernel function's own parameters, where it has some.
+    pub mulfa: Option<Mulfa>,
+}
+
+impl Grid {
+    pub fn new(config: &GridConfig, dimensions: u32) -> Self {
+        let mut offset = 0;
+        let n_levels = if config.index == GridIndex::None { 0 } else { config.n_levels };
+        let levels = (0..n_levels)
+            .map(|level| {
+                let level = match config.index {
+                    GridIndex::Points => points_level(config, dimensions),
+                    _ => level_geometry(config, dimensions, level, offset),
+                };
+                offset += level.entries;
+                level
+            })
+            .collect();
+        Grid {
+            dimensions,
+            levels,
+            n_features_per_level: config.n_features_per_level,
+            index: config.index,
+            kernel: config.kernel,
+            n_corners: if config.index == GridIndex::Points { NEAREST + 1 } else { 1 << dimensions },
+            mulfa: Mulfa::new(config, dimensions),
+        }
+    }
+
+    /// Rows of the table.
+    pub fn n_entries(&self) -> usize {
+        self.levels.iter().map(|level| level.entries as usize).sum()
+    }
+
+    pub fn n_parameters(&self) -> usize {
+        self.n_entries() * self.n_features_per_level as usize
+    }
+
+    /// Features of a point: of all levels together, or their average.
+    pub fn n_features(&self) -> u32 {
+        let sets = if self.is_averaged() { 1 } else { self.levels.len() as u32 };
+        sets * self.n_features_per_level
+    }
+
+    /// Whether the features of all levels are averaged; else they follow each other.
+    pub fn is_averaged(&self) -> bool {
+        self.index == GridIndex::Fourier
+    }
+
+    /// As kernels see it.
+    pub fn layout(&self) -> args::GridLayout {
+        let mut layout = args::GridLayout {
+            dimensions: self.dimensions,
+            n_levels: self.levels.len() as u32,
+            n_features: self.n_features_per_level,
+            kernel: match self.kernel {
+                GridKernel::Linear => 0,
+                GridKernel::Smoothstep => 1,
+                GridKernel::Mulfa => self.mulfa.as_ref().map_or(0, Mulfa::kernel),
+                // Points have kernels of their own, which ask for no number.
+                GridKernel::Gaussian => 0,
+            },
+            averaged: self.is_averaged().into(),
+            mulfa: self.mulfa.as_ref().map(Mulfa::layout).unwrap_or_default(),
+            ..Default::default()
+        };
+        for (slot, level) in layout.levels.iter_mut().zip(&self.levels) {
+            *slot = args::GridLevel {
+                scale: level.scale as f32,
+                resolution: level.resolution,
+                entries: level.entries,
+                offset: level.offset,
+                hashed: level.hashed.into(),
+                band: level.band,
+            };
+        }
+        layout
+    }
+}
+
+fn level_geometry(config: &GridConfig, dimensions: u32, level: u32, offset: u32) -> Level {
+    let scale = f64::from(config.base_resolution) * config.per_level_scale.powi(level as i32) - 1.0;
+    let resolution = scale.ceil() as u32 + 1;
+    let limit = if config.index == GridIndex::Hash { 1u64 << config.log2_hashmap_size } else { u64::MAX };
+    let nodes = u64::from(resolution).saturating_pow(dimensions);
+    let entries = nodes.saturating_add(7) / 8 * 8;
+    let band = if config.index == GridIndex::Fourier { level } else { 0 };
+    Level { scale, resolution, entries: entries.min(limit) as u32, offset, hashed: nodes > limit, band }
+}
+
+/// The points of a lattice, as long as no others are read.
+fn points_level(config: &GridConfig, dimensions: u32) -> Level {
+    let entries = config.points.resolution.pow(dimensions) + 1;
+    Level { scale: 0.0, resolution: 0, entries, offset: 0, hashed: false, band: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(n_levels: u32, n_features_per_level: u32, per_level_scale: f64) -> usize {
+        let config = GridConfig { n_levels, n_features_per_level, per_level_scale, ..GridConfig::default() };
+        Grid::new(&config, 3).n_parameters()
+    }
+
+    #[test]
+    fn the_published_encodings_have_their_published_sizes() {
+        assert_eq!(parameters(16, 2, 1.38191), 12_196_240);
+        assert_eq!(parameters(8, 4, 2.0), 11_681_792);
+    }
+}

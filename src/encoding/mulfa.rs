@@ -1,0 +1,341 @@
+//! The multiplicative Fourier adaptive kernel: the shape of its parameters θ, and what they start as. The arithmetic is in
+//! `kernels/grid/mulfa.cuh`; `docs/models.md` has the formulas.
+
+use std::f64::consts::PI;
+
+use super::registry::{Backward, Encode, Encoding, Init, encode_levels};
+use super::{Grid, ParamBlock};
+use crate::Result;
+use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
+use crate::decoder::Head;
+use crate::device::args::{Compute, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
+use crate::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
+use crate::train::{Checkpoint, Tensor};
+
+/// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
+const FIRST_STREAM: u32 = 1 << 8;
+/// `GF_PLACE` in `kernels/grid/mulfa_tile.cuh`.
+const PLACE: usize = 16;
+
+/// θ of a grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mulfa {
+    pub config: MulfaConfig,
+    dimensions: u32,
+    /// `K`: kernel values at a node.
+    pub n_outputs: u32,
+    /// Levels that have this kernel, the coarsest.
+    n_levels: usize,
+    /// How many θ there are: one for each level, or one for all.
+    pub n_thetas: usize,
+}
+
+impl Mulfa {
+    /// None where the grid's kernel function has no parameters.
+    pub fn new(config: &GridConfig, dimensions: u32) -> Option<Self> {
+        let mulfa = &config.mulfa;
+        (config.kernel == GridKernel::Mulfa).then(|| Mulfa {
+            config: mulfa.clone(),
+            dimensions,
+            n_outputs: if mulfa.per_feature { config.n_features_per_level } else { 1 },
+            n_levels: config.n_levels.min(mulfa.n_levels) as usize,
+            n_thetas: if mulfa.shared { 1 } else { config.n_levels.min(mulfa.n_levels) as usize },
+        })
+    }
+
+    /// The blocks of one θ, in order.
+    pub fn blocks(&self) -> Vec<ParamBlock> {
+        let (d, width) = (self.dimensions as usize, self.config.width as usize);
+        let (n_gamma, n_outputs) = (2 * self.config.n_frequencies as usize * d, self.n_outputs as usize);
+        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+        for layer in 1..=self.config.depth {
+            shapes.push((format!("W_{layer}"), vec![width, if layer == 1 { n_gamma } else { width }]));
+            shapes.push((format!("b_{layer}"), vec![width]));
+            shapes.push((format!("Omega_{layer}"), vec![width, d]));
+            shapes.push((format!("psi_{layer}"), vec![width]));
+        }
+        shapes.push(("w_out".to_owned(), vec![n_outputs, width]));
+        shapes.push(("b_out".to_owned(), vec![n_outputs]));
+        ParamBlock::in_order(shapes)
+    }
+
+    /// Numbers of one θ.
+    pub fn n_theta(&self) -> usize {
+        ParamBlock::n_in_all(&self.blocks())
+    }
+
+    /// Numbers of all θ.
+    pub fn n_parameters(&self) -> usize {
+        self.n_thetas * self.n_theta()
+    }
+
+    /// Number of the kernel function, `KernelFunction` in `kernels/grid/kernel.cuh`.
+    pub fn kernel(&self) -> u32 {
+        match self.config.variant {
+            MulfaVariant::Paper => 2,
+            MulfaVariant::Windowed => 3,
+            MulfaVariant::Modulated => 4,
+        }
+    }
+
+    /// As kernels see it.
+    pub fn layout(&self) -> MulfaLayout {
+        let n_theta = self.n_theta() as u32;
+        MulfaLayout {
+            n_frequencies: self.config.n_frequencies,
+            depth: self.config.depth,
+            width: self.config.width,
+            n_levels: self.n_levels as u32,
+            n_outputs: self.n_outputs,
+            n_theta,
+            stride: if self.config.shared { 0 } else { n_theta },
+            floor: self.config.floor as f32,
+        }
+    }
+
+    /// The kernels that train it, forward and backward.
+    pub fn kernels(&self) -> (&'static Kernel<MulfaArgs<'static>>, &'static Kernel<MulfaArgs<'static>>) {
+        match (self.config.depth, self.dimensions) {
+            (1, 2) => (&kernels::MULFA_ENCODE_2D, &kernels::MULFA_BACKWARD_2D),
+            (1, _) => (&kernels::MULFA_ENCODE_3D, &kernels::MULFA_BACKWARD_3D),
+            (_, 2) => (&kernels::MULFA_MULTI_LAYER_ENCODE_2D, &kernels::MULFA_MULTI_LAYER_BACKWARD_2D),
+            (_, _) => (&kernels::MULFA_MULTI_LAYER_ENCODE_3D, &kernels::MULFA_MULTI_LAYER_BACKWARD_3D),
+        }
+    }
+
+    /// Numbers that a sample keeps from forward to backward: `q` of all levels.
+    pub fn n_saved_activations(&self) -> usize {
+        self.n_levels * self.config.width as usize
+    }
+
+    /// Numbers that are prepared from θ for training, and those of their gradients: `turned_plan` in
+    /// `kernels/grid/mulfa_single_layer.cuh`, and of more layers `LayeredPlan` in `kernels/grid/mulfa_multi_layer.cuh`.
+    pub fn n_prepared(&self) -> (usize, usize) {
+        let (width, depth) = (self.config.width as usize, self.config.depth as usize);
+        let query = width * (2 * (self.config.n_frequencies * self.dimensions) as usize + 1).next_multiple_of(16);
+        let (level, beside) = if depth == 1 {
+            let n_values = ((self.n_outputs as usize) << self.dimensions).next_multiple_of(16);
+            (query + 2 * width * n_values, PLACE * width + n_values)
+        } else {
+            let n_values = (self.n_outputs as usize).next_multiple_of(16);
+            let hidden = depth - 1;
+            (query + hidden * width * width + width * n_values, depth * PLACE * width + hidden * width + n_values)
+        };
+        (self.n_levels * level, self.n_levels * (level + beside))
+    }
+
+    /// Floating-point operations of a sample's kernel values, all levels: forward alone, and forward with backward. Products
+    /// of matrices, and 24 operations for a sine with its cosine.
+    pub fn flops(&self) -> (usize, usize) {
+        let (d, width, corners) = (self.dimensions as usize, self.config.width as usize, 1 << self.dimensions);
+        let query = 2 * width * (2 * self.config.n_frequencies as usize * d + 1);
+        let (values, turns, places) = if self.config.depth == 1 {
+            (2 * 2 * width * self.n_outputs as usize * corners, 24 * width, 2 * width * (d + 1))
+        } else {
+            let depth = self.config.depth as usize;
+            let layers = 2 * width * ((depth - 1) * width + self.n_outputs as usize);
+            (corners * layers, corners * depth * 24 * width, corners * depth * 2 * width * (d + 1))
+        };
+        // Backward: the values again, then gradients by all matrices, by their inputs but gamma, and by the angles. Several layers
+        // are worked out once more for their corner.
+        let again = if self.config.depth == 1 { values + turns } else { 2 * (values + turns) + turns };
+        let backward = query + again + 2 * values + places;
+        (self.n_levels * (query + values + turns), self.n_levels * (query + values + turns + backward))
+    }
+
+    /// Numbers of scratch that a point takes in the `active_nodes` kernels.
+    pub fn n_scratch(&self) -> usize {
+        let (config, corners) = (&self.config, 1usize << self.dimensions);
+        let n_gamma = 2 * config.n_frequencies as usize * self.dimensions as usize;
+        let (depth, width) = (config.depth as usize, config.width as usize);
+        2 * n_gamma + corners * depth * width + 2 * width + 2 * corners * self.n_outputs as usize
+    }
+
+    /// θ as a checkpoint holds it, as `[n_thetas, n_theta]`.
+    ///
+    /// # Errors
+    /// Where a block is missing or of another shape.
+    pub fn theta_of(&self, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+        let mut theta = vec![0.0; self.n_parameters()];
+        for block in self.blocks() {
+            let numbers: &[f32] = checkpoint.get(&tensor_name(&block), &self.shape_of_all(&block))?;
+            for (one, own) in theta.chunks_mut(self.n_theta()).zip(numbers.chunks(block.n_numbers())) {
+                one[block.range()].copy_from_slice(own);
+            }
+        }
+        Ok(theta)
+    }
+
+    fn shape_of_all(&self, block: &ParamBlock) -> Vec<usize> {
+        [&[self.n_thetas], block.shape.as_slice()].concat()
+    }
+
+    /// What θ starts as: W by Glorot and Bengio (2010), Ω uniform in ±π `node_frequency`, ψ in ±π, biases zero. `w_out` is
+    /// zero, so that `windowed` and `modulated` begin as the linear kernel; `paper` begins near the mean of the corners.
+    pub fn initial(&self, device: &Device, seed: u64) -> Result<Buffer<f32>> {
+        let mut theta = device.zeros(self.n_parameters())?;
+        let blocks = self.blocks();
+        for number in 0..self.n_thetas {
+            let first = number * self.n_theta();
+            for (index, block) in blocks.iter().enumerate() {
+                let at = first + block.first;
+                let range = self.initial_range(block);
+                if block.name == "b_out" && self.config.variant == MulfaVariant::Paper {
+                    theta.upload(at, &vec![1.0; block.n_numbers()])?;
+                } else if range > 0.0 {
+                    let stream = FIRST_STREAM + (number * blocks.len() + index) as u32;
+                    let args = UniformArgs { value: theta.ptr_at(at), seed: seed as u32, stream, range: range as f32 };
+                    device.launch(&kernels::UNIFORM_PARAMETERS, &args, LaunchDims::items(block.n_numbers()))?;
+                }
+            }
+        }
+        Ok(theta)
+    }
+
+    fn initial_range(&self, block: &ParamBlock) -> f64 {
+        let kind = block.name.split('_').next().unwrap_or_default();
+        match (kind, block.shape.as_slice()) {
+            ("W", &[n_out, n_in]) => (6.0 / (n_in + n_out) as f64).sqrt(),
+            ("Omega", _) => PI * self.config.node_frequency,
+            ("psi", _) => PI,
+            ("w", &[_, n_in]) if self.config.variant == MulfaVariant::Paper => 0.1 * (6.0 / (1 + n_in) as f64).sqrt(),
+            _ => 0.0,
+        }
+    }
+}
+
+/// θ of a grid on a device.
+pub struct Theta {
+    mulfa: Mulfa,
+    /// `[n_thetas, n_theta]`
+    pub theta: Buffer<f32>,
+    /// What kernels multiply by, made from θ; on the host with transposes.
+    prepared: ComputeBuffer,
+}
+
+/// [`super::registry::Constructor`] of grids with the kernel `mulfa`.
+pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Result<Option<Box<dyn Encoding>>> {
+    let Some(mulfa) = Mulfa::new(config, head.dimensions()) else { return Ok(None) };
+    let mut theta = Theta::zeros(device, mulfa)?;
+    match init {
+        Init::Blank => {}
+        Init::New(context) => theta.theta = theta.mulfa.initial(device, context.seed)?,
+        Init::Saved(checkpoint) => theta.theta.upload(0, &theta.mulfa.theta_of(checkpoint)?)?,
+    }
+    Ok(Some(Box::new(theta)))
+}
+
+/// Name of a part of θ in a checkpoint: `kernel.<name>`, `[n_thetas, …]`.
+fn tensor_name(block: &ParamBlock) -> String {
+    format!("kernel.{}", block.name)
+}
+
+impl Theta {
+    fn zeros(device: &Device, mulfa: Mulfa) -> Result<Self> {
+        Ok(Theta {
+            theta: device.zeros(mulfa.n_parameters())?,
+            prepared: ComputeBuffer::zeros(device, 2 * mulfa.n_prepared().0)?,
+            mulfa,
+        })
+    }
+
+    pub fn prepared_ptr(&self) -> Ptr<'_, Compute> {
+        self.prepared.ptr()
+    }
+
+    fn prepare_args(&self, grid: &Grid) -> PrepareMulfaArgs<'_> {
+        PrepareMulfaArgs {
+            grid: grid.layout(),
+            theta: self.theta.ptr(),
+            prepared: self.prepared.ptr(),
+            dl_dprepared: Ptr::NULL,
+            dl_dtheta: Ptr::NULL,
+        }
+    }
+
+    fn args<'a>(&'a self, work: &Encode<'a>) -> MulfaArgs<'a> {
+        MulfaArgs {
+            grid: work.grid,
+            samples: work.samples,
+            table: work.table,
+            prepared: self.prepared.ptr(),
+            theta: self.theta.ptr(),
+            features: work.features,
+            query: work.saved_activations,
+            dl_dfeatures: Ptr::NULL,
+            phi: Ptr::NULL,
+            dl_dprepared: Ptr::NULL,
+            n_in: work.n_in,
+            round: work.round,
+        }
+    }
+}
+
+impl Encoding for Theta {
+    fn parameters(&self) -> Option<&Buffer<f32>> {
+        Some(&self.theta)
+    }
+
+    fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
+        Some(&mut self.theta)
+    }
+
+    /// Those of what is prepared.
+    fn n_gradients(&self) -> usize {
+        self.mulfa.n_prepared().1
+    }
+
+    /// q: `[L, H]`.
+    fn n_saved_activations(&self) -> usize {
+        self.mulfa.n_saved_activations()
+    }
+
+    /// φ of the levels that have this kernel: `[n_levels, 2^D · K]`.
+    fn n_scatter_weights(&self) -> usize {
+        (self.mulfa.n_levels * self.mulfa.n_outputs as usize) << self.mulfa.dimensions
+    }
+
+    fn prepare(&self, device: &Device, grid: &Grid) -> Result<()> {
+        device.launch(&kernels::PREPARE_MULFA, &self.prepare_args(grid), LaunchDims::items(self.mulfa.n_prepared().0))
+    }
+
+    fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
+        device.launch_chunk(self.mulfa.kernels().0, &self.args(work), LaunchDims::tiles(most))?;
+        encode_levels(device, work, self.mulfa.n_levels as u32, most)
+    }
+
+    fn backward(&self, device: &Device, work: &Encode, gradients: &Backward, most: usize) -> Result<()> {
+        let args = MulfaArgs {
+            dl_dfeatures: gradients.dl_dfeatures,
+            phi: gradients.scatter_weights,
+            dl_dprepared: gradients.dl_dparameters,
+            ..self.args(work)
+        };
+        device.launch_chunk(self.mulfa.kernels().1, &args, LaunchDims::tiles(most))
+    }
+
+    fn gradient(
+        &self,
+        device: &Device,
+        grid: &Grid,
+        dl_dprepared: Ptr<'_, f32>,
+        dl_dtheta: Ptr<'_, f32>,
+    ) -> Result<()> {
+        let args = PrepareMulfaArgs { dl_dprepared, dl_dtheta, ..self.prepare_args(grid) };
+        device.launch(&kernels::MULFA_GRADIENT, &args, LaunchDims::items(self.theta.len()))
+    }
+
+    fn new_like(&self, device: &Device) -> Result<Box<dyn Encoding>> {
+        Ok(Box::new(Theta::zeros(device, self.mulfa.clone())?))
+    }
+
+    /// A tensor for each part of θ, over all θ.
+    fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let theta = self.theta.download()?;
+        let of_block = |block: &ParamBlock| {
+            let numbers = theta.chunks(self.mulfa.n_theta()).flat_map(|one| &one[block.range()]);
+            Tensor::new(tensor_name(block), &self.mulfa.shape_of_all(block), numbers.copied().collect::<Vec<f32>>())
+        };
+        Ok(self.mulfa.blocks().iter().map(of_block).collect())
+    }
+}

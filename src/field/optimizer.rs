@@ -1,0 +1,199 @@
+//! Learning a field's parameters: gradients from chunks of samples, Adam, and the moving average that renders.
+
+use crate::Result;
+use crate::config::Config;
+use crate::device::args::{SUM_WIDTH, ScatterArgs, SumArgs};
+use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
+use crate::encoding;
+use crate::train::{Adam, AdamStep, Moments};
+
+use super::Field;
+
+/// What learning keeps of a field, on its device.
+pub struct FieldOptimizer {
+    pub(super) adam: Adam,
+    pub(super) table: Moments,
+    pub(super) weights: Moments,
+    pub(super) encoding: Option<EncodingOptimizer>,
+    /// `[n_chunks, n_weights]`
+    weight_gradients: Buffer<f32>,
+    n_chunks: usize,
+    /// Doublings of the grid's resolution behind.
+    pub upscales: usize,
+}
+
+/// What learning keeps of an encoding's parameters.
+pub(super) struct EncodingOptimizer {
+    pub moments: Moments,
+    /// Gradients as the encoding collects them, `[n_chunks, n]`, and their sum.
+    gradients: Buffer<f32>,
+    gradient: Buffer<f32>,
+}
+
+/// Where a chunk's gradients go, added to.
+#[derive(Clone, Copy)]
+pub struct ChunkGradients<'a> {
+    /// As the weights.
+    pub dl_dweights: Ptr<'a, f32>,
+    /// As the encoding collects them; null where it has no parameters.
+    pub dl_dparameters: Ptr<'a, f32>,
+}
+
+impl EncodingOptimizer {
+    /// None where the grid's features are all that is learned of it.
+    fn new(device: &Device, field: &Field, n_chunks: usize, averaged: bool) -> Result<Option<Self>> {
+        let (Some(encoding), Some(parameters)) = (&field.encoding, field.encoding_parameters()) else {
+            return Ok(None);
+        };
+        Ok(Some(EncodingOptimizer {
+            moments: Moments::new(device, parameters, 1, averaged)?,
+            gradients: device.zeros(n_chunks * encoding.n_gradients())?,
+            gradient: device.zeros(encoding.n_gradients())?,
+        }))
+    }
+}
+
+impl FieldOptimizer {
+    /// Of a field that has learned nothing yet, from steps of `n_chunks` chunks; its resolution was doubled `upscales` times.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn new(device: &Device, config: &Config, field: &Field, n_chunks: usize, upscales: usize) -> Result<Self> {
+        let averaged = config.train.ema_decay > 0.0;
+        let width = field.grid.n_features_per_level as usize;
+        Ok(FieldOptimizer {
+            adam: Adam::new(device, &config.optimizer, config.train.ema_decay)?,
+            table: Moments::new(device, &field.table, width, averaged)?,
+            weights: Moments::new(device, &field.weights, 1, averaged)?,
+            encoding: EncodingOptimizer::new(device, field, n_chunks, averaged)?,
+            weight_gradients: device.zeros(n_chunks * field.decoder.n_weights())?,
+            n_chunks,
+            upscales,
+        })
+    }
+
+    /// Doubles the resolution of a dense grid as often as `progress`, the share of the run that is over, asks for. Adam begins
+    /// anew: its moments were of other nodes.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn upscale(&mut self, device: &Device, config: &Config, field: &mut Field, progress: f64) -> Result<()> {
+        let due = config.model.grid.upscale_at.iter().filter(|&&at| progress >= at).count();
+        if due <= self.upscales {
+            return Ok(());
+        }
+        self.upscales = due;
+        field.resample(device, &config.model.after_upscales(due))?;
+        let (width, averaged) = (self.table.width, self.table.average.is_some());
+        self.table = Moments::new(device, &field.table, width, averaged)?;
+        Ok(())
+    }
+
+    /// Forgets the chunks' gradients of the step before.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn begin(&mut self) -> Result<()> {
+        self.weight_gradients.clear()?;
+        self.encoding.as_mut().map_or(Ok(()), |encoding| encoding.gradients.clear())
+    }
+
+    pub fn gradients_of(&self, chunk: usize) -> ChunkGradients<'_> {
+        let n_weights = self.weight_gradients.len() / self.n_chunks;
+        let encoding = self.encoding.as_ref();
+        ChunkGradients {
+            dl_dweights: self.weight_gradients.ptr_at(chunk * n_weights),
+            dl_dparameters: encoding
+                .map_or(Ptr::NULL, |encoding| encoding.gradients.ptr_at(chunk * encoding.gradient.len())),
+        }
+    }
+
+    /// Where the scatter adds gradients of features, `[n_entries, F]`.
+    pub fn table_gradient(&self) -> Ptr<'_, f32> {
+        self.table.gradient.ptr()
+    }
+
+    /// Gradients by the features into the table, level by level, chunk after chunk.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn scatter(&self, device: &Device, field: &Field, launches: &[(ScatterArgs, LaunchDims)]) -> Result<()> {
+        let n_levels = field.grid.levels.len();
+        match &field.encoding {
+            Some(encoding) => encoding.scatter(device, launches, n_levels),
+            None => device.launch_rows(&kernels::GRID_SCATTER, launches, n_levels),
+        }
+    }
+
+    /// Adam on features, weights and the encoding's parameters. Step `step`, counted from 1, has gradients that are sums over
+    /// `n` rays or samples, or times such a factor as they were scaled by.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn optimizer_step(
+        &self,
+        device: &Device,
+        config: &Config,
+        field: &Field,
+        step: u64,
+        learning_rate: f64,
+        n: f64,
+    ) -> Result<()> {
+        let optimizer = &config.optimizer;
+        self.sum_chunks(device, &self.weight_gradients, &self.weights.gradient)?;
+        let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n };
+        let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
+        if optimizer.total_variation > 0.0 {
+            // Gradients are sums until Adam divides them.
+            let weight = optimizer.total_variation * n;
+            encoding::add_total_variation(device, &field.grid, &field.table, self.table_gradient(), weight)?;
+        }
+        self.adam.update(device, &now, &field.table, &self.table, 0.0, copy)?;
+        self.adam.update(device, &now, &field.weights, &self.weights, optimizer.l2_reg, Ptr::NULL)?;
+        let (Some(learning), Some(encoding)) = (&self.encoding, &field.encoding) else { return Ok(()) };
+        let Some(parameters) = encoding.parameters() else { return Ok(()) };
+        self.sum_chunks(device, &learning.gradients, &learning.gradient)?;
+        encoding.gradient(device, &field.grid, learning.gradient.ptr(), learning.moments.gradient.ptr())?;
+        let learning_rate = now.learning_rate * encoding.learning_rate(optimizer) / optimizer.learning_rate;
+        let now = AdamStep { learning_rate, ..now };
+        self.adam.update(device, &now, parameters, &learning.moments, 0.0, Ptr::NULL)
+    }
+
+    /// Adam on parameters beside the field's, of which each chunk has gradients, `[n_chunks, n]`.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn optimizer_step_extra(
+        &self,
+        device: &Device,
+        now: &AdamStep,
+        value: &Buffer<f32>,
+        gradients: &Buffer<f32>,
+        moments: &Moments,
+    ) -> Result<()> {
+        self.sum_chunks(device, gradients, &moments.gradient)?;
+        self.adam.update(device, now, value, moments, 0.0, Ptr::NULL)
+    }
+
+    /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.
+    fn sum_chunks(&self, device: &Device, parts: &Buffer<f32>, sum: &Buffer<f32>) -> Result<()> {
+        let args = SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: self.n_chunks as u32, n: sum.len() as u32 };
+        device.launch(&kernels::SUM_PARTS, &args, LaunchDims::items(sum.len() / SUM_WIDTH))
+    }
+
+    /// The field that renders after `step` steps: the moving average where there is one.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn averaged(&self, device: &Device, field: &Field, step: u64) -> Result<Field> {
+        let mut averaged = field.new_like(device)?;
+        self.adam.average(device, step, &field.table, &self.table, &mut averaged.table)?;
+        self.adam.average(device, step, &field.weights, &self.weights, &mut averaged.weights)?;
+        let to = averaged.encoding.as_mut().and_then(|encoding| encoding.parameters_mut());
+        if let (Some(learning), Some(own), Some(to)) = (&self.encoding, field.encoding_parameters(), to) {
+            self.adam.average(device, step, own, &learning.moments, to)?;
+        }
+        averaged.refresh_copies(device)?;
+        Ok(averaged)
+    }
+}

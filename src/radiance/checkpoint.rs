@@ -1,0 +1,191 @@
+//! A field and its training as checkpoints hold them; `docs/formats.md` lists the tensors.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value, json};
+
+use super::chunk::ChunkSize;
+use super::dataset::{FINGERPRINT, Fingerprint};
+use super::finite_check;
+use super::occupancy::Occupancy;
+use super::per_image::PerImage;
+use super::renderer::Renderer;
+use super::trainer::Trainer;
+use super::training_images::TrainingImages;
+use super::volume_renderer::VolumeRenderer;
+use crate::Result;
+use crate::decoder::Head;
+use crate::device::Device;
+use crate::field::{Field, FieldOptimizer, fill, optimizer_tensors, restore_optimizer};
+use crate::scene::Scene;
+use crate::train::checkpoint::{Checkpoint, Header, Tensor};
+
+const OCCUPANCY_VALUE: &str = "occupancy.value";
+const OCCUPANCY_BITS: &str = "occupancy.bits";
+/// What a field that is in no file is called.
+const IN_TRAINING: &str = "the field in training";
+/// Numbers of the training images.
+const EXPOSURE: &str = "exposure";
+const CORRECTION: &str = "camera_correction";
+
+/// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
+const MOST_RECENT: u64 = 1 << 53;
+
+impl Occupancy {
+    fn shape(&self) -> [usize; 2] {
+        [self.cascades as usize, (self.resolution as usize).pow(3)]
+    }
+
+    pub(super) fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
+        let mut occupancy = Occupancy::full(device, &checkpoint.header.config.march)?;
+        let shape = occupancy.shape();
+        fill(&mut occupancy.value, checkpoint, OCCUPANCY_VALUE, &shape)?;
+        let bytes: &[u8] = checkpoint.get(OCCUPANCY_BITS, &[shape[0], shape[1] / 8])?;
+        occupancy.bits.upload(0, &bytemuck::pod_collect_to_vec::<u8, u64>(bytes))?;
+        occupancy.renew_blocks(device)?;
+        Ok(occupancy)
+    }
+
+    fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let shape = self.shape();
+        let bytes: Vec<u8> = bytemuck::cast_slice(&self.bits.download()?).to_vec();
+        Ok(vec![
+            Tensor::new(OCCUPANCY_VALUE, &shape, self.value.download()?),
+            Tensor::new(OCCUPANCY_BITS, &[shape[0], shape[1] / 8], bytes),
+        ])
+    }
+}
+
+/// The trainer's count `name`, which kernels and sums rely on to be within `range`.
+fn count(checkpoint: &Checkpoint, name: &str, range: RangeInclusive<u64>) -> Result<u64> {
+    let value = checkpoint.trainer_state(name)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = range.into_inner();
+    Err(checkpoint.refuse(format!(
+        "the trainer's `{name}` is {value} in the header, but must be from {least} to {most}; use an earlier checkpoint"
+    )))
+}
+
+impl Trainer {
+    /// Goes on where a checkpoint was written, with its configuration.
+    ///
+    /// # Errors
+    /// Where the checkpoint holds no training state, or one that its configuration does not fit.
+    pub fn resume(
+        device: &Device,
+        checkpoint: &Checkpoint,
+        scene: &Scene,
+        training_images: TrainingImages,
+    ) -> Result<Self> {
+        let field = Field::from_checkpoint(device, checkpoint, Head::Radiance)?;
+        let header = &checkpoint.header;
+        let config = &header.config;
+        let mut trainer = Trainer::with_field(device, config, scene, header.space, training_images, field)?;
+        trainer.occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
+        trainer.field_optimizer =
+            FieldOptimizer::from_checkpoint(device, checkpoint, &mut trainer.field, trainer.chunks.len())?;
+        for (name, numbers) in trainer.per_image_mut() {
+            let shape = numbers.shape();
+            fill(&mut numbers.value, checkpoint, name, &shape)?;
+            restore_optimizer(checkpoint, &format!("optimizer.{name}"), &mut numbers.value, &mut numbers.moments)?;
+        }
+        trainer.step = checkpoint.header.step;
+        trainer.seconds = checkpoint.header.seconds;
+        trainer.unit_cube = checkpoint.header.unit_cube;
+        // Another device may have cut its work otherwise, and kept a few rays more or less than are possible here.
+        let most = u64::from(trainer.config.train.batch_samples).next_multiple_of(ChunkSize::HOST_SAMPLES as u64);
+        let rays = count(checkpoint, "rays_per_step", 1..=most)? as usize;
+        let possible = trainer.possible_rays();
+        trainer.rays_per_step = rays.clamp(*possible.start(), *possible.end());
+        // No step updates the grid more than once.
+        trainer.updates = count(checkpoint, "occupancy_refreshes", 0..=trainer.step.min(u64::from(u32::MAX)))? as u32;
+        trainer.recent.rays = count(checkpoint, "recent_rays", 0..=MOST_RECENT)?;
+        trainer.recent.samples = count(checkpoint, "recent_samples", 0..=MOST_RECENT)?;
+        Ok(trainer)
+    }
+
+    /// Everything needed to render the field and to go on training it.
+    pub(super) fn make_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
+        self.read_statistics()?;
+        let mut header =
+            Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
+        header.space = self.space;
+        header.trainer = self.scalars();
+        let field = self.averaged_field()?;
+        header.neurons = self.neurons(&field)?;
+        let mut tensors = field.tensors()?;
+        tensors.extend(self.occupancy.tensors()?);
+        tensors.extend(self.field_optimizer.tensors(&self.config, &self.field)?);
+        tensors.extend(self.per_image_tensors()?);
+        Checkpoint::of_training(header, tensors)
+    }
+
+    /// What is learned of each training image, by the name of its tensor.
+    fn per_image(&self) -> impl Iterator<Item = (&'static str, &PerImage)> {
+        let corrections = self.camera_optimizer.as_ref().map(|camera_optimizer| &camera_optimizer.corrections);
+        [(EXPOSURE, self.exposure.as_ref()), (CORRECTION, corrections)]
+            .into_iter()
+            .filter_map(|(name, numbers)| Some((name, numbers?)))
+    }
+
+    /// The same, to be set.
+    fn per_image_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PerImage)> {
+        let corrections = self.camera_optimizer.as_mut().map(|camera_optimizer| &mut camera_optimizer.corrections);
+        [(EXPOSURE, self.exposure.as_mut()), (CORRECTION, corrections)]
+            .into_iter()
+            .filter_map(|(name, numbers)| Some((name, numbers?)))
+    }
+
+    /// The training images' numbers and what Adam keeps of them.
+    fn per_image_tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let mut tensors = Vec::new();
+        for (name, numbers) in self.per_image() {
+            let shape = numbers.shape();
+            let mut values = numbers.value.download()?;
+            values.truncate(shape[0] * shape[1]);
+            tensors.push(Tensor::new(name, &shape, values));
+            tensors.extend(optimizer_tensors(&format!("optimizer.{name}"), &numbers.value, &numbers.moments)?);
+        }
+        Ok(tensors)
+    }
+
+    fn scalars(&self) -> Map<String, Value> {
+        let values = [
+            ("rays_per_step", json!(self.rays_per_step)),
+            ("occupancy_refreshes", json!(self.updates)),
+            ("recent_rays", json!(self.recent.rays)),
+            ("recent_samples", json!(self.recent.samples)),
+            (FINGERPRINT, json!(Fingerprint::of(&self.scene.splits, self.config.scene.downscale))),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The field that renders: the moving average where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where it gives numbers that are not finite.
+    fn averaged_field(&self) -> Result<Field> {
+        let device = &self.device;
+        let field = self.field_optimizer.averaged(device, &self.field, self.step)?;
+        let volume = VolumeRenderer { device, field: &field, occupancy: &self.occupancy, march: &self.march };
+        if finite_check::is_finite(&volume)? { Ok(field) } else { Err(self.not_finite()) }
+    }
+
+    /// Renders the field as it is now.
+    pub fn renderer(&self) -> Result<Renderer> {
+        let mut occupancy = Occupancy::full(&self.device, &self.config.march)?;
+        occupancy.bits.upload(0, &self.occupancy.bits.download()?)?;
+        occupancy.renew_blocks(&self.device)?;
+        Renderer::new(
+            &self.device,
+            &self.config,
+            self.unit_cube,
+            &self.space,
+            self.averaged_field()?,
+            occupancy,
+            IN_TRAINING.as_ref(),
+        )
+    }
+}

@@ -1,0 +1,158 @@
+//! The scene that a field is of: opened as its configuration says, and recognised when a field comes back to it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Background, Preset, SceneConfig, TrainConfig};
+use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
+use crate::train::Checkpoint;
+use crate::{Error, Result};
+
+/// The trainer's value in a checkpoint's header that holds the [`Fingerprint`].
+pub(super) const FINGERPRINT: &str = "photographs";
+
+/// What tells the training images of one scene from those of another, without decoding any.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fingerprint {
+    n_images: u64,
+    /// Of all images, after their reduction.
+    n_pixels: u64,
+    /// Hash of the cameras' poses, in hexadecimal.
+    poses: String,
+}
+
+/// Opens the scene of a configuration, with the configuration's own map to the unit cube where it has one.
+///
+/// # Errors
+/// As [`Scene::open_with`]; and where nothing can be learned from cameras that stand as the scene's do.
+pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
+    let mut scene = Scene::open_with(&config.path, &open_options(config))?;
+    let faults = scene.rig_faults();
+    if let Some(fault) = faults.iter().find(|fault| fault.is_fatal())
+        && scene.capture.kind != CaptureKind::Synthetic
+    {
+        return Err(Error::file(&scene.path, fault.to_string()));
+    }
+    scene.notes.extend(faults.iter().map(RigFault::to_string));
+    if let Some(scale) = config.scale {
+        scene.unit_cube = scene.unit_cube.with_scale(scale as f32);
+    }
+    if let Some(offset) = config.offset {
+        scene.unit_cube.offset = offset.map(|x| x as f32);
+    }
+    Ok(scene)
+}
+
+/// The preset for a scene: the one that was asked for, or else the one for how it was photographed.
+pub fn preset_for(asked: Preset, scene: &Scene) -> Preset {
+    match (asked, scene.capture.kind) {
+        (Preset::Auto, CaptureKind::Synthetic) => Preset::Blender,
+        (Preset::Auto, CaptureKind::ForwardFacing) => Preset::Llff,
+        (Preset::Auto, CaptureKind::Inward) => Preset::Photos,
+        (preset, _) => preset,
+    }
+}
+
+fn open_options(config: &SceneConfig) -> OpenOptions {
+    let sparse = (!config.sparse.as_os_str().is_empty()).then(|| config.sparse.clone());
+    OpenOptions { format: config.format, sparse, allow_missing: config.allow_missing }
+}
+
+/// Opens the scene that a checkpoint's field is of, where its configuration says or in the folder `moved_to`, with the
+/// map to the unit cube that the field was trained with.
+///
+/// # Errors
+/// As [`Scene::open`]; and where the scene is no longer there, or its training training images are not those that the field
+/// was trained on.
+pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<Scene> {
+    let config = &checkpoint.header.config.scene;
+    let path = moved_to.unwrap_or(&config.path);
+    if moved_to.is_none() && !path.exists() {
+        let what = "the scene that the field was trained on is no longer here; say where it lies now, with --scene \
+                    DIR (for --resume, as SCENE)";
+        return Err(Error::file(path, what));
+    }
+    let mut scene = Scene::open_with(path, &open_options(config))?;
+    let found = Fingerprint::of(&scene.splits, config.downscale);
+    let trained_on = checkpoint.header.trainer.get(FINGERPRINT).map(|_| checkpoint.trainer_state(FINGERPRINT));
+    match trained_on.transpose()? {
+        Some(trained_on) if trained_on != found => return Err(Error::file(path, found.unlike(&trained_on))),
+        _ => scene.unit_cube = checkpoint.header.unit_cube,
+    }
+    Ok(scene)
+}
+
+/// The scene that a checkpoint's field is of, as far as the checkpoint itself tells: without training images, for rendering
+/// from cameras that come from elsewhere.
+pub fn scene_without_views(checkpoint: &Checkpoint) -> Scene {
+    let header = &checkpoint.header;
+    Scene {
+        path: header.config.scene.path.clone(),
+        name: header.scene.clone(),
+        format: Format::Blender,
+        splits: Splits::default(),
+        unit_cube: header.unit_cube,
+        capture: Capture::unknown(),
+        points: Vec::new(),
+        notes: Vec::new(),
+        background: [1.0; 3],
+    }
+}
+
+/// What stands behind the field when it is compared or shown: what it was trained on, or where that was random, what the
+/// scene's format asks for.
+pub fn plain_background(config: &TrainConfig, scene: &Scene) -> [f32; 3] {
+    match config.background {
+        Background::White => [1.0; 3],
+        Background::Black => [0.0; 3],
+        Background::Random => scene.background,
+    }
+}
+
+impl Fingerprint {
+    pub fn of(splits: &Splits, downscale: u32) -> Self {
+        let views = &splits.train;
+        let pixels = views.iter().map(|view| {
+            let size = view.camera_at(downscale).intrinsics;
+            u64::from(size.width) * u64::from(size.height)
+        });
+        let numbers = views.iter().flat_map(|view| view.camera.camera_to_world.as_flattened());
+        Fingerprint {
+            n_images: views.len() as u64,
+            n_pixels: pixels.sum(),
+            poses: format!("{:016x}", fnv1a(numbers.flat_map(|number| number.to_bits().to_le_bytes()))),
+        }
+    }
+
+    /// The sentence for a scene that is not the one expected.
+    fn unlike(&self, expected: &Fingerprint) -> String {
+        let difference = if self.n_images != expected.n_images {
+            format!("has {} training images, but the field was trained on {}", self.n_images, expected.n_images)
+        } else if self.n_pixels != expected.n_pixels {
+            format!("has images of {} pixels in all, but the field was trained on {}", self.n_pixels, expected.n_pixels)
+        } else {
+            "has other cameras than those that the field was trained on".to_owned()
+        };
+        format!("{difference}; give the scene of the run")
+    }
+}
+
+/// The hash FNV-1a of 64 bits (Fowler, Noll and Vo).
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_gives_its_published_values() {
+        for (text, hash) in
+            [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)]
+        {
+            assert_eq!(fnv1a(text.bytes()), hash, "{text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Training training images on the device: 8-bit pixels as they were, and the cameras in unit-cube coordinates.
+
+use super::chunk::Chunk;
+use super::volume_renderer::VolumeRenderer;
+use crate::config::{Background, TrainConfig};
+use crate::device::{Buffer, Device, LaunchDims, args, kernels};
+use crate::scene::{self, Lens, UnitCube, View, load_images};
+use crate::{Error, Result};
+
+/// Images decoded at a time, before they go to the device: what is held twice.
+const BATCH: usize = 16;
+
+pub struct TrainingImages {
+    /// RGBA, sRGB with straight alpha, image after image.
+    pub pixels: Buffer<u8>,
+    pub cameras: Buffer<args::Camera>,
+    /// A depth for each pixel along the optical axis, in the unit cube, 0 where it is not known; empty without depth maps.
+    pub depths: Buffer<f32>,
+    /// The pixels that count, image after image; empty without masks.
+    pub drawn_pixels: Buffer<u32>,
+    /// `[n + 1]` where each image's begin.
+    pub drawn_begin: Buffer<u32>,
+}
+
+impl TrainingImages {
+    /// `progress(done, total)` is called after each image.
+    pub fn load(
+        device: &Device,
+        views: &[View],
+        downscale: u32,
+        unit_cube: &UnitCube,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self> {
+        let mut cameras = Vec::with_capacity(views.len());
+        let mut n_pixels = 0u64;
+        for view in views {
+            let camera = view.camera_at(downscale);
+            cameras.push(device_camera(&camera, unit_cube, n_pixels));
+            n_pixels += u64::from(camera.intrinsics.width) * u64::from(camera.intrinsics.height);
+        }
+        let mut pixels = device.zeros::<u8>(4 * n_pixels as usize)?;
+        for (number, batch) in views.chunks(BATCH).enumerate() {
+            let before = number * BATCH;
+            let images = load_images(batch, downscale, &|done, _| progress(before + done, views.len()))?;
+            for (camera, image) in cameras[before..].iter().zip(images) {
+                assert_eq!((camera.width, camera.height), (image.width, image.height), "a view has its camera's size");
+                pixels.upload(4 * camera.first_pixel as usize, &image.rgba)?;
+            }
+        }
+        let (drawn_pixels, drawn_begin) = unmasked(device, views, downscale)?;
+        let depths = depths(device, views, downscale, unit_cube, &cameras)?;
+        Ok(TrainingImages { pixels, cameras: device.upload(&cameras)?, depths, drawn_pixels, drawn_begin })
+    }
+
+    /// Sets the rays of a chunk, as `cameras` take them, the training images' own or these as they are refined: rays `first` and
+    /// on of step `step` (counted from 0). Of these alone and the seed: the same on every device and for any number of threads.
+    ///
+    /// # Errors
+    /// Of the device.
+    pub fn draw(
+        &self,
+        volume: &VolumeRenderer,
+        cameras: &Buffer<args::Camera>,
+        train: &TrainConfig,
+        chunk: &Chunk,
+        first: usize,
+        step: u64,
+    ) -> Result<()> {
+        let VolumeRenderer { device, march, .. } = volume;
+        let args = args::DrawRaysArgs {
+            rays: chunk.ray_args(),
+            samples_count: chunk.samples.count.ptr(),
+            cameras: cameras.ptr(),
+            pixels: self.pixels.ptr(),
+            n_cameras: self.cameras.len() as u32,
+            seed: train.seed as u32,
+            step: step as u32,
+            first_ray: first as u32,
+            background: match train.background {
+                Background::Black => 0,
+                Background::White => 1,
+                Background::Random => 2,
+            },
+            box_min: march.box_min,
+            box_max: march.box_max,
+            step_size: march.steps.size,
+            space: march.space,
+            near: march.near,
+            depths: self.depths.ptr_or_null(),
+            drawn_pixels: self.drawn_pixels.ptr_or_null(),
+            drawn_begin: self.drawn_begin.ptr(),
+        };
+        device.launch_chunk(&kernels::DRAW_RAYS, &args, LaunchDims::items(chunk.n_rays))
+    }
+}
+
+/// The pixels that masks leave, and where each image's begin; none where there are no masks.
+fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u32>, Buffer<u32>)> {
+    if views.iter().all(|view| view.mask.is_none()) {
+        return Ok((device.zeros(0)?, device.zeros(0)?));
+    }
+    let (mut pixels, mut begin) = (Vec::new(), vec![0]);
+    for view in views {
+        let size = view.camera_at(downscale).intrinsics;
+        let before = pixels.len();
+        match view.load_mask(downscale)? {
+            Some(counts) => pixels.extend((0..counts.len() as u32).filter(|&pixel| counts[pixel as usize])),
+            None => pixels.extend(0..size.width * size.height),
+        }
+        if let (true, Some(mask)) = (pixels.len() == before, &view.mask) {
+            let what = format!("masks out all of {}; mark what counts in it, or remove the image", view.name);
+            return Err(Error::file(&mask.path, what));
+        }
+        begin.push(pixels.len() as u32);
+    }
+    Ok((device.upload(&pixels)?, device.upload(&begin)?))
+}
+
+/// Depths of all pixels, in the unit cube; none where there are no depth maps.
+fn depths(
+    device: &Device,
+    views: &[View],
+    downscale: u32,
+    unit_cube: &UnitCube,
+    cameras: &[args::Camera],
+) -> Result<Buffer<f32>> {
+    if views.iter().all(|view| view.depth.is_none()) {
+        return device.zeros(0);
+    }
+    let n_pixels = cameras.last().map_or(0, |last| last.first_pixel + u64::from(last.width) * u64::from(last.height));
+    let mut depths = device.zeros::<f32>(n_pixels as usize)?;
+    for (view, camera) in views.iter().zip(cameras) {
+        if let Some(mut known) = view.load_depth(downscale)? {
+            known.iter_mut().for_each(|depth| *depth *= unit_cube.scale);
+            depths.upload(camera.first_pixel as usize, &known)?;
+        }
+    }
+    Ok(depths)
+}
+
+/// A camera in unit-cube coordinates. Directions are normalised by the kernels, so that the scale does not matter to them.
+pub fn device_camera(camera: &scene::Camera, unit_cube: &UnitCube, first_pixel: u64) -> args::Camera {
+    let mut pose = [0.0; 12];
+    let position = unit_cube.to_unit(camera.position());
+    for row in 0..3 {
+        pose[4 * row..4 * row + 3].copy_from_slice(&camera.camera_to_world[row][..3]);
+        pose[4 * row + 3] = position[row];
+    }
+    let intrinsics = &camera.intrinsics;
+    let (lens, radial, tangential) = match intrinsics.lens {
+        Lens::Perspective => (args::LENS_PERSPECTIVE, [0.0; 4], [0.0; 2]),
+        Lens::OpenCv { k, p } => (args::LENS_OPENCV, k, p),
+        Lens::Fisheye { k } => (args::LENS_FISHEYE, k, [0.0; 2]),
+    };
+    args::Camera {
+        camera_to_world: pose,
+        fl_x: intrinsics.fl_x,
+        fl_y: intrinsics.fl_y,
+        cx: intrinsics.cx,
+        cy: intrinsics.cy,
+        width: intrinsics.width,
+        height: intrinsics.height,
+        first_pixel,
+        lens,
+        lens_limit: intrinsics.lens.limit() as f32,
+        radial,
+        tangential,
+    }
+}

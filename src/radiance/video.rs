@@ -1,0 +1,354 @@
+//! What a field looks like along a camera path: videos, or numbered frames.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::frame::{Frame, SURFACE_OPACITY};
+use crate::media::{self, Pixels, VideoWriter};
+use crate::scene::{Camera, CameraPath};
+use crate::{Error, Result, atomic};
+
+/// What is drawn of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Channel {
+    /// The colour over the background
+    Rgb,
+    /// The distance along the ray, yellow near and blue far
+    Depth,
+    /// White where light is stopped, black where it passes
+    Opacity,
+    /// The surface's direction: x, y and z as red, green and blue
+    Normal,
+}
+
+/// The part of a job that is this process's: `index` of `count`, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    pub index: usize,
+    pub count: usize,
+}
+
+/// Where a film goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// An `.mp4` file.
+    Video(PathBuf),
+    /// A `.png` file for each frame.
+    Frames(FramePattern),
+}
+
+/// A path whose file name has one `%d` or `%04d` for the number of the frame, as printf has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramePattern {
+    folder: PathBuf,
+    before: String,
+    digits: usize,
+    /// Up to the extension.
+    after: String,
+}
+
+/// What shows a field to a camera.
+pub trait Render {
+    /// What the camera sees over a background (sRGB, 0 to 1).
+    ///
+    /// # Errors
+    /// Of the device; and where a pixel is no finite number, as those of a field whose training diverged.
+    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame>;
+}
+
+/// A camera path, and what is to be drawn along it.
+pub struct Video<'a> {
+    renderer: &'a dyn Render,
+    path: &'a CameraPath,
+    background: [f32; 3],
+    channels: Vec<Channel>,
+    /// Nearest and farthest distance that depth's colours tell apart, the same for all frames.
+    depth_range: (f32, f32),
+}
+
+/// The range of depths is taken from so many frames, spread evenly, at this height in pixels.
+const PROBES: usize = 8;
+const PROBE_HEIGHT: u32 = 64;
+
+impl<'a> Video<'a> {
+    /// Of what `renderer` shows over `background` (sRGB) along `path`.
+    ///
+    /// # Errors
+    /// Where rendering fails: the range of depths is measured.
+    pub fn new(
+        renderer: &'a dyn Render,
+        path: &'a CameraPath,
+        background: [f32; 3],
+        channels: &[Channel],
+    ) -> Result<Self> {
+        let mut film = Video { renderer, path, background, channels: Vec::new(), depth_range: (0.0, 1.0) };
+        for &channel in channels {
+            if !film.channels.contains(&channel) {
+                film.channels.push(channel);
+            }
+        }
+        if film.channels.contains(&Channel::Depth) {
+            film.depth_range = film.measure_depths()?;
+        }
+        Ok(film)
+    }
+
+    /// Where the film ends up: a video for each channel, or the pattern of its frames.
+    pub fn files(&self, destination: &Destination) -> Vec<PathBuf> {
+        let path = |&channel: &Channel| match destination {
+            Destination::Video(path) => self.video_path(channel, path),
+            Destination::Frames(pattern) => self.pattern(channel, pattern).path(),
+        };
+        self.channels.iter().map(path).collect()
+    }
+
+    /// How many frames there are to write.
+    pub fn n_frames(&self, shard: Option<Shard>) -> usize {
+        (0..self.path.frames.len()).filter(|&number| is_held(shard, number)).count()
+    }
+
+    /// Renders the film to `destination`, or of numbered frames those of `shard` that are not there yet. False where
+    /// `stop` was set before it was done: a video is then not there, frames are as far as they were. Folders are made;
+    /// `progress` is called with the number of frames behind.
+    ///
+    /// # Errors
+    /// A shard of a video; and where a file cannot be written.
+    pub fn write(
+        &self,
+        destination: &Destination,
+        shard: Option<Shard>,
+        stop: &AtomicBool,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<bool> {
+        match (destination, shard) {
+            (Destination::Video(path), None) => match self.write_videos(path, stop, progress) {
+                // What stops us may have stopped an encoder before: then its end is no failure.
+                Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
+                written => written,
+            },
+            (Destination::Video(_), Some(_)) => Err(Error::config(
+                "shards of a video cannot be joined; render frames, with --output such as frames/%04d.png",
+            )),
+            (Destination::Frames(pattern), _) => self.write_frames(pattern, shard, stop, progress),
+        }
+    }
+
+    fn write_videos(&self, path: &Path, stop: &AtomicBool, progress: &mut dyn FnMut(usize)) -> Result<bool> {
+        atomic::make_folder_of(path)?;
+        let size = self.path.frames[0].intrinsics;
+        let open = |&channel: &Channel| {
+            VideoWriter::create(self.video_path(channel, path), size.width, size.height, self.path.fps)
+        };
+        let mut videos = self.channels.iter().map(open).collect::<Result<Vec<_>>>()?;
+        for (number, camera) in self.path.frames.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let frame = self.renderer.render(camera, self.background)?;
+            for (&channel, video) in self.channels.iter().zip(&mut videos) {
+                video.push(&self.picture(channel, &frame, camera))?;
+            }
+            progress(number + 1);
+        }
+        videos.into_iter().try_for_each(VideoWriter::finish)?;
+        Ok(true)
+    }
+
+    fn write_frames(
+        &self,
+        pattern: &FramePattern,
+        shard: Option<Shard>,
+        stop: &AtomicBool,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<bool> {
+        atomic::make_folder_of(&pattern.path())?;
+        let frames = self.path.frames.iter().enumerate().filter(|(number, _)| is_held(shard, *number));
+        for (done, (number, camera)) in frames.enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let file = |&channel: &Channel| (channel, self.pattern(channel, pattern).file(number));
+            let files: Vec<_> = self.channels.iter().map(file).collect();
+            let is_there = shard.is_some() && files.iter().all(|(_, file)| file.is_file());
+            if !is_there {
+                self.write_frame(camera, &files)?;
+            }
+            progress(done + 1);
+        }
+        Ok(true)
+    }
+
+    fn write_frame(&self, camera: &Camera, files: &[(Channel, PathBuf)]) -> Result<()> {
+        let frame = self.renderer.render(camera, self.background)?;
+        files.iter().try_for_each(|(channel, file)| {
+            let picture = self.picture(*channel, &frame, camera);
+            media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&picture))
+        })
+    }
+
+    /// Several channels are told apart by a suffix, as in `video-depth.mp4`.
+    fn video_path(&self, channel: Channel, path: &Path) -> PathBuf {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        path.with_file_name(format!("{stem}{}.mp4", self.suffix(channel)))
+    }
+
+    fn pattern(&self, channel: Channel, pattern: &FramePattern) -> FramePattern {
+        FramePattern { after: format!("{}{}", pattern.after, self.suffix(channel)), ..pattern.clone() }
+    }
+
+    fn suffix(&self, channel: Channel) -> String {
+        if self.channels.len() > 1 { format!("-{}", channel.name()) } else { String::new() }
+    }
+
+    /// 8-bit sRGB, `[h, w, 3]`.
+    fn picture(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
+        match channel {
+            Channel::Rgb => media::to_rgb8(&frame.rgb),
+            Channel::Depth => media::depth_rgb8(&surface_depths(frame), Some(self.depth_range)),
+            Channel::Opacity => media::to_rgb8(&frame.opacity.iter().flat_map(|&o| [o; 3]).collect::<Vec<_>>()),
+            Channel::Normal => {
+                let colors: Vec<f32> = frame.normals(camera).iter().map(|n| 0.5 + 0.5 * n).collect();
+                media::to_rgb8(&colors)
+            }
+        }
+    }
+
+    fn measure_depths(&self) -> Result<(f32, f32)> {
+        let frames = &self.path.frames;
+        let mut range = (f32::INFINITY, 0.0f32);
+        for camera in frames.iter().step_by(frames.len().div_ceil(PROBES).max(1)) {
+            let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
+            let probe = PROBE_HEIGHT.min(height);
+            let camera = camera.scaled((u64::from(width) * u64::from(probe) / u64::from(height)).max(1) as u32, probe);
+            let depths = surface_depths(&self.renderer.render(&camera, self.background)?);
+            for depth in depths.into_iter().filter(|&depth| depth > 0.0) {
+                range = (range.0.min(depth), range.1.max(depth));
+            }
+        }
+        Ok(if range.0 <= range.1 { range } else { (0.0, 1.0) })
+    }
+}
+
+/// Depths where there is a surface, 0 elsewhere.
+fn surface_depths(frame: &Frame) -> Vec<f32> {
+    let pixels = frame.depth.iter().zip(&frame.opacity);
+    pixels.map(|(&depth, &opacity)| if opacity >= SURFACE_OPACITY { depth } else { 0.0 }).collect()
+}
+
+/// Whether a frame is to be written: all are where there is no shard.
+fn is_held(shard: Option<Shard>, number: usize) -> bool {
+    shard.is_none_or(|shard| shard.holds(number))
+}
+
+impl FromStr for Destination {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Destination> {
+        let path = Path::new(text);
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("mp4") if path.file_stem().is_some() => Ok(Destination::Video(path.to_path_buf())),
+            Some("png") => FramePattern::parse(path).map(Destination::Frames),
+            _ => Err(Error::config("expected a video such as orbit.mp4, or frames such as frames/%04d.png")),
+        }
+    }
+}
+
+impl FramePattern {
+    fn parse(path: &Path) -> Result<FramePattern> {
+        let wrong = || Error::config("frames need one number in their file name, written %d or %04d: frames/%04d.png");
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(wrong)?;
+        let (before, rest) = stem.split_once('%').ok_or_else(wrong)?;
+        let (digits, after) = rest.split_once('d').ok_or_else(wrong)?;
+        let digits = match digits.strip_prefix('0') {
+            None if digits.is_empty() => 1,
+            Some(width) => width.parse().ok().filter(|width| (1..=9).contains(width)).ok_or_else(wrong)?,
+            None => return Err(wrong()),
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if after.contains('%') || folder.to_string_lossy().contains('%') {
+            return Err(wrong());
+        }
+        Ok(FramePattern { folder: folder.to_path_buf(), before: before.to_owned(), digits, after: after.to_owned() })
+    }
+
+    fn file(&self, number: usize) -> PathBuf {
+        let (before, digits, after) = (&self.before, self.digits, &self.after);
+        self.folder.join(format!("{before}{number:0digits$}{after}.png"))
+    }
+
+    /// The path that was parsed.
+    fn path(&self) -> PathBuf {
+        let number = if self.digits == 1 { "%d".to_owned() } else { format!("%0{}d", self.digits) };
+        self.folder.join(format!("{}{number}{}.png", self.before, self.after))
+    }
+}
+
+impl Channel {
+    fn name(self) -> &'static str {
+        match self {
+            Channel::Rgb => "rgb",
+            Channel::Depth => "depth",
+            Channel::Opacity => "opacity",
+            Channel::Normal => "normal",
+        }
+    }
+}
+
+impl Shard {
+    /// Whether frame `frame`, counted from 0, is this shard's: every `count`-th is.
+    pub fn holds(self, frame: usize) -> bool {
+        frame % self.count == self.index - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Shard> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, count)) if 1 <= index && index <= count => Ok(Shard { index, count }),
+            _ => Err(Error::config("a shard is I/N with I from 1 to N, such as 2/8")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_share_all_frames_between_them() {
+        let shards = ["1/3", "2/3", "3/3"].map(|text| text.parse::<Shard>().unwrap());
+        for frame in 0..10 {
+            assert_eq!(shards.iter().filter(|shard| shard.holds(frame)).count(), 1);
+        }
+        assert!(shards[1].holds(1));
+    }
+
+    #[test]
+    fn shards_out_of_range_are_refused() {
+        for text in ["0/3", "4/3", "1/0", "3", "a/b", "-1/2", ""] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn frames_are_named_as_printf_would() {
+        for (text, name) in [("a/%04d.png", "a/0007.png"), ("f%d.png", "f7.png"), ("%03d_x.png", "007_x.png")] {
+            let Ok(Destination::Frames(pattern)) = text.parse() else { panic!("{text}") };
+            assert_eq!(pattern.file(7), Path::new(name));
+            assert_eq!(pattern.path(), Path::new(text));
+        }
+    }
+
+    #[test]
+    fn destinations_that_are_none_are_refused() {
+        for text in
+            ["", "video", "video.gif", "a.png", "%s.png", "%4d.png", "%04d%d.png", "%d/%d.png", "%00d.png", ".mp4"]
+        {
+            assert!(text.parse::<Destination>().is_err(), "{text}");
+        }
+    }
+}
