@@ -1,6 +1,8 @@
-//! Compiles `kernels/*.cu` for the host, once per instruction level, for GPUs where there is an nvcc, and for the emulated
+//! Compiles the kernels, `kernels/**/*.cu`, for the host, once per instruction level, for GPUs where there is an nvcc, and for the emulated
 //! target with the feature `emulated`; writes the table through which Rust calls them.
 
+#[path = "build/args.rs"]
+mod args;
 #[path = "build/nvcc.rs"]
 mod nvcc;
 
@@ -35,6 +37,8 @@ struct Kernel {
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rerun-if-changed=kernels");
+    let header = fs::read_to_string("kernels/args.h").expect("kernels/args.h is there");
+    fs::write(out.join("args.rs"), args::generate(&header)).expect("OUT_DIR is writable");
     let sources = kernel_sources(Path::new("kernels"));
     let levels =
         if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") { X86_LEVELS } else { DEFAULT_LEVELS };
@@ -51,12 +55,17 @@ fn main() {
     println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
 }
 
+/// All `.cu` files below a folder, sorted by path.
 fn kernel_sources(folder: &Path) -> Vec<PathBuf> {
-    let mut sources: Vec<PathBuf> = fs::read_dir(folder)
-        .expect("the kernels folder is there")
-        .map(|entry| entry.expect("the kernels folder is readable").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
-        .collect();
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(folder).expect("the kernels folder is there") {
+        let path = entry.expect("the kernels folder is readable").path();
+        if path.is_dir() {
+            sources.extend(kernel_sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "cu") {
+            sources.push(path);
+        }
+    }
     sources.sort();
     sources
 }
@@ -70,7 +79,7 @@ fn compile_host(sources: &[PathBuf], level: &Level) {
     // No errno from the maths library, so that square roots and the like vectorise; NaN and infinity keep their meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
-    build.files(sources).compile(&format!("gridfield_{}", level.name));
+    build.include("kernels").files(sources).compile(&format!("gridfield_{}", level.name));
 }
 
 fn compile_emulated(sources: &[PathBuf]) {
@@ -79,7 +88,8 @@ fn compile_emulated(sources: &[PathBuf]) {
     // Threads without a sample leave the values of their sample unset.
     build.flag_if_supported("-Wno-maybe-uninitialized");
     build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
-    build.files(sources).files(["kernels/emulated.cpp", "kernels/emulated_faults.cpp"]).compile("gridfield_emulated");
+    let own = ["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"];
+    build.include("kernels").files(sources).files(own).compile("gridfield_emulated");
 }
 
 /// Finds `GF_ITEM_KERNEL(name, Args)`, `GF_WARP_KERNEL(name, Args)` and `GF_TILE_KERNEL(name, Args, Shared)`.

@@ -1,11 +1,11 @@
-//! What a training step costs, stage by stage, beside what the machine can do at most.
+//! Cost of a training step, stage by stage, compared with the peak throughput of the machine.
 //!
-//! `cargo bench` trains the hash grid and MulFAGrid for some steps on lego (or on the bundled scene where lego is absent),
-//! then profiles further steps: processor time of every kernel per sample, and the throughput of whole steps with one thread
-//! and with all. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
+//! `cargo bench` trains the hash grid and MulFAGrid for some steps on lego (or on the bundled scene if lego is
+//! missing), then profiles further steps: the CPU time of every kernel per sample, and the throughput of whole steps
+//! with one thread and with all threads. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
 //!
-//! `cargo bench -- [cuda] [json=FILE] [models=NAME,NAME] [KEY=VALUE ...]` measures a GPU, writes the figures as JSON too, and
-//! measures other models of the family or another configuration.
+//! `cargo bench -- [cuda] [json=FILE] [models=NAME,NAME] [KEY=VALUE ...]` measures a GPU, also writes the figures as
+//! JSON, and measures other models of the family or another configuration.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use gridfield::radiance::{Trainer, TrainingImages};
 use gridfield::scene::Scene;
 use gridfield::{Error, Result};
 
-/// Steps before the measurement, so that the occupancy grid has found the surfaces.
+/// Training steps before the measurement, so that the occupancy grid has found the surfaces.
 const WARM_UP: u64 = 500;
 const MEASURED: u64 = 40;
 
@@ -102,7 +102,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What was measured on one device.
+/// Measurements of one model on one device.
 #[derive(serde::Serialize)]
 struct Measured {
     model: &'static str,
@@ -110,21 +110,21 @@ struct Measured {
     samples_per_second: f64,
     samples_per_step: f64,
     milliseconds_per_step: f64,
-    /// Samples that the field was asked for, to each that had a part in its ray.
+    /// Number of samples at which the field was evaluated, per composited sample.
     asked_per_composited: f64,
-    /// By stage.
+    /// Keyed by stage.
     nanoseconds_per_sample: BTreeMap<&'static str, f64>,
 }
 
 fn scene_folder() -> PathBuf {
-    // Cargo runs benchmarks in the project's folder; a packed one finds the scene beside itself.
+    // Cargo runs benchmarks in the project's folder; a packaged one finds the scene in its own folder.
     let project = PathBuf::from(".");
     let data = std::env::var_os("GRIDFIELD_DATA").map_or_else(|| project.join("../shared/data"), PathBuf::from);
     let lego = data.join("blender/lego");
     if lego.is_dir() { lego } else { project.join("scenes/orrery") }
 }
 
-/// Prints the stages and returns them.
+/// Trains, prints the cost of each stage and returns the measurements.
 fn measure(
     trainer: &mut Trainer,
     device: &Device,
@@ -149,7 +149,8 @@ fn measure(
     let ns = |kernel: &str| times.get(kernel).map_or(0.0, |time| time.time.as_secs_f64() * 1e9 / samples);
     let per_step = samples / MEASURED as f64;
     trainer.encode_again()?;
-    // On the host, a kernel function that learns nothing is a part of the field's kernel.
+    // On the host, a grid with a fixed kernel function is encoded inside the field's kernel, so the encoding is timed
+    // by running it once more on its own.
     let fused =
         profile.take()?.get("encode_samples").map_or(Duration::ZERO, |time| time.time).as_secs_f64() * 1e9 / per_step;
 
@@ -204,7 +205,7 @@ fn measure(
     }
     let scatter = ns("grid_scatter");
     row("scatter", scatter, share(corners / scatter * 1e9, roofline.gathers, "M adds/s", 1e-6));
-    // Value, gradient and both moments are read and written.
+    // The value, the gradient and both moments are read and written.
     let adam = ns("adam");
     row("Adam", adam, share(8.0 * 4.0 * n_parameters / per_step / adam * 1e9, roofline.bytes, "GB/s if all", 1e-9));
     let occupancy: f64 = times.keys().filter(|name| name.starts_with("occupancy")).map(|name| ns(name)).sum();
@@ -221,13 +222,13 @@ fn measure(
     })
 }
 
-/// What one thread, or a GPU, can do at most.
+/// Peak throughput of one thread, or of a GPU.
 struct Roofline {
-    /// Floating-point operations a second.
+    /// Floating-point operations per second.
     flops: f64,
-    /// Bytes a second copied, read and written counted.
+    /// Bytes copied per second, counting both reads and writes.
     bytes: f64,
-    /// Gathers a second.
+    /// Gathers per second.
     gathers: f64,
 }
 
@@ -252,7 +253,7 @@ impl Roofline {
             }
             Ok(best)
         };
-        // Enough to fill the device: a GPU runs some hundred thousand threads at a time.
+        // Enough work to fill the device: a GPU runs some hundred thousand threads at a time.
         let (items, turns, gathers) = if device.is_host() { (1000, 10_000, 5000) } else { (1 << 20, 1000, 1 << 20) };
         let fma = best(&|| device.launch(&kernels::ROOFLINE_FMA, &args(turns), LaunchDims::items(items)))?;
         let width = f64::from(lanes.download()?[0].max(1));

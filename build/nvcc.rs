@@ -1,4 +1,4 @@
-//! Kernels for GPUs: compiles `kernels/*.cu` to PTX where there is an nvcc, and writes the list of what was made, which
+//! Kernels for GPUs: compiles `kernels/**/*.cu` to PTX where there is an nvcc, and writes the list of what was made, which
 //! `src/device/ptx.rs` embeds. Without an nvcc the list is empty, and the binary says so when a GPU is asked for.
 
 use std::env;
@@ -125,7 +125,7 @@ fn compile_one(nvcc: &Path, source: &Path, architecture: u32, out: &Path) -> (St
     let name = source.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names").to_string();
     let ptx = out.join(format!("{name}.{architecture}.ptx"));
     let output = Command::new(nvcc)
-        .args(["-ptx", "-std=c++17", "-O3", &format!("-arch=compute_{architecture}"), "-o"])
+        .args(["-ptx", "-std=c++17", "-O3", "-Ikernels", &format!("-arch=compute_{architecture}"), "-o"])
         .arg(&ptx)
         .arg(source)
         .output()

@@ -1,7 +1,9 @@
-// Arguments of every kernel, in plain C: declared here, mirrored in src/device/args.rs, and compared field by field by a
-// test (tests/targets.rs). Pointers name memory of the target that runs the kernel. Lengths are in elements.
+// Arguments of every kernel, and the constants and enums that kernels share with Rust. This is the only declaration of
+// their layout: build/args.rs generates the Rust side from it, comments included, and a test compares all offsets
+// (tests/targets/layout.rs). Pointers refer to memory of the target that runs the kernel. Lengths are in elements.
 //
-// Letters: L levels, F features per level, D dimensions, R rays of a chunk, S samples of a chunk (capacity).
+// Letters: L levels, F features per level, D dimensions, R ray capacity of a chunk, S sample capacity of a chunk. "By x" in a
+// shape comment means a gradient with respect to x.
 #pragma once
 #include <stdint.h>
 
@@ -9,9 +11,86 @@
 #define GF_COMPUTE void  // fp16 on cuda and emulated, fp32 on host
 #endif
 
+// Samples, rays or pixels that one block of a tile kernel works on.
+#define GF_TILE 128
+// Most levels of a grid.
 #define GF_MAX_LEVELS 32
+// Most layers of the networks of a field.
 #define GF_MAX_LAYERS 18
+// Most marching rounds of a ray.
 #define GF_MAX_ROUNDS 16
+
+// The kernel function phi of a grid: kernels/encoding/kernel.cuh.
+enum KernelFunction : uint32_t {
+    // phi = prod_k (1 - |u_k - p_k|)
+    KERNEL_LINEAR = 0,
+    // Linear in f^2 (3 - 2 f): continuous first derivatives (Mueller et al. 2022, section 3).
+    KERNEL_SMOOTHSTEP = 1,
+    // Multiplicative Fourier adaptive, in three variants: kernels/encoding/mulfa.cuh.
+    KERNEL_MULFA_PAPER = 2,
+    KERNEL_MULFA_WINDOWED = 3,
+    KERNEL_MULFA_MODULATED = 4,
+};
+
+// The map from space to the field: kernels/radiance/space.cuh.
+enum SpaceMap : uint32_t {
+    SPACE_IDENTITY = 0,
+    SPACE_NDC = 1,
+    SPACE_CONTRACTION = 2,
+};
+
+// The lens model of a camera: kernels/radiance/lens.cuh.
+enum LensModel : uint32_t {
+    LENS_PERSPECTIVE = 0,
+    LENS_OPENCV = 1,
+    LENS_FISHEYE = 2,
+};
+
+// The background of training rays.
+enum BackgroundMode : uint32_t {
+    BACKGROUND_BLACK = 0,
+    BACKGROUND_WHITE = 1,
+    // A new colour for every ray and step.
+    BACKGROUND_RANDOM = 2,
+};
+
+// The loss of a fitted value y with target t: kernels/fit/fit.cu.
+enum FitLoss : uint32_t {
+    // (y - t)^2
+    LOSS_L2 = 0,
+    // (y - t)^2 / (y^2 + 0.01), the denominator taken as given (Lehtinen et al., Noise2Noise, 2018).
+    LOSS_RELATIVE_L2 = 1,
+    // |y - t| / (|t| + 0.01), mean absolute percentage error (Mueller et al. 2022, section 5.2).
+    LOSS_MAPE = 2,
+};
+
+// How an image stores its channels: kernels/fit/pixels.cu.
+enum PixelFormat : uint32_t {
+    // In units of 1 / 255.
+    PIXELS_U8 = 0,
+    // In units of 1 / 65535.
+    PIXELS_U16 = 1,
+    PIXELS_F32 = 2,
+};
+
+// The kind of a coordinate network: kernels/network/coordinate_network.cuh.
+enum CoordinateNetworkKind : uint32_t {
+    COORDINATE_FOURIER_FEATURES = 0,
+    COORDINATE_FOURIER_NET = 1,
+    COORDINATE_GABOR_NET = 2,
+};
+
+// Rows of the per-neuron numbers of a coordinate network's layer, [GF_COORDINATE_ROWS, P]. The first layer has no b, the last
+// has only b. With Fourier features, omega of the first layer is B.
+enum CoordinateNetworkRow : uint32_t {
+    ROW_B = 0,
+    // And row 2.
+    ROW_OMEGA = 1,
+    ROW_PHI = 3,
+    // And row 5.
+    ROW_MU = 4,
+    ROW_GAMMA = 6,
+};
 
 // One level of a grid: theory in docs/models.md, section "levels".
 typedef struct GridLevel {
@@ -20,7 +99,7 @@ typedef struct GridLevel {
     uint32_t entries;     // nodes stored: min(round_up(resolution^D, 8), 2^log2_hashmap_size)
     uint32_t offset;      // first entry of the level in the table
     uint32_t hashed;      // 1: spatial hash, 0: dense index
-    uint32_t band;        // of a Fourier grid: the coordinates that the level is looked up at, kernels/grid/fourier.cuh
+    uint32_t band;        // of a Fourier grid: the coordinates that the level is looked up at, kernels/encoding/fourier.cuh
 } GridLevel;
 
 // Shape of the multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8) and of its parameters theta. One
@@ -41,7 +120,7 @@ typedef struct GridLayout {
     uint32_t dimensions;  // D
     uint32_t n_levels;
     uint32_t n_features;  // per level
-    uint32_t kernel;      // KernelFunction, kernels/grid/kernel.cuh
+    uint32_t kernel;      // KernelFunction
     uint32_t averaged;    // 1: the features of all levels are averaged, F in all; 0: they follow each other, L F in all
     MulfaLayout mulfa;
     GridLevel levels[GF_MAX_LEVELS];
@@ -62,22 +141,19 @@ typedef struct NetworkLayout {
     Layer layers[GF_MAX_LAYERS];  // density layers, then colour layers
 } NetworkLayout;
 
-#define GF_LENS_PERSPECTIVE 0
-#define GF_LENS_OPENCV 1
-#define GF_LENS_FISHEYE 2
-
+// A camera of the scene, its pose in the unit cube.
 typedef struct Camera {
     float camera_to_world[12];  // row-major [3, 4], in the unit cube; x right, y up, looks along -z
     float fl_x, fl_y, cx, cy;   // pixels
     uint32_t width, height;
-    uint64_t first_pixel;  // of its image in the pixel buffer
-    uint32_t lens;         // GF_LENS_*
-    float lens_limit;      // radius at distance 1, or of a fisheye angle, up to which the image does not fold over
+    uint64_t first_pixel;  // index of its image's first pixel in the pixel buffer
+    uint32_t lens;         // LensModel
+    float lens_limit;      // radius at distance 1 (fisheye: angle) up to which the image does not fold over
     float radial[4];       // k1 .. k4
     float tangential[2];   // p1, p2; a fisheye has none
 } Camera;
 
-// The map from space to the field: kernels/space.cuh.
+// The map from space to the field: kernels/radiance/space.cuh.
 typedef struct Space {
     uint32_t map;      // SpaceMap
     float to_rig[12];  // ndc: row-major [3, 4], from the unit cube to the frame of the rig, whose near plane is z = -1
@@ -93,46 +169,47 @@ typedef struct Steps {
     float inverse_far;  // beyond this distance steps are even in 1/t; 0 for nowhere
 } Steps;
 
-// Of RayBatch.t: the ray found no room for its samples.
+// Value of RayBatch.t for a ray whose samples exceeded the capacity of the chunk.
 #define GF_RAY_DROPPED (-2.0f)
 
-// A chunk of rays under way. Columns are stored one after the other: [3, R] is x of all rays, then y, then z.
+// The rays of a chunk. Vectors are stored by component: [3, R] holds x of all rays, then y, then z.
 typedef struct RayBatch {
-    float* origin;         // [3, R] as it is marched: unit cube, or ndc
-    float* direction;      // [3, R] likewise, unit length
-    float* view;           // [3, R] direction in the scene, unit length
-    float* t;              // [R] where the next step begins; -1: the ray is done; or GF_RAY_DROPPED
+    float* origin;         // [3, R] origin of the marched ray, in the unit cube or in NDC
+    float* direction;      // [3, R] direction of the marched ray, unit length
+    float* view;           // [3, R] viewing direction in the scene, unit length
+    float* t;              // [R] start of the next step; -1: finished; GF_RAY_DROPPED: dropped
     float* t_end;          // [R] where the ray leaves the box
     float* transmittance;  // [R]
     float* color;          // [3, R] composited so far, without background
-    float* depth;          // [R] sum of weight t
-    float* target;         // [4, R] RGBA of the photograph, straight alpha
+    float* depth;          // [R] sum of weight times t
+    float* target;         // [4, R] RGBA of the training image, straight alpha
     float* background;     // [3, R]
     uint32_t* segment_begin;  // [GF_MAX_ROUNDS, R] first sample of the ray in a round
     uint32_t* segment_count;  // [GF_MAX_ROUNDS, R]
-    float* squared_error;     // [R] of the finished ray, mean over channels; 0 for a dropped ray
-    float* loss;              // [R] likewise
-    float* target_t;          // [R] where the photograph's depth lies on the marched ray; -1: not known (training)
-    uint32_t* camera;         // [R] which photograph (training)
-    uint32_t* composited;     // [R] samples that had a part in the finished ray; 0 for a dropped ray (training)
+    float* squared_error;     // [R] of finished rays, mean over channels; 0 for dropped rays
+    float* loss;              // [R] of finished rays; 0 for dropped rays
+    float* target_t;          // [R] position of the known depth on the marched ray; -1: unknown (training)
+    uint32_t* camera;         // [R] index of the training image (training)
+    uint32_t* composited;     // [R] samples composited into finished rays; 0 for dropped rays (training)
     uint32_t n_rays;
     uint32_t capacity;  // R
 } RayBatch;
 
-// Samples of a chunk, appended round by round.
+// The samples of a chunk, appended round by round.
 typedef struct SampleBatch {
-    float* position;   // [S, D] in [0, 1]^D; of radiance fields that is the box of all cascades, the unit cube if there is one
-    float* t;          // [S]
-    float* dt;         // [S]
-    uint32_t* ray;     // [S]
-    float* density;    // [S] sigma
+    float* position;   // [S, D] in [0, 1]^D; for radiance fields the box of all cascades
+    float* t;          // [S] distance along the marched ray
+    float* dt;         // [S] step length
+    uint32_t* ray;     // [S] index of the ray in the chunk
+    float* density;    // [S] sigma, per unit of the unit cube
     float* color;      // [S, 3]
-    float* dL_ddensity;  // [S] by the raw density output, through its activation
-    float* dL_dcolor;    // [S, 3] by the raw colour output, through its activation
+    float* dL_ddensity;  // [S] gradient with respect to the raw density output, activation included
+    float* dL_dcolor;    // [S, 3] gradient with respect to the raw colour output, activation included
     uint32_t* count;     // [GF_MAX_ROUNDS + 2] samples before each round; count[r + 1] is the end of round r
     uint32_t capacity;   // S
 } SampleBatch;
 
+// Draws training rays: kernels/radiance/rays.cu.
 typedef struct DrawRaysArgs {
     RayBatch rays;
     uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
@@ -141,65 +218,69 @@ typedef struct DrawRaysArgs {
     uint32_t n_cameras;
     uint32_t seed;
     uint32_t step;
-    uint32_t first_ray;   // number of the chunk's first ray within the step
-    uint32_t background;  // 0 black, 1 white, 2 random per ray
+    uint32_t first_ray;   // index of the chunk's first ray within the step
+    uint32_t background;  // BackgroundMode
     float box_min[3], box_max[3];
     float step_size;
     Space space;
-    float near;  // rays begin no nearer to their camera
-    const float* depths;           // a depth along the optical axis for each pixel, in the unit cube, 0: not known; null: none
-    const uint32_t* drawn_pixels;  // pixels that may be drawn, photograph after photograph; null: all
-    const uint32_t* drawn_begin;   // [n_cameras + 1] first of each photograph's
+    float near;  // least distance of samples from the camera
+    const float* depths;           // per pixel, along the optical axis, in the unit cube; 0: unknown; null: none
+    const uint32_t* drawn_pixels;  // pixels that may be drawn, image by image; null: all
+    const uint32_t* drawn_begin;   // [n_cameras + 1] offset of each image in drawn_pixels
 } DrawRaysArgs;
 
+// One ray per pixel of a rendered image: kernels/radiance/rays.cu.
 typedef struct CameraRaysArgs {
     RayBatch rays;
     uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
     Camera camera;
-    uint32_t first_pixel;  // the chunk renders pixels first_pixel ... in row order
+    uint32_t first_pixel;  // first pixel of the chunk, in row order
     float background[3];
     float box_min[3], box_max[3];
     Space space;
     float near;
 } CameraRaysArgs;
 
+// Turns depths into distances from the camera: kernels/radiance/rays.cu.
 typedef struct RayDistanceArgs {
-    RayBatch rays;     // depth: the sum of weight t becomes the distance from the camera, in the unit cube
+    RayBatch rays;     // depth: in, the sum of weight times t; out, distance from the camera in the unit cube
     float position[3];  // of the camera, in the unit cube
     Space space;
 } RayDistanceArgs;
 
+// One round of ray marching: kernels/radiance/march.cu.
 typedef struct MarchArgs {
     RayBatch rays;
     SampleBatch samples;
-    const uint64_t* occupancy;        // [cascades, resolution^3 / 64], a word is a block of 4 x 4 x 4 cells
-    const uint64_t* occupied_blocks;  // [cascades, resolution^3 / 4096], a bit for each word that is not zero
+    const uint64_t* occupancy;        // [cascades, resolution^3 / 64] one word per block of 4 x 4 x 4 cells
+    const uint64_t* occupied_blocks;  // [cascades, resolution^3 / 4096] one bit per word that is not zero
     uint32_t resolution;
     uint32_t cascades;
     uint32_t round;
-    uint32_t max_steps;  // samples of a ray in this round
+    uint32_t max_steps;  // most samples of a ray in this round
     Steps steps;
     Space space;
 } MarchArgs;
 
+// Forward and backward pass of a radiance field: kernels/radiance/field.cuh.
 typedef struct FieldArgs {
     GridLayout grid;
     NetworkLayout network;
     const GF_COMPUTE* table;    // [entries, F]
     const GF_COMPUTE* weights;  // compute copy, see prepare_weights
-    const GF_COMPUTE* features;  // [S, n_in] of the first layer, if another kernel made them; null: of the table
+    const GF_COMPUTE* features;  // [S, n_in] inputs of the first layer if another kernel computed them; null: encode from the table
     SampleBatch samples;
     RayBatch rays;
-    GF_COMPUTE* activations;   // per layer input a matrix [S, n_in], one after the other; null: not kept
-    float* dL_dfeatures;       // [L, S, F], or of averaged levels [S, F] (backward)
-    float* dL_dweights;        // as the weights, fp32, added to (backward)
-    uint32_t round;            // forward: samples of this round; backward: all up to the end of this round
-    uint32_t density_only;     // forward: leave the colours alone
-    float* dL_dview;           // [S, 3] by the viewing direction, set; null: not wanted (backward)
+    GF_COMPUTE* activations;   // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
+    float* dL_dfeatures;       // [L, S, F], or [S, F] for averaged levels (backward)
+    float* dL_dweights;        // shaped as the weights, fp32, added to (backward)
+    uint32_t round;            // forward: the round to evaluate; backward: all rounds up to this one
+    uint32_t density_only;     // forward: 1 skips the colour network
+    float* dL_dview;           // [S, 3] gradient with respect to the viewing direction, set; null: not needed (backward)
 } FieldArgs;
 
-// The multiplicative Fourier adaptive kernel at a tile of samples, for training. What it multiplies by is prepared from theta
-// once a step, and gradients come back by what was prepared: kernels/grid/mulfa_tile.cuh. P is 2^D.
+// The multiplicative Fourier adaptive kernel at a tile of samples, for training: kernels/encoding/mulfa_tile.cuh. Its matrices are
+// prepared from theta once a step, and gradients are collected with respect to the prepared matrices. P is 2^D.
 typedef struct MulfaArgs {
     GridLayout grid;
     SampleBatch samples;
@@ -207,29 +288,31 @@ typedef struct MulfaArgs {
     const GF_COMPUTE* prepared;   // see prepare_mulfa
     const float* theta;
     GF_COMPUTE* features;         // [S, n_in], columns past those of the grid are zero (forward)
-    GF_COMPUTE* query;            // [L, S, H] q, kept for backward, which overwrites it; null: not kept
+    GF_COMPUTE* query;            // [L, S, H] q, saved for the backward pass, which overwrites it; null: not saved
     const float* dL_dfeatures;    // [L, S, F] (backward)
     float* phi;                   // [mulfa.n_levels, S, P K] for grid_scatter (backward)
     float* dL_dprepared;          // see mulfa_gradient, added to (backward)
     uint32_t n_in;
-    uint32_t round;               // forward: samples of this round; backward: all up to the end of this round
+    uint32_t round;               // forward: the round to evaluate; backward: all rounds up to this one
 } MulfaArgs;
 
+// Prepares the matrices of MulfaArgs from theta, and maps their gradients back: kernels/encoding/mulfa.cu.
 typedef struct PrepareMulfaArgs {
     GridLayout grid;
     const float* theta;
     GF_COMPUTE* prepared;        // [n_prepared], on the host followed by the transposes
     const float* dL_dprepared;   // (gradient)
-    float* dL_dtheta;            // as theta, set (gradient)
+    float* dL_dtheta;            // shaped as theta, set (gradient)
 } PrepareMulfaArgs;
 
-// What a ray is to be beside its colour: kernels/ray_losses.cuh.
+// Weights of the losses on a ray beside its colour: kernels/radiance/ray_losses.cuh.
 typedef struct RayLosses {
     float distortion;  // weight of the distortion loss; 0: none
-    float depth;       // weight of the loss of known depths; 0: none
-    float near;        // gradients of samples nearer to the camera than this are scaled down; 0: none
+    float depth;       // weight of the depth loss; 0: none
+    float near;        // distance from the camera below which gradients are scaled down; 0: none
 } RayLosses;
 
+// Compositing, its loss and its backward pass: kernels/radiance/composite.cu.
 typedef struct CompositeArgs {
     RayBatch rays;
     SampleBatch samples;
@@ -238,110 +321,111 @@ typedef struct CompositeArgs {
     float huber_delta;
     RayLosses losses;  // backward
     Space space;       // backward
-    const float* exposure;  // [photographs, 6] by channel the logarithm of a gain, then an offset; null: none (backward)
-    float* dL_dexposure;    // as exposure, added to (backward)
+    const float* exposure;  // [n_images, 6] log gain of each channel, then offsets; null: none (backward)
+    float* dL_dexposure;    // shaped as exposure, added to (backward)
 } CompositeArgs;
 
-// A field that is fitted to values: features -> one network -> n_outputs numbers, at samples of position [S, D]. Of the
-// samples, position and count alone are used, as one round.
+// Forward and backward pass of a field fitted to values (features -> one network -> n_outputs values): kernels/fit/fit.cuh. Of the
+// samples, only position and count are used, as one round.
 typedef struct FitArgs {
     GridLayout grid;
     NetworkLayout network;       // all of its layers are density layers
     const GF_COMPUTE* table;     // [entries, F]
     const GF_COMPUTE* weights;   // compute copy, see prepare_weights
-    const GF_COMPUTE* features;  // [S, n_in] of the first layer, if another kernel made them; null: of the table
+    const GF_COMPUTE* features;  // [S, n_in] inputs of the first layer if another kernel computed them; null: encode from the table
     SampleBatch samples;
-    GF_COMPUTE* activations;     // per layer input a matrix [S, n_in], one after the other; null: not kept
+    GF_COMPUTE* activations;     // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
     float* output;               // [S, n_outputs] (forward)
     const float* dL_doutput;     // [S, n_outputs] (backward)
-    float* dL_dfeatures;         // [L, S, F], or of averaged levels [S, F] (backward)
-    float* dL_dweights;          // as the weights, fp32, added to (backward)
+    float* dL_dfeatures;         // [L, S, F], or [S, F] for averaged levels (backward)
+    float* dL_dweights;          // shaped as the weights, fp32, added to (backward)
     uint32_t n_outputs;          // 1 to 16
 } FitArgs;
 
-// The loss of fitted values: kernels/fit.cu.
+// The loss of fitted values: kernels/fit/fit.cu.
 typedef struct FitLossArgs {
     const float* output;    // [S, n_outputs]
     const float* target;    // [S, n_outputs]
-    float* dL_doutput;      // [S, n_outputs], set: of the sum over samples of the mean over outputs
+    float* dL_doutput;      // [S, n_outputs] set; the loss is the sum over samples of the mean over outputs
     float* loss;            // [S] mean over outputs
     float* squared_error;   // [S] mean over outputs
-    const uint32_t* count;  // samples
+    const uint32_t* count;  // [1] number of samples
     float* sums;            // [2] loss and squared error, added to (statistics)
     uint32_t n_outputs;
-    uint32_t kind;          // FitLoss, kernels/fit.cu
-    float scale;            // of dL_doutput, taken out again by Adam
+    uint32_t kind;          // FitLoss
+    float scale;            // factor on dL_doutput, which Adam divides out again
 } FitLossArgs;
 
-// Stencils of the eikonal term: kernels/eikonal.cu. Of a chunk's samples, of three coordinates and one value, the first
+// Stencils of the eikonal term: kernels/fit/eikonal.cu. Of a chunk's samples, of three coordinates and one value, the first
 // n_with_target have targets; the four corners of each stencil follow, stencil after stencil.
 typedef struct EikonalArgs {
     float* position;         // [S, 3] set at corners (points)
     const float* output;     // [S] (loss, as all below)
     float* dL_doutput;       // [S] set at corners
-    float* loss;             // [S] set at corners, to a quarter of the stencil's each
+    float* loss;             // [S] set at corners, each to a quarter of the stencil's loss
     float* squared_error;    // [S] set at corners, to 0
     uint32_t n_with_target;
     uint32_t n_stencils;
-    float step;              // h: corners are at +-h along each axis of a stencil's middle
-    float weight;            // of a stencil's loss
-    float scale;             // of dL_doutput, as in FitLossArgs
+    float step;              // h: distance of the corners from the stencil's centre, along each axis
+    float weight;            // weight of a stencil's loss
+    float scale;             // factor on dL_doutput, as in FitLossArgs
 } EikonalArgs;
 
-// Pixels of an image for a step of training.
+// Draws the pixels of a training step: kernels/fit/pixels.cu.
 typedef struct DrawPixelsArgs {
     const void* pixels;     // [height, width, n_channels]
     float* position;        // [S, 2] centres of pixels; the image is [0, 1]^2, y down
     float* target;          // [S, n_channels]
-    uint32_t format;        // PixelFormat, kernels/pixels.cu
+    uint32_t format;        // PixelFormat
     uint32_t n_channels;
     uint32_t width, height;
-    uint32_t columns, rows;  // strata of the step, numbered row by row; further samples lie anywhere
-    uint32_t first_sample;   // number of the chunk's first sample within the step
+    uint32_t columns, rows;  // strata of the step, numbered row by row; further samples are unstratified
+    uint32_t first_sample;   // index of the chunk's first sample within the step
     uint32_t seed;
     uint32_t step;
 } DrawPixelsArgs;
 
-// Pixel centres of a part of an image, row by row.
+// Pixel centres of a region of an image, row by row: kernels/fit/pixels.cu.
 typedef struct PixelCentersArgs {
     float* position;        // [n, 2]
     uint32_t first_pixel;
-    uint32_t width, height;  // of the part
-    float origin[2];        // of the part's corner in [0, 1]^2
-    float step[2];          // from pixel to pixel
+    uint32_t width, height;  // of the region
+    float origin[2];        // corner of the region in [0, 1]^2
+    float step[2];          // distance between pixels
 } PixelCentersArgs;
 
-#define GF_ENCODE_TILES 8  // tiles that a block of encode_levels takes
+#define GF_ENCODE_TILES 8  // tiles per block of encode_levels
 
-// Features of a round's samples by levels whose kernel function learns nothing.
+// Features of a round's samples from levels with a fixed kernel function: kernels/encoding/grid.cu.
 typedef struct EncodeLevelsArgs {
-    GridLayout grid;          // not averaged
+    GridLayout grid;          // its levels are not averaged
     SampleBatch samples;
     const GF_COMPUTE* table;  // [entries, F]
-    GF_COMPUTE* features;     // [S, n_in], set in the columns of these levels
+    GF_COMPUTE* features;     // [S, n_in] set in the columns of these levels
     uint32_t n_in;
     uint32_t round;
     uint32_t first_level;
 } EncodeLevelsArgs;
 
+// Scatters gradients with respect to features into the table: kernels/encoding/grid.cu.
 typedef struct ScatterArgs {
     GridLayout grid;
     const float* position;      // [S, D]
-    const float* dL_dfeatures;  // [L, S, F], or of averaged levels [S, F]
-    const float* phi;           // [mulfa.n_levels, S, P K] of kernel functions that learn; null: all are linear
-    const uint32_t* count;      // samples
+    const float* dL_dfeatures;  // [L, S, F], or [S, F] for averaged levels
+    const float* phi;           // [mulfa.n_levels, S, P K] weights of a learned kernel function; null: fixed
+    const uint32_t* count;      // [1] number of samples
     float* gradient;            // [entries, F]
     uint32_t capacity;          // S
 } ScatterArgs;
 
-// A dense table at another resolution.
+// Resamples a dense table to another resolution: kernels/encoding/dense.cu.
 typedef struct ResampleArgs {
-    GridLayout from, to;  // levels and features the same in number
+    GridLayout from, to;  // with equal numbers of levels and features
     const float* coarse;  // [entries of from, F]
     float* fine;          // [entries of to, F], set
 } ResampleArgs;
 
-// The gradient of the total variation of dense levels: kernels/dense.cu.
+// Gradient of the total variation of dense levels: kernels/encoding/dense.cu.
 typedef struct VariationArgs {
     GridLayout grid;
     const float* table;  // [entries, F]
@@ -349,39 +433,41 @@ typedef struct VariationArgs {
     float weight;
 } VariationArgs;
 
-#define GF_NEAREST 8  // most nodes of a point set that are active at a point
+#define GF_NEAREST 8  // most nodes of a point set that are active at one position
 
-// Nodes in no order of a lattice, listed by the cells of one so that near ones are found: kernels/grid/points.cuh.
+// Scattered nodes, sorted into the cells of a lattice for neighbour search: kernels/encoding/points.cuh.
 typedef struct PointSet {
-    uint32_t dimensions;    // D: 2 or 3; in a plane, nodes and points lie at z = 1/2
+    uint32_t dimensions;    // D: 2 or 3; with 2, nodes and positions lie at z = 1/2
     const float* node;      // [N, 3] in [0, 1], cell after cell, x fastest
     const uint32_t* first;  // [C^3 + 1] first node of each cell
-    uint32_t n_nodes;       // N; row N of the table stands for all that is out of reach
+    uint32_t n_nodes;       // N; row N of the table belongs to positions without a node in reach
     uint32_t resolution;    // C
-    uint32_t k;             // nodes that are active at a point, at most GF_NEAREST
+    uint32_t k;             // nodes active at a position, at most GF_NEAREST
     float bandwidth;        // h
 } PointSet;
 
+// Encoding by a point set: kernels/encoding/points.cu.
 typedef struct PointsArgs {
     PointSet points;
     SampleBatch samples;
     const GF_COMPUTE* table;  // [N + 1, F]
     GF_COMPUTE* features;     // [S, n_in], columns past F are zero (encode)
-    float* kept;              // [S, GF_NEAREST + 1] phi, out of reach last; then [S, GF_NEAREST] nodes, uint32_t (backward)
+    float* kept;              // [S, GF_NEAREST + 1] phi, out of reach last; then [S, GF_NEAREST] node indices as uint32_t (backward)
     uint32_t n_features;
     uint32_t n_in;
     uint32_t round;           // encode: samples of this round; backward: all up to the end of this round
 } PointsArgs;
 
+// Scatter of a point set: kernels/encoding/points.cu.
 typedef struct PointsScatterArgs {
-    const float* kept;          // as points_backward left it
+    const float* kept;          // as written by points_backward
     const float* dL_dfeatures;  // [S, F]
-    const uint32_t* count;      // samples
+    const uint32_t* count;      // [1] number of samples
     float* gradient;            // [N + 1, F], added to
     uint32_t n_nodes;
     uint32_t n_features;
     uint32_t capacity;          // S
-    uint32_t n_parts;           // a row adds to one of so many parts of the table
+    uint32_t n_parts;           // number of parts the table is split into, one per launch row
 } PointsScatterArgs;
 
 // Active nodes of a point set, for analysis and tests; n is GF_NEAREST + 1, out of reach last.
@@ -394,63 +480,66 @@ typedef struct PointsNodesArgs {
     double* dL_dposition;    // [items, D] (backward)
 } PointsNodesArgs;
 
-#define GF_COORDINATE_ROWS 7             // rows of numbers that the neurons of a layer have, kernels/coordinate_network.cuh
-#define GF_COORDINATE_NONE 0xffffffffu   // of a prepared number: it is not learned
+#define GF_COORDINATE_ROWS 7             // rows of CoordinateNetworkRow
+#define GF_COORDINATE_NONE 0xffffffffu   // marks a prepared number that is not learned
 
-// A network that gives values by itself, without a grid: kernels/coordinate_network.cuh. Its k matrices are padded to multiples of 16; P is
-// the width of its layers, padded.
+// A coordinate network, which computes values without a grid: kernels/network/coordinate_network.cuh. Its k matrices are padded to
+// multiples of 16; P is the padded width of its layers.
 typedef struct CoordinateNetworkArgs {
-    NetworkLayout network;      // k density layers; the last gives 16 values, of which n_outputs count
-    SampleBatch samples;        // position [S, 2] and count alone, as one round
+    NetworkLayout network;      // k density layers; the last has 16 outputs, of which n_outputs are used
+    SampleBatch samples;        // only position [S, 2] and count, as one round
     const GF_COMPUTE* weights;  // compute copy, see prepare_weights
     const float* neurons;       // [k + 1, GF_COORDINATE_ROWS, P]
-    GF_COMPUTE* activations;    // a block [n_columns, GF_TILE] for each tile; matrices in it follow each other
+    GF_COMPUTE* activations;    // [n_columns, GF_TILE] for each tile, one matrix after the other
     float* output;              // [S, n_outputs] (forward)
     const float* dL_doutput;    // [S, n_outputs] (backward)
-    float* dL_dprepared;        // by the weights, then by the neurons' numbers, added to (backward)
-    uint32_t kind;              // CoordinateNetworkKind, kernels/coordinate_network.cuh
+    float* dL_dprepared;        // with respect to the weights, then the neurons' numbers; added to (backward)
+    uint32_t kind;              // CoordinateNetworkKind
     uint32_t n_neurons;         // P
-    uint32_t n_columns;         // numbers that a sample keeps
+    uint32_t n_columns;         // saved activations per sample
     uint32_t n_outputs;         // 1 to 16
 } CoordinateNetworkArgs;
 
-// What kernels multiply by, padded, from what is learned, and back.
+// Copies learned parameters into padded matrices, and gradients back: kernels/network/coordinate_network.cu.
 typedef struct PrepareCoordinateNetworkArgs {
     const float* theta;
-    const uint32_t* place;      // [items] of each prepared number: which number of theta it is, or GF_COORDINATE_NONE
-    float* prepared;            // [items] weights, then the neurons' numbers; those not learned are left alone
+    const uint32_t* place;      // [items] index in theta of each prepared number, or GF_COORDINATE_NONE
+    float* prepared;            // [items] weights, then the neurons' numbers; numbers that are not learned are not written
     const float* dL_dprepared;  // [items] (gradient)
-    float* dL_dtheta;           // as theta, set (gradient)
+    float* dL_dtheta;           // shaped as theta, set (gradient)
 } PrepareCoordinateNetworkArgs;
 
-// Six numbers of each photograph, of which only differences can be told.
+// Six parameters per image, of which only differences are observable: kernels/radiance/per_image.cu.
 typedef struct CentreArgs {
-    const float* value;  // [photographs, 6]
-    float* centred;      // the same less its mean over photographs
+    const float* value;  // [n_images, 6]
+    float* centred;      // [n_images, 6] value minus its mean over images
     uint32_t n_images;
 } CentreArgs;
 
-// Corrections of cameras: of each a rotation vector about its place, in radians, then a move in the unit cube.
+// Applies camera corrections (rotation vector about the camera centre in radians, then translation in the unit cube):
+// kernels/radiance/cameras.cu.
 typedef struct CorrectCamerasArgs {
     const Camera* cameras;
     const float* correction;  // [n, 6]
     Camera* corrected;
 } CorrectCamerasArgs;
 
+// Gradient with respect to sample positions: kernels/radiance/cameras.cu.
 typedef struct PositionGradientArgs {
     GridLayout grid;
     SampleBatch samples;
     const GF_COMPUTE* table;
-    const float* dL_dfeatures;  // as field_backward left it
+    const float* dL_dfeatures;  // as written by field_backward
     float* dL_dposition;        // [S, 3] in the field, set
-    uint32_t round;             // all samples up to the end of this round
+    uint32_t round;             // all rounds up to this one
 } PositionGradientArgs;
 
+// Gradient with respect to camera corrections: kernels/radiance/cameras.cu.
 typedef struct CameraGradientArgs {
     RayBatch rays;
     SampleBatch samples;
-    const Camera* cameras;      // as rays were drawn from them
-    const float* correction;    // [n, 6] that they have
+    const Camera* cameras;      // the corrected cameras that the rays were drawn from
+    const float* correction;    // [n, 6] their corrections
     const float* dL_dposition;  // [S, 3]
     const float* dL_dview;      // [S, 3]
     float* dL_dcorrection;      // [n, 6], added to
@@ -459,6 +548,7 @@ typedef struct CameraGradientArgs {
     uint32_t rounds;
 } CameraGradientArgs;
 
+// Sum over the parts of a gradient: kernels/optim/adam.cu.
 typedef struct SumArgs {
     const float* parts;  // [n_parts, n]
     float* sum;          // [n]
@@ -466,39 +556,42 @@ typedef struct SumArgs {
     uint32_t n;
 } SumArgs;
 
+// Numbers that one item of sum_parts adds.
 #define GF_SUM_WIDTH 16
 
+// One step of Adam: kernels/optim/adam.cu.
 typedef struct AdamArgs {
     float* value;      // [n, width]
     float* gradient;   // [n, width], set to zero
     float* moment1;    // [n, width]
     float* moment2;    // [n, width]
-    uint32_t* steps;   // [n] updates of each entry
+    uint32_t* steps;   // [n] number of updates of each entry
     float* average;    // [n, width] exponential moving average of the value; null: none
     uint32_t* average_step;  // [n] step at which the average was brought up to date
     GF_COMPUTE* copy;  // [n, width] fp16 copy; null: none
-    const float* corrections;  // [n_corrections] sqrt(1 - beta2^k) / (1 - beta1^k) for k updates; the last for all more
-    const float* decays;       // [n_decays] average_decay^k; the last for all more
+    const float* corrections;  // [n_corrections] sqrt(1 - beta2^k) / (1 - beta1^k) for k updates; the last entry for all larger k
+    const float* decays;       // [n_decays] average_decay^k; the last entry for all larger k
     uint32_t n_corrections;
     uint32_t n_decays;
     uint32_t width;    // 1, 2, 4 or 8; an entry is skipped when all its gradients are zero
-    uint32_t step;     // of the training, from 1
+    uint32_t step;     // training step, counted from 1
     float learning_rate, beta1, beta2, epsilon;
     float l2_reg;
-    float gradient_scale;  // 1 / rays: gradients are sums over them
+    float gradient_scale;  // 1 / rays, as gradients are sums over rays
 } AdamArgs;
 
+// Copies network weights into the layout that kernels compute with: kernels/radiance/field.cu.
 typedef struct PrepareWeightsArgs {
     NetworkLayout network;
     const float* weights;  // master copy
-    GF_COMPUTE* compute;   // cuda: fp16, same order. host: fp32, W of each layer, then (from n_weights) its transpose
+    GF_COMPUTE* compute;   // cuda: fp16 in the same order; host: fp32, W of each layer, then (from n_weights) the transposes
 } PrepareWeightsArgs;
 
-// The occupancy grid. Cells are numbered block by block: cell / 64 is the word of the bit field, a block of 4 x 4 x 4
-// cells; cell % 64 is the bit, x fastest. Blocks run x fastest, then y, z, cascade.
+// Update of the occupancy grid: kernels/radiance/occupancy.cu. Cells are numbered block by block: cell / 64 is the word of the bit field,
+// a block of 4 x 4 x 4 cells; cell % 64 is the bit, x fastest. Blocks run x fastest, then y, z, cascade.
 typedef struct OccupancyArgs {
     SampleBatch samples;  // position in, density out
-    float* value;         // [cascades resolution^3] largest recent optical thickness of a step in the cell
+    float* value;         // [cascades * resolution^3] largest recent optical thickness of a step in the cell
     uint32_t resolution;
     uint32_t cascades;
     uint32_t first;   // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
@@ -510,20 +603,23 @@ typedef struct OccupancyArgs {
     float step_size;
 } OccupancyArgs;
 
+// Raises the occupancy values of cells that samples lie in: kernels/radiance/occupancy.cu.
 typedef struct OccupancyAccumulateArgs {
     SampleBatch samples;
-    float* value;  // as above
+    float* value;  // as in OccupancyArgs
     uint32_t resolution;
     uint32_t cascades;
-    uint32_t round;  // samples before this round count
+    uint32_t round;  // samples of the rounds before this one are used
     float step_size;
 } OccupancyAccumulateArgs;
 
+// Decays all occupancy values: kernels/radiance/occupancy.cu.
 typedef struct OccupancyDecayArgs {
-    float* value;  // as above
+    float* value;  // as in OccupancyArgs
     float decay;
 } OccupancyDecayArgs;
 
+// Thresholds occupancy values into bits: kernels/radiance/occupancy.cu.
 typedef struct OccupancyBitsArgs {
     const float* value;
     float* part;  // [cells / GF_OCCUPANCY_PART] sums of the values
@@ -535,14 +631,16 @@ typedef struct OccupancyBitsArgs {
     float threshold;  // a cell is occupied above min(threshold, mean)
 } OccupancyBitsArgs;
 
+// Cells whose values one item of occupancy_parts adds.
 #define GF_OCCUPANCY_PART 4096
 
+// The moving average at the current step: kernels/optim/adam.cu.
 typedef struct AverageArgs {
     const float* value;           // [n, width]
     const float* average;         // [n, width] as of average_step
     const uint32_t* average_step;  // [n]
     float* now;                   // [n, width]
-    const float* decays;          // as for Adam
+    const float* decays;          // as in AdamArgs
     uint32_t n_decays;
     uint32_t width;
     uint32_t step;
@@ -551,29 +649,29 @@ typedef struct AverageArgs {
 // Standalone encoding of points, for analysis, tests and benchmarks.
 typedef struct EncodeArgs {
     GridLayout grid;
-    double scale[GF_MAX_LEVELS];  // of the levels, for the fp64 instance
+    double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
     const void* table;            // [entries, F]
-    void* features;               // [n, L F], or of averaged levels [n, F]
-    const void* dL_dfeatures;     // as the features (backward)
+    void* features;               // [n, L F], or [n, F] for averaged levels
+    const void* dL_dfeatures;     // shaped as the features (backward)
     void* dL_dtable;              // [entries, F], added to (backward)
     void* dL_dposition;           // [n, D] (backward)
 } EncodeArgs;
 
-// Which nodes are active at points, and how much: for analysis and tests. In fp32 or fp64 by kernel. P is 2^D.
+// Active nodes and their weights at positions, for analysis and tests; in fp32 or fp64, depending on the kernel. P is 2^D.
 typedef struct ActiveNodesArgs {
     GridLayout grid;
-    double scale[GF_MAX_LEVELS];  // of the levels, for the fp64 instance
+    double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
-    const void* theta;            // [n_theta] or [L, n_theta]; null for kernels that learn nothing
+    const void* theta;            // [n_theta] or [L, n_theta]; null for fixed kernel functions
     uint32_t* entry;              // [n, L, P] rows of the table
-    void* phi;                    // [n, L, P, K]; K is 1 for kernels that learn nothing
+    void* phi;                    // [n, L, P, K]; K is 1 for fixed kernel functions
     const void* dL_dphi;          // [n, L, P, K] (backward)
-    void* dL_dtheta;              // as theta, added to (backward)
+    void* dL_dtheta;              // shaped as theta, added to (backward)
     void* dL_dposition;           // [n, D] (backward)
     void* scratch;                // [n, n_scratch]
     uint32_t n_scratch;           // mulfa_scratch
-    uint32_t theta_stride;        // backward: 0, or numbers from one point's dL_dtheta to the next's
+    uint32_t theta_stride;        // backward: distance between the dL_dtheta of consecutive positions; 0: shared
 } ActiveNodesArgs;
 
 // Compositing of one ray with given colours, for tests.
@@ -587,98 +685,107 @@ typedef struct CompositeRayArgs {
     double* weights;        // [n]
     double* pixel;          // [6] colour over the background, depth, opacity, transmittance
     double* dL_ddensity;    // [n]
-    double* dL_dsample;     // [n, 3] by the samples' colours
+    double* dL_dsample;     // [n, 3] gradient with respect to the samples' colours
     uint32_t n;
 } CompositeRayArgs;
 
+// Spherical harmonics in fp64, for tests.
 typedef struct SphereArgs {
     const double* direction;  // [n, 3]
     double* basis;            // [n, 16]
     uint32_t degree;
 } SphereArgs;
 
+// Philox4x32-10, for tests.
 typedef struct RandomArgs {
     uint32_t key[2];
     const uint32_t* counter;  // [n, 4]
     uint32_t* out;            // [n, 4]
 } RandomArgs;
 
+// Fills parameters with uniform random numbers.
 typedef struct UniformArgs {
     float* value;
     uint32_t seed;
-    uint32_t stream;  // which parameters these are
+    uint32_t stream;  // random stream, one per set of parameters
     float range;
 } UniformArgs;
 
+// Sums for the report of a training step: kernels/radiance/composite.cu.
 typedef struct StatisticsArgs {
     RayBatch rays;
     SampleBatch samples;
-    uint32_t round;    // rounds marched
+    uint32_t round;    // number of rounds marched
     float* sums;       // [2] loss and squared error, added to
-    uint32_t* counts;  // [4] rays, samples, dropped rays, composited samples, added to
+    uint32_t* counts;  // [4] rays, samples, dropped rays, composited samples; added to
 } StatisticsArgs;
 
+// Rays that one item of ray_statistics adds.
 #define GF_STATISTICS_PART 16
 
+// Counts active neurons: kernels/network/neurons.cu.
 typedef struct ActiveArgs {
     NetworkLayout network;
-    const GF_COMPUTE* activations;  // as FieldArgs and FitArgs keep them
-    const float* weight;            // [S] share of a pixel; null: all samples count
-    const uint32_t* count;          // [1] samples
-    uint32_t* active;               // [neurons of the hidden layers] samples that count and make the neuron active, set
+    const GF_COMPUTE* activations;  // as saved by FieldArgs and FitArgs
+    const float* weight;            // [S] compositing weight; null: all samples count
+    const uint32_t* count;          // [1] number of samples
+    uint32_t* active;               // [neurons of the hidden layers] samples at which the neuron is active, set
     uint32_t capacity;              // S
-    float least_weight;             // samples of more than this count
+    float least_weight;             // samples with a greater weight count
 } ActiveArgs;
 
+// Independent chains of an item of roofline_fma.
 #define GF_ROOFLINE_CHAINS 16
 
+// Measures the ceilings of a machine: kernels/testing/roofline.cu.
 typedef struct RooflineArgs {
     const float* input;
     float* output;
-    uint32_t* lanes;    // [1] numbers of a vector (host)
+    uint32_t* lanes;    // [1] vector width (host)
     uint32_t turns;
-    uint32_t n_groups;  // of four numbers in the input
+    uint32_t n_groups;  // groups of four numbers in the input
 } RooflineArgs;
 
-#define GF_BVH_STACK 64            // nodes that wait at most: src/mesh/bvh/build.rs keeps to it
-#define GF_BVH_LEAF 0x80000000u    // of a child: the rest is the number of its block of triangles
-#define GF_BVH_NONE 0xffffffffu    // of a child: there is none
+#define GF_BVH_STACK 64            // depth of the traversal stack; src/mesh/bvh/build.rs never needs more
+#define GF_BVH_LEAF 0x80000000u    // marks a leaf; the remaining bits are the index of its block of triangles
+#define GF_BVH_NONE 0xffffffffu    // marks an absent child
 
-// A tree of boxes over a mesh, eight children a node, up to eight triangles a leaf. Node 0 is the root. Numbers of a group of
-// eight stand in columns, one after the other.
+// A bounding volume hierarchy of a mesh, eight children per node, up to eight triangles per leaf. Node 0 is the root. Numbers
+// of a group of eight are stored by column: kernels/fit/bvh.cuh.
 typedef struct Bvh {
-    const float* bounds;       // [nodes, 6, 8] least x, y, z, largest x, y, z of each child; of none: 1e30, -1e30
-    const float* dipole;       // [nodes, 7, 8] of each child's triangles: middle by area; sum of area times normal; square of
-                               // the distance from the middle to the farthest corner, of none -1
+    const float* bounds;       // [nodes, 6, 8] minimum and maximum x, y, z of each child; absent: 1e30, -1e30
+    const float* dipole;       // [nodes, 7, 8] of each child: area-weighted centroid; sum of area times normal; squared
+                               // distance from the centroid to the farthest vertex, absent: -1
     const uint32_t* child;     // [nodes, 8]
-    const float* corner;       // [blocks, 9, 8] first, second and third corner of each triangle; what is missing is a point
-    const uint32_t* triangle;  // [blocks, 8] number in the mesh
+    const float* corner;       // [blocks, 9, 8] the three vertices of each triangle; absent triangles are a point
+    const uint32_t* triangle;  // [blocks, 8] index in the mesh
 } Bvh;
 
+// Distance and winding number queries: kernels/fit/bvh.cu.
 typedef struct BvhArgs {
     Bvh bvh;
     const float* position;  // [n, 3]
-    const float* bound;     // [n] the distance is at most that; null: not known (distance)
-    float* distance;        // [n] set (distance); made negative inside, null: left alone (winding)
-    uint32_t* triangle;     // [n] the nearest; null: not asked for (distance)
-    float* winding;         // [n] null: not asked for (winding)
+    const float* bound;     // [n] upper bound of the distance; null: unknown (distance)
+    float* distance;        // [n] set (distance); negated inside, null: not wanted (winding)
+    uint32_t* triangle;     // [n] nearest triangle; null: not wanted (distance)
+    float* winding;         // [n] winding number; null: not wanted (winding)
     uint32_t n;
-    float accuracy;         // farther than so many of their radii, triangles count as a dipole (winding)
+    float accuracy;         // groups farther than this many radii count as a dipole (winding)
 } BvhArgs;
 
-// Points of a mesh: kernels/surface.cu.
+// Draws points on and near a mesh: kernels/fit/surface.cu.
 typedef struct SurfaceArgs {
-    const float* corner;         // [n_triangles, 3, 3] in an order in which neighbours stand close together
-    const uint32_t* cumulative;  // [n_triangles] share of the area up to and with each, of 2^32; the last is 2^32 - 1
-    const uint32_t* number;      // [n_triangles] which triangle of the mesh it is
+    const float* corner;         // [n_triangles, 3, 3] vertices, ordered so that neighbours are close in memory
+    const uint32_t* cumulative;  // [n_triangles] cumulative area as a fraction of 2^32; the last is 2^32 - 1
+    const uint32_t* number;      // [n_triangles] index of the triangle in the mesh
     float* position;             // [items, 3]
-    float* bound;                // [items] the surface is no farther away
-    uint32_t* triangle;          // [items] the triangle that the point was drawn from; null: not asked for
+    float* bound;                // [items] upper bound of the distance to the surface
+    uint32_t* triangle;          // [items] triangle that the point was drawn from; null: not wanted
     uint32_t n_triangles;
-    uint32_t n;                  // points in all, of which this launch draws the ones from `first` on
+    uint32_t n;                  // number of points in all; this launch draws those from `first` on
     uint32_t first;
     uint32_t seed;
     uint32_t step;
-    uint32_t stream;             // 0 to 7: other points of the same step
-    float deviation;             // scale of the move off the surface; 0: none
+    uint32_t stream;             // 0 to 7: independent points of the same step
+    float deviation;             // scale of the displacement off the surface; 0: none
 } SurfaceArgs;

@@ -19,10 +19,10 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for arch; do
-    for source in kernels/*.cu; do
+    for source in $(find kernels -name "*.cu" | sort); do
         stem=$work/$(basename "$source" .cu).$arch
         mkdir "$stem"
-        "$nvcc" -std=c++17 -O3 -arch="$arch" -cubin -Xptxas -v --keep --keep-dir "$stem" "$source" -o "$stem.cubin" \
+        "$nvcc" -std=c++17 -O3 -Ikernels -arch="$arch" -cubin -Xptxas -v --keep --keep-dir "$stem" "$source" -o "$stem.cubin" \
             2>"$stem/log" || { cat "$stem/log" >&2; exit 1; }
     done
 done

@@ -18,9 +18,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets adam cameras compositing eikonal fit gradients marching members mesh_distance mesh_points mulfa_tile"
+TESTS="targets adam cameras compositing eikonal fit gradients marching encodings mesh_distance mesh_points mulfa_tile"
 TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
-TESTS="$TESTS rays spaces waves"
+TESTS="$TESTS rays spaces coordinate_networks"
 PARTS="tests sanitizer stages train lego image"
 MOST_MIB=50
 

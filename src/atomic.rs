@@ -1,8 +1,8 @@
-//! Writing files so that a reader finds the old one or the whole new one, never a part.
+//! Atomic file writes: a reader finds either the old file or the complete new one, never a part of it.
 //!
-//! The bytes go to a temporary file beside the target, which is flushed to the disk and then renamed over it; the
-//! folder is flushed last, so that the rename itself survives a power cut. A symbolic link is followed, and stays; what
-//! is no file, such as a pipe or a device, is written to as it is.
+//! The bytes go to a temporary file next to the target, which is flushed to disk and then renamed over the target; the
+//! folder is flushed last, so that the rename itself survives a power cut. Symbolic links are followed and kept.
+//! Anything that is not a regular file, such as a pipe or a device, is written to directly.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -13,24 +13,24 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::{Error, Result};
 
-/// Temporary files begin with this, which is how [`remove_leftovers`] knows them.
+/// Prefix of temporary file names, by which [`remove_leftovers`] recognises them.
 pub const TEMPORARY_PREFIX: &str = ".gridfield-part-";
-/// Large enough that a checkpoint of 150 MB takes a few hundred system calls.
+/// Large enough that a checkpoint of 150 MB takes only a few hundred system calls.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Makes `path` hold what `fill` writes, all of it or nothing.
+/// Writes a file at `path` with the content that `fill` produces, completely or not at all.
 ///
 /// # Errors
-/// Where the folder is missing, cannot be written or the disk is full, or where `fill` fails. What stood at `path`
-/// before still stands.
+/// Returns an error if the folder is missing or cannot be written to, if the disk is full, or if `fill` fails. The
+/// previous file at `path` is then left unchanged.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     try_write(path, fill).map_err(|e| Error::file(path, cannot_write(&e)))
 }
 
-/// Makes `path` hold `value` as indented JSON with a final newline, all of it or nothing.
+/// Writes `value` to `path` as indented JSON with a final newline, completely or not at all.
 ///
 /// # Errors
-/// As [`write()`].
+/// Returns the same errors as [`write()`].
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     write(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
@@ -38,12 +38,12 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     })
 }
 
-/// An empty temporary file for the content of `path`, in the same folder, which goes on drop unless it is given to
-/// [`replace`]: for programs and libraries that write a file themselves. `suffix` is how its name ends, where they look
-/// at it.
+/// Creates an empty temporary file for the content of `path`, in the same folder. It is removed on drop unless it is
+/// passed to [`replace`]. This is meant for programs and libraries that write a file themselves; `suffix` is the end of
+/// its name, in case they depend on the extension.
 ///
 /// # Errors
-/// Where the folder is missing or cannot be written.
+/// Returns an error if the folder is missing or cannot be written to.
 pub fn file_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
     let beside = |path: &Path| match target(path)? {
         Target::File(file) => temporary_in(folder_of(&file), suffix),
@@ -52,35 +52,36 @@ pub fn file_beside(path: &Path, suffix: &str) -> Result<NamedTempFile> {
     beside(path).map_err(|e| Error::file(path, cannot_write(&e)))
 }
 
-/// Makes the finished temporary file the one at `path`.
+/// Moves the finished temporary file to `path`.
 ///
 /// # Errors
-/// Where the disk is full or fails. What stood at `path` before still stands.
+/// Returns an error if the disk is full or fails. The previous file at `path` is then left unchanged.
 pub fn replace(temporary: TempPath, path: &Path) -> Result<()> {
     try_replace(temporary, path).map_err(|e| Error::file(path, cannot_write(&e)))
 }
 
-/// Makes the folder that `path` is to lie in, and those above it.
+/// Creates the parent folder of `path`, and the folders above it.
 ///
 /// # Errors
-/// Where it cannot be made, as where a file stands in its place.
+/// Returns an error if the folder cannot be created, for example because a file of that name exists.
 pub fn make_folder_of(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder).map_err(|e| Error::file(folder, cannot_write(&e)))
 }
 
-/// Removes the temporary files that a killed process left in `folder`. Only for a folder that no other process writes.
+/// Removes the temporary files that a killed process left in `folder`. Must only be used on a folder that no other
+/// process is writing to.
 pub fn remove_leftovers(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-            // Clearing up is a courtesy: what cannot be removed does no harm.
+            // Cleaning up is best effort: a file that cannot be removed does no harm.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// The sentence for a file or folder that could not be written.
+/// Returns the error message for a file or folder that could not be written.
 pub fn cannot_write(error: &io::Error) -> String {
     let (why, remedy) = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -99,15 +100,15 @@ pub fn cannot_write(error: &io::Error) -> String {
     format!("cannot be written, as {why}; {remedy}")
 }
 
-/// What stands behind a path.
+/// What a path refers to.
 enum Target {
-    /// A file that is there or may come to be, at a path that is no link.
+    /// A file that exists or may be created, at a path that is not a symbolic link.
     File(PathBuf),
-    /// A pipe, a terminal, a device: nothing to put another file in the place of.
+    /// A pipe, a terminal or a device, which a rename must not replace.
     Stream,
 }
 
-/// Links to follow before they are taken for a circle, as on Linux.
+/// Maximum number of symbolic links to follow before a cycle is assumed, as on Linux.
 const MOST_LINKS: usize = 40;
 
 fn target(path: &Path) -> io::Result<Target> {
@@ -159,7 +160,7 @@ fn temporary_in(folder: &Path, suffix: &str) -> io::Result<NamedTempFile> {
     builder.prefix(TEMPORARY_PREFIX).suffix(suffix);
     #[cfg(unix)]
     {
-        // As any other new file: what the umask leaves of read and write for all. tempfile's own choice is 0600.
+        // The permissions of any new file: read and write for all, minus the umask. The default of tempfile is 0600.
         use std::os::unix::fs::PermissionsExt as _;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
@@ -179,7 +180,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Elsewhere than on Unix a folder cannot be opened as a file, and its entries are flushed with them.
+/// Flushes the entries of a folder. On systems other than Unix a folder cannot be opened as a file, and its entries are
+/// flushed with the files.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

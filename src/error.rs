@@ -1,24 +1,24 @@
-//! The one error type of the library: each value is a sentence for the person at the keyboard.
+//! The single error type of the library. Each error displays as one sentence addressed to the user.
 
 use std::path::{Path, PathBuf};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What a user, a file or a machine got wrong. The command line prints it and exits with code 2; our own faults are
-/// panics instead.
+/// An error caused by the user, a file or the machine. The command line prints it and exits with code 2; bugs in
+/// gridfield itself panic instead.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file or folder is missing, unreadable, unwritable, or not what it should be. The sentence names the frame or
-    /// key where there is one.
+    /// A file or folder is missing, unreadable, unwritable, or not what it should be. The message names the frame or
+    /// key, if there is one.
     #[error("{}: {what}", path.display())]
     File { path: PathBuf, what: String },
     /// A configuration key, value or flag is wrong.
     #[error("{0}")]
     Config(String),
-    /// The device asked for is not there or cannot run this binary's kernels.
+    /// The requested device is missing or cannot run this binary's kernels.
     #[error("{0}")]
     Device(String),
-    /// Training left the finite numbers.
+    /// Training produced non-finite numbers.
     #[error("training diverged: {what} at step {step}; {kept}")]
     Diverged { step: u64, what: String, kept: String },
 }
@@ -36,13 +36,14 @@ impl Error {
         Error::Device(what.into())
     }
 
-    /// With what is kept left for the session to say.
+    /// Creates a `Diverged` error with an empty `kept`, which the training session fills in.
     pub fn diverged(step: u64, what: impl Into<String>) -> Self {
         Error::Diverged { step, what: what.into(), kept: String::new() }
     }
 }
 
-/// With what files put into it, such as a name with a line's end, in escapes: a terminal shows one sentence.
+/// Escapes control characters that come from files, such as a newline in a name, so that a terminal shows the message
+/// on one line.
 fn one_line(what: String) -> String {
     if !what.contains(char::is_control) {
         return what;

@@ -1,13 +1,13 @@
-//! What memory there is, asked before much of it is taken: an allocation that fails would end the process.
+//! Checks for available memory before large allocations, since an allocation that fails would end the process.
 
 use std::fs;
 
 use crate::{Error, Result};
 
-/// Refuses `what` where it would take more bytes than are free.
+/// Checks that the `bytes` needed for `what` are available.
 ///
 /// # Errors
-/// A sentence with what it would need, what there is, and the `remedy`.
+/// Returns an error with the memory needed, the memory available and the `remedy`, if there is not enough.
 pub fn require(what: &str, bytes: f64, remedy: &str) -> Result<()> {
     match available() {
         Some(free) if bytes > free as f64 => Err(Error::config(format!(
@@ -24,8 +24,8 @@ pub fn gibibytes(bytes: f64) -> String {
     if size < 1000.0 { format!("{size:.1} GiB") } else { format!("{size:.0} GiB") }
 }
 
-/// Bytes that can still be had: the least of what the system has left and what the control group may still take. None where
-/// the system does not say, as elsewhere than on Linux.
+/// Returns the number of bytes that can still be allocated: the smaller of what the system has left and what the
+/// control group may still use. None if the system does not report it, as on systems other than Linux.
 pub fn available() -> Option<u64> {
     let system = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_available(&text));
     let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
@@ -34,7 +34,7 @@ pub fn available() -> Option<u64> {
     system.into_iter().chain(group).min()
 }
 
-/// Bytes of the line `MemAvailable: … kB`.
+/// Returns the bytes of the line `MemAvailable: … kB`.
 fn mem_available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)

@@ -1,22 +1,23 @@
-//! Arrays of NumPy (`.npy`): magic, version, length of the header, a Python literal, the numbers.
+//! Reader for NumPy arrays (`.npy`): magic, version, length of the header, a Python literal, the numbers.
 
-/// Why a file was refused; the caller adds its name.
+/// Reason why a file was refused; the caller adds its name.
 type Refusal = String;
 
 /// An array of floating-point numbers in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     pub shape: Vec<usize>,
-    /// Row by row; as many as the shape says.
+    /// Values row by row, as many as the shape says.
     pub values: Vec<f64>,
 }
 
 const EXPECTED: &str = "an array of <f4 or <f8 in C order is expected";
 
-/// The array in `bytes`, which takes no more memory than they justify.
+/// Parses the array in `bytes`. Memory use is proportional to the length of `bytes`, whatever the header
+/// says.
 ///
 /// # Errors
-/// What is no such file, holds numbers of another type or order, or ends early.
+/// Returns an error if this is not a NumPy file, if it holds numbers of another type or order, or if it is truncated.
 pub fn parse(bytes: &[u8]) -> Result<Array, Refusal> {
     let Some(version) = bytes.strip_prefix(b"\x93NUMPY") else {
         return Err("not a NumPy file: it does not begin with \\x93NUMPY".to_owned());
@@ -53,13 +54,13 @@ pub fn parse(bytes: &[u8]) -> Result<Array, Refusal> {
     }
 }
 
-/// The numbers of `'shape':(20,17)`.
+/// Parses the numbers of `'shape':(20,17)`.
 fn shape(header: &str) -> Option<Vec<usize>> {
     let (shape, _) = header.split_once("'shape':(")?.1.split_once(')')?;
     shape.split(',').filter(|side| !side.is_empty()).map(|side| side.parse().ok()).collect()
 }
 
-/// A header that is no header may be long.
+/// Truncates the header for an error message, since an invalid header may be long.
 fn shown(header: &str) -> String {
     const MOST: usize = 120;
     match header.chars().count() {

@@ -12,8 +12,8 @@ use gridfield::device::args::{
 };
 use gridfield::device::{ComputeBuffer, Device, LaunchDims, kernels};
 use gridfield::encoding::Grid;
+use gridfield::geometry::{Ndc, Space, UnitCube};
 use gridfield::radiance::{Chunk, ChunkSize, March};
-use gridfield::scene::{Ndc, Space, UnitCube};
 use nalgebra::{Rotation3, Vector3};
 
 const UNIT_CUBE: UnitCube = UnitCube { scale: 0.25, offset: [0.45, 0.5, 0.9] };

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use binary::{ORRERY, command, gridfield, printed, sentence, stderr, stdout};
 use gridfield::config::{Config, ModelName};
-use gridfield::scene::UnitCube;
+use gridfield::geometry::UnitCube;
 use gridfield::train::{Checkpoint, Header, Run, Tensor};
 
 /// A folder with `outputs/boat/hash/first` and its checkpoint of step 42.

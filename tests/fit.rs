@@ -12,7 +12,7 @@ use gridfield::device::Device;
 use gridfield::encoding::InitContext;
 use gridfield::field::{ChunkGradients, Field, WorkerScratch};
 use gridfield::fit::{FitChunk, FitLoss, Fitter, Predictor};
-use gridfield::scene::UnitCube;
+use gridfield::geometry::UnitCube;
 
 const SAMPLES: usize = 150;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gridfield::config::Config;
-use gridfield::scene::UnitCube;
+use gridfield::geometry::UnitCube;
 use gridfield::train::{Checkpoint, Header, Tensor};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use captures::{Colmap, colmap};
-use gridfield::scene::{CaptureKind, Format, Lens, OpenOptions, Scene, View};
+use gridfield::geometry::Lens;
+use gridfield::scene::{CaptureKind, Format, OpenOptions, Scene, View};
 
 fn scene_of(model: &Colmap, binary: bool, sparse: &str) -> (tempfile::TempDir, Scene) {
     let folder = tempfile::tempdir().unwrap();

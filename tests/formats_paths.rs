@@ -1,7 +1,8 @@
 //! Camera paths: generated around a scene, and read from nerfstudio's and instant-ngp's files.
 
+use gridfield::geometry::{Camera, Intrinsics, UnitCube};
 use gridfield::scene::path::{Order, PathOptions};
-use gridfield::scene::{Camera, CameraPath, Capture, CaptureKind, Format, Intrinsics, Scene, Splits, UnitCube, View};
+use gridfield::scene::{CameraPath, Capture, CaptureKind, Format, Scene, Splits, View};
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use gridfield::config::Config;
-use gridfield::scene::UnitCube;
+use gridfield::geometry::UnitCube;
 use gridfield::train::run::scene_name;
 use gridfield::train::{Checkpoint, Header, Run, Tensor};
 

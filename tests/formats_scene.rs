@@ -3,8 +3,9 @@
 
 mod skip;
 
+use gridfield::geometry::UnitCube;
 use gridfield::scene::path::PathOptions;
-use gridfield::scene::{CameraPath, Format, Scene, UnitCube, load_images};
+use gridfield::scene::{CameraPath, Format, Scene, load_images};
 use serde_json::{Value, json};
 use skip::skipped;
 use std::path::{Path, PathBuf};

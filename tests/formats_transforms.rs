@@ -4,7 +4,8 @@ mod captures;
 mod skip;
 
 use captures::{SIZE, data, transforms, write_json};
-use gridfield::scene::{CaptureKind, Format, Lens, Scene, UnitCube, View};
+use gridfield::geometry::{Lens, UnitCube};
+use gridfield::scene::{CaptureKind, Format, Scene, View};
 use serde_json::{Value, json};
 
 /// The scene of `n` frames around the origin after `change`.

@@ -1,6 +1,6 @@
-//! MulFAGrid as it is trained (`kernels/grid/mulfa_tile.cuh` and, for one and for more layers, `mulfa_single_layer.cuh` and
+//! MulFAGrid as it is trained (`kernels/encoding/mulfa_tile.cuh` and, for one and for more layers, `mulfa_single_layer.cuh` and
 //! `mulfa_multi_layer.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point
-//! by point in fp64 (`kernels/grid/mulfa.cuh`), which the oracle checks.
+//! by point in fp64 (`kernels/encoding/mulfa.cuh`), which the oracle checks.
 
 #[macro_use]
 mod common;

@@ -3,7 +3,8 @@
 mod captures;
 mod skip;
 
-use gridfield::scene::{Camera, Intrinsics, Scene};
+use gridfield::geometry::{Camera, Intrinsics};
+use gridfield::scene::Scene;
 use serde_json::Value;
 
 fn number(value: &Value) -> f32 {

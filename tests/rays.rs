@@ -1,4 +1,4 @@
-//! Rays of pictures and of training steps: against `scene::Camera::ray` and its float64 oracle (`vectors/cameras.json`);
+//! Rays of pictures and of training steps: against `geometry::Camera::ray` and its float64 oracle (`vectors/cameras.json`);
 //! where they enter and leave the box; which pixels, colours and backgrounds a training step draws.
 
 #[macro_use]
@@ -7,8 +7,8 @@ mod common;
 use common::Random;
 use gridfield::device::args::{self, CameraRaysArgs, DrawRaysArgs, MAX_ROUNDS};
 use gridfield::device::{Device, LaunchDims, Ptr, kernels};
+use gridfield::geometry::{Camera, Intrinsics, Lens, UnitCube};
 use gridfield::radiance::{Chunk, ChunkSize};
-use gridfield::scene::{Camera, Intrinsics, Lens, UnitCube};
 use serde_json::Value;
 
 /// A handful of f32 roundings of components of at most 3.

@@ -8,8 +8,9 @@ use common::Random;
 use gridfield::config::MarchConfig;
 use gridfield::device::args::{self, CameraRaysArgs, RayDistanceArgs};
 use gridfield::device::{Device, LaunchDims, kernels};
+use gridfield::geometry::{Camera, Intrinsics, Ndc, Space, UnitCube};
 use gridfield::radiance::{Chunk, ChunkSize, March};
-use gridfield::scene::{Camera, Intrinsics, Ndc, Space, UnitCube, View};
+use gridfield::scene::View;
 
 const SIZE: (u32, u32) = (20, 15);
 const N: usize = (SIZE.0 * SIZE.1) as usize;
@@ -91,7 +92,7 @@ fn projected(ndc: &Ndc, point: [f64; 3]) -> [f64; 3] {
 
 fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
     let views = rig();
-    let ndc = Ndc::of(&views, NEAREST).unwrap();
+    let ndc = Ndc::of(views.iter().map(|view| &view.camera), NEAREST).unwrap();
     let march = march(&Space::Ndc(ndc));
     for view in &views {
         let chunk = picture(device, &view.camera, &march);
@@ -125,7 +126,7 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
 
 fn distances_come_back_from_ndc(device: &Device) {
     let views = rig();
-    let ndc = Ndc::of(&views, NEAREST).unwrap();
+    let ndc = Ndc::of(views.iter().map(|view| &view.camera), NEAREST).unwrap();
     let march = march(&Space::Ndc(ndc));
     for (view, distance) in views.iter().zip([3.8, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 5.5, 6.0]) {
         let mut chunk = picture(device, &view.camera, &march);
@@ -151,7 +152,7 @@ fn distances_come_back_from_ndc(device: &Device) {
 }
 
 fn rays_that_look_aside_are_not_in_ndc(device: &Device) {
-    let ndc = Ndc::of(&rig(), NEAREST).unwrap();
+    let ndc = Ndc::of(rig().iter().map(|view| &view.camera), NEAREST).unwrap();
     let march = march(&Space::Ndc(ndc));
     let mut backwards = view_of(0).camera;
     backwards.camera_to_world = [[-1.0, 0.0, 0.0, 3.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]];
@@ -176,7 +177,7 @@ on_every_target! {
 
 #[test]
 fn the_rig_stands_in_the_middle_of_its_cameras_and_holds_their_rays() {
-    let ndc = Ndc::of(&rig(), NEAREST).unwrap();
+    let ndc = Ndc::of(rig().iter().map(|view| &view.camera), NEAREST).unwrap();
     let near = |found: f32, expected: f32| (found - expected).abs() < 0.05;
     assert!(near(ndc.frame[0][3], 3.0) && near(ndc.frame[1][3], 0.0) && near(ndc.frame[2][3], 0.0), "{ndc:?}");
     assert!(ndc.frame[2][2] > 0.99 && ndc.frame[1][1] > 0.99, "{ndc:?}");
@@ -195,6 +196,6 @@ fn cameras_that_look_apart_have_no_frustum() {
             row[2] = -row[2];
         }
     }
-    let error = Ndc::of(&views, NEAREST).unwrap_err().to_string();
+    let error = Ndc::of(views.iter().map(|view| &view.camera), NEAREST).unwrap_err().to_string();
     assert!(error.contains("march.space is ndc, but the cameras do not all look one way"), "{error}");
 }

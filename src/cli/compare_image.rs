@@ -1,4 +1,4 @@
-//! `gridfield compare-image`: models beside each other on one image.
+//! `gridfield compare-image`: compare several models on one image.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,38 +14,39 @@ use crate::image_field::{Entry, Picture, Study, courses, error_maps, table};
 use crate::train::COMMIT;
 use crate::{Result, atomic};
 
-/// Width or height of each error map.
+/// Maximum width and height in pixels of each error map.
 const MAP_SIDE: u32 = 512;
 
-/// Fits an image with several models of equal size for equal times, and writes to a folder: compare.json (all figures),
-/// compare.svg (PSNR against time) and errors-SIZE.png (the image and the error map of each model, in the order given).
+/// Fits an image with several models of equal size for the same time each, and writes to a folder: compare.json (all
+/// figures), compare.svg (PSNR over time) and errors-SIZE.png (the image and the error map of each model, in the order
+/// given).
 #[derive(Debug, Args)]
 pub struct CompareImageArgs {
     /// A PNG, JPEG, TIFF or OpenEXR file
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 
-    /// Models to compare [default: all, networks without a grid at sizes that they can have]
+    /// Models to compare [default: all; networks without a grid only at the sizes they support]
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     pub models: Vec<ModelName>,
 
-    /// Sizes: learned numbers for each pixel of the image, of the grid, or of a network without one in all
+    /// Sizes: parameters per pixel of the image, counting the grid's, or all parameters of a network without a grid
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::above_zero)]
     pub parameters: Vec<f64>,
 
-    /// Seconds of training of each model
+    /// Seconds of training per model
     #[arg(long, value_name = "S", default_value = "30", value_parser = super::above_zero)]
     pub max_seconds: f64,
 
-    /// Seed of every random number
+    /// Random seed
     #[arg(long, value_name = "N", default_value = "0")]
     pub seed: u64,
 
-    /// Any setting but those of the grid's size, as in optimizer.learning_rate=0.005
+    /// Any setting other than those of the grid's size, as in optimizer.learning_rate=0.005
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// The folder for the results
+    /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "compare")]
     pub output: PathBuf,
 
@@ -53,7 +54,7 @@ pub struct CompareImageArgs {
     pub machine: MachineArgs,
 }
 
-/// `compare.json`.
+/// Content of `compare.json`.
 #[derive(Serialize)]
 struct Report<'a> {
     image: String,
@@ -87,7 +88,7 @@ impl CompareImageArgs {
                 _ => true,
             });
         }
-        // A size that no model can have is told before the first has trained.
+        // Report an impossible size before the first model is trained.
         all.iter().try_for_each(|&(share, model)| study.config_of(model, share).map(drop))?;
         left_out.iter().for_each(|line| print::to_stderr(line));
         atomic::make_folder_of(&self.output.join("compare.json"))?;

@@ -1,4 +1,4 @@
-//! `gridfield devices`: list what can train and render here.
+//! `gridfield devices`: list the devices that can train and render on this machine.
 
 use clap::Args;
 

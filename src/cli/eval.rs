@@ -1,4 +1,4 @@
-//! `gridfield eval`: measure a trained field on images held back.
+//! `gridfield eval`: evaluate a trained field on held-out images.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result, atomic};
 
-/// What an image is composited on before it is compared.
+/// Background that an image is composited onto before it is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SolidBackground {
     White,
@@ -27,7 +27,7 @@ pub enum SolidBackground {
 }
 
 impl SolidBackground {
-    /// sRGB
+    /// Returns the colour in sRGB.
     fn color(self) -> [f32; 3] {
         match self {
             SolidBackground::White => [1.0; 3],
@@ -42,43 +42,45 @@ pub struct EvalArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
-    /// What is done to both images before they are compared; figures of two protocols are not comparable [default: unrounded]
+    /// How both images are processed before they are compared; figures of different protocols are not comparable
+    /// [default: unrounded]
     #[arg(long, value_enum, value_name = "PROTOCOL", help_heading = "What to measure")]
     pub protocol: Option<Protocol>,
 
-    /// Which images to compare with [default: test]
+    /// Split whose images to compare with [default: test]
     #[arg(long, value_enum, value_name = "SPLIT", help_heading = "What to measure")]
     pub split: Option<Split>,
 
-    /// Behind transparent pixels of both images [default: the protocol's, or as trained; white where that was random]
+    /// Background behind transparent pixels of both images [default: the protocol's, or as in training; white if that
+    /// was random]
     #[arg(long, value_enum, value_name = "COLOR", help_heading = "What to measure")]
     pub background: Option<SolidBackground>,
 
-    /// Take the first N images of the split [default: all]
+    /// Evaluate only the first N images of the split [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What to measure")]
     pub max_images: Option<u32>,
 
-    /// The folder where the scene lies now, if it moved since the training
+    /// The scene's current folder, if it has moved since training
     #[arg(long, value_name = "DIR", help_heading = "What to measure")]
     pub scene: Option<PathBuf>,
 
-    /// Also measure LPIPS, with AlexNet or VGG16 and weights that docs/formats.md describes
+    /// Also measure LPIPS, with AlexNet or VGG16 weights as described in docs/formats.md
     #[arg(long, value_name = "FILE.safetensors", help_heading = "What to measure")]
     pub lpips: Option<PathBuf>,
 
-    /// Of a distance field: cells per axis at which its surface is extracted [default: 512]
+    /// For a distance field: cells per axis for extracting its surface [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(8..=2048), help_heading = "What to measure")]
     pub resolution: Option<u32>,
 
-    /// Also write the rendered images, as PNG, to renders/eval-SPLIT in the run's folder
+    /// Also write the rendered images as PNG to renders/eval-SPLIT in the run's folder
     #[arg(long, help_heading = "Results")]
     pub save_images: bool,
 
-    /// Also write maps of the error per pixel, as PNG, beside them
+    /// Also write per-pixel error maps as PNG to the same folder
     #[arg(long, help_heading = "Results")]
     pub save_error_maps: bool,
 
-    /// Where the figures go [default: eval.json in the run's folder]
+    /// File for the figures [default: eval.json in the run's folder]
     #[arg(long, value_name = "FILE.json", help_heading = "Results")]
     pub output: Option<PathBuf>,
 
@@ -111,10 +113,10 @@ impl EvalArgs {
         }
     }
 
-    /// On which terms views are compared.
+    /// Returns the terms on which views are compared.
     ///
     /// # Errors
-    /// Where the background that was asked for is not the protocol's.
+    /// Returns an error if the requested background differs from the one that the protocol prescribes.
     fn terms(&self, checkpoint: &Checkpoint, scene: &Scene) -> Result<Terms> {
         let protocol = self.protocol.unwrap_or_default();
         let asked = self.background.map(SolidBackground::color);
@@ -129,7 +131,7 @@ impl EvalArgs {
         Ok(Terms { protocol, split: self.split.unwrap_or(Split::Test), background: background.unwrap_or_else(trained) })
     }
 
-    /// What only a radiance field has: views, held back or not.
+    /// Refuses the flags that only apply to a radiance field, which alone has views.
     fn refuse_flags_of_views(&self) -> Result<()> {
         let flags = [
             ("--protocol", self.protocol.is_some()),
@@ -206,14 +208,14 @@ impl EvalArgs {
     }
 }
 
-/// The weights in the file at `path`, where they are those of the protocol's network.
+/// Reads the LPIPS weights at `path`, which must be those of the protocol's network.
 fn read_lpips(path: &Path, protocol: Protocol) -> Result<Lpips> {
     let lpips = Lpips::read(path)?;
     protocol.check_lpips(&lpips, path)?;
     Ok(lpips)
 }
 
-/// The means, as a line below its headings.
+/// Returns the mean figures as one line below its column headings.
 fn table(report: &Report) -> String {
     let results = &report.results;
     let spread = if results.psnr.is_finite() { format!(" ± {:.2}", results.psnr_std) } else { String::new() };

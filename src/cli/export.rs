@@ -1,4 +1,4 @@
-//! `gridfield export`: a mesh or a point cloud from a trained field.
+//! `gridfield export`: write a trained field as a mesh or a point cloud.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE", required_unless_present = "point_cloud", help_heading = "What to export")]
     pub mesh: Option<PathBuf>,
 
-    /// Of a radiance field: write points on its surface, with normals and colours, to this .ply file
+    /// For a radiance field: write points on its surface, with normals and colours, to this .ply file
     #[arg(long, value_name = "FILE.ply", help_heading = "What to export")]
     pub point_cloud: Option<PathBuf>,
 
@@ -32,15 +32,15 @@ pub struct ExportArgs {
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=4096), help_heading = "What to export")]
     pub resolution: u32,
 
-    /// Of a radiance field: the density at its surface, per length of the unit cube's side [default: 30]
+    /// For a radiance field: density at its surface, per side length of the unit cube [default: 30]
     #[arg(long, value_name = "D", value_parser = super::above_zero, help_heading = "What to export")]
     pub density_threshold: Option<f64>,
 
-    /// Points of the point cloud [default: 1000000]
+    /// Number of points in the point cloud [default: 1000000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000), requires = "point_cloud", help_heading = "What to export")]
     pub points: Option<u32>,
 
-    /// How the mesh is written [default: as the file's extension says]
+    /// Format of the mesh [default: by the file's extension]
     #[arg(long, value_enum, value_name = "FORMAT", requires = "mesh", help_heading = "Results")]
     pub format: Option<MeshFormat>,
 
@@ -48,7 +48,7 @@ pub struct ExportArgs {
     pub machine: MachineArgs,
 }
 
-/// Density at which light is half gone after a fortieth of the unit cube.
+/// Density at which the transmittance drops to about one half over a fortieth of the unit cube's side.
 const DENSITY_THRESHOLD: f64 = 30.0;
 const POINTS: u32 = 1_000_000;
 
@@ -103,7 +103,7 @@ impl ExportArgs {
         write(&Surface { mesh: &mesh, normals: Some(&normals), colors: None }, path, format)
     }
 
-    /// What `extract` returns, with a bar of the layers that are done.
+    /// Runs `extract` with a progress bar over its layers, and returns its result.
     fn shown<T>(&self, extract: impl FnOnce(usize, &mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
         let resolution = self.resolution as usize;
         let bar = counter("layers", resolution + 1, false);
@@ -118,7 +118,8 @@ impl ExportArgs {
         refuse(&flags, "is for radiance fields, and this run is of a mesh")
     }
 
-    /// Refuses what cannot be written before the work is done. Returns how the mesh is to be written, if one is.
+    /// Refuses destinations that cannot be written, before any work is done. Returns the format of the mesh, if one is
+    /// to be written.
     fn check_destinations(&self) -> Result<Option<MeshFormat>> {
         if let Some(path) = self.point_cloud.as_ref().filter(|path| MeshFormat::of(path).ok() != Some(MeshFormat::Ply))
         {

@@ -1,4 +1,4 @@
-//! `gridfield fit-image`: fit a field to an image; and what `eval` and `render` do with such a field.
+//! `gridfield fit-image`: fit a field to an image. Also what `eval` and `render` do with such a field.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::train::run::Resolved;
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result, atomic};
 
-/// Width or height of each of the pictures beside each other.
+/// Maximum width and height in pixels of each picture in the side-by-side comparison.
 const SHOWN_SIDE: u32 = 1024;
 
 #[derive(Debug, Args)]
 pub struct FitImageArgs {
-    /// A PNG, JPEG, TIFF or OpenEXR file. With --resume: where it lies now, if it moved
+    /// A PNG, JPEG, TIFF or OpenEXR file. With --resume: its current path, if it has moved
     #[arg(value_name = "IMAGE", required_unless_present = "resume")]
     pub image: Option<PathBuf>,
 
     #[command(flatten)]
     pub settings: SettingsArgs,
 
-    /// Evaluate at the end, and write a map of the error per pixel, as PNG, to renders/ in the run's folder
+    /// Evaluate at the end, and write a per-pixel error map as PNG to renders/ in the run's folder
     #[arg(long)]
     pub save_error_map: bool,
 
@@ -85,13 +85,16 @@ impl FitImageArgs {
     }
 }
 
-/// What results are filed under: the file's name without its ending.
+/// Returns the name under which results are stored: the file's name without its extension.
 pub fn name_of(path: &Path) -> Result<String> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
     name.map(str::to_owned).ok_or_else(|| Error::file(path, "the image's name is no text; rename the file"))
 }
 
-/// The picture that a checkpoint's field was fitted to.
+/// Reads the picture that a checkpoint's field was fitted to.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or if its size or number of channels has changed.
 fn reopened(checkpoint: &Checkpoint) -> Result<Picture> {
     let path = &checkpoint.header.config.image.path;
     let picture = Picture::read(path)?;
@@ -114,15 +117,15 @@ fn predictor(device: &Device, checkpoint: &Checkpoint) -> Result<(Shape, Predict
     Ok((shape, Predictor::from_checkpoint(device, checkpoint, shape.head())?))
 }
 
-/// What is kept of an evaluation beside its figures.
+/// What to keep of an evaluation in addition to its figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept {
     pub images: bool,
     pub error_maps: bool,
 }
 
-/// Compares a fitted field with its image, writes the figures to `output` and truth, fit and error beside each other to the
-/// run's renders, and says where they are.
+/// Compares a fitted field with its image, writes the figures to `output` and a picture with the truth, the fit and the
+/// error side by side to the run's renders, and prints where they are.
 pub fn eval(
     device: &Device,
     resolved: &Resolved,
@@ -156,7 +159,7 @@ pub fn eval(
     Ok(Outcome::Done)
 }
 
-/// The figures, as a line below its headings.
+/// Returns the figures as one line below its column headings.
 fn table(report: &ImageReport) -> String {
     let results = &report.results;
     let mut columns = vec![
@@ -172,7 +175,7 @@ fn table(report: &ImageReport) -> String {
     print::table_line(&columns)
 }
 
-/// A part of the picture, as in `x,y,w,h`: in pixels of the image that was fitted.
+/// A part of the picture, written as `x,y,w,h` in pixels of the fitted image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Crop {
     x: u32,
@@ -193,7 +196,8 @@ impl std::str::FromStr for Crop {
     }
 }
 
-/// Renders a fitted picture, or the part `crop` of it, in the size asked for: by default one pixel for each of the image's.
+/// Renders a fitted picture, or the part `crop` of it, at the requested size; by default one pixel for each pixel of
+/// the image.
 pub fn render_picture(
     device: &Device,
     resolved: &Resolved,
@@ -221,7 +225,7 @@ fn part(shape: &Shape, crop: Option<Crop>, (width, height): (Option<u32>, Option
             crop.x, crop.y, crop.width, crop.height, shape.width, shape.height
         )));
     }
-    // One side alone takes the other with it.
+    // If only one side is given, the other one follows from the aspect ratio.
     let scaled = |n: u32, by: u32, of: u32| ((f64::from(n) * f64::from(by) / f64::from(of)).round() as u32).max(1);
     let (width, height) = match (width, height) {
         (None, None) => (crop.width, crop.height),

@@ -1,4 +1,5 @@
-//! `gridfield fit-sdf`: fit a field to the distances around a mesh; and what `eval`, `render` and `export` do with such a field.
+//! `gridfield fit-sdf`: fit a field to the signed distances around a mesh. Also what `eval`, `render` and `export` do
+//! with such a field.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +18,12 @@ use crate::train::Checkpoint;
 use crate::train::run::Resolved;
 use crate::{Error, Result, atomic};
 
-/// Cells per axis at which the field's surface is compared with the mesh.
+/// Default number of cells per axis for extracting the surface that is compared with the mesh.
 const EVALUATED_AT: u32 = 512;
 
 #[derive(Debug, Args)]
 pub struct FitSdfArgs {
-    /// A .obj, .ply, .stl, .gltf or .glb file. With --resume: where it lies now, if it moved
+    /// A .obj, .ply, .stl, .gltf or .glb file. With --resume: its current path, if it has moved
     #[arg(value_name = "MESH", required_unless_present = "resume")]
     pub mesh: Option<PathBuf>,
 
@@ -71,7 +72,7 @@ impl FitSdfArgs {
         self.training.train(&mut trainer, &run, &config)
     }
 
-    /// What the mesh is, and what may be wrong with it.
+    /// Prints a description of the mesh, and warnings about what may be wrong with it.
     fn tell_of(&self, target: &Target) -> anyhow::Result<()> {
         if self.training.shown.is_silent() {
             return Ok(());
@@ -86,13 +87,16 @@ impl FitSdfArgs {
     }
 }
 
-/// What results are filed under: the file's name without its ending.
+/// Returns the name under which results are stored: the file's name without its extension.
 fn name_of(path: &Path) -> Result<String> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
     name.map(str::to_owned).ok_or_else(|| Error::file(path, "the mesh's name is no text; rename the file"))
 }
 
-/// The mesh that a checkpoint's field was fitted to.
+/// Reads the mesh that a checkpoint's field was fitted to.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or if it holds another mesh than the one that was fitted.
 fn reopened(device: &Device, checkpoint: &Checkpoint) -> Result<Target> {
     let path = &checkpoint.header.config.sdf.path;
     let target = Target::read(device, path)?;
@@ -112,12 +116,12 @@ fn predictor(device: &Device, checkpoint: &Checkpoint) -> Result<Predictor> {
     Predictor::from_checkpoint(device, checkpoint, HEAD)
 }
 
-/// What draws a fitted field.
+/// Returns a renderer for a fitted field.
 pub fn tracer(device: &Device, checkpoint: &Checkpoint) -> Result<SphereTracer> {
     SphereTracer::new(predictor(device, checkpoint)?, checkpoint)
 }
 
-/// The field's surface, in the coordinates of the mesh it was fitted to.
+/// Extracts the field's surface, in the coordinates of the mesh that it was fitted to.
 pub fn surface(
     device: &Device,
     checkpoint: &Checkpoint,
@@ -128,7 +132,7 @@ pub fn surface(
     Ok(surface.mapped(|point| checkpoint.header.unit_cube.to_scene(point)))
 }
 
-/// Compares a fitted field with its mesh, writes the figures to `output`, and says where they are.
+/// Compares a fitted field with its mesh, writes the figures to `output`, and prints where they are.
 pub fn eval(
     device: &Device,
     resolved: &Resolved,
@@ -156,7 +160,7 @@ pub fn eval(
     Ok(Outcome::Done)
 }
 
-/// The figures, as a line below its headings.
+/// Returns the figures as one line below its column headings.
 fn table(report: &SdfReport) -> String {
     let results = &report.results;
     print::table_line(&[

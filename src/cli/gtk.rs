@@ -1,4 +1,4 @@
-//! `gridfield gtk`: tangent kernels of grid-based models, measured and drawn.
+//! `gridfield gtk`: measure and plot the tangent kernels of grid-based models.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use crate::gtk::{Arrangement, Finding, ModelSpec, Points, Study, ThetaChoice, me
 use crate::{Error, Result, atomic};
 
 const MODELS: [&str; 5] = ["linear", "smoothstep", "mulfa-paper", "mulfa-windowed", "mulfa-modulated"];
-/// For a comparison of bounds with errors on data: enough models that a rank correlation says something, and each with a
-/// level fine enough to tell a few hundred pixels apart.
+/// Models for comparing bounds with errors on data: enough of them for a meaningful rank correlation, and each with a
+/// level fine enough to resolve a few hundred pixels.
 const DATA_MODELS: [&str; 12] = [
     "linear,base_resolution=64,label=linear 64",
     "linear,base_resolution=96,label=linear 96",
@@ -32,12 +32,12 @@ const DATA_MODELS: [&str; 12] = [
     "mulfa-modulated,base_resolution=8,n_levels=4,label=mulfa-modulated 8–64",
 ];
 const OUTPUT: &str = "gtk";
-/// Of gradient descent: enough for the slowest waves to begin to move.
+/// Steps of gradient descent: enough for the slowest waves to begin to be learned.
 const STEPS_OF_FLOW: usize = 5000;
 
-/// Tangent kernels: what a grid-based model learns how fast, and how well it generalises.
+/// Tangent kernels: how fast a grid-based model learns what, and how well it generalises.
 ///
-/// Each command writes its numbers (NAME.json) and picture (NAME.svg) to a folder. docs/gtk.md has the formulas.
+/// Each command writes its figures (NAME.json) and a plot (NAME.svg) to a folder. See docs/gtk.md for the formulas.
 #[derive(Debug, Args)]
 pub struct GtkArgs {
     #[command(subcommand)]
@@ -46,25 +46,25 @@ pub struct GtkArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The kernel G itself, or the full one over all parameters
+    /// The kernel G itself, or the full tangent kernel over all parameters
     Matrix(MatrixArgs),
     /// Eigenvalues, rank, and the Fourier transform of the kernel's profile
     Spectrum(SpectrumArgs),
-    /// Theorem 1: a training beside what G predicts of it
+    /// Theorem 1: a training run compared with what G predicts
     Flow(FlowArgs),
-    /// Theorem 2: how far the kernel moves in a training
+    /// Theorem 2: how far the kernel moves during training
     Drift(DriftArgs),
-    /// Theorem 3: the bound on the error, beside the error
+    /// Theorem 3: the bound on the error, compared with the error
     Bound(BoundArgs),
-    /// All of it on one page
+    /// All of the above on one page
     Report(ReportArgs),
 }
 
-/// Which models, and where to look at them.
+/// The models to study, and the points at which to evaluate them.
 #[derive(Debug, Args)]
 struct StudyArgs {
-    /// NAME[,key=value]...: a model, JSON config, run or checkpoint, with keys of model.grid, label or theta; repeat it for
-    /// several [default: linear, smoothstep and the mulfa variants]
+    /// NAME[,key=value]...: a model, JSON config, run or checkpoint, with keys of model.grid, label or theta; repeat
+    /// the flag for several models [default: linear, smoothstep and the mulfa variants]
     #[arg(short, long = "model", value_name = "MODEL", help_heading = "Models")]
     models: Vec<String>,
 
@@ -72,31 +72,31 @@ struct StudyArgs {
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Models")]
     set: Vec<String>,
 
-    /// Parameters of kernel functions that have some, where no checkpoint has them
+    /// Parameters of learned kernel functions, unless a checkpoint provides them
     #[arg(long, value_enum, value_name = "THETA", default_value = "random", help_heading = "Models")]
     theta: ThetaChoice,
 
-    /// Dimensions: 1, 2 or 3 [default: those of the data or the checkpoint, else 1]
+    /// Number of dimensions: 1, 2 or 3 [default: that of the data or the checkpoint, else 1]
     #[arg(long, value_name = "D", value_parser = clap::value_parser!(u32).range(1..=3), help_heading = "Points")]
     dim: Option<u32>,
 
-    /// How many points [default: 256 (flow 128, drift 64, bound 24 or, of data, 256)]
+    /// Number of points [default: 256 (flow 128, drift 64, bound 24, or 256 with --data)]
     #[arg(short, long = "n", value_name = "N", value_parser = clap::value_parser!(u64).range(2..), help_heading = "Points")]
     n: Option<u64>,
 
-    /// How they lie
+    /// Arrangement of the points
     #[arg(long, value_enum, value_name = "HOW", default_value = "regular", help_heading = "Points")]
     points: Arrangement,
 
-    /// Take them from a list (.json), an image, a scene's first view, or a run's occupied cells
+    /// Take the points from a list (.json), an image, a scene's first view, or a run's occupied cells
     #[arg(long, value_name = "PATH", help_heading = "Points", conflicts_with = "points")]
     data: Option<PathBuf>,
 
-    /// Labels to learn, a JSON list [default: grey values of an image, else a sum of two waves]
+    /// Labels to learn, as a JSON list [default: grey values of an image, else a sum of two waves]
     #[arg(long, value_name = "FILE.json", help_heading = "Points")]
     labels: Option<PathBuf>,
 
-    /// Of random points, features and parameters
+    /// Seed of random points, features and parameters
     #[arg(long, value_name = "SEED", default_value = "0", help_heading = "Points")]
     seed: u64,
 
@@ -106,18 +106,18 @@ struct StudyArgs {
 
 #[derive(Debug, Args)]
 struct OutputArgs {
-    /// Where the files go
+    /// Folder for the files
     #[arg(short, long, value_name = "DIR", default_value = OUTPUT, help_heading = "Results")]
     output: PathBuf,
 }
 
 #[derive(Debug, Args)]
 struct MatrixArgs {
-    /// The full tangent kernel: gradients by features, kernel parameters and decoder
+    /// The full tangent kernel: gradients with respect to features, kernel parameters and decoder
     #[arg(long, help_heading = "Models")]
     full: bool,
 
-    /// What reads the field from the features, for --full
+    /// Readout from the features to the field, for --full
     #[arg(long, value_enum, value_name = "READOUT", default_value = "mlp", help_heading = "Models")]
     readout: Readout,
 
@@ -141,7 +141,7 @@ struct FlowArgs {
     #[arg(long, value_name = "N", default_value_t = STEPS_OF_FLOW as u32, value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Training")]
     steps: u32,
 
-    /// Of the descent [default: a tenth of 1 / the largest eigenvalue of G]
+    /// Learning rate of gradient descent [default: a tenth of 1 / the largest eigenvalue of G]
     #[arg(long, value_name = "RATE", value_parser = positive, help_heading = "Training")]
     learning_rate: Option<f64>,
 
@@ -157,11 +157,11 @@ struct TrainingArgs {
     #[arg(long, value_name = "N", default_value = "500", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Training")]
     steps: u32,
 
-    /// Of Adam
+    /// Learning rate of Adam
     #[arg(long, value_name = "RATE", default_value = "0.01", value_parser = positive, help_heading = "Training")]
     learning_rate: f64,
 
-    /// What reads the field from the features
+    /// Readout from the features to the field
     #[arg(long, value_enum, value_name = "READOUT", default_value = "mlp", help_heading = "Training")]
     readout: Readout,
 }
@@ -190,7 +190,7 @@ struct BoundArgs {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// The folder for report.html and the files of all commands
+    /// Folder for report.html and the files of all commands
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 
@@ -232,7 +232,7 @@ impl TrainingArgs {
 }
 
 impl StudyArgs {
-    /// Measures, prints and writes.
+    /// Measures, writes the files to `folder` and prints the finding.
     fn show(&self, n: usize, folder: &Path, measure: impl Fn(&Study) -> Result<Finding>) -> anyhow::Result<Outcome> {
         let device = self.machine.open_device()?;
         let finding = self.measure(&device, n, measure)?;
@@ -263,7 +263,10 @@ impl StudyArgs {
         texts.into_iter().map(|text| ModelSpec::parse(text, &self.set)).collect()
     }
 
-    /// The points and their labels, refused where the memory would not do or two are the same.
+    /// Returns the points and their labels.
+    ///
+    /// # Errors
+    /// Returns an error if there is not enough memory or if two points coincide, among others.
     fn points(&self, specs: &[ModelSpec], n: usize) -> Result<Points> {
         memory::require(n, 0.0)?;
         let mut points = match &self.data {
@@ -284,7 +287,8 @@ impl StudyArgs {
         Ok(points.with_wave(self.seed))
     }
 
-    /// Few where points are regular, so that one level of nodes is enough for them.
+    /// Returns the default number of points for `bound`: few where the points do not come from data, so that one level
+    /// of nodes is enough for them.
     fn points_for_bound(&self) -> usize {
         if self.data.is_some() { 256 } else { 24 }
     }
@@ -307,7 +311,8 @@ impl ReportArgs {
                 Box::new(|study| study.bound(&pair(None, study.points.dimensions)?)),
             ),
         ];
-        // What is wrong with the arguments is wrong for all parts; what only one cannot measure does not cost the others.
+        // An error in the arguments applies to all parts and ends the report here; a part that cannot be measured does
+        // not stop the others.
         self.study.points(&self.study.specs()?, 2)?;
         let mut sections = Vec::new();
         for (name, n, measure) in parts {
@@ -339,11 +344,11 @@ fn print_finding(finding: &Finding) -> std::io::Result<()> {
     finding.notes.iter().try_for_each(|note| print::to_stdout(note))
 }
 
-/// The two points of `x1,…:x2,…`.
+/// Parses the two points of `x1,…:x2,…`, or returns the default ones.
 fn pair(text: Option<&str>, dimensions: u32) -> Result<[Vec<f64>; 2]> {
     let d = dimensions as usize;
     let Some(text) = text else {
-        // Off the middle on the other axes, where nodes would make all kernels alike.
+        // The other axes stay off the middle, where nodes would make all kernels alike.
         return Ok([0.49, 0.51].map(|x| std::iter::once(x).chain(std::iter::repeat_n(0.47, d - 1)).collect()));
     };
     let point = |text: &str| -> Option<Vec<f64>> {

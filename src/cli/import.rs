@@ -1,4 +1,4 @@
-//! `gridfield import`: a scene from photographs, by COLMAP.
+//! `gridfield import`: create a scene from photographs with COLMAP.
 
 use std::path::PathBuf;
 
@@ -9,24 +9,24 @@ use super::progress::counter;
 use super::{Outcome, interrupt, print};
 use crate::scene::import::{ImportOptions, ImportStage, import};
 
-/// The camera models that the reader of COLMAP's reconstructions knows.
+/// COLMAP camera models that the reader of its reconstructions supports.
 const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"];
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The folder of the photographs, PNG or JPEG
+    /// Folder with the photographs, PNG or JPEG
     #[arg(value_name = "PHOTOS_DIR")]
     pub photos: PathBuf,
 
-    /// The scene's folder, which must not be there yet
+    /// Folder of the new scene, which must not exist yet
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
 
-    /// COLMAP's model of the camera and its lens
+    /// COLMAP model of the camera and its lens
     #[arg(long, value_name = "MODEL", default_value = "OPENCV", value_parser = MODELS)]
     pub camera_model: String,
 
-    /// The photographs are frames of a video: match each with those soon after it alone
+    /// The photographs are frames of a video: match each one only with those shortly after it
     #[arg(long)]
     pub sequential: bool,
 

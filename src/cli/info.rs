@@ -1,4 +1,4 @@
-//! `gridfield info`: say what a scene, a run or a checkpoint holds.
+//! `gridfield info`: describe a scene, a run or a checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,11 @@ pub struct InfoArgs {
     #[arg(value_name = "SCENE|RUN|CHECKPOINT", required_unless_present = "models")]
     pub path: Option<PathBuf>,
 
-    /// List the encodings of the model family, as they are by default
+    /// List the encodings of the model family with their default settings
     #[arg(long, conflicts_with = "path")]
     pub models: bool,
 
-    /// Of a scene: where the picture of its cameras goes; by default `outputs/<scene>/cameras.svg`
+    /// For a scene: file for the plot of its cameras; by default `outputs/<scene>/cameras.svg`
     #[arg(long, value_name = "FILE.svg")]
     pub output: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ impl InfoArgs {
         Ok(Outcome::Done)
     }
 
-    /// Describes the scene, and draws its cameras.
+    /// Describes the scene and plots its cameras.
     fn scene(&self, path: &Path, options: &OpenOptions) -> anyhow::Result<()> {
         let scene = Scene::open_with(path, options)?;
         print::to_stdout(&info_scene::describe(&scene))?;
@@ -69,8 +69,8 @@ fn checkpoint(path: &Path) -> Result<String> {
     Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
 }
 
-/// A line for each encoding, of its grid alone: the networks behind it are the same for all. Of networks without a grid, all
-/// that they learn for colours.
+/// Returns one line per encoding, with the cost of its grid alone: the networks behind it are the same for all. For
+/// coordinate networks, which have no grid, the cost covers the whole network with colours as its output.
 fn models() -> String {
     let mut text = format!(
         "{:<18}{:<9}{:<11}{:>10}  {:>8}  {:>10}  {:>8}  what it is\n",
@@ -98,7 +98,7 @@ fn models() -> String {
     text
 }
 
-/// Of a grid in space, or of a network without one before an image's colours.
+/// Returns the cost of a grid in space, or of a coordinate network that outputs the colours of an image.
 fn cost(config: &GridConfig) -> Cost {
     let head = Head::Values { dimensions: 2, n_outputs: 3 };
     match CoordinateNetworkShape::new(config, head) {
@@ -185,7 +185,7 @@ fn alive(neurons: &[LayerNeurons]) -> String {
     if neurons.is_empty() { "not recorded".to_owned() } else { format!("neurons of {}", print::neurons(neurons)) }
 }
 
-/// One tensor a line, in columns, each below the first.
+/// Lists the tensors in columns, one per line, with all lines indented to align with the first.
 fn tensors(tensors: &[TensorSummary]) -> String {
     let widest = tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
     let lines = tensors.iter().map(|t| format!("{:<widest$}  {:<3}  {:?}", t.name, t.dtype, t.shape));

@@ -1,9 +1,10 @@
-//! What `gridfield info` says of a scene.
+//! The output of `gridfield info` for a scene.
 
 use super::info::rows;
-use crate::scene::{CaptureKind, Format, Lens, Scene, View};
+use crate::geometry::Lens;
+use crate::scene::{CaptureKind, Format, Scene, View};
 
-/// Of a scene, row by row; warnings last.
+/// Describes a scene row by row, with the warnings last.
 pub(super) fn describe(scene: &Scene) -> String {
     let splits = &scene.splits;
     let centre = scene.unit_cube.to_scene([0.5; 3]).map(|x| format!("{x:.4}")).join(", ");
@@ -54,7 +55,7 @@ fn capture(scene: &Scene) -> String {
     }
 }
 
-/// Number and size of a split's images, and the horizontal angle of the first.
+/// Returns the number and size of a split's images, and the horizontal field of view of the first one.
 fn views(views: &[View]) -> String {
     let Some(first) = views.first() else { return "none".to_owned() };
     let size = |view: &View| (view.camera.intrinsics.width, view.camera.intrinsics.height);
@@ -66,7 +67,7 @@ fn views(views: &[View]) -> String {
     format!("{} images of {width}×{height}{sizes}, {:.1}° wide", views.len(), cosine.acos().to_degrees())
 }
 
-/// The sizes at which the first view is on the disk.
+/// Returns the sizes in which the first view is stored on disk.
 fn sizes(views: &[View]) -> String {
     let Some(first) = views.first() else { return "none".to_owned() };
     let sizes = first.images.iter().map(|file| match file.reduced {
@@ -76,7 +77,7 @@ fn sizes(views: &[View]) -> String {
     sizes.collect::<Vec<_>>().join(", ")
 }
 
-/// The lens of the first view, and whether others differ.
+/// Describes the lens of the first view, and says whether others differ.
 fn lens(views: &[View]) -> String {
     let Some(first) = views.first() else { return "none".to_owned() };
     let lens = first.camera.intrinsics.lens;
@@ -91,7 +92,7 @@ fn lens(views: &[View]) -> String {
     told + others
 }
 
-/// How far the training cameras are from the centre of the unit cube.
+/// Returns the distances of the training cameras from the centre of the unit cube.
 fn distances(scene: &Scene) -> String {
     let centre = scene.unit_cube.to_scene([0.5; 3]);
     let distance = |view: &View| {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the work to end in good order, the second ends the process at once.
+//! Ctrl-C: the first one asks for a clean shutdown, the second one ends the process at once.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +9,9 @@ use super::{INTERRUPTED, print};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Watches for Ctrl-C, SIGTERM and SIGHUP, and returns the flag that the first of them sets.
+/// Installs a handler for Ctrl-C, SIGTERM and SIGHUP, and returns the flag that the first of them sets.
 ///
-/// `what` says what follows; with `quiet` nothing is printed when it comes.
+/// `what` is the message printed at the first signal; with `quiet`, nothing is printed.
 pub fn watch(what: &'static str, quiet: bool) -> anyhow::Result<&'static AtomicBool> {
     ctrlc::set_handler(move || {
         if ASKED.swap(true, Ordering::Relaxed) {

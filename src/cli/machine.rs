@@ -1,24 +1,24 @@
-//! The flags that say what to compute on, shared by every command that computes.
+//! The flags that choose the device and the threads, shared by every command that computes.
 
 use clap::{Args, ValueEnum};
 
 use crate::device::{Device, DeviceChoice};
 
-/// Where the work is done.
+/// Device to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DeviceArg {
-    /// The GPU where there is one, else the CPU
+    /// The GPU if there is one, else the CPU
     Auto,
-    /// The processor
+    /// The CPU
     Cpu,
-    /// An NVIDIA GPU; an error where there is none
+    /// An NVIDIA GPU; an error if there is none
     Cuda,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// What to compute on; see `gridfield devices`
+    /// Device to compute on; see `gridfield devices`
     #[arg(long, value_enum, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceArg,
 
@@ -28,8 +28,8 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    /// Opens the device, and lets the parts of the library that need none, such as the decoding of images, have as many
-    /// threads. Once per process.
+    /// Opens the device, and gives the same number of threads to the parts of the library that use no device, such as
+    /// image decoding. Must be called at most once per process.
     pub fn open_device(&self) -> anyhow::Result<Device> {
         let threads = self.threads.map_or(0, usize::from);
         let device = Device::open(self.device.into(), threads)?;

@@ -1,7 +1,8 @@
-//! The command line: one file a subcommand, each of which reads its arguments, calls the library and prints.
+//! The command line: one file per subcommand, each of which reads its arguments, calls the library and prints.
 //!
-//! Exit codes: 0 done, also where the reader of our output went away; 2 a mistake in the arguments, a file or the
-//! machine, told in one sentence on stderr; 101 a fault of ours, with a backtrace; 130 interrupted by Ctrl-C.
+//! Exit codes: 0 for success, also if the reader of the output has gone away; 2 for a problem with the arguments, a
+//! file or the machine, reported in one sentence on stderr; 101 for a bug in gridfield, with a backtrace; 130 if
+//! interrupted by Ctrl-C.
 
 pub mod compare_image;
 pub mod devices;
@@ -32,17 +33,17 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 static VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{} (commit {})", crate::train::VERSION, crate::train::COMMIT));
 
-/// Where `latest` is looked for.
+/// Folder in which `latest` is looked up.
 const OUTPUT_DIR: &str = "outputs";
 const MISTAKE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 /// Grid-based neural radiance fields: train on photographs, evaluate, render.
 ///
-/// A first run, start to end:
-///   gridfield train SCENE       learns the scene and says where the results are
-///   gridfield eval latest       measures it on views it has not seen
-///   gridfield render latest     makes a video that circles it
+/// A first run from start to end:
+///   gridfield train SCENE       learns the scene and prints where the results are
+///   gridfield eval latest       evaluates it on views it has not seen
+///   gridfield render latest     makes a video that orbits it
 ///
 /// RUN is a run's folder, a checkpoint file, or `latest` for the newest run under `outputs`.
 #[derive(Debug, Parser)]
@@ -56,23 +57,23 @@ pub struct Cli {
 enum Command {
     /// Learn a radiance field from a scene
     Train(train::TrainArgs),
-    /// Make a scene of photographs, whose poses an installed COLMAP finds
+    /// Make a scene from photographs, whose poses are found by an installed COLMAP
     Import(import::ImportArgs),
     /// Fit a field to an image
     FitImage(fit_image::FitImageArgs),
     /// Fit an image with several models of equal size: a table, curves, error maps
     CompareImage(compare_image::CompareImageArgs),
-    /// Fit a field to the distances around a mesh
+    /// Fit a field to the signed distances around a mesh
     FitSdf(fit_sdf::FitSdfArgs),
-    /// Measure a trained field: on images held back, or against the image it was fitted to
+    /// Evaluate a trained field: on held-out images, or against the image or mesh it was fitted to
     Eval(eval::EvalArgs),
-    /// Renders a video, frames or a picture from a trained field
+    /// Render a video, frames or a picture from a trained field
     Render(render::RenderArgs),
     /// Write a trained field's surface as a mesh or a point cloud
     Export(export::ExportArgs),
-    /// Say what a scene, a run or a checkpoint holds
+    /// Describe a scene, a run or a checkpoint
     Info(info::InfoArgs),
-    /// Look into models by their tangent kernels: spectra, predictions, bounds
+    /// Study models through their tangent kernels: spectra, predictions, bounds
     Gtk(gtk::GtkArgs),
     /// List the devices that can train and render
     Devices(devices::DevicesArgs),
@@ -82,11 +83,11 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// By Ctrl-C or a signal, with the work so far saved.
+    /// Ended by Ctrl-C or a signal; a training run has saved its work so far.
     Interrupted,
 }
 
-/// Runs the command line of this process.
+/// Parses the command line of this process and runs the command.
 pub fn main() -> ExitCode {
     report_panics();
     match Cli::try_parse() {
@@ -113,12 +114,12 @@ impl Cli {
     }
 }
 
-/// Reads a number above zero. NaN and infinity have no place in a configuration, which is JSON.
+/// Parses a number above zero. NaN and infinity are refused, since a configuration is JSON and cannot hold them.
 fn above_zero(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|value: &f64| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
 }
 
-/// Refuses the first of the flags that was given.
+/// Returns an error that names the first of the flags that was given, if any was.
 fn refuse(flags: &[(&str, bool)], why: &str) -> crate::Result<()> {
     match flags.iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(crate::Error::config(format!("{flag} {why}"))),
@@ -138,16 +139,16 @@ fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
     }
 }
 
-/// Whether the reader of our output, such as `head`, has seen enough.
+/// Returns whether the reader of our output, such as `head`, has closed the pipe.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
 }
 
-/// Help and version go to stdout with code 0; all else that clap says is about a mistake.
+/// Prints help and version to stdout with exit code 0; every other message of clap is an error.
 fn report_usage(usage: &clap::Error) -> ExitCode {
     match usage.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed stdout is no failure; see `is_broken_pipe`.
+            // A closed stdout is not a failure; see `is_broken_pipe`.
             let _ = usage.print();
             ExitCode::SUCCESS
         }
@@ -162,7 +163,7 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
     }
 }
 
-/// What clap says of a mistake, on one line: what is wrong and what may be meant, without the usage that `--help` has.
+/// Returns clap's error message on one line: the error and the suggestion, without the usage that `--help` prints.
 fn one_sentence(rendered: &str) -> String {
     let lines = rendered.lines().map(str::trim);
     let told = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
@@ -178,7 +179,7 @@ fn one_sentence(rendered: &str) -> String {
     sentence + "; --help says more"
 }
 
-/// Makes a panic, which is always our fault, say so and where, whether or not `RUST_BACKTRACE` is set.
+/// Installs a panic hook that reports a bug in gridfield with a backtrace, whether or not `RUST_BACKTRACE` is set.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::force_capture();

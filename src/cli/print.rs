@@ -1,5 +1,5 @@
-//! Writing for people: to stdout and stderr without the panic of `println!` where nobody reads any more, and numbers
-//! as one says them.
+//! Output for people: printing to stdout and stderr without the panic of `println!` when the reader has gone away, and
+//! formatting of numbers.
 
 use std::io::{self, Write as _};
 
@@ -8,24 +8,24 @@ use crate::decoder::LayerNeurons;
 /// Prints `line` to stdout.
 ///
 /// # Errors
-/// Where stdout is closed or full; [`super::main`] takes a closed one for the end of the work.
+/// Returns an error if stdout is closed or full; [`super::main`] treats a closed stdout as success.
 pub fn to_stdout(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{}", line.trim_end())?;
     stdout.flush()
 }
 
-/// Prints `line` to stderr. Where stderr is closed there is nobody left to tell.
+/// Prints `line` to stderr. Errors are ignored: if stderr is closed, there is nobody left to tell.
 pub fn to_stderr(line: &str) {
     let _ = writeln!(io::stderr(), "{}", line.trim_end());
 }
 
-/// This program as it was called, for commands that one may copy.
+/// Returns the name by which this program was called, for printing commands that can be copied.
 pub fn program() -> String {
     std::env::args_os().next().map_or_else(|| "gridfield".to_owned(), |name| shell_word(&name.to_string_lossy()))
 }
 
-/// `text` as one word of a shell's command, in quotes where it needs them.
+/// Returns `text` as one word of a shell command, quoted if necessary.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -35,7 +35,7 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
-/// `1234567.0` as `1.23 M`: three digits and a metric prefix.
+/// Formats `1234567.0` as `1.23 M`: three digits and a metric prefix.
 pub fn metric(value: f64) -> String {
     let (scaled, prefix) = match value {
         v if v >= 999.5e6 => (v / 1e9, " G"),
@@ -51,12 +51,12 @@ pub fn metric(value: f64) -> String {
     format!("{scaled:.decimals$}{prefix}")
 }
 
-/// `28.314` as `28.31 dB`, and of equal pictures `∞ dB`.
+/// Formats `28.314` as `28.31 dB`, and the PSNR of identical images as `∞ dB`.
 pub fn decibels(psnr: f64) -> String {
     if psnr == f64::INFINITY { "∞ dB".to_owned() } else { format!("{psnr:.2} dB") }
 }
 
-/// `11681792` as `11,681,792`.
+/// Formats `11681792` as `11,681,792`.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let groups: Vec<&str> =
@@ -64,7 +64,7 @@ pub fn grouped(value: u64) -> String {
     groups.join(",")
 }
 
-/// `250.0` seconds as `4 min 10 s`: two units at most.
+/// Formats `250.0` seconds as `4 min 10 s`, with at most two units.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match (whole / 3600, whole / 60 % 60, whole % 60) {
@@ -75,13 +75,13 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// As `density 1: 64 of 64, color 1: 60 of 64`.
+/// Formats the live neurons of each layer, as in `density 1: 64 of 64, color 1: 60 of 64`.
 pub fn neurons(layers: &[LayerNeurons]) -> String {
     let of_layer = |LayerNeurons { layer, alive, of }: &LayerNeurons| format!("{layer}: {alive} of {of}");
     layers.iter().map(of_layer).collect::<Vec<_>>().join(", ")
 }
 
-/// Values as one line below their headings, in columns.
+/// Formats the values as one line below their headings, aligned in columns.
 pub fn table_line(columns: &[(&str, String)]) -> String {
     let width = |(name, value): &(&str, String)| name.chars().count().max(value.chars().count());
     let names = columns.iter().map(|column| format!("{:<1$}", column.0, width(column)));

@@ -1,4 +1,4 @@
-//! Drawing a training run: a bar on a terminal, plain lines elsewhere, JSON for programs, or nothing.
+//! Progress of a training run: a bar on a terminal, plain lines elsewhere, JSON for programs, or nothing.
 
 use std::io::{self, ErrorKind, IsTerminal as _};
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::train::TrainEvent;
 use crate::train::progress::{Evaluated, Finished, Started, StepReport, StopReason};
 use crate::{Error, Result, atomic};
 
-/// Seconds between plain lines: a log that can be followed and still read as a whole.
+/// Time between plain lines: short enough to follow a log live, and long enough that it stays readable as a whole.
 const LINE_EVERY: Duration = Duration::from_secs(5);
-/// The bar counts in these parts of the run, since a run may be bounded by time as by steps.
+/// Number of parts that the bar divides a run into, since a run may be limited by time as well as by steps.
 const BAR_PARTS: f64 = 1000.0;
 
-/// Renders the events of one run.
+/// Displays the events of one run.
 pub struct Drawer {
     style: Style,
     /// The limits of the run, from its first event.
@@ -36,14 +36,14 @@ struct Limits {
     max_seconds: Option<f64>,
 }
 
-/// Lets a line through every [`LINE_EVERY`].
+/// Limits plain lines to one every [`LINE_EVERY`].
 #[derive(Default)]
 struct Pace {
     last: Option<Instant>,
 }
 
 impl Drawer {
-    /// The drawer for the flags given, and for where stdout goes.
+    /// Creates the drawer that fits the given flags and whether stdout and stderr are terminals.
     pub fn new(quiet: bool, json: bool) -> Drawer {
         let terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
         let style = match (quiet, json, terminal) {
@@ -55,10 +55,10 @@ impl Drawer {
         Drawer { style, limits: Limits::default() }
     }
 
-    /// Renders `event`. A reader that went away silences what is left to draw; the run itself goes on.
+    /// Displays `event`. If the reader has gone away, nothing more is displayed, but the run itself continues.
     ///
     /// # Errors
-    /// Where stdout cannot be written, as on a full disk.
+    /// Returns an error if stdout cannot be written to, for example because the disk is full.
     pub fn draw(&mut self, event: &TrainEvent) -> Result<()> {
         match self.try_draw(event) {
             Err(e) if e.kind() == ErrorKind::BrokenPipe => self.style = Style::Quiet,
@@ -80,7 +80,8 @@ impl Drawer {
     }
 }
 
-/// A bar that counts to `total`, of `what`; only on a terminal, and not where `silent`. It goes with `finish_and_clear`.
+/// Returns a bar that counts `what` up to `total`; it is hidden if `silent` or if stderr is not a terminal. Call
+/// `finish_and_clear` to remove it.
 pub fn counter(what: &'static str, total: usize, silent: bool) -> ProgressBar {
     if silent {
         return ProgressBar::hidden();
@@ -117,7 +118,8 @@ fn draw_lines(pace: &mut Pace, event: &TrainEvent, limits: Limits) -> io::Result
     }
 }
 
-/// Says what is worth a line of its own. Checkpoints are not: they come often, and the end of the run names the last.
+/// Prints the events that are worth a line of their own. Checkpoints are not: they are frequent, and the last one is
+/// named at the end of the run.
 fn say(event: &TrainEvent) -> io::Result<()> {
     match event {
         TrainEvent::Started(started) => print::to_stdout(&started_line(started)),
@@ -132,7 +134,7 @@ fn say(event: &TrainEvent) -> io::Result<()> {
 }
 
 impl Limits {
-    /// The share of the run that is over, in [0, 1].
+    /// Returns the completed fraction of the run, in [0, 1].
     fn progress(self, report: &StepReport) -> f64 {
         let by_steps = report.step as f64 / self.max_steps.max(1) as f64;
         let by_seconds = self.max_seconds.map_or(0.0, |limit| report.seconds / limit);

@@ -1,4 +1,4 @@
-//! The flags that say how a scene's folder is to be read, shared by the commands that open one.
+//! The flags that control how a scene's folder is read, shared by the commands that open one.
 
 use clap::Args;
 
@@ -6,15 +6,15 @@ use crate::scene::{Format, OpenOptions};
 
 #[derive(Debug, Args)]
 pub struct ReadingArgs {
-    /// The scene's format: blender, transforms, llff or colmap [default: by what the folder holds]
+    /// The scene's format: blender, transforms, llff or colmap [default: detected from the folder]
     #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub format: Option<Format>,
 
-    /// The folder of a COLMAP reconstruction in the scene's folder [default: sparse/0, sparse or colmap/sparse/0]
+    /// Folder of a COLMAP reconstruction inside the scene's folder [default: sparse/0, sparse or colmap/sparse/0]
     #[arg(long, value_name = "DIR")]
     pub sparse: Option<String>,
 
-    /// Skip images that a COLMAP reconstruction names and that are not there
+    /// Skip images that a COLMAP reconstruction names but that are missing
     #[arg(long)]
     pub allow_missing: bool,
 }

@@ -1,4 +1,4 @@
-//! `gridfield render`: a video or frames from a trained field.
+//! `gridfield render`: render a video, frames or a picture from a trained field.
 
 use std::path::{Path, PathBuf};
 
@@ -26,24 +26,24 @@ pub struct RenderArgs {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
-    /// Where the camera goes: orbit, spiral, interpolate (through training views), dataset (the test views, or else the
+    /// Camera path: orbit, spiral, interpolate (through the training views), dataset (the test views, or else the
     /// training views), or a camera-path file of nerfstudio or instant-ngp [default: orbit]
     #[arg(long, value_name = "PATH", help_heading = "What to render")]
     pub path: Option<PathChoice>,
 
-    /// What to draw, as in rgb,depth [default: rgb]
+    /// Channels to render, as in rgb,depth [default: rgb]
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', help_heading = "What to render")]
     pub outputs: Vec<Channel>,
 
-    /// Of a fitted image: a part of it, in its pixels, as x,y,width,height
+    /// For a fitted image: the part to render, as x,y,width,height in pixels of the image
     #[arg(long, value_name = "X,Y,W,H", help_heading = "What to render")]
     pub crop: Option<Crop>,
 
-    /// In pixels [default: as the training images]
+    /// Width in pixels [default: as the training images]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
     pub width: Option<u32>,
 
-    /// In pixels [default: as the training images]
+    /// Height in pixels [default: as the training images]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
     pub height: Option<u32>,
 
@@ -55,17 +55,17 @@ pub struct RenderArgs {
     #[arg(long, value_name = "S", value_parser = super::above_zero, help_heading = "What to render")]
     pub seconds: Option<f64>,
 
-    /// The folder where the scene lies now, if it moved since the training: the camera path goes around it
+    /// The scene's current folder, if it has moved since training; the camera path is derived from the scene
     #[arg(long, value_name = "DIR", help_heading = "What to render")]
     pub scene: Option<PathBuf>,
 
-    /// A video such as orbit.mp4, or frames such as frames/%04d.png; of a fitted image a .png or .exr [default: in the run's
-    /// renders/]
+    /// A video such as orbit.mp4, or frames such as frames/%04d.png; for a fitted image a .png or .exr [default: in the
+    /// run's renders/]
     #[arg(long, value_name = "FILE", value_parser = rendered_file, help_heading = "Results")]
     pub output: Option<PathBuf>,
 
-    /// Renders only every N-th frame that is not there yet, from the I-th on, so that N processes share the work: 1/3
-    /// renders frames 0, 3, 6, … Needs frames as --output
+    /// Render only every N-th frame, starting with the I-th, and skip frames that already exist, so that N processes
+    /// can share the work: 1/3 renders frames 0, 3, 6, … Requires frames as --output
     #[arg(long, value_name = "I/N", help_heading = "Results")]
     pub shard: Option<Shard>,
 
@@ -73,7 +73,8 @@ pub struct RenderArgs {
     pub machine: MachineArgs,
 }
 
-/// A file of one of the kinds that runs are rendered to; which of them a run takes is seen when its task is known.
+/// Parses a path with one of the extensions that runs can be rendered to; which of them a run accepts is checked once
+/// its task is known.
 fn rendered_file(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -111,14 +112,14 @@ impl RenderArgs {
         self.film(resolved, &scene, config.scene.downscale, background, open)
     }
 
-    /// A mesh's field has no cameras of its own: paths go around it.
+    /// Renders a distance field. It has no cameras of its own, so camera paths go around it.
     fn render_surface(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
         refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
         let scene = turntable_scene(checkpoint)?;
         self.film(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
     }
 
-    /// Renders what the opened renderer shows along the path that was asked for.
+    /// Opens the renderer and renders the field along the requested camera path.
     fn film<R: Render>(
         &self,
         resolved: &Resolved,
@@ -144,7 +145,7 @@ impl RenderArgs {
         self.path.clone().unwrap_or(PathChoice::Orbit)
     }
 
-    /// What only a camera that moves has.
+    /// Refuses the flags that only apply to a moving camera.
     fn refuse_flags_of_paths(&self) -> crate::Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
@@ -157,7 +158,8 @@ impl RenderArgs {
         refuse(&flags, "is for fields in space, and this run is of an image")
     }
 
-    /// A camera-path file has cameras of its own, so that a scene that is gone or has changed is no hindrance.
+    /// Opens the scene. A camera-path file has cameras of its own, so a scene that is missing or has changed is no
+    /// obstacle then.
     fn open_scene(&self, checkpoint: &Checkpoint, path: &PathChoice) -> crate::Result<Scene> {
         match reopen_scene(checkpoint, self.scene.as_deref()) {
             Err(_) if path.is_file() && self.scene.is_none() => Ok(scene_without_views(checkpoint)),

@@ -14,12 +14,14 @@ use super::{Outcome, print, refuse};
 use crate::Result;
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
+use crate::geometry::Space;
 use crate::radiance::{Trainer, TrainingImages, open_scene, preset_for, reopen_scene};
-use crate::scene::{Scene, Space};
+use crate::scene::Scene;
 
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: where it lies now, if it moved
+    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: its current
+    /// path, if it has moved
     #[arg(value_name = "SCENE", required_unless_present = "resume")]
     pub scene: Option<PathBuf>,
 
@@ -61,10 +63,10 @@ pub struct WhatArgs {
 }
 
 impl TrainArgs {
-    /// The configuration these arguments ask for, over `base` and checked.
+    /// Returns the validated configuration that results from applying these arguments to `base`.
     ///
     /// # Errors
-    /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
+    /// Returns an error if a setting is unknown, of the wrong type or out of range, or if flags contradict each other.
     pub fn config(&self, base: Config) -> Result<Config> {
         let scene = self.scene.as_deref().map(|path| absolute_text(path, "the scene")).transpose()?;
         let what = &self.what;
@@ -101,7 +103,7 @@ impl TrainArgs {
         self.training.train_new(&mut trainer, &run, &config)
     }
 
-    /// How the scene was read: warnings, and where the model lies in it.
+    /// Prints how the scene was read: the notes of the reader, and the region that the model covers.
     fn tell_of(&self, scene: &Scene, config: &Config, space: &Space) -> io::Result<()> {
         if self.training.shown.is_silent() {
             return Ok(());
@@ -110,7 +112,7 @@ impl TrainArgs {
         print::to_stdout(&format!("preset {}; unit cube: {}; {space}", config.scene.preset.as_str(), scene.unit_cube))
     }
 
-    /// The configuration over the defaults of a preset.
+    /// Returns the configuration with these arguments applied to the defaults of a preset.
     fn with_preset(&self, scene: &Scene, preset: Preset, defaults: Config) -> Result<Config> {
         let mut config = self.config(preset.over(defaults, scene.capture.aabb_scale))?;
         config.scene.preset = preset;

@@ -1,5 +1,5 @@
-//! What all commands that train have in common: the flags of a run's course and results, the layers of its configuration,
-//! and the course itself.
+//! What all training commands have in common: the flags for the length and the results of a run, the layers of its
+//! configuration, and the training itself.
 
 use std::path::{Path, PathBuf};
 
@@ -22,11 +22,12 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "N", help = or_default("Seed of every random number", "train.seed"))]
     pub seed: Option<u64>,
 
-    /// A JSON file of settings, such as another run's config.json; flags go before it
+    /// A JSON file with settings, such as another run's config.json; flags take precedence over it
     #[arg(long, value_name = "FILE.json")]
     pub config: Option<PathBuf>,
 
-    /// Any setting, as in optimizer.learning_rate=0.005; goes before all else. docs/formats.md lists them
+    /// Any setting, as in optimizer.learning_rate=0.005; takes precedence over everything else. docs/formats.md lists
+    /// them
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -47,11 +48,11 @@ pub struct LengthArgs {
     #[arg(long, value_name = "N", help = or_default("Training steps", "train.max_steps") + "; on a CPU 6000; with --max-seconds alone: no limit")]
     pub max_steps: Option<u64>,
 
-    /// Seconds of training, loading and saving not counted [default: no limit]
+    /// Seconds of training, not counting loading and saving [default: no limit]
     #[arg(long, value_name = "S", value_parser = super::above_zero)]
     pub max_seconds: Option<f64>,
 
-    /// Save and end at step N, to be resumed: the learning-rate schedule stays that of the whole run
+    /// Save and stop at step N, to be resumed later: the learning-rate schedule stays that of the whole run
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub stop_after: Option<u64>,
 }
@@ -67,7 +68,7 @@ pub struct ResultsArgs {
     #[arg(long, value_name = "NAME")]
     pub run_name: Option<String>,
 
-    /// Go on with a run that was stopped: its folder, a checkpoint, or `latest`
+    /// Resume a run that was stopped: its folder, a checkpoint, or `latest`
     #[arg(
         long, value_name = "RUN",
         conflicts_with_all = ["model", "seed", "config", "set", "run_name"]
@@ -91,17 +92,18 @@ pub struct ShownArgs {
     #[arg(long, conflicts_with = "json")]
     pub quiet: bool,
 
-    /// Print one JSON object a line, for programs
+    /// Print one JSON object per line, for programs
     #[arg(long)]
     pub json: bool,
 }
 
 impl TrainingArgs {
-    /// The configuration that the flags ask for, over `base` and checked: that of the checkpoint where a run is resumed, and
-    /// the defaults otherwise. `flags` are those of the task, keys with the values that were given.
+    /// Returns the validated configuration that results from applying the flags to `base`, which is the checkpoint's
+    /// configuration when a run is resumed, and the defaults otherwise. `flags` are the flags of the task:
+    /// configuration keys with the values that were given.
     ///
     /// # Errors
-    /// A setting that is unknown, of the wrong type or out of range, or flags that contradict each other.
+    /// Returns an error if a setting is unknown, of the wrong type or out of range, or if flags contradict each other.
     pub fn config<const N: usize>(
         &self,
         base: Config,
@@ -134,7 +136,7 @@ impl TrainingArgs {
         Ok(config)
     }
 
-    /// What holds where nothing is said. With a limit in seconds alone, time alone ends the run.
+    /// Returns the defaults for these flags. With only a limit in seconds, time alone ends the run.
     pub fn defaults(&self, mut base: Config) -> Config {
         if self.length.max_seconds.is_some() {
             base.train.max_steps = TrainConfig::NO_STEP_LIMIT;
@@ -152,10 +154,10 @@ impl TrainingArgs {
         }
     }
 
-    /// Refuses to resume what would end at once.
+    /// Refuses to resume a run that would end at once.
     ///
     /// # Errors
-    /// Where the run's end lies behind `step` steps and `seconds` seconds.
+    /// Returns an error if the end of the run is already reached at `step` steps and `seconds` seconds.
     pub fn refuse_an_end_behind(&self, config: &Config, step: u64, seconds: f64) -> Result<()> {
         let (steps, limit) = (config.train.max_steps, config.train.max_seconds);
         let what = match self.length.stop_after {
@@ -175,10 +177,10 @@ impl TrainingArgs {
         Err(Error::config(what))
     }
 
-    /// The run to go on with, and its checkpoint.
+    /// Returns the run to resume and its checkpoint.
     ///
     /// # Errors
-    /// Where there is none, or one of another task.
+    /// Returns an error if there is no such run, or if it belongs to another task.
     pub fn resumed(&self, run: &Path, task: TaskName) -> Result<(Run, Checkpoint<'static>)> {
         let resolved = Run::resolve(run, &self.results.output_dir)?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
@@ -189,15 +191,15 @@ impl TrainingArgs {
         Ok((run, checkpoint))
     }
 
-    /// The folder of a run that begins.
+    /// Creates the folder of a new run.
     ///
     /// # Errors
-    /// As [`Run::create`].
+    /// Returns the same errors as [`Run::create`].
     pub fn create_run(&self, scene: &str, config: &Config) -> Result<Run> {
         Run::create(&self.results.output_dir, scene, self.results.run_name.as_deref(), config)
     }
 
-    /// Trains a run that begins, and clears it away where nothing came of it.
+    /// Trains a new run, and removes its folder if training fails before the first checkpoint.
     pub fn train_new(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
         self.train(task, run, config).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
@@ -205,7 +207,7 @@ impl TrainingArgs {
         })
     }
 
-    /// Trains to the end of the run, or to where the flags or Ctrl-C say.
+    /// Trains to the end of the run, or until `--stop-after` or Ctrl-C ends it.
     pub fn train(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
         let control = RunControl { stop_after: self.length.stop_after, interrupted };
@@ -218,7 +220,7 @@ impl TrainingArgs {
     }
 }
 
-/// A run or a config of one task is no business of another's command.
+/// Refuses a run or a configuration of one task in the command of another.
 fn refuse_another_task(found: TaskName, expected: TaskName) -> Result<()> {
     if found == expected {
         return Ok(());
@@ -230,13 +232,13 @@ fn refuse_another_task(found: TaskName, expected: TaskName) -> Result<()> {
 }
 
 impl ShownArgs {
-    /// Whether people are told nothing on the way.
+    /// Returns whether no messages for people are printed during training.
     pub fn is_silent(&self) -> bool {
         self.quiet || self.json
     }
 }
 
-/// Where the results are, and the commands that one may want to run on them.
+/// Returns a message that says where the results are and which commands to run on them next.
 fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
     let folder = print::shell_word(&run.folder().to_string_lossy());
     let program = print::program();
@@ -252,7 +254,7 @@ fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
     lines
 }
 
-/// A flag's help with the default of the configuration key it sets.
+/// Returns the help text of a flag with the default of the configuration key that it sets.
 pub fn or_default(help: &str, key: &str) -> String {
     let tree = Config::default().to_value();
     let default = tree.pointer(&format!("/{}", key.replace('.', "/"))).expect("flags set known keys");
@@ -260,7 +262,7 @@ pub fn or_default(help: &str, key: &str) -> String {
     format!("{help} [default: {default}]")
 }
 
-/// `path` as text that still holds from another folder, since it is saved with the run.
+/// Returns `path` as absolute text, so that it stays valid from another working folder: it is saved with the run.
 pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
     let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("{what} cannot be opened ({e})")))?;
     let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;

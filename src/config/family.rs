@@ -1,4 +1,4 @@
-//! The encodings of the model family by name, and the keys of those that have some of their own.
+//! The encodings of the model family by name, and the configuration keys that only some of them have.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{GridConfig, GridKernel, TaskName};
 
-/// A line for each encoding: its name, and the grid that the name alone stands for.
+/// Defines the model family with one line per encoding: its name, and the default grid of that name.
 macro_rules! family {
     ($($(#[doc = $doc:literal])* $encoding:ident $name:literal: $grid:expr;)*) => {
-        /// An encoding of the model family, an index function `U` with a kernel function `φ`; or a network without a grid, to
-        /// compare with on images. Naming one sets the defaults of `model.grid` to its own.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+        /// An encoding of the model family: either an index function `U` with a kernel function `φ`, or a coordinate
+        /// network without a grid, for comparison on images. Setting the name sets `model.grid` to its defaults.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
         #[serde(rename_all = "snake_case")]
-        #[value(rename_all = "snake_case")]
+        #[cfg_attr(feature = "cli", value(rename_all = "snake_case"))]
         pub enum ModelName {
             $($(#[doc = $doc])* $encoding,)*
         }
 
         impl ModelName {
-            /// All encodings, in the order in which they are shown.
+            /// All encodings, in display order.
             pub const ALL: &[ModelName] = &[$(ModelName::$encoding),*];
 
-            /// The name as it stands in a config file and in a run's folder.
+            /// Returns the name used in config files and run folders.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(ModelName::$encoding => $name,)*
                 }
             }
 
-            /// The grid that the name alone stands for.
+            /// Returns the default grid of this encoding.
             pub fn grid(self) -> GridConfig {
                 match self {
                     $(ModelName::$encoding => $grid,)*
@@ -40,7 +41,7 @@ macro_rules! family {
 }
 
 impl ModelName {
-    /// The grid that the name alone stands for in a task.
+    /// Returns the default grid of this encoding for a task.
     pub fn grid_of(self, task: TaskName) -> GridConfig {
         match task {
             TaskName::Radiance => self.grid(),
@@ -49,7 +50,7 @@ impl ModelName {
         }
     }
 
-    /// For distances to a mesh: finer levels than a radiance field's, of fewer features.
+    /// Returns the default grid for distances to a mesh: finer levels than for a radiance field, with fewer features.
     fn grid_around_a_surface(self) -> GridConfig {
         let grid = self.grid();
         match grid.index {
@@ -58,7 +59,7 @@ impl ModelName {
         }
     }
 
-    /// For images: more levels, which reach the pixels of a photograph, of fewer features.
+    /// Returns the default grid for images: more levels, down to the pixels of a photograph, with fewer features.
     fn grid_in_the_plane(self) -> GridConfig {
         let grid = self.grid();
         match grid.index {
@@ -82,7 +83,7 @@ family! {
     Hash "hash": GridConfig::default();
     /// Multiplicative Fourier adaptive kernel on a hash grid (Zhao et al. 2024)
     Mulfagrid "mulfagrid": GridConfig { kernel: GridKernel::Mulfa, ..GridConfig::default() };
-    /// One grid with an entry for every node (Sun et al. 2022)
+    /// A single grid with an entry for every node (Sun et al. 2022)
     Dense "dense": GridConfig {
         index: GridIndex::Dense,
         n_levels: 1,
@@ -100,7 +101,7 @@ family! {
         per_level_scale: 1.0,
         ..GridConfig::default()
     };
-    /// Gaussian kernels at the nearest of a cloud of points
+    /// Gaussian kernels at the nearest points of a point cloud
     Points "points": GridConfig {
         index: GridIndex::Points,
         kernel: GridKernel::Gaussian,
@@ -108,15 +109,15 @@ family! {
         n_features_per_level: 8,
         ..GridConfig::default()
     };
-    /// Of images: Fourier features before a ReLU network (Tancik et al. 2020)
+    /// For images: Fourier features followed by a ReLU network (Tancik et al. 2020)
     FourierFeatures "fourier_features": waves(CoordinateNetworkKind::FourierFeatures);
-    /// Of images: multiplicative filter network of sines (Fathony et al. 2021)
+    /// For images: multiplicative filter network of sines (Fathony et al. 2021)
     FourierNet "fourier_net": waves(CoordinateNetworkKind::FourierNet);
-    /// Of images: multiplicative filter network of Gabor filters (Fathony et al. 2021)
+    /// For images: multiplicative filter network of Gabor filters (Fathony et al. 2021)
     GaborNet "gabor_net": waves(CoordinateNetworkKind::GaborNet);
 }
 
-/// No grid, but a coordinate network.
+/// Returns a configuration with a coordinate network and no grid.
 fn waves(kind: CoordinateNetworkKind) -> GridConfig {
     GridConfig {
         index: GridIndex::None,
@@ -132,29 +133,31 @@ fn waves(kind: CoordinateNetworkKind) -> GridConfig {
 pub enum GridIndex {
     /// The corners of the cell on each level; nodes of fine levels share entries by a spatial hash.
     Hash,
-    /// The same with an entry for each node, however many there are.
+    /// As `Hash`, but with an entry for each node, however many there are.
     Dense,
-    /// A dense level for each band of `(x, sin 2ᵏ y, cos 2ᵏ y)`, `y = 2x − 1`, looked up there; features are averaged.
+    /// A dense level for each band of `(x, sin 2ᵏ y, cos 2ᵏ y)`, `y = 2x − 1`, looked up at that band's value; the
+    /// features of all bands are averaged.
     Fourier,
-    /// The nearest points of a cloud; see [`PointsConfig`].
+    /// The nearest points of a point cloud; see [`PointsConfig`].
     Points,
-    /// There are no nodes: a network gives the values by itself; see [`CoordinateNetworkConfig`].
+    /// No nodes: a coordinate network computes the values by itself; see [`CoordinateNetworkConfig`].
     None,
 }
 
-/// The nodes of a `points` grid, and how far they count; `docs/models.md` explains it.
+/// The nodes of a `points` grid and the reach of their kernels; see `docs/models.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PointsConfig {
-    /// A point cloud in scene coordinates, `.ply` or `.npy`; empty for none.
+    /// Point cloud file in scene coordinates, `.ply` or `.npy`; empty for none.
     pub file: PathBuf,
-    /// A run or checkpoint at whose occupied cells the nodes are; empty for none.
+    /// Run or checkpoint whose occupied cells become the nodes; empty for none.
     pub from_run: PathBuf,
-    /// Without either: nodes per axis of a lattice over the field's box, each moved at random within its cell.
+    /// Used without either: number of nodes per axis of a lattice over the field's box, each jittered at random within
+    /// its cell.
     pub resolution: u32,
-    /// Nodes that are active at a point.
+    /// Number of nodes that are active at a point.
     pub k: u32,
-    /// Bandwidth `h` of the Gaussian, in mean distances of neighbouring nodes.
+    /// Bandwidth `h` of the Gaussian, in units of the mean distance between neighbouring nodes.
     pub bandwidth: f64,
 }
 
@@ -164,22 +167,23 @@ impl Default for PointsConfig {
     }
 }
 
-/// A network that gives the values of an image without a grid; `docs/models.md` has the formulas.
+/// A coordinate network, which computes the values of an image without a grid; see `docs/models.md` for the formulas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoordinateNetworkConfig {
     pub kind: CoordinateNetworkKind,
-    /// `H`: neurons of a layer.
+    /// `H`: number of neurons per layer.
     pub width: u32,
-    /// `k`: matrices, the last of which gives the values.
+    /// `k`: number of weight matrices, the last of which produces the output values.
     pub depth: u32,
-    /// `fourier_features`: standard deviation of `B`, in waves across the image.
+    /// `fourier_features` only: standard deviation of `B`, in periods across the image.
     pub sigma: f64,
-    /// `fourier_net` and `gabor_net`: `ω` starts uniform in ± this / √(2 k), over `[-1, 1]²`.
+    /// `fourier_net` and `gabor_net` only: `ω` is initialised uniformly in ± this / √(2 k), for coordinates in
+    /// `[-1, 1]²`.
     pub input_scale: f64,
-    /// `fourier_net` and `gabor_net`: hidden `W` start uniform in ±√(this / H).
+    /// `fourier_net` and `gabor_net` only: hidden `W` are initialised uniformly in ±√(this / H).
     pub weight_scale: f64,
-    /// `gabor_net`: `γ` starts as of Gamma(this / k, 1).
+    /// `gabor_net` only: `γ` is initialised from Gamma(this / k, 1).
     pub alpha: f64,
 }
 
@@ -197,11 +201,11 @@ impl Default for CoordinateNetworkConfig {
     }
 }
 
-/// Which coordinate network; `CoordinateNetworkKind` in `kernels/coordinate_network.cuh`, which has the formulas.
+/// Kind of a coordinate network; see `kernels/network/coordinate_network.cuh` for the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CoordinateNetworkKind {
-    FourierFeatures = 0,
-    FourierNet = 1,
-    GaborNet = 2,
+    FourierFeatures,
+    FourierNet,
+    GaborNet,
 }

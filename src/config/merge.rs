@@ -1,4 +1,4 @@
-//! Laying one layer of configuration over another, key by key, so that every mistake is named by its full key.
+//! Merges one layer of configuration into another, key by key, so that every error can name the full key.
 
 use std::path::Path;
 
@@ -7,28 +7,29 @@ use serde_json::Value;
 use super::{Config, ModelName};
 use crate::{Error, Result};
 
-/// Why a layer was refused; the caller adds where the layer came from.
+/// Reason why a layer was refused; the caller adds where the layer came from.
 type Refusal = String;
 
-/// The key that sets the defaults of others.
+/// The key that determines the defaults of other keys.
 const MODEL_NAME: &str = "model.name";
 
 impl Config {
-    /// The defaults with the JSON file `path` over them.
+    /// Loads the defaults overridden by the JSON file `path`.
     ///
-    /// The values are typed but not yet range-checked: later layers may still change them, and
-    /// [`Config::validate`] has the last word.
+    /// The types of the values are checked, but not their ranges: later layers may still change them, and
+    /// [`Config::validate`] makes the final check.
     ///
     /// # Errors
-    /// A file that cannot be read, that is no JSON object, or that holds an unknown key or a value of the wrong type.
+    /// Returns an error if the file cannot be read, is not a JSON object, or holds an unknown key or a value of the
+    /// wrong type.
     pub fn load(path: impl AsRef<Path>) -> Result<Config> {
         Config::default().with_file(path)
     }
 
-    /// This configuration with a config file over it.
+    /// Returns this configuration overridden by a config file.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Returns the same errors as [`Config::load`].
     pub fn with_file(&self, path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
@@ -38,19 +39,20 @@ impl Config {
         self.overlaid(layer).map_err(|refusal| Error::file(path, refusal))
     }
 
-    /// The defaults with the JSON object `layer` over them: how a saved config is read back.
+    /// Returns the defaults overridden by the JSON object `layer`. This is how a saved config is read back.
     ///
     /// # Errors
-    /// An unknown key or a value of the wrong type, as a sentence for the caller to say where the layer stood.
+    /// Returns an error message if there is an unknown key or a value of the wrong type; the caller adds where the
+    /// layer came from.
     pub fn from_value(layer: Value) -> std::result::Result<Config, String> {
         Config::default().overlaid(layer)
     }
 
-    /// Sets one key from the text `key=value`, as in `train.max_steps=500`. The value is read as JSON, and as a plain
-    /// string where it is none.
+    /// Sets one key from the text `key=value`, as in `train.max_steps=500`. The value is parsed as JSON, or else taken
+    /// as a plain string.
     ///
     /// # Errors
-    /// Text without `=`, an unknown key, or a value of the wrong type.
+    /// Returns an error if the text has no `=`, the key is unknown, or the value has the wrong type.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let Some((key, text)) = assignment.split_once('=') else {
             return Err(Error::config(format!(
@@ -69,7 +71,7 @@ impl Config {
     /// Sets the key `key` (dotted, as in `train.max_steps`) to `value`.
     ///
     /// # Errors
-    /// An unknown key or a value of the wrong type; `self` is then as it was.
+    /// Returns an error if the key is unknown or the value has the wrong type; `self` is then unchanged.
     pub fn set_value(&mut self, key: &str, value: impl Into<Value>) -> Result<()> {
         let value = value.into();
         let mut tree = self.base_for(if key == MODEL_NAME { Some(&value) } else { None }).to_value();
@@ -78,22 +80,23 @@ impl Config {
         Ok(())
     }
 
-    /// The whole config as one JSON object, keys in the order of the struct.
+    /// Returns the whole config as one JSON object, with the keys in the order of the struct.
     ///
     /// # Panics
-    /// Where `scene.path` is not UTF-8; [`Config::set_value`] lets no such path in.
+    /// Panics if `scene.path` is not UTF-8; [`Config::set_value`] does not accept such a path.
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("a config has string keys and a UTF-8 path")
     }
 
-    /// Every key that can be set, dotted, in the order of the struct.
+    /// Returns every key that can be set, in dotted form and in the order of the struct.
     pub fn keys() -> Vec<String> {
         let mut keys = Vec::new();
         collect_leaves(&Config::default().to_value(), "", &mut keys);
         keys
     }
 
-    /// This configuration, with the grid of the encoding `name` where that is another one than so far.
+    /// Returns this configuration, with the default grid of the encoding `name` if that differs from the current
+    /// encoding.
     fn base_for(&self, name: Option<&Value>) -> Config {
         let mut base = self.clone();
         if let Some(name) = name.and_then(|name| serde_json::from_value::<ModelName>(name.clone()).ok())
@@ -115,7 +118,7 @@ impl Config {
     }
 }
 
-/// Puts `value` at `key` of `tree`. An object is laid over the section of that name, key by key.
+/// Sets `key` of `tree` to `value`. An object is merged into the section of that name, key by key.
 fn place(tree: &mut Value, key: &str, value: Value) -> std::result::Result<(), Refusal> {
     let Some(known) = tree.pointer(&pointer(key)) else {
         return Err(unknown_key(key));
@@ -142,7 +145,7 @@ fn typed(tree: Value) -> Config {
     serde_json::from_value(tree).expect("every leaf was checked as it was placed")
 }
 
-/// `train.max_steps` as the JSON pointer `/train/max_steps`. Dots separate; no key of ours holds one.
+/// Converts `train.max_steps` to the JSON pointer `/train/max_steps`. Dots are always separators: no key contains one.
 fn pointer(key: &str) -> String {
     format!("/{}", key.replace('.', "/"))
 }
@@ -160,7 +163,7 @@ fn unknown_key(key: &str) -> Refusal {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let likeness = |known: &String| {
         let whole = strsim::normalized_damerau_levenshtein(key, known);
-        // A key under the wrong section, or without one, should still find its namesake.
+        // A key under the wrong section, or without a section, should still match the key of the same name.
         let namesake = 0.9 * strsim::normalized_damerau_levenshtein(&last(key), &last(known));
         whole.max(namesake)
     };
@@ -169,7 +172,8 @@ fn unknown_key(key: &str) -> Refusal {
     keys.sort_by_key(|key| std::cmp::Reverse(key.matches('.').count()));
     let sections: Vec<String> =
         keys.iter().flat_map(|key| key.match_indices('.').map(|(at, _)| key[..at].to_owned())).collect();
-    // Of equals the last is taken: a key before a section, and one that lies less deep before others.
+    // `max_by` returns the last of equal elements, so a key is preferred to a section, and a less nested key to a
+    // deeper one.
     let nearest = sections.iter().chain(&keys).max_by(|a, b| by_likeness(a, b)).expect("a config has keys");
     let kind = if keys.contains(nearest) { "" } else { "section " };
     format!("`{key}` is not a configuration key; the nearest one is {kind}`{nearest}`")
@@ -181,7 +185,7 @@ fn section_given_a_value(key: &str, value: &Value) -> Refusal {
     format!("`{key}` is a section and cannot be {}; set one of its keys, such as `{example}`", shown(value))
 }
 
-/// A value as it would stand in a JSON file, cut where it is long.
+/// Formats a value as in a JSON file, truncated if it is long.
 fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();
@@ -191,7 +195,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What serde expected, in words for someone who does not write Rust.
+/// Translates what serde expected into words for people who do not write Rust.
 fn expectation(serde_message: &str, value: &Value) -> String {
     let expected = serde_message.rsplit("expected ").next().unwrap_or(serde_message).trim();
     let words = match expected {

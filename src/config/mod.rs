@@ -1,8 +1,9 @@
-//! The configuration of a run: one struct that is the config file, the command-line flags and what a run saves.
+//! The configuration of a run: one struct for the config file, the command-line flags and the config that a run saves.
 //!
-//! Values come in layers, each over the one before: the defaults below, a `--config` file, dedicated flags, `--set`.
-//! `merge.rs` lays a layer over another and names unknown keys; `validate.rs` holds the range of every value. Names are
-//! instant-ngp's where it has them. `docs/formats.md` lists every key; a test keeps that list and this file equal.
+//! Values come in layers, each of which overrides the one before: the defaults below, a `--config` file, dedicated
+//! flags, `--set`. `merge.rs` merges the layers and reports unknown keys; `validate.rs` checks the range of every
+//! value. Names follow instant-ngp where it has an equivalent. `docs/formats.md` lists every key; a test keeps that
+//! list and this file in agreement.
 
 mod family;
 mod merge;
@@ -24,7 +25,7 @@ pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Set by the command that trains.
+    /// Set by the training command.
     pub task: TaskName,
     pub model: ModelConfig,
     pub march: MarchConfig,
@@ -35,19 +36,19 @@ pub struct Config {
     pub sdf: SdfConfig,
 }
 
-/// L2 penalty of fitted images and distance fields, which do not gain by having none (docs/results.md).
+/// L2 penalty for fitted images and distance fields, which gain nothing from omitting it (docs/results.md).
 const L2_OF_FITS: f64 = 1e-6;
 
 impl Config {
-    /// The defaults where the device is a CPU: steps a quarter as large and fewer of them, which take about five minutes
-    /// on two cores, and no moving average, whose memory traffic costs more than it gains.
+    /// Returns the defaults for training on a CPU: batches a quarter as large and fewer steps, which take about five
+    /// minutes on two cores, and no moving average of the parameters, whose memory traffic costs more than it gains.
     pub fn on_cpu() -> Self {
         let train = TrainConfig { max_steps: 6000, batch_samples: 1 << 16, ema_decay: 0.0, ..TrainConfig::default() };
         Config { train, ..Config::default() }
     }
 
-    /// The defaults of fitting an image. Values are fitted, not rays: targets do not depend on what the field is so far, and
-    /// the warm-up is short.
+    /// Returns the defaults for fitting an image. The field is fitted to values rather than rays, so the targets do not
+    /// depend on the current state of the field, and the warm-up is short.
     pub fn of_image(on_cpu: bool) -> Self {
         let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
         config.task = TaskName::Image;
@@ -58,7 +59,7 @@ impl Config {
         config
     }
 
-    /// The defaults of fitting a mesh's distances.
+    /// Returns the defaults for fitting the signed distances of a mesh.
     pub fn of_sdf(on_cpu: bool) -> Self {
         let mut config = if on_cpu { Config::on_cpu() } else { Config::default() };
         config.task = TaskName::Sdf;
@@ -69,17 +70,18 @@ impl Config {
     }
 }
 
-/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the networks that read density and colour, or values, from it.
+/// The field: a grid `g(x) = Σ φ(x, p_i) w_i`, and the networks that decode density and colour, or values, from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     pub name: ModelName,
     pub grid: GridConfig,
-    /// Of radiance fields: features to density.
+    /// For radiance fields: maps features to density.
     pub density_network: NetworkConfig,
-    /// Of radiance fields: density network and direction to colour.
+    /// For radiance fields: maps the density network's outputs and the viewing direction to colour.
     pub color_network: NetworkConfig,
-    /// Of fitted images and distance fields: features to values. coordinate networks have none behind them.
+    /// For fitted images and distance fields: maps features to values. Coordinate networks have no such network after
+    /// them.
     pub network: NetworkConfig,
     /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
     pub sh_degree: u32,
@@ -99,7 +101,7 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The model after `upscales` of the doublings of its grid's resolution.
+    /// Returns the model after `upscales` of its grid's resolution doublings.
     pub fn after_upscales(&self, upscales: usize) -> ModelConfig {
         ModelConfig { grid: self.grid.after_upscales(upscales), ..self.clone() }
     }
@@ -110,7 +112,7 @@ impl ModelConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct GridConfig {
     pub n_levels: u32,
-    /// Learned numbers per node and level: 1, 2, 4 or 8.
+    /// Number of features per node and level: 1, 2, 4 or 8.
     pub n_features_per_level: u32,
     /// A level has at most `2^log2_hashmap_size` entries.
     pub log2_hashmap_size: u32,
@@ -119,7 +121,8 @@ pub struct GridConfig {
     pub per_level_scale: f64,
     pub index: GridIndex,
     pub kernel: GridKernel,
-    /// `dense` only: fractions of the run at which the resolution doubles, up to `base_resolution`; empty for none.
+    /// `dense` only: fractions of the run at which the resolution doubles, finally reaching `base_resolution`; empty
+    /// for none.
     pub upscale_at: Vec<f64>,
     pub mulfa: MulfaConfig,
     pub points: PointsConfig,
@@ -145,47 +148,47 @@ impl Default for GridConfig {
 }
 
 impl GridConfig {
-    /// The grid after `upscales` of its resolution's doublings.
+    /// Returns the grid after `upscales` of its resolution doublings.
     pub fn after_upscales(&self, upscales: usize) -> GridConfig {
         let halvings = self.upscale_at.len().saturating_sub(upscales) as u32;
         GridConfig { base_resolution: self.base_resolution.div_ceil(1 << halvings), ..self.clone() }
     }
 }
 
-/// The kernel function `φ` of the grid: how much each active node counts.
+/// The kernel function `φ` of the grid: the weight of each active node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GridKernel {
     /// Multilinear interpolation weights.
     Linear,
-    /// Multilinear weights of `3t² − 2t³`: a continuous first derivative.
+    /// Multilinear weights of `3t² − 2t³`, with a continuous first derivative.
     Smoothstep,
-    /// Multiplicative Fourier adaptive, with parameters of its own; see [`MulfaConfig`].
+    /// Multiplicative Fourier adaptive kernel, which has learned parameters; see [`MulfaConfig`].
     Mulfa,
-    /// Of the distance, for `points`.
+    /// Gaussian of the distance, for `points`.
     Gaussian,
 }
 
-/// The multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8); `docs/models.md` explains it.
+/// The multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8); see `docs/models.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MulfaConfig {
     pub variant: MulfaVariant,
-    /// `m`: frequencies 2⁰π … 2^(m−1)π of the query.
+    /// `m`: number of frequencies 2⁰π … 2^(m−1)π of the query.
     pub n_frequencies: u32,
-    /// `n`: multiplicative layers, 1 to 3.
+    /// `n`: number of multiplicative layers, 1 to 3.
     pub depth: u32,
-    /// `H`: neurons of a layer, a multiple of 16.
+    /// `H`: number of neurons per layer, a multiple of 16.
     pub width: u32,
-    /// How many levels have this kernel, the coarsest; finer ones are linear.
+    /// Number of levels with this kernel, starting from the coarsest; finer levels are linear.
     pub n_levels: u32,
-    /// A kernel value for each feature of a level, instead of one for all.
+    /// Whether each feature of a level has its own kernel value, instead of one for all.
     pub per_feature: bool,
-    /// One θ for all levels, instead of one for each.
+    /// Whether all levels share one θ, instead of having one each.
     pub shared: bool,
-    /// `Ω` starts uniform in ±π times this.
+    /// `Ω` is initialised uniformly in ±π times this.
     pub node_frequency: f64,
-    /// `paper`: least size of the denominator.
+    /// `paper` only: minimum magnitude of the denominator.
     pub floor: f64,
 }
 
@@ -209,7 +212,7 @@ impl Default for MulfaConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MulfaVariant {
-    /// Equation 8: `v / Σ v`, its denominator kept from zero.
+    /// Equation 8: `v / Σ v`, with the denominator kept away from zero.
     Paper,
     /// `B eᵛ / Σ B eᵛ`.
     Windowed,
@@ -232,25 +235,25 @@ impl Default for NetworkConfig {
     }
 }
 
-/// How rays are sampled: the map from space to the field, the occupancy grid and the march through it.
+/// How rays are sampled: the map from space to the field, the occupancy grid and ray marching.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarchConfig {
     pub space: SpaceMap,
-    /// Nothing is sampled nearer to the camera than this, in units of the unit cube.
+    /// No samples are taken closer to the camera than this, in units of the unit cube.
     pub near: f64,
     /// Cells per axis of one cascade of the occupancy grid; a power of two.
     pub occupancy_resolution: u32,
     /// Cascade `c` covers the unit cube enlarged by `2^c` about its centre.
     pub cascades: u32,
     pub max_samples_per_ray: u32,
-    /// A cell keeps `max(occupancy_decay · old, new)` at each refresh.
+    /// At each update, a cell is set to `max(occupancy_decay · old, new)`.
     pub occupancy_decay: f64,
-    /// A cell is occupied above `min(occupancy_threshold, mean over cells)` of density · smallest step.
+    /// A cell is occupied if its value, density · smallest step, exceeds `min(occupancy_threshold, mean over cells)`.
     pub occupancy_threshold: f64,
-    /// A ray ends where its transmittance falls below this.
+    /// A ray is terminated when its transmittance falls below this.
     pub stop_transmittance: f64,
-    /// Multiplies the step length `√3 / 1024` of the unit cube.
+    /// Factor on the step length, which is `√3 / 1024` in the unit cube.
     pub step_scale: f64,
 }
 
@@ -270,11 +273,11 @@ impl Default for MarchConfig {
     }
 }
 
-/// The map from space to the field; `docs/scenes.md` explains it.
+/// The map from space to the field; see `docs/scenes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpaceMap {
-    /// The box of all cascades.
+    /// No map: the field covers the box of all cascades.
     Identity,
     /// Forward-facing scenes: normalised device coordinates (NeRF, appendix C).
     Ndc,
@@ -282,40 +285,42 @@ pub enum SpaceMap {
     Contraction,
 }
 
-/// How long and on what a run trains.
+/// Settings of a training run: length, batch size, losses, evaluation and checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     pub max_steps: u64,
-    /// Seconds of training, loading and saving not counted; whichever of the two limits comes first ends the run.
+    /// Seconds of training, not counting loading and saving; the run ends at whichever of the two limits is reached
+    /// first.
     pub max_seconds: Option<f64>,
-    /// Samples along rays that one step aims to hold.
+    /// Target number of samples per training step.
     pub batch_samples: u32,
     pub seed: u64,
-    /// What stands behind transparent pixels and behind the field while training.
+    /// Background behind transparent pixels and behind the field during training.
     pub background: Background,
-    /// The Huber loss turns from quadratic to linear at this error (sRGB, 0 to 1).
+    /// Error at which the Huber loss changes from quadratic to linear (sRGB, 0 to 1).
     pub huber_delta: f64,
-    /// Weight of the distortion loss, which draws the weights of a ray together; 0 for none.
+    /// Weight of the distortion loss, which concentrates the compositing weights along a ray; 0 for none.
     pub distortion_loss: f64,
-    /// Weight of the loss of known depths, where photographs have depth maps; 0 for none.
+    /// Weight of the depth loss, for photographs with depth maps; 0 for none.
     pub depth_loss: f64,
-    /// Gradients of samples within this distance of the camera, in units of the unit cube, are scaled down; 0 for none.
+    /// Gradients of samples closer to the camera than this, in units of the unit cube, are scaled down; 0 disables it.
     pub scale_gradients_within: f64,
-    /// Learn a gain and an offset by channel of each photograph.
+    /// Whether to learn a gain and an offset per channel for each photograph.
     pub exposure: bool,
-    /// Learn a rotation and a move of each training camera.
+    /// Whether to learn a rotation and a translation for each training camera.
     pub refine_cameras: bool,
-    /// Steps between evaluations on at most 10 validation images, or else test images; 0 for none.
+    /// Steps between evaluations on at most 10 validation images, or test images if there are none; 0 for none.
     pub eval_every: u64,
-    /// Steps between checkpoints; 0 for one at the end only.
+    /// Steps between checkpoints; 0 for a single one at the end.
     pub save_every: u64,
-    /// Decay per step of the running mean of the parameters, which is what renders; 0 renders the last step's.
+    /// Decay per step of the moving average of the parameters, which is used for rendering; with 0, the parameters of
+    /// the last step are used.
     pub ema_decay: f64,
 }
 
 impl TrainConfig {
-    /// As `max_steps`: time alone ends the run.
+    /// Value of `max_steps` with which only the time limit ends the run.
     pub const NO_STEP_LIMIT: u64 = 999_999_999;
 }
 
@@ -340,18 +345,19 @@ impl Default for TrainConfig {
     }
 }
 
-/// What stands behind the field, in sRGB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// Background behind the field, in sRGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
     White,
     Black,
-    /// A new colour for every ray and step, so that transparency cannot be painted over
+    /// A new random colour for every ray and step, so that the field cannot fake transparency with colour
     Random,
 }
 
 impl Background {
-    /// The name as it stands in a config file.
+    /// Returns the name used in config files.
     pub fn as_str(self) -> &'static str {
         match self {
             Background::White => "white",
@@ -361,26 +367,27 @@ impl Background {
     }
 }
 
-/// Adam, and the schedule of its learning rate.
+/// Adam and its learning rate schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
     pub learning_rate: f64,
-    /// Of the kernel function's own parameters θ.
+    /// Learning rate of the kernel function's parameters θ.
     pub kernel_learning_rate: f64,
-    /// Of coordinate networks.
+    /// Learning rate of coordinate networks.
     pub waves_learning_rate: f64,
-    /// Of the photographs' exposures.
+    /// Learning rate of the photographs' exposures.
     pub exposure_learning_rate: f64,
-    /// Of the cameras' corrections, in radians and in units of the unit cube.
+    /// Learning rate of the camera corrections, in radians and in units of the unit cube.
     pub camera_learning_rate: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
-    /// L2 penalty on the networks' weights; the grid's features have none. Adam divides its gradient, too, by the root of the
-    /// second moment, so that it wears rarely active neurons away: at 1e-6, half of a layer is dead after a long run.
+    /// L2 penalty on the weights of the networks, not on the features of the grid. Adam divides the gradient of the
+    /// penalty by the root of the second moment as well, so the penalty wears down rarely active neurons: at 1e-6, half
+    /// of a layer is dead after a long run.
     pub l2_reg: f64,
-    /// Weight of the squared total variation of dense levels; 0 for none.
+    /// Weight of the squared total variation loss on dense levels; 0 for none.
     pub total_variation: f64,
     pub schedule: ScheduleConfig,
 }
@@ -403,18 +410,18 @@ impl Default for OptimizerConfig {
     }
 }
 
-/// The learning rate over a run; see [`crate::train::schedule`].
+/// Learning rate schedule of a run; see [`crate::train::schedule`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
     pub kind: ScheduleKind,
-    /// The rate rises linearly over this many steps.
+    /// Number of warm-up steps, over which the learning rate rises linearly.
     pub warmup_steps: u64,
-    /// `step` only: the fractions of the run at which the rate is multiplied by `gamma`.
+    /// `step` only: fractions of the run at which the learning rate is multiplied by `gamma`.
     pub milestones: Vec<f64>,
-    /// `step` only.
+    /// `step` only: factor on the learning rate at each milestone.
     pub gamma: f64,
-    /// `cosine` and `exponential` only: the rate at the end over the rate at the start.
+    /// `cosine` and `exponential` only: ratio of the final to the initial learning rate.
     pub final_fraction: f64,
 }
 
@@ -430,7 +437,7 @@ impl Default for ScheduleConfig {
     }
 }
 
-/// The shape of the learning rate's decay.
+/// Shape of the learning rate decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleKind {
@@ -440,27 +447,28 @@ pub enum ScheduleKind {
     Exponential,
 }
 
-/// Which scene, and how it is read.
+/// The scene and how it is read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SceneConfig {
     /// The scene's folder.
     pub path: PathBuf,
-    /// None: found by what the folder holds.
+    /// Format of the scene. None: detected from the content of the folder.
     pub format: Option<Format>,
-    /// The folder of COLMAP's reconstruction, within the scene's. Empty: `sparse/0`, `sparse` or `colmap/sparse/0`.
+    /// Folder of the COLMAP reconstruction inside the scene's folder. Empty: `sparse/0`, `sparse` or `colmap/sparse/0`.
     pub sparse: PathBuf,
-    /// Skip images that a COLMAP reconstruction names and that are not there.
+    /// Whether to skip images that a COLMAP reconstruction names but that are missing.
     pub allow_missing: bool,
-    /// The kind of scene that the defaults are for.
+    /// Kind of scene that the defaults are for.
     pub preset: Preset,
-    /// Width and height of the images are divided by this, by area averaging.
+    /// Factor by which the width and height of the images are reduced, by area averaging.
     pub downscale: u32,
-    /// Scene units to unit cube: `x_unit = scale · x_scene + offset`. None: the scene reader's own choice.
+    /// Scale of the map from scene units to the unit cube, `x_unit = scale · x_scene + offset`. None: chosen by the
+    /// scene reader.
     pub scale: Option<f64>,
-    /// In unit-cube units; see `scale`.
+    /// Offset of that map, in unit-cube units; see `scale`.
     pub offset: Option<[f64; 3]>,
-    /// `ndc` only: depth of the nearest things, in scene units. None: what the scene says.
+    /// `ndc` only: depth of the nearest scene content, in scene units. None: taken from the scene.
     pub nearest: Option<f64>,
 }
 

@@ -1,31 +1,32 @@
-//! Presets: the defaults for a kind of scene. Settings given beside one go before it.
+//! Presets: defaults for a kind of scene. Settings that are given explicitly take precedence over a preset.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Config, ScheduleKind, SpaceMap};
 
-/// Unit cubes a side, where cameras stand around within one.
+/// Default side of the scene's box in unit cubes, when the cameras are within one unit cube.
 const USUAL_REACH: u32 = 4;
 
-/// What kind of scene the defaults are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// Kind of scene that the defaults are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// As the scene was photographed
+    /// Chosen by how the scene was photographed
     #[default]
     Auto,
-    /// Rendered pictures of something in a box, with nothing behind it
+    /// Rendered images of an object in a box, with nothing behind it
     Blender,
-    /// TrainingImages that all look one way
+    /// Photographs that all face the same way
     Llff,
-    /// TrainingImages around or within a scene that goes on behind what they look at
+    /// Photographs around or within a scene that continues behind its subject
     Photos,
-    /// The same where it goes on for far longer than boxes reach: all of space
+    /// As photos, but the scene extends far beyond what boxes can cover: all of space
     Unbounded,
 }
 
 impl Preset {
-    /// The name as it stands in a config file.
+    /// Returns the name used in config files.
     pub fn as_str(self) -> &'static str {
         match self {
             Preset::Auto => "auto",
@@ -36,7 +37,8 @@ impl Preset {
         }
     }
 
-    /// `base` with the preset's defaults over it, for a scene in a box of `reach` unit cubes a side, where that is known.
+    /// Returns `base` overridden by the preset's defaults, for a scene in a box with sides of `reach` unit cubes, if
+    /// known.
     pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {
         base.scene.preset = self;
         match self {
@@ -49,7 +51,8 @@ impl Preset {
     }
 }
 
-/// Each of these was chosen by short trainings on one scene, with every 8th view held out.
+/// Sets the defaults for forward-facing scenes. Each value was chosen by short training runs on one scene, with every
+/// 8th view held out.
 fn forward_facing(config: &mut Config) {
     config.march.space = SpaceMap::Ndc;
     config.march.step_scale = 5.0;
@@ -59,13 +62,14 @@ fn forward_facing(config: &mut Config) {
     config.train.batch_samples /= 2;
 }
 
-/// Boxes in boxes, the largest of which holds the scene.
+/// Sets the defaults for nested boxes (cascades), the largest of which contains the scene.
 fn in_boxes(config: &mut Config, reach: u32) {
     config.march.cascades = reach.next_power_of_two().ilog2() + 1;
     config.train.batch_samples /= 2;
 }
 
-/// All of space. Of a scene that ends within boxes, boxes learn more in the same time: docs/results.md has figures of one.
+/// Sets the defaults for all of space, contracted. On a scene that ends within the boxes, boxes learn more in the same
+/// time; docs/results.md has figures for one.
 fn contracted(config: &mut Config) {
     config.march.space = SpaceMap::Contraction;
     config.march.near = 0.05;

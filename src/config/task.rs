@@ -1,10 +1,10 @@
-//! What a field can be of, and the keys of images and distance fields.
+//! The tasks that a field can be trained for, and the configuration keys of images and distance fields.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What a field is of.
+/// Task that a field is trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskName {
@@ -15,7 +15,7 @@ pub enum TaskName {
 }
 
 impl TaskName {
-    /// The command that trains it.
+    /// Returns the command that trains a field for this task.
     pub fn command(self) -> &'static str {
         match self {
             TaskName::Radiance => "train",
@@ -24,7 +24,7 @@ impl TaskName {
         }
     }
 
-    /// Coordinates of a point that the field is asked at.
+    /// Returns the number of input coordinates of the field.
     pub fn dimensions(self) -> u32 {
         match self {
             TaskName::Image => 2,
@@ -33,44 +33,46 @@ impl TaskName {
     }
 }
 
-/// Which image, and how it is fitted.
+/// The image and how it is fitted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageConfig {
-    /// The image's file.
+    /// Image file.
     pub path: PathBuf,
     pub loss: ImageLoss,
 }
 
-/// How far a pixel is from the truth.
+/// Loss between a predicted value `y` and its target `t`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageLoss {
-    /// `relative_l2` for images of floating-point numbers, else `l2`.
+    /// `relative_l2` for floating-point images, else `l2`.
     #[default]
     Auto,
     /// `(y − t)²`
     L2,
-    /// `(y − t)² / (y² + 0.01)`, for a high dynamic range (Lehtinen et al., Noise2Noise, ICML 2018).
+    /// `(y − t)² / (y² + 0.01)`, for high dynamic range (Lehtinen et al., Noise2Noise, ICML 2018).
     RelativeL2,
 }
 
-/// Which mesh, and how its distances are fitted.
+/// The mesh and how its signed distances are fitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SdfConfig {
-    /// The mesh's file.
+    /// Mesh file.
     pub path: PathBuf,
-    /// Scale of the logistic move of points near the surface off it, in longest sides of the mesh's box.
+    /// Scale of the logistic offset by which points near the surface are moved off it, in units of the longest side of
+    /// the mesh's box.
     pub near_deviation: f64,
-    /// Steps for which points are used before others are drawn.
+    /// Number of steps for which points are used before new ones are drawn.
     pub reuse: u32,
-    /// Triangles farther than so many of their radii count together as one dipole where winding numbers are worked out.
+    /// A group of triangles farther away than this many of its radii is treated as one dipole when winding numbers are
+    /// computed.
     pub winding_accuracy: f64,
-    /// Of the eikonal term, the mean of (|∇f| − 1)², beside the mean loss of distances; 0: none.
+    /// Weight of the eikonal term, the mean of (|∇f| − 1)², added to the mean loss of the distances; 0 for none.
     pub eikonal_weight: f64,
-    /// Corners of the stencil that ∇f is taken from are at ± so much along each axis, in sides of the unit cube. A GPU's values
-    /// are fp16 and resolve no differences over much less than the default.
+    /// Offset of the corners of the ∇f stencil, ± along each axis, in units of the unit cube's side. Values on a GPU
+    /// are fp16 and cannot resolve differences over distances much smaller than the default.
     pub eikonal_step: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The range of every configuration value, each refused with its key, what was given and what is allowed.
+//! Range checks of every configuration value. Each error names the key, the given value and the allowed range.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -9,26 +9,27 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Inputs that the kernels' widest network takes.
+/// Maximum number of inputs of the kernels' widest network.
 const MOST_GRID_OUTPUTS: u32 = 128;
-/// A checkpoint's file name has nine digits for the step.
+/// Maximum number of steps: a checkpoint's file name has nine digits for the step.
 const MOST_STEPS: u64 = 999_999_999;
-/// Beyond this a fp32 coordinate has too few bits left for its place within a cell.
+/// Finest resolution: beyond it, an fp32 coordinate has too few bits left for the position within a cell.
 const FINEST_RESOLUTION: f64 = (1 << 20) as f64;
-/// Scale and offset of the map to the unit cube: beyond this, fp32 coordinates leave no bits for places within it.
+/// Largest scale and offset of the map to the unit cube: beyond this, fp32 coordinates have no bits left for positions
+/// within the cube.
 const LARGEST_MAP: f64 = 1e6;
-/// The random numbers are keyed with 32 bits.
+/// Largest seed: the random number generator is keyed with 32 bits.
 const LARGEST_SEED: u64 = u32::MAX as u64;
-/// Offsets into the features are 32-bit in the kernels.
+/// Maximum number of features: offsets into the features are 32-bit in the kernels.
 const MOST_FEATURES: u64 = 1 << 31;
-/// Frequencies 2⁰ to 2⁹: beyond them an angle in fp32 has too few bits left.
+/// Maximum number of Fourier bands, for frequencies 2⁰ to 2⁹: beyond those, an angle in fp32 has too few bits left.
 const MOST_BANDS: u32 = 21;
 
 impl Config {
-    /// Checks every value's range.
+    /// Checks the range of every value.
     ///
     /// # Errors
-    /// The first value out of range, as a sentence naming its key.
+    /// Returns an error that names the key of the first value out of range.
     pub fn validate(&self) -> Result<()> {
         self.validate_task()?;
         self.model.validate(self.task.dimensions())?;
@@ -84,7 +85,7 @@ impl Config {
 }
 
 impl ModelConfig {
-    /// For points of so many coordinates.
+    /// Checks the model for points with `dimensions` coordinates.
     fn validate(&self, dimensions: u32) -> Result<()> {
         self.grid.validate(dimensions)?;
         self.density_network.validate("model.density_network")?;
@@ -129,7 +130,7 @@ impl GridConfig {
         self.validate_size(dimensions)
     }
 
-    /// Refuses a kernel function on an index function that it does not fit.
+    /// Refuses a kernel function that does not fit the index function.
     fn validate_kernel(&self) -> Result<()> {
         let why = match (self.index, self.kernel) {
             (GridIndex::Points, GridKernel::Gaussian) => return Ok(()),
@@ -206,7 +207,8 @@ impl GridConfig {
         })
     }
 
-    /// Hashed levels are bounded by their hash map, dense ones by their nodes; points are counted when they are read.
+    /// Checks the number of features. Hashed levels are bounded by their hash table size, dense levels by their number
+    /// of nodes; points are counted when they are read.
     fn validate_size(&self, dimensions: u32) -> Result<()> {
         let hashed = (u64::from(self.n_levels) * u64::from(self.n_features_per_level)) << self.log2_hashmap_size;
         let (features, keys) = match self.index {
@@ -229,7 +231,7 @@ impl GridConfig {
         })
     }
 
-    /// Features of all nodes of all levels.
+    /// Returns the number of features of all nodes of all levels.
     fn dense_features(&self, dimensions: u32) -> u64 {
         let nodes = |level: u32| {
             let scale = f64::from(self.base_resolution) * self.per_level_scale.powi(level as i32) - 1.0;
@@ -265,7 +267,7 @@ impl CoordinateNetworkConfig {
 impl MulfaConfig {
     fn validate(&self) -> Result<()> {
         between("model.grid.mulfa.n_frequencies", self.n_frequencies, 1..=10)?;
-        // GF_MULFA_DEPTH in kernels/grid/mulfa_multi_layer.cuh.
+        // GF_MULFA_DEPTH in kernels/encoding/mulfa_multi_layer.cuh.
         between("model.grid.mulfa.depth", self.depth, 1..=3)?;
         between("model.grid.mulfa.n_levels", self.n_levels, 1..=32)?;
         one_of("model.grid.mulfa.width", self.width, &[16, 32])?;
@@ -377,12 +379,12 @@ impl SceneConfig {
     }
 }
 
-/// Every guard below asks for what is allowed, so that NaN fails it.
+/// Returns an error unless `allowed`. Every check below tests for what is allowed, so that NaN fails it.
 fn require(allowed: bool, sentence: impl FnOnce() -> String) -> Result<()> {
     if allowed { Ok(()) } else { Err(Error::Config(sentence())) }
 }
 
-/// Each above 0 and below 1, and above the one before.
+/// Returns whether the values are strictly between 0 and 1 and strictly increasing.
 fn are_rising_fractions(values: &[f64]) -> bool {
     values.iter().all(|&value| 0.0 < value && value < 1.0) && values.windows(2).all(|pair| pair[0] < pair[1])
 }

@@ -1,18 +1,19 @@
-//! The networks behind the grid: of radiance fields, features to density and with the direction to colour; of fitted fields,
-//! features to values. The arithmetic is in `kernels/network.cuh`; here are shapes and sizes.
+//! The networks that decode the grid's features. Radiance fields map features to density and, with the viewing
+//! direction, to colour; fitted fields map features to values. The arithmetic is in `kernels/network/mlp.cuh`; this module
+//! has shapes and sizes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
 use crate::device::args::{self, MAX_LAYERS};
 
-/// Outputs of the first network as stored, of the density network the first of which is the log density; and inputs of the
-/// colour network from the viewing direction (16 spherical harmonics).
+/// Number of stored outputs of the first network; the density network's first output is the log density. Also the
+/// number of inputs of the colour network from the viewing direction (16 spherical harmonics).
 const BRIDGE: u32 = 16;
-/// Outputs of the colour network as stored; the first three are colour.
+/// Number of stored outputs of the colour network; the first three are the colour.
 const COLOR_OUT: u32 = 16;
 
-/// What a field is of, and so which networks stand behind its grid.
+/// What a field represents, which determines the networks that decode its features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// Density and colour in space.
@@ -22,7 +23,7 @@ pub enum Head {
 }
 
 impl Head {
-    /// Coordinates of a point.
+    /// Returns the number of coordinates of a point.
     pub fn dimensions(self) -> u32 {
         match self {
             Head::Radiance => 3,
@@ -31,8 +32,8 @@ impl Head {
     }
 }
 
-/// Fully connected layers without biases, ReLU between them: the density network's, then the colour network's. Of a fitted
-/// field, all are the density network's.
+/// Fully connected layers without biases, with ReLU between them: those of the density network, then those of the
+/// colour network. In a fitted field, all layers count as the density network's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoder {
     pub layers: Vec<LayerShape>,
@@ -40,11 +41,11 @@ pub struct Decoder {
     pub sh_degree: u32,
 }
 
-/// How many neurons of a hidden layer are active at some sample that was looked at. The others are dead: their ReLU is shut,
-/// and no gradient goes through it.
+/// Number of neurons of a hidden layer that are active at any of the samples examined. The others are dead: their ReLU
+/// outputs zero everywhere, and no gradient passes through it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerNeurons {
-    /// As `density 1`: the network, and the layer's number in it.
+    /// The network and the number of the layer in it, such as `density 1`.
     pub layer: String,
     pub alive: u32,
     pub of: u32,
@@ -64,7 +65,8 @@ impl LayerShape {
 }
 
 impl Decoder {
-    /// `n_features`: of the grid, over all levels; padded with zeros to a multiple of 16.
+    /// Creates the networks of a model. `n_features` is the number of the grid's features over all levels; it is padded
+    /// with zeros to a multiple of 16.
     pub fn new(config: &ModelConfig, head: Head, n_features: u32) -> Self {
         let (density, color) = (&config.density_network, &config.color_network);
         let first = match head {
@@ -80,12 +82,12 @@ impl Decoder {
         Decoder { layers, n_density_layers, sh_degree: config.sh_degree }
     }
 
-    /// Of fields whose encoding gives the values by itself: no layers.
+    /// Returns a decoder without layers, for fields whose encoding outputs the values itself.
     pub fn none() -> Self {
         Decoder { layers: Vec::new(), n_density_layers: 0, sh_degree: 0 }
     }
 
-    /// Numbers that the first layer takes, padded; 0 where there is none.
+    /// Returns the padded number of inputs of the first layer; 0 without layers.
     pub fn n_in(&self) -> u32 {
         self.layers.first().map_or(0, |layer| layer.n_in)
     }
@@ -94,7 +96,7 @@ impl Decoder {
         self.layers.iter().map(|layer| layer.n_weights()).sum()
     }
 
-    /// Name and neurons of each layer that ends in a ReLU.
+    /// Returns the name and the number of neurons of each layer that ends in a ReLU.
     pub fn hidden_layers(&self) -> impl Iterator<Item = (String, u32)> + '_ {
         let n_density = self.n_density_layers;
         let is_fitted = n_density == self.layers.len();
@@ -108,22 +110,23 @@ impl Decoder {
         })
     }
 
-    /// Neurons of the widest layer, inputs included.
+    /// Returns the width of the widest layer, inputs included.
     pub fn width(&self) -> u32 {
         self.layers.iter().map(|layer| layer.n_in.max(layer.n_out)).max().unwrap_or(0)
     }
 
-    /// Numbers kept for a sample from forward to backward: the inputs of all layers.
+    /// Returns how many activations are saved per sample for the backward pass: the inputs of all layers.
     pub fn n_activations(&self) -> usize {
         self.layers.iter().map(|layer| layer.n_in as usize).sum()
     }
 
-    /// Floating-point operations of a sample: forward alone, and forward with backward.
+    /// Returns the floating-point operations per sample: of the forward pass alone, and of forward and backward pass
+    /// together.
     pub fn flops(&self) -> (usize, usize) {
         (2 * self.n_weights(), 6 * self.n_weights())
     }
 
-    /// As kernels see it.
+    /// Returns the layout as kernels see it.
     pub fn layout(&self) -> args::NetworkLayout {
         let mut layout = args::NetworkLayout {
             n_density_layers: self.n_density_layers as u32,

@@ -1,4 +1,4 @@
-//! Memory of a device, and the pointers to it that kernels get.
+//! Device memory, and the pointers to it that kernels receive.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
@@ -9,9 +9,9 @@ use bytemuck::Pod;
 use super::cuda;
 use crate::{Error, Result};
 
-/// A pointer to device memory, for a kernel's arguments. It borrows its buffer, so that the memory outlives the launch;
-/// like on a GPU, what kernels do to the memory is not tracked further: kernels that run at the same time must not write
-/// what another one touches.
+/// A pointer to device memory, for a kernel's arguments. It borrows its buffer, so that the memory outlives the launch.
+/// As on a GPU, memory accesses by kernels are not tracked any further: kernels that run at the same time must not
+/// write to memory that another one accesses.
 #[repr(transparent)]
 pub struct Ptr<'a, T> {
     address: *mut T,
@@ -25,26 +25,26 @@ impl<T> Clone for Ptr<'_, T> {
 }
 impl<T> Copy for Ptr<'_, T> {}
 
-// SAFETY: a `Ptr` is an address; only kernels follow it, under the rule above.
+// SAFETY: a `Ptr` is an address; only kernels dereference it, under the rule above.
 unsafe impl<T> Send for Ptr<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Ptr<'_, T> {}
 
 impl<'a, T> Ptr<'a, T> {
-    /// What an absent optional argument is.
+    /// The value of an absent optional argument.
     pub const NULL: Self = Ptr { address: std::ptr::null_mut(), buffer: PhantomData };
 
     pub(super) fn new(address: *mut T) -> Self {
         Ptr { address, buffer: PhantomData }
     }
 
-    /// The same memory, seen as numbers of another type.
+    /// Reinterprets the same memory as numbers of another type.
     pub fn cast<U>(self) -> Ptr<'a, U> {
         Ptr { address: self.address.cast(), buffer: PhantomData }
     }
 }
 
-/// `len` numbers in the memory of a device, zero at first.
+/// `len` numbers in device memory, initially zero.
 pub struct Buffer<T: Pod> {
     pub(super) memory: Memory,
     len: usize,
@@ -74,7 +74,7 @@ impl<T: Pod> Buffer<T> {
         self.len == 0
     }
 
-    /// For a kernel's arguments.
+    /// Returns the pointer for a kernel's arguments.
     pub fn ptr(&self) -> Ptr<'_, T> {
         match &self.memory {
             Memory::Host(memory) => Ptr::new(memory.address.as_ptr().cast()),
@@ -82,30 +82,30 @@ impl<T: Pod> Buffer<T> {
         }
     }
 
-    /// As [`Buffer::ptr`]; null for a buffer of nothing, which stands for an argument that is absent.
+    /// Returns [`Buffer::ptr`], or null for an empty buffer, which stands for an absent argument.
     pub fn ptr_or_null(&self) -> Ptr<'_, T> {
         if self.is_empty() { Ptr::NULL } else { self.ptr() }
     }
 
-    /// As [`Buffer::ptr`], from element `first` on.
+    /// Returns a pointer to element `first`.
     pub fn ptr_at(&self, first: usize) -> Ptr<'_, T> {
         assert!(first <= self.len, "a pointer past the end of a buffer");
         Ptr::new(self.ptr().address.wrapping_add(first))
     }
 
-    /// Waits for the device and copies the numbers out.
+    /// Waits for the device and copies all numbers to the host.
     pub fn download(&self) -> Result<Vec<T>> {
         let mut values = zeroed_vec(self.len)?;
         self.download_into(0, &mut values)?;
         Ok(values)
     }
 
-    /// Waits for the device and copies `values.len()` numbers out, from `first` on.
+    /// Waits for the device and copies `values.len()` numbers to the host, starting at element `first`.
     pub fn download_into(&self, first: usize, values: &mut [T]) -> Result<()> {
         assert!(first + values.len() <= self.len, "reading past the end of a buffer");
         match &self.memory {
             // SAFETY: the range was checked, the memory is initialised, and no kernel is running: launches on the host
-            // have ended when they return.
+            // have finished when they return.
             Memory::Host(memory) => unsafe {
                 let from = memory.address.as_ptr().cast::<T>().add(first);
                 std::ptr::copy_nonoverlapping(from, values.as_mut_ptr(), values.len());
@@ -115,11 +115,11 @@ impl<T: Pod> Buffer<T> {
         Ok(())
     }
 
-    /// Copies numbers in, from `first` on.
+    /// Copies `values` to the device, starting at element `first`.
     pub fn upload(&mut self, first: usize, values: &[T]) -> Result<()> {
         assert!(first + values.len() <= self.len, "writing past the end of a buffer");
         match &mut self.memory {
-            // SAFETY: the range was checked and `&mut self` says that no pointer to the memory is alive.
+            // SAFETY: the range was checked, and `&mut self` guarantees that no pointer to the memory is alive.
             Memory::Host(memory) => unsafe {
                 let to = memory.address.as_ptr().cast::<T>().add(first);
                 std::ptr::copy_nonoverlapping(values.as_ptr(), to, values.len());
@@ -129,10 +129,10 @@ impl<T: Pod> Buffer<T> {
         Ok(())
     }
 
-    /// Sets all to zero.
+    /// Sets all numbers to zero.
     pub fn clear(&mut self) -> Result<()> {
         match &mut self.memory {
-            // SAFETY: all of the allocation, which nobody else holds.
+            // SAFETY: this covers exactly the allocation, and `&mut self` guarantees that no pointer to it is alive.
             Memory::Host(memory) => unsafe { memory.address.as_ptr().write_bytes(0, memory.layout.size()) },
             Memory::Cuda(memory) => memory.clear()?,
         }
@@ -140,20 +140,20 @@ impl<T: Pod> Buffer<T> {
     }
 }
 
-/// Zeroed memory, aligned for vectors. Large blocks are mapped, and ask for huge pages: they spare the random gathers of a
-/// hash table most of their address translation, and what is never touched takes no memory.
+/// Zeroed host memory, aligned for vector instructions. Large blocks are mapped and request huge pages, which save the
+/// random gathers from a hash table most of their address translation; pages that are never touched take no memory.
 pub(super) struct HostMemory {
     address: NonNull<u8>,
     layout: Layout,
     mapped: bool,
 }
 
-// SAFETY: the memory is owned, and reached only through `Buffer` and kernels.
+// SAFETY: the memory is owned, and accessed only through `Buffer` and kernels.
 unsafe impl Send for HostMemory {}
 // SAFETY: as above.
 unsafe impl Sync for HostMemory {}
 
-/// From this size on, in bytes, a block is mapped.
+/// Blocks of at least this size, in bytes, are mapped.
 const MAPPED: usize = 4 << 20;
 
 impl HostMemory {
@@ -164,14 +164,15 @@ impl HostMemory {
         {
             return Ok(HostMemory { address, layout, mapped: true });
         }
-        // SAFETY: the layout's size is not zero.
+        // SAFETY: the size of the layout is not zero.
         let address = unsafe { alloc_zeroed(layout) };
         let address = NonNull::new(address).ok_or_else(|| no_memory(bytes))?;
         Ok(HostMemory { address, layout, mapped: false })
     }
 }
 
-/// `len` zeros, for copies of what lies on a device: as large as it, so that memory may end here as well.
+/// Returns `len` zeros, for host copies of device buffers. Such a copy is as large as the buffer, so the allocation may
+/// fail here as well.
 pub(crate) fn zeroed_vec<T: Pod>(len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
     values.try_reserve_exact(len).map_err(|_| no_memory(len.saturating_mul(size_of::<T>())))?;
@@ -200,7 +201,7 @@ impl Drop for HostMemory {
 
 #[cfg(unix)]
 fn map(bytes: usize) -> Option<NonNull<u8>> {
-    // SAFETY: a fresh private mapping at an address of the kernel's choice.
+    // SAFETY: this creates a new private mapping at an address chosen by the operating system.
     let address = unsafe {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
@@ -209,7 +210,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
         return None;
     }
     #[cfg(target_os = "linux")]
-    // SAFETY: advice about the mapping just made; a refusal changes nothing.
+    // SAFETY: this gives advice about the mapping just created; a failure changes nothing.
     unsafe {
         libc::madvise(address, bytes, libc::MADV_HUGEPAGE);
     }
@@ -218,7 +219,7 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
 
 #[cfg(unix)]
 fn unmap(address: NonNull<u8>, bytes: usize) {
-    // SAFETY: made by `map` with this size.
+    // SAFETY: created by `map` with this size.
     unsafe { libc::munmap(address.as_ptr().cast(), bytes) };
 }
 
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_there_is_an_error_that_says_how_much_was_asked_for() {
-        // More than an address space, more than 47 bits of one, and more than `usize` counts.
+        // Larger than the address space, larger than 47 bits of it, and more than a `usize` can count.
         for (error, asked) in [
             (Buffer::<u8>::host(1 << 60).err(), "1099511627776.0 MiB"),
             (Buffer::<u8>::host(1 << 50).err(), "1073741824.0 MiB"),

@@ -1,4 +1,4 @@
-//! Buffers of the numbers that kernels compute with: fp32 on the host, fp16 where threads of a GPU do the work.
+//! Buffers in the precision that kernels compute with: fp32 on the host, fp16 on a GPU, real or emulated.
 
 use half::f16;
 
@@ -20,7 +20,7 @@ impl ComputeBuffer {
         }
     }
 
-    /// Converts and copies `values`, from the first on.
+    /// Converts `values` and copies them to the start of this buffer.
     pub fn set(&mut self, values: &Buffer<f32>) -> Result<()> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.upload(0, &values.download()?),
@@ -31,7 +31,7 @@ impl ComputeBuffer {
         }
     }
 
-    /// Waits for the device and copies the numbers out.
+    /// Waits for the device and copies the numbers to the host.
     pub fn download(&self) -> Result<Vec<f32>> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.download(),

@@ -1,4 +1,4 @@
-//! The host target: kernels as functions over ranges of items or tiles, spread over a pool of threads.
+//! The host target: kernels as functions over ranges of items or tiles, distributed over a thread pool.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::profile::thread_time;
 use super::{Args, Kernel, LaunchDims, Profile, Shape};
 use crate::{Error, Result};
 
-/// A kernel compiled for the host: `(arguments, first item, end, row)`.
+/// A kernel compiled for the host, called with `(arguments, first item, end, row)`.
 pub type HostFn = unsafe extern "C" fn(*const c_void, u32, u32, u32);
 
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// `threads`: 0 for one a core.
+    /// Starts the thread pool. `threads`: 0 for one per core.
     pub fn open(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -30,7 +30,7 @@ impl Cpu {
         Ok(Cpu { threads: Arc::new(pool), level: best_level()?, profile: None })
     }
 
-    /// The same threads, with the time of every kernel added to the profile.
+    /// Returns the same device with the time of every kernel added to the profile.
     pub fn profiled(&self, profile: Arc<Profile>) -> Self {
         Cpu { profile: Some(profile), ..self.clone() }
     }
@@ -39,7 +39,7 @@ impl Cpu {
         self.threads.current_num_threads()
     }
 
-    /// The instruction level in use, as `v4`.
+    /// Returns the instruction set level in use, such as `v4`.
     pub fn level(&self) -> &'static str {
         LEVELS[self.level]
     }
@@ -48,14 +48,14 @@ impl Cpu {
         self.threads.install(work)
     }
 
-    /// All items, on the calling thread, in order.
+    /// Runs a kernel over all items in order, on the calling thread.
     pub fn launch_here<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         for row in 0..grid.rows {
             self.run(kernel, args, 0, grid.items, row);
         }
     }
 
-    /// All items, on all threads. For kernels whose items do not write to each other's memory.
+    /// Runs a kernel over all items on all threads. Only for kernels whose items do not write to each other's memory.
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         let smallest = if kernel.shape == Shape::Tile { 4 } else { 1024 };
         let part = grid.items.div_ceil(8 * self.threads() as u32).max(smallest);
@@ -68,10 +68,10 @@ impl Cpu {
         });
     }
 
-    /// Rows in parallel, the launches of a row in order.
+    /// Runs the rows in parallel, and the launches of each row in order.
     pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, LaunchDims)], rows: u32) {
         self.install(|| {
-            // Later rows are finer levels, which take longer: they go first.
+            // Later rows are finer levels, which take longer, so they start first.
             (0..rows).into_par_iter().with_max_len(1).rev().for_each(|row| {
                 for (args, grid) in launches {
                     self.run(kernel, args, 0, grid.items, row);
@@ -104,11 +104,11 @@ impl Cpu {
         format!("CPU, {threads} thread{plural}, {level}")
     }
 
-    /// One row of items `begin .. end`, on the calling thread.
+    /// Runs a kernel over items `begin .. end` of one row, on the calling thread.
     pub fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
         let begun = self.profile.as_ref().map(|_| thread_time());
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
-        // this device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
+        // this device. As on a GPU, the caller guarantees that the buffers are as long as the arguments say.
         unsafe { kernel.host[self.level](std::ptr::from_ref(args).cast(), begin, end, row) }
         if let (Some(profile), Some(begun)) = (&self.profile, begun) {
             profile.add(kernel.name, thread_time() - begun);
@@ -116,7 +116,7 @@ impl Cpu {
     }
 }
 
-/// The best instruction level that this CPU has.
+/// Returns the index of the highest instruction set level that this CPU supports.
 fn best_level() -> Result<usize> {
     LEVELS.iter().rposition(|level| has_level(level)).ok_or_else(|| {
         Error::device(format!("this processor lacks the instructions of x86-64-{} (AVX2, FMA)", LEVELS[0]))

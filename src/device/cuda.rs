@@ -1,7 +1,7 @@
-//! The CUDA target: kernels loaded from the PTX in this binary, launched one after the other on one stream.
+//! The CUDA target: kernels loaded from the PTX in this binary, launched one after the other on a single stream.
 //!
-//! The driver is opened at run time, so that the same binary runs where there is none. Launches and fills return at once;
-//! copies wait, since they borrow memory of the host.
+//! The driver is loaded at run time, so that the same binary also runs on machines without one. Launches and fills are
+//! asynchronous; copies wait, since they borrow host memory.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -17,10 +17,10 @@ use cudarc::nvrtc::Ptx;
 use super::{Args, Event, Kernel, LaunchDims, Profile, Shape, args, kernels, ptx};
 use crate::{Error, Result};
 
-/// Threads of a warp.
+/// Number of threads in a warp.
 const WARP: u32 = 32;
 
-/// A GPU. Clones share it.
+/// Handle to a GPU. Clones share the same GPU.
 #[derive(Clone)]
 pub struct Cuda {
     gpu: Arc<Gpu>,
@@ -33,12 +33,12 @@ struct Gpu {
     capability: u32,
     loaded: Mutex<Loaded>,
     name: String,
-    /// The kernel launched last: when the device reports a fault later, the first to suspect.
+    /// Kernel that was launched last: the first suspect when the device reports a fault later.
     last_kernel: Mutex<&'static str>,
 }
 
-/// What was launched so far. A source is loaded when a kernel of it is first launched: the driver then compiles its PTX, which
-/// takes it up to seconds where its own cache does not hold it yet.
+/// Modules and functions loaded so far. A source is loaded when one of its kernels is first launched. The driver then
+/// compiles its PTX, which can take seconds if the result is not in the driver's own cache yet.
 #[derive(Default)]
 struct Loaded {
     modules: HashMap<&'static str, Arc<CudaModule>>,
@@ -52,10 +52,11 @@ struct Function {
 }
 
 impl Cuda {
-    /// The first GPU that the driver shows (`CUDA_VISIBLE_DEVICES` chooses).
+    /// Opens the first GPU that the driver shows, which `CUDA_VISIBLE_DEVICES` can choose.
     ///
     /// # Errors
-    /// No kernels in this binary, no driver, no GPU, or one too old: each as a sentence that says what to do.
+    /// Returns an error if this binary has no CUDA kernels, or if there is no driver or GPU, or one that is too old.
+    /// The message says what to do.
     pub fn open() -> Result<Self> {
         if !ptx::is_embedded() {
             return Err(Error::device(
@@ -82,22 +83,22 @@ impl Cuda {
         let stream = context.new_stream().map_err(|error| fault("making a stream", error))?;
         let (loaded, last_kernel) = (Mutex::default(), Mutex::new("none"));
         let gpu = Gpu { context, stream, capability, loaded, name, last_kernel };
-        // A driver that does not take the kernels is to say so here, where there is still a choice of devices.
+        // Load one module now: if the driver rejects the kernels, this fails while another device can still be chosen.
         gpu.module(&mut gpu.loaded(), kernels::ROOFLINE_COPY.source)?;
         Ok(Cuda { gpu: Arc::new(gpu), profile: None })
     }
 
-    /// The GPU in words, such as `NVIDIA H200`.
+    /// Returns the name of the GPU, such as `NVIDIA H200`.
     pub fn describe(&self) -> String {
         self.gpu.name.clone()
     }
 
-    /// The same GPU, with the time of every kernel added to the profile.
+    /// Returns the same GPU with the time of every kernel added to the profile.
     pub fn profiled(&self, profile: Arc<Profile>) -> Self {
         Cuda { gpu: self.gpu.clone(), profile: Some(profile) }
     }
 
-    /// Queues a kernel, between marks if it is profiled.
+    /// Queues a kernel, between two events if profiling is on.
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let Some(profile) = &self.profile else { return self.queue(kernel, args, grid) };
         let mark = || Ok(Event::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.record_event()?));
@@ -122,10 +123,10 @@ impl Cuda {
         let mut parameters: [*mut c_void; 2] =
             [ptr::from_ref(args).cast_mut().cast(), ptr::from_mut(&mut n_items).cast()];
         gpu.bind()?;
-        // SAFETY: the function is alive in `gpu`. The driver copies the parameters before it returns: first the struct with
-        // the layout that the kernel was compiled with (`Args`), then the number of items. The buffers behind its pointers
-        // are freed only when the stream is done with them (`Memory::drop`); that they are as long as the arguments say
-        // is the caller's contract.
+        // SAFETY: the function is alive in `gpu`. The driver copies the parameters before it returns: first the struct,
+        // which has the layout that the kernel was compiled with (`Args`), then the number of items. The buffers behind
+        // its pointers are freed only when the stream is done with them (`Memory::drop`). The caller guarantees that
+        // they are as long as the arguments say.
         unsafe {
             result::launch_kernel(
                 function.function.cu_function(),
@@ -141,11 +142,11 @@ impl Cuda {
         Ok(())
     }
 
-    /// Zeroed memory.
+    /// Allocates zeroed memory.
     pub fn allocate(&self, bytes: usize) -> Result<Memory> {
         let gpu = self.gpu.clone();
         gpu.bind()?;
-        // SAFETY: the address is kept in a `Memory`, which frees it once.
+        // SAFETY: the address is stored in a `Memory`, which frees it once.
         let address = unsafe { result::malloc_sync(bytes.max(1)) }.map_err(|error| match error.0 {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 let free = gpu.context.mem_get_info().map_or(0, |(free, _)| free);
@@ -163,7 +164,7 @@ impl Cuda {
         Ok(memory)
     }
 
-    /// A point in the queue, see [`super::Event`].
+    /// Records an event in the queue; see [`super::Event`].
     pub fn record_event(&self) -> Result<CudaEvent> {
         let gpu = &*self.gpu;
         let event = gpu
@@ -173,7 +174,7 @@ impl Cuda {
         event.map_err(|error| gpu.fault("recording an event", error))
     }
 
-    /// Seconds of the device's work from one mark to a later one; waits for the later one.
+    /// Returns the seconds of device time between one event and a later one. Waits for the later one.
     pub fn seconds_between(&self, begin: &CudaEvent, end: &CudaEvent) -> Result<f64> {
         let milliseconds = begin.elapsed_ms(end).map_err(|error| self.gpu.fault("waiting for an event", error))?;
         Ok(f64::from(milliseconds) * 1e-3)
@@ -181,7 +182,7 @@ impl Cuda {
 }
 
 impl Gpu {
-    /// Makes the GPU current for the calling thread, as every call wants it.
+    /// Makes the GPU current for the calling thread, as every driver call requires.
     fn bind(&self) -> Result<()> {
         self.context.bind_to_thread().map_err(|error| self.fault("making the GPU current", error))
     }
@@ -190,7 +191,7 @@ impl Gpu {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A kernel, loaded if it was not yet.
+    /// Returns a kernel, which is loaded first if necessary.
     fn function(&self, name: &'static str, source: &'static str, shape: Shape) -> Result<Function> {
         let mut loaded = self.loaded();
         if let Some(function) = loaded.functions.get(name) {
@@ -204,7 +205,7 @@ impl Gpu {
         Ok(function)
     }
 
-    /// The kernels of a source.
+    /// Returns the module with the kernels of a source, which is loaded first if necessary.
     fn module(&self, loaded: &mut Loaded, source: &'static str) -> Result<Arc<CudaModule>> {
         if let Some(module) = loaded.modules.get(source) {
             return Ok(module.clone());
@@ -223,7 +224,8 @@ impl Gpu {
         self.stream.synchronize()
     }
 
-    /// Faults of a kernel come to light at some later call: the error names that call and the last kernel before it.
+    /// Builds the error for a failed driver call. Faults of a kernel are only reported by some later call, so the error
+    /// names that call and the last kernel before it.
     fn fault(&self, what: &str, error: DriverError) -> Error {
         let kernel = *self.last_kernel.lock().unwrap_or_else(PoisonError::into_inner);
         Error::device(format!(
@@ -246,16 +248,16 @@ fn words(error: DriverError) -> String {
     }
 }
 
-/// Whether there is a driver that loads the PTX of this binary.
+/// Checks that there is a driver that can load the PTX of this binary.
 fn check_driver() -> Result<()> {
-    // SAFETY: loads the driver's library and lets go of it; nothing else is loaded under its name.
+    // SAFETY: this loads the driver's library and releases it again; no other library is loaded under its name.
     if !unsafe { sys::is_culib_present() } {
         return Err(Error::device(
             "no CUDA driver found (libcuda.so): install NVIDIA's driver, 580 or newer, or use --device cpu",
         ));
     }
     let mut version = 0;
-    // SAFETY: the library is there, and the call writes one integer.
+    // SAFETY: the library is present, and the call writes one integer.
     unsafe { sys::cuDriverGetVersion(&mut version) }
         .result()
         .map_err(|error| fault("asking for the driver's version", error))?;
@@ -275,7 +277,7 @@ fn too_old(what: &str) -> Error {
     ))
 }
 
-/// As 80 for 8.0.
+/// Returns the compute capability as an integer, such as 80 for 8.0.
 fn capability(context: &CudaContext) -> std::result::Result<u32, DriverError> {
     let (major, minor) = context.compute_capability()?;
     Ok((10 * major + minor) as u32)
@@ -289,13 +291,13 @@ fn load_function(
 ) -> std::result::Result<Function, DriverError> {
     let function = module.load_function(name)?;
     let shared_bytes = if shape == Shape::Tile { shared_bytes(context, module, name)? } else { 0 };
-    // Above 48 KiB a kernel has to ask.
+    // A kernel that needs more than 48 KiB has to opt in.
     function
         .set_attribute(CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes as i32)?;
     Ok(Function { function, shared_bytes })
 }
 
-/// Shared memory of a tile kernel, from the constant that its macro exports.
+/// Returns the shared memory in bytes of a tile kernel, read from the constant that its macro exports.
 fn shared_bytes(
     context: &Arc<CudaContext>,
     module: &Arc<CudaModule>,
@@ -321,11 +323,12 @@ impl Memory {
         ptr::without_provenance_mut(self.address as usize)
     }
 
-    /// Copies from `first` on, in numbers of `T`, to the host.
+    /// Copies to the host, starting at element `first` in numbers of `T`.
     pub fn read<T: Pod>(&self, first: usize, values: &mut [T]) -> Result<()> {
         self.check::<T>(first, values.len());
         self.gpu.bind()?;
-        // SAFETY: the range was checked, any bytes are a `T`, and `values` is borrowed until the copy has ended.
+        // SAFETY: the range was checked, any bytes are a valid `T`, and `values` is borrowed until the copy has
+        // finished.
         unsafe {
             result::memcpy_dtoh_async(
                 values,
@@ -337,11 +340,11 @@ impl Memory {
         .map_err(|error| self.gpu.fault("copying from the GPU", error))
     }
 
-    /// Copies from the host to `first` on, in numbers of `T`.
+    /// Copies from the host, starting at element `first` in numbers of `T`.
     pub fn write<T: Pod>(&mut self, first: usize, values: &[T]) -> Result<()> {
         self.check::<T>(first, values.len());
         self.gpu.bind()?;
-        // SAFETY: the range was checked, and `values` is borrowed until the copy has ended.
+        // SAFETY: the range was checked, and `values` is borrowed until the copy has finished.
         unsafe {
             result::memcpy_htod_async(
                 self.address + (first * size_of::<T>()) as u64,
@@ -356,7 +359,7 @@ impl Memory {
     /// Queues a fill with zeros.
     pub fn clear(&mut self) -> Result<()> {
         self.gpu.bind()?;
-        // SAFETY: all of the allocation, in the order of the stream.
+        // SAFETY: this covers exactly the allocation, and runs in the order of the stream.
         unsafe { result::memset_d8_async(self.address, 0, self.bytes, self.gpu.stream.cu_stream()) }
             .map_err(|error| self.gpu.fault("filling memory", error))
     }
@@ -368,9 +371,9 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // What fails here shows in the next call that can return an error.
+        // A failure here is reported by the next call that can return an error.
         let freed = self.gpu.synchronize().and_then(|()| {
-            // SAFETY: allocated by `allocate`, freed once, and no kernel that got the address is still running.
+            // SAFETY: allocated by `allocate`, freed once, and no kernel that received the address is still running.
             unsafe { result::free_sync(self.address) }
         });
         self.gpu.context.record_err(freed);

@@ -1,25 +1,26 @@
-//! The emulated target: the branches of the kernels that only GPUs run (shared memory, barriers, warp exchange, fp16,
-//! tensor cores), block by block on fibers. For tests, at small sizes; the scheduler is `kernels/emulated.cpp`.
+//! The emulated target runs the kernel branches that only GPUs use (shared memory, barriers, warp exchange, fp16,
+//! tensor cores) block by block on fibers. It is meant for tests at small sizes; the scheduler is
+//! `kernels/core/emulated.cpp`.
 
 use std::ffi::{CStr, c_char, c_void};
 
 use super::{Args, Kernel, LaunchDims};
 
-/// In which order blocks, and the threads of a block between two barriers, run. Results that differ by more than the order
-/// of additions show a race.
+/// Order in which blocks, and the threads of a block between two barriers, run. If results differ between orders by
+/// more than reordered additions explain, there is a race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     Forward,
     Reverse,
 }
 
-/// As in `kernels/emulated.h`.
+/// Mirrors `EmulatedOptions` in `kernels/core/emulated.h`.
 #[repr(C)]
 pub struct Options {
     reverse: u32,
 }
 
-/// A kernel compiled for emulation: `(arguments, items, rows, options)`; null, or what went wrong.
+/// A kernel compiled for emulation, called with `(arguments, items, rows, options)`. Returns null, or an error message.
 pub type EmulatedFn = unsafe extern "C" fn(*const c_void, u32, u32, *const Options) -> *const c_char;
 
 #[derive(Clone, Copy)]
@@ -35,10 +36,10 @@ impl Emulated {
     /// Runs a kernel on the calling thread.
     ///
     /// # Panics
-    /// Where threads of a block wait at different barriers, or some wait and others have ended.
+    /// Panics if threads of a block wait at different barriers, or if some wait while others have ended.
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
-        // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of this
-        // device; that the buffers are as long as the arguments say is the caller's contract, as on a GPU.
+        // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
+        // this device. As on a GPU, the caller guarantees that the buffers are as long as the arguments say.
         let ran = unsafe { run(kernel.emulated, std::ptr::from_ref(args).cast(), grid, self.order) };
         ran.unwrap_or_else(|divergence| panic!("barrier divergence: {divergence}"));
     }
@@ -48,18 +49,18 @@ impl Emulated {
     }
 }
 
-/// Runs a kernel; the error says which threads wait for each other in vain.
+/// Runs a kernel. The error says which threads wait for each other in vain.
 ///
 /// # Safety
-/// The arguments are of the type, and their memory as long, as the kernel takes them to be.
+/// The arguments must have the type that the kernel expects, and their buffers the length that it expects.
 unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: LaunchDims, order: Order) -> Result<(), String> {
     let options = Options { reverse: (order == Order::Reverse).into() };
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     let message = unsafe { kernel(args, grid.items, grid.rows, &options) };
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: a string in memory of this thread's scheduler, unchanged until its next launch.
+    // SAFETY: the string is in the memory of this thread's scheduler, unchanged until its next launch.
     Err(unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned())
 }
 
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
     use crate::device::args::TILE;
 
-    // kernels/emulated_faults.cpp
+    // Mirrors the struct in kernels/core/emulated_faults.cpp.
     #[repr(C)]
     struct FaultArgs {
         out: *mut f32,
@@ -100,7 +101,7 @@ mod tests {
     fn out_of(kernel: EmulatedFn, order: Order) -> Result<Vec<f32>, String> {
         let mut out = vec![0.0; TILE];
         let args = FaultArgs { out: out.as_mut_ptr() };
-        // SAFETY: these kernels take `FaultArgs` and write one number a thread of a block.
+        // SAFETY: these kernels take `FaultArgs`, and each thread of a block writes one number.
         unsafe { run(kernel, std::ptr::from_ref(&args).cast(), LaunchDims::items(1), order) }?;
         Ok(out)
     }

@@ -1,4 +1,4 @@
-//! Points in a device's work, for the time that a stage takes.
+//! Events in a device's work, for measuring the time that a stage takes.
 
 use std::time::Instant;
 
@@ -7,14 +7,14 @@ use cudarc::driver::CudaEvent;
 use super::{Cuda, Device};
 use crate::Result;
 
-/// A point in a device's work. On a GPU it is an event in the queue, and marking waits for nothing.
+/// A point in a device's work. On a GPU it is an event in the queue, and recording it does not wait.
 pub enum Event {
     Host(Instant),
     Cuda(Cuda, CudaEvent),
 }
 
 impl Device {
-    /// Marks the end of the work launched so far.
+    /// Records an event at the end of the work launched so far.
     pub fn record_event(&self) -> Result<Event> {
         match self {
             Device::Cuda(cuda) => Ok(Event::Cuda(cuda.clone(), cuda.record_event()?)),
@@ -24,7 +24,7 @@ impl Device {
 }
 
 impl Event {
-    /// Seconds of work between an earlier mark of the same device and this one; waits for this one.
+    /// Returns the seconds between an earlier event of the same device and this one. Waits for this one.
     pub fn seconds_since(&self, earlier: &Event) -> Result<f64> {
         match (earlier, self) {
             (Event::Host(begin), Event::Host(end)) => Ok(end.duration_since(*begin).as_secs_f64()),

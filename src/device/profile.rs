@@ -1,4 +1,4 @@
-//! Where the time goes: calls and seconds of each kernel, for measurements.
+//! Profiling: the number of calls and the time of each kernel.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,36 +7,36 @@ use std::time::Duration;
 use super::Event;
 use crate::Result;
 
-/// Processor time of the calling thread since some fixed moment: unlike the time of day, it stands still while another
-/// program has the core.
+/// Returns the CPU time of the calling thread since some fixed moment. Unlike wall-clock time, it does not advance
+/// while another program has the core.
 #[cfg(unix)]
 pub(super) fn thread_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock exists on every Unix, and `time` is ours to write.
+    // SAFETY: the clock exists on every Unix, and `time` is a valid place to write to.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Where threads have no clock of their own, the time of day serves.
+/// Returns wall-clock time, on systems without a per-thread clock.
 #[cfg(not(unix))]
 pub(super) fn thread_time() -> Duration {
     static BEGIN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
     BEGIN.elapsed()
 }
 
-/// Processor time that threads spent in a kernel, or time that a GPU did.
+/// CPU time that threads spent in a kernel, or the time that a GPU spent in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct KernelTime {
     pub calls: u64,
-    /// Summed over threads.
+    /// Total time over all threads.
     pub time: Duration,
 }
 
-/// Kernel times by name, gathered from all threads.
+/// Kernel times by name, collected from all threads.
 #[derive(Default)]
 pub struct Profile {
     kernels: Mutex<BTreeMap<&'static str, KernelTime>>,
-    /// Launches on a GPU, between marks in its queue that it may not have reached yet.
+    /// Launches on a GPU with the events before and after each, which the GPU may not have reached yet.
     queued: Mutex<Vec<(&'static str, Event, Event)>>,
 }
 
@@ -52,7 +52,7 @@ impl Profile {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner).push((kernel, begin, end));
     }
 
-    /// The times since this was last called; waits for what is queued.
+    /// Returns the times since the last call. Waits for queued launches.
     pub fn take(&self) -> Result<BTreeMap<&'static str, KernelTime>> {
         for (kernel, begin, end) in std::mem::take(&mut *self.queued.lock().unwrap_or_else(PoisonError::into_inner)) {
             self.add(kernel, Duration::from_secs_f64(end.seconds_since(&begin)?));

@@ -1,4 +1,4 @@
-//! What an encoding of the family costs.
+//! Memory and compute cost of an encoding.
 
 use super::{Grid, Mulfa};
 use crate::config::{GridIndex, GridKernel};
@@ -7,21 +7,22 @@ use crate::device::args::NEAREST;
 /// Floating-point operations of a sine with its cosine, and of an exponential.
 const SINE_COSINE: usize = 24;
 const EXPONENTIAL: usize = 12;
-/// Nodes of a point set that a search looks at: those of 27 cells, about two in each.
+/// Number of nodes of a point cloud that a search looks at: those of 27 cells, about two in each.
 const CANDIDATES: usize = 54;
-/// Operations for the distance of a candidate and its place among the nearest.
+/// Operations to compute a candidate's distance and its rank among the nearest.
 const CANDIDATE: usize = 10;
 
-/// Of a grid by itself, without the networks behind it.
+/// Cost of a grid alone, without the networks that follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Learned numbers: features, and those of the kernel function.
+    /// Number of learned parameters: the features, and those of the kernel function.
     pub parameters: usize,
-    /// Bytes that these take in training with Adam: value, gradient, two moments, and updates of each entry.
+    /// Bytes that these take in training with Adam: value, gradient, two moments, and the number of updates of each
+    /// entry.
     pub training_bytes: usize,
-    /// Floating-point operations of a sample, forward.
+    /// Floating-point operations of the forward pass per sample.
     pub flops: usize,
-    /// Rows of the table that a sample reads.
+    /// Number of table rows that a sample reads.
     pub gathers: usize,
 }
 
@@ -37,7 +38,8 @@ impl Grid {
         }
     }
 
-    /// The weights of a level's nodes, and the sum of their features; what a kernel function learns not counted.
+    /// Returns the operations for the interpolation weights of a level's nodes and the weighted sum of their features,
+    /// without those of a learned kernel function.
     fn level_flops(&self) -> usize {
         let (d, corners) = (self.dimensions as usize, self.n_corners());
         let sum = 2 * corners * self.n_features_per_level as usize;

@@ -1,5 +1,5 @@
-//! The model family: index functions `U` and kernel functions `φ` of `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`, their
-//! parameters and their geometry. The arithmetic itself is in `kernels/grid/`.
+//! The model family: the index functions `U` and kernel functions `φ` of `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`, with
+//! their parameters and geometry. The arithmetic itself is in `kernels/encoding/`.
 
 mod coordinate_network;
 mod cost;
@@ -29,20 +29,22 @@ use crate::device::args::{self, NEAREST};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
     pub scale: f64,
-    /// Nodes per axis.
+    /// Number of nodes per axis.
     pub resolution: u32,
-    /// Nodes stored: `round_up(resolution^D, 8)`, of the index `hash` at most `2^log2_hashmap_size`.
+    /// Number of stored nodes: `round_up(resolution^D, 8)`, limited to `2^log2_hashmap_size` for the index `hash`.
     pub entries: u32,
     /// First entry of the level in the table.
     pub offset: u32,
-    /// Whether nodes share entries by the spatial hash; else each has its own.
+    /// Whether nodes share entries through the spatial hash; otherwise each node has its own entry.
     pub hashed: bool,
-    /// Of the index `fourier`: the coordinates that the level is looked up at, `kernels/grid/fourier.cuh`; else 0.
+    /// For the index `fourier`, the band whose coordinates the level is looked up at (`kernels/encoding/fourier.cuh`);
+    /// otherwise 0.
     pub band: u32,
 }
 
-/// A grid in `D` dimensions: its features are a table `[n_entries, n_features_per_level]`. Points count as one level without
-/// a resolution, with an entry for each node and one for all that is out of reach. Models without a grid have no levels.
+/// A grid in `D` dimensions, whose features form a table `[n_entries, n_features_per_level]`. A point cloud counts as
+/// one level without a resolution, with one entry per node and one for everything out of reach. Models without a grid
+/// have no levels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
     /// `D`: 1, 2 or 3.
@@ -51,9 +53,9 @@ pub struct Grid {
     pub n_features_per_level: u32,
     pub index: GridIndex,
     pub kernel: GridKernel,
-    /// Nodes of a level that are active at a point: `2^D`, or of points the nearest and one more.
+    /// Number of nodes of a level that are active at a point: `2^D`; for point clouds, the nearest nodes and one more.
     n_corners: usize,
-    /// Shape of the kernel function's own parameters, where it has some.
+    /// Shape of the kernel function's own parameters, if it has any.
     pub mulfa: Option<Mulfa>,
 }
 
@@ -82,7 +84,7 @@ impl Grid {
         }
     }
 
-    /// Rows of the table.
+    /// Returns the number of rows of the table.
     pub fn n_entries(&self) -> usize {
         self.levels.iter().map(|level| level.entries as usize).sum()
     }
@@ -91,30 +93,30 @@ impl Grid {
         self.n_entries() * self.n_features_per_level as usize
     }
 
-    /// Features of a point: of all levels together, or their average.
+    /// Returns the number of features of a point: those of all levels concatenated, or their average.
     pub fn n_features(&self) -> u32 {
         let sets = if self.is_averaged() { 1 } else { self.levels.len() as u32 };
         sets * self.n_features_per_level
     }
 
-    /// Whether the features of all levels are averaged; else they follow each other.
+    /// Returns whether the features of all levels are averaged; otherwise they are concatenated.
     pub fn is_averaged(&self) -> bool {
         self.index == GridIndex::Fourier
     }
 
-    /// As kernels see it.
+    /// Returns the grid's layout as the kernels see it.
     pub fn layout(&self) -> args::GridLayout {
         let mut layout = args::GridLayout {
             dimensions: self.dimensions,
             n_levels: self.levels.len() as u32,
             n_features: self.n_features_per_level,
             kernel: match self.kernel {
-                GridKernel::Linear => 0,
-                GridKernel::Smoothstep => 1,
-                GridKernel::Mulfa => self.mulfa.as_ref().map_or(0, Mulfa::kernel),
-                // Points have kernels of their own, which ask for no number.
-                GridKernel::Gaussian => 0,
-            },
+                GridKernel::Linear => args::KernelFunction::Linear,
+                GridKernel::Smoothstep => args::KernelFunction::Smoothstep,
+                GridKernel::Mulfa => self.mulfa.as_ref().map_or(args::KernelFunction::Linear, Mulfa::kernel),
+                // Point clouds have their own kernels, which do not read this number.
+                GridKernel::Gaussian => args::KernelFunction::Linear,
+            } as u32,
             averaged: self.is_averaged().into(),
             mulfa: self.mulfa.as_ref().map(Mulfa::layout).unwrap_or_default(),
             ..Default::default()
@@ -143,7 +145,7 @@ fn level_geometry(config: &GridConfig, dimensions: u32, level: u32, offset: u32)
     Level { scale, resolution, entries: entries.min(limit) as u32, offset, hashed: nodes > limit, band }
 }
 
-/// The points of a lattice, as long as no others are read.
+/// Returns the level of a lattice of points, for when no other points are read.
 fn points_level(config: &GridConfig, dimensions: u32) -> Level {
     let entries = config.points.resolution.pow(dimensions) + 1;
     Level { scale: 0.0, resolution: 0, entries, offset: 0, hashed: false, band: 0 }

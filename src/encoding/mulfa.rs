@@ -1,5 +1,5 @@
-//! The multiplicative Fourier adaptive kernel: the shape of its parameters θ, and what they start as. The arithmetic is in
-//! `kernels/grid/mulfa.cuh`; `docs/models.md` has the formulas.
+//! The multiplicative Fourier adaptive kernel: the shape of its parameters θ and their initialization. The arithmetic
+//! is in `kernels/encoding/mulfa.cuh`; `docs/models.md` has the formulas.
 
 use std::f64::consts::PI;
 
@@ -8,30 +8,30 @@ use super::{Grid, ParamBlock};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use crate::decoder::Head;
-use crate::device::args::{Compute, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
+use crate::device::args::{Compute, KernelFunction, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
 use crate::train::{Checkpoint, Tensor};
 
-/// Numbers of the random streams that θ is drawn from; the networks' layers have the ones below.
+/// First of the random streams that θ is drawn from; the networks' layers use the streams below.
 const FIRST_STREAM: u32 = 1 << 8;
-/// `GF_PLACE` in `kernels/grid/mulfa_tile.cuh`.
+/// `GF_PLACE` in `kernels/encoding/mulfa_tile.cuh`.
 const PLACE: usize = 16;
 
-/// θ of a grid.
+/// Shape of the kernel function's parameters θ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mulfa {
     pub config: MulfaConfig,
     dimensions: u32,
-    /// `K`: kernel values at a node.
+    /// `K`: number of kernel values at a node.
     pub n_outputs: u32,
-    /// Levels that have this kernel, the coarsest.
+    /// Number of levels with this kernel, which are the coarsest ones.
     n_levels: usize,
-    /// How many θ there are: one for each level, or one for all.
+    /// Number of θ: one for each level, or one shared by all.
     pub n_thetas: usize,
 }
 
 impl Mulfa {
-    /// None where the grid's kernel function has no parameters.
+    /// Returns None if the grid's kernel function has no parameters.
     pub fn new(config: &GridConfig, dimensions: u32) -> Option<Self> {
         let mulfa = &config.mulfa;
         (config.kernel == GridKernel::Mulfa).then(|| Mulfa {
@@ -43,7 +43,7 @@ impl Mulfa {
         })
     }
 
-    /// The blocks of one θ, in order.
+    /// Returns the blocks of one θ, in order.
     pub fn blocks(&self) -> Vec<ParamBlock> {
         let (d, width) = (self.dimensions as usize, self.config.width as usize);
         let (n_gamma, n_outputs) = (2 * self.config.n_frequencies as usize * d, self.n_outputs as usize);
@@ -59,26 +59,26 @@ impl Mulfa {
         ParamBlock::in_order(shapes)
     }
 
-    /// Numbers of one θ.
+    /// Returns the number of parameters in one θ.
     pub fn n_theta(&self) -> usize {
         ParamBlock::n_in_all(&self.blocks())
     }
 
-    /// Numbers of all θ.
+    /// Returns the number of parameters in all θ together.
     pub fn n_parameters(&self) -> usize {
         self.n_thetas * self.n_theta()
     }
 
-    /// Number of the kernel function, `KernelFunction` in `kernels/grid/kernel.cuh`.
-    pub fn kernel(&self) -> u32 {
+    /// Returns the kernel function as the kernels number it.
+    pub fn kernel(&self) -> KernelFunction {
         match self.config.variant {
-            MulfaVariant::Paper => 2,
-            MulfaVariant::Windowed => 3,
-            MulfaVariant::Modulated => 4,
+            MulfaVariant::Paper => KernelFunction::MulfaPaper,
+            MulfaVariant::Windowed => KernelFunction::MulfaWindowed,
+            MulfaVariant::Modulated => KernelFunction::MulfaModulated,
         }
     }
 
-    /// As kernels see it.
+    /// Returns the layout as the kernels see it.
     pub fn layout(&self) -> MulfaLayout {
         let n_theta = self.n_theta() as u32;
         MulfaLayout {
@@ -93,7 +93,7 @@ impl Mulfa {
         }
     }
 
-    /// The kernels that train it, forward and backward.
+    /// Returns the kernels used in training: encoding and backward pass.
     pub fn kernels(&self) -> (&'static Kernel<MulfaArgs<'static>>, &'static Kernel<MulfaArgs<'static>>) {
         match (self.config.depth, self.dimensions) {
             (1, 2) => (&kernels::MULFA_ENCODE_2D, &kernels::MULFA_BACKWARD_2D),
@@ -103,13 +103,14 @@ impl Mulfa {
         }
     }
 
-    /// Numbers that a sample keeps from forward to backward: `q` of all levels.
+    /// Returns how many activations are saved per sample: `q` of all levels.
     pub fn n_saved_activations(&self) -> usize {
         self.n_levels * self.config.width as usize
     }
 
-    /// Numbers that are prepared from θ for training, and those of their gradients: `turned_plan` in
-    /// `kernels/grid/mulfa_single_layer.cuh`, and of more layers `LayeredPlan` in `kernels/grid/mulfa_multi_layer.cuh`.
+    /// Returns how many numbers are prepared from θ for training, and how many their gradients take: see `turned_plan`
+    /// in `kernels/encoding/mulfa_single_layer.cuh` and, for more than one layer, `LayeredPlan` in
+    /// `kernels/encoding/mulfa_multi_layer.cuh`.
     pub fn n_prepared(&self) -> (usize, usize) {
         let (width, depth) = (self.config.width as usize, self.config.depth as usize);
         let query = width * (2 * (self.config.n_frequencies * self.dimensions) as usize + 1).next_multiple_of(16);
@@ -124,8 +125,9 @@ impl Mulfa {
         (self.n_levels * level, self.n_levels * (level + beside))
     }
 
-    /// Floating-point operations of a sample's kernel values, all levels: forward alone, and forward with backward. Products
-    /// of matrices, and 24 operations for a sine with its cosine.
+    /// Returns the floating-point operations for the kernel values of a sample on all levels: of the forward pass
+    /// alone, and of the forward and backward pass. Counts matrix products, and 24 operations for a sine with its
+    /// cosine.
     pub fn flops(&self) -> (usize, usize) {
         let (d, width, corners) = (self.dimensions as usize, self.config.width as usize, 1 << self.dimensions);
         let query = 2 * width * (2 * self.config.n_frequencies as usize * d + 1);
@@ -136,14 +138,14 @@ impl Mulfa {
             let layers = 2 * width * ((depth - 1) * width + self.n_outputs as usize);
             (corners * layers, corners * depth * 24 * width, corners * depth * 2 * width * (d + 1))
         };
-        // Backward: the values again, then gradients by all matrices, by their inputs but gamma, and by the angles. Several layers
-        // are worked out once more for their corner.
+        // The backward pass recomputes the values, then computes the gradients with respect to all matrices, to their
+        // inputs except gamma, and to the angles. Multi-layer kernels are evaluated once more for each corner.
         let again = if self.config.depth == 1 { values + turns } else { 2 * (values + turns) + turns };
         let backward = query + again + 2 * values + places;
         (self.n_levels * (query + values + turns), self.n_levels * (query + values + turns + backward))
     }
 
-    /// Numbers of scratch that a point takes in the `active_nodes` kernels.
+    /// Returns how many scratch numbers a point needs in the `active_nodes` kernels.
     pub fn n_scratch(&self) -> usize {
         let (config, corners) = (&self.config, 1usize << self.dimensions);
         let n_gamma = 2 * config.n_frequencies as usize * self.dimensions as usize;
@@ -151,10 +153,10 @@ impl Mulfa {
         2 * n_gamma + corners * depth * width + 2 * width + 2 * corners * self.n_outputs as usize
     }
 
-    /// θ as a checkpoint holds it, as `[n_thetas, n_theta]`.
+    /// Reads θ from a checkpoint, as `[n_thetas, n_theta]`.
     ///
     /// # Errors
-    /// Where a block is missing or of another shape.
+    /// Returns an error if a block is missing or has a different shape.
     pub fn theta_of(&self, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
         let mut theta = vec![0.0; self.n_parameters()];
         for block in self.blocks() {
@@ -170,8 +172,9 @@ impl Mulfa {
         [&[self.n_thetas], block.shape.as_slice()].concat()
     }
 
-    /// What θ starts as: W by Glorot and Bengio (2010), Ω uniform in ±π `node_frequency`, ψ in ±π, biases zero. `w_out` is
-    /// zero, so that `windowed` and `modulated` begin as the linear kernel; `paper` begins near the mean of the corners.
+    /// Returns the initial θ: W according to Glorot and Bengio (2010), Ω uniform in ±π `node_frequency`, ψ in ±π,
+    /// biases zero. `w_out` is zero, so that `windowed` and `modulated` begin as the linear kernel; `paper` begins near
+    /// the mean of the corners.
     pub fn initial(&self, device: &Device, seed: u64) -> Result<Buffer<f32>> {
         let mut theta = device.zeros(self.n_parameters())?;
         let blocks = self.blocks();
@@ -209,11 +212,11 @@ pub struct Theta {
     mulfa: Mulfa,
     /// `[n_thetas, n_theta]`
     pub theta: Buffer<f32>,
-    /// What kernels multiply by, made from θ; on the host with transposes.
+    /// Numbers prepared from θ that the kernels multiply by; on the CPU also their transposes.
     prepared: ComputeBuffer,
 }
 
-/// [`super::registry::Constructor`] of grids with the kernel `mulfa`.
+/// [`super::registry::Constructor`] for grids with the kernel `mulfa`.
 pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Result<Option<Box<dyn Encoding>>> {
     let Some(mulfa) = Mulfa::new(config, head.dimensions()) else { return Ok(None) };
     let mut theta = Theta::zeros(device, mulfa)?;
@@ -225,7 +228,7 @@ pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Re
     Ok(Some(Box::new(theta)))
 }
 
-/// Name of a part of θ in a checkpoint: `kernel.<name>`, `[n_thetas, …]`.
+/// Returns the name of a block of θ in a checkpoint: `kernel.<name>`, `[n_thetas, …]`.
 fn tensor_name(block: &ParamBlock) -> String {
     format!("kernel.{}", block.name)
 }
@@ -280,17 +283,17 @@ impl Encoding for Theta {
         Some(&mut self.theta)
     }
 
-    /// Those of what is prepared.
+    /// The gradients are those with respect to the prepared numbers.
     fn n_gradients(&self) -> usize {
         self.mulfa.n_prepared().1
     }
 
-    /// q: `[L, H]`.
+    /// The saved activations are q: `[L, H]`.
     fn n_saved_activations(&self) -> usize {
         self.mulfa.n_saved_activations()
     }
 
-    /// φ of the levels that have this kernel: `[n_levels, 2^D · K]`.
+    /// The scatter weights are φ of the levels with this kernel: `[n_levels, 2^D · K]`.
     fn n_scatter_weights(&self) -> usize {
         (self.mulfa.n_levels * self.mulfa.n_outputs as usize) << self.mulfa.dimensions
     }
@@ -329,7 +332,7 @@ impl Encoding for Theta {
         Ok(Box::new(Theta::zeros(device, self.mulfa.clone())?))
     }
 
-    /// A tensor for each part of θ, over all θ.
+    /// Returns one tensor for each block, which holds that block of every θ.
     fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let theta = self.theta.download()?;
         let of_block = |block: &ParamBlock| {

@@ -1,5 +1,5 @@
-//! Active nodes by themselves: the sparse rows of Φ, with `Φ_ij = φ(x_i, p_j)`, and the gradients of the kernel function.
-//! For analysis and tests, in fp64; training goes through `kernels/field.cu`.
+//! Active nodes alone: the sparse rows of Φ, with `Φ_ij = φ(x_i, p_j)`, and the gradients of the kernel function. They
+//! serve analysis and tests, in fp64; training uses `kernels/radiance/field.cu`.
 
 use std::ffi::c_void;
 
@@ -10,15 +10,16 @@ use crate::device::{Buffer, Device, Kernel, LaunchDims, Ptr, kernels};
 
 type NodesKernel = Kernel<ActiveNodesArgs<'static>>;
 
-/// Active nodes of `n` points. In rows of `n_levels · n_corners` nodes.
+/// Active nodes of `n` points, in rows of `n_levels · n_corners` nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveNodes {
     pub n_levels: usize,
-    /// Nodes of a level that are active at a point: `2^D`, or of points the nearest and all that is out of reach.
+    /// Number of nodes of a level that are active at a point: `2^D`; for point clouds, the nearest nodes and the entry
+    /// for everything out of reach.
     pub n_corners: usize,
-    /// `K`: kernel values at a node; 1, or one for each feature of a level.
+    /// `K`: number of kernel values at a node, which is 1 or one for each feature of a level.
     pub n_outputs: usize,
-    /// `[n, n_levels, n_corners]`: rows of the grid's table.
+    /// `[n, n_levels, n_corners]`: row of each node in the grid's table.
     pub entry: Vec<u32>,
     /// `[n, n_levels, n_corners, n_outputs]`: φ.
     pub phi: Vec<f64>,
@@ -27,18 +28,18 @@ pub struct ActiveNodes {
 /// Gradients of a function of φ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeGradients {
-    /// Summed over the points: `[n_thetas · n_theta]`; or of each point: `[n, n_thetas · n_theta]`.
+    /// Summed over the points: `[n_thetas · n_theta]`; or for each point: `[n, n_thetas · n_theta]`.
     pub theta: Vec<f64>,
     /// `[n, D]`, through φ alone.
     pub position: Vec<f64>,
 }
 
 impl Grid {
-    /// φ at `x` (`[n, D]`, in [0, 1]), for a kernel function with parameters `theta` (empty where it has none). Points have
-    /// [`super::PointCloud::active_nodes`].
+    /// Computes φ at `x` (`[n, D]`, in [0, 1]) for a kernel function with parameters `theta` (empty if it has none).
+    /// Point clouds have their own function, [`super::PointCloud::active_nodes`].
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
         let n = self.n_points(x);
         let kernel: &NodesKernel = match self.dimensions {
@@ -67,11 +68,12 @@ impl Grid {
         })
     }
 
-    /// Gradients by θ and by the points, from those by φ (`[n, n_levels, n_corners, n_outputs]`). `by_point`: θ's for each
-    /// point alone, instead of their sum.
+    /// Computes the gradients with respect to θ and to the points, given those with respect to φ
+    /// (`[n, n_levels, n_corners, n_outputs]`). With `by_point`, the gradient with respect to θ is returned for each
+    /// point separately instead of as a sum.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn active_nodes_backward(
         &self,
         device: &Device,
@@ -100,17 +102,17 @@ impl Grid {
             theta_stride: if by_point { theta.len() as u32 } else { 0 },
             ..self.nodes_args()
         };
-        // Points add to the same sums: on a CPU, one thread.
+        // All points add to the same sums, so on a CPU a single thread does the work.
         device.launch_chunk(kernel, &args, LaunchDims::items(n))?;
         Ok(NodeGradients { theta: dl_dtheta.download()?, position: dl_dposition.download()? })
     }
 
-    /// Nodes of a level that are active at a point.
+    /// Returns the number of nodes of a level that are active at a point.
     pub fn n_corners(&self) -> usize {
         self.n_corners
     }
 
-    /// Kernel values at a node.
+    /// Returns the number of kernel values at a node.
     pub fn n_outputs(&self) -> usize {
         self.mulfa.as_ref().map_or(1, |mulfa| mulfa.n_outputs as usize)
     }
@@ -128,7 +130,7 @@ impl Grid {
         self.mulfa.as_ref().map_or(0, |mulfa| mulfa.n_scratch())
     }
 
-    /// Arguments without any buffers.
+    /// Returns arguments with all buffers null.
     fn nodes_args(&self) -> ActiveNodesArgs<'static> {
         let mut scale = [0.0; MAX_LEVELS];
         for (slot, level) in scale.iter_mut().zip(&self.levels) {

@@ -1,19 +1,19 @@
-//! What the learned numbers of an encoding beside its table are made of.
+//! Blocks of the learned parameters that an encoding has besides its table.
 
 use std::ops::Range;
 
 /// A matrix or vector in θ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamBlock {
-    /// As in the formulas: `W_1`, `b_1`, `Omega_1`, `psi_1`, …, `w_out`, `b_out`.
+    /// Name as in the formulas: `W_1`, `b_1`, `Omega_1`, `psi_1`, …, `w_out`, `b_out`.
     pub name: String,
-    /// Place of the first number in a θ.
+    /// Index of the first number in θ.
     pub first: usize,
     pub shape: Vec<usize>,
 }
 
 impl ParamBlock {
-    /// Parts that follow each other, from their names and shapes.
+    /// Returns consecutive blocks with the given names and shapes.
     pub fn in_order(shapes: impl IntoIterator<Item = (String, Vec<usize>)>) -> Vec<ParamBlock> {
         let mut first = 0;
         let block = |(name, shape)| {
@@ -24,7 +24,7 @@ impl ParamBlock {
         shapes.into_iter().map(block).collect()
     }
 
-    /// Numbers of all `blocks` of a θ.
+    /// Returns how many numbers the `blocks` of a θ have together.
     pub fn n_in_all(blocks: &[ParamBlock]) -> usize {
         blocks.last().map_or(0, |block| block.range().end)
     }
@@ -33,7 +33,7 @@ impl ParamBlock {
         self.shape.iter().product()
     }
 
-    /// Places of the numbers in a θ.
+    /// Returns the indices of the block's numbers in θ.
     pub fn range(&self) -> Range<usize> {
         self.first..self.first + self.n_numbers()
     }

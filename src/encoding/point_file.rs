@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::mesh::Ply;
 use crate::{Error, Result, npy};
 
-/// Why a file was refused; the caller adds its name.
+/// Reason why a file was refused; the caller adds the file's name.
 type Refusal = String;
 
-/// The points of the file `path`, in its own coordinates.
+/// Reads the points of the file `path`, in the file's own coordinates.
 ///
 /// # Errors
-/// A file that cannot be read, is of another kind, ends early, or holds a coordinate that is no finite number.
+/// Returns an error if the file cannot be read, has an unsupported format, ends early, or contains a coordinate that is
+/// not finite.
 pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
     let bytes = std::fs::read(path)
         .map_err(|e| Error::file(path, format!("the point cloud cannot be read ({e}); check the path")))?;
@@ -31,7 +32,7 @@ pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
     }
 }
 
-/// The rows of an array of NumPy.
+/// Returns the rows of a NumPy array.
 fn numpy(bytes: &[u8]) -> std::result::Result<Vec<[f32; 3]>, Refusal> {
     let array = npy::parse(bytes)?;
     if !matches!(array.shape[..], [_, 3]) {

@@ -1,6 +1,6 @@
-//! The encoding `points`: nodes in no order of a lattice, from a point cloud, from the occupied cells of an earlier run, or
-//! scattered. At a point the k nearest are active, weighed by a Gaussian. The arithmetic is in `kernels/grid/points.cuh`;
-//! `docs/models.md` has the formulas.
+//! The encoding `points`, with unstructured nodes, which come from a point cloud file, from the occupied cells of an
+//! earlier run, or from a lattice with random offsets. At each position the k nearest nodes are active, weighted by a
+//! Gaussian. The arithmetic is in `kernels/encoding/points.cuh`; `docs/models.md` has the formulas.
 
 use std::path::Path;
 
@@ -18,28 +18,28 @@ use crate::{Error, Result};
 
 /// Name of the nodes in a checkpoint.
 const NODES: &str = "grid.nodes";
-/// Number of the random stream that scatters nodes; the networks' layers and θ have the ones below.
+/// Random stream that scatters the nodes; the networks' layers and θ use the streams below.
 const STREAM: u32 = 1 << 16;
-/// Nodes that cells of the right size hold, where they hold any.
+/// Target for the mean number of nodes in an occupied cell.
 const NODES_PER_CELL: usize = 2;
-/// Most cells per axis: their list takes 64 MiB.
+/// Largest number of cells per axis: their list takes 64 MiB.
 const MOST_CELLS: u32 = 256;
-/// Entries of the table times features fit in 31 bits.
+/// Largest number of nodes: the table's entries times features must fit in 31 bits.
 const MOST_NODES: usize = (1 << 31) / 8 - 1;
-/// Parts of the table that threads of a CPU add to at a time.
+/// Number of parts of the table that CPU threads add to in parallel.
 const HOST_PARTS: usize = 16;
 
-/// Nodes on a device, listed by cells.
+/// Nodes on a device, sorted by cell.
 pub struct PointCloud {
     nodes: std::sync::Arc<Listed>,
     dimensions: u32,
     k: u32,
-    /// Of the Gaussian, in units of the field's box.
+    /// Bandwidth of the Gaussian, in units of the field's box.
     pub bandwidth: f32,
     n_features: u32,
 }
 
-/// Nodes in the order of their cells, x fastest, and where each cell's begin.
+/// Nodes in the order of their cells, x fastest, and the index at which each cell begins.
 struct Listed {
     /// `[N, 3]`
     node: Buffer<f32>,
@@ -49,7 +49,7 @@ struct Listed {
     resolution: u32,
 }
 
-/// [`super::registry::Constructor`] of grids with the index `points`.
+/// [`super::registry::Constructor`] for grids with the index `points`.
 pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Result<Option<Box<dyn Encoding>>> {
     if config.index != GridIndex::Points {
         return Ok(None);
@@ -79,7 +79,8 @@ pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Re
 }
 
 impl PointCloud {
-    /// Of `nodes` in the field's box, [0, 1]³; in one or two dimensions their other coordinates are 1/2.
+    /// Creates a point cloud from `nodes` in the field's box, [0, 1]³; in one or two dimensions their other coordinates
+    /// are 1/2.
     pub fn new(
         device: &Device,
         nodes: Vec<[f32; 3]>,
@@ -89,7 +90,7 @@ impl PointCloud {
     ) -> Result<Self> {
         let (resolution, occupied) = cells_for(&nodes);
         let (nodes, first) = by_cell(nodes, resolution);
-        // The mean distance of neighbours, were the nodes spread evenly over the cells that hold any.
+        // The mean distance between neighbours if the nodes were spread evenly over the occupied cells.
         let spacing = (occupied as f64 / nodes.len() as f64).powf(1.0 / f64::from(dimensions)) / f64::from(resolution);
         let listed = Listed {
             node: device.upload(nodes.as_flattened())?,
@@ -106,12 +107,12 @@ impl PointCloud {
         })
     }
 
-    /// `[N, 3]`, in the order of the table's rows.
+    /// Returns the nodes, `[N, 3]`, in the order of the table's rows.
     pub fn nodes(&self) -> Result<Vec<f32>> {
         self.nodes.node.download()
     }
 
-    /// As kernels see it.
+    /// Returns the point cloud as the kernels see it.
     pub fn args(&self) -> PointSet<'_> {
         PointSet {
             dimensions: self.dimensions,
@@ -124,10 +125,11 @@ impl PointCloud {
         }
     }
 
-    /// φ at `x` (`[n, D]`, in [0, 1]): in rows of the nearest nodes and, last, of all that is out of reach.
+    /// Computes φ at `x` (`[n, D]`, in [0, 1]). Each row holds the nearest nodes and, last, the entry for everything
+    /// out of reach.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn active_nodes(&self, device: &Device, x: &[f64]) -> Result<ActiveNodes> {
         let (n, n_corners) = (x.len() / self.dimensions as usize, NEAREST + 1);
         let position = device.upload(x)?;
@@ -138,10 +140,10 @@ impl PointCloud {
         Ok(ActiveNodes { n_levels: 1, n_corners, n_outputs: 1, entry: entry.download()?, phi: phi.download()? })
     }
 
-    /// Gradients by the points (`[n, D]`), from those by φ.
+    /// Computes the gradients with respect to the points (`[n, D]`), given those with respect to φ.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn active_nodes_backward(&self, device: &Device, x: &[f64], dl_dphi: &[f64]) -> Result<Vec<f64>> {
         let (position, dl_dphi, dl_dposition) = (device.upload(x)?, device.upload(dl_dphi)?, device.zeros(x.len())?);
         let args = PointsNodesArgs {
@@ -197,12 +199,12 @@ impl PointCloud {
 }
 
 impl Encoding for PointCloud {
-    /// The nodes, and a row for all that is out of reach.
+    /// The entries are the nodes, and one for everything out of reach.
     fn n_entries(&self) -> Option<usize> {
         Some(self.nodes.n_nodes + 1)
     }
 
-    /// φ of the nodes and of all that is out of reach; the nodes.
+    /// The scatter weights are φ of the nodes and of everything out of reach, followed by the indices of the nodes.
     fn n_scatter_weights(&self) -> usize {
         2 * NEAREST + 1
     }
@@ -235,7 +237,8 @@ impl Encoding for PointCloud {
 // --------------------------------------------------------------------------------------------------------------------
 // Where nodes come from
 
-/// A lattice over the field's box, each node moved at random within its cell; coordinates past `dimensions` are 1/2.
+/// Returns a lattice over the field's box, with each node moved at random within its cell; coordinates past
+/// `dimensions` are 1/2.
 fn lattice(device: &Device, config: &PointsConfig, dimensions: u32, seed: u32) -> Result<Vec<[f32; 3]>> {
     let r = config.resolution as usize;
     let moved = device.zeros::<f32>(3 * r.pow(dimensions))?;
@@ -248,7 +251,7 @@ fn lattice(device: &Device, config: &PointsConfig, dimensions: u32, seed: u32) -
     Ok(moved.download()?.chunks(3).enumerate().map(place).collect())
 }
 
-/// The points of a file that lie in the field's box.
+/// Returns the points of a file that lie in the field's box.
 fn from_file(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
     let points = point_file::read(path)?;
     let n = points.len();
@@ -263,7 +266,7 @@ fn from_file(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
     Ok(nodes)
 }
 
-/// The centres of the cells that an earlier run has found to hold something.
+/// Returns the centres of the cells that an earlier run found to be occupied.
 fn from_run(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
     let path = Run::resolve(path, Path::new("outputs"))?.checkpoint;
     let checkpoint = Checkpoint::read(&path)?;
@@ -276,7 +279,7 @@ fn from_run(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
         for cell in (0..cells).filter(|cell| bits[cell / 8] >> (cell % 8) & 1 == 1) {
             let centre = cell_centre(cell, march.occupancy_resolution as usize).map(|c| 0.5 + side * (c - 0.5));
             let reach = centre.iter().fold(0.0f32, |most, c| most.max((c - 0.5).abs()));
-            // The middle of a cascade belongs to the smaller ones.
+            // The middle of a cascade is covered by the smaller cascades.
             if cascade == 0 || reach > 0.25 * side {
                 nodes.push(context.in_box(checkpoint.header.unit_cube.to_scene(centre)));
             }
@@ -292,7 +295,7 @@ fn from_run(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
     Ok(nodes)
 }
 
-/// Centre of a cell of the occupancy grid, whose cells are numbered by blocks of 4³; `docs/formats.md`.
+/// Returns the centre of a cell of the occupancy grid, whose cells are numbered in blocks of 4³; see `docs/formats.md`.
 fn cell_centre(cell: usize, resolution: usize) -> [f32; 3] {
     let (block, within, blocks) = (cell / 64, cell % 64, resolution / 4);
     let block = [block % blocks, block / blocks % blocks, block / blocks / blocks];
@@ -313,7 +316,7 @@ fn saved(checkpoint: &Checkpoint) -> Result<Vec<[f32; 3]>> {
 }
 
 impl InitContext {
-    /// Scene coordinates to those of the field's box.
+    /// Converts scene coordinates to those of the field's box.
     fn in_box(&self, point: [f32; 3]) -> [f32; 3] {
         self.unit_cube.to_unit(point).map(|u| (u - 0.5) / self.box_side + 0.5)
     }
@@ -324,15 +327,15 @@ fn is_inside(node: &[f32; 3]) -> bool {
 }
 
 // --------------------------------------------------------------------------------------------------------------------
-// Nodes by cells
+// Sorting nodes by cell
 
 fn cell_of(node: &[f32; 3], resolution: u32) -> usize {
     let cell = node.map(|x| ((x * resolution as f32) as usize).min(resolution as usize - 1));
     cell[0] + resolution as usize * (cell[1] + resolution as usize * cell[2])
 }
 
-/// Cells per axis, a power of two, and how many hold a node: the fewest that hold [`NODES_PER_CELL`] on average where they
-/// hold any.
+/// Returns the number of cells per axis, a power of two, and how many cells hold a node. The resolution is the lowest
+/// at which occupied cells hold at most [`NODES_PER_CELL`] nodes on average.
 fn cells_for(nodes: &[[f32; 3]]) -> (u32, usize) {
     let mut resolution = 4;
     loop {
@@ -346,7 +349,8 @@ fn cells_for(nodes: &[[f32; 3]]) -> (u32, usize) {
     }
 }
 
-/// Nodes in the order of their cells, those of one cell in their own order; and the first of each cell.
+/// Returns the nodes in the order of their cells, keeping the order within a cell, and the index of each cell's first
+/// node.
 fn by_cell(mut nodes: Vec<[f32; 3]>, resolution: u32) -> (Vec<[f32; 3]>, Vec<u32>) {
     nodes.sort_by_key(|node| cell_of(node, resolution));
     let mut first = vec![0u32; (resolution as usize).pow(3) + 1];

@@ -1,9 +1,9 @@
-//! Models of the family with an encoding of their own: kernels that work out the features before the field's kernel, and
-//! what they keep on a device for it. Encodings made of regular levels with a kernel function that learns nothing have none:
-//! `kernels/field.cuh` encodes them as it goes.
+//! Encodings with their own kernels, which compute the features before the field's kernel runs, and the state that they
+//! keep on a device. Encodings made of regular levels with a fixed kernel function need none of this: `kernels/radiance/field.cuh`
+//! computes their features inside the field's kernel.
 //!
-//! A new encoding of this kind is a file `kernels/<name>.cu`, a file here that implements [`Encoding`], and a line in [`REGISTRY`];
-//! its name and defaults are a line in `src/config/family.rs`.
+//! A new encoding of this kind takes a file `kernels/<name>.cu`, a file here that implements [`Encoding`], and a line
+//! in [`REGISTRY`]; its name and defaults are a line in `src/config/family.rs`.
 
 use std::any::Any;
 
@@ -13,57 +13,59 @@ use crate::config::{GridConfig, OptimizerConfig};
 use crate::decoder::Head;
 use crate::device::args::{Compute, ENCODE_TILES, EncodeLevelsArgs, GridLayout, SampleBatch, ScatterArgs};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::train::{Checkpoint, Tensor};
 
-/// The encodings with an encoding of their own. Each says whether a grid is its.
+/// Constructors of the encodings with their own kernels. Each decides whether a grid configuration is its own.
 const REGISTRY: [Constructor; 3] = [mulfa::open, points::open, coordinate_network::open];
 
-/// Makes the encoding's part of a grid; None where the grid is not its.
+/// Opens the encoding of a grid configuration; returns None if the configuration is for another encoding.
 pub(super) type Constructor = fn(&Device, &GridConfig, Head, &Init) -> Result<Option<Box<dyn Encoding>>>;
 
-/// Where an encoding takes what it begins with.
+/// Source of an encoding's initial state.
 pub enum Init<'a> {
-    /// Nothing is learned, no file is read.
+    /// Nothing is initialized, and no file is read.
     Blank,
-    /// A run that begins.
+    /// The start of a new run.
     New(&'a InitContext),
-    /// What a checkpoint holds.
+    /// The contents of a checkpoint.
     Saved(&'a Checkpoint<'a>),
 }
 
-/// The run that an encoding begins in.
+/// What an encoding needs to know about the run that it is initialized for.
 #[derive(Clone, Copy, Debug)]
 pub struct InitContext {
     pub seed: u64,
-    /// Scene coordinates to those of the unit cube.
+    /// Map from scene coordinates to those of the unit cube.
     pub unit_cube: UnitCube,
     /// Side of the field's box, in unit cubes: 2^(cascades − 1).
     pub box_side: f32,
 }
 
-/// Samples of a chunk to be encoded.
+/// The samples of a chunk to encode, with the buffers they read and write.
 #[derive(Clone, Copy)]
 pub struct Encode<'a> {
     pub grid: GridLayout,
     pub samples: SampleBatch<'a>,
     pub table: Ptr<'a, Compute>,
-    /// `[S, n_in]`: where the features go; columns past them are zero.
+    /// `[S, n_in]`: output for the features; the columns past them are set to zero.
     pub features: Ptr<'a, Compute>,
-    /// `[S, n_saved_activations]`: what [`Encoding::encode`] leaves for [`Encoding::backward`]; null where there is no backward pass, unless it
-    /// gives the values.
+    /// `[S, n_saved_activations]`: what [`Encoding::encode`] saves for [`Encoding::backward`]. Null if there is no
+    /// backward pass, unless the encoding gives the values.
     pub saved_activations: Ptr<'a, Compute>,
-    /// `[S, n_outputs]`: where an encoding that gives the values leaves them; null for others.
+    /// `[S, n_outputs]`: output of an encoding that gives the values; null for others.
     pub values: Ptr<'a, f32>,
     pub n_in: u32,
-    /// Forward: samples of this round; backward: all up to its end.
+    /// In the forward pass, only the samples of this round are encoded; in the backward pass, all samples up to its
+    /// end.
     pub round: u32,
 }
 
-/// Features of a round's samples, at most `most`, by the levels from `first` on, whose kernel function learns nothing.
+/// Computes the features of a round's samples on the levels from `first` on, which have a fixed kernel function. `most`
+/// is an upper bound on the number of samples.
 ///
 /// # Errors
-/// Of the device.
+/// Returns an error if the device fails.
 pub fn encode_levels(device: &Device, work: &Encode, first: u32, most: usize) -> Result<()> {
     let args = EncodeLevelsArgs {
         grid: work.grid,
@@ -79,31 +81,32 @@ pub fn encode_levels(device: &Device, work: &Encode, first: u32, most: usize) ->
     if levels == 0 { Ok(()) } else { device.launch_chunk(&kernels::ENCODE_LEVELS, &args, blocks) }
 }
 
-/// Where the backward pass finds and leaves gradients.
+/// Buffers that the backward pass reads gradients from and writes them to.
 #[derive(Clone, Copy)]
 pub struct Backward<'a> {
     /// `[L, S, F]`
     pub dl_dfeatures: Ptr<'a, f32>,
-    /// `[S, n_outputs]`: of an encoding that gives the values; null for others.
+    /// `[S, n_outputs]`: gradients with respect to the values of an encoding that gives them; null for others.
     pub dl_dvalues: Ptr<'a, f32>,
-    /// Of a chunk, added to: [`Encoding::n_gradients`].
+    /// Gradients of a chunk, accumulated; their number is [`Encoding::n_gradients`].
     pub dl_dparameters: Ptr<'a, f32>,
-    /// `[S, n_scatter_weights]`: what [`Encoding::scatter`] needs, set.
+    /// `[S, n_scatter_weights]`: output for what [`Encoding::scatter`] needs.
     pub scatter_weights: Ptr<'a, f32>,
 }
 
+/// A position encoding with its own kernels.
 pub trait Encoding: Any + Send + Sync {
-    /// Whether it gives the field's values by itself: then there are no features, and no decoder stands behind it.
+    /// Returns whether the encoding gives the field's values by itself, with no features and no decoder after it.
     fn gives_values(&self) -> bool {
         false
     }
 
-    /// Entries of the table, where the configuration alone does not say.
+    /// Returns the number of entries of the table if the configuration alone does not determine it.
     fn n_entries(&self) -> Option<usize> {
         None
     }
 
-    /// Learned numbers beside the table.
+    /// Returns the learned parameters besides the table.
     fn parameters(&self) -> Option<&Buffer<f32>> {
         None
     }
@@ -112,56 +115,57 @@ pub trait Encoding: Any + Send + Sync {
         None
     }
 
-    /// Of the parameters.
+    /// Returns the learning rate of the parameters.
     fn learning_rate(&self, optimizer: &OptimizerConfig) -> f64 {
         optimizer.kernel_learning_rate
     }
 
-    /// Numbers that a chunk's gradients take, from which [`Encoding::gradient`] works out those of the parameters.
+    /// Returns the size of a chunk's gradients, from which [`Encoding::gradient`] computes those of the parameters.
     fn n_gradients(&self) -> usize {
         0
     }
 
-    /// Numbers kept for a sample from the encoding to the backward pass.
+    /// Returns how many activations are saved per sample, from the encoding to the backward pass.
     fn n_saved_activations(&self) -> usize {
         0
     }
 
-    /// Numbers kept for a sample from the backward pass to the scatter.
+    /// Returns how many numbers are kept per sample from the backward pass to the scatter.
     fn n_scatter_weights(&self) -> usize;
 
-    /// Brings what kernels compute with up to date with the parameters.
+    /// Brings the numbers that the kernels compute with up to date with the parameters.
     fn prepare(&self, _: &Device, _: &Grid) -> Result<()> {
         Ok(())
     }
 
-    /// The features of a round's samples, or their values, at most `most`.
+    /// Computes the features, or the values, of a round's samples. `most` is an upper bound on the number of samples.
     fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()>;
 
-    /// Gradients by the parameters, and what the scatter needs.
+    /// Computes the gradients with respect to the parameters, and what the scatter needs.
     fn backward(&self, device: &Device, work: &Encode, gradients: &Backward, most: usize) -> Result<()>;
 
-    /// Gradients by the features into the table, for chunk after chunk; `phi` is what was kept.
+    /// Adds the gradients with respect to the features into the table's gradient, chunk by chunk; `phi` holds the
+    /// scatter weights.
     fn scatter(&self, device: &Device, launches: &[(ScatterArgs, LaunchDims)], n_levels: usize) -> Result<()> {
         device.launch_rows(&kernels::GRID_SCATTER, launches, n_levels)
     }
 
-    /// Sets the gradient by the parameters from the sum of the chunks' gradients.
+    /// Sets the gradient with respect to the parameters, given the sum of the chunks' gradients.
     fn gradient(&self, _: &Device, _: &Grid, _sum: Ptr<'_, f32>, _dl_dparameters: Ptr<'_, f32>) -> Result<()> {
         Ok(())
     }
 
-    /// Another of the same kind and nodes, with learned numbers of its own.
+    /// Returns another encoding of the same kind with the same nodes, but its own learned parameters.
     fn new_like(&self, device: &Device) -> Result<Box<dyn Encoding>>;
 
-    /// What a checkpoint holds of it.
+    /// Returns the tensors that a checkpoint stores for the encoding.
     fn tensors(&self) -> Result<Vec<Tensor<'static>>>;
 }
 
-/// The grid of a configuration, with what its encoding keeps on the device.
+/// Returns the grid of a configuration, and its encoding on the device if it has its own kernels.
 ///
 /// # Errors
-/// Of the device, and of the files that the nodes are read from.
+/// Returns an error if the device fails or a file with nodes cannot be read.
 pub fn open(
     device: &Device,
     config: &GridConfig,

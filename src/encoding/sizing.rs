@@ -1,18 +1,19 @@
-//! Grids of a wanted size, so that models of the family can be compared at equal parameters.
+//! Grids of a given size, so that models of the family can be compared at an equal number of parameters.
 
 use super::{CoordinateNetworkShape, Grid};
 use crate::config::{CoordinateNetworkConfig, GridConfig, GridIndex};
 use crate::decoder::Head;
 
-/// Fewest and most levels of a hash grid that are tried.
+/// Smallest and largest number of levels tried for a hash grid.
 const LEVELS: [u32; 2] = [6, 16];
 
-/// Fewest and most neurons of a layer of networks without a grid that are tried: some more than the configuration allows, so
-/// that a size out of reach is refused there.
+/// Smallest and largest layer width tried for coordinate networks. The range goes beyond what the configuration allows,
+/// so that a size out of reach is rejected there.
 const WIDTHS: [u32; 2] = [1, 1280];
 
-/// The grid like `grid`, of about `n_parameters` learned numbers before `head`: levels and table of a hash grid (its finest
-/// level stays as fine), the resolution of others; of networks without a grid the width, for all that they learn.
+/// Returns a configuration like `grid` with about `n_parameters` learned parameters before `head`. For a hash grid it
+/// varies the number of levels and the table size (the finest level keeps its resolution), for other grids the
+/// resolution. For coordinate networks it varies the width, and `n_parameters` counts all they learn.
 pub fn sized(grid: &GridConfig, head: Head, n_parameters: usize) -> GridConfig {
     let dimensions = head.dimensions();
     let n_features = f64::from(grid.n_features_per_level);
@@ -28,7 +29,7 @@ pub fn sized(grid: &GridConfig, head: Head, n_parameters: usize) -> GridConfig {
         GridIndex::Points => {
             let mut points = grid.points.clone();
             points.resolution = side(n_parameters as f64 / n_features).min(256);
-            // A lattice has at most 256 nodes along an axis; more numbers are more features of each.
+            // A lattice has at most 256 nodes along an axis; beyond that, more parameters mean more features per node.
             let nodes = f64::from(points.resolution).powi(dimensions as i32);
             let n_features = [1u32, 2, 4, 8].into_iter().rfind(|&n| f64::from(n) * nodes <= 1.05 * n_parameters as f64);
             GridConfig { points, n_features_per_level: n_features.unwrap_or(grid.n_features_per_level), ..grid.clone() }
@@ -36,7 +37,7 @@ pub fn sized(grid: &GridConfig, head: Head, n_parameters: usize) -> GridConfig {
     }
 }
 
-/// The width that comes nearest in size.
+/// Picks the width that comes closest to the given size.
 fn coordinate_network(grid: &GridConfig, head: Head, n_parameters: usize) -> GridConfig {
     let candidate =
         |width: u32| GridConfig { waves: CoordinateNetworkConfig { width, ..grid.waves.clone() }, ..grid.clone() };
@@ -46,14 +47,14 @@ fn coordinate_network(grid: &GridConfig, head: Head, n_parameters: usize) -> Gri
     (WIDTHS[0]..=WIDTHS[1]).map(candidate).min_by_key(off).expect("there are widths")
 }
 
-/// A grid of few nodes does not double on the way: it would begin with hardly any.
+/// A grid with few nodes is not upscaled in training: it would begin with hardly any nodes.
 fn dense(grid: &GridConfig, base_resolution: u32) -> GridConfig {
     let begins_small = base_resolution >> grid.upscale_at.len() < 16;
     let upscale_at = if begins_small { Vec::new() } else { grid.upscale_at.clone() };
     GridConfig { base_resolution, upscale_at, ..grid.clone() }
 }
 
-/// The nearest in size of all numbers of levels and table sizes, of equals the one with more levels.
+/// Picks the number of levels and the table size that come closest to the given size; ties go to more levels.
 fn hash(grid: &GridConfig, dimensions: u32, n_parameters: usize) -> GridConfig {
     let finest = f64::from(grid.base_resolution) * grid.per_level_scale.powi(grid.n_levels as i32 - 1);
     let candidate = |n_levels: u32, log2_hashmap_size: u32| {
@@ -83,7 +84,7 @@ mod tests {
                 let config = sized(&grid, head, wanted);
                 let n_parameters = CoordinateNetworkShape::new(&config, head)
                     .map_or_else(|| Grid::new(&config, 2).cost().parameters, |network| network.n_parameters());
-                // Points double their features, all others come closer.
+                // The features of point clouds double from one choice to the next; all other sizes come closer.
                 let most = if grid.index == GridIndex::Points { 1.05 } else { 1.08 };
                 let ratio = n_parameters as f64 / wanted as f64;
                 let least = if grid.index == GridIndex::Points { 0.5 } else { 0.92 };

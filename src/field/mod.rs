@@ -1,5 +1,5 @@
-//! A field on a device: the parameters of a grid and the networks behind it, the copies that kernels compute with, and what
-//! training and checkpoints do with them. What the numbers that come out mean is the tasks' business.
+//! A field on a device: the parameters of a grid and its networks, the copies that kernels compute with, and their use
+//! in training and checkpoints. What the outputs mean is up to the tasks.
 
 mod neurons;
 mod optimizer;
@@ -21,7 +21,7 @@ pub(crate) use quasirandom::quasirandom;
 pub use scratch::WorkerScratch;
 pub(crate) use tensors::{fill, layer_name, optimizer_tensors, restore_optimizer};
 
-/// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
+/// Features are initialized uniformly in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f32 = 1e-4;
 
 /// Grid features and network weights.
@@ -30,22 +30,22 @@ pub struct Field {
     pub decoder: Decoder,
     /// Features, `[n_entries, n_features_per_level]`.
     pub table: Buffer<f32>,
-    /// Weights of all layers, each `[n_out, n_in]`, one after the other.
+    /// Weights of all layers, each `[n_out, n_in]`, concatenated.
     pub weights: Buffer<f32>,
-    /// fp16 copy of the features; None where kernels compute in fp32.
+    /// fp16 copy of the features; None if kernels compute in fp32.
     pub table_copy: Option<ComputeBuffer>,
     weights_copy: ComputeBuffer,
-    /// What an encoding of the family with an encoding of its own needs beside the table.
+    /// The grid's encoding, if it has its own kernels.
     pub encoding: Option<Box<dyn Encoding>>,
 }
 
 impl Field {
-    /// All parameters zero.
+    /// Creates a field with all parameters zero.
     pub fn zeros(device: &Device, config: &ModelConfig, head: Head) -> Result<Self> {
         Field::open(device, config, head, &Init::Blank)
     }
 
-    /// Features and weights zero, and the encoding's own from `source`.
+    /// Creates a field with features and weights zero; the encoding's own parameters come from `init`.
     fn open(device: &Device, config: &ModelConfig, head: Head, init: &Init) -> Result<Self> {
         let (grid, encoding) = encoding::open(device, &config.grid, head, init)?;
         let decoder = match &encoding {
@@ -60,7 +60,7 @@ impl Field {
             table: device.zeros(grid.n_parameters())?,
             weights: device.zeros(decoder.n_weights())?,
             table_copy: copy_of_table(device, &grid)?,
-            // On the host: the weights and their transposes.
+            // On the CPU, this holds the weights and their transposes.
             weights_copy: ComputeBuffer::zeros(device, 2 * decoder.n_weights())?,
             encoding,
             grid,
@@ -68,13 +68,14 @@ impl Field {
         })
     }
 
-    /// A field of the same shape and nodes, with parameters of its own.
+    /// Creates a field of the same shape and nodes, with parameters of its own.
     fn new_like(&self, device: &Device) -> Result<Self> {
         let encoding = self.encoding.as_ref().map(|encoding| encoding.new_like(device)).transpose()?;
         Field::with(device, self.grid.clone(), self.decoder.clone(), encoding)
     }
 
-    /// Features near zero, weights by Glorot and Bengio (2010): uniform in ±√(6 / (n_in + n_out)).
+    /// Creates a randomly initialized field: features near zero, weights as in Glorot and Bengio (2010): uniform in
+    /// ±√(6 / (n_in + n_out)).
     pub fn random(device: &Device, config: &ModelConfig, head: Head, context: &InitContext) -> Result<Self> {
         let mut field = Field::open(device, config, head, &Init::New(context))?;
         let seed = context.seed as u32;
@@ -92,7 +93,7 @@ impl Field {
         Ok(field)
     }
 
-    /// Takes the resolution of another configuration of the same dense grid: the features are those that the field has had at
+    /// Changes the resolution of a dense grid to that of `config`. The new features are the old ones interpolated at
     /// the new nodes.
     fn resample(&mut self, device: &Device, config: &ModelConfig) -> Result<()> {
         let grid = Grid::new(&config.grid, self.grid.dimensions);
@@ -102,7 +103,7 @@ impl Field {
         self.refresh_copies(device)
     }
 
-    /// Whether the grid's encoding gives the values by itself, so that no decoder stands behind it.
+    /// Returns whether the grid's encoding outputs the values itself, without a decoder.
     pub fn encoding_gives_values(&self) -> bool {
         self.encoding.as_ref().is_some_and(|encoding| encoding.gives_values())
     }
@@ -111,12 +112,12 @@ impl Field {
         self.table.len() + self.weights.len() + self.encoding_parameters().map_or(0, Buffer::len)
     }
 
-    /// Learned numbers of the encoding beside the table.
+    /// Returns the learned parameters of the encoding besides the table.
     pub fn encoding_parameters(&self) -> Option<&Buffer<f32>> {
         self.encoding.as_ref()?.parameters()
     }
 
-    /// The encoding, where it is an `M`.
+    /// Returns the encoding if it is an `M`.
     pub fn encoding_as<M: Encoding>(&self) -> Option<&M> {
         let encoding: &dyn Any = self.encoding.as_deref()?;
         encoding.downcast_ref()
@@ -127,7 +128,7 @@ impl Field {
         encoding.downcast_mut()
     }
 
-    /// Brings the copies of features and weights up to date after the values were set from outside.
+    /// Updates the compute copies of features and weights after the values were set from outside.
     pub fn refresh_copies(&mut self, device: &Device) -> Result<()> {
         if let Some(copy) = &mut self.table_copy {
             copy.set(&self.table)?;
@@ -135,7 +136,7 @@ impl Field {
         self.prepare(device)
     }
 
-    /// Brings what kernels multiply by up to date with the weights and the encoding's parameters.
+    /// Updates what kernels compute with from the weights and the encoding's parameters.
     pub fn prepare(&self, device: &Device) -> Result<()> {
         let args = PrepareWeightsArgs {
             network: self.decoder.layout(),
@@ -146,16 +147,18 @@ impl Field {
         self.encoding.as_ref().map_or(Ok(()), |encoding| encoding.prepare(device, &self.grid))
     }
 
-    /// Whether kernels of their own make the features, before the decoder's: those of an encoding, or on a GPU one for each
-    /// level, whose table then stays in the cache. A host makes them in the decoder's kernel, tile by tile.
+    /// Returns whether separate kernels compute the features before the decoder's kernel runs: those of an encoding, or
+    /// on a GPU one pass per level, so that the level's table stays in the cache. The CPU computes the features in the
+    /// decoder's kernel, tile by tile.
     pub fn encodes_first(&self, device: &Device) -> bool {
         self.encoding.is_some() || (!device.is_host() && !self.grid.is_averaged())
     }
 
-    /// The features of a round's samples, at most `most`, where they are made before the decoder's kernel.
+    /// Computes the features of a round's samples if this happens before the decoder's kernel; `most` is an upper bound
+    /// on the number of samples.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
         match &self.encoding {
             Some(encoding) => encoding.encode(device, work, most),
@@ -164,7 +167,7 @@ impl Field {
         }
     }
 
-    /// Features as kernels gather them.
+    /// Returns the features in the precision that kernels read.
     pub fn table_ptr(&self) -> Ptr<'_, Compute> {
         match &self.table_copy {
             Some(copy) => copy.ptr(),
@@ -172,7 +175,7 @@ impl Field {
         }
     }
 
-    /// Weights as kernels multiply them.
+    /// Returns the weights in the form that kernels read.
     pub fn weights_ptr(&self) -> Ptr<'_, Compute> {
         self.weights_copy.ptr()
     }

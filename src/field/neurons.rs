@@ -1,4 +1,4 @@
-//! Which neurons of a field's hidden layers do something where it is looked at.
+//! Counts the active neurons in a field's hidden layers.
 
 use super::{Field, WorkerScratch};
 use crate::Result;
@@ -7,11 +7,12 @@ use crate::device::args::ActiveArgs;
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
 impl Field {
-    /// For each neuron, layer after layer, how many of the samples whose activations the scratch holds make it active. `weight`,
-    /// `[S]`, is each sample's share of a pixel, of which those above `least_weight` count; null for all.
+    /// Counts for each neuron, layer by layer, the samples that activate it, among those whose activations are in
+    /// `scratch`. `weight`, `[S]`, is each sample's weight in its pixel: only samples above `least_weight` count. If it
+    /// is null, all do.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub(crate) fn count_active(
         &self,
         device: &Device,
@@ -35,7 +36,7 @@ impl Field {
         active.download()
     }
 
-    /// The layers' neurons by what [`Field::count_active`] has counted of several chunks.
+    /// Summarizes the counts of [`Field::count_active`] over several chunks by layer.
     pub(crate) fn neurons<'c>(&self, counted: impl Iterator<Item = &'c Vec<u32>>) -> Vec<LayerNeurons> {
         let mut active = vec![0; self.decoder.hidden_layers().map(|(_, n)| n as usize).sum()];
         counted.for_each(|own| active.iter_mut().zip(own).for_each(|(sum, n): (&mut u64, _)| *sum += u64::from(*n)));

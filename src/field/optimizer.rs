@@ -1,4 +1,4 @@
-//! Learning a field's parameters: gradients from chunks of samples, Adam, and the moving average that renders.
+//! Optimizes a field's parameters: gradients accumulated by chunk, Adam, and the moving average used for rendering.
 
 use crate::Result;
 use crate::config::Config;
@@ -9,7 +9,7 @@ use crate::train::{Adam, AdamStep, Moments};
 
 use super::Field;
 
-/// What learning keeps of a field, on its device.
+/// Optimizer state of a field, on its device.
 pub struct FieldOptimizer {
     pub(super) adam: Adam,
     pub(super) table: Moments,
@@ -18,29 +18,29 @@ pub struct FieldOptimizer {
     /// `[n_chunks, n_weights]`
     weight_gradients: Buffer<f32>,
     n_chunks: usize,
-    /// Doublings of the grid's resolution behind.
+    /// Number of times the grid's resolution has been doubled.
     pub upscales: usize,
 }
 
-/// What learning keeps of an encoding's parameters.
+/// Optimizer state of an encoding's parameters.
 pub(super) struct EncodingOptimizer {
     pub moments: Moments,
-    /// Gradients as the encoding collects them, `[n_chunks, n]`, and their sum.
+    /// Gradients as the encoding accumulates them, `[n_chunks, n]`, and their sum over chunks.
     gradients: Buffer<f32>,
     gradient: Buffer<f32>,
 }
 
-/// Where a chunk's gradients go, added to.
+/// Buffers into which a chunk accumulates its gradients.
 #[derive(Clone, Copy)]
 pub struct ChunkGradients<'a> {
-    /// As the weights.
+    /// Gradients with respect to the weights, laid out like them.
     pub dl_dweights: Ptr<'a, f32>,
-    /// As the encoding collects them; null where it has no parameters.
+    /// Gradients as the encoding accumulates them; null if it has no parameters.
     pub dl_dparameters: Ptr<'a, f32>,
 }
 
 impl EncodingOptimizer {
-    /// None where the grid's features are all that is learned of it.
+    /// Creates the state; returns None if the grid has no learned parameters besides its features.
     fn new(device: &Device, field: &Field, n_chunks: usize, averaged: bool) -> Result<Option<Self>> {
         let (Some(encoding), Some(parameters)) = (&field.encoding, field.encoding_parameters()) else {
             return Ok(None);
@@ -54,10 +54,11 @@ impl EncodingOptimizer {
 }
 
 impl FieldOptimizer {
-    /// Of a field that has learned nothing yet, from steps of `n_chunks` chunks; its resolution was doubled `upscales` times.
+    /// Creates the state of an untrained field, for steps of `n_chunks` chunks; its resolution has been doubled
+    /// `upscales` times.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn new(device: &Device, config: &Config, field: &Field, n_chunks: usize, upscales: usize) -> Result<Self> {
         let averaged = config.train.ema_decay > 0.0;
         let width = field.grid.n_features_per_level as usize;
@@ -72,11 +73,11 @@ impl FieldOptimizer {
         })
     }
 
-    /// Doubles the resolution of a dense grid as often as `progress`, the share of the run that is over, asks for. Adam begins
-    /// anew: its moments were of other nodes.
+    /// Doubles the resolution of a dense grid as often as is due at `progress`, the completed fraction of the run. Adam
+    /// restarts, since its moments belong to the old nodes.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn upscale(&mut self, device: &Device, config: &Config, field: &mut Field, progress: f64) -> Result<()> {
         let due = config.model.grid.upscale_at.iter().filter(|&&at| progress >= at).count();
         if due <= self.upscales {
@@ -89,10 +90,10 @@ impl FieldOptimizer {
         Ok(())
     }
 
-    /// Forgets the chunks' gradients of the step before.
+    /// Clears the chunks' gradients of the previous step.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn begin(&mut self) -> Result<()> {
         self.weight_gradients.clear()?;
         self.encoding.as_mut().map_or(Ok(()), |encoding| encoding.gradients.clear())
@@ -108,15 +109,16 @@ impl FieldOptimizer {
         }
     }
 
-    /// Where the scatter adds gradients of features, `[n_entries, F]`.
+    /// Returns the buffer to which the scatter adds the gradients of features, `[n_entries, F]`.
     pub fn table_gradient(&self) -> Ptr<'_, f32> {
         self.table.gradient.ptr()
     }
 
-    /// Gradients by the features into the table, level by level, chunk after chunk.
+    /// Scatters the gradients with respect to the features into the table's gradient, level by level and chunk by
+    /// chunk.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn scatter(&self, device: &Device, field: &Field, launches: &[(ScatterArgs, LaunchDims)]) -> Result<()> {
         let n_levels = field.grid.levels.len();
         match &field.encoding {
@@ -125,11 +127,11 @@ impl FieldOptimizer {
         }
     }
 
-    /// Adam on features, weights and the encoding's parameters. Step `step`, counted from 1, has gradients that are sums over
-    /// `n` rays or samples, or times such a factor as they were scaled by.
+    /// Takes an Adam step on features, weights and the encoding's parameters. `step` is counted from 1. Gradients are
+    /// sums over `n` rays or samples; if they were scaled, `n` includes the factor.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn optimizer_step(
         &self,
         device: &Device,
@@ -144,7 +146,7 @@ impl FieldOptimizer {
         let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n };
         let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
         if optimizer.total_variation > 0.0 {
-            // Gradients are sums until Adam divides them.
+            // Gradients are sums until Adam divides them by `n`.
             let weight = optimizer.total_variation * n;
             encoding::add_total_variation(device, &field.grid, &field.table, self.table_gradient(), weight)?;
         }
@@ -159,10 +161,10 @@ impl FieldOptimizer {
         self.adam.update(device, &now, parameters, &learning.moments, 0.0, Ptr::NULL)
     }
 
-    /// Adam on parameters beside the field's, of which each chunk has gradients, `[n_chunks, n]`.
+    /// Takes an Adam step on parameters outside of the field, with gradients by chunk, `[n_chunks, n]`.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn optimizer_step_extra(
         &self,
         device: &Device,
@@ -175,16 +177,16 @@ impl FieldOptimizer {
         self.adam.update(device, now, value, moments, 0.0, Ptr::NULL)
     }
 
-    /// The sum of the chunks' gradients, `[n_chunks, n]`, in their order.
+    /// Sums the gradients `[n_chunks, n]` over chunks, in their order.
     fn sum_chunks(&self, device: &Device, parts: &Buffer<f32>, sum: &Buffer<f32>) -> Result<()> {
         let args = SumArgs { parts: parts.ptr(), sum: sum.ptr(), n_parts: self.n_chunks as u32, n: sum.len() as u32 };
         device.launch(&kernels::SUM_PARTS, &args, LaunchDims::items(sum.len() / SUM_WIDTH))
     }
 
-    /// The field that renders after `step` steps: the moving average where there is one.
+    /// Returns the field to render after `step` steps: the moving average if there is one.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn averaged(&self, device: &Device, field: &Field, step: u64) -> Result<Field> {
         let mut averaged = field.new_like(device)?;
         self.adam.average(device, step, &field.table, &self.table, &mut averaged.table)?;

@@ -1,7 +1,7 @@
-//! Points at which a field is asked whether its numbers are finite.
+//! Points at which a field is checked for outputs that are not finite.
 
-/// Point `i` of a sequence that fills `[0, 1)^D` evenly, D being 2 or 3: multiples of the powers of 1/g, where
-/// g^(D+1) = g + 1 (Roberts, "The unreasonable effectiveness of quasirandom sequences").
+/// Returns point `i` of a sequence that fills `[0, 1)^D` evenly, where D is 2 or 3: multiples of the powers of 1/g,
+/// where g^(D+1) = g + 1 (Roberts, "The unreasonable effectiveness of quasirandom sequences").
 pub fn quasirandom(i: usize, dimensions: usize) -> impl Iterator<Item = f32> {
     let g = if dimensions == 2 { 1.324_717_957_244_746 } else { 1.220_744_084_605_759_6_f64 };
     (1..=dimensions as i32).map(move |k| ((i + 1) as f64 * g.powi(-k)).fract() as f32)

@@ -1,23 +1,25 @@
-//! Scratch of the chunks of samples that a device works on at a time.
+//! Scratch buffers for the chunks that a device processes at a time.
 
 use super::Field;
 use crate::Result;
 use crate::device::args::{Compute, TILE};
 use crate::device::{ComputeBuffer, Device, Ptr};
 
-/// What a scratch works in, chunk after chunk.
+/// Scratch buffers of a worker thread, reused for one chunk after another.
 pub struct WorkerScratch {
-    /// Inputs of all network layers for every sample of a chunk, from forward to backward; none for rendering.
+    /// Inputs of all network layers for every sample of a chunk, kept from the forward to the backward pass; None when
+    /// only rendering.
     activations: Option<ComputeBuffer>,
-    /// `[S, n_in]`: the grid's features, where a kernel of their own makes them.
+    /// `[S, n_in]`: the grid's features, if they are computed before the decoder's kernel.
     features: Option<ComputeBuffer>,
-    /// `[S, n_saved_activations]` by whole tiles: what an encoding keeps from its encoding to its backward pass; none for rendering, unless it
-    /// gives the values and works in it.
+    /// `[S, n_saved_activations]`, S rounded up to whole tiles: what an encoding saves for its backward pass. None when
+    /// only rendering, unless the encoding outputs the values and uses the buffer as working memory.
     saved_activations: Option<ComputeBuffer>,
 }
 
 impl WorkerScratch {
-    /// All workers of a device, for chunks of `samples` samples. `training`: with room for what the backward pass needs.
+    /// Allocates the buffers of all workers of a device, for chunks of `samples` samples; with `training`, also those
+    /// for the backward pass.
     pub fn all(device: &Device, samples: usize, field: &Field, training: bool) -> Result<Vec<Self>> {
         let decoder = &field.decoder;
         let n_saved_activations = field.encoding.as_ref().map_or(0, |encoding| encoding.n_saved_activations());

@@ -1,4 +1,4 @@
-//! A field and what its learning keeps as checkpoints hold them; `docs/formats.md` lists the tensors.
+//! Converts a field and its optimizer state to and from the tensors of checkpoints, which `docs/formats.md` lists.
 
 use bytemuck::Pod;
 
@@ -12,12 +12,12 @@ use crate::train::checkpoint::{Checkpoint, Element, Tensor};
 use crate::train::{Moments, TensorData};
 
 const FEATURES: &str = "grid.features";
-/// The resolution reached, where the configuration raises it on the way.
+/// Current base resolution, if the configuration raises it during training.
 const BASE_RESOLUTION: &str = "grid.base_resolution";
-/// What the optimiser keeps of the grid, of the networks, and of an encoding's parameters.
+/// Prefixes of the optimizer states of the grid, of the networks, and of an encoding's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];
 
-/// Name of the weights of layer `number`.
+/// Returns the name of the weight tensor of layer `number`.
 pub(crate) fn layer_name(decoder: &Decoder, number: usize) -> String {
     let n_density = decoder.n_density_layers;
     if decoder.layers.len() == n_density {
@@ -29,7 +29,7 @@ pub(crate) fn layer_name(decoder: &Decoder, number: usize) -> String {
     }
 }
 
-/// Sets a buffer to a tensor.
+/// Fills a buffer from a tensor.
 pub(crate) fn fill<T: Pod + Element>(
     buffer: &mut Buffer<T>,
     from: &Checkpoint,
@@ -40,10 +40,10 @@ pub(crate) fn fill<T: Pod + Element>(
 }
 
 impl Field {
-    /// The field that a checkpoint renders.
+    /// Loads the field that a checkpoint renders.
     ///
     /// # Errors
-    /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
+    /// Returns an error if the checkpoint lacks a tensor, or holds one whose shape does not match its configuration.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint, head: Head) -> Result<Self> {
         let model = checkpoint.header.config.model.after_upscales(upscales(checkpoint)?);
         let mut field = Field::open(device, &model, head, &Init::Saved(checkpoint))?;
@@ -62,7 +62,7 @@ impl Field {
         Ok(field)
     }
 
-    /// Features, weights and what the grid's encoding has, as tensors.
+    /// Returns the features, the weights and the tensors of the grid's encoding.
     pub fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let shape = [self.grid.n_entries(), self.grid.n_features_per_level as usize];
         let mut tensors = Vec::new();
@@ -84,7 +84,7 @@ impl Field {
     }
 }
 
-/// Doublings of the grid's resolution behind.
+/// Returns how many times the grid's resolution has been doubled.
 fn upscales(checkpoint: &Checkpoint) -> Result<usize> {
     let grid = &checkpoint.header.config.model.grid;
     if grid.upscale_at.is_empty() {
@@ -101,11 +101,12 @@ fn upscales(checkpoint: &Checkpoint) -> Result<usize> {
 }
 
 impl FieldOptimizer {
-    /// Of a field that was read from `checkpoint`, with what learning kept of it; `field` gets the values that are learned,
-    /// where those that render are another, and its copies are to be refreshed.
+    /// Restores the optimizer state of a field that was loaded from `checkpoint`. If the field is a moving average,
+    /// this replaces its parameters with the current ones being trained; its compute copies are refreshed.
     ///
     /// # Errors
-    /// Of the device; where the checkpoint holds no training state, or one that its configuration does not fit.
+    /// Returns an error if the device fails, or if the checkpoint holds no training state or one that does not match
+    /// its configuration.
     pub fn from_checkpoint(
         device: &Device,
         checkpoint: &Checkpoint,
@@ -124,10 +125,10 @@ impl FieldOptimizer {
         Ok(field_optimizer)
     }
 
-    /// What a checkpoint needs to go on learning, beside the field that renders.
+    /// Returns what a checkpoint needs to resume training, besides the field that renders.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn tensors(&self, config: &Config, field: &Field) -> Result<Vec<Tensor<'static>>> {
         let mut tensors = optimizer_tensors(OPTIMIZER[0], &field.table, &self.table)?;
         tensors.extend(optimizer_tensors(OPTIMIZER[1], &field.weights, &self.weights)?);
@@ -142,8 +143,9 @@ impl FieldOptimizer {
     }
 }
 
-/// The state of the optimiser under `prefix`, nothing where nothing is learned: `value` (only where what renders is a moving
-/// average), `first_moment`, `second_moment`, `updates`, and the average with the step it was brought up to.
+/// Returns the optimizer state under `prefix`, or nothing if `value` is empty: `first_moment`, `second_moment` and
+/// `updates`; and with a moving average also `value`, `average` and `average_step`, the step up to which each entry of
+/// the average has been updated.
 pub(crate) fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Moments) -> Result<Vec<Tensor<'static>>> {
     if value.is_empty() {
         return Ok(Vec::new());
@@ -164,7 +166,8 @@ pub(crate) fn optimizer_tensors(prefix: &str, value: &Buffer<f32>, moments: &Mom
     Ok(tensors)
 }
 
-/// Sets what Adam keeps to what [`optimizer_tensors`] wrote, and `value` to that of the last step.
+/// Restores the state that [`optimizer_tensors`] saved. With a moving average, also sets `value` to the parameters of
+/// the last step.
 pub(crate) fn restore_optimizer(
     checkpoint: &Checkpoint,
     prefix: &str,

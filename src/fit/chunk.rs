@@ -1,4 +1,4 @@
-//! Samples of a chunk: points, what is true there, what the field says, and what the backward pass leaves.
+//! The samples of a chunk: points, target values, the field's outputs, and the gradients.
 
 use crate::Result;
 use crate::decoder::Head;
@@ -6,30 +6,33 @@ use crate::device::args::{SampleBatch, TILE};
 use crate::device::{Buffer, Device, Ptr};
 use crate::field::Field;
 
-/// How a device likes its work cut.
+/// How work is divided into chunks on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FitSize {
     pub n_chunks: usize,
-    /// Samples that a chunk has room for; of several chunks a multiple of [`TILE`], so that none cuts a stencil in two.
+    /// Capacity of a chunk in samples. With several chunks it is a multiple of [`TILE`], so that no stencil is split
+    /// between chunks.
     pub samples: usize,
-    /// Chunks that are worked on one after the other and add to the same gradients.
+    /// Number of chunks that are processed one after the other and accumulate into the same gradients.
     pub chunks_of_gradient: usize,
 }
 
 impl FitSize {
-    /// On a CPU, a chunk of 1024 samples: their activations, some hundred bytes each, fit in the second-level cache.
+    /// On a CPU, a chunk has 1024 samples: their activations, a few hundred bytes per sample, fit in the L2 cache.
     const HOST_SAMPLES: usize = 1024;
-    /// Samples that a GPU is asked for at a time.
+    /// Number of samples in a GPU chunk.
     const DEVICE_SAMPLES: usize = 1 << 18;
-    /// The same of encodings that give the values: layers some hundred neurons wide keep kilobytes of a sample.
+    /// Chunk sizes for encodings that output the values: their layers, a few hundred neurons wide, save kilobytes per
+    /// sample.
     const HOST_SAMPLES_OF_VALUES: usize = TILE;
     const DEVICE_SAMPLES_OF_VALUES: usize = 1 << 16;
-    /// Gradients by such an encoding's parameters that a CPU has room for: about 256 MiB, but never fewer than so many.
+    /// Limit on the gradients kept for the parameters of such an encoding on a CPU: about 256 MiB, but at least
+    /// `FEWEST_GRADIENTS` and at most `MOST_PARTS` copies.
     const MOST_GRADIENTS: usize = 1 << 26;
     const FEWEST_GRADIENTS: usize = 16;
     const MOST_PARTS: usize = 64;
 
-    /// For steps of `batch` samples: exactly so many.
+    /// Returns the chunks for training steps of exactly `batch` samples.
     pub fn for_training(device: &Device, batch: usize, field: &Field) -> Self {
         let most = Self::most_samples(device, field);
         let samples = if device.is_host() || field.encoding_gives_values() { most.min(batch) } else { batch };
@@ -43,7 +46,7 @@ impl FitSize {
         FitSize { n_chunks, samples, chunks_of_gradient }
     }
 
-    /// For asking a finished field: one chunk for each worker.
+    /// Returns the chunks for evaluating a trained field: one per worker.
     pub fn for_prediction(device: &Device, field: &Field) -> Self {
         FitSize { n_chunks: device.n_workers(), samples: Self::most_samples(device, field), chunks_of_gradient: 1 }
     }
@@ -57,18 +60,19 @@ impl FitSize {
         }
     }
 
-    /// How often an encoding's `n` gradients are kept: a GPU adds all chunks to the same.
+    /// Returns how many copies of an encoding's `n` gradients are kept. On a GPU, all chunks accumulate into a single
+    /// one.
     fn most_gradients(device: &Device, n: usize) -> usize {
         if device.is_host() { (Self::MOST_GRADIENTS / n).clamp(Self::FEWEST_GRADIENTS, Self::MOST_PARTS) } else { 1 }
     }
 
-    /// Gradients in all.
+    /// Returns the number of copies of the gradients.
     pub fn n_gradients(self) -> usize {
         self.n_chunks.div_ceil(self.chunks_of_gradient)
     }
 }
 
-/// A chunk in training or in prediction; without training, the buffers of the backward pass are empty.
+/// A chunk for training or for prediction; in prediction, the buffers of the backward pass are empty.
 pub struct FitChunk {
     /// `[S, D]` in [0, 1]
     pub position: Buffer<f32>,
@@ -81,18 +85,18 @@ pub struct FitChunk {
     pub loss: Buffer<f32>,
     /// `[S]`, mean over outputs
     pub squared_error: Buffer<f32>,
-    /// `[L, S, F]`, or of averaged levels `[S, F]`
+    /// `[L, S, F]`, or `[S, F]` if levels are averaged.
     pub dl_dfeatures: Buffer<f32>,
-    /// What the grid's encoding keeps from the backward pass to the scatter.
+    /// Scatter weights, which the encoding's backward pass leaves for the scatter.
     pub scatter_weights: Buffer<f32>,
-    /// Statistics since they were last read: loss and squared error.
+    /// Statistics since the last read: loss and squared error.
     pub sums: Buffer<f32>,
-    /// `[3]`: 0, the number of samples, and of those with a target.
+    /// `[3]`: 0, the number of samples, and the number of samples with a target.
     pub count: Buffer<u32>,
     pub n: usize,
-    /// So many samples have a target; corners of stencils ([`Eikonal`](super::Eikonal)) follow.
+    /// Number of samples with a target; corners of stencils ([`Eikonal`](super::Eikonal)) follow them.
     pub n_with_target: usize,
-    /// The step that its samples were drawn for.
+    /// Step for which the samples were drawn.
     pub drawn: Option<u64>,
     capacity: usize,
 }
@@ -121,18 +125,18 @@ impl FitChunk {
         })
     }
 
-    /// Says that the chunk has `n` samples, with targets where it is for training.
+    /// Sets the number of samples to `n`; in training, all of them have targets.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn set_len(&mut self, n: usize) -> Result<()> {
         self.set_lens(n, n)
     }
 
-    /// Says that the chunk has `n` samples, of which the first `n_with_target` have targets.
+    /// Sets the number of samples to `n`, of which the first `n_with_target` have targets.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn set_lens(&mut self, n: usize, n_with_target: usize) -> Result<()> {
         assert!(n_with_target <= n && n <= self.capacity, "more samples than a chunk has room for");
         if (n, n_with_target) != (self.n, self.n_with_target) {
@@ -146,7 +150,7 @@ impl FitChunk {
         self.capacity
     }
 
-    /// As kernels see the samples: one round, of which positions and count alone are used.
+    /// Returns the samples as kernels see them: one round, of which only positions and count are used.
     pub fn samples(&self) -> SampleBatch<'_> {
         SampleBatch {
             position: self.position.ptr(),

@@ -1,66 +1,69 @@
-//! The eikonal term: the gradient of a distance field has length 1 (Gropp et al., IGR, ICML 2020, equation 2). Gradients are
-//! differences over stencils of four samples (Li et al., Neuralangelo, CVPR 2023, section 3.1), which go through the field as
-//! all samples do: every encoding of the family has the term, and none needs second derivatives.
+//! The eikonal term: the gradient of a distance field has length 1 (Gropp et al., IGR, ICML 2020, equation 2).
+//! Gradients are finite differences over stencils of four samples (Li et al., Neuralangelo, CVPR 2023, section 3.1),
+//! which pass through the field like all other samples. The term therefore works with every encoding, and none needs
+//! second derivatives.
 
 use super::chunk::FitChunk;
 use crate::Result;
 use crate::device::args::EikonalArgs;
 use crate::device::{Device, LaunchDims, kernels};
 
-/// Of so many samples of a chunk four are the corners of a stencil, and the others have targets.
+/// Of this many samples of a chunk, four are the corners of a stencil and the others have targets.
 const SAMPLES_A_STENCIL: usize = 16;
 const CORNERS: usize = 4;
 const WITH_TARGET: usize = SAMPLES_A_STENCIL - CORNERS;
-/// What gradients by a value are held below. fp16 has 65504 for it, once it is scaled up (`GF_LOSS_SCALE`, 128) and has gone
-/// through the layers; the MAPE's are at most as large.
+/// Upper bound on gradients with respect to an output value. In fp16, at most 65504 is representable after they have
+/// been scaled up (`GF_LOSS_SCALE`, 128) and have passed through the layers. The gradients of the MAPE are at most as
+/// large.
 const LARGEST_DERIVATIVE: f32 = 100.0;
 
-/// Factor on all gradients of a step on their way through the field, which Adam divides by again: 1 where there is no term.
+/// Returns the factor on all gradients of a step during the backward pass, which Adam divides out again; 1 without an
+/// eikonal term.
 pub(super) fn gradient_scale(eikonal: Option<Eikonal>) -> f32 {
     eikonal.map_or(1.0, |eikonal| eikonal.gradient_scale())
 }
 
-/// The term, for fields of distances: three coordinates and one value.
+/// The eikonal term, for distance fields: three coordinates and one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Eikonal {
-    /// Of the mean over stencils, beside the mean loss of samples with a target.
+    /// Weight of the mean over stencils, relative to the mean loss of samples with a target.
     pub weight: f32,
-    /// h, in sides of the unit cube: a stencil's corners are at ±h along each axis of its middle.
+    /// h, in sides of the unit cube: the corners of a stencil are at ±h from its middle along each axis.
     pub step: f32,
 }
 
 impl Eikonal {
-    /// Of `n` samples of a step, or of a chunk that begins where a stencil does, so many have targets.
+    /// Returns how many of the `n` samples of a step, or of a chunk that begins with a stencil, have targets.
     pub fn n_with_target(n: usize) -> usize {
         n - n / SAMPLES_A_STENCIL * CORNERS
     }
 
-    /// The weight of one stencil where that of one sample with a target is 1. As there are 12 of these to a stencil, the sum
-    /// over all is proportional to mean loss + weight · mean eikonal loss.
+    /// Returns the weight of one stencil, where a sample with a target has weight 1. Since there are 12 such samples
+    /// per stencil, the total is proportional to mean loss + weight · mean eikonal loss.
     fn weight_of_stencil(&self) -> f32 {
         WITH_TARGET as f32 * self.weight
     }
 
-    /// 1, or what keeps gradients of stencils below `LARGEST_DERIVATIVE`. A stencil's loss has a slope of at most 2 by |g|, and
-    /// |g| one of at most √3 / 4h by a value.
+    /// Returns the factor, at most 1, that keeps the gradients of stencils below `LARGEST_DERIVATIVE`. The derivative
+    /// of a stencil's loss with respect to |g| is at most 2, and that of |g| with respect to a value at most √3 / 4h.
     pub fn gradient_scale(&self) -> f32 {
         let largest = self.weight_of_stencil() * 2.0 * 3f32.sqrt() / (4.0 * self.step);
         (LARGEST_DERIVATIVE / largest).min(1.0)
     }
 
-    /// Places the corners of the chunk's stencils about points with a target, which are drawn.
+    /// Places the corners of the chunk's stencils around points with a target, which must have been drawn before.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn place(&self, device: &Device, chunk: &FitChunk) -> Result<()> {
         let args = self.args(chunk);
         device.launch_chunk(&kernels::EIKONAL_POINTS, &args, LaunchDims::items(args.n_stencils as usize))
     }
 
-    /// The loss of the chunk's stencils and the gradients by the values at their corners.
+    /// Computes the loss of the chunk's stencils and the gradients with respect to the values at their corners.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn loss(&self, device: &Device, chunk: &FitChunk) -> Result<()> {
         let args = self.args(chunk);
         device.launch_chunk(&kernels::EIKONAL_LOSS, &args, LaunchDims::items(args.n_stencils as usize))

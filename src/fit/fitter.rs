@@ -1,15 +1,14 @@
-//! A chunk of samples through a fitted field, forward and back.
+//! Forward and backward passes of a chunk of samples through a fitted field.
 
 use super::chunk::FitChunk;
 use super::eikonal::{Eikonal, gradient_scale};
-use super::trainer::FitLoss;
 use crate::Result;
-use crate::device::args::{FitArgs, FitLossArgs, STATISTICS_PART};
+use crate::device::args::{FitArgs, FitLoss, FitLossArgs, STATISTICS_PART};
 use crate::device::{Device, Kernel, LaunchDims, Ptr, kernels};
 use crate::encoding::{Backward, Encode};
 use crate::field::{ChunkGradients, Field, WorkerScratch};
 
-/// A fitted field, as a chunk's work needs it.
+/// A fitted field that processes chunks.
 #[derive(Clone, Copy)]
 pub struct Fitter<'a> {
     pub device: &'a Device,
@@ -18,10 +17,11 @@ pub struct Fitter<'a> {
 }
 
 impl Fitter<'_> {
-    /// The field's values at the chunk's points. A scratch for training keeps the layers' inputs for [`Fitter::backward`].
+    /// Computes the field's values at the chunk's points. If the scratch buffers are for training, they keep the
+    /// layers' inputs for [`Fitter::backward`].
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn forward(&self, chunk: &FitChunk, scratch: &WorkerScratch) -> Result<()> {
         self.field.encode(self.device, &self.encode_args(chunk, scratch), chunk.n)?;
         if self.field.encoding_gives_values() {
@@ -30,10 +30,11 @@ impl Fitter<'_> {
         self.device.launch_chunk(self.kernels().0, &self.args(chunk, scratch), LaunchDims::tiles(chunk.n))
     }
 
-    /// The loss of the chunk's values, and of its stencils where it has some, with the gradients by the values.
+    /// Computes the loss of the chunk's values, and of its stencils if there are any, and the gradients with respect to
+    /// the values.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn losses(&self, chunk: &FitChunk, loss: FitLoss, eikonal: Option<Eikonal>) -> Result<()> {
         let device = self.device;
         let of_all = self.loss_args(chunk, loss, eikonal);
@@ -45,10 +46,11 @@ impl Fitter<'_> {
         device.launch_chunk(&kernels::FIT_STATISTICS, &of_all, LaunchDims::items(chunk.n.div_ceil(STATISTICS_PART)))
     }
 
-    /// All gradients by what is learned, as sums over samples, from those by the values.
+    /// Computes all gradients with respect to learned parameters and features, summed over samples, from those with
+    /// respect to the values.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn backward(&self, chunk: &FitChunk, scratch: &WorkerScratch, gradients: &ChunkGradients) -> Result<()> {
         let device = self.device;
         let args = FitArgs {
@@ -70,7 +72,7 @@ impl Fitter<'_> {
         encoding.backward(device, &self.encode_args(chunk, scratch), &of_grid, chunk.n)
     }
 
-    /// Forward and backward, for the widest layer.
+    /// Returns the forward and backward kernels that fit the widest layer.
     fn kernels(&self) -> (&'static Kernel<FitArgs<'static>>, &'static Kernel<FitArgs<'static>>) {
         if self.field.decoder.width() <= 64 {
             (&kernels::FIT_FORWARD_64, &kernels::FIT_BACKWARD_64)

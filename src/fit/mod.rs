@@ -1,6 +1,6 @@
-//! Fields that are fitted to values at points: what images and signed distance fields share. A task says which points to
-//! learn at and what is true there ([`Data`]); here are the chunks of samples, the step, checkpoints, and asking a finished
-//! field.
+//! Fields that are fitted to values at points: the common part of images and signed distance fields. A task provides
+//! the training points and their target values ([`Data`]); this module has the chunks of samples, the training step,
+//! checkpoints, and the evaluation of trained fields.
 
 mod chunk;
 mod eikonal;
@@ -12,4 +12,6 @@ pub use chunk::{FitChunk, FitSize};
 pub use eikonal::Eikonal;
 pub use fitter::Fitter;
 pub use predictor::Predictor;
-pub use trainer::{Data, FitLoss, FitTrainer};
+pub use trainer::{Data, FitTrainer};
+
+pub use crate::device::args::FitLoss;

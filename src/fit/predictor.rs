@@ -1,4 +1,4 @@
-//! Asking a fitted field that no longer changes.
+//! Evaluates a trained field.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,23 +11,23 @@ use crate::field::{Field, WorkerScratch};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-/// A field's values at any points.
+/// Evaluates a field at arbitrary points.
 pub struct Predictor {
     device: Device,
     field: Field,
     n_outputs: u32,
     size: FitSize,
-    /// One for each worker; the locks are never waited for.
+    /// One per worker; the locks are never contended.
     chunks: Vec<Mutex<(FitChunk, WorkerScratch)>>,
-    /// What messages call the field: its checkpoint's file.
+    /// Name of the field in messages: the file of its checkpoint.
     name: PathBuf,
 }
 
 impl Predictor {
-    /// Takes over a field; its weights' copy must be up to date.
+    /// Creates a predictor that owns `field`; the compute copy of its weights must be up to date.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn new(device: &Device, head: Head, field: Field, name: &Path) -> Result<Self> {
         let Head::Values { n_outputs, .. } = head else { unreachable!("fitted fields have values") };
         let size = FitSize::for_prediction(device, &field);
@@ -38,13 +38,15 @@ impl Predictor {
         Ok(Predictor { device, field, n_outputs, size, chunks, name })
     }
 
+    /// Creates a predictor of a checkpoint's field.
+    ///
     /// # Errors
-    /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
+    /// Returns an error if the checkpoint lacks a tensor, or holds one whose shape does not match its configuration.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint, head: Head) -> Result<Self> {
         Predictor::new(device, head, Field::from_checkpoint(device, checkpoint, head)?, checkpoint.path())
     }
 
-    /// Learned numbers of the field.
+    /// Returns the number of learned parameters.
     pub fn n_parameters(&self) -> usize {
         self.field.n_parameters()
     }
@@ -53,11 +55,11 @@ impl Predictor {
         &self.device
     }
 
-    /// Values `[n, n_outputs]` at `n` points. `place(chunk, first)` sets the positions of the chunk's samples, which are
-    /// points `first` and on.
+    /// Computes the values `[n, n_outputs]` at `n` points. `place(chunk, first)` sets the positions of the chunk's
+    /// samples, which are points `first` and following.
     ///
     /// # Errors
-    /// Of the device; and where a value is no finite number, as those of a field whose training diverged.
+    /// Returns an error if the device fails, or if a value is not finite, as happens after training has diverged.
     pub fn values(&self, n: usize, place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync) -> Result<Vec<f32>> {
         let mut values: Vec<f32> = zeroed_vec(n * self.n_outputs as usize)?;
         let mut strips: Vec<&mut [f32]> = values.chunks_mut(self.size.samples * self.n_outputs as usize).collect();

@@ -1,4 +1,4 @@
-//! Training of fitted fields, and as a task of a training session.
+//! Training of fitted fields, and its use as a task of a training session.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,74 +11,69 @@ use super::fitter::Fitter;
 use super::predictor::Predictor;
 use crate::config::Config;
 use crate::decoder::{Head, LayerNeurons};
-use crate::device::args::ScatterArgs;
+use crate::device::args::{FitLoss, ScatterArgs};
 use crate::device::{Device, LaunchDims, Ptr};
 use crate::encoding::InitContext;
 use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::train::progress::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
 use crate::train::{Checkpoint, Header, schedule};
 use crate::{Error, Result};
 
-/// Points at which a field is asked whether its values are finite before it is saved.
+/// Number of points at which a field is checked for values that are not finite before it is saved.
 const N_PROBED: usize = 512;
-/// What a field that is in no file is called.
+/// Name, in messages, of a field that comes from no file.
 const IN_TRAINING: &str = "the field in training";
 
-/// How far a value is from the truth; `FitLoss` in `kernels/fit.cu`, which has the formulas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FitLoss {
-    L2 = 0,
-    RelativeL2 = 1,
-    Mape = 2,
-}
-
-/// What a field is fitted to.
+/// The data that a field is fitted to.
 pub trait Data: Send + Sync {
-    /// What results are filed under.
+    /// Returns the name under which results are filed.
     fn name(&self) -> &str;
 
     fn head(&self) -> Head;
 
     fn loss(&self) -> FitLoss;
 
-    /// Where `[0, 1]^D` lies in the data's own coordinates.
+    /// Returns the map between `[0, 1]^D` and the data's own coordinates.
     fn unit_cube(&self) -> UnitCube;
 
-    /// The eikonal term, where the field is one of distances that is held to it; its stencils take the place of some samples.
+    /// Returns the eikonal term, if the field is a distance field trained with one. Its stencils take the place of some
+    /// samples.
     fn eikonal(&self) -> Option<Eikonal> {
         None
     }
 
-    /// Of `n` samples of a step, or of a chunk, so many have targets.
+    /// Returns how many of the `n` samples of a step, or of a chunk, have targets.
     fn n_with_target(&self, n: usize) -> usize {
         self.eikonal().map_or(n, |_| Eikonal::n_with_target(n))
     }
 
-    /// Sets positions and targets of a chunk's samples with targets, which are number `first` and on of those of step `step`
-    /// (counted from 0). Of these alone and the seed: the same on every device and for any number of threads.
+    /// Draws the positions and targets of a chunk's samples with targets, which are samples `first` and following of
+    /// those of step `step` (counted from 0). They depend only on these numbers and the seed, so they are the same on
+    /// every device and for any number of threads.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()>;
 
-    /// The step whose samples chunk `chunk` has at step `step`: that step itself, or one before it where drawing costs so much
-    /// that samples are used more than once.
+    /// Returns the step whose samples a chunk uses at step `step`: that step itself, or an earlier one if drawing is so
+    /// expensive that samples are used more than once.
     fn drawn_at(&self, step: u64, _chunk: usize) -> u64 {
         step
     }
 
-    /// Measures a field in training; None where there is nothing to measure by.
+    /// Evaluates a field during training; returns None if there is nothing to compare it with.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>>;
 
-    /// What a checkpoint's header says of the data, for asking the field without it.
+    /// Returns the values that a checkpoint's header stores about the data, so that the field can be used without the
+    /// data.
     fn scalars(&self) -> Map<String, Value>;
 
-    /// Whether the mean squared error of training tells a PSNR: whether values have a peak of 1.
+    /// Returns whether the mean squared error of training gives a PSNR, i.e. whether values have a peak of 1.
     fn has_psnr(&self) -> bool;
 }
 
@@ -94,20 +89,20 @@ pub struct FitTrainer<D> {
     /// See [`FitSize::chunks_of_gradient`].
     chunks_of_gradient: usize,
     workers: Vec<WorkerScratch>,
-    /// Steps behind.
+    /// Number of completed steps.
     pub step: u64,
-    /// Seconds of training behind.
+    /// Time spent in training steps, in seconds.
     pub seconds: f64,
-    /// Sums since the last report: loss, squared error; and the steps.
+    /// Sums of loss and squared error since the last report.
     sums: [f64; 2],
     counted: u64,
 }
 
 impl<D: Data> FitTrainer<D> {
-    /// A field that has seen nothing yet.
+    /// Creates a trainer with a randomly initialized field.
     ///
     /// # Errors
-    /// Of the device, and of the files that an encoding's nodes are read from.
+    /// Returns an error if the device fails, or if a file with the nodes of an encoding cannot be read.
     pub fn new(device: &Device, config: &Config, data: D) -> Result<Self> {
         let context = InitContext { seed: config.train.seed, unit_cube: data.unit_cube(), box_side: 1.0 };
         let field = Field::random(device, &config.model.after_upscales(0), data.head(), &context)?;
@@ -141,10 +136,10 @@ impl<D: Data> FitTrainer<D> {
         })
     }
 
-    /// Goes on where a checkpoint was written, with its configuration.
+    /// Resumes training from a checkpoint, with the checkpoint's configuration.
     ///
     /// # Errors
-    /// Where the checkpoint holds no training state, or one that its configuration does not fit.
+    /// Returns an error if the checkpoint holds no training state, or one that does not match its configuration.
     pub fn resume(device: &Device, checkpoint: &Checkpoint, data: D) -> Result<Self> {
         let config = &checkpoint.header.config;
         let mut field = Field::from_checkpoint(device, checkpoint, data.head())?;
@@ -156,10 +151,10 @@ impl<D: Data> FitTrainer<D> {
         Ok(trainer)
     }
 
-    /// One training step.
+    /// Performs one training step.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
         let progress = schedule::progress(&self.config.train, self.step, self.seconds);
@@ -176,7 +171,7 @@ impl<D: Data> FitTrainer<D> {
         Ok(())
     }
 
-    /// Forward and backward of all chunks.
+    /// Runs the forward and backward passes of all chunks.
     fn fit(&mut self) -> Result<()> {
         self.field_optimizer.begin()?;
         let (device, data, field_optimizer, workers, step) =
@@ -209,7 +204,7 @@ impl<D: Data> FitTrainer<D> {
         })
     }
 
-    /// The neurons of `field` that are active at some sample of the last step; none before the first one.
+    /// Counts the neurons of `field` that are active at any sample of the last step; empty before the first step.
     fn neurons(&mut self, field: &Field) -> Result<Vec<LayerNeurons>> {
         if field.decoder.layers.is_empty() || self.chunks[0].drawn.is_none() {
             return Ok(Vec::new());
@@ -244,16 +239,17 @@ impl<D: Data> FitTrainer<D> {
         (args, LaunchDims::tiles(chunk.n))
     }
 
-    /// The field as it would be saved now.
+    /// Returns a predictor of the field as it would be saved now.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where it gives numbers that are not finite.
+    /// Returns an error if the device fails.
     pub fn predictor(&self) -> Result<Predictor> {
         let field = self.field_optimizer.averaged(&self.device, &self.field, self.step)?;
         Predictor::new(&self.device, self.data.head(), field, Path::new(IN_TRAINING))
     }
 
-    /// Fields whose weights overflow give NaN nearly everywhere, so that few points tell.
+    /// Checks the field's values at a few points; this suffices because fields whose weights overflow give NaN nearly
+    /// everywhere.
     fn finite_check(&self) -> Result<()> {
         let dimensions = self.data.head().dimensions() as usize;
         let place = |chunk: &mut FitChunk, first: usize| {
@@ -274,7 +270,7 @@ impl<D: Data> FitTrainer<D> {
         Ok(())
     }
 
-    /// An error once the loss, as far as it was read, has left the finite numbers.
+    /// Returns an error if the loss, as far as it has been read, is not finite.
     fn check_loss(&self) -> Result<()> {
         if self.sums[0].is_finite() {
             return Ok(());
@@ -282,12 +278,12 @@ impl<D: Data> FitTrainer<D> {
         Err(Error::diverged(self.step, format!("the loss became {}", self.sums[0])))
     }
 
-    /// Samples of a step that have targets.
+    /// Returns the number of samples of a step that have targets.
     fn n_with_target(&self) -> usize {
         self.data.n_with_target(self.config.train.batch_samples as usize)
     }
 
-    /// Averages since the last report.
+    /// Returns the averages since the last report, and resets the sums.
     fn step_report(&mut self, since: Instant) -> StepReport {
         let [loss, squared_error] = std::mem::take(&mut self.sums);
         let steps = std::mem::take(&mut self.counted) as f64;

@@ -10,12 +10,13 @@ use crate::decoder::{Decoder, Head};
 use crate::device::Device;
 use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Mulfa, ParamBlock, PointCloud};
 use crate::field::layer_name;
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result};
 
 /// What θ is where no checkpoint says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum ThetaChoice {
     /// Every block drawn, the output weights too, as if training had already moved them
@@ -92,9 +93,8 @@ impl ModelSpec {
 
     /// Names that need no file: aliases for analysis and the models of the family.
     pub fn names() -> Vec<String> {
-        use clap::ValueEnum as _;
         let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
-        let encodings = ModelName::value_variants().iter().filter(has_grid).map(|encoding| encoding.as_str());
+        let encodings = ModelName::ALL.iter().filter(has_grid).map(|encoding| encoding.as_str());
         ALIASES.iter().map(|(name, _)| *name).chain(encodings).map(str::to_owned).collect()
     }
 
@@ -171,9 +171,11 @@ impl ModelSpec {
         match assignment.split_once('=') {
             Some(("label", label)) => self.label = label.to_owned(),
             Some(("theta", choice)) => {
-                let choice = <ThetaChoice as clap::ValueEnum>::from_str(choice, false);
-                let refuse = |_| Error::config(format!("{assignment}: expected theta=random or theta=initial"));
-                self.theta = Some(choice.map_err(refuse)?);
+                self.theta = Some(match choice {
+                    "random" => ThetaChoice::Random,
+                    "initial" => ThetaChoice::Initial,
+                    _ => return Err(Error::config(format!("{assignment}: expected theta=random or theta=initial"))),
+                });
             }
             Some((key, value)) if self.checkpoint.is_some() => {
                 return Err(Error::config(format!(

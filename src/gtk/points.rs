@@ -19,7 +19,8 @@ const POINTS: u64 = 1;
 const HELD_OUT: u64 = 1 << 63;
 
 /// How coordinates without a source of their own lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Arrangement {
     /// Centres of equal cells; the largest power of the dimension that is not above n

@@ -18,7 +18,8 @@ const WEIGHTS: u64 = 5;
 const FEATURE_RANGE: f64 = 1e-4;
 
 /// What reads the field from the features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Readout {
     /// The sum of the features: no parameters

@@ -1,4 +1,4 @@
-//! A fitted picture beside the true one.
+//! Comparison of a fitted picture with the original.
 
 use std::path::Path;
 
@@ -9,26 +9,28 @@ use crate::fit::Predictor;
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::metrics::{error_map, mse, psnr, ssim};
 
-/// How a field reproduces a picture, over all of its pixels.
+/// How well a field reproduces a picture, measured over all of its pixels.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// dB, peak 1, as shown; of pictures in [0, 1] over all of their channels.
+    /// PSNR in dB with peak 1. For pictures in [0, 1] it covers all channels; for HDR pictures it compares the images
+    /// as displayed.
     pub psnr: f64,
-    /// As shown; None where a side is shorter than the 11 pixels of its window.
+    /// SSIM of the images as displayed. None if a side is shorter than the 11 pixels of the SSIM window.
     pub ssim: Option<f64>,
-    /// Mean of `(y − t)² / (t² + 0.01)`: of pictures of a high dynamic range, whose PSNR sees what is shown alone.
+    /// Mean of `(y − t)² / (t² + 0.01)`. It is meant for HDR pictures, whose PSNR only covers the displayed range.
     pub relative_mse: f64,
-    /// `[h, w, n_channels]`, what the field gives.
+    /// Values predicted by the field, `[h, w, n_channels]`.
     pub values: Vec<f32>,
-    /// sRGB `[h, w, 3]`, both as shown.
+    /// The original as displayed, sRGB `[h, w, 3]`.
     pub truth: Vec<f32>,
+    /// The fitted picture as displayed, sRGB `[h, w, 3]`.
     pub fitted: Vec<f32>,
 }
 
-/// Asks the field for all pixels of `picture` and compares.
+/// Evaluates the field at all pixels of `picture` and compares the two.
 ///
 /// # Errors
-/// As [`Predictor::values`].
+/// Returns the errors of [`Predictor::values`].
 pub fn compare(predictor: &Predictor, picture: &Picture) -> Result<Comparison> {
     let values = render(predictor, &Part::whole(picture.width, picture.height))?;
     let (n_channels, is_hdr) = (picture.n_channels, picture.is_hdr());
@@ -47,19 +49,21 @@ pub fn compare(predictor: &Predictor, picture: &Picture) -> Result<Comparison> {
     Ok(Comparison { psnr, ssim, relative_mse, values, truth: shown_truth, fitted })
 }
 
-/// Writes truth, fit and error map beside each other, `most` pixels wide or high each at most, reduced by whole factors.
+/// Writes the original, the fitted picture and the error map side by side. Each is reduced by an integer factor to at
+/// most
+/// `most` pixels in width and height.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub fn side_by_side(path: &Path, comparison: &Comparison, width: u32, height: u32, most: u32) -> Result<()> {
     let error = error_map(&comparison.truth, &comparison.fitted);
     write_row(path, &[to_rgb8(&comparison.truth), to_rgb8(&comparison.fitted), error], width, height, most)
 }
 
-/// Writes 8-bit pictures `[height, width, 3]` beside each other.
+/// Writes 8-bit pictures `[height, width, 3]` side by side.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub(super) fn write_row(path: &Path, pictures: &[Vec<u8>], width: u32, height: u32, most: u32) -> Result<()> {
     let factor = width.max(height).div_ceil(most).max(1);
     let reduced: Vec<Vec<u8>> = pictures.iter().map(|rgb| reduce(rgb, width as usize, factor as usize)).collect();
@@ -68,10 +72,10 @@ pub(super) fn write_row(path: &Path, pictures: &[Vec<u8>], width: u32, height: u
     write_png(path, (pictures.len() * w) as u32, h as u32, Pixels::Rgb8(&rows.collect::<Vec<u8>>()))
 }
 
-/// An 8-bit picture reduced `factor` times by averaging; columns and rows past the last whole block are left out.
+/// Reduces an 8-bit picture by `factor`, averaging blocks. Columns and rows after the last complete block are dropped.
 fn reduce(rgb: &[u8], width: usize, factor: usize) -> Vec<u8> {
     let height = rgb.len() / 3 / width;
-    // Of a strip thinner than a block, all of it.
+    // A picture thinner than a block is averaged over its whole width or height.
     let (across, down) = (factor.min(width), factor.min(height));
     let (w, h) = (width / across, height / down);
     let mut reduced = Vec::with_capacity(3 * w * h);

@@ -1,5 +1,6 @@
-//! A picture as what a field is fitted to.
+//! Training data from a picture.
 
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,21 +12,21 @@ use super::image::{Picture, Texels};
 use crate::Result;
 use crate::config::{Config, ImageLoss};
 use crate::decoder::Head;
-use crate::device::args::DrawPixelsArgs;
+use crate::device::args::{DrawPixelsArgs, PixelFormat};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::train::Checkpoint;
 use crate::train::progress::Evaluated;
 
-/// The picture's pixels on a device, from which steps are drawn.
+/// A picture's pixels on a device, from which training samples are drawn.
 pub struct ImageData {
     name: String,
     picture: Arc<Picture>,
     pixels: Pixels,
     loss: FitLoss,
     seed: u32,
-    /// Strata of a step: columns and rows.
+    /// Strata of a training step: number of columns and rows.
     strata: (u32, u32),
 }
 
@@ -35,17 +36,17 @@ enum Pixels {
     F32(Buffer<f32>),
 }
 
-/// The value in a checkpoint's header that holds the [`Shape`].
+/// Key of the [`Shape`] in a checkpoint's header.
 const SHAPE: &str = "image";
 
-/// What a checkpoint says of the picture that its field was fitted to.
+/// Facts that a checkpoint stores about the picture to which its field was fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     pub width: u32,
     pub height: u32,
-    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA.
     pub n_channels: u32,
-    /// Whether values are linear and of any range; else they are sRGB in [0, 1].
+    /// Whether values are linear with any range. Otherwise they are sRGB in [0, 1].
     pub is_hdr: bool,
 }
 
@@ -55,8 +56,10 @@ impl Shape {
         Shape { width, height, n_channels, is_hdr: picture.is_hdr() }
     }
 
+    /// Reads the shape from a checkpoint's header.
+    ///
     /// # Errors
-    /// Where the checkpoint is no image's, or says what no picture can be.
+    /// Returns an error if the field was not fitted to a picture, or if the stored shape is invalid.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let shape: Shape = checkpoint.trainer_state(SHAPE)?;
         if (1..=4).contains(&shape.n_channels) && shape.width > 0 && shape.height > 0 {
@@ -71,8 +74,10 @@ impl Shape {
 }
 
 impl ImageData {
+    /// Uploads the picture to the device.
+    ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn new(device: &Device, config: &Config, name: &str, picture: Arc<Picture>) -> Result<Self> {
         let pixels = match &picture.texels {
             Texels::U8(texels) => Pixels::U8(device.upload(texels)?),
@@ -93,7 +98,8 @@ impl ImageData {
     }
 }
 
-/// Columns and rows of nearly square cells, as many as there are samples or a few less.
+/// Returns the numbers of columns and rows of nearly square strata. Their product is at most `samples`, and close to
+/// it.
 fn strata(samples: u32, width: u32, height: u32) -> (u32, u32) {
     let columns = (f64::from(samples) * f64::from(width) / f64::from(height)).sqrt().round();
     let columns = columns.clamp(1.0, f64::from(samples)) as u32;
@@ -113,22 +119,22 @@ impl Data for ImageData {
         self.loss
     }
 
-    /// The picture is its own unit square.
+    /// Returns the identity: pictures have no coordinates other than those of the unit square.
     fn unit_cube(&self) -> UnitCube {
         UnitCube { scale: 1.0, offset: [0.0; 3] }
     }
 
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {
-        let (pixels, format): (Ptr<u8>, u32) = match &self.pixels {
-            Pixels::U8(pixels) => (pixels.ptr(), 0),
-            Pixels::U16(pixels) => (pixels.ptr().cast(), 1),
-            Pixels::F32(pixels) => (pixels.ptr().cast(), 2),
+        let (pixels, format): (Ptr<c_void>, PixelFormat) = match &self.pixels {
+            Pixels::U8(pixels) => (pixels.ptr().cast(), PixelFormat::U8),
+            Pixels::U16(pixels) => (pixels.ptr().cast(), PixelFormat::U16),
+            Pixels::F32(pixels) => (pixels.ptr().cast(), PixelFormat::F32),
         };
         let args = DrawPixelsArgs {
             pixels,
             position: chunk.position.ptr(),
             target: chunk.target.ptr(),
-            format,
+            format: format as u32,
             n_channels: self.picture.n_channels,
             width: self.picture.width,
             height: self.picture.height,

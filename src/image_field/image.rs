@@ -1,4 +1,4 @@
-//! Pictures from files, in the numbers that they are stored in, and as they are shown.
+//! Pictures read from files: their values as stored, and as displayed.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -8,37 +8,39 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use crate::scene::jpeg_is_complete;
 use crate::{Error, Result};
 
-/// Memory that decoding may take: pictures of 200 megapixels in 16 bits fit.
+/// Maximum memory for decoding, in bytes; enough for a 16-bit picture of 200 megapixels.
 const MOST_BYTES: u64 = 4 << 30;
-/// Pixels are numbered with 32 bits on the device.
+/// Maximum number of pixels, since the device uses 32-bit pixel indices.
 const MOST_PIXELS: u64 = 1 << 31;
 
-/// A picture, row by row from the top.
+/// A picture, stored row by row from the top.
 #[derive(Clone, Debug)]
 pub struct Picture {
     pub width: u32,
     pub height: u32,
-    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (straight).
+    /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha (straight).
     pub n_channels: u32,
     pub texels: Texels,
 }
 
-/// `[height, width, n_channels]`
+/// Channel values, `[height, width, n_channels]`.
 #[derive(Clone, Debug)]
 pub enum Texels {
-    /// sRGB, in 1/255.
+    /// sRGB, in units of 1/255.
     U8(Vec<u8>),
-    /// sRGB, in 1/65535.
+    /// sRGB, in units of 1/65535.
     U16(Vec<u16>),
-    /// Linear, of any range.
+    /// Linear, with any range.
     F32(Vec<f32>),
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, TIFF or OpenEXR file: 8 or 16 bits or floating point; grey, grey with alpha, RGB or RGBA.
+    /// Reads a PNG, JPEG, TIFF or OpenEXR file with 8 bits, 16 bits or floating point per channel: grey, grey with
+    /// alpha, RGB or RGBA.
     ///
     /// # Errors
-    /// A file that is missing, truncated, of another kind, without pixels, or with pixels that are no finite numbers.
+    /// Returns an error if the file is missing, truncated or of another type, or if it has no pixels, too many, or
+    /// values that are not finite.
     pub fn read(path: &Path) -> Result<Picture> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the image cannot be read ({e})")))?;
         let not_whole = |e: &dyn std::fmt::Display| {
@@ -107,7 +109,7 @@ impl Picture {
         self.width as usize * self.height as usize
     }
 
-    /// Bytes of the pixels as they are stored here: what a fitted field is compared with.
+    /// Returns the size in bytes of the pixels as stored here, with which the size of a fitted field is compared.
     pub fn n_bytes(&self) -> usize {
         let n = self.n_pixels() * self.n_channels as usize;
         match &self.texels {
@@ -117,12 +119,12 @@ impl Picture {
         }
     }
 
-    /// Whether values are linear and of any range; else they are sRGB in [0, 1].
+    /// Returns whether values are linear with any range. Otherwise they are sRGB in [0, 1].
     pub fn is_hdr(&self) -> bool {
         matches!(self.texels, Texels::F32(_))
     }
 
-    /// `[height, width, n_channels]`: sRGB in [0, 1], or linear.
+    /// Returns the values `[height, width, n_channels]`: sRGB in [0, 1], or linear.
     pub fn values(&self) -> Vec<f32> {
         match &self.texels {
             Texels::U8(texels) => texels.iter().map(|&texel| f32::from(texel) / 255.0).collect(),
@@ -131,7 +133,7 @@ impl Picture {
         }
     }
 
-    /// Width, height, channels and kind in words, as `1008×756 RGB, 8 bit`.
+    /// Describes size, channels and value type, for example `1008×756 RGB, 8 bit`.
     pub fn describe(&self) -> String {
         let channels = ["grey", "grey with alpha", "RGB", "RGBA"][self.n_channels as usize - 1];
         let depth = match self.texels {
@@ -143,8 +145,8 @@ impl Picture {
     }
 }
 
-/// Values `[n, n_channels]` as they are shown, sRGB `[n, 3]` in [0, 1]: linear ones through the sRGB curve, what is outside
-/// clamped, grey three times, and alpha over white.
+/// Converts values `[n, n_channels]` to sRGB `[n, 3]` in [0, 1] for display. Linear values go through the sRGB curve,
+/// values out of range are clamped, grey is repeated three times, and alpha is composited over white.
 pub fn shown_rgb(values: &[f32], n_channels: u32, is_hdr: bool) -> Vec<f32> {
     let curve = |value: f32| if is_hdr { srgb(value) } else { value.clamp(0.0, 1.0) };
     let n = n_channels as usize;
@@ -157,7 +159,7 @@ pub fn shown_rgb(values: &[f32], n_channels: u32, is_hdr: bool) -> Vec<f32> {
     rgb
 }
 
-/// The sRGB transfer curve (IEC 61966-2-1), of values clamped to [0, 1].
+/// Applies the sRGB transfer curve (IEC 61966-2-1) after clamping to [0, 1].
 fn srgb(linear: f32) -> f32 {
     let linear = linear.clamp(0.0, 1.0);
     if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }

@@ -1,4 +1,4 @@
-//! Images as fields: a grid and a network that give the colour at any point of the picture.
+//! Image fields: a grid and a network that predict the colour at any point of a picture.
 
 mod compare;
 mod data;

@@ -1,4 +1,4 @@
-//! A fitted picture at any size, whole or in part.
+//! Rendering of fitted pictures at any size, in whole or in part.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,27 +12,28 @@ use crate::fit::{FitChunk, Predictor};
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::{Error, Result, atomic};
 
-/// A rectangle of the picture, in [0, 1] along each axis, and the size to draw it in.
+/// A rectangle of the picture, in [0, 1] along each axis, and the resolution at which to render it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
     pub origin: [f32; 2],
     pub extent: [f32; 2],
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
 }
 
 impl Part {
-    /// All of the picture, in `width × height` pixels.
+    /// Returns the whole picture at `width × height` pixels.
     pub fn whole(width: u32, height: u32) -> Self {
         Part { origin: [0.0; 2], extent: [1.0; 2], width, height }
     }
 }
 
-/// Values `[height, width, n_channels]` at the centres of the part's pixels.
+/// Evaluates the field at the centres of the part's pixels: `[height, width, n_channels]`.
 ///
 /// # Errors
-/// As [`Predictor::values`].
+/// Returns the errors of [`Predictor::values`].
 pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
     let step = [part.extent[0] / part.width as f32, part.extent[1] / part.height as f32];
     let place = |chunk: &mut FitChunk, first: usize| {
@@ -49,11 +50,11 @@ pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
     predictor.values(part.width as usize * part.height as usize, place)
 }
 
-/// Writes values `[height, width, n_channels]` as the file's name asks: `.png` as they are shown (RGBA with its alpha), `.exr`
-/// as they are.
+/// Writes values `[height, width, n_channels]` in the format that the file's extension selects: `.png` as displayed
+/// (sRGB RGBA keeps its alpha), `.exr` unchanged.
 ///
 /// # Errors
-/// Where the name ends otherwise, or the file cannot be written.
+/// Returns an error if the extension is a different one, or if the file cannot be written.
 pub fn write_image(path: &Path, size: (u32, u32), values: &[f32], n_channels: u32, is_hdr: bool) -> Result<()> {
     let (width, height) = size;
     match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
@@ -64,7 +65,7 @@ pub fn write_image(path: &Path, size: (u32, u32), values: &[f32], n_channels: u3
     }
 }
 
-/// OpenEXR has RGB and RGBA; grey is written three times.
+/// Writes an OpenEXR file, as RGB or RGBA; grey is repeated three times.
 fn write_exr(path: &Path, (width, height): (u32, u32), values: &[f32], n_channels: u32) -> Result<()> {
     let n = n_channels as usize;
     let of = |pixel: &[f32]| match n {

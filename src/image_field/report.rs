@@ -1,4 +1,4 @@
-//! `eval.json` of a fitted image; `docs/formats.md` lists the keys.
+//! `eval.json` of a fitted image. `docs/formats.md` lists its keys.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::image::Picture;
 use crate::device::Device;
 use crate::train::{Experiment, Header, Origin};
 
-/// How an image was fitted, with all that is needed to repeat it.
+/// Results of fitting a field to an image, with everything needed to reproduce them.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageReport {
     #[serde(flatten)]
@@ -24,14 +24,14 @@ pub struct ImageReport {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageResults {
-    /// dB
+    /// PSNR in dB.
     pub psnr: f64,
     pub ssim: Option<f64>,
-    /// Of images of a high dynamic range.
+    /// Relative mean squared error; only for HDR images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_mse: Option<f64>,
     pub n_parameters: usize,
-    /// Bytes of the image's pixels over those of the parameters, 4 each.
+    /// Size of the image's pixels divided by that of the parameters, at 4 bytes per parameter.
     pub compression_ratio: f64,
 }
 

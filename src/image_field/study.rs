@@ -1,4 +1,4 @@
-//! Models beside each other on one image, at equal parameters and equal time.
+//! Comparison of models on one image, at an equal number of parameters and equal training time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,39 +20,39 @@ use crate::media::to_rgb8;
 use crate::metrics::error_map;
 use crate::train::session::train_until;
 
-/// What is compared on what.
+/// Settings of a comparison.
 pub struct Study {
     pub device: Device,
     pub config: Config,
     pub name: String,
     pub picture: Arc<Picture>,
-    /// Seconds of training of each model.
+    /// Training time of each model, in seconds.
     pub seconds: f64,
 }
 
-/// One model of one size.
+/// Results of one model at one size.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     pub model: ModelName,
-    /// Parameters asked for, over the image's pixels.
+    /// Requested number of parameters per pixel of the image.
     pub share: f64,
     pub n_parameters: usize,
     pub steps: u64,
     pub seconds: f64,
-    /// dB, over the whole image at the end.
+    /// PSNR over the whole image after training, in dB.
     pub psnr: f64,
     pub ssim: Option<f64>,
-    /// Seconds of training, and dB over the pixels trained on since the point before.
+    /// Training curve: seconds of training, and PSNR in dB over the pixels trained on since the previous point.
     pub course: Vec<(f64, f64)>,
     #[serde(skip)]
     pub error: Vec<u8>,
 }
 
 impl Study {
-    /// The model's configuration at a size of `share` parameters a pixel.
+    /// Returns the model's configuration with about `share` parameters per pixel.
     ///
     /// # Errors
-    /// Where the size is out of the ranges of the configuration.
+    /// Returns an error if this size needs values outside the ranges that the configuration allows.
     pub fn config_of(&self, model: ModelName, share: f64) -> Result<Config> {
         let mut config = self.config.clone();
         config.model.name = model;
@@ -64,10 +64,10 @@ impl Study {
         Ok(config)
     }
 
-    /// Trains one model; None where `interrupted` was set on the way.
+    /// Trains one model. Returns None if `interrupted` was set during training.
     ///
     /// # Errors
-    /// Of the device; where training diverges.
+    /// Returns an error if the configuration is invalid, the device fails or training diverges.
     pub fn train(&self, model: ModelName, share: f64, interrupted: &AtomicBool) -> Result<Option<Entry>> {
         let config = self.config_of(model, share)?;
         let data = ImageData::new(&self.device, &config, &self.name, self.picture.clone())?;
@@ -96,7 +96,7 @@ impl Study {
     }
 }
 
-/// A row for each entry.
+/// Returns a table with one row per entry.
 pub fn table(entries: &[Entry]) -> Table {
     let row = |entry: &Entry| {
         vec![
@@ -112,7 +112,7 @@ pub fn table(entries: &[Entry]) -> Table {
     Table::new(&head, entries.iter().map(row).collect())
 }
 
-/// PSNR against time, a panel for each size, as SVG.
+/// Plots PSNR against training time as SVG, with one panel per size.
 pub fn courses(title: &str, entries: &[Entry], models: &[ModelName], shares: &[f64]) -> String {
     let legend: Vec<String> = models.iter().map(|model| model.as_str().to_owned()).collect();
     let series = |share: f64| {
@@ -133,10 +133,10 @@ pub fn courses(title: &str, entries: &[Entry], models: &[ModelName], shares: &[f
     figure(title, &legend, &shares.iter().map(panel).collect::<Vec<_>>(), 2)
 }
 
-/// Writes the image and the error maps of the entries of one size beside each other.
+/// Writes the image and the error maps of entries of one size side by side.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub fn error_maps(path: &Path, picture: &Picture, entries: &[&Entry], most: u32) -> Result<()> {
     let truth = to_rgb8(&shown_rgb(&picture.values(), picture.n_channels, picture.is_hdr()));
     let pictures: Vec<Vec<u8>> =

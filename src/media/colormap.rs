@@ -1,7 +1,7 @@
 //! Perceptually uniform colormaps, as small tables.
 //!
-//! The tables are 33 even steps through matplotlib's maps of the same names (by Nathaniel Smith, Stéfan van der Walt and
-//! Eric Firing, dedicated to the public domain under CC0), interpolated in between.
+//! The tables are 33 evenly spaced samples of matplotlib's maps of the same names (by Nathaniel Smith, Stéfan van der
+//! Walt and Eric Firing, dedicated to the public domain under CC0), with linear interpolation in between.
 
 const KNOTS: usize = 33;
 
@@ -9,7 +9,7 @@ const KNOTS: usize = 33;
 pub struct Colormap([[u8; 3]; KNOTS]);
 
 impl Colormap {
-    /// The colour at `t`, clamped to `[0, 1]`; NaN counts as 0.
+    /// Returns the colour at `t`, clamped to `[0, 1]`; NaN counts as 0.
     pub fn rgb8(&self, t: f32) -> [u8; 3] {
         let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
         let at = t * (KNOTS - 1) as f32;

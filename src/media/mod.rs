@@ -1,6 +1,6 @@
-//! What leaves the program to be looked at: 8-bit images, colormaps, PNG files, videos, charts and tables.
+//! Visual output: 8-bit images, colormaps, PNG files, videos, charts and tables.
 //!
-//! Files appear whole or not at all: each is written under another name in the same folder and renamed at the end.
+//! Files appear complete or not at all: each is written under another name in the same folder and renamed at the end.
 
 pub mod colormap;
 mod pixels;

@@ -1,17 +1,17 @@
-//! From the numbers a renderer makes to 8-bit colours.
+//! Conversion of rendered values to 8-bit colours.
 
 use super::colormap::VIRIDIS;
 
-/// sRGB values in `[0, 1]`, any shape, to 8 bits by rounding; values outside are clamped and NaN becomes 0.
+/// Converts sRGB values in `[0, 1]`, of any shape, to 8 bits by rounding; values outside are clamped and NaN becomes 0.
 pub fn to_rgb8(values: &[f32]) -> Vec<u8> {
-    // A cast from float to integer saturates, and takes NaN to 0.
+    // A cast from float to integer saturates and maps NaN to 0.
     values.iter().map(|value| (value * 255.0).round() as u8).collect()
 }
 
-/// Depths along rays (`[n]`, any unit) to 8-bit sRGB `[n, 3]`: near is yellow, far is dark blue, and what has no depth
-/// (not finite, or not above 0) is black.
+/// Converts depths along rays (`[n]`, any unit) to 8-bit sRGB `[n, 3]`: near is yellow, far is dark blue, and pixels
+/// without a depth (not finite, or not above 0) are black.
 ///
-/// `range` is the nearest and farthest depth to tell apart; without it, those of this image.
+/// `range` is the nearest and farthest depth to distinguish; by default, those of this image.
 pub fn depth_rgb8(depths: &[f32], range: Option<(f32, f32)>) -> Vec<u8> {
     let (near, far) = range.unwrap_or_else(|| depth_range(depths));
     let span = (far - near).max(f32::MIN_POSITIVE);

@@ -1,4 +1,5 @@
-//! Figures of several panels as SVG: lines, dots and heat maps on linear or logarithmic axes, one legend for all panels.
+//! Figures with several panels as SVG: lines, dots and heat maps on linear or logarithmic axes, with one legend for all
+//! panels.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -12,7 +13,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::media::colormap::VIRIDIS;
 
-/// Colours that people with any colour vision can tell apart (Okabe and Ito 2008), yellow left out for its contrast.
+/// Colours that people with any colour vision can distinguish (Okabe and Ito 2008), without yellow for its low
+/// contrast.
 pub(crate) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -26,13 +28,13 @@ const FONT: &str = "sans-serif";
 pub(crate) const INK: RGBColor = RGBColor(20, 20, 20);
 const PANEL: (i32, i32) = (440, 340);
 const MARGIN: i32 = 14;
-/// So that a title has its place above a single panel.
+/// Smallest width of a figure, so that a title fits above a single panel.
 const LEAST_WIDTH: i32 = 720;
 const TITLE_HEIGHT: i32 = 34;
 const LEGEND_HEIGHT: i32 = 20;
-/// Width of a letter at the legend's size, about: there is no font to ask.
+/// Approximate width of a letter at the legend's size: there is no font to measure.
 const LETTER: i32 = 7;
-/// Place at the right of a heat map for its colour bar.
+/// Space to the right of a heat map for its colour bar.
 const BAR_MARGIN: i32 = 74;
 /// Width of the colour bar.
 const BAR: usize = 14;
@@ -40,9 +42,9 @@ const BAR: usize = 14;
 #[derive(Clone, Debug, Default)]
 pub struct Axis {
     pub label: String,
-    /// Values are shown by their logarithm; those below the axis lie on its edge.
+    /// Whether the axis is logarithmic. Values below the axis are drawn at its edge.
     pub log: bool,
-    /// None: what the values need.
+    /// `None` fits the range to the values.
     pub range: Option<Range<f64>>,
 }
 
@@ -63,7 +65,7 @@ impl Axis {
         if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value }
     }
 
-    /// The range in places, widened where it has no width.
+    /// Returns the range in axis coordinates, widened if it is empty.
     fn places(&self, values: impl Iterator<Item = f64>) -> Range<f64> {
         let (low, high) = match &self.range {
             Some(range) => (self.place(range.start), self.place(range.end)),
@@ -80,7 +82,7 @@ impl Axis {
     }
 }
 
-/// One series. Its colour is that of its place in the legend.
+/// A series. Its colour is that of its entry in the legend.
 #[derive(Clone, Debug)]
 pub struct Series {
     pub legend: usize,
@@ -95,16 +97,16 @@ pub enum Style {
     Dots,
 }
 
-/// Values over a rectangle, by colour.
+/// Values over a rectangle, shown as colours.
 #[derive(Clone, Debug)]
 pub struct Heat {
     pub width: usize,
-    /// `[height, width]`, the first row at the bottom.
+    /// `[height, width]`, with the first row at the bottom.
     pub values: Vec<f64>,
-    /// Ends of the colour bar; beyond them colours do not change.
+    /// Ends of the colour bar; colours are constant beyond them.
     pub range: Range<f64>,
     pub label: String,
-    /// The bar's numbers are exponents of 10.
+    /// Whether the colour bar's numbers are exponents of 10.
     pub log: bool,
 }
 
@@ -122,7 +124,8 @@ pub struct Panel {
     pub content: Content,
 }
 
-/// Renders panels in rows of `columns`, below a title and a legend (empty for none). The SVG is complete and needs nothing else.
+/// Draws panels in rows of `columns`, below a title and a legend (none if empty). The SVG is complete and
+/// self-contained.
 pub fn figure(title: &str, legend: &[String], panels: &[Panel], columns: usize) -> String {
     let columns = columns.clamp(1, panels.len().max(1)) as i32;
     let rows = (panels.len() as i32 + columns - 1) / columns;
@@ -156,18 +159,18 @@ fn colour(legend: usize) -> RGBColor {
     COLOURS[legend % COLOURS.len()]
 }
 
-/// Whether the colour is that of no entry before. A second round of the same colours is drawn thicker.
+/// Returns whether no earlier entry has the same colour. Entries of a second round of colours are drawn thicker.
 fn first_round(legend: usize) -> bool {
     legend < COLOURS.len()
 }
 
-/// Words at a place, of which it is the upper left or right corner or the middle.
+/// Draws `words` at `at`, which is the left end, right end or middle of their upper edge, according to `side`.
 pub(crate) fn text(area: &Area, words: &str, at: (i32, i32), size: i32, side: HPos) {
     let style = (FONT, size).into_font().color(&INK).pos(Pos::new(side, VPos::Top));
     area.draw(&Text::new(words.to_owned(), at, style)).expect(IN_MEMORY);
 }
 
-/// Where the legend's entries begin, in rows.
+/// Returns where the entries of the legend begin, laid out in rows.
 fn legend_places(legend: &[String], width: i32) -> Vec<(i32, i32)> {
     let (mut x, mut y) = (MARGIN, 0);
     let place = |label: &String| {
@@ -192,7 +195,7 @@ fn draw_legend(root: &Area, legend: &[String], places: &[(i32, i32)]) {
     }
 }
 
-/// Renders a panel, and returns the pictures to lay over it.
+/// Draws a panel and returns the images to overlay on it.
 fn draw_panel(root: &Area, panel: &Panel, corner: (i32, i32)) -> String {
     let area = root.clone().shrink(corner, PANEL);
     let is_heat = matches!(panel.content, Content::Heat(_));
@@ -239,7 +242,8 @@ fn draw_mesh(chart: &mut Chart, panel: &Panel, x: &Range<f64>, y: &Range<f64>) {
         .expect(IN_MEMORY);
 }
 
-/// Powers of ten by their exponent, and no label between them; other numbers as short as they are.
+/// Returns the formatter of tick labels. On a logarithmic axis, it labels powers of ten, and other values only if the
+/// axis is short. On a linear axis, it shortens numbers to three digits.
 fn tick_labels(axis: &Axis, range: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
     let (log, wide) = (axis.log, range.end - range.start > 2.0);
     move |&at: &f64| match log {
@@ -258,7 +262,7 @@ fn power_of_ten(exponent: i32) -> String {
     }
 }
 
-/// A number in so many digits.
+/// Formats a number with `count` significant digits.
 fn digits(value: f64, count: i32) -> String {
     if value.abs() < 1e-12 {
         "0".to_owned()
@@ -299,7 +303,7 @@ fn draw_bar_labels(root: &Area, heat: &Heat, (x, y): &Pixels) {
     text(root, &heat.label, (x.end + 8, y.start - 16), 12, HPos::Left);
 }
 
-/// The map and its colour bar.
+/// Returns the heat map and its colour bar.
 fn heat_pictures(heat: &Heat, (x, y): &Pixels) -> String {
     let share = |value: f64| ((value - heat.range.start) / (heat.range.end - heat.range.start)) as f32;
     let height = heat.values.len() / heat.width.max(1);

@@ -14,12 +14,12 @@ pub enum Pixels<'a> {
     Rgba8(&'a [u8]),
 }
 
-/// Writes a PNG; an existing file is replaced only when the new one is whole.
+/// Writes a PNG; an existing file is replaced only when the new one is complete.
 ///
 /// Fails when the folder of `path` is missing or not writable, or the image has no pixels.
 ///
 /// # Panics
-/// If the number of bytes does not fit the size.
+/// Panics if the number of bytes does not match the size.
 pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels) -> Result<()> {
     let path = path.as_ref();
     let (bytes, colour) = match pixels {
@@ -29,7 +29,7 @@ pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels
     if width == 0 || height == 0 {
         return Err(Error::file(path, format!("an image of {width}×{height} has no pixels to write")));
     }
-    // Encoded in memory: the encoder would turn the error of a full disk into text.
+    // Encode in memory: the encoder would turn the error of a full disk into text.
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
         .write_image(bytes, width, height, colour)

@@ -1,8 +1,8 @@
-//! A table of figures, for a terminal and for a page.
+//! Tables of numbers, for a terminal and for HTML pages.
 
 use std::fmt::Write as _;
 
-/// Rows below their headings; as many cells in each.
+/// Rows with their column headings; every row has as many cells as there are headings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     pub head: Vec<String>,
@@ -14,7 +14,7 @@ impl Table {
         Table { head: head.iter().map(|&name| name.to_owned()).collect(), rows }
     }
 
-    /// In columns, two spaces apart; numbers end below each other.
+    /// Formats the table in columns, two spaces apart; all but the first column are right-aligned.
     pub fn text(&self) -> String {
         let cells = || std::iter::once(&self.head).chain(&self.rows);
         let width = |column: usize| cells().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -40,12 +40,12 @@ impl Table {
     }
 }
 
-/// `text` where markup is read.
+/// Escapes `text` for HTML.
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Three digits, with an exponent where there would be many zeros.
+/// Formats a number with three digits, with an exponent where there would be many zeros.
 pub fn figure(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "–".to_owned(),

@@ -1,14 +1,15 @@
-//! RGB to planar YUV 4:2:0, the pixel format that every player of H.264 knows: BT.709 matrix, limited range.
+//! Conversion of RGB to planar YUV 4:2:0, the pixel format that every H.264 player supports: BT.709 matrix, limited
+//! range.
 
-/// One frame. Sides are even: an odd side of the RGB image is extended by repeating its last column or row.
+/// One frame. Its dimensions are even: an odd side of the RGB image is extended by repeating its last column or row.
 pub(super) struct Yuv420 {
     pub width: usize,
     pub height: usize,
-    /// The planes one after the other: `[height, width]`, then twice `[height / 2, width / 2]`.
+    /// The planes one after the other: `[height, width]`, then two of `[height / 2, width / 2]`.
     pub planes: Vec<u8>,
 }
 
-// ITU-R BT.709: luma weights, and the spans of the colour differences.
+// ITU-R BT.709: luma weights and the ranges of the colour differences.
 const RED: f32 = 0.2126;
 const GREEN: f32 = 0.7152;
 const BLUE: f32 = 0.0722;
@@ -20,13 +21,13 @@ const LUMA_SPAN: f32 = 219.0;
 const CHROMA_SPAN: f32 = 224.0;
 
 impl Yuv420 {
-    /// For RGB frames of `width × height`.
+    /// Creates a frame for RGB images of `width × height`.
     pub fn new(width: usize, height: usize) -> Self {
         let (width, height) = (width.next_multiple_of(2), height.next_multiple_of(2));
         Self { width, height, planes: vec![0; width * height * 3 / 2] }
     }
 
-    /// The Y, U and V planes.
+    /// Returns the Y, U and V planes.
     pub fn split(&self) -> [&[u8]; 3] {
         let luma = self.width * self.height;
         let (y, chroma) = self.planes.split_at(luma);

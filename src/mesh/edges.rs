@@ -1,4 +1,4 @@
-//! How triangles hang together: edges by the number of triangles on them.
+//! Connectivity of triangles: counts of edges by the number of triangles that share them.
 
 use rayon::prelude::*;
 
@@ -8,17 +8,18 @@ use super::Mesh;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edges {
     pub edges: usize,
-    /// With one triangle: where the surface ends.
+    /// Edges of one triangle, where the surface ends.
     pub boundary: usize,
-    /// With more than two.
+    /// Edges shared by more than two triangles.
     pub crowded: usize,
-    /// With two that run along it the same way, so that one of them shows its inside.
+    /// Edges whose two triangles run along them in the same direction, so that one of the triangles shows its inside.
     pub flipped: usize,
 }
 
 impl Edges {
     pub fn of(mesh: &Mesh) -> Self {
-        // An edge as its lower vertex, its higher vertex, and whether the triangle runs from the lower to the higher.
+        // An edge is stored as its lower vertex, its higher vertex, and whether the triangle runs from the lower to the
+        // higher.
         let sides =
             |&[a, b, c]: &[u32; 3]| [(a, b), (b, c), (c, a)].map(|(from, to)| (from.min(to), from.max(to), from < to));
         let mut all: Vec<(u32, u32, bool)> = mesh.triangles.iter().flat_map(sides).collect();
@@ -35,14 +36,14 @@ impl Edges {
         counts
     }
 
-    /// Whether every edge has two triangles, that run along it in opposite directions.
+    /// Returns whether every edge has two triangles that run along it in opposite directions.
     pub fn are_closed(&self) -> bool {
         self.boundary + self.crowded + self.flipped == 0
     }
 }
 
 impl Mesh {
-    /// V − E + F over the vertices that are used: 2 for each sphere, 0 for each torus.
+    /// Returns V − E + F over the vertices that are used: 2 for each sphere, 0 for each torus.
     pub fn euler_characteristic(&self) -> i64 {
         let mut used = vec![false; self.vertices.len()];
         self.triangles.as_flattened().iter().for_each(|&vertex| used[vertex as usize] = true);

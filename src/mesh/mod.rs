@@ -1,7 +1,7 @@
-//! Triangle meshes: read, written, measured against, and drawn out of fields. Knows no task.
+//! Triangle meshes: reading, writing, distance queries, and extraction from fields. Independent of the training tasks.
 //!
-//! A mesh's faces run counter-clockwise seen from outside. Distances go through the kernels of `kernels/bvh.cu`; everything
-//! else here is the host's.
+//! A mesh's faces run counter-clockwise seen from outside. Distances are computed by the kernels of `kernels/fit/bvh.cu`;
+//! everything else here runs on the host.
 
 mod bvh;
 mod edges;
@@ -22,29 +22,30 @@ use std::path::Path;
 
 use nalgebra::Vector3;
 
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::{Error, Result};
 
-/// Faces beyond which the bounding volume hierarchy's stack would not do, and memory neither.
+/// Largest number of triangles; beyond it, neither the stack of the bounding volume hierarchy nor memory would suffice.
 pub const MOST_TRIANGLES: usize = 100_000_000;
-/// Share of the unit cube's side that is left free on both sides of a mesh.
+/// Fraction of the unit cube's side that is left free on each side of a mesh.
 const MARGIN: f32 = 0.1;
 
 /// Triangles that share vertices.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
     pub vertices: Vec<[f32; 3]>,
-    /// Numbers of vertices, counter-clockwise seen from outside.
+    /// Vertex indices, counter-clockwise seen from outside.
     pub triangles: Vec<[u32; 3]>,
 }
 
 impl Mesh {
-    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are cut into fans, vertices at
-    /// the very same place become one, and triangles whose corners are not three vertices are left out.
+    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into triangle
+    /// fans, vertices at exactly the same position are merged, and triangles whose corners are not three different
+    /// vertices are dropped.
     ///
     /// # Errors
-    /// A file that cannot be read or is of another kind, ends early, names vertices that it does not have, holds coordinates
-    /// that are no finite numbers, or has no faces or no area.
+    /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it
+    /// does not have, contains coordinates that are not finite, or has no faces or no area.
     pub fn read(path: &Path) -> Result<Mesh> {
         let raw = read::read(path)?;
         if raw.triangles.is_empty() {
@@ -56,7 +57,7 @@ impl Mesh {
         Ok(mesh)
     }
 
-    /// Why the mesh is none that one can measure distances to.
+    /// Returns an error that says why distances to the mesh cannot be computed, if so.
     fn check(&self) -> std::result::Result<(), String> {
         if self.triangles.len() > MOST_TRIANGLES {
             let n = self.triangles.len();
@@ -73,12 +74,12 @@ impl Mesh {
         Ok(())
     }
 
-    /// Corners of a triangle.
+    /// Returns the corners of a triangle.
     pub fn corners(&self, triangle: usize) -> [[f32; 3]; 3] {
         self.triangles[triangle].map(|vertex| self.vertices[vertex as usize])
     }
 
-    /// Least and largest coordinates of the vertices that triangles use.
+    /// Returns the minimum and maximum coordinates of the vertices that triangles use.
     pub fn bounds(&self) -> ([f32; 3], [f32; 3]) {
         let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
         for &vertex in self.triangles.as_flattened() {
@@ -90,13 +91,13 @@ impl Mesh {
         (low, high)
     }
 
-    /// Of all triangles together.
+    /// Returns the total area of all triangles.
     pub fn area(&self) -> f64 {
         (0..self.triangles.len()).map(|triangle| 0.5 * self.cross(triangle).norm()).sum()
     }
 
-    /// The volume inside of a closed mesh, negative where its triangles run clockwise (the divergence theorem, with the
-    /// middle of the bounds for origin).
+    /// Returns the volume inside a closed mesh, negative if its triangles run clockwise (by the divergence theorem,
+    /// with the centre of the bounds as origin).
     pub fn volume(&self) -> f64 {
         let (low, high) = self.bounds();
         let middle = Vector3::from_fn(|k, _| 0.5 * (f64::from(low[k]) + f64::from(high[k])));
@@ -107,7 +108,7 @@ impl Mesh {
         (0..self.triangles.len()).map(cone).sum()
     }
 
-    /// Turns all triangles inside out where they enclose a negative volume; says whether they did.
+    /// Flips all triangles if they enclose a negative volume, and returns whether they did.
     pub fn face_outwards(&mut self) -> bool {
         let inside_out = self.volume() < 0.0;
         if inside_out {
@@ -116,24 +117,25 @@ impl Mesh {
         inside_out
     }
 
-    /// Twice the area of a triangle along its normal.
+    /// Returns the normal of a triangle, with twice its area as length.
     pub(crate) fn cross(&self, triangle: usize) -> Vector3<f64> {
         let [a, b, c] = self.corners(triangle).map(vector);
         (b - a).cross(&(c - a))
     }
 
-    /// The normal of each triangle, of length 1, or of one without area zero.
+    /// Returns the unit normal of each triangle, or zero for a triangle without area.
     pub fn triangle_normals(&self) -> Vec<[f32; 3]> {
         let normal = |triangle| unit(self.cross(triangle));
         (0..self.triangles.len()).map(normal).collect()
     }
 
-    /// A point of a triangle, carried along to where `vertices` are in the place of this mesh's: by the same shares of its
-    /// corners.
+    /// Maps a point of a triangle to a mesh with the same triangles and other `vertices`: the point keeps its
+    /// barycentric coordinates.
     pub fn carried(&self, triangle: usize, point: [f32; 3], vertices: &[[f32; 3]]) -> [f32; 3] {
         let [a, b, c] = self.corners(triangle).map(vector);
         let (normal, from_a) = (self.cross(triangle), vector(point) - a);
-        // A triangle without area is as good as its first corner; of a sliver, rounding moves shares far: they stay within it.
+        // A triangle without area counts as its first corner. In a sliver, rounding can move the barycentric
+        // coordinates far, so they are clamped to the triangle.
         let share = |cross: Vector3<f64>| cross.dot(&normal) / normal.norm_squared().max(f64::MIN_POSITIVE);
         let of_b = share(from_a.cross(&(c - a))).clamp(0.0, 1.0);
         let of_c = share((b - a).cross(&from_a)).clamp(0.0, 1.0 - of_b);
@@ -141,7 +143,7 @@ impl Mesh {
         (a + (b - a) * of_b + (c - a) * of_c).map(|x| x as f32).into()
     }
 
-    /// The mean normal of each vertex's triangles, weighed by their area; of length 1.
+    /// Returns for each vertex the area-weighted mean normal of its triangles, of length 1.
     pub fn vertex_normals(&self) -> Vec<[f32; 3]> {
         let mut sums = vec![Vector3::zeros(); self.vertices.len()];
         for (number, triangle) in self.triangles.iter().enumerate() {
@@ -151,7 +153,8 @@ impl Mesh {
         sums.into_iter().map(unit).collect()
     }
 
-    /// The map that puts the mesh into the middle of the unit cube, with a tenth of the side free around its longest extent.
+    /// Returns the map that puts the mesh into the middle of the unit cube, with a tenth of the side free on each side
+    /// of its longest extent.
     pub fn fit(&self) -> UnitCube {
         let (low, high) = self.bounds();
         let longest = (0..3).map(|k| high[k] - low[k]).fold(0.0, f32::max);
@@ -159,7 +162,7 @@ impl Mesh {
         UnitCube { scale, offset: std::array::from_fn(|k| 0.5 - scale * (0.5 * low[k] + 0.5 * high[k])) }
     }
 
-    /// The mesh with every vertex mapped.
+    /// Returns the mesh with `map` applied to every vertex.
     pub fn mapped(mut self, map: impl Fn([f32; 3]) -> [f32; 3]) -> Mesh {
         self.vertices.iter_mut().for_each(|vertex| *vertex = map(*vertex));
         self
@@ -187,7 +190,7 @@ mod tests {
         let carried = mesh.carried(0, [0.5, 0.5, 0.0], &moved);
         assert!((0..3).all(|k| (carried[k] - [1.0, 2.0, 2.0][k]).abs() < 1e-6), "{carried:?}");
         assert_eq!(mesh.carried(1, [5.0; 3], &moved), [7.0; 3]);
-        // Of a sliver, a point that rounding has put beside it comes to lie on it.
+        // In a sliver, a point that rounding has put beside the triangle is moved onto it.
         let sliver = vec![[0.0; 3], [1.0, 0.0, 0.0], [1.0, 1e-7, 0.0]];
         let mesh = Mesh { triangles: vec![[0, 1, 2]], vertices: sliver.clone() };
         let [x, y, z] = mesh.carried(0, [0.5, 3e-7, 0.0], &sliver);

@@ -1,28 +1,30 @@
-//! Points on a mesh, near it and in the cube around it, drawn by the kernels of `kernels/surface.cu`.
+//! Points on a mesh, near it and in the cube around it, drawn by the kernels of `kernels/fit/surface.cu`.
 
 use super::{Bvh, Mesh};
 use crate::Result;
 use crate::device::args::SurfaceArgs;
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
-/// A mesh's triangles on a device, to draw points from.
+/// A mesh's triangles on a device, from which points are drawn.
 pub struct Sampler {
     corner: Buffer<f32>,
     cumulative: Buffer<u32>,
     number: Buffer<u32>,
 }
 
-/// Which points are drawn: a pure function of these.
+/// Selects the points to draw, which are a pure function of these fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Scatter {
     pub seed: u32,
     pub step: u32,
-    /// 0 to 7: other points of the same step.
+    /// Selects independent points of the same step: 0 to 7.
     pub stream: u32,
-    /// Scale of the logistic move off the surface along each axis, in units of the mesh's coordinates; 0 for none.
+    /// Scale of the logistic displacement off the surface along each axis, in units of the mesh's coordinates; 0 for
+    /// none.
     pub deviation: f32,
-    /// Points in all, and the first that is drawn here.
+    /// Total number of points.
     pub n: usize,
+    /// Index of the first point to draw.
     pub first: usize,
 }
 
@@ -30,15 +32,15 @@ pub struct Scatter {
 #[derive(Clone, Debug, Default)]
 pub struct OnSurface {
     pub points: Vec<[f32; 3]>,
-    /// The triangle that each lies on.
+    /// The triangle on which each point lies.
     pub triangles: Vec<u32>,
 }
 
 impl Sampler {
-    /// `order`: every triangle once, neighbours close together.
+    /// Creates a sampler. `order` has every triangle once, with neighbours close together.
     ///
     /// # Panics
-    /// Where the mesh has no area.
+    /// Panics if the mesh has no area.
     pub fn new(device: &Device, mesh: &Mesh, order: impl IntoIterator<Item = u32>) -> Result<Self> {
         let number: Vec<u32> = order.into_iter().collect();
         assert_eq!(number.len(), mesh.triangles.len(), "every triangle once");
@@ -60,7 +62,7 @@ impl Sampler {
         })
     }
 
-    /// For both kernels; `triangle` may be null.
+    /// Returns the arguments of both kernels; `triangle` may be null.
     pub fn args<'a>(
         &'a self,
         scatter: &Scatter,
@@ -85,7 +87,7 @@ impl Sampler {
         }
     }
 
-    /// `n` points spread evenly over the area.
+    /// Draws `n` points spread evenly over the area.
     pub fn on_surface(&self, device: &Device, n: usize, seed: u32) -> Result<OnSurface> {
         let (position, bound) = (device.zeros::<f32>(3 * n)?, device.zeros::<f32>(n)?);
         let triangle = device.zeros::<u32>(n)?;
@@ -95,7 +97,7 @@ impl Sampler {
         Ok(OnSurface { points: rows(position.download()?), triangles: triangle.download()? })
     }
 
-    /// `n` points spread evenly over the unit cube.
+    /// Draws `n` points spread evenly over the unit cube.
     pub fn in_cube(&self, device: &Device, n: usize, seed: u32) -> Result<Vec<[f32; 3]>> {
         let (position, bound) = (device.zeros::<f32>(3 * n)?, device.zeros::<f32>(n)?);
         let scatter = Scatter { seed, step: 0, stream: 0, deviation: 0.0, n, first: 0 };
@@ -106,7 +108,7 @@ impl Sampler {
 }
 
 impl Bvh {
-    /// A sampler whose points come in the order of the tree.
+    /// Returns a sampler whose points come in the order of the tree.
     pub fn sampler(&self, device: &Device, mesh: &Mesh) -> Result<Sampler> {
         Sampler::new(device, mesh, self.order.iter().copied())
     }

@@ -1,13 +1,13 @@
-//! Vertices at the very same place become one: STL has no shared vertices, and glTF splits them where normals differ.
+//! Merging of vertices at the same position: STL has no shared vertices, and glTF splits vertices where normals differ.
 
 use rayon::prelude::*;
 
 use super::Mesh;
 
-/// The mesh with vertices of equal coordinates merged into the first of them, without vertices that nothing uses and without
-/// triangles that name a vertex twice. The order is kept.
+/// Returns the mesh with vertices of equal coordinates merged into the first of them, without unused vertices and
+/// without triangles that use a vertex twice. The order is kept.
 pub(super) fn weld(mesh: Mesh) -> Mesh {
-    // -0 and 0 are one place.
+    // -0 and 0 are the same coordinate.
     let key = |vertex: &[f32; 3]| vertex.map(|x| (x + 0.0).to_bits());
     let mut order: Vec<u32> = (0..mesh.vertices.len() as u32).collect();
     order.par_sort_unstable_by_key(|&vertex| (key(&mesh.vertices[vertex as usize]), vertex));

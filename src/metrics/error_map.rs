@@ -1,16 +1,16 @@
-//! A picture of where a rendering is wrong.
+//! An image that shows where a rendering is wrong.
 
 use crate::media::colormap::INFERNO;
 
-/// The absolute error (mean over the channels, of values in `[0, 1]`) that gets the brightest colour: small errors are
-/// what an error map is looked at for.
+/// The absolute error (mean over the channels, of values in `[0, 1]`) that gets the brightest colour. It is small
+/// because an error map is meant to show small errors.
 pub const ERROR_AT_FULL_SCALE: f32 = 0.2;
 
-/// The absolute error of each pixel, magnified and coloured from black (none) to light yellow
+/// Returns the absolute error of each pixel, magnified and coloured from black (none) to light yellow
 /// ([`ERROR_AT_FULL_SCALE`] and above). Inputs are `[n, 3]` in `[0, 1]`; the result is 8-bit sRGB, `[n, 3]`.
 ///
 /// # Panics
-/// If the lengths differ or are no multiple of 3.
+/// Panics if the lengths differ or are not a multiple of 3.
 pub fn error_map(truth: &[f32], prediction: &[f32]) -> Vec<u8> {
     assert!(truth.len() == prediction.len() && truth.len().is_multiple_of(3), "images differ in size");
     let pixels = truth.chunks_exact(3).zip(prediction.chunks_exact(3));

@@ -1,7 +1,8 @@
-//! How close a fit is to the truth: of images PSNR, SSIM, LPIPS and a picture of the error; of surfaces distances and volumes.
+//! Metrics of how close a fit is to the ground truth: PSNR, SSIM, LPIPS and an error map for images; distances and
+//! volumes for surfaces.
 //!
-//! Images are `[height, width, 3]` in `[0, 1]`. Sums are taken in f64 over fixed pieces in a fixed order: the same
-//! images give the same bits for any number of threads.
+//! Images are `[height, width, 3]` in `[0, 1]`. Sums are accumulated in f64 over fixed pieces in a fixed order, so the
+//! same images give bitwise the same result for any number of threads.
 
 mod error_map;
 pub mod lpips;
@@ -15,18 +16,18 @@ pub use surface::{Measured, SurfaceScore, compare_surfaces, intersection_over_un
 
 use rayon::prelude::*;
 
-/// A sample type that the metrics read: f32, or f64 to compare with an oracle.
+/// A sample type that the metrics accept: f32, or f64 for comparison with a reference.
 pub trait Sample: Copy + Sync + Into<f64> {}
 
 impl<T: Copy + Sync + Into<f64>> Sample for T {}
 
-/// Values summed by one task.
+/// Number of values summed by one task.
 const PIECE: usize = 1 << 16;
 
-/// Mean squared error over all values.
+/// Computes the mean squared error over all values.
 ///
 /// # Panics
-/// If the lengths differ or are 0.
+/// Panics if the lengths differ or are 0.
 pub fn mse<T: Sample>(a: &[T], b: &[T]) -> f64 {
     assert!(a.len() == b.len() && !a.is_empty(), "images of {} and {} values", a.len(), b.len());
     let piece = |(a, b): (&[T], &[T])| -> f64 { a.iter().zip(b).map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum() };
@@ -34,11 +35,11 @@ pub fn mse<T: Sample>(a: &[T], b: &[T]) -> f64 {
     sums.iter().sum::<f64>() / a.len() as f64
 }
 
-/// Peak signal-to-noise ratio in dB, with a peak of 1, over all pixels and channels: `−10 log₁₀ MSE`. Infinite for
-/// equal images.
+/// Computes the peak signal-to-noise ratio in dB, with a peak of 1, over all pixels and channels: `−10 log₁₀ MSE`.
+/// Infinite for equal images.
 ///
 /// # Panics
-/// If the lengths differ or are 0.
+/// Panics if the lengths differ or are 0.
 pub fn psnr<T: Sample>(a: &[T], b: &[T]) -> f64 {
     -10.0 * mse(a, b).log10()
 }

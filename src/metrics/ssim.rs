@@ -1,28 +1,28 @@
 //! Structural similarity (Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity",
 //! IEEE TIP 2004): Gaussian window of 11×11 with σ = 1.5, K₁ = 0.01, K₂ = 0.03, data range 1.
 //!
-//! Only windows that lie wholly inside the image count (no padding), each colour channel is compared by itself, and
-//! the index is the mean over windows and channels. This is what scikit-image computes with
+//! Only windows that lie completely inside the image count (no padding), each colour channel is compared separately,
+//! and the index is the mean over windows and channels. This is what scikit-image computes with
 //! `gaussian_weights=True, use_sample_covariance=False, channel_axis=-1`, and what the NeRF literature reports.
 
 use super::Sample;
 use rayon::prelude::*;
 
-/// Side of the window in pixels; a smaller image has no SSIM.
+/// Side of the window in pixels; SSIM is undefined for smaller images.
 pub const SSIM_WINDOW: usize = 11;
 
 const SIGMA: f64 = 1.5;
 const C1: f64 = 0.01 * 0.01;
 const C2: f64 = 0.03 * 0.03;
 
-/// Mean, second moments and product of a and b: E[a], E[b], E[a²], E[b²], E[ab].
+/// First and second moments of a and b: E[a], E[b], E[a²], E[b²], E[ab].
 type Moments = [f64; 5];
 
-/// The structural similarity of two `[height, width, 3]` images in `[0, 1]`: 1 for equal ones. `None` where a side is
-/// below [`SSIM_WINDOW`].
+/// Computes the structural similarity of two `[height, width, 3]` images in `[0, 1]`: 1 for equal images. Returns
+/// `None` if a side is below [`SSIM_WINDOW`].
 ///
 /// # Panics
-/// If a length is not `height · width · 3`.
+/// Panics if a length is not `height · width · 3`.
 pub fn ssim<T: Sample>(a: &[T], b: &[T], width: usize, height: usize) -> Option<f64> {
     let values = 3 * width * height;
     assert!(a.len() == values && b.len() == values, "{} and {} values for {width}×{height}", a.len(), b.len());
@@ -47,8 +47,8 @@ fn gaussian() -> [f64; SSIM_WINDOW] {
     weights.map(|weight| weight / total)
 }
 
-/// The sum of the index over one row of windows, from the [`SSIM_WINDOW`] image rows that they cover. The separable
-/// filter goes down the columns first and then along the row.
+/// Returns the sum of the index over one row of windows, from the [`SSIM_WINDOW`] image rows that they cover. The
+/// separable filter is applied down the columns first, then along the row.
 fn row_sum<T: Sample>(a: &[T], b: &[T], row_len: usize, weights: &[f64; SSIM_WINDOW]) -> f64 {
     let mut columns: Vec<Moments> = vec![[0.0; 5]; row_len];
     for ((a, b), weight) in a.chunks_exact(row_len).zip(b.chunks_exact(row_len)).zip(weights) {
@@ -61,7 +61,7 @@ fn row_sum<T: Sample>(a: &[T], b: &[T], row_len: usize, weights: &[f64; SSIM_WIN
     (0..row_len - reach).map(|first| index(&along(&columns[first..=first + reach], weights))).sum()
 }
 
-/// The horizontal half of the filter: every third element is the same channel of the next pixel.
+/// Applies the horizontal half of the filter: every third element is the same channel of the next pixel.
 fn along(columns: &[Moments], weights: &[f64; SSIM_WINDOW]) -> Moments {
     let mut window = [0.0; 5];
     for (moments, weight) in columns.iter().step_by(3).zip(weights) {
@@ -76,7 +76,7 @@ fn add(sum: &mut Moments, weight: f64, moments: &Moments) {
     }
 }
 
-/// Equation 13 of the paper, for one window.
+/// Computes equation 13 of the paper for one window.
 fn index(&[mean_a, mean_b, a_a, b_b, a_b]: &Moments) -> f64 {
     let (variance_a, variance_b) = (a_a - mean_a * mean_a, b_b - mean_b * mean_b);
     let covariance = a_b - mean_a * mean_b;

@@ -1,4 +1,4 @@
-//! How alike two surfaces are, by points drawn on each.
+//! Similarity of two surfaces, measured with points sampled on each.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,19 +14,20 @@ pub struct SurfaceScore {
     pub accuracy: f64,
     /// Mean distance of points on the truth from the fit.
     pub completeness: f64,
-    /// The mean of both: Chamfer-L1 (Mescheder et al., "Occupancy networks", CVPR 2019), with distances to the surface
+    /// Mean of the two: Chamfer-L1 (Mescheder et al., "Occupancy networks", CVPR 2019), with distances to the surface
     /// itself rather than to points on it.
     pub chamfer_l1: f64,
-    /// Harmonic mean of the shares of both kinds of points that are nearer than `f_score_distance` (Tatarchenko et al., CVPR
-    /// 2019).
+    /// Harmonic mean of the two fractions of points, on the fit and on the truth, that are closer to the other surface
+    /// than `f_score_distance` (Tatarchenko et al., CVPR 2019).
     pub f_score: f64,
     pub f_score_distance: f64,
-    /// Mean |cosine| between a point's normal and that of the other surface where it is nearest, over both kinds of points.
+    /// Mean |cosine| between the normal at a point and the normal of the other surface at its nearest point, over the
+    /// points on both surfaces.
     pub normal_consistency: f64,
     pub n_points: usize,
 }
 
-/// A surface with what is needed to measure from and to it.
+/// A surface with what is needed to measure distances from it and to it.
 pub struct Measured<'a> {
     mesh: &'a Mesh,
     bvh: &'a Bvh,
@@ -36,7 +37,7 @@ pub struct Measured<'a> {
 /// Means over the points of one surface.
 struct OneWay {
     distance: f64,
-    /// Share nearer than the distance asked for.
+    /// Fraction of points closer than the given distance.
     near: f64,
     cosine: f64,
 }
@@ -53,7 +54,7 @@ impl<'a> Measured<'a> {
             let (own, there) = (self.normals[drawn.triangles[i] as usize], other.normals[nearest.triangle[i] as usize]);
             f64::from((0..3).map(|k| own[k] * there[k]).sum::<f32>().abs())
         };
-        // Summed by parts of fixed size: the same for any number of threads.
+        // Summed in parts of fixed size, so the result is the same for any number of threads.
         let parts: Vec<[f64; 3]> = (0..n)
             .into_par_iter()
             .fold_chunks(
@@ -70,7 +71,7 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// Compares a fit with the truth by `n_points` on each. Distances are given in lengths of `unit`.
+/// Compares a fit with the truth by `n_points` points on each. Distances are measured in units of `unit`.
 pub fn compare_surfaces(
     device: &Device,
     fit: &Measured,
@@ -95,7 +96,7 @@ pub fn compare_surfaces(
     })
 }
 
-/// Points inside of both over points inside of either; 1 where there are none at all.
+/// Returns the number of points inside both divided by the number inside either; 1 if there are none at all.
 pub fn intersection_over_union(fit: impl Iterator<Item = bool>, truth: impl Iterator<Item = bool>) -> f64 {
     let (mut both, mut either) = (0u64, 0u64);
     for (fit, truth) in fit.zip(truth) {

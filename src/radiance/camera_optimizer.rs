@@ -1,4 +1,5 @@
-//! Cameras that are learned with the field: each training camera's rotation about its place, and a move.
+//! Optimizes the training cameras along with the field: each gets a learned rotation about its position and a
+//! translation.
 
 use super::chunk::TrainingChunk;
 use super::per_image::PerImage;
@@ -8,20 +9,20 @@ use crate::device::args::{self, CameraGradientArgs, CorrectCamerasArgs, Position
 use crate::device::{Buffer, Device, LaunchDims, kernels};
 
 pub(super) struct CameraOptimizer {
-    /// Corrections and what Adam keeps of them.
+    /// Per-camera corrections and their Adam state.
     pub corrections: PerImage,
-    /// The cameras with their corrections, from which rays are drawn.
+    /// Corrected cameras, from which rays are drawn.
     pub cameras: Buffer<args::Camera>,
 }
 
 impl CameraOptimizer {
-    /// Cameras as the scene has them.
+    /// Starts with zero corrections, i.e. with the scene's cameras.
     pub fn new(device: &Device, cameras: &Buffer<args::Camera>, n_chunks: usize) -> Result<Self> {
         let corrections = PerImage::new(device, cameras.len(), n_chunks)?;
         Ok(CameraOptimizer { corrections, cameras: device.upload(&cameras.download()?)? })
     }
 
-    /// Brings the corrected cameras up to date; `given` are those of the scene.
+    /// Updates the corrected cameras. `given` holds the scene's cameras.
     pub fn prepare(&self, device: &Device, given: &Buffer<args::Camera>) -> Result<()> {
         self.corrections.prepare(device)?;
         let args = CorrectCamerasArgs {
@@ -32,7 +33,8 @@ impl CameraOptimizer {
         device.launch(&kernels::CORRECT_CAMERAS, &args, LaunchDims::items(given.len()))
     }
 
-    /// Adds the gradient of chunk number `index` by the corrections, after [`VolumeRenderer::backward`].
+    /// Adds the gradient of chunk `index` with respect to the corrections. Must be called after
+    /// [`VolumeRenderer::backward`].
     pub fn add_gradient(&self, volume: &VolumeRenderer, training: &TrainingChunk, index: usize) -> Result<()> {
         let (chunk, device) = (&training.chunk, volume.device);
         if training.rounds == 0 {

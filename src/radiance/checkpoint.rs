@@ -1,4 +1,4 @@
-//! A field and its training as checkpoints hold them; `docs/formats.md` lists the tensors.
+//! Saves a field and its training state to checkpoints and restores them; `docs/formats.md` lists the tensors.
 
 use std::ops::RangeInclusive;
 
@@ -22,13 +22,14 @@ use crate::train::checkpoint::{Checkpoint, Header, Tensor};
 
 const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";
-/// What a field that is in no file is called.
+/// Name, in messages, of a field that comes from no file.
 const IN_TRAINING: &str = "the field in training";
-/// Numbers of the training images.
+/// Names of the tensors with the per-image parameters.
 const EXPOSURE: &str = "exposure";
 const CORRECTION: &str = "camera_correction";
 
-/// Rays or samples between two settings of the rays per step: no run counts so many, and sums have room above it.
+/// Largest accepted count of rays or samples since the rays per step were last set. No run counts that many, and adding
+/// to such a count cannot overflow.
 const MOST_RECENT: u64 = 1 << 53;
 
 impl Occupancy {
@@ -56,7 +57,7 @@ impl Occupancy {
     }
 }
 
-/// The trainer's count `name`, which kernels and sums rely on to be within `range`.
+/// Reads the trainer's counter `name`, which must be within `range`: kernels and sums rely on it.
 fn count(checkpoint: &Checkpoint, name: &str, range: RangeInclusive<u64>) -> Result<u64> {
     let value = checkpoint.trainer_state(name)?;
     if range.contains(&value) {
@@ -69,10 +70,10 @@ fn count(checkpoint: &Checkpoint, name: &str, range: RangeInclusive<u64>) -> Res
 }
 
 impl Trainer {
-    /// Goes on where a checkpoint was written, with its configuration.
+    /// Resumes training from a checkpoint, with the checkpoint's configuration.
     ///
     /// # Errors
-    /// Where the checkpoint holds no training state, or one that its configuration does not fit.
+    /// Returns an error if the checkpoint holds no training state, or one that does not match its configuration.
     pub fn resume(
         device: &Device,
         checkpoint: &Checkpoint,
@@ -94,7 +95,8 @@ impl Trainer {
         trainer.step = checkpoint.header.step;
         trainer.seconds = checkpoint.header.seconds;
         trainer.unit_cube = checkpoint.header.unit_cube;
-        // Another device may have cut its work otherwise, and kept a few rays more or less than are possible here.
+        // Another device may have divided its work into chunks differently, and its number of rays may be slightly out
+        // of range here.
         let most = u64::from(trainer.config.train.batch_samples).next_multiple_of(ChunkSize::HOST_SAMPLES as u64);
         let rays = count(checkpoint, "rays_per_step", 1..=most)? as usize;
         let possible = trainer.possible_rays();
@@ -106,7 +108,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Everything needed to render the field and to go on training it.
+    /// Returns a checkpoint with everything needed to render the field and to resume its training.
     pub(super) fn make_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
         self.read_statistics()?;
         let mut header =
@@ -122,7 +124,7 @@ impl Trainer {
         Checkpoint::of_training(header, tensors)
     }
 
-    /// What is learned of each training image, by the name of its tensor.
+    /// Returns the per-image parameters with the names of their tensors.
     fn per_image(&self) -> impl Iterator<Item = (&'static str, &PerImage)> {
         let corrections = self.camera_optimizer.as_ref().map(|camera_optimizer| &camera_optimizer.corrections);
         [(EXPOSURE, self.exposure.as_ref()), (CORRECTION, corrections)]
@@ -130,7 +132,7 @@ impl Trainer {
             .filter_map(|(name, numbers)| Some((name, numbers?)))
     }
 
-    /// The same, to be set.
+    /// Returns the per-image parameters with the names of their tensors, as mutable references.
     fn per_image_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut PerImage)> {
         let corrections = self.camera_optimizer.as_mut().map(|camera_optimizer| &mut camera_optimizer.corrections);
         [(EXPOSURE, self.exposure.as_mut()), (CORRECTION, corrections)]
@@ -138,7 +140,7 @@ impl Trainer {
             .filter_map(|(name, numbers)| Some((name, numbers?)))
     }
 
-    /// The training images' numbers and what Adam keeps of them.
+    /// Returns the per-image parameters and their Adam state as tensors.
     fn per_image_tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let mut tensors = Vec::new();
         for (name, numbers) in self.per_image() {
@@ -162,10 +164,10 @@ impl Trainer {
         values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// The field that renders: the moving average where there is one.
+    /// Returns the field to render: the moving average if there is one.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where it gives numbers that are not finite.
+    /// Returns [`Error::Diverged`] if the field's outputs are not finite.
     fn averaged_field(&self) -> Result<Field> {
         let device = &self.device;
         let field = self.field_optimizer.averaged(device, &self.field, self.step)?;
@@ -173,7 +175,7 @@ impl Trainer {
         if finite_check::is_finite(&volume)? { Ok(field) } else { Err(self.not_finite()) }
     }
 
-    /// Renders the field as it is now.
+    /// Returns a renderer of the field in its current state.
     pub fn renderer(&self) -> Result<Renderer> {
         let mut occupancy = Occupancy::full(&self.device, &self.config.march)?;
         occupancy.bits.upload(0, &self.occupancy.bits.download()?)?;

@@ -1,29 +1,29 @@
-//! A chunk: rays and samples that are worked on together, in memory of their own. A GPU takes all rays of a step as one
-//! chunk; a CPU takes some tens at a time on each core, so that what a chunk leaves behind is still in the cache when the
-//! backward pass needs it.
+//! A chunk is a group of rays and samples that are processed together, in buffers of their own. A GPU takes all rays of
+//! a step as one chunk. A CPU splits a step into many small chunks, spread over its worker threads, so that the
+//! activations of a chunk are still in the cache when its backward pass needs them.
 
 use crate::Result;
 use crate::device::args::{MAX_ROUNDS, RayBatch, SampleBatch};
 use crate::device::{Buffer, Device};
 use crate::field::Field;
 
-/// How a device likes its work cut.
+/// How work is divided into chunks on a device.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkSize {
-    /// Chunks of a training step.
+    /// Number of chunks.
     pub n_chunks: usize,
-    /// Rays that a chunk has room for.
+    /// Capacity of a chunk in rays.
     pub rays: usize,
-    /// Samples that a chunk has room for.
+    /// Capacity of a chunk in samples.
     pub samples: usize,
 }
 
 impl ChunkSize {
-    /// On a CPU, a chunk of about 1024 samples: their activations, about 1 KiB each, fit in the second-level cache.
+    /// On a CPU, a chunk has about 1024 samples: their activations, about 1 KiB per sample, fit in the L2 cache.
     pub(super) const HOST_SAMPLES: usize = 1024;
 
-    /// For steps of `batch_samples` samples. There is room for several times the expected number, since it varies from
-    /// chunk to chunk; rays that find none are left out of the step.
+    /// Returns the chunks for training steps of `batch_samples` samples. Their capacity exceeds the expected number of
+    /// samples, which varies from chunk to chunk. Rays whose samples do not fit are left out of the step.
     pub fn for_training(device: &Device, batch_samples: usize) -> Self {
         if device.is_host() {
             let n_chunks = batch_samples.div_ceil(Self::HOST_SAMPLES).max(1);
@@ -33,15 +33,15 @@ impl ChunkSize {
         }
     }
 
-    /// For rendering: one chunk for each worker. There is room for what rays take in a field that has taken shape; a strip
-    /// of pixels that takes more is traced by halves, and a single ray always fits.
+    /// Returns the chunks for rendering: one per worker. Their capacity is enough for most strips of pixels in a
+    /// trained field; a strip that takes more samples is traced in halves, and a single ray always fits.
     pub fn for_rendering(device: &Device, max_samples_per_ray: usize) -> Self {
         let (rays, samples) = if device.is_host() { (256, 1 << 16) } else { (1 << 15, 1 << 22) };
         ChunkSize { n_chunks: device.n_workers(), rays, samples: samples.max(max_samples_per_ray) }
     }
 }
 
-/// Buffers behind [`RayBatch`].
+/// Buffers of a [`RayBatch`].
 pub struct Rays {
     pub origin: Buffer<f32>,
     pub direction: Buffer<f32>,
@@ -112,7 +112,7 @@ impl Rays {
     }
 }
 
-/// Buffers behind [`SampleBatch`].
+/// Buffers of a [`SampleBatch`].
 pub struct Samples {
     pub position: Buffer<f32>,
     pub t: Buffer<f32>,
@@ -158,7 +158,7 @@ impl Samples {
     }
 }
 
-/// Rays and samples of a chunk.
+/// The rays and samples of a chunk.
 pub struct Chunk {
     pub rays: Rays,
     pub samples: Samples,
@@ -175,25 +175,26 @@ impl Chunk {
     }
 }
 
-/// What a training chunk leaves behind for the rest of the step.
+/// A chunk with the buffers that the rest of a training step needs.
 pub struct TrainingChunk {
     pub chunk: Chunk,
-    /// `[L, S, F]`, or of averaged levels `[S, F]`
+    /// `[L, S, F]`, or `[S, F]` if levels are averaged.
     pub dl_dfeatures: Buffer<f32>,
-    /// `[S, 3]` by the places in the field and by the viewing directions; empty where cameras are not learned.
+    /// `[S, 3]` gradients with respect to the sample positions in the field and to the viewing directions; empty unless
+    /// cameras are optimized.
     pub dl_dposition: Buffer<f32>,
     pub dl_dview: Buffer<f32>,
-    /// What the grid's encoding keeps from the backward pass to the scatter; empty where it has no encoding of its own.
+    /// Scatter weights, which the encoding's backward pass leaves for the scatter; empty if the grid has no encoding.
     pub scatter_weights: Buffer<f32>,
-    /// Statistics since they were last read: loss and squared error; rays, samples, dropped rays and composited samples.
+    /// Statistics since the last read: loss and squared error; rays, samples, dropped rays and composited samples.
     pub sums: Buffer<f32>,
     pub counts: Buffer<u32>,
-    /// Rounds marched in the step.
+    /// Number of rounds marched in this step.
     pub rounds: usize,
 }
 
 impl TrainingChunk {
-    /// `refined`: with room for gradients by the samples' places.
+    /// Allocates the buffers of a chunk; with `refined`, also those for the gradients with respect to sample positions.
     pub fn new(device: &Device, size: ChunkSize, field: &Field, refined: bool) -> Result<Self> {
         let n_places = if refined { 3 * size.samples } else { 0 };
         let n_scatter_weights = field.encoding.as_ref().map_or(0, |encoding| encoding.n_scatter_weights());

@@ -1,4 +1,5 @@
-//! The scene that a field is of: opened as its configuration says, and recognised when a field comes back to it.
+//! Opens the scene of a field as its configuration says, and checks that it is the same scene when a checkpoint is
+//! loaded.
 
 use std::path::Path;
 
@@ -9,23 +10,24 @@ use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, S
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-/// The trainer's value in a checkpoint's header that holds the [`Fingerprint`].
+/// Key of the [`Fingerprint`] among the trainer's values in a checkpoint's header.
 pub(super) const FINGERPRINT: &str = "photographs";
 
-/// What tells the training images of one scene from those of another, without decoding any.
+/// Distinguishes the training images of one scene from those of another, without decoding any image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fingerprint {
     n_images: u64,
-    /// Of all images, after their reduction.
+    /// Number of pixels of all images, after downscaling.
     n_pixels: u64,
     /// Hash of the cameras' poses, in hexadecimal.
     poses: String,
 }
 
-/// Opens the scene of a configuration, with the configuration's own map to the unit cube where it has one.
+/// Opens the scene of a configuration, and applies the configuration's own map to the unit cube if there is one.
 ///
 /// # Errors
-/// As [`Scene::open_with`]; and where nothing can be learned from cameras that stand as the scene's do.
+/// Returns the errors of [`Scene::open_with`], and an error if the camera poses are such that nothing can be learned
+/// from them.
 pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
     let mut scene = Scene::open_with(&config.path, &open_options(config))?;
     let faults = scene.rig_faults();
@@ -44,7 +46,7 @@ pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
     Ok(scene)
 }
 
-/// The preset for a scene: the one that was asked for, or else the one for how it was photographed.
+/// Returns the preset for a scene: the one that was asked for, or else the one that suits its capture.
 pub fn preset_for(asked: Preset, scene: &Scene) -> Preset {
     match (asked, scene.capture.kind) {
         (Preset::Auto, CaptureKind::Synthetic) => Preset::Blender,
@@ -59,12 +61,12 @@ fn open_options(config: &SceneConfig) -> OpenOptions {
     OpenOptions { format: config.format, sparse, allow_missing: config.allow_missing }
 }
 
-/// Opens the scene that a checkpoint's field is of, where its configuration says or in the folder `moved_to`, with the
-/// map to the unit cube that the field was trained with.
+/// Opens the scene of a checkpoint's field, at the configured path or in the folder `moved_to`, with the map to the
+/// unit cube that the field was trained with.
 ///
 /// # Errors
-/// As [`Scene::open`]; and where the scene is no longer there, or its training training images are not those that the field
-/// was trained on.
+/// Returns the errors of [`Scene::open`], and an error if the scene is no longer there or its training images are not
+/// those that the field was trained on.
 pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<Scene> {
     let config = &checkpoint.header.config.scene;
     let path = moved_to.unwrap_or(&config.path);
@@ -83,8 +85,8 @@ pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<
     Ok(scene)
 }
 
-/// The scene that a checkpoint's field is of, as far as the checkpoint itself tells: without training images, for rendering
-/// from cameras that come from elsewhere.
+/// Returns the scene of a checkpoint's field as far as the checkpoint itself describes it: without training images, for
+/// rendering from cameras that come from elsewhere.
 pub fn scene_without_views(checkpoint: &Checkpoint) -> Scene {
     let header = &checkpoint.header;
     Scene {
@@ -100,8 +102,8 @@ pub fn scene_without_views(checkpoint: &Checkpoint) -> Scene {
     }
 }
 
-/// What stands behind the field when it is compared or shown: what it was trained on, or where that was random, what the
-/// scene's format asks for.
+/// Returns the background over which the field is evaluated or shown: the one it was trained with, or the scene
+/// format's default if that was random.
 pub fn plain_background(config: &TrainConfig, scene: &Scene) -> [f32; 3] {
     match config.background {
         Background::White => [1.0; 3],
@@ -125,7 +127,7 @@ impl Fingerprint {
         }
     }
 
-    /// The sentence for a scene that is not the one expected.
+    /// Describes how this scene differs from the expected one.
     fn unlike(&self, expected: &Fingerprint) -> String {
         let difference = if self.n_images != expected.n_images {
             format!("has {} training images, but the field was trained on {}", self.n_images, expected.n_images)
@@ -138,7 +140,7 @@ impl Fingerprint {
     }
 }
 
-/// The hash FNV-1a of 64 bits (Fowler, Noll and Vo).
+/// Computes the 64-bit FNV-1a hash (Fowler, Noll and Vo).
 fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

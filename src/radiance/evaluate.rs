@@ -1,4 +1,4 @@
-//! Evaluation: rendered views against the training images.
+//! Evaluation: compares rendered views with the ground-truth images.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,34 +13,36 @@ use crate::metrics::{Lpips, error_map, psnr, ssim};
 use crate::scene::View;
 use crate::{Result, atomic};
 
-/// How one view came out.
+/// Scores of one view.
 #[derive(Clone, Debug, Serialize)]
 pub struct ViewScore {
     pub name: String,
-    /// dB, peak 1, over all channels in sRGB. Infinite, which JSON has as null, where the pictures are equal.
+    /// In dB, with peak 1, over all channels in sRGB. Infinite if the pictures are equal, which JSON represents as
+    /// null.
     pub psnr: f64,
-    /// None where a side is shorter than the 11 pixels of its window.
+    /// None if a side is shorter than the 11-pixel window.
     pub ssim: Option<f64>,
-    /// None where it was not measured, and where a side is too short for the network.
+    /// None if it was not measured, or if a side is too short for the network.
     pub lpips: Option<f64>,
-    /// Of rendering.
+    /// Rendering time in seconds.
     pub seconds: f64,
     pub width: usize,
     pub height: usize,
 }
 
-/// A view's score with the pictures it comes from, both as the protocol compares them.
+/// A view's score and the pictures it was computed from, both as prepared by the protocol.
 pub struct Compared {
     pub score: ViewScore,
     pub frame: Frame,
-    /// `[h, w, 3]` the training image over the background.
+    /// `[h, w, 3]` the ground-truth image over the background.
     pub truth: Vec<f32>,
 }
 
-/// Renders a view's camera and compares it with the view's training image by `protocol`, both over `background` (sRGB).
+/// Renders a view's camera and compares it with the view's image according to `protocol`, both over `background`
+/// (sRGB).
 ///
 /// # Errors
-/// Where the training image cannot be read or the field cannot be rendered.
+/// Returns an error if the image cannot be read or the field cannot be rendered.
 pub fn compare(
     renderer: &Renderer,
     view: &View,
@@ -67,27 +69,27 @@ pub fn compare(
 }
 
 impl Compared {
-    /// Compares by LPIPS as well.
+    /// Adds the LPIPS distance to the score.
     pub fn measure_lpips(&mut self, lpips: &Lpips) {
         self.score.lpips = lpips.distance(&self.frame.rgb, &self.truth, self.frame.width, self.frame.height);
     }
 }
 
-/// Which pictures of an evaluation are kept, and where.
+/// Selects which pictures of an evaluation are saved, and where.
 #[derive(Clone, Debug)]
 pub struct Pictures {
     pub folder: PathBuf,
-    /// `<view>.png`, what was rendered.
+    /// Save the rendered image as `<view>.png`.
     pub images: bool,
-    /// `<view>-error.png`, see [`error_map`].
+    /// Save the [`error_map`] as `<view>-error.png`.
     pub error_maps: bool,
 }
 
 impl Pictures {
-    /// Writes what is wanted of a view, with `/` in its name replaced by `_`.
+    /// Writes the selected pictures of a view, with `/` and `\` in its name replaced by `_`.
     ///
     /// # Errors
-    /// Where the folder or a file cannot be written.
+    /// Returns an error if the folder or a file cannot be written.
     pub fn save(&self, compared: &Compared) -> Result<()> {
         let name = compared.score.name.replace(['/', '\\'], "_");
         if self.images {
@@ -106,12 +108,12 @@ impl Pictures {
     }
 }
 
-/// Figures over all views.
+/// Scores over all views.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// dB, the mean over views; infinite where a view's is, which JSON has as null.
+    /// Mean over views in dB; infinite if any view's is, which JSON represents as null.
     pub psnr: f64,
-    /// Standard deviation over views; NaN, in JSON null, where the mean is infinite.
+    /// Standard deviation over views; NaN if the mean is infinite, which JSON represents as null.
     pub psnr_std: f64,
     pub ssim: Option<f64>,
     pub lpips: Option<f64>,
@@ -120,8 +122,10 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Summarizes the scores.
+    ///
     /// # Panics
-    /// Where there is no view.
+    /// Panics if `scores` is empty.
     pub fn of(scores: &[ViewScore]) -> Self {
         assert!(!scores.is_empty(), "a summary needs views");
         let n = scores.len() as f64;

@@ -1,7 +1,7 @@
-//! A look at a field's densities and colours at some hundreds of points: whether they are numbers at all.
+//! Checks at a few hundred points whether a field's densities and colours are finite.
 //!
-//! Networks whose weights overflow give NaN nearly everywhere, so that few points tell; a loss tells only where rays still
-//! meet occupied cells.
+//! Networks whose weights overflow give NaN nearly everywhere, so a few points suffice. The loss would show it only
+//! where rays still hit occupied cells.
 
 use super::chunk::{Chunk, ChunkSize};
 use super::volume_renderer::VolumeRenderer;
@@ -9,10 +9,10 @@ use crate::Result;
 use crate::field::{WorkerScratch, quasirandom};
 
 const N_POINTS: usize = 512;
-/// Whether densities and colours are finite at points all over the field's box.
+/// Returns whether densities and colours are finite at points spread over the field's box.
 ///
 /// # Errors
-/// Of the device.
+/// Returns an error if the device fails.
 pub(super) fn is_finite(volume: &VolumeRenderer) -> Result<bool> {
     let size = ChunkSize { n_chunks: 1, rays: 1, samples: N_POINTS };
     let mut chunk = Chunk::new(volume.device, size)?;
@@ -35,10 +35,10 @@ mod tests {
     use crate::device::{Device, DeviceChoice};
     use crate::encoding::InitContext;
     use crate::field::Field;
+    use crate::geometry::UnitCube;
     use crate::radiance::{March, Occupancy};
-    use crate::scene::UnitCube;
 
-    /// Whether a field is found finite after `change`.
+    /// Returns whether a field counts as finite after `change`.
     fn finite_after(change: impl FnOnce(&mut Field)) -> bool {
         let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
         let mut config = Config::default();

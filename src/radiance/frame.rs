@@ -1,6 +1,6 @@
 //! A rendered picture: colour, depth and opacity, and normals from the depth.
 
-use crate::scene::Camera;
+use crate::geometry::Camera;
 
 /// Pixels in row order.
 #[derive(Clone, Debug)]
@@ -9,18 +9,18 @@ pub struct Frame {
     pub height: usize,
     /// `[h, w, 3]` sRGB over the background, 0 to 1.
     pub rgb: Vec<f32>,
-    /// `[h, w]` expected distance from the camera along the ray in scene units; 0 where nothing is.
+    /// `[h, w]` expected distance from the camera along the ray in scene units; 0 where the ray hits nothing.
     pub depth: Vec<f32>,
     /// `[h, w]` 1 − transmittance.
     pub opacity: Vec<f32>,
 }
 
-/// Below this opacity a pixel has no surface.
+/// Opacity below which a pixel has no surface.
 pub(super) const SURFACE_OPACITY: f32 = 0.5;
 
 impl Frame {
-    /// `[h, w, 3]` unit normals in scene coordinates towards the camera, from the surface that the depth describes; zero
-    /// where a pixel or its neighbours have none.
+    /// Computes `[h, w, 3]` unit normals in scene coordinates, facing the camera, from the surface that the depth
+    /// describes. They are zero where a pixel or its neighbours have no surface.
     pub fn normals(&self, camera: &Camera) -> Vec<f32> {
         let mut normals = vec![0.0; 3 * self.width * self.height];
         for y in 0..self.height {
@@ -37,12 +37,13 @@ impl Frame {
         let here = self.surface(camera, x, y)?;
         let along_x = self.tangent(here, [(x.wrapping_sub(1), y), (x + 1, y)], camera)?;
         let along_y = self.tangent(here, [(x, y.wrapping_sub(1)), (x, y + 1)], camera)?;
-        // The image's y points down, so that this product points at the camera.
+        // The image's y axis points down, so this cross product points towards the camera.
         let normal = nalgebra::Vector3::from(along_y).cross(&nalgebra::Vector3::from(along_x));
         normal.try_normalize(0.0).map(Into::into)
     }
 
-    /// Towards larger coordinates, from the neighbour that is nearer in depth: the other may lie across an edge.
+    /// Returns the tangent towards larger pixel coordinates, from the neighbour closer to this point: the other may lie
+    /// across a depth edge.
     fn tangent(&self, here: [f32; 3], neighbours: [(usize, usize); 2], camera: &Camera) -> Option<[f32; 3]> {
         let difference = |(x, y): (usize, usize), sign: f32| -> Option<[f32; 3]> {
             let there = self.surface(camera, x, y)?;
@@ -55,7 +56,7 @@ impl Frame {
         }
     }
 
-    /// The point that a pixel shows, in scene coordinates.
+    /// Returns the point that a pixel shows, in scene coordinates.
     fn surface(&self, camera: &Camera, x: usize, y: usize) -> Option<[f32; 3]> {
         if x >= self.width || y >= self.height {
             return None;
@@ -72,7 +73,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::Intrinsics;
+    use crate::geometry::Intrinsics;
 
     #[test]
     fn a_wall_faces_the_camera() {
@@ -81,7 +82,7 @@ mod tests {
             camera_to_world: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 5.0]],
         };
         let (width, height) = (8, 6);
-        // The plane z = 0, five units before a camera that looks along -z.
+        // The plane z = 0, five units in front of a camera that looks along -z.
         let depth = (0..width * height)
             .map(|p| -5.0 / camera.ray((p % width) as f32 + 0.5, (p / width) as f32 + 0.5).1[2])
             .collect();

@@ -1,11 +1,10 @@
-//! Radiance fields: a grid and two networks that give density and colour along rays; their training and rendering.
+//! Radiance fields: a grid and two networks that give density and colour along rays, and their training and rendering.
 
 mod camera_optimizer;
 mod checkpoint;
 pub mod chunk;
 mod dataset;
 pub mod evaluate;
-mod field_to_scene;
 mod finite_check;
 mod frame;
 mod neurons;

@@ -1,4 +1,4 @@
-//! Which neurons of the networks do something at what the training images show.
+//! Finds the neurons of the networks that are active anywhere in what the training images show.
 
 use super::chunk::TrainingChunk;
 use super::trainer::Trainer;
@@ -7,17 +7,17 @@ use crate::Result;
 use crate::decoder::LayerNeurons;
 use crate::field::Field;
 
-/// Share of a pixel from which on a sample counts as seen.
+/// A sample counts as seen if its weight in a pixel is above this.
 const LEAST_WEIGHT: f32 = 0.01;
-/// About how many samples are looked at.
+/// Approximate number of samples examined.
 const SAMPLES: usize = 1 << 18;
 
 impl Trainer {
-    /// The neurons of `field` that are active at some sample that is seen, of rays drawn as those of training. Works in the memory
-    /// of a step's samples.
+    /// Counts the neurons of `field` that are active at any visible sample, on rays drawn as in training. Overwrites
+    /// the sample buffers of the training step.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub(super) fn neurons(&mut self, field: &Field) -> Result<Vec<LayerNeurons>> {
         let volume = VolumeRenderer { device: &self.device, field, occupancy: &self.occupancy, march: &self.march };
         let (n_chunks, n_rays) = (self.chunks.len(), self.rays_per_step.div_ceil(self.chunks.len()));

@@ -1,4 +1,4 @@
-//! The occupancy grid: a bit for each cell that holds density worth sampling (Instant-NGP, appendix C).
+//! The occupancy grid: one bit per cell, set where the density is worth sampling (Instant-NGP, appendix C).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,15 +12,16 @@ use crate::device::args::{
 use crate::device::{Buffer, Device, LaunchDims, kernels};
 use crate::field::WorkerScratch;
 
-/// A refresh visits every 16th cell, so that it costs a few percent of the steps between two updates.
+/// An update visits every 16th cell, so it costs only a few percent of the steps between two updates.
 const STRIDE: u32 = 16;
 
 pub struct Occupancy {
-    /// `[cascades · resolution³]`, in the order of the bits: the largest recent optical thickness of a step.
+    /// `[cascades · resolution³]`, in the order of the bits: the decaying maximum of the optical thickness of a step.
     pub value: Buffer<f32>,
-    /// `[cascades · resolution³ / 64]` words of 4 × 4 × 4 cells.
+    /// `[cascades · resolution³ / 64]` words, each for 4 × 4 × 4 cells.
     pub bits: Buffer<u64>,
-    /// `[cascades · resolution³ / 4096]`: a bit for each of these words that is not zero, 4 × 4 × 4 again.
+    /// `[cascades · resolution³ / 4096]` words, each for 4 × 4 × 4 words of `bits`: a bit is set if that word is not
+    /// zero.
     pub blocks: Buffer<u64>,
     part: Buffer<f32>,
     mean: Buffer<f32>,
@@ -31,7 +32,7 @@ pub struct Occupancy {
 }
 
 impl Occupancy {
-    /// With every cell occupied.
+    /// Creates a grid with every cell occupied.
     pub fn full(device: &Device, config: &MarchConfig) -> Result<Self> {
         let cells = config.cascades as usize * (config.occupancy_resolution as usize).pow(3);
         Ok(Occupancy {
@@ -47,7 +48,7 @@ impl Occupancy {
         })
     }
 
-    /// Steps between updates: more often while the field takes shape.
+    /// Returns the number of steps between updates, which are more frequent early in training.
     pub fn interval(step: u64) -> u64 {
         (step / 16).clamp(1, 16)
     }
@@ -56,9 +57,10 @@ impl Occupancy {
         self.value.len()
     }
 
-    /// Visits every 16th cell, beginning at a phase that moves on with each refresh, and renews the bits. `number` counts
-    /// updates; `chunks` lend their sample buffers. False where a density was not finite, which is seen on the host only:
-    /// such a density leaves its cell as it was, so that the bits do not tell.
+    /// Evaluates the density in every 16th cell, starting at a phase that changes from update to update, and recomputes
+    /// the bits. `number` is the number of the update; the sample buffers of `chunks` are overwritten. Returns false if
+    /// a density was not finite. Only the CPU checks this, and it has to look at the densities themselves: a NaN leaves
+    /// its cell unchanged, so the bits do not reveal it.
     pub fn update(
         &self,
         volume: &VolumeRenderer,
@@ -106,8 +108,9 @@ impl Occupancy {
         Ok(finite.into_inner())
     }
 
-    /// Takes in what the field said at the chunk's samples after `rounds` rounds. Space that training looks at is seen so
-    /// often that a thin surface in a cell's corner is not missed, at no evaluation of its own.
+    /// Updates the cells with the densities at the chunk's samples after `rounds` rounds. This costs no extra
+    /// evaluation, and cells that training rays pass through are sampled so often that even a thin surface in the
+    /// corner of a cell is not missed.
     pub fn accumulate_samples(&self, volume: &VolumeRenderer, chunk: &Chunk, rounds: usize) -> Result<()> {
         let args = OccupancyAccumulateArgs {
             samples: chunk.samples.args(),
@@ -122,7 +125,7 @@ impl Occupancy {
         volume.device.launch_chunk(&kernels::OCCUPANCY_ACCUMULATE, &args, LaunchDims::items(n))
     }
 
-    /// The bits, of cells and of blocks, from the values.
+    /// Recomputes the bits of cells and of blocks from the values.
     pub fn renew_bits(&self, device: &Device) -> Result<()> {
         let args = self.bits_args();
         device.launch(&kernels::OCCUPANCY_PARTS, &args, LaunchDims::items(self.part.len()))?;
@@ -131,7 +134,7 @@ impl Occupancy {
         self.renew_blocks(device)
     }
 
-    /// The bits of blocks from those of cells.
+    /// Recomputes the bits of blocks from those of cells.
     pub fn renew_blocks(&self, device: &Device) -> Result<()> {
         device.launch(&kernels::OCCUPANCY_BLOCKS, &self.bits_args(), LaunchDims::items(self.blocks.len()))
     }
@@ -150,14 +153,15 @@ impl Occupancy {
     }
 }
 
-/// Whether the first `n` densities of the chunk are.
+/// Returns whether the first `n` densities of the chunk are finite.
 fn are_finite(chunk: &Chunk, n: usize) -> Result<bool> {
     let mut densities = vec![0.0; n];
     chunk.samples.density.download_into(0, &mut densities)?;
     Ok(densities.iter().all(|density| density.is_finite()))
 }
 
-/// Phases in an order that spreads early visits over a block's cells: their bits reversed.
+/// Returns the phase of an update. Phases follow in bit-reversed order, which spreads early updates over the cells of a
+/// block.
 fn phase(number: u32) -> u32 {
     (number % STRIDE).reverse_bits() >> (u32::BITS - STRIDE.ilog2())
 }

@@ -1,4 +1,4 @@
-//! Protocols of evaluation: what is done to both pictures before they are compared.
+//! Evaluation protocols: how both pictures are processed before they are compared.
 
 use std::path::Path;
 
@@ -6,18 +6,20 @@ use crate::metrics::Lpips;
 use crate::metrics::lpips::Backbone;
 use crate::{Error, Result};
 
-/// What stands in `eval.json` beside the figures, since figures of two protocols are not comparable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+/// An evaluation protocol. `eval.json` names it beside the scores, since scores of different protocols are not
+/// comparable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Protocol {
-    /// Floats as they are rendered and blended
+    /// Rendered and blended values as floats, without rounding
     #[default]
     Unrounded,
-    /// Both pictures over white and cut to 8 bits, LPIPS by VGG16, as in the tables of NerfBaselines
+    /// Both pictures over white and truncated to 8 bits, LPIPS with VGG16, as in the tables of NerfBaselines
     Nerfbaselines,
 }
 
 impl Protocol {
-    /// The name as it stands in `eval.json`.
+    /// Returns the name used in `eval.json`.
     pub fn as_str(self) -> &'static str {
         match self {
             Protocol::Unrounded => "unrounded",
@@ -25,7 +27,7 @@ impl Protocol {
         }
     }
 
-    /// What both pictures are composited over (sRGB), where the protocol says.
+    /// Returns the background that both pictures are composited over (sRGB), if the protocol prescribes one.
     pub fn background(self) -> Option<[f32; 3]> {
         match self {
             Protocol::Unrounded => None,
@@ -33,10 +35,11 @@ impl Protocol {
         }
     }
 
-    /// Makes `rgb`, sRGB over the background, what is compared. It has any shape, and values are in `[0, 1]`.
+    /// Processes `rgb`, sRGB over the background, for the comparison. It may have any shape; values are in `[0, 1]`.
     ///
-    /// NerfBaselines (Kulhánek and Sattler, 2024) says that it rounds to 8 bits, but its `convert_image_dtype` multiplies
-    /// by 255 and casts, which cuts. Its figures are made so, and cutting both pictures is what is comparable with them.
+    /// NerfBaselines (Kulhánek and Sattler, 2024) says that it rounds to 8 bits, but its `convert_image_dtype`
+    /// multiplies by 255 and casts, which truncates. Its published scores were computed this way, so both pictures are
+    /// truncated here for comparable results.
     pub fn prepare(self, rgb: &mut [f32]) {
         match self {
             Protocol::Unrounded => {}
@@ -44,8 +47,10 @@ impl Protocol {
         }
     }
 
+    /// Checks that the LPIPS network is the one that the protocol uses.
+    ///
     /// # Errors
-    /// Where the protocol measures LPIPS with another network than that of the weights `lpips`, read from `path`.
+    /// Returns an error if the protocol uses another LPIPS network than that of the weights `lpips`, read from `path`.
     pub fn check_lpips(self, lpips: &Lpips, path: &Path) -> Result<()> {
         match (self, lpips.backbone) {
             (Protocol::Unrounded, _) | (Protocol::Nerfbaselines, Backbone::Vgg) => Ok(()),
@@ -57,9 +62,9 @@ impl Protocol {
     }
 }
 
-/// The next of the values 0, 1/255 … 1 at or below `value`; values outside are clamped and NaN becomes 0.
+/// Rounds `value` down to one of 0, 1/255 … 1. Values outside the range are clamped, and NaN becomes 0.
 fn cut_to_8_bits(value: f32) -> f32 {
-    // A cast from float to integer cuts, saturates, and takes NaN to 0.
+    // A cast from float to integer truncates, saturates, and maps NaN to 0.
     f32::from((value * 255.0) as u8) / 255.0
 }
 
@@ -93,7 +98,7 @@ mod tests {
     fn the_figure_is_that_of_the_cut_values() {
         let (a, b) = ([10.9, 20.9, 30.0], [12.1, 20.1, 30.9]);
         let compared = |protocol| psnr(&prepared(protocol, &a), &prepared(protocol, &b));
-        // Cut, only the first differs, by two steps; as floats they differ by 1.2, 0.8 and 0.9 steps.
+        // After truncation only the first value differs, by two steps; as floats they differ by 1.2, 0.8 and 0.9 steps.
         let decibels = |squares: f64| -10.0 * (squares / 3.0 / 255.0 / 255.0).log10();
         assert!((compared(Protocol::Nerfbaselines) - decibels(4.0)).abs() < 1e-4);
         assert!((compared(Protocol::Unrounded) - decibels(1.44 + 0.64 + 0.81)).abs() < 1e-4);

@@ -1,4 +1,4 @@
-//! Rendering: one ray for each pixel, through a field that no longer changes.
+//! Rendering: one ray per pixel, through a field that no longer changes.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::decoder::Head;
 use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
 use crate::device::{Device, LaunchDims, kernels};
 use crate::field::{Field, WorkerScratch};
-use crate::scene::{Camera, Space, UnitCube};
+use crate::geometry::{Camera, Space, UnitCube};
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-/// Renders what cameras see.
+/// Renders a trained field from any camera.
 pub struct Renderer {
     pub(super) device: Device,
     pub(super) field: Field,
@@ -28,13 +28,13 @@ pub struct Renderer {
     pub(super) unit_cube: UnitCube,
     pub(super) space: Space,
     pub(super) size: ChunkSize,
-    /// One for each worker; the locks are never waited for.
+    /// One per worker; the locks are never contended.
     pub(super) chunks: Vec<Mutex<(Chunk, WorkerScratch)>>,
-    /// What messages call the field: its checkpoint's file.
+    /// Name of the field in messages: the file of its checkpoint.
     name: PathBuf,
 }
 
-/// A run of pixels, in row order, as far as they are traced.
+/// Consecutive pixels in row order, as far as they have been traced.
 #[derive(Default)]
 struct Strip {
     first: usize,
@@ -45,11 +45,11 @@ struct Strip {
     transmittance: Vec<f32>,
 }
 
-/// How rays are marked that found no room for their samples.
+/// Value of `t` that marks rays dropped because their samples did not fit.
 const DROPPED: f32 = -2.0;
 
 impl Renderer {
-    /// Takes over a field; its weights' copy must be up to date.
+    /// Creates a renderer that owns `field`; the compute copy of its weights must be up to date.
     pub(super) fn new(
         device: &Device,
         config: &Config,
@@ -68,8 +68,10 @@ impl Renderer {
         Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name })
     }
 
+    /// Creates a renderer of a checkpoint's field.
+    ///
     /// # Errors
-    /// Where the checkpoint lacks a tensor, or holds one of another shape than its configuration asks for.
+    /// Returns an error if the checkpoint lacks a tensor, or holds one whose shape does not match its configuration.
     pub fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
         let config = &checkpoint.header.config;
         let field = Field::from_checkpoint(device, checkpoint, Head::Radiance)?;
@@ -78,10 +80,10 @@ impl Renderer {
         Renderer::new(device, config, unit_cube, space, field, occupancy, checkpoint.path())
     }
 
-    /// What the camera sees before a background (sRGB, 0 to 1).
+    /// Renders what the camera sees over `background` (sRGB, 0 to 1).
     ///
     /// # Errors
-    /// Of the device; and where a pixel is no finite number, as those of a field whose training diverged.
+    /// Returns an error if the device fails, or if a pixel is not finite, as happens after training has diverged.
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let mut strips: Vec<Strip> =
@@ -101,7 +103,8 @@ impl Renderer {
         Err(Error::file(&self.name, what))
     }
 
-    /// Traces `pixels` onto the end of `strip`: together, or where there is no room for the samples of all, by halves.
+    /// Traces `pixels` and appends them to `strip`: all at once, or in two halves if the chunk has no capacity for all
+    /// their samples.
     fn trace(
         &self,
         chunk: &mut Chunk,
@@ -163,7 +166,7 @@ impl Render for Renderer {
 }
 
 impl Strip {
-    /// Appends what the chunk's rays gathered.
+    /// Appends the colour, depth and transmittance of the chunk's rays.
     fn extend(&mut self, chunk: &Chunk) -> Result<()> {
         let (rays, n) = (&chunk.rays, chunk.n_rays);
         let color = rays.color.download()?;

@@ -1,4 +1,4 @@
-//! `eval.json`: how a field scored on the images of a split; `docs/formats.md` lists the keys.
+//! `eval.json`: the scores of a field on the images of a split; `docs/formats.md` lists the keys.
 
 use std::path::Path;
 
@@ -11,42 +11,42 @@ use crate::metrics::Lpips;
 use crate::scene::Split;
 use crate::train::{Experiment, Header, Origin};
 
-/// An evaluation, with all that is needed to repeat it.
+/// An evaluation, with everything needed to repeat it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     #[serde(flatten)]
     pub experiment: Experiment,
     pub results: Summary,
-    /// What was done to both pictures before they were compared.
+    /// Name of the evaluation protocol.
     pub protocol: &'static str,
     pub split: String,
     pub n_images: usize,
     /// `white`, `black`, or three sRGB values.
     pub background: String,
     pub color_space: &'static str,
-    /// The network of LPIPS, `alex` or `vgg`, where there was one.
+    /// LPIPS network, `alex` or `vgg`; None if LPIPS was not measured.
     pub lpips_network: Option<&'static str>,
-    /// The images were reduced so many times.
+    /// Factor by which the images were downscaled.
     pub downscale: u32,
     #[serde(flatten)]
     pub origin: Origin,
     pub per_image: Vec<ViewScore>,
 }
 
-/// How a field was compared, and with what.
+/// Settings of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     pub protocol: Protocol,
     pub split: Split,
-    /// Behind both pictures, sRGB.
+    /// Background of both pictures, sRGB.
     pub background: [f32; 3],
 }
 
 impl Report {
-    /// Of the scores, on `terms`, of the field in `checkpoint`.
+    /// Creates the report on the field in `checkpoint` from its scores, which were measured under `terms`.
     ///
     /// # Panics
-    /// Where there is no score.
+    /// Panics if `scores` is empty.
     pub fn new(
         header: &Header,
         checkpoint: &Path,

@@ -1,4 +1,4 @@
-//! A radiance field as a task of a training session: its steps, their reports, and evaluations.
+//! Radiance field training as a task of a training session: steps, reports and evaluations.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::train::session::Task;
 use crate::train::{Checkpoint, schedule};
 use crate::{Error, Result};
 
-/// Images of an evaluation during training.
+/// Maximum number of images in an evaluation during training.
 const MOST_EVALUATED: usize = 10;
 
 impl Task for Trainer {
@@ -47,7 +47,7 @@ impl Task for Trainer {
         self.make_checkpoint()
     }
 
-    /// Scores the validation views, or the first test views where there are none.
+    /// Scores the validation views, or the test views if there are none, up to `MOST_EVALUATED`.
     fn evaluate(&mut self) -> Result<Option<Evaluated>> {
         let splits = &self.scene.splits;
         let (split, views) = if splits.val.is_empty() { ("test", &splits.test) } else { ("val", &splits.val) };
@@ -77,7 +77,7 @@ impl Task for Trainer {
 }
 
 impl Trainer {
-    /// An error once the loss, as far as it was read, has left the finite numbers.
+    /// Returns an error if the loss, as far as it has been read, is not finite.
     fn check_loss(&self) -> Result<()> {
         if self.report.loss.is_finite() {
             return Ok(());
@@ -85,7 +85,7 @@ impl Trainer {
         Err(Error::diverged(self.step, format!("the loss became {}", self.report.loss)))
     }
 
-    /// Averages since the last report.
+    /// Returns the averages since the last report, and resets the sums.
     fn step_report(&mut self, since: Instant) -> StepReport {
         let elapsed = since.elapsed().as_secs_f64();
         let sums = std::mem::take(&mut self.report);

@@ -1,15 +1,17 @@
-//! The map from space to the field of a run: which one its configuration asks for, from the scene's cameras, and as kernels
-//! take it.
+//! The map from space to the field of a run: chosen by the configuration, derived from the scene's cameras, and
+//! converted for the kernels.
 
 use crate::config::{Config, SpaceMap};
 use crate::device::args;
-use crate::scene::{Ndc, Scene, Space, UnitCube};
+use crate::geometry::{Ndc, Space, UnitCube};
+use crate::scene::Scene;
 use crate::{Error, Result};
 
-/// The map that `config` asks for.
+/// Returns the map that `config` asks for.
 ///
 /// # Errors
-/// `ndc` where the cameras do not face one way, or where nothing tells how near the scene begins.
+/// Returns an error for `ndc` if the cameras do not face one way, or if the distance at which the scene begins is
+/// unknown.
 pub fn space_of(config: &Config, scene: &Scene) -> Result<Space> {
     match config.march.space {
         SpaceMap::Identity => Ok(Space::Identity),
@@ -22,17 +24,17 @@ pub fn space_of(config: &Config, scene: &Scene) -> Result<Space> {
                      their depth, in scene units",
                 )
             })?;
-            Ok(Space::Ndc(Ndc::of(&scene.splits.train, nearest)?))
+            Ok(Space::Ndc(Ndc::of(scene.splits.train.iter().map(|view| &view.camera), nearest)?))
         }
     }
 }
 
-/// The map as kernels take it, for points in coordinates of the unit cube.
+/// Returns the map in the form that kernels take, for points in unit-cube coordinates.
 pub fn device_space(space: &Space, unit_cube: &UnitCube) -> args::Space {
     match space {
         Space::Identity => args::Space::default(),
         Space::Ndc(ndc) => ndc_space(ndc, unit_cube),
-        Space::Contraction => args::Space { map: 2, ..args::Space::default() },
+        Space::Contraction => args::Space { map: args::SpaceMap::Contraction as u32, ..args::Space::default() },
     }
 }
 
@@ -47,5 +49,10 @@ fn ndc_space(ndc: &Ndc, unit_cube: &UnitCube) -> args::Space {
             to_rig[4 * row + 3] -= along * middle[k];
         }
     }
-    args::Space { map: 1, to_rig, scale: ndc.tangents.map(|tangent| 0.5 / tangent), rig_unit: unit }
+    args::Space {
+        map: args::SpaceMap::Ndc as u32,
+        to_rig,
+        scale: ndc.tangents.map(|tangent| 0.5 / tangent),
+        rig_unit: unit,
+    }
 }

@@ -1,31 +1,32 @@
-//! The surface of a radiance field: where its density passes a threshold, with the colours seen there, in the scene's own
-//! coordinates.
+//! Extracts the surface of a radiance field, where its density passes a threshold, with colours, in the coordinates of
+//! the scene.
 
 use std::sync::PoisonError;
 
-use super::field_to_scene::FieldToScene;
 use super::renderer::Renderer;
 use super::volume_renderer::VolumeRenderer;
+use crate::geometry::FieldToScene;
+use crate::geometry::Space;
 use crate::mesh::{Mesh, Sampler, marching_cubes};
-use crate::scene::Space;
 use crate::{Error, Result};
 
-/// Layers of values that are in memory at a time.
+/// Number of layers of values held in memory at a time.
 const SLAB: usize = 8;
-/// Densities are compared by their logarithms, which a network gives and which are nearly straight between two points; beyond
-/// this difference from the threshold's they are all the same, so that empty space does not draw vertices away from it.
+/// Densities are compared by their logarithms, which the network outputs and which are nearly linear between two
+/// points. Differences from the logarithm of the threshold are clamped to this magnitude, so that empty space does not
+/// pull vertices away from the surface.
 const LARGEST_RATIO: f32 = 3.0;
-/// Points of a CPU's thread at a time.
+/// Number of points that a CPU worker thread evaluates at a time.
 const HOST_PIECE: usize = 1 << 12;
 
-/// A surface with a normal and a colour (sRGB, 0 to 1) for each vertex; a cloud where it has no triangles.
+/// A surface with a normal and a colour (sRGB, 0 to 1) per vertex; a point cloud if it has no triangles.
 pub struct ColoredSurface {
     pub mesh: Mesh,
     pub normals: Vec<[f32; 3]>,
     pub colors: Vec<[f32; 3]>,
 }
 
-/// Cells of the occupancy grid that hold density, on the host.
+/// Copy of the occupancy grid's bits on the host.
 struct Occupied {
     bits: Vec<u64>,
     resolution: usize,
@@ -33,10 +34,11 @@ struct Occupied {
 }
 
 impl Renderer {
-    /// A surface of this field in the scene's coordinates, with the colours that are seen from straight above its vertices.
+    /// Maps a surface of this field to scene coordinates and adds the colours of its vertices, seen from straight
+    /// above.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn colored(&self, surface: &Mesh) -> Result<ColoredSurface> {
         let mesh = self.in_scene(surface);
         let normals = mesh.vertex_normals();
@@ -44,10 +46,11 @@ impl Renderer {
         Ok(ColoredSurface { mesh, normals, colors })
     }
 
-    /// `n_points` spread evenly over a surface of this field in the scene, with its normals and colours.
+    /// Samples `n_points` points evenly over a surface of this field, and returns them in scene coordinates with
+    /// normals and colours.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn point_cloud(&self, surface: &Mesh, n_points: usize) -> Result<ColoredSurface> {
         let mesh = self.in_scene(surface);
         let sampler = Sampler::new(&self.device, &mesh, 0..mesh.triangles.len() as u32)?;
@@ -61,7 +64,7 @@ impl Renderer {
         Ok(ColoredSurface { mesh: Mesh { vertices: drawn.points, triangles: Vec::new() }, normals, colors })
     }
 
-    /// A surface in the box's coordinates brought into the scene, its triangles counter-clockwise there.
+    /// Maps a surface from box to scene coordinates, keeping its triangles counter-clockwise.
     fn in_scene(&self, surface: &Mesh) -> Mesh {
         let place = self.place();
         let mut mesh = surface.clone().mapped(|point| place.to_scene(point));
@@ -77,11 +80,12 @@ impl Renderer {
         FieldToScene { space: self.space, unit_cube: self.unit_cube, side }
     }
 
-    /// The surface where the density, per length of the unit cube's side, is `threshold`, at `resolution` cells per axis of
-    /// the field's box, in the box's coordinates.
+    /// Extracts the surface where the density, per side length of the unit cube, equals `threshold`, at `resolution`
+    /// cells per axis of the field's box, in box coordinates.
     ///
     /// # Errors
-    /// Where the density reaches the threshold nowhere; of the device; as [`marching_cubes`].
+    /// Returns an error if the density reaches the threshold nowhere or the device fails, and the errors of
+    /// [`marching_cubes`].
     pub fn surface(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
         let (occupied, near) = (Occupied::of(self)?, self.place());
         let points = resolution + 1;
@@ -96,7 +100,7 @@ impl Renderer {
             let places: Vec<[f32; 3]> = asked.iter().map(|&at| place(at)).collect();
             values.fill(LARGEST_RATIO);
             for (at, density) in asked.into_iter().zip(self.densities(&places)?) {
-                // A density that is no number stays one, and is refused.
+                // A NaN survives the clamp, and marching cubes rejects it.
                 values[at] = (threshold / density).ln().clamp(-LARGEST_RATIO, LARGEST_RATIO);
             }
             progress(end);
@@ -111,10 +115,10 @@ impl Renderer {
         )))
     }
 
-    /// Densities at points in the field's box, [0, 1]³, per length of the unit cube's side.
+    /// Computes the densities at points in the field's box, [0, 1]³, per side length of the unit cube.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn densities(&self, points: &[[f32; 3]]) -> Result<Vec<f32>> {
         let most = if self.device.is_host() { HOST_PIECE } else { self.size.samples };
         let mut pieces: Vec<_> = points.chunks(most).map(|points| (points, Vec::new())).collect();
@@ -130,7 +134,7 @@ impl Renderer {
         Ok(pieces.into_iter().flat_map(|(_, densities)| densities).collect())
     }
 
-    /// Colours of points in the field's box, seen against their normals (in the scene).
+    /// Computes the colours of points in the field's box, viewed against their normals, which are in scene coordinates.
     fn colors_from_above(&self, points: &[[f32; 3]], normals: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
         let most = self.size.rays.min(self.size.samples);
         let pieces = points.chunks(most).zip(normals.chunks(most));
@@ -169,7 +173,7 @@ impl Occupied {
         })
     }
 
-    /// Whether a point of the field's box lies in an occupied cell of the smallest cascade that holds it.
+    /// Returns whether a point of the field's box lies in an occupied cell of the smallest cascade that contains it.
     fn holds(&self, point: [f32; 3]) -> bool {
         let side = (1u32 << (self.cascades - 1)) as f32;
         let from_middle = point.map(|x| (x - 0.5) * side);
@@ -181,7 +185,7 @@ impl Occupied {
         self.bit(cascade, cell)
     }
 
-    /// Cells are numbered as `kernels/args.h` says: block by block of 4 × 4 × 4.
+    /// Reads the bit of a cell. Cells are numbered as in `kernels/args.h`, in blocks of 4 × 4 × 4.
     fn bit(&self, cascade: usize, [x, y, z]: [usize; 3]) -> bool {
         let blocks = self.resolution / 4;
         let block = x / 4 + blocks * (y / 4 + blocks * (z / 4)) + cascade * blocks.pow(3);
@@ -201,9 +205,9 @@ mod tests {
             let block = x / 4 + 4 * (y / 4 + 4 * (z / 4)) + cascade * 64;
             occupied.bits[block] |= 1 << (x % 4 + 4 * (y % 4) + 16 * (z % 4));
         };
-        // The box is 2 wide. In the inner cube, of 16 cells along a length of 1: from the box's ¼ to its ¾.
+        // The box has side 2. The inner cube has 16 cells along a length of 1: from ¼ to ¾ of the box.
         set(0, [0, 5, 15]);
-        // Outside of it, of cells twice as large.
+        // Outside of it, the cells are twice as large.
         set(1, [0, 0, 9]);
         let of = |cell: f32, cells: f32, low: f32, side: f32| low + side * (cell + 0.5) / cells;
         let inner = [of(0.0, 16.0, 0.25, 0.5), of(5.0, 16.0, 0.25, 0.5), of(15.0, 16.0, 0.25, 0.5)];

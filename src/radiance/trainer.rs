@@ -1,4 +1,4 @@
-//! Training: draws rays from the training images, traces them, and descends the gradient.
+//! Training: draws rays from the training images, renders them, and takes gradient descent steps.
 
 use std::ops::RangeInclusive;
 use std::time::Instant;
@@ -16,11 +16,12 @@ use crate::device::args::{RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArg
 use crate::device::{Device, LaunchDims, Ptr, kernels};
 use crate::encoding::{Backward, InitContext};
 use crate::field::{Field, FieldOptimizer, WorkerScratch};
-use crate::scene::{Scene, Space, UnitCube};
+use crate::geometry::{Space, UnitCube};
+use crate::scene::Scene;
 use crate::train::{AdamStep, schedule};
 use crate::{Error, Result};
 
-/// Samples expected of a ray before any was marched: with this many rays begins the first step.
+/// Samples expected per ray before any ray has been marched; this sets the number of rays in the first step.
 const FIRST_SAMPLES_PER_RAY: usize = 512;
 
 /// A field in training, with all its state on the device.
@@ -36,19 +37,20 @@ pub struct Trainer {
     pub(super) march: March,
     pub(super) field_optimizer: FieldOptimizer,
     pub(super) chunks: Vec<TrainingChunk>,
-    /// None where all training images are taken to be alike.
+    /// None if all training images are assumed to have the same exposure.
     pub(super) exposure: Option<PerImage>,
-    /// None where cameras are taken as they are.
+    /// None if the scene's cameras are used unchanged.
     pub(super) camera_optimizer: Option<CameraOptimizer>,
     pub(super) workers: Vec<WorkerScratch>,
-    /// Steps behind.
+    /// Number of completed steps.
     pub step: u64,
-    /// Seconds of training behind.
+    /// Time spent in training steps, in seconds.
     pub seconds: f64,
     pub(super) rays_per_step: usize,
     pub(super) updates: u32,
-    /// Sums since the last report, and since the rays per step were last set.
+    /// Sums since the last report.
     pub report: Statistics,
+    /// Sums since the rays per step were last set.
     pub(super) recent: Statistics,
 }
 
@@ -59,9 +61,9 @@ pub struct Statistics {
     pub squared_error: f64,
     pub rays: u64,
     pub samples: u64,
-    /// Rays that found no room for their samples and were left out.
+    /// Rays that were left out because their samples did not fit.
     pub dropped: u64,
-    /// Samples that had a part in their rays, in front of where these had become opaque.
+    /// Samples that contributed to their ray's colour, i.e. those before the ray became opaque.
     pub composited: u64,
 }
 
@@ -75,19 +77,19 @@ impl Statistics {
         self.composited += other.composited;
     }
 
-    /// Samples that the field was asked for, to each that was composited.
+    /// Returns the number of samples evaluated per composited sample.
     pub fn asked_per_composited(&self) -> f64 {
         self.samples as f64 / self.composited.max(1) as f64
     }
 
-    /// dB over the rays counted.
+    /// Returns the PSNR in dB over the rays that were not dropped.
     pub fn psnr(&self) -> f64 {
         -10.0 * (self.squared_error / (self.rays - self.dropped).max(1) as f64).log10()
     }
 }
 
 impl Trainer {
-    /// A field that has seen nothing yet.
+    /// Creates a trainer with a randomly initialized field.
     pub fn new(device: &Device, config: &Config, scene: &Scene, training_images: TrainingImages) -> Result<Self> {
         let context = InitContext {
             seed: config.train.seed,
@@ -99,7 +101,7 @@ impl Trainer {
         Trainer::with_field(device, config, scene, space, training_images, field)
     }
 
-    /// A trainer that has not made a step.
+    /// Creates a trainer at step 0 for an existing field.
     pub(super) fn with_field(
         device: &Device,
         config: &Config,
@@ -144,12 +146,12 @@ impl Trainer {
         self.training_images.cameras.len()
     }
 
-    /// How space lies in the field.
+    /// Returns the map from space to the field.
     pub fn space(&self) -> &Space {
         &self.space
     }
 
-    /// One training step.
+    /// Performs one training step.
     pub fn step(&mut self) -> Result<()> {
         let begun = Instant::now();
         let progress = schedule::progress(&self.config.train, self.step, self.seconds);
@@ -182,18 +184,20 @@ impl Trainer {
         if finite { Ok(()) } else { Err(self.not_finite()) }
     }
 
-    /// The error where the field gives numbers that are not finite. The loss need not tell: it comes before the update
-    /// of its step, and where such a field empties the occupancy grid, only the background is left of it.
+    /// Returns the error for outputs that are not finite. The loss does not necessarily show them: it is computed
+    /// before the update of its step, and once such a field has emptied the occupancy grid, rays only see the
+    /// background.
     pub(super) fn not_finite(&self) -> Error {
         Error::diverged(self.step, "the field's densities or colours are no longer finite numbers")
     }
 
-    /// How many rays a step may have: each chunk at least one, and no more than it has room for.
+    /// Returns the possible numbers of rays in a step: at least one per chunk, and no more than the chunks have
+    /// capacity for.
     pub(super) fn possible_rays(&self) -> RangeInclusive<usize> {
         self.chunks.len()..=self.chunks.iter().map(|chunk| chunk.chunk.rays.capacity).sum()
     }
 
-    /// Sets the rays per step so that a step holds the wanted number of samples, from what rays held lately.
+    /// Sets the rays per step to reach the configured number of samples, based on the recent number of samples per ray.
     fn adapt_rays(&mut self) -> Result<()> {
         self.read_statistics()?;
         if self.recent.rays > 0 {
@@ -206,7 +210,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Forward and backward of all chunks; returns the number of rays.
+    /// Runs the forward and backward passes of all chunks, and returns the number of rays.
     fn trace(&mut self) -> Result<usize> {
         let volume =
             VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
@@ -259,7 +263,8 @@ impl Trainer {
         Ok(n_rays * self.chunks.len())
     }
 
-    /// Encodes the samples of the last step once more, where the field's kernel does, which changes nothing: for measurements.
+    /// Encodes the samples of the last step again if the field's kernel does the encoding. This changes nothing; it
+    /// serves measurements.
     pub fn encode_again(&mut self) -> Result<()> {
         let volume =
             VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
@@ -269,7 +274,7 @@ impl Trainer {
         })
     }
 
-    /// Gradients by the features into the table, level by level.
+    /// Scatters the gradients with respect to the features into the table's gradient, level by level.
     fn scatter(&mut self) -> Result<()> {
         let launches: Vec<_> = self
             .chunks
@@ -292,7 +297,7 @@ impl Trainer {
         self.field_optimizer.scatter(&self.device, &self.field, &launches)
     }
 
-    /// Adam on features, weights and the encoding's parameters.
+    /// Takes an Adam step on features, weights, the encoding's parameters and the per-image parameters.
     fn optimizer_step(&mut self, n_rays: usize) -> Result<()> {
         let rate = self.learning_rate();
         self.field_optimizer.optimizer_step(
@@ -316,12 +321,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// The learning rate of the next step.
+    /// Returns the learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
         schedule::learning_rate(&self.config, self.step, self.seconds)
     }
 
-    /// Brings what the device has counted into `report` and `recent`.
+    /// Adds the statistics counted on the device to `report` and `recent`.
     pub fn read_statistics(&mut self) -> Result<()> {
         let mut read = Statistics::default();
         for training in &mut self.chunks {
@@ -344,7 +349,7 @@ impl Trainer {
 }
 
 fn loss_of<'a>(train: &TrainConfig, space: &Space, exposure: Option<&'a PerImage>) -> Loss<'a> {
-    // In normalised device coordinates, rays begin at a near plane and not at their cameras.
+    // In normalized device coordinates, rays begin at a near plane and not at their cameras.
     let near = if matches!(space, Space::Ndc(_)) { 0.0 } else { train.scale_gradients_within };
     let beside =
         RayLosses { distortion: train.distortion_loss as f32, depth: train.depth_loss as f32, near: near as f32 };

@@ -1,29 +1,31 @@
-//! Training training images on the device: 8-bit pixels as they were, and the cameras in unit-cube coordinates.
+//! Training images on the device: unmodified 8-bit pixels, and the cameras in unit-cube coordinates.
 
 use super::chunk::Chunk;
 use super::volume_renderer::VolumeRenderer;
 use crate::config::{Background, TrainConfig};
-use crate::device::{Buffer, Device, LaunchDims, args, kernels};
-use crate::scene::{self, Lens, UnitCube, View, load_images};
+use crate::device::args::{self, BackgroundMode, LensModel};
+use crate::device::{Buffer, Device, LaunchDims, kernels};
+use crate::geometry::{Camera, Lens, UnitCube};
+use crate::scene::{View, load_images};
 use crate::{Error, Result};
 
-/// Images decoded at a time, before they go to the device: what is held twice.
+/// Number of images decoded at a time before upload; only these are in memory twice.
 const BATCH: usize = 16;
 
 pub struct TrainingImages {
-    /// RGBA, sRGB with straight alpha, image after image.
+    /// RGBA, sRGB with straight alpha, one image after the other.
     pub pixels: Buffer<u8>,
     pub cameras: Buffer<args::Camera>,
-    /// A depth for each pixel along the optical axis, in the unit cube, 0 where it is not known; empty without depth maps.
+    /// Depth of each pixel along the optical axis, in unit-cube units, 0 where unknown; empty without depth maps.
     pub depths: Buffer<f32>,
-    /// The pixels that count, image after image; empty without masks.
+    /// Indices of the unmasked pixels, one image after the other; empty without masks.
     pub drawn_pixels: Buffer<u32>,
-    /// `[n + 1]` where each image's begin.
+    /// `[n + 1]` offsets of the images in `drawn_pixels`.
     pub drawn_begin: Buffer<u32>,
 }
 
 impl TrainingImages {
-    /// `progress(done, total)` is called after each image.
+    /// Loads all images and uploads them. `progress(done, total)` is called after each image.
     pub fn load(
         device: &Device,
         views: &[View],
@@ -52,11 +54,12 @@ impl TrainingImages {
         Ok(TrainingImages { pixels, cameras: device.upload(&cameras)?, depths, drawn_pixels, drawn_begin })
     }
 
-    /// Sets the rays of a chunk, as `cameras` take them, the training images' own or these as they are refined: rays `first` and
-    /// on of step `step` (counted from 0). Of these alone and the seed: the same on every device and for any number of threads.
+    /// Draws the rays of a chunk: rays `first` and following of step `step` (counted from 0), from `cameras`, which are
+    /// those of the training images or their corrected copies. The random choices depend only on the step, the number
+    /// of the ray and the seed, so they are the same on every device and for any number of threads.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn draw(
         &self,
         volume: &VolumeRenderer,
@@ -77,10 +80,10 @@ impl TrainingImages {
             step: step as u32,
             first_ray: first as u32,
             background: match train.background {
-                Background::Black => 0,
-                Background::White => 1,
-                Background::Random => 2,
-            },
+                Background::Black => BackgroundMode::Black,
+                Background::White => BackgroundMode::White,
+                Background::Random => BackgroundMode::Random,
+            } as u32,
             box_min: march.box_min,
             box_max: march.box_max,
             step_size: march.steps.size,
@@ -94,7 +97,7 @@ impl TrainingImages {
     }
 }
 
-/// The pixels that masks leave, and where each image's begin; none where there are no masks.
+/// Returns the unmasked pixels and the offset of each image in them; both are empty without masks.
 fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u32>, Buffer<u32>)> {
     if views.iter().all(|view| view.mask.is_none()) {
         return Ok((device.zeros(0)?, device.zeros(0)?));
@@ -116,7 +119,7 @@ fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u
     Ok((device.upload(&pixels)?, device.upload(&begin)?))
 }
 
-/// Depths of all pixels, in the unit cube; none where there are no depth maps.
+/// Returns the depths of all pixels, in unit-cube units; empty without depth maps.
 fn depths(
     device: &Device,
     views: &[View],
@@ -138,8 +141,8 @@ fn depths(
     Ok(depths)
 }
 
-/// A camera in unit-cube coordinates. Directions are normalised by the kernels, so that the scale does not matter to them.
-pub fn device_camera(camera: &scene::Camera, unit_cube: &UnitCube, first_pixel: u64) -> args::Camera {
+/// Converts a camera to unit-cube coordinates. The kernels normalize directions, so these need no scaling.
+pub fn device_camera(camera: &Camera, unit_cube: &UnitCube, first_pixel: u64) -> args::Camera {
     let mut pose = [0.0; 12];
     let position = unit_cube.to_unit(camera.position());
     for row in 0..3 {
@@ -148,9 +151,9 @@ pub fn device_camera(camera: &scene::Camera, unit_cube: &UnitCube, first_pixel: 
     }
     let intrinsics = &camera.intrinsics;
     let (lens, radial, tangential) = match intrinsics.lens {
-        Lens::Perspective => (args::LENS_PERSPECTIVE, [0.0; 4], [0.0; 2]),
-        Lens::OpenCv { k, p } => (args::LENS_OPENCV, k, p),
-        Lens::Fisheye { k } => (args::LENS_FISHEYE, k, [0.0; 2]),
+        Lens::Perspective => (LensModel::Perspective, [0.0; 4], [0.0; 2]),
+        Lens::OpenCv { k, p } => (LensModel::Opencv, k, p),
+        Lens::Fisheye { k } => (LensModel::Fisheye, k, [0.0; 2]),
     };
     args::Camera {
         camera_to_world: pose,
@@ -161,7 +164,7 @@ pub fn device_camera(camera: &scene::Camera, unit_cube: &UnitCube, first_pixel: 
         width: intrinsics.width,
         height: intrinsics.height,
         first_pixel,
-        lens,
+        lens: lens as u32,
         lens_limit: intrinsics.lens.limit() as f32,
         radial,
         tangential,

@@ -1,81 +1,83 @@
-//! What a field looks like along a camera path: videos, or numbered frames.
+//! Renders a field along a camera path to videos or numbered frames.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::frame::{Frame, SURFACE_OPACITY};
+use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
-use crate::scene::{Camera, CameraPath};
+use crate::scene::CameraPath;
 use crate::{Error, Result, atomic};
 
-/// What is drawn of a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// What a picture of a view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Channel {
     /// The colour over the background
     Rgb,
     /// The distance along the ray, yellow near and blue far
     Depth,
-    /// White where light is stopped, black where it passes
+    /// White where light is blocked, black where it passes
     Opacity,
-    /// The surface's direction: x, y and z as red, green and blue
+    /// The surface normal: x, y and z as red, green and blue
     Normal,
 }
 
-/// The part of a job that is this process's: `index` of `count`, counted from 1.
+/// The share of the frames that this process renders: part `index` of `count`, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     pub index: usize,
     pub count: usize,
 }
 
-/// Where a film goes.
+/// Where a video is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// An `.mp4` file.
     Video(PathBuf),
-    /// A `.png` file for each frame.
+    /// A `.png` file per frame.
     Frames(FramePattern),
 }
 
-/// A path whose file name has one `%d` or `%04d` for the number of the frame, as printf has it.
+/// A path whose file name contains one printf-style `%d` or `%04d` for the frame number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FramePattern {
     folder: PathBuf,
     before: String,
     digits: usize,
-    /// Up to the extension.
+    /// The part of the name after the number, without the extension.
     after: String,
 }
 
-/// What shows a field to a camera.
+/// Renders a field as seen by a camera.
 pub trait Render {
-    /// What the camera sees over a background (sRGB, 0 to 1).
+    /// Renders what the camera sees over a background (sRGB, 0 to 1).
     ///
     /// # Errors
-    /// Of the device; and where a pixel is no finite number, as those of a field whose training diverged.
+    /// Returns an error if the device fails, or if a pixel is not finite, as happens after training has diverged.
     fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame>;
 }
 
-/// A camera path, and what is to be drawn along it.
+/// A camera path and the channels to render along it.
 pub struct Video<'a> {
     renderer: &'a dyn Render,
     path: &'a CameraPath,
     background: [f32; 3],
     channels: Vec<Channel>,
-    /// Nearest and farthest distance that depth's colours tell apart, the same for all frames.
+    /// Nearest and farthest distance in the colour scale of the depth channel, the same for all frames.
     depth_range: (f32, f32),
 }
 
-/// The range of depths is taken from so many frames, spread evenly, at this height in pixels.
+/// The depth range is measured on this many evenly spaced frames, rendered at this height in pixels.
 const PROBES: usize = 8;
 const PROBE_HEIGHT: u32 = 64;
 
 impl<'a> Video<'a> {
-    /// Of what `renderer` shows over `background` (sRGB) along `path`.
+    /// Creates a video of what `renderer` shows over `background` (sRGB) along `path`.
     ///
     /// # Errors
-    /// Where rendering fails: the range of depths is measured.
+    /// Returns an error if rendering fails: frames are rendered to measure the depth range.
     pub fn new(
         renderer: &'a dyn Render,
         path: &'a CameraPath,
@@ -94,7 +96,7 @@ impl<'a> Video<'a> {
         Ok(film)
     }
 
-    /// Where the film ends up: a video for each channel, or the pattern of its frames.
+    /// Returns the output files: a video per channel, or the pattern of its frames.
     pub fn files(&self, destination: &Destination) -> Vec<PathBuf> {
         let path = |&channel: &Channel| match destination {
             Destination::Video(path) => self.video_path(channel, path),
@@ -103,17 +105,17 @@ impl<'a> Video<'a> {
         self.channels.iter().map(path).collect()
     }
 
-    /// How many frames there are to write.
+    /// Returns the number of frames to write.
     pub fn n_frames(&self, shard: Option<Shard>) -> usize {
         (0..self.path.frames.len()).filter(|&number| is_held(shard, number)).count()
     }
 
-    /// Renders the film to `destination`, or of numbered frames those of `shard` that are not there yet. False where
-    /// `stop` was set before it was done: a video is then not there, frames are as far as they were. Folders are made;
-    /// `progress` is called with the number of frames behind.
+    /// Renders the video to `destination`. For numbered frames with a `shard`, renders the shard's frames that do not
+    /// exist yet. Returns false if `stop` was set before the end: a video is then not written, while frames written so
+    /// far are kept. Creates missing folders, and calls `progress` with the number of finished frames.
     ///
     /// # Errors
-    /// A shard of a video; and where a file cannot be written.
+    /// Returns an error for a shard of a video, or if rendering fails or a file cannot be written.
     pub fn write(
         &self,
         destination: &Destination,
@@ -123,7 +125,7 @@ impl<'a> Video<'a> {
     ) -> Result<bool> {
         match (destination, shard) {
             (Destination::Video(path), None) => match self.write_videos(path, stop, progress) {
-                // What stops us may have stopped an encoder before: then its end is no failure.
+                // The signal that set `stop` may have ended an encoder first; that is no failure.
                 Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
                 written => written,
             },
@@ -187,7 +189,8 @@ impl<'a> Video<'a> {
         })
     }
 
-    /// Several channels are told apart by a suffix, as in `video-depth.mp4`.
+    /// Returns the path of a channel's video. If there are several channels, their paths differ by a suffix, as in
+    /// `video-depth.mp4`.
     fn video_path(&self, channel: Channel, path: &Path) -> PathBuf {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         path.with_file_name(format!("{stem}{}.mp4", self.suffix(channel)))
@@ -201,7 +204,7 @@ impl<'a> Video<'a> {
         if self.channels.len() > 1 { format!("-{}", channel.name()) } else { String::new() }
     }
 
-    /// 8-bit sRGB, `[h, w, 3]`.
+    /// Converts a channel to 8-bit sRGB, `[h, w, 3]`.
     fn picture(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
         match channel {
             Channel::Rgb => media::to_rgb8(&frame.rgb),
@@ -230,13 +233,13 @@ impl<'a> Video<'a> {
     }
 }
 
-/// Depths where there is a surface, 0 elsewhere.
+/// Returns the depths of pixels with a surface, and 0 elsewhere.
 fn surface_depths(frame: &Frame) -> Vec<f32> {
     let pixels = frame.depth.iter().zip(&frame.opacity);
     pixels.map(|(&depth, &opacity)| if opacity >= SURFACE_OPACITY { depth } else { 0.0 }).collect()
 }
 
-/// Whether a frame is to be written: all are where there is no shard.
+/// Returns whether a frame is to be written: all are without a shard.
 fn is_held(shard: Option<Shard>, number: usize) -> bool {
     shard.is_none_or(|shard| shard.holds(number))
 }
@@ -277,7 +280,7 @@ impl FramePattern {
         self.folder.join(format!("{before}{number:0digits$}{after}.png"))
     }
 
-    /// The path that was parsed.
+    /// Returns the path from which the pattern was parsed.
     fn path(&self) -> PathBuf {
         let number = if self.digits == 1 { "%d".to_owned() } else { format!("%0{}d", self.digits) };
         self.folder.join(format!("{}{number}{}.png", self.before, self.after))
@@ -296,7 +299,7 @@ impl Channel {
 }
 
 impl Shard {
-    /// Whether frame `frame`, counted from 0, is this shard's: every `count`-th is.
+    /// Returns whether frame `frame`, counted from 0, belongs to this shard: every `count`-th does.
     pub fn holds(self, frame: usize) -> bool {
         frame % self.count == self.index - 1
     }

@@ -1,8 +1,8 @@
-//! Rays through the field, chunk by chunk: march a round of samples, ask the field, composite, and so on until every ray
-//! has left the box or is opaque; then, in training, the gradients on the backward pass.
+//! Volume rendering, chunk by chunk: marches a round of samples, evaluates the field, composites, and repeats until
+//! every ray has left the box or is opaque. In training, the backward pass then computes the gradients.
 //!
-//! Rounds begin short, so that few samples behind a surface are ever asked for, and grow, so that even a ray of 1024
-//! samples is done in a dozen.
+//! Rounds start short, so that few samples behind a surface are ever evaluated, and grow, so that even a ray of 1024
+//! samples is finished in a dozen rounds.
 
 use super::chunk::Chunk;
 use super::occupancy::Occupancy;
@@ -13,34 +13,34 @@ use crate::device::args::{self, CompositeArgs, FieldArgs, MAX_ROUNDS, MarchArgs,
 use crate::device::{Device, Kernel, LaunchDims, Ptr, kernels};
 use crate::encoding::{Backward, Encode};
 use crate::field::{Field, WorkerScratch};
-use crate::scene::{Space, UnitCube};
+use crate::geometry::{Space, UnitCube};
 
 /// How steps grow with distance (Instant-NGP, appendix E.1).
 const CONE_ANGLE: f32 = 1.0 / 256.0;
-/// In a contracted space, the distance from which on steps grow with its square, as contraction shrinks along the radius:
-/// four radii of the ball that is left as it is.
+/// In a contracted space, steps grow with the square of the distance beyond this distance, just as contraction shrinks
+/// lengths along the radius: four radii of the ball that contraction leaves unchanged.
 const FAR: f32 = 2.0;
-/// Where rays through a contracted space end: a thousand radii off, all that is beyond lies within a thousandth of the
-/// field's rim.
+/// Distance at which rays through a contracted space end: about a thousand radii, and everything beyond lies within a
+/// thousandth of the field's rim.
 const FARTHEST: f32 = 512.0;
 
-/// How rays march: sizes in units of the unit cube.
+/// Ray marching settings; lengths are in units of the unit cube.
 #[derive(Clone, Debug)]
 pub struct March {
     pub steps: args::Steps,
     pub space: args::Space,
-    /// Distance from the camera at which rays begin.
+    /// Distance from the camera at which rays start.
     pub near: f32,
-    /// Corners of the box that rays are marched in.
+    /// Corners of the box in which rays are marched.
     pub box_min: [f32; 3],
     pub box_max: [f32; 3],
-    /// Samples of a ray in each round.
+    /// Maximum number of samples per ray in each round.
     rounds: Vec<u32>,
     stop_transmittance: f32,
 }
 
 impl March {
-    /// Through the box of all cascades.
+    /// Returns the settings for marching through the box of all cascades.
     pub fn new(config: &MarchConfig) -> Self {
         let size = (3.0f64.sqrt() / 1024.0 * config.step_scale) as f32;
         let side = (1u32 << (config.cascades - 1)) as f32;
@@ -61,7 +61,7 @@ impl March {
         }
     }
 
-    /// Through what a map of space makes of it; `unit_cube` is the unit cube's place in the scene.
+    /// Adapts the settings to a map of space; `unit_cube` is the map from the scene to the unit cube.
     pub fn through(self, space: &Space, unit_cube: &UnitCube) -> Self {
         let device_space = space::device_space(space, unit_cube);
         match space {
@@ -82,10 +82,12 @@ impl March {
     }
 }
 
-/// The first rounds of a ray: a surface is mostly met within few samples, and all of a round behind it are asked for in vain.
+/// Lengths of the first rounds. Most rays meet a surface within a few samples, and the samples of a round behind it are
+/// evaluated for nothing.
 const FIRST_ROUNDS: [u32; 2] = [8, 8];
 
-/// Lengths of the rounds, which add up to `max_samples`; each behind the first ones is as long as all before it.
+/// Returns the lengths of the rounds, which add up to `max_samples`. After the first ones, each round is as long as all
+/// rounds before it together, and the last one takes the rest.
 fn rounds(max_samples: u32) -> Vec<u32> {
     let mut rounds: Vec<u32> = Vec::new();
     let mut left = max_samples;
@@ -99,7 +101,7 @@ fn rounds(max_samples: u32) -> Vec<u32> {
     rounds
 }
 
-/// The field and the space it fills, as a chunk's work needs them.
+/// A field with the occupancy grid and the marching settings to render it.
 #[derive(Clone, Copy)]
 pub struct VolumeRenderer<'a> {
     pub device: &'a Device,
@@ -108,32 +110,32 @@ pub struct VolumeRenderer<'a> {
     pub march: &'a March,
 }
 
-/// Where [`VolumeRenderer::backward`] leaves gradients.
+/// Buffers for the gradients of [`VolumeRenderer::backward`].
 #[derive(Clone, Copy)]
 pub struct Gradients<'a> {
-    /// As the weights, added to.
+    /// Gradients with respect to the weights, laid out like them; accumulated.
     pub dl_dweights: Ptr<'a, f32>,
-    /// As the exposures, added to; null where there are none.
+    /// Gradients with respect to the exposures, laid out like them; accumulated. Null without exposures.
     pub dl_dexposure: Ptr<'a, f32>,
-    /// `[S, 3]` by the viewing directions, set; null where it is not wanted.
+    /// `[S, 3]` gradients with respect to the viewing directions, overwritten; null if not needed.
     pub dl_dview: Ptr<'a, f32>,
-    /// By the features, set; and what the grid's encoding needs.
+    /// Gradients with respect to the features, overwritten, and what the backward pass of the grid's encoding needs.
     pub of_grid: Backward<'a>,
 }
 
-/// What rays are to come to.
+/// Training loss settings.
 #[derive(Clone, Copy)]
 pub struct Loss<'a> {
     pub huber_delta: f32,
-    /// Beside the colour's.
+    /// Settings of the losses besides the colour loss.
     pub beside: RayLosses,
-    /// `[n_images, 6]`; null where all are alike.
+    /// `[n_images, 6]`; null if all images have the same exposure.
     pub exposure: Ptr<'a, f32>,
 }
 
 impl VolumeRenderer<'_> {
-    /// Marches and composites the chunk's rays to their ends; returns the number of rounds. A scratch for training keeps the
-    /// layers' inputs for [`VolumeRenderer::backward`].
+    /// Marches and composites the chunk's rays to their ends, and returns the number of rounds. If the scratch buffers
+    /// are for training, they keep the layers' inputs for [`VolumeRenderer::backward`].
     pub fn forward(&self, chunk: &Chunk, scratch: &WorkerScratch) -> Result<usize> {
         let rays = LaunchDims::items(chunk.n_rays);
         for (round, &max_steps) in self.march.rounds.iter().enumerate() {
@@ -149,13 +151,13 @@ impl VolumeRenderer<'_> {
         Ok(self.march.rounds.len())
     }
 
-    /// The field at the samples of a round, at most `most`.
+    /// Evaluates the field at the samples of a round; `most` is an upper bound on their number.
     fn field_forward(&self, chunk: &Chunk, scratch: &WorkerScratch, args: &FieldArgs, most: usize) -> Result<()> {
         self.field.encode(self.device, &self.encode_args(chunk, scratch, args), most)?;
         self.device.launch_chunk(self.forward_kernel(), args, LaunchDims::tiles(most))
     }
 
-    /// Loss and gradients of the chunk's rays after `rounds` rounds, summed over rays.
+    /// Computes the loss and the gradients of the chunk's rays after `rounds` rounds, summed over rays.
     pub fn backward(
         &self,
         chunk: &Chunk,
@@ -188,19 +190,20 @@ impl VolumeRenderer<'_> {
         encoding.backward(self.device, &self.encode_args(chunk, scratch, &args), of_grid, most)
     }
 
-    /// Each sample's share of its finished ray's pixel after `rounds` rounds, in the place of its gradient by density.
+    /// Computes each sample's compositing weight in its finished ray after `rounds` rounds. The weights overwrite the
+    /// samples' gradients with respect to density.
     pub fn sample_weights(&self, chunk: &Chunk, rounds: usize) -> Result<()> {
         let args = self.composite_args(chunk, rounds);
         self.device.launch_chunk(&kernels::SAMPLE_WEIGHTS, &args, LaunchDims::items(chunk.n_rays))
     }
 
-    /// Densities alone, at positions that the chunk's samples hold already.
+    /// Computes only the densities, at the positions already stored in the chunk's samples.
     pub fn densities(&self, chunk: &Chunk, scratch: &WorkerScratch, n: usize) -> Result<()> {
         let args = FieldArgs { density_only: 1, activations: Ptr::NULL, ..self.field_args(chunk, scratch, 0) };
         self.field_forward(chunk, scratch, &args, n)
     }
 
-    /// Densities and colours at positions that the chunk's samples hold already, seen along its rays.
+    /// Computes densities and colours at the positions already stored in the chunk's samples, viewed along its rays.
     pub fn outputs(&self, chunk: &Chunk, scratch: &WorkerScratch, n: usize) -> Result<()> {
         self.field_forward(
             chunk,
@@ -210,8 +213,8 @@ impl VolumeRenderer<'_> {
         )
     }
 
-    /// The grid's features of all samples of the chunk after `rounds` rounds once more, where the field's kernel makes them:
-    /// for measurements.
+    /// Computes the grid's features at all samples of the chunk after `rounds` rounds again, if the field's kernel does
+    /// the encoding. This serves measurements.
     pub fn encode_again(&self, chunk: &Chunk, scratch: &WorkerScratch, rounds: usize) -> Result<()> {
         if rounds == 0 || self.field.encodes_first(self.device) {
             return Ok(());
@@ -261,7 +264,7 @@ impl VolumeRenderer<'_> {
         }
     }
 
-    /// Where an encoding before the field's kernel finds the samples of a launch of it.
+    /// Returns the arguments of the encoding kernels that run before the field's kernel on the same samples.
     fn encode_args<'c>(&'c self, chunk: &'c Chunk, scratch: &'c WorkerScratch, field: &FieldArgs<'c>) -> Encode<'c> {
         Encode {
             grid: field.grid,

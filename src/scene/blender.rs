@@ -1,10 +1,11 @@
-//! The reader of Blender-format scenes: `transforms_{train,val,test}.json` beside folders of images.
+//! Reader of Blender-format scenes: `transforms_{train,val,test}.json` next to folders of images.
 
 use super::json::{self, Node};
 use super::load::in_order;
 use super::transforms::placement;
-use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, UnitCube, View, frames};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, frames};
 use crate::Result;
+use crate::geometry::UnitCube;
 use std::path::{Path, PathBuf};
 
 pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {

@@ -1,28 +1,29 @@
-//! How a scene was photographed: what the presets and the mapping of space go by.
+//! How a scene was photographed, on which the presets and the mapping of space depend.
 
-use super::{View, pose};
+use super::View;
+use crate::geometry::pose;
 
-/// What kind of rig took the photographs.
+/// Kind of camera arrangement with which the photographs were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaptureKind {
-    /// Rendered pictures of something that lies within the unit cube, with nothing behind it.
+    /// Rendered images of an object that lies within the unit cube, with nothing behind it.
     Synthetic,
-    /// All cameras look the same way, into a scene that may reach to infinity.
+    /// All cameras face the same direction, and the scene may extend to infinity.
     ForwardFacing,
-    /// Cameras around or within a scene that goes on behind what they look at.
+    /// Cameras around or inside a scene that continues behind what they look at.
     Inward,
 }
 
-/// How a scene was photographed.
+/// Properties of how a scene was photographed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Capture {
     pub kind: CaptureKind,
-    /// The nearest and the farthest that anything seen is from a training camera, along its optical axis, in scene units,
-    /// where the format tells. `0 < near < far`, both finite. Always there where `kind` is
+    /// Nearest and farthest depth of anything seen by a training camera, along its optical axis in scene units, where
+    /// the format provides them. `0 < near < far`, both finite. Always present where `kind` is
     /// [`ForwardFacing`](CaptureKind::ForwardFacing).
     pub bounds: Option<[f32; 2]>,
-    /// How far the scene reaches: a box that is so many times the unit cube, about its centre; its own word (instant-ngp's
-    /// `aabb_scale`), or what holds most points of a reconstruction. A power of two.
+    /// Extent of the scene: the side, in unit cubes, of a box around the centre of the unit cube. It is either given by
+    /// the scene (instant-ngp's `aabb_scale`) or holds most points of a reconstruction. A power of two.
     pub aabb_scale: Option<u32>,
     /// The average training camera, as a row-major 3×4 camera-to-world matrix with orthonormal axes: the frame of
     /// normalised device coordinates.
@@ -30,15 +31,15 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Where there are no photographs to tell.
+    /// Returns the capture of a scene without photographs.
     pub fn unknown() -> Self {
         Capture::of(CaptureKind::Synthetic, &[])
     }
 
-    /// Of training views, with the bounds that the views have.
+    /// Returns the capture of training views, with bounds that span those of the views.
     pub(super) fn of(kind: CaptureKind, views: &[View]) -> Self {
         let bounds = views.iter().filter_map(|view| view.bounds);
         let bounds = bounds.reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])]);
-        Capture { kind, bounds, aabb_scale: None, frame: pose::average(views) }
+        Capture { kind, bounds, aabb_scale: None, frame: pose::average(views.iter().map(|view| &view.camera)) }
     }
 }

@@ -1,34 +1,35 @@
-//! Where the model's unit cube goes in a scene that has no place for it of its own.
+//! Placement of the model's unit cube in scenes that do not specify one.
 
-use super::{Camera, UnitCube, View};
+use super::View;
+use crate::geometry::{Camera, UnitCube};
 use nalgebra::{Matrix3, Vector3};
 
-/// Cameras around a scene lie within this share of the unit cube's half side: the rest is for what stands beside them.
+/// Cameras around a scene lie within this fraction of the unit cube's half side; the rest is for content beside them.
 const CAMERA_REACH: f64 = 0.8;
 
-/// An image whose corners are farther than this from the mean viewing direction (cosine of 80°) has no place in a
+/// Cosine of 80°: images with a corner farther than this from the mean viewing direction cannot be represented in a
 /// projection onto one plane.
 const WIDEST_COSINE: f64 = 0.17;
 
-/// Cosine of 30°.
+/// Cosine of 30°, the largest angle between a camera's viewing direction and the mean for a rig that looks one way.
 const ONE_WAY_COSINE: f64 = 0.866;
 
-/// Share of a reconstruction's points that a scene's box must hold: some are far off by mistake, or in the sky.
+/// Fraction of a reconstruction's points that a scene's box must hold: some points are outliers or lie in the sky.
 const MOST_POINTS: f64 = 0.95;
-/// Unit cubes a side beyond which boxes do not follow points.
+/// Largest side, in unit cubes, of a box fitted to points.
 const FARTHEST: u32 = 16;
 
-/// Cameras that are nearer to each other than this, in their distance from the scene's origin, are at one place: single
-/// precision knows no better.
+/// Cameras closer together than this fraction of their distance from the scene's origin count as being at one place:
+/// single precision cannot tell them apart.
 const ONE_PLACE: f64 = 1e-6;
-/// The same for cameras at the origin, in scene units.
+/// The corresponding threshold for cameras at the origin, in scene units.
 const LEAST_REACH: f64 = 1e-30;
 
-/// Side of the unit cube in scene units where the cameras tell nothing, all being at one place.
+/// Side of the unit cube in scene units where all cameras are at one place and so determine no scale.
 const NO_SIDE: f64 = 1.0;
 
-/// The unit cube centred on what the cameras look at, with all cameras within, and half of the points, where there are
-/// any.
+/// Returns the unit cube centred on what the cameras look at that holds all cameras and half of the points, if there
+/// are any.
 pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
     let positions: Vec<Vector3<f64>> = views.iter().map(|view| vector(view.camera.position())).collect();
     let mean = positions.iter().sum::<Vector3<f64>>() / positions.len().max(1) as f64;
@@ -42,7 +43,8 @@ pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
     centred(&centre, if tells { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
 }
 
-/// How many unit cubes wide the box about their centre is that holds most points: a power of two; None without points.
+/// Returns the side, in unit cubes, of the box around the unit cube's centre that holds most points, rounded up to a
+/// power of two. Returns `None` without points.
 pub(super) fn reach(unit_cube: &UnitCube, points: &[[f32; 3]]) -> Option<u32> {
     let from_centre =
         |&point: &[f32; 3]| unit_cube.to_unit(point).map(|x| (x - 0.5).abs()).into_iter().fold(0.0, f32::max);
@@ -52,7 +54,7 @@ pub(super) fn reach(unit_cube: &UnitCube, points: &[[f32; 3]]) -> Option<u32> {
     Some(((2.0 * most).ceil() as u32).clamp(1, FARTHEST).next_power_of_two())
 }
 
-/// The smallest unit cube that holds all that the cameras see between their bounds.
+/// Returns the smallest unit cube that holds everything the cameras see within their bounds.
 pub(super) fn around_frusta(views: &[View]) -> UnitCube {
     let mut low = Vector3::repeat(f64::INFINITY);
     let mut high = -low;
@@ -71,7 +73,7 @@ pub(super) fn around_frusta(views: &[View]) -> UnitCube {
     centred(&((low + high) * 0.5), (high - low).amax())
 }
 
-/// Whether all that the cameras see lies before one plane, so that it can be projected onto it.
+/// Returns whether everything the cameras see lies in front of one plane, so that it can be projected onto that plane.
 pub(super) fn is_forward_facing<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
     let sum: Vector3<f64> = views.clone().map(|view| vector(view.camera.forward()).normalize()).sum();
     let Some(mean) = sum.try_normalize(1e-6) else { return false };
@@ -79,15 +81,17 @@ pub(super) fn is_forward_facing<'v>(views: impl Iterator<Item = &'v View> + Clon
     directions.all(|direction| direction.dot(&mean) > WIDEST_COSINE)
 }
 
-/// The same of cameras that besides look within 30° of their mean direction, as no rig does that circles something.
+/// Returns whether the cameras are forward-facing and also look within 30° of their mean direction, which no rig that
+/// circles something does.
 pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
     let forward = |view: &View| vector(view.camera.forward()).normalize();
     let mean = views.clone().map(forward).sum::<Vector3<f64>>().normalize();
     views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
 }
 
-/// The point nearest, by least squares, to all viewing axes; `None` if they are parallel. A point at distance
-/// |(I − d dᵀ)(c − o)| from each axis (o, d) solves Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
+/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. The
+/// distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the point solves
+/// Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
 pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
     let (mut normal, mut right) = (Matrix3::zeros(), Vector3::zeros());
     for camera in views.iter().map(|view| view.camera) {
@@ -96,12 +100,12 @@ pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
         normal += across;
         right += across * vector(camera.position());
     }
-    // Singular values are between 0 and the number of views; the least is 0 when all axes are parallel.
+    // The eigenvalues lie between 0 and the number of views; the smallest is 0 when all axes are parallel.
     let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * views.len() as f64;
     normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right)
 }
 
-/// Whether most cameras have `point` before them.
+/// Returns whether `point` is in front of most cameras.
 pub(super) fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
     let before = |view: &&View| (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0;
     2 * views.iter().filter(before).count() > views.len()
@@ -111,13 +115,13 @@ pub(super) fn vector(array: [f32; 3]) -> Vector3<f64> {
     Vector3::from(array.map(f64::from))
 }
 
-/// Directions of length 1 through the corners of the image.
+/// Returns directions of length 1 through the corners of the image.
 fn corners(camera: &Camera) -> [Vector3<f64>; 4] {
     let (width, height) = (camera.intrinsics.width as f32, camera.intrinsics.height as f32);
     [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)].map(|(x, y)| vector(camera.ray(x, y).1))
 }
 
-/// By axis.
+/// Returns the median of the points along each axis.
 fn median(points: &[[f32; 3]]) -> Option<Vector3<f64>> {
     if points.is_empty() {
         return None;
@@ -138,7 +142,7 @@ fn centred(centre: &Vector3<f64>, side: f64) -> UnitCube {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::Intrinsics;
+    use crate::geometry::Intrinsics;
 
     #[test]
     fn cameras_at_one_place_have_a_unit_cube_of_side_1() {

@@ -1,32 +1,34 @@
-//! Frames of transforms files, as Blender scenes, nerfstudio and instant-ngp share them: image, pose, intrinsics, lens.
+//! Frames of transforms files, as shared by Blender scenes, nerfstudio and instant-ngp: image, intrinsics, lens.
 //!
-//! Intrinsics come from `fl_x, fl_y, cx, cy, w, h` or `camera_angle_x, camera_angle_y` (radians), each for the whole
-//! file or for one frame; a frame's own value wins, and a focal length wins over an angle of the same place. Focal
-//! lengths and principal points are in pixels of a `w × h` image, or of the image file where the sizes are not given.
+//! Intrinsics come from `fl_x, fl_y, cx, cy, w, h` or `camera_angle_x, camera_angle_y` (radians), each given for the
+//! whole file or for one frame. A frame's own value takes precedence over the file's, and a focal length over an angle
+//! given in the same place. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
+//! where `w` and `h` are not given.
 
-use super::json::Node;
+use super::View;
+use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size};
-use super::{Camera, Intrinsics, Lens, View, pose};
 use crate::Result;
+use crate::geometry::{Camera, Intrinsics, Lens};
 use std::path::{Path, PathBuf};
 
-/// Extensions tried, in this order, for a `file_path` that is not a file as it stands.
+/// Extensions tried, in this order, for a `file_path` that does not name a file as written.
 const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
 
-/// Of the last row of a pose: exporters round, a transposed or projective matrix is far off.
+/// Tolerance for the last row of a pose: exporters round, but a transposed or projective matrix is far off.
 const LAST_ROW_TOLERANCE: f64 = 1e-3;
 
 /// A frame before the size of its image is known.
 pub(super) struct Frame<'a> {
     pub node: Node<'a>,
-    /// As the file has it.
+    /// Path of the image as written in the file.
     pub file_path: &'a str,
-    /// None where the image is not there.
+    /// `None` if the image is missing.
     pub image_path: Option<PathBuf>,
     camera_to_world: [[f32; 4]; 3],
 }
 
-/// The frames of a transforms file, whose images may be absent from `folder`.
+/// Reads the frames of a transforms file, whose images may be missing from `folder`.
 pub(super) fn read<'a>(folder: &Path, root: &Node<'a>) -> Result<Vec<Frame<'a>>> {
     let list = root.require("frames", "the list of cameras and images")?;
     let nodes = list.items()?;
@@ -45,7 +47,7 @@ impl<'a> Frame<'a> {
         Ok(Frame { node, file_path, image_path: find_image(folder, file_path), camera_to_world })
     }
 
-    /// The view of this frame, whose image must be there.
+    /// Returns the view of this frame, whose image must exist.
     pub fn view(&self, folder: &Path, root: &Node) -> Result<View> {
         let Some(image_path) = &self.image_path else { return Err(self.missing(folder)) };
         let name = view_name(self.file_path);
@@ -54,7 +56,7 @@ impl<'a> Frame<'a> {
         Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world: self.camera_to_world }))
     }
 
-    /// The error where the image must be there and is not.
+    /// Returns the error for a required image that is missing.
     pub fn missing(&self, folder: &Path) -> crate::Error {
         let tried = "as it stands and with .png, .jpg and .jpeg";
         self.node.error(format!(
@@ -75,7 +77,7 @@ pub(super) fn find_image(folder: &Path, file_path: &str) -> Option<PathBuf> {
     std::iter::once(plain.clone()).chain(EXTENSIONS.map(with)).find(|path| path.is_file())
 }
 
-/// `./train/r_0.png` → `train/r_0`.
+/// Returns the name of a view: `./train/r_0.png` → `train/r_0`.
 fn view_name(file_path: &str) -> String {
     let path = file_path.trim_start_matches("./");
     match path.rsplit_once('.') {
@@ -95,10 +97,10 @@ fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
         let what = format!("has the last row {:?}, expected [0, 0, 0, 1]; export the camera again", rows[3]);
         return Err(node.error(what));
     }
-    pose::checked(&node, [rows[0], rows[1], rows[2]])
+    checked_pose(&node, [rows[0], rows[1], rows[2]])
 }
 
-/// Looks a key up in the frame, then in the file.
+/// Looks up a key in the frame first, then in the file.
 struct Keys<'n, 'a> {
     frame: &'n Node<'a>,
     file: &'n Node<'a>,
@@ -113,7 +115,8 @@ impl<'a> Keys<'_, 'a> {
         self.get(key).map(|node| node.positive()).transpose()
     }
 
-    /// The focal length along `axis` in pixels of an image `extent` pixels long, where it or the angle is given.
+    /// Returns the focal length along `axis` in pixels of an image that is `extent` pixels long, if the focal length or
+    /// the angle is given.
     fn focal(&self, axis: &str, extent: f64) -> Result<Option<f64>> {
         for place in [self.frame, self.file] {
             if let Some(node) = place.get(&format!("fl_{axis}")) {
@@ -139,7 +142,7 @@ fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
     Ok(focal)
 }
 
-/// Intrinsics in pixels of the image file, whose `size` is width and height.
+/// Reads the intrinsics in pixels of the image file, whose width and height are `size`.
 fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
     let (image_width, image_height) = (f64::from(size.0), f64::from(size.1));
     let width = keys.positive("w")?.unwrap_or(image_width);
@@ -167,11 +170,11 @@ fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
     Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens: read_lens(keys)? })
 }
 
-/// Camera models of COLMAP, by nerfstudio's names, that differ in which coefficients they have.
+/// COLMAP's camera models under nerfstudio's names. They differ only in which coefficients they have.
 const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE"];
 const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 
-/// Keys by which instant-ngp is told of lenses that are not among those read here.
+/// Keys with which instant-ngp files describe lenses that are not supported here.
 const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "from_mitsuba"];
 
 fn read_lens(keys: &Keys) -> Result<Lens> {

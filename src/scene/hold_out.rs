@@ -1,11 +1,11 @@
-//! Views held out where a format has no split of its own.
+//! Test views held out where a format has no split of its own.
 
 use super::{Splits, View};
 
-/// As in the LLFF paper and those after it.
+/// Interval of the held-out views, as in the LLFF paper and its successors.
 const EVERY: usize = 8;
 
-/// The first of `views` and every 8th after it for testing, the others for training.
+/// Returns the first of `views` and every 8th after it for testing, and the others for training.
 pub(super) fn every_eighth(views: Vec<View>) -> Splits {
     let mut splits = Splits::default();
     for (i, view) in views.into_iter().enumerate() {

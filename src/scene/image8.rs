@@ -1,6 +1,7 @@
-//! An 8-bit image as it came from disk, and its reduction by whole factors.
+//! 8-bit images as decoded from disk, and their reduction by integer factors.
 
-/// 8-bit sRGB with straight (not premultiplied) alpha, row by row from the top: `rgba` is `[height, width, 4]`.
+/// An 8-bit sRGB image with straight (not premultiplied) alpha, row by row from the top: `rgba` is
+/// `[height, width, 4]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image8 {
     pub width: u32,
@@ -15,19 +16,19 @@ impl std::fmt::Debug for Image8 {
 }
 
 impl Image8 {
-    /// Whether any pixel is less than opaque.
+    /// Returns whether any pixel is not fully opaque.
     pub fn has_alpha(&self) -> bool {
         self.rgba.chunks_exact(4).any(|pixel| pixel[3] != u8::MAX)
     }
 
-    /// Pixel `(x, y)` as RGBA.
+    /// Returns pixel `(x, y)` as RGBA.
     pub fn pixel(&self, x: u32, y: u32) -> [u8; 4] {
         let start = 4 * (y as usize * self.width as usize + x as usize);
         std::array::from_fn(|channel| self.rgba[start + channel])
     }
 
-    /// The image over a plain background (sRGB in `[0, 1]`), blended in sRGB as the NeRF literature does:
-    /// `[height, width, 3]` in `[0, 1]`.
+    /// Composites the image over a uniform background (sRGB in `[0, 1]`), blending in sRGB as the NeRF literature does.
+    /// Returns `[height, width, 3]` in `[0, 1]`.
     pub fn over(&self, background: [f32; 3]) -> Vec<f32> {
         let blend = |pixel: &[u8]| -> [f32; 3] {
             let alpha = f32::from(pixel[3]) / 255.0;
@@ -36,12 +37,12 @@ impl Image8 {
         self.rgba.chunks_exact(4).flat_map(blend).collect()
     }
 
-    /// Averages blocks of `factor × factor` pixels, colours weighted by alpha; 1 gives the image back unchanged. The
-    /// columns and rows beyond the last whole block are dropped, so that every pixel of the result covers the same
-    /// area and [`Camera::downscaled`](super::Camera::downscaled) describes it exactly.
+    /// Averages blocks of `factor × factor` pixels, with colours weighted by alpha; a factor of 1 returns the image
+    /// unchanged. The columns and rows beyond the last whole block are dropped, so that every pixel of the result
+    /// covers the same area and [`Camera::downscaled`](super::Camera::downscaled) describes it exactly.
     ///
     /// # Panics
-    /// If `factor` is 0 or more than the width or height.
+    /// Panics if `factor` is 0 or more than the width or height.
     pub fn downscaled(self, factor: u32) -> Self {
         assert!(factor >= 1 && factor <= self.width.min(self.height), "factor {factor} on {self:?}");
         if factor == 1 {
@@ -72,7 +73,7 @@ impl Image8 {
     }
 }
 
-/// `sum / weight` to the nearest integer; 0 where nothing weighs (the colour of a transparent block is nobody's).
+/// Returns `sum / weight` rounded to the nearest integer, or 0 if the weight is 0 (a transparent block has no colour).
 fn rounded_ratio(sum: u64, weight: u64) -> u8 {
     (sum + weight / 2).checked_div(weight).unwrap_or(0) as u8
 }

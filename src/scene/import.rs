@@ -1,7 +1,7 @@
-//! From a folder of photographs to a scene, by an installed COLMAP: features, matches, poses, on the CPU.
+//! Conversion of a folder of photographs to a scene with an installed COLMAP: features, matches and poses, on the CPU.
 //!
-//! All work is done in a folder beside the scene's, which takes the scene's name when all is there. TrainingImages stay as
-//! they are, with the lens that COLMAP finds as a part of their cameras.
+//! All work is done in a temporary folder next to the scene's, which is renamed to the scene's name when everything is
+//! complete. The images are copied unchanged; the lens that COLMAP estimates becomes part of their cameras.
 
 use super::llff::images_of;
 use super::load::image_size;
@@ -16,29 +16,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Between looks at the running program and at the wish to stop.
+/// Interval between checks of the running program and of the interruption flag.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Fewer cannot tell where they were taken from.
+/// Smallest number of photographs for which camera poses can be estimated.
 const FEWEST_PHOTOGRAPHS: usize = 3;
 
 const PROGRAM: &str = "colmap";
-/// What COLMAP's mapper says where it placed nothing.
+/// Message that COLMAP's mapper prints if it registered no images.
 const NO_MODEL: &str = "failed to create sparse model";
 const LOG: &str = "colmap.log";
 
-/// How COLMAP is to work.
+/// Options for running COLMAP.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// COLMAP's name of the camera model, one that its reader here knows.
+    /// COLMAP's name of the camera model; must be one that the reader of this project supports.
     pub camera_model: String,
-    /// Match each photograph with those taken soon after it alone, as frames of a video want it, not with all others.
+    /// Whether to match each photograph only with those taken soon after it, as suits the frames of a video, instead of
+    /// with all others.
     pub sequential: bool,
-    /// None: as COLMAP likes.
+    /// `None` leaves the number of threads to COLMAP.
     pub threads: Option<u16>,
 }
 
-/// What COLMAP is doing.
+/// Stage that COLMAP is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportStage {
     Features,
@@ -47,7 +48,7 @@ pub enum ImportStage {
 }
 
 impl ImportStage {
-    /// As a person says it.
+    /// Returns a description for the user.
     pub fn name(self) -> &'static str {
         match self {
             ImportStage::Features => "finding features",
@@ -56,7 +57,7 @@ impl ImportStage {
         }
     }
 
-    /// What COLMAP prints of each photograph done.
+    /// Returns the text that COLMAP prints once per photograph, or once per block of photographs while matching.
     fn sign(self) -> &'static str {
         match self {
             ImportStage::Features => "Processed file [",
@@ -66,20 +67,20 @@ impl ImportStage {
     }
 }
 
-/// What became of the photographs.
+/// Result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imported {
     pub n_images: usize,
-    /// Of how many COLMAP found the pose.
+    /// Number of images whose pose COLMAP found.
     pub n_placed: usize,
 }
 
-/// Makes the scene `out` of the photographs in the folder `photos`. `progress(stage, done, total)` is called now and
-/// then; `None` comes back where `interrupted` was set on the way.
+/// Creates the scene `out` from the photographs in the folder `photos`. Calls `progress(stage, done, total)` from time
+/// to time. Returns `None` if `interrupted` was set during the import.
 ///
 /// # Errors
-/// No photographs, no COLMAP, a folder `out` that is there already, and photographs that COLMAP cannot place. Then, as
-/// after an interruption, nothing is left behind.
+/// Returns an error if there are too few photographs, COLMAP is not installed, `out` already exists, or COLMAP fails or
+/// cannot place the photographs. In these cases, as after an interruption, no partial scene is left behind.
 pub fn import(
     photos: &Path,
     out: &Path,
@@ -132,7 +133,7 @@ fn photographs(photos: &Path) -> Result<Vec<PathBuf>> {
     Ok(photographs)
 }
 
-/// Whether all photographs are of one size, as those of one camera are.
+/// Returns whether all photographs have the same size, as those of a single camera do.
 fn one_size(photographs: &[PathBuf]) -> Result<bool> {
     let sizes = photographs.iter().map(|path| image_size(path, &path.to_string_lossy()));
     let sizes = sizes.collect::<Result<Vec<_>>>()?;
@@ -146,7 +147,7 @@ fn work_folder(out: &Path) -> Result<tempfile::TempDir> {
         builder.prefix(TEMPORARY_PREFIX);
         #[cfg(unix)]
         {
-            // As any other new folder: what the umask leaves. tempfile's own choice is 0700.
+            // Use the permissions of any other new folder, which the umask determines; tempfile's default is 0700.
             use std::os::unix::fs::PermissionsExt as _;
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
@@ -164,7 +165,7 @@ fn copy(photographs: &[PathBuf], images: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The options that keep COLMAP off the GPU, which this build of it has under one name or another.
+/// Sections of the options that keep COLMAP off the GPU; their names depend on the COLMAP version.
 struct GpuOptions {
     extraction: &'static str,
     matching: &'static str,
@@ -188,7 +189,7 @@ impl GpuOptions {
     }
 }
 
-/// The commands of each stage, with paths from the working folder.
+/// Returns the command of each stage, with paths relative to the working folder.
 fn commands(options: &ImportOptions, gpu: &GpuOptions, one_camera: bool) -> [(ImportStage, Vec<String>); 3] {
     let database = ["--database_path", "database.db"];
     let threads = |section: &str| match options.threads {
@@ -216,7 +217,7 @@ struct Colmap<'a> {
 }
 
 impl Colmap<'_> {
-    /// Runs a command to its end; false where it was interrupted.
+    /// Runs a command to completion. Returns false if it was interrupted.
     fn run(
         &self,
         stage: ImportStage,
@@ -229,13 +230,13 @@ impl Colmap<'_> {
         let errors = output.try_clone().map_err(writable)?;
         let mut command = Command::new(PROGRAM);
         command.args(arguments).current_dir(self.work).stdin(Stdio::null()).stdout(output).stderr(errors);
-        // Where there is no display, Qt, which COLMAP is built with, must not look for one.
+        // COLMAP is built with Qt, which must not look for a display where there is none.
         command.env("QT_QPA_PLATFORM", "offscreen");
         let mut child = command.spawn().map_err(|e| Error::config(format!("COLMAP cannot be run: {e}")))?;
         progress(stage, 0, self.n_images);
         let status = loop {
             if self.interrupted.load(Ordering::Relaxed) {
-                // It may have ended by itself, by the same Ctrl-C.
+                // The same Ctrl-C may already have ended the child process.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Ok(false);
@@ -260,7 +261,8 @@ impl Colmap<'_> {
         }
     }
 
-    /// TrainingImages done, by what COLMAP has printed so far; of matching, blocks of them are all it tells.
+    /// Estimates the number of images done from what COLMAP has printed so far. While matching, COLMAP reports only
+    /// blocks of images.
     fn done(&self, stage: ImportStage, log: &Path) -> usize {
         let text = text(log);
         let count = text.matches(stage.sign()).count();
@@ -273,7 +275,7 @@ impl Colmap<'_> {
                 let blocks = of.filter(|_| count > 0).map_or(1, |of| (of * of).max(1));
                 count.saturating_sub(1) * self.n_images / blocks
             }
-            // The first two come without this line.
+            // The first two images are registered without printing this line.
             ImportStage::Poses if count > 0 => (count + 2).min(self.n_images),
             _ => count.min(self.n_images),
         }
@@ -282,7 +284,7 @@ impl Colmap<'_> {
 
 fn text(log: &Path) -> String {
     let mut bytes = Vec::new();
-    // What cannot be read now can be read at the next look.
+    // If reading fails now, the next check tries again.
     let _ = File::open(log).and_then(|mut file| file.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -292,8 +294,8 @@ fn last_words(log: &str) -> String {
     last.map_or_else(|| "none".to_owned(), |line| line.chars().take(300).collect())
 }
 
-/// Makes the reconstruction of the most images the only one, in `sparse/0`, and drops what is needed no more. How many
-/// images it has; None where there is no reconstruction.
+/// Keeps the reconstruction with the most images as the only one, in `sparse/0`, and removes files that are no longer
+/// needed. Returns its number of images, or `None` if there is no reconstruction.
 fn keep_largest(work: &Path) -> std::io::Result<Option<usize>> {
     let sparse = work.join("sparse");
     let mut found = Vec::new();
@@ -303,7 +305,7 @@ fn keep_largest(work: &Path) -> std::io::Result<Option<usize>> {
             found.push((n_images, folder));
         }
     }
-    // By name where they are equally large, so that the choice is always the same.
+    // Ties are broken by name, so that the choice is deterministic.
     found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let Some((n_images, largest)) = found.into_iter().next() else { return Ok(None) };
     let kept = work.join("sparse.kept");

@@ -1,11 +1,12 @@
-//! JSON values that know which file, frame and key they came from, so that every complaint can say so.
+//! JSON values that record the file, frame and key they came from, so that every error message can name them.
 
+use crate::geometry::pose;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::Path;
 
-/// The JSON document in `file`. Python writes NaN and Infinity, which JSON does not have; they are let through as
-/// strings, so that the key that holds one gets named.
+/// Reads the JSON document in `file`. Python writes NaN and Infinity, which JSON does not have. They are read as
+/// strings, so that the error message can name the key that holds one.
 pub(super) fn read(file: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(file).map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
     let parsed = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&quote_non_finite(&text)));
@@ -38,13 +39,13 @@ fn quote_non_finite(text: &str) -> String {
     quoted
 }
 
-/// A value and where it stands.
+/// A value and its location.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     file: &'a Path,
-    /// Such as `frame 3 (./train/r_3)`; empty outside the frames.
+    /// For example `frame 3 (./train/r_3)`; empty outside the frames.
     frame: String,
-    /// Such as `transform_matrix[0][2]`; empty at the root of the file or of a frame.
+    /// For example `transform_matrix[0][2]`; empty at the root of the file or of a frame.
     key: String,
     value: &'a Value,
 }
@@ -54,19 +55,19 @@ impl<'a> Node<'a> {
         Self { file, frame: String::new(), key: String::new(), value }
     }
 
-    /// The same value, to be named as `frame` in messages, with keys counted from here.
+    /// Returns the same value, called `frame` in messages, with keys relative to it.
     pub fn named(self, frame: String) -> Self {
         Self { frame, key: String::new(), ..self }
     }
 
-    /// The field `key`, where this is an object that has it and it is not null.
+    /// Returns the field `key` if this is an object that has it and it is not null.
     pub fn get(&self, key: &str) -> Option<Node<'a>> {
         let value = self.value.get(key).filter(|value| !value.is_null())?;
         let key = if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) };
         Some(Self { file: self.file, frame: self.frame.clone(), key, value })
     }
 
-    /// The field `key`, which must be there.
+    /// Returns the field `key`, which must exist.
     pub fn require(&self, key: &str, meaning: &str) -> Result<Node<'a>> {
         if !self.value.is_object() {
             return Err(self.wrong_kind("an object"));
@@ -74,7 +75,7 @@ impl<'a> Node<'a> {
         self.get(key).ok_or_else(|| self.error(format!("has no {key:?} ({meaning})")))
     }
 
-    /// The elements of an array.
+    /// Returns the elements of an array.
     pub fn items(&self) -> Result<Vec<Node<'a>>> {
         let items = self.value.as_array().ok_or_else(|| self.wrong_kind("an array"))?;
         let node = |(i, value)| Self { key: format!("{}[{i}]", self.key), value, ..self.clone() };
@@ -89,7 +90,7 @@ impl<'a> Node<'a> {
         self.value.as_bool().ok_or_else(|| self.wrong_kind("true or false"))
     }
 
-    /// A number that is finite in single precision.
+    /// Returns a number that is finite in single precision.
     pub fn number(&self) -> Result<f64> {
         match self.value {
             Value::Number(number) => number
@@ -103,7 +104,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A number above 0.
+    /// Returns a number above 0.
     pub fn positive(&self) -> Result<f64> {
         match self.number()? {
             number if number > 0.0 => Ok(number),
@@ -111,7 +112,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Exactly `N` numbers.
+    /// Returns exactly `N` numbers.
     pub fn numbers<const N: usize>(&self) -> Result<[f64; N]> {
         let items = self.items()?;
         let numbers = items.iter().map(Node::number).collect::<Result<Vec<_>>>()?;
@@ -119,7 +120,7 @@ impl<'a> Node<'a> {
         numbers.try_into().map_err(|_| self.error(format!("has {found} numbers, expected {N}")))
     }
 
-    /// An error about this value. `what` continues the sentence that the key begins: "is missing".
+    /// Returns an error about this value. `what` continues the sentence that the key begins, for example "is missing".
     pub fn error(&self, what: impl AsRef<str>) -> Error {
         let place = match (self.frame.as_str(), self.key.as_str()) {
             ("", "") => String::new(),
@@ -144,6 +145,14 @@ fn describe(value: &Value) -> String {
         Value::Array(items) => format!("an array of {}", items.len()),
         Value::Object(_) => "an object".to_owned(),
     }
+}
+
+/// Returns the first three rows of the camera-to-world matrix in `node`, or an error if its rotation part is singular.
+pub(super) fn checked_pose(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f32; 4]; 3]> {
+    if pose::is_singular(&rows) {
+        return Err(node.error("is singular: its rotation part has no inverse; export the camera again"));
+    }
+    Ok(rows.map(|row| row.map(|value| value as f32)))
 }
 
 #[cfg(test)]

@@ -1,24 +1,23 @@
-//! The reader of LLFF scenes: `poses_bounds.npy` beside `images`, `images_4`, `images_8`.
+//! Reader of LLFF scenes: `poses_bounds.npy` next to `images`, `images_4`, `images_8`.
 //!
-//! A row of `poses_bounds.npy` is a 3×5 matrix, row by row, and two bounds. The matrix's columns are the camera's axes
-//! down, right and back, its position, and height, width and focal length of the full-size image in pixels; the bounds
-//! are the nearest and farthest depth seen. Rows go with the images in the order of their names.
+//! A row of `poses_bounds.npy` is a 3×5 matrix, row by row, followed by two bounds. The matrix's columns are the
+//! camera's axes down, right and back, its position, and the height, width and focal length of the full-size image in
+//! pixels. The bounds are the nearest and farthest depth seen. Rows correspond to the images sorted by name.
 
 use super::load::in_order;
-use super::{
-    Camera, Capture, CaptureKind, Contents, ImageFile, Intrinsics, Lens, OpenOptions, View, fit, hold_out, load, pose,
-};
+use super::{Capture, CaptureKind, Contents, ImageFile, OpenOptions, View, fit, hold_out, load};
+use crate::geometry::{Camera, Intrinsics, Lens, pose};
 use crate::{Error, Result, npy};
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "poses_bounds.npy";
 
-/// Folders of images and how many times they are reduced.
+/// Folders of images and the factors by which their images are reduced.
 const FOLDERS: [(&str, u32); 4] = [("images", 1), ("images_2", 2), ("images_4", 4), ("images_8", 8)];
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// More is no number of pixels that a photograph has along a side.
+/// Largest plausible number of pixels along a side of a photograph.
 const MOST_PIXELS: f64 = 1e6;
 
 pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
@@ -50,7 +49,7 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes: Vec::new() })
 }
 
-/// A row of the array, checked.
+/// A validated row of the array.
 struct Row {
     camera: Camera,
     bounds: [f32; 2],
@@ -87,7 +86,7 @@ impl Row {
     }
 }
 
-/// The views of the rows with the images of every folder that is there.
+/// Returns the views of the rows, with the images of every folder that exists.
 fn views(folder: &Path, rows: &[Row]) -> Result<Vec<View>> {
     let mut folders = Vec::new();
     for (name, reduced) in FOLDERS {
@@ -120,7 +119,7 @@ fn views(folder: &Path, rows: &[Row]) -> Result<Vec<View>> {
     })
 }
 
-/// Files in order of their names, as Python's `sorted` has them.
+/// Returns the image files of a folder, sorted by name like Python's `sorted`.
 pub(super) fn images_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()

@@ -1,7 +1,8 @@
-//! From image files to [`Image8`]: headers, decoding with words for what is wrong, and many views at once.
+//! Loading of image files into [`Image8`]: headers, decoding with helpful error messages, and many views in parallel.
 
 use super::view::{DepthMap, ImageFile, Mask};
-use super::{Camera, Image8, Intrinsics, View};
+use super::{Image8, View};
+use crate::geometry::{Camera, Intrinsics};
 use crate::{Error, Result, npy};
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
@@ -11,10 +12,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Decodes `views`, each reduced `downscale` times, in parallel; the images come in the order of the views.
+/// Decodes `views`, each reduced by `downscale`, in parallel, and returns the images in the order of the views.
 ///
-/// `progress(done, total)` is called after each image, with `done` rising by one each time, from the thread that
-/// decoded it. Of several errors the one of the first view is returned.
+/// Calls `progress(done, total)` after each image, with `done` increasing by one each time, from the thread that
+/// decoded the image. If several images fail, returns the error of the first view among them.
 pub fn load_images(views: &[View], downscale: u32, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Vec<Image8>> {
     let done = Mutex::new(0);
     in_order(views, |view| {
@@ -26,8 +27,9 @@ pub fn load_images(views: &[View], downscale: u32, progress: &(dyn Fn(usize, usi
     })
 }
 
-/// `f` of every item in parallel, or the error of the first item that fails. After a failure, items behind it are not
-/// begun; items before it are, so that the answer does not depend on timing.
+/// Applies `f` to every item in parallel, and returns the results or the error of the first item that fails. After a
+/// failure, items behind it are no longer started; items before it still are, so that the result does not depend on
+/// timing.
 pub(super) fn in_order<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let first_failure = AtomicUsize::new(usize::MAX);
     let results: Vec<Option<Result<R>>> = items
@@ -47,7 +49,7 @@ pub(super) fn in_order<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> Result<R
     results.into_iter().flatten().collect()
 }
 
-/// Width and height from the file's header. `frame` names the view in messages.
+/// Reads width and height from the file's header. `frame` names the view in messages.
 pub(super) fn image_size(path: &Path, frame: &str) -> Result<(u32, u32)> {
     let header = || ImageReader::open(path)?.with_guessed_format()?.into_dimensions();
     header().map_err(|e| undecodable(path, frame, &e)).and_then(|size| nonzero(path, frame, size))
@@ -78,7 +80,7 @@ pub(super) fn load_view(view: &View, downscale: u32) -> Result<Image8> {
     Ok(image.downscaled(factor))
 }
 
-/// The error where a scene has a view at smaller sizes alone.
+/// Returns the error for a view that is available only at smaller sizes.
 fn too_large(view: &View, downscale: u32) -> Error {
     let sizes: Vec<String> = view.images.iter().map(|file| file.reduced.to_string()).collect();
     let what = format!(
@@ -90,11 +92,11 @@ fn too_large(view: &View, downscale: u32) -> Error {
     Error::file(view.image_path(), what)
 }
 
-/// How far the aspect ratio of an image may be from that of its camera: sizes rounded on downscaling stay well within, a
-/// wrong or cropped image does not.
+/// Relative tolerance for the aspect ratio of an image compared with its camera's: sizes rounded when downscaling stay
+/// well within it, those of a wrong or cropped image do not.
 pub(super) const ASPECT_TOLERANCE: f64 = 0.01;
 
-/// The camera of an image of full size, which may be of another size than the camera's file says.
+/// Returns the camera of a full-size image, whose size may differ from the one in the camera's file.
 pub(super) fn camera_for(camera: &Camera, image: &ImageFile, view: &str) -> Result<Camera> {
     let Intrinsics { width, height, .. } = camera.intrinsics;
     let (x, y) = (f64::from(image.width) / f64::from(width), f64::from(image.height) / f64::from(height));
@@ -109,7 +111,7 @@ pub(super) fn camera_for(camera: &Camera, image: &ImageFile, view: &str) -> Resu
     Ok(if same { *camera } else { camera.scaled(image.width, image.height) })
 }
 
-/// Refuses a reduced image that is not of the camera's size to within what rounding may do.
+/// Returns an error if a reduced image does not have the expected size, up to rounding.
 pub(super) fn check_size(file: &ImageFile, full: &Intrinsics, view: &str) -> Result<()> {
     let fits = |found: u32, full: u32| {
         let expected = f64::from(full) / f64::from(file.reduced);
@@ -145,7 +147,7 @@ pub(super) fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Resul
     Ok(covers.blocks().map(middle).collect())
 }
 
-/// Width, height and the numbers of a depth map, none of them negative.
+/// Decodes a depth map into its width, height and values, none of which is negative.
 fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
     let whose = format!("the depth map of {frame}");
     let bytes = std::fs::read(path).map_err(|e| unreadable(path, &whose, &e))?;
@@ -168,11 +170,12 @@ fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
     Ok((width, height, image.into_raw().into_iter().map(f32::from).collect()))
 }
 
-/// Which pixels of a picture beside a photograph, of the same or another size, each pixel of the photograph covers.
+/// Maps each pixel of a photograph to the pixels that it covers in an auxiliary image (mask or depth map), which may
+/// have another size.
 struct Cover {
-    /// Size of the picture.
+    /// Size of the auxiliary image.
     from: (u32, u32),
-    /// Size of the photograph's file, and by what it is reduced further.
+    /// Size of the photograph's file, and the factor by which it is reduced further.
     file: (u32, u32),
     factor: u32,
 }
@@ -191,7 +194,7 @@ impl Cover {
         Ok(Cover { from, file: (file.width, file.height), factor: downscale / file.reduced })
     }
 
-    /// Columns and rows for each pixel, row by row, at least one of each.
+    /// Returns the columns and rows covered by each pixel, row by row, at least one of each.
     fn blocks(&self) -> impl Iterator<Item = (Range<u32>, Range<u32>)> {
         let factor = self.factor;
         let range = move |i: u32, from: u32, file: u32| {
@@ -241,8 +244,8 @@ fn nonzero(path: &Path, frame: &str, (width, height): (u32, u32)) -> Result<(u32
     Ok((width, height))
 }
 
-/// Whether an end-of-image marker follows the last start-of-scan marker. The decoder fills a missing end with grey
-/// without a word; in scan data 0xFF is always followed by 0 or a restart marker, so this cannot be fooled by it.
+/// Returns whether an end-of-image marker follows the last start-of-scan marker. The decoder silently fills a missing
+/// end with grey. In scan data, 0xFF is always followed by 0 or a restart marker, so the data cannot fool this check.
 pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let marker = |code: u8| move |pair: &[u8]| pair == [0xFF, code];
     let scan = bytes.windows(2).rposition(marker(0xDA)).unwrap_or(0);
@@ -265,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_file_that_may_not_be_read_says_so() {
-        // Made by hand, since tests may run as root, who may read everything.
+        // Constructed by hand, since tests may run as root, which can read everything.
         let denied = image::ImageError::IoError(ErrorKind::PermissionDenied.into());
         let sentence = undecodable(Path::new("a.png"), "train/a", &denied).to_string();
         let expected = "a.png: train/a cannot be read, as reading it is not permitted; change the file's permissions";

@@ -1,30 +1,31 @@
-//! Opening a scene: which format a folder holds, and words for folders that hold none.
+//! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
 use super::{Contents, Format, Scene, blender, colmap, llff, transforms};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// How a scene is to be read.
+/// Options for reading a scene.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// None: by what the folder holds.
+    /// `None` detects the format from the contents of the folder.
     pub format: Option<Format>,
-    /// The folder of COLMAP's reconstruction, in the scene's folder. None: `sparse/0`, `sparse` or `colmap/sparse/0`.
+    /// Folder of the COLMAP reconstruction inside the scene's folder. `None` looks for `sparse/0`, `sparse` and
+    /// `colmap/sparse/0`.
     pub sparse: Option<PathBuf>,
-    /// Whether images that a COLMAP reconstruction names may be absent; they are then skipped.
+    /// Whether images named by a COLMAP reconstruction may be missing; they are then skipped.
     pub allow_missing: bool,
 }
 
-/// A reader and the sign by which its format is recognised.
+/// A reader and how its format is recognised.
 struct Reader {
     format: Format,
-    /// What is looked for, and what it is a sign of.
+    /// The file that is looked for, and the format that it indicates.
     sign: &'static str,
     is_here: fn(&Path, &OpenOptions) -> bool,
     read: fn(&Path, &OpenOptions) -> Result<Contents>,
 }
 
-/// In the order in which they are tried.
+/// Readers in the order in which they are tried.
 const READERS: [Reader; 4] = [
     Reader {
         format: Format::Blender,
@@ -48,21 +49,21 @@ const READERS: [Reader; 4] = [
 ];
 
 impl Scene {
-    /// Whether the folder `path` looks like a scene that can be opened.
+    /// Returns whether the folder `path` looks like a scene that can be opened.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
         READERS.iter().any(|reader| (reader.is_here)(path.as_ref(), &OpenOptions::default()))
     }
 
-    /// Opens the scene in the folder `path`, whose format is found by what the folder holds.
+    /// Opens the scene in the folder `path` and detects its format from the folder's contents.
     ///
     /// # Errors
-    /// As [`Scene::open_with`].
+    /// Returns an error in the same cases as [`Scene::open_with`].
     pub fn open(path: impl AsRef<Path>) -> Result<Scene> {
         Scene::open_with(path, &OpenOptions::default())
     }
 
-    /// Reads and checks every camera of the scene in the folder `path`, and the size of every image, without decoding
-    /// any.
+    /// Reads and validates every camera of the scene in the folder `path`, and the size of every image, without
+    /// decoding any.
     ///
     /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Scene> {
@@ -100,7 +101,7 @@ fn sign(reader: &Reader, options: &OpenOptions) -> String {
     }
 }
 
-/// The last part of the path, with `.` and `..` resolved.
+/// Returns the last component of the path, with `.` and `..` resolved.
 fn folder_name(path: &Path) -> String {
     let resolved = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     resolved.file_name().map_or_else(|| "scene".to_owned(), |name| name.to_string_lossy().into_owned())

@@ -1,33 +1,35 @@
-//! What may be wrong with the cameras of a scene.
+//! Checks of a scene's cameras for faults.
 
 use super::fit::vector;
-use super::{Camera, Scene, View};
+use super::{Scene, View};
+use crate::geometry::Camera;
 use nalgebra::{Matrix3, Vector3};
 use std::fmt;
 
-/// Of the farthest camera from the origin: cameras within this are at one place, as far as single precision tells.
+/// Cameras within this fraction of the distance of the farthest camera from the origin count as being at one place,
+/// which is as far as single precision can tell.
 const ONE_PLACE: f64 = 1e-6;
 
-/// How far the lengths of a camera's axes may be from each other, relatively, and the cosines of their angles from 0.
+/// Tolerance for the axes of a camera: the relative difference of their lengths, and the cosines of their angles.
 const SHEAR_TOLERANCE: f64 = 1e-2;
 
-/// Something that is wrong with the cameras. Its text is a clause.
+/// A fault of the cameras. Its text is a clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RigFault {
-    /// A single camera, which tells no depth.
+    /// There is a single camera, which gives no information about depth.
     OneCamera,
-    /// All cameras are at one place, and tell no depth.
+    /// All cameras are at one place and give no information about depth.
     OnePlace,
     /// No two cameras look at the same part of the scene.
     LookingApart,
-    /// Cameras whose axes are those of a mirror: how many of the training cameras, and the name of the first.
+    /// Cameras whose axes are left-handed: the number of such training cameras, and the name of the first.
     Mirrored(usize, String),
-    /// Cameras whose axes are not at right angles, or not of one length.
+    /// Cameras whose axes are not at right angles or differ in length: their number, and the name of the first.
     Sheared(usize, String),
 }
 
 impl RigFault {
-    /// Whether nothing can be learned from such cameras.
+    /// Returns whether nothing can be learned from such cameras.
     pub fn is_fatal(&self) -> bool {
         matches!(self, RigFault::OneCamera | RigFault::OnePlace | RigFault::LookingApart)
     }
@@ -59,7 +61,7 @@ impl fmt::Display for RigFault {
 }
 
 impl Scene {
-    /// What is wrong with the training cameras, the gravest first.
+    /// Returns the faults of the training cameras, the most serious first.
     pub fn rig_faults(&self) -> Vec<RigFault> {
         let views = &self.splits.train;
         let mut faults = Vec::new();
@@ -87,8 +89,8 @@ fn at_one_place(views: &[View]) -> bool {
     positions().all(|position| (position - first).norm() <= ONE_PLACE * farthest)
 }
 
-/// Whether there are no two cameras whose axes come nearest to each other before both, or whose images overlap in
-/// direction.
+/// Returns whether no two cameras look at the same part of the scene: there is no pair whose viewing axes come closest
+/// in front of both cameras, or whose images overlap in direction.
 fn look_apart(views: &[View]) -> bool {
     let axes: Vec<Axis> = views.iter().map(|view| Axis::of(&view.camera)).collect();
     !axes.iter().enumerate().any(|(i, a)| axes[..i].iter().any(|b| a.shares_with(b)))
@@ -114,7 +116,8 @@ impl Axis {
         if self.direction.angle(&other.direction) < self.reach + other.reach {
             return true;
         }
-        // Distances along both axes of the points where they come nearest: the normal equations of a line and a line.
+        // Distances along both axes of their points of closest approach (times sine²), from the normal equations of two
+        // lines.
         let between = other.position - self.position;
         let cosine = self.direction.dot(&other.direction);
         let sine_squared = 1.0 - cosine * cosine;
@@ -143,9 +146,9 @@ fn is_sheared(camera: &Camera) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::Intrinsics;
+    use crate::geometry::Intrinsics;
 
-    /// At `position`, looking along `-back`; neither may be vertical.
+    /// Returns a camera at `position` that looks along `-back`; neither may be vertical.
     fn camera(position: [f32; 3], back: [f32; 3]) -> View {
         let back = Vector3::from(back).normalize();
         let right = Vector3::y().cross(&back).normalize();

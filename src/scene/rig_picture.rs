@@ -1,29 +1,30 @@
-//! A picture of a scene's cameras, from above and from the side, as SVG.
+//! A drawing of a scene's cameras, from above and from the side, as SVG.
 
 use super::fit::vector;
 use super::path::up_of;
-use super::{Camera, Scene, View};
+use super::{Scene, View};
+use crate::geometry::Camera;
 use crate::media::plot::{Area, COLOURS, IN_MEMORY, INK, text};
 use nalgebra::Vector3;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-/// Pixels along a side of each of the two views.
+/// Pixels along a side of each of the two panels.
 const PANEL: i32 = 520;
 const MARGIN: i32 = 16;
 const HEADING: i32 = 56;
 const FOOTING: i32 = 34;
 
-/// Frusta are drawn as long as this share of the distance between the outermost cameras.
+/// Length of the drawn frusta, as a fraction of the distance between the outermost cameras.
 const FRUSTUM_SHARE: f64 = 0.08;
 
-/// And no shorter than this share of the unit cube's side.
+/// Smallest length of the drawn frusta, as a fraction of the unit cube's side.
 const CUBE_SHARE: f64 = 0.03;
 
-/// More points than these do not show more.
+/// Approximate number of points drawn: more would not show more.
 const MOST_POINTS: usize = 4000;
 
-/// Shares of the points that are left out at either end of each axis.
+/// Fraction of the points that is left out at either end of each axis.
 const STRAY_POINTS: f64 = 0.05;
 
 const TRAIN: RGBColor = COLOURS[0];
@@ -32,7 +33,8 @@ const CUBE: RGBColor = RGBColor(120, 120, 120);
 const POINT: RGBColor = RGBColor(190, 190, 190);
 
 impl Scene {
-    /// The cameras as pyramids, the points and the unit cube, from above and from the side, as a complete SVG file.
+    /// Draws the cameras as pyramids, the points and the unit cube, from above and from the side, as a complete SVG
+    /// file.
     pub fn rig_picture(&self) -> String {
         let strokes = strokes(self);
         let up = up_of(&self.splits.train);
@@ -55,11 +57,11 @@ impl Scene {
     }
 }
 
-/// A line through points of the scene, or one point.
+/// A line through points of the scene, or a single point.
 struct Stroke {
     points: Vec<Vector3<f64>>,
     colour: RGBColor,
-    /// Whether the picture must be large enough to show it.
+    /// Whether the drawing must be large enough to show it.
     framed: bool,
 }
 
@@ -101,7 +103,8 @@ fn cube(scene: &Scene) -> Vec<Stroke> {
     edges.map(|(a, b)| Stroke { points: vec![corner(a), corner(b)], colour: CUBE, framed: true }).collect()
 }
 
-/// The edges from the camera to the corners of its image, and the image's frame with a mark on its upper side.
+/// Returns the edges from the camera to the corners of its image, and the image's outline with a mark on its upper
+/// side.
 fn pyramid(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
     let Camera { intrinsics, .. } = view.camera;
     let (width, height) = (intrinsics.width as f32, intrinsics.height as f32);
@@ -109,7 +112,7 @@ fn pyramid(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
     let position = vector(view.camera.position());
     let at = |x: f32, y: f32| {
         let direction = vector(view.camera.ray(x, y).1);
-        // A fisheye's corner may lie behind it.
+        // A corner of a fisheye image may lie behind the camera.
         position + direction * (length / direction.dot(&forward).max(0.2))
     };
     let corners = [at(0.0, 0.0), at(width, 0.0), at(width, height), at(0.0, height)];
@@ -121,8 +124,8 @@ fn pyramid(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
     strokes
 }
 
-/// Two axes at right angles to `up`, right and away as most cameras have them, or where they look in all directions as
-/// the coordinate axes have them.
+/// Returns two axes perpendicular to `up`, to the right and away as seen by most cameras, or aligned with the
+/// coordinate axes if the cameras look in all directions.
 fn horizontal_axes(views: &[View], up: &Vector3<f64>) -> (Vector3<f64>, Vector3<f64>) {
     let across = |v: Vector3<f64>| v - up * up.dot(&v);
     let forward: Vector3<f64> = views.iter().map(|view| across(vector(view.camera.forward()).normalize())).sum();
@@ -186,7 +189,7 @@ fn draw_panel(root: &Area, corner: (i32, i32), name: &str, axes: &[Vector3<f64>;
     text(root, &format!("{unit} scene units, {name}"), (left, bottom + 5), 13, HPos::Left);
 }
 
-/// 1, 2 or 5 times a power of ten, at most `length`.
+/// Returns 1, 2 or 5 times a power of ten, at most `length`.
 fn round_length(length: f64) -> f64 {
     let power = 10f64.powf(length.log10().floor());
     [5.0, 2.0, 1.0].map(|factor| factor * power).into_iter().find(|unit| *unit <= length).unwrap_or(power)

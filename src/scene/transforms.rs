@@ -1,23 +1,23 @@
-//! The reader of `transforms.json`, the single file in which nerfstudio and instant-ngp keep a scene.
+//! Reader of `transforms.json`, the single file in which nerfstudio and instant-ngp keep a scene.
 //!
-//! Views come in the order of their names. Where the file lists them (`train_filenames`, `val_filenames`,
-//! `test_filenames`), its splits are taken; else every 8th is held out. Frames whose image is absent are skipped, as
-//! both programs do.
+//! Views are sorted by name. If the file lists splits (`train_filenames`, `val_filenames`, `test_filenames`), these are
+//! used; otherwise every 8th view is held out. Frames whose image is missing are skipped, as in both programs.
 
 use super::json::{self, Node};
 use super::load::{self, in_order};
 use super::view::{DepthMap, Mask, image_files};
-use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, UnitCube, View, fit, frames, hold_out};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out};
+use crate::geometry::UnitCube;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "transforms.json";
 
-/// instant-ngp's box reaches this many unit cubes at most.
+/// Largest side of instant-ngp's box, in unit cubes.
 const LARGEST_AABB: f64 = 128.0;
 
-/// Of nerfstudio's depth maps: millimetres.
+/// Default unit of nerfstudio's depth maps: millimetres.
 const NERFSTUDIO_DEPTH_UNIT: f64 = 1e-3;
 
 pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
@@ -62,9 +62,9 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     Ok(Contents { splits, unit_cube, capture: Capture { aabb_scale, ..capture }, points: Vec::new(), notes })
 }
 
-/// The map to the unit cube and the size of the box around it, where the file has instant-ngp's keys of either. Its
-/// loader scales and moves positions before it cycles their axes, so that `offset` is in the axes of the scene; the box
-/// is a cube around the unit cube's centre, to which the cycle does nothing.
+/// Returns the map to the unit cube and the size of the box around it, if the file has any of instant-ngp's keys for
+/// them. instant-ngp's loader scales and translates positions before it permutes their axes cyclically, so `offset` is
+/// in the axes of the scene. The box is a cube around the unit cube's centre, so the permutation does not affect it.
 pub(super) fn placement(root: &Node) -> Result<Option<(UnitCube, Option<u32>)>> {
     let [scale, offset, aabb_scale] = ["scale", "offset", "aabb_scale"].map(|key| root.get(key));
     if scale.is_none() && offset.is_none() && aabb_scale.is_none() {
@@ -82,7 +82,7 @@ pub(super) fn placement(root: &Node) -> Result<Option<(UnitCube, Option<u32>)>> 
     Ok(Some((UnitCube { scale, offset }, aabb_scale)))
 }
 
-/// instant-ngp takes powers of two; others are rounded up to the next.
+/// Reads `aabb_scale`. instant-ngp accepts powers of two; other values are rounded up to the next one.
 fn read_aabb_scale(node: &Node) -> Result<u32> {
     match node.positive()? {
         scale if scale > LARGEST_AABB => Err(node.error(format!("is {scale}; it must be at most {LARGEST_AABB}"))),
@@ -90,8 +90,8 @@ fn read_aabb_scale(node: &Node) -> Result<u32> {
     }
 }
 
-/// nerfstudio's `mask_path`, which is white where the photograph counts, or instant-ngp's `dynamic_mask_<name>.png`
-/// beside the image, which is black there.
+/// Returns nerfstudio's `mask_path`, which is white where the photograph counts, or instant-ngp's
+/// `dynamic_mask_<name>.png` next to the image, which is black there.
 fn mask(folder: &Path, frame: &Node, view: &View) -> Result<Option<Mask>> {
     if let Some(node) = frame.get("mask_path") {
         return Ok(Some(Mask { path: existing(folder, &node)?, white_counts: true }));
@@ -102,7 +102,8 @@ fn mask(folder: &Path, frame: &Node, view: &View) -> Result<Option<Mask>> {
     Ok(path.is_file().then_some(Mask { path, white_counts: false }))
 }
 
-/// nerfstudio's `depth_file_path` in millimetres, or instant-ngp's `depth_path` in units of `integer_depth_scale`.
+/// Returns nerfstudio's `depth_file_path`, in millimetres by default, or instant-ngp's `depth_path` in units of
+/// `integer_depth_scale`.
 fn depth(folder: &Path, frame: &Node, root: &Node) -> Result<Option<DepthMap>> {
     let unit = |key, usual: Option<f64>| match root.get(key) {
         Some(node) => node.positive().map(Some),
@@ -124,7 +125,7 @@ fn existing(folder: &Path, node: &Node) -> Result<PathBuf> {
     if path.is_file() { Ok(path) } else { Err(missing()) }
 }
 
-/// The file's own splits; `names` are those of `views`, as the file writes them.
+/// Returns the file's own splits, if it lists any; `names` are the names of `views` as written in the file.
 fn listed_splits(root: &Node, names: &[&str], views: &[View], absent: &[&frames::Frame]) -> Result<Option<Splits>> {
     let [train, val, test] = ["train_filenames", "val_filenames", "test_filenames"].map(|key| root.get(key));
     if train.is_none() && val.is_none() && test.is_none() {

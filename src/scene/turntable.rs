@@ -1,22 +1,24 @@
-//! A scene without photographs: cameras all around something, for paths that go by a scene's cameras.
+//! A scene without photographs: cameras all around an object, for paths that are derived from a scene's cameras.
 
 use std::f64::consts::TAU;
 use std::path::PathBuf;
 
 use nalgebra::Vector3;
 
-use super::pose::Pose;
-use super::{Camera, Capture, Format, Intrinsics, Scene, Splits, UnitCube, View};
+use super::{Capture, Format, Scene, Splits, View};
+use crate::geometry::pose::Pose;
+use crate::geometry::{Camera, Intrinsics, UnitCube};
 
-/// Cameras, their elevation, and their vertical field of view in radians.
+/// Number of cameras, their elevation, and their vertical field of view, in radians.
 const N_CAMERAS: usize = 12;
 const ELEVATION: f64 = 0.3;
 const FIELD_OF_VIEW: f64 = 0.7;
-/// Pixels along a side.
+/// Pixels along a side of an image.
 const SIDE: u32 = 512;
 
 impl Scene {
-    /// Cameras on a circle around the y axis, which see all of a ball of `radius` around `middle` (scene units).
+    /// Returns a scene with cameras on a circle around the y axis, which see all of a ball of `radius` around `middle`
+    /// (scene units).
     pub fn turntable(name: &str, unit_cube: UnitCube, middle: [f32; 3], radius: f32) -> Scene {
         let middle = Vector3::from(middle.map(f64::from));
         let distance = f64::from(radius) / (0.5 * FIELD_OF_VIEW).sin();

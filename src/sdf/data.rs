@@ -1,6 +1,6 @@
-//! A mesh as what a field is fitted to: half of a step's points on the surface, three eighths near it, one eighth anywhere in
-//! the unit cube, as in Instant-NGP (Müller et al. 2022, section 5.2 and its supplement). Where the eikonal term is asked for,
-//! these are three quarters of a step's samples, and corners of stencils about some of them the others.
+//! Training data from a mesh. Of the points of a step, half lie on the surface, three eighths near it and one eighth
+//! anywhere in the unit cube, as in Instant-NGP (Müller et al. 2022, section 5.2 and its supplement). With the eikonal
+//! term, these points are three quarters of a step's samples; the others are corners of stencils around some of them.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -17,22 +17,23 @@ use crate::decoder::Head;
 use crate::device::args::BvhArgs;
 use crate::device::{Device, Kernel, LaunchDims, Ptr, args, kernels};
 use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
+use crate::geometry::UnitCube;
 use crate::mesh::Scatter;
-use crate::scene::UnitCube;
 use crate::train::Checkpoint;
 use crate::train::progress::Evaluated;
 
-/// The value in a checkpoint's header that holds the [`MeshFacts`].
+/// Key of the [`MeshFacts`] in a checkpoint's header.
 const FACTS: &str = "mesh";
 
-/// What a checkpoint says of the mesh that its field was fitted to.
+/// Facts that a checkpoint stores about the mesh to which its field was fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeshFacts {
     pub n_vertices: u64,
     pub n_triangles: u64,
     pub boundary_edges: u64,
-    /// Corners of its box in the unit cube.
+    /// Minimum corner of the mesh's bounding box, in the unit cube.
     pub low: [f32; 3],
+    /// Maximum corner of the bounding box.
     pub high: [f32; 3],
 }
 
@@ -48,11 +49,13 @@ impl MeshFacts {
         }
     }
 
+    /// Reads the facts from a checkpoint's header.
+    ///
     /// # Errors
-    /// Where the checkpoint is of no mesh, or says what no mesh can be.
+    /// Returns an error if the field was not fitted to a mesh, or if the stored box does not lie in the unit cube.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let facts: MeshFacts = checkpoint.trainer_state(FACTS)?;
-        // Phrased so that NaN fails.
+        // Written so that a NaN fails the check.
         if (0..3).all(|k| 0.0 <= facts.low[k] && facts.low[k] <= facts.high[k] && facts.high[k] <= 1.0) {
             return Ok(facts);
         }
@@ -61,24 +64,28 @@ impl MeshFacts {
     }
 }
 
-/// The mesh, from which points are drawn.
+/// A mesh from which training points are drawn.
 pub struct DistanceData {
     name: String,
     pub target: Target,
     config: SdfConfig,
     seed: u32,
-    /// Samples of a step.
+    /// Number of samples of a step.
     batch: usize,
 }
 
-/// One kind of a chunk's points: the kernel that draws them, how far off the surface, and where they stand in the chunk and in
-/// the step.
+/// The points of one kind (on the surface, near it, or in the cube) in a chunk.
 struct Draw {
+    /// The kernel that draws the points.
     kernel: &'static Kernel<args::SurfaceArgs<'static>>,
+    /// Scale of the displacement off the surface.
     deviation: f32,
     stream: u32,
+    /// Indices of the points in the chunk.
     in_chunk: Range<usize>,
+    /// Index of the first point among the step's points of this kind.
     first: usize,
+    /// Number of the step's points of this kind.
     n: usize,
 }
 
@@ -93,9 +100,10 @@ impl DistanceData {
         }
     }
 
-    /// The three kinds among points `first` and on of a step, `n` in all.
+    /// Divides `n` points of a step, starting with point `first`, among the three kinds.
     fn draws(&self, first: usize, n: usize) -> [Draw; 3] {
-        // So many of the first k points of a step are of each kind, so that chunks have equal shares.
+        // The number of points of each kind among the first k of a step, so that the proportions are the same in every
+        // chunk.
         let of_kind: [fn(usize) -> usize; 3] = [|k| k / 2, |k| k * 3 / 8, |k| k - k / 2 - k * 3 / 8];
         let how = [
             (&kernels::SURFACE_POINTS, 0.0),
@@ -142,7 +150,8 @@ impl Data for DistanceData {
         for Draw { kernel, deviation, stream, in_chunk, first, n } in &draws {
             let (deviation, stream, n, first) = (*deviation, *stream, *n, *first);
             let scatter = Scatter { seed: self.seed, step: step as u32, stream, deviation, n, first };
-            // What the surface is known to be within is written where the distance will be: 0 for points on it.
+            // The kernel writes an upper bound of the distance to where the distance itself will be; it is 0 for points
+            // on the surface.
             let (position, bound) = (chunk.position.ptr_at(3 * in_chunk.start), chunk.target.ptr_at(in_chunk.start));
             let args = self.target.sampler.args(&scatter, position, bound, Ptr::NULL);
             device.launch_chunk(kernel, &args, LaunchDims::items(in_chunk.len()))?;
@@ -156,13 +165,14 @@ impl Data for DistanceData {
         device.launch_chunk(&kernels::BVH_WINDING, &args, LaunchDims::tiles(n))
     }
 
-    /// A chunk keeps its points for `sdf.reuse` steps; at each step a part of the chunks gets new ones.
+    /// A chunk keeps its points for `sdf.reuse` steps. Chunks are staggered, so that only some get new points at a
+    /// step.
     fn drawn_at(&self, step: u64, chunk: usize) -> u64 {
         let age = (step + chunk as u64) % u64::from(self.config.reuse);
         step.saturating_sub(age)
     }
 
-    /// The intersection over union alone, which needs no surface.
+    /// Measures only the intersection over union, which does not need an extracted surface.
     fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>> {
         let begun = Instant::now();
         let agreement = inside_agreement(predictor, &self.target)?;

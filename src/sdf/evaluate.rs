@@ -1,4 +1,5 @@
-//! A fitted distance field against its mesh: what is inside, how far the surfaces are apart, how wrong distances are.
+//! Comparison of a fitted distance field with its mesh: inside/outside, distance between the surfaces, and errors of
+//! the field's distances and gradients.
 
 use serde::Serialize;
 
@@ -10,61 +11,64 @@ use crate::fit::Predictor;
 use crate::mesh::{Bvh, Mesh};
 use crate::metrics::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 
-/// Points of the cube: 128³.
+/// Number of evaluation points in the cube: 128³.
 const CUBE_POINTS: usize = 1 << 21;
-/// Points of the cube, and of the mesh, at which the gradient is asked for, by differences of such a step in sides of the cube:
-/// the default of `sdf.eikonal_step`, but the same whatever a run was trained with.
+/// Number of points at which the gradient is evaluated, in the cube and on the mesh.
 const GRADIENT_POINTS: usize = 1 << 17;
+/// Step of the finite differences, in sides of the cube. It is the default of `sdf.eikonal_step`, but does not depend
+/// on the setting of a run, so that runs can be compared.
 const GRADIENT_STEP: f32 = 2e-3;
-/// Points on each surface.
+/// Number of points on each surface.
 const SURFACE_POINTS: usize = 1_000_000;
-/// Triangles farther than so many of their radii count as a dipole when the true sign is decided: winding numbers are then
-/// right within 0.01.
+/// A group of triangles farther away than this many of its radii is treated as one dipole when the true sign is
+/// computed. Winding numbers are then correct to within 0.01.
 const ACCURACY: f32 = 6.0;
-/// Distance, in longest sides of the mesh, that the F-score counts as near.
+/// Distance below which the F-score counts a point as near, in units of the mesh's longest side.
 const NEAR: f64 = 1e-3;
-/// Seeds that no training step uses for the points it draws (its streams begin elsewhere).
+/// Seed of the evaluation points. Points in the cube differ from those of training whatever its seed is, since training
+/// draws them from another stream.
 const SEED: u32 = 0x5df;
 
-/// How a field reproduces a mesh. Distances are in longest sides of the mesh's box.
+/// How well a field reproduces a mesh. Distances are in units of the longest side of the mesh's bounding box.
 #[derive(Clone, Debug, Serialize)]
 pub struct SdfScore {
-    /// Of the insides, by points spread over the unit cube.
+    /// Intersection over union of the insides, estimated from points spread over the unit cube.
     pub iou: f64,
-    /// Mean |difference| of the distances, over the cube.
+    /// Mean absolute error of the distances over the cube.
     pub sdf_error: f64,
-    /// The same over the points within a hundredth of the longest side of the surface.
+    /// Mean absolute error over the points whose distance to the surface is below a hundredth of the longest side.
     pub sdf_error_near: f64,
     #[serde(flatten)]
     pub eikonal: EikonalScore,
-    /// Points of the cube.
+    /// Number of points in the cube.
     pub n_cube_points: usize,
     #[serde(flatten)]
     pub surface: SurfaceScore,
-    /// Of the field's surface, as extracted for the comparison.
+    /// Number of triangles of the field's surface as extracted for the comparison.
     pub n_triangles: usize,
 }
 
-/// How far a field is from one of distances, whose gradients have length 1: mean | |∇f| − 1 |.
+/// How far a field is from a true distance field, whose gradient has length 1: mean | |∇f| − 1 |.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct EikonalScore {
-    /// Over points spread over the unit cube.
+    /// Mean over points spread over the unit cube.
     pub eikonal_error: f64,
-    /// Over points spread over the mesh, around which most of what is trained on lies.
+    /// Mean over points spread over the mesh, near which most training samples lie.
     pub eikonal_error_on_surface: f64,
 }
 
-/// What points of the cube tell.
+/// Results of comparing field and mesh at points of the cube.
 pub(super) struct Agreement {
     pub iou: f64,
     error: f64,
     error_near: f64,
 }
 
-/// Compares a field with the mesh it was fitted to; its surface is extracted at `resolution` cells per axis.
+/// Compares a field with the mesh to which it was fitted. The field's surface is extracted at `resolution` cells per
+/// axis.
 ///
 /// # Errors
-/// Of the device; where the field has no finite values or no surface.
+/// Returns an error if the device fails, or if the field has values that are not finite or no surface.
 pub fn evaluate(predictor: &Predictor, target: &Target, resolution: usize) -> Result<SdfScore> {
     let agreement = inside_agreement(predictor, target)?;
     let surface = extract(predictor, resolution, &mut |_| ())?;
@@ -79,8 +83,10 @@ pub fn evaluate(predictor: &Predictor, target: &Target, resolution: usize) -> Re
     })
 }
 
+/// Measures the lengths of the field's gradients.
+///
 /// # Errors
-/// Of the device; where the field has no finite values.
+/// Returns an error if the device fails, or if the field has values that are not finite.
 pub fn eikonal_score(predictor: &Predictor, target: &Target) -> Result<EikonalScore> {
     let error = |points: &[[f32; 3]]| {
         let gradients = gradients(predictor, points, GRADIENT_STEP)?;

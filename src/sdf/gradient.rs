@@ -6,14 +6,14 @@ use super::distances;
 use crate::Result;
 use crate::fit::Predictor;
 
-/// k_c, corners of a tetrahedron.
+/// k_c, the corners of a tetrahedron.
 const CORNERS: [[f32; 3]; 4] = [[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]];
 
-/// ∇f at points of the unit cube by differences, 1/4h Σ_c k_c f(x + h k_c) with the `step` h. What is nearer to the cube's faces
-/// than h is moved off them.
+/// Computes ∇f at points of the unit cube by finite differences, 1/4h Σ_c k_c f(x + h k_c) with h = `step`. Points
+/// nearer to the cube's faces than h are moved to distance h.
 ///
 /// # Errors
-/// As [`Predictor::values`].
+/// Returns the errors of [`Predictor::values`].
 pub(super) fn gradients(predictor: &Predictor, points: &[[f32; 3]], step: f32) -> Result<Vec<Vector3<f32>>> {
     let around = |point: &[f32; 3]| {
         let middle = point.map(|x| x.clamp(step, 1.0 - step));

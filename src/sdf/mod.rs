@@ -1,4 +1,4 @@
-//! Signed distance fields: a grid and a network that give the distance to a mesh, negative inside.
+//! Signed distance fields: a grid and a network that predict the distance to a mesh, negative inside.
 
 mod data;
 mod evaluate;
@@ -19,13 +19,13 @@ use crate::Result;
 use crate::decoder::Head;
 use crate::fit::{FitChunk, Predictor};
 
-/// One number at points in space.
+/// The head of a distance field: one value at each point in space.
 pub const HEAD: Head = Head::Values { dimensions: 3, n_outputs: 1 };
 
-/// The field's distances at points of the unit cube.
+/// Returns the field's distances at points of the unit cube.
 ///
 /// # Errors
-/// As [`Predictor::values`].
+/// Returns the errors of [`Predictor::values`].
 pub fn distances(predictor: &Predictor, points: &[[f32; 3]]) -> Result<Vec<f32>> {
     let place = |chunk: &mut FitChunk, first: usize| {
         let own = &points[first..first + chunk.n];

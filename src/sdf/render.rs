@@ -1,4 +1,4 @@
-//! A distance field as cameras see it: sphere tracing (Hart, "Sphere tracing", The Visual Computer 1996), shaded by the
+//! Rendering of distance fields by sphere tracing (Hart, "Sphere tracing", The Visual Computer 1996), shaded with the
 //! field's gradient.
 
 use nalgebra::{Vector3, vector};
@@ -7,23 +7,25 @@ use super::gradient::gradients;
 use super::{MeshFacts, distances};
 use crate::Result;
 use crate::fit::Predictor;
+use crate::geometry::{Camera, UnitCube};
 use crate::radiance::Frame;
 use crate::radiance::video::Render;
-use crate::scene::{Camera, Scene, UnitCube};
+use crate::scene::Scene;
 use crate::train::Checkpoint;
 
-/// A ray is on the surface below this distance, in sides of the unit cube.
+/// Distance below which a ray counts as on the surface, in sides of the unit cube.
 const ON_SURFACE: f32 = 3e-4;
-/// Share of the distance that a ray goes at a time: fitted distances may be too long.
+/// Fraction of the predicted distance that a ray advances per step, since predicted distances may be too large.
 const STRIDE: f32 = 0.9;
-/// Steps after which a ray that grazes the surface is taken to miss it.
+/// Number of steps after which a ray that grazes the surface counts as a miss.
 const MOST_STEPS: usize = 200;
-/// Step of the differences that the gradient is taken from.
+/// Step of the finite differences that give the gradient.
 const GRADIENT: f32 = 1e-3;
-/// sRGB of the material, and how much of it is seen where no light falls.
+/// sRGB colour of the material.
 const CLAY: [f32; 3] = [0.86, 0.78, 0.70];
+/// Fraction of the colour that is visible where no light falls.
 const AMBIENT: f32 = 0.3;
-/// The rays' box goes so far beyond the mesh's, as the field's surface may.
+/// Margin of the traced box around the mesh's bounding box, since the field's surface may extend beyond the mesh.
 const BOX_MARGIN: f32 = 0.01;
 
 /// Renders a distance field.
@@ -34,7 +36,7 @@ pub struct SphereTracer {
     high: [f32; 3],
 }
 
-/// A ray under way, in the unit cube.
+/// A ray being traced, in the unit cube.
 struct Ray {
     pixel: usize,
     origin: Vector3<f32>,
@@ -50,8 +52,10 @@ impl Ray {
 }
 
 impl SphereTracer {
+    /// Creates a renderer of the checkpoint's field.
+    ///
     /// # Errors
-    /// Where the checkpoint is of no mesh, or lacks a tensor.
+    /// Returns the errors of [`MeshFacts::from_checkpoint`].
     pub fn new(predictor: Predictor, checkpoint: &Checkpoint) -> Result<Self> {
         let facts = MeshFacts::from_checkpoint(checkpoint)?;
         Ok(SphereTracer {
@@ -62,7 +66,7 @@ impl SphereTracer {
         })
     }
 
-    /// The rays of a camera that meet the mesh's box.
+    /// Returns the rays of a camera that intersect the mesh's box.
     fn rays(&self, camera: &Camera) -> Vec<Ray> {
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let ray = |pixel: usize| {
@@ -80,7 +84,7 @@ impl SphereTracer {
         (0..width * height).filter_map(ray).collect()
     }
 
-    /// Moves rays on until they are on the surface; those that leave the box are dropped.
+    /// Advances rays until they reach the surface, and returns those that do. Rays that leave the box are dropped.
     fn trace(&self, mut rays: Vec<Ray>) -> Result<Vec<Ray>> {
         let mut hits = Vec::new();
         for _ in 0..MOST_STEPS {
@@ -104,7 +108,7 @@ impl SphereTracer {
         Ok(hits)
     }
 
-    /// Unit gradients of the field.
+    /// Returns the normalised gradients of the field.
     fn normals(&self, rays: &[Ray]) -> Result<Vec<Vector3<f32>>> {
         let points: Vec<[f32; 3]> = rays.iter().map(Ray::point).collect();
         let unit = |gradient: Vector3<f32>| gradient.try_normalize(0.0).unwrap_or_default();
@@ -120,7 +124,7 @@ impl Render for SphereTracer {
         let mut frame = Frame { width, height, rgb, depth: vec![0.0; n], opacity: vec![0.0; n] };
         let hits = self.trace(self.rays(camera))?;
         let normals = self.normals(&hits)?;
-        // From behind the camera, above and to its left.
+        // The light comes from behind the camera, above and to the left of it.
         let [forward, up] = [camera.forward(), camera.up()].map(|axis| Vector3::from(axis).normalize());
         let light = (up * 0.7 - forward - forward.cross(&up) * 0.5).normalize();
         for (ray, normal) in hits.iter().zip(normals) {
@@ -135,10 +139,10 @@ impl Render for SphereTracer {
     }
 }
 
-/// A scene of cameras around the mesh, y up, for paths to go by.
+/// Returns a scene of cameras around the mesh, with y up, from which camera paths can be made.
 ///
 /// # Errors
-/// Where the checkpoint is of no mesh.
+/// Returns the errors of [`MeshFacts::from_checkpoint`].
 pub fn turntable_scene(checkpoint: &Checkpoint) -> Result<Scene> {
     let facts = MeshFacts::from_checkpoint(checkpoint)?;
     let header = &checkpoint.header;

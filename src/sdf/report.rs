@@ -1,4 +1,4 @@
-//! `eval.json` of a fitted distance field; `docs/formats.md` lists the keys.
+//! `eval.json` of a fitted distance field. `docs/formats.md` lists its keys.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use super::evaluate::SdfScore;
 use crate::device::Device;
 use crate::train::{Experiment, Header, Origin};
 
-/// How a mesh was fitted, with all that is needed to repeat it.
+/// Results of fitting a field to a mesh, with everything needed to reproduce them.
 #[derive(Clone, Debug, Serialize)]
 pub struct SdfReport {
     #[serde(flatten)]
     pub experiment: Experiment,
     pub results: SdfScore,
     pub n_parameters: usize,
-    /// At which the field's surface was extracted.
+    /// Number of cells per axis at which the field's surface was extracted.
     pub resolution: usize,
     pub boundary_edges: usize,
     #[serde(flatten)]

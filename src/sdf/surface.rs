@@ -1,26 +1,27 @@
-//! The surface of a distance field. Since the field tells how far its surface is, whole blocks of points without one are passed
-//! over after a single question.
+//! Surface extraction from a distance field. Since the field gives the distance to its surface, a single evaluation is
+//! enough to skip a whole block of points that is far from it.
 
 use super::distances;
 use crate::fit::Predictor;
 use crate::mesh::{Mesh, marching_cubes};
 use crate::{Error, Result};
 
-/// Points of a block along each axis; a slab is as thick.
+/// Number of points of a block along each axis, and number of layers of a slab.
 const BLOCK: usize = 8;
-/// A block may hold the surface where the distance at its middle is below the way to its farthest neighbouring point times
-/// this: fitted distances are no exact ones.
+/// A block may contain the surface if the distance at its middle is below this factor times the distance to the
+/// farthest neighbouring point. The factor is above 1 because predicted distances are not exact.
 const TRUST: f32 = 1.5;
 
-/// The surface at `resolution` cells per axis of the unit cube; `progress` is told how many layers are done.
+/// Extracts the surface at `resolution` cells per axis of the unit cube. `progress` is called with the number of
+/// completed layers.
 ///
 /// # Errors
-/// Where the field has no surface; as [`marching_cubes`].
+/// Returns an error if the field has no surface, and the errors of [`marching_cubes`] and [`Predictor::values`].
 pub fn extract(predictor: &Predictor, resolution: usize, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
     let points = resolution + 1;
     let blocks = points.div_ceil(BLOCK);
     let place = |corner: [usize; 3]| corner.map(|c| c as f32 / resolution as f32);
-    // From the middle of a block to the farthest point next to it.
+    // Distance from the middle of a block to the farthest point next to it, times `TRUST`.
     let reach = TRUST * 3f32.sqrt() * (0.5 * (BLOCK - 1) as f32 + 1.0) / resolution as f32;
     let mesh = marching_cubes(resolution, BLOCK, |layers, values| {
         let middle = 0.5 * (BLOCK - 1) as f32 / resolution as f32;

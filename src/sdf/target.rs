@@ -1,36 +1,40 @@
-//! The mesh that a field is fitted to, in the unit cube and ready to be asked how far it is.
+//! The mesh to which a field is fitted, mapped to the unit cube and prepared for distance queries.
 
 use std::path::Path;
 
 use crate::Result;
 use crate::device::Device;
+use crate::geometry::UnitCube;
 use crate::mesh::{Bvh, Edges, Mesh, Sampler};
-use crate::scene::UnitCube;
 
-/// A mesh as the truth.
+/// The ground-truth mesh.
 pub struct Target {
-    /// In the unit cube, facing outwards.
+    /// The mesh in the unit cube, with triangles facing outwards.
     pub mesh: Mesh,
     pub bvh: Bvh,
     pub sampler: Sampler,
     pub edges: Edges,
-    /// The longest side of the mesh's box, in the unit cube: what distances are given in.
+    /// Longest side of the mesh's bounding box in the unit cube: the unit in which distances are reported.
     pub size: f32,
-    /// From the mesh's own coordinates.
+    /// Map from the mesh's own coordinates to the unit cube.
     pub unit_cube: UnitCube,
-    /// Whether the file's triangles ran clockwise, and were turned.
+    /// Whether the file's triangles faced inwards and were flipped.
     pub was_inside_out: bool,
 }
 
 impl Target {
+    /// Reads and prepares a mesh file.
+    ///
     /// # Errors
-    /// As [`Mesh::read`]; of the device.
+    /// Returns the errors of [`Mesh::read`], and an error if the device fails.
     pub fn read(device: &Device, path: &Path) -> Result<Self> {
         Target::new(device, Mesh::read(path)?)
     }
 
+    /// Maps a mesh to the unit cube and prepares it.
+    ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn new(device: &Device, mesh: Mesh) -> Result<Self> {
         let unit_cube = mesh.fit();
         let mut mesh = mesh.mapped(|point| unit_cube.to_unit(point));
@@ -42,7 +46,7 @@ impl Target {
         Ok(Target { edges: Edges::of(&mesh), size, mesh, bvh, sampler, unit_cube, was_inside_out })
     }
 
-    /// What the user should know of the mesh, a sentence each.
+    /// Returns what the user should know about the mesh, one sentence per note.
     pub fn notes(&self) -> Vec<String> {
         let Edges { boundary, flipped, crowded, .. } = self.edges;
         let mut notes = Vec::new();

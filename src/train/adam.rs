@@ -1,25 +1,25 @@
-//! Adam (Kingma and Ba 2015) on a device, with the moving average of the parameters that renders.
+//! Adam (Kingma and Ba 2015) on a device, with the moving average of the parameters that is used for rendering.
 
 use crate::Result;
 use crate::config::OptimizerConfig;
 use crate::device::args::{AdamArgs, AverageArgs, Compute};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
-/// What Adam keeps of one buffer of parameters, taken as entries of `width` numbers that are touched together.
+/// Adam's state for one buffer of parameters, seen as entries of `width` numbers that are updated together.
 pub struct Moments {
     /// Gradient of the step, summed over rays; zero between steps.
     pub gradient: Buffer<f32>,
     pub first: Buffer<f32>,
     pub second: Buffer<f32>,
-    /// Updates of each entry.
+    /// Number of updates of each entry.
     pub steps: Buffer<u32>,
-    /// Moving average and the step it was last brought up to.
+    /// Moving average, and the step up to which each entry of it has been brought.
     pub average: Option<(Buffer<f32>, Buffer<u32>)>,
     pub width: usize,
 }
 
 impl Moments {
-    /// For `value`; the average, if there is to be one, begins there.
+    /// Creates the state for `value`. If `averaged`, the moving average starts from its current values.
     pub fn new(device: &Device, value: &Buffer<f32>, width: usize, averaged: bool) -> Result<Self> {
         let n = value.len();
         let average =
@@ -40,25 +40,25 @@ pub struct Adam {
     config: OptimizerConfig,
     /// `√(1 − β₂ᵏ) / (1 − β₁ᵏ)` for `k` updates.
     corrections: Buffer<f32>,
-    /// `average_decayᵏ`.
+    /// `ema_decayᵏ` for `k` steps.
     decays: Buffer<f32>,
 }
 
-/// What changes from step to step.
+/// The quantities that change from step to step.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep {
     /// Number of the training step, from 1.
     pub step: u64,
     pub learning_rate: f64,
-    /// Of the gradients: 1 over the rays they are summed over.
+    /// Factor on the gradients: 1 over the number of rays they are summed over.
     pub gradient_scale: f64,
 }
 
-/// Powers are tabulated until they no longer show in fp32, or up to this many.
+/// Powers are tabulated until they no longer make a difference in fp32, or up to this many.
 const MOST_POWERS: usize = 1 << 16;
 
 impl Adam {
-    /// `ema_decay`: of the moving average, per step.
+    /// Creates the tables. `ema_decay` is the decay of the moving average per step.
     pub fn new(device: &Device, config: &OptimizerConfig, ema_decay: f64) -> Result<Self> {
         let corrections: Vec<f32> = (0..powers_that_show(config.beta2.max(config.beta1)))
             .map(|k| {
@@ -70,7 +70,7 @@ impl Adam {
         Ok(Adam { config: config.clone(), corrections: device.upload(&corrections)?, decays: device.upload(&decays)? })
     }
 
-    /// Updates `value` by its gradient, which is zero afterwards. `copy`: fp16 copy of the values, or null.
+    /// Updates `value` with its gradient, which is zero afterwards. `copy` is the fp16 copy of the values, or null.
     pub fn update(
         &self,
         device: &Device,
@@ -106,7 +106,8 @@ impl Adam {
         device.launch(&kernels::ADAM, &args, LaunchDims::items(moments.steps.len()))
     }
 
-    /// Writes to `now` the moving average as of the end of step `step`; where there is none, the values themselves.
+    /// Writes to `now` the moving average as of the end of step `step`, or the values themselves if there is no
+    /// average.
     pub fn average(
         &self,
         device: &Device,
@@ -132,7 +133,7 @@ impl Adam {
     }
 }
 
-/// How many powers of `base` differ from zero beside 1 in fp32.
+/// Returns how many powers of `base` are not negligible next to 1 in fp32.
 fn powers_that_show(base: f64) -> usize {
     let mut power = 1.0;
     let n = (0..MOST_POWERS).take_while(|_| {

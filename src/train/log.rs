@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: the events of a run, one JSON object a line, in the order they happened.
+//! `metrics.jsonl`: the events of a run, one JSON object per line, in the order they happened.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -17,11 +17,11 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens `path` for the events after step `step`, 0 for a new run. Lines of later steps, from a run that went on
-    /// after its last checkpoint, are dropped, as those steps are about to be trained again.
+    /// Opens `path` for the events after step `step`, which is 0 for a new run. Lines of later steps, left by a run
+    /// that continued past its last checkpoint, are dropped, since those steps are about to be trained again.
     ///
     /// # Errors
-    /// Where the file cannot be read or written.
+    /// Returns an error if the file cannot be read or written.
     pub fn open(path: &Path, step: u64) -> Result<MetricsLog> {
         match std::fs::read_to_string(path) {
             Ok(text) => rewind(path, &text, step)?,
@@ -33,10 +33,10 @@ impl MetricsLog {
         Ok(MetricsLog { path: path.to_path_buf(), file })
     }
 
-    /// Appends `event`. It is in the file when this returns.
+    /// Appends `event`. The event has been written to the file when this returns.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn record(&mut self, event: &TrainEvent) -> Result<()> {
         let mut line = serde_json::to_string(event).expect("an event has string keys");
         line.push('\n');
@@ -52,7 +52,7 @@ fn rewind(path: &Path, text: &str, step: u64) -> Result<()> {
     atomic::write(path, |file| kept.iter().try_for_each(|line| writeln!(file, "{line}")))
 }
 
-/// Whether `line` is a whole event that happened by step `step`.
+/// Returns whether `line` is a complete event that happened no later than step `step`.
 fn is_up_to(line: &str, step: u64) -> bool {
     let Ok(event) = serde_json::from_str::<Value>(line) else { return false };
     event.get("step").and_then(Value::as_u64).is_none_or(|at| at <= step)

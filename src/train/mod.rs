@@ -1,4 +1,4 @@
-//! What every training task shares: schedules, progress events, checkpoints and the folder a run leaves behind.
+//! The parts that all training tasks share: schedules, progress events, checkpoints and the run folder.
 
 mod adam;
 pub mod checkpoint;
@@ -19,7 +19,7 @@ pub use run::Run;
 /// The version of this crate, as `0.1.0`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The git commit this binary was built from, or `unknown` where the build could not ask git.
+/// The git commit that this binary was built from, or `unknown` if the build could not query git.
 pub const COMMIT: &str = match option_env!("GRIDFIELD_COMMIT") {
     Some(commit) => commit,
     None => "unknown",

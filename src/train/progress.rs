@@ -1,4 +1,4 @@
-//! What training reports while it runs: typed events, drawn by the command line and recorded as `metrics.jsonl`.
+//! Progress of training: typed events that the command line displays and that are recorded in `metrics.jsonl`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::config::Config;
 use crate::decoder::LayerNeurons;
 
-/// One thing that happened in a run. As JSON each is one object whose `event` says which.
+/// One event of a run. As JSON, each event is one object whose `event` field names its kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TrainEvent {
@@ -27,32 +27,32 @@ pub enum TrainEvent {
     },
 }
 
-/// JSON holds text only; a path that is none is shown as well as it can be.
+/// Serializes a path as text. JSON holds only text, so a path that is not valid Unicode is converted lossily.
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// What is about to be trained, on what.
+/// Description of the run that is about to start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Started {
     pub scene: String,
     /// As [`crate::config::ModelName::as_str`].
     pub model: String,
-    /// The device in words, as `CPU, 2 threads, x86-64-v4`.
+    /// Description of the device, such as `CPU, 2 threads, x86-64-v4`.
     pub device: String,
-    /// Learned numbers: features and weights.
+    /// Number of learned parameters: features and weights.
     pub n_parameters: u64,
-    /// TrainingImages trained on; None of tasks that have none.
+    /// Number of training images; None for tasks that have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_images: Option<u64>,
-    /// Steps already behind; above 0 where a run is resumed.
+    /// Number of steps already completed; above 0 if the run is resumed.
     pub step: u64,
     pub max_steps: u64,
     pub max_seconds: Option<f64>,
 }
 
 impl Started {
-    /// A run of `config` on what is called `scene`, from step `step` on.
+    /// Describes a run of `config` on the scene named `scene`, from step `step` on.
     pub fn new(
         scene: &str,
         config: &Config,
@@ -74,28 +74,29 @@ impl Started {
     }
 }
 
-/// How training goes, averaged since the report before.
+/// Progress of training, averaged since the previous report.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct StepReport {
-    /// Steps behind, this one included.
+    /// Number of completed steps, including this one.
     pub step: u64,
     pub loss: f64,
-    /// dB, over the pixels trained on; None where values have no peak.
+    /// PSNR in dB over the training pixels; None if the values have no peak.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
     pub learning_rate: f64,
-    /// None of tasks without rays, as `samples_per_ray`.
+    /// None for tasks without rays, as is `samples_per_ray`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rays_per_second: Option<f64>,
     pub samples_per_second: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_per_ray: Option<f64>,
-    /// Samples that the field was asked for, to each that had a part in its ray; the others lay behind a surface.
+    /// Number of samples at which the field was evaluated per sample that contributed to its ray; the others lay behind
+    /// a surface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_per_composited: Option<f64>,
-    /// Seconds of training behind, loading and saving not counted.
+    /// Seconds of training so far, excluding loading and saving.
     pub seconds: f64,
-    /// Seconds of training to go; None until the speed is known.
+    /// Estimated seconds of training left; None until the speed is known.
     pub eta_seconds: Option<f64>,
 }
 
@@ -104,18 +105,18 @@ pub struct StepReport {
 pub struct Evaluated {
     pub step: u64,
     pub split: String,
-    /// None of tasks that have none.
+    /// None for tasks that have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_images: Option<u64>,
-    /// dB, the mean over images.
+    /// PSNR in dB, averaged over the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
-    /// None where an image is smaller than its window.
+    /// None if an image is smaller than the window of the SSIM.
     pub ssim: Option<f64>,
-    /// Intersection over union of the insides, of distance fields.
+    /// Intersection over union of the interiors, for distance fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iou: Option<f64>,
-    /// Seconds the evaluation took.
+    /// Seconds that the evaluation took.
     pub seconds: f64,
 }
 
@@ -123,10 +124,10 @@ pub struct Evaluated {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finished {
     pub step: u64,
-    /// Seconds of training, loading and saving not counted.
+    /// Seconds of training, excluding loading and saving.
     pub seconds: f64,
     pub reason: StopReason,
-    /// Which neurons of the field are alive; empty where there are none.
+    /// Which neurons of the field are alive; empty if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub neurons: Vec<LayerNeurons>,
 }
@@ -141,17 +142,17 @@ pub enum StopReason {
     Interrupted,
 }
 
-/// What may end a run before its configured limits, without shortening its schedule.
+/// Reasons to end a run before its configured limits, without shortening its schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct RunControl<'a> {
-    /// Stop when this many steps are behind.
+    /// Stop after this many completed steps.
     pub stop_after: Option<u64>,
-    /// Set from a signal handler; the run ends after the step it is in.
+    /// Set by a signal handler; the run ends after the current step.
     pub interrupted: &'a AtomicBool,
 }
 
 impl RunControl<'_> {
-    /// Whether the run should end now that `step` steps are behind.
+    /// Returns why the run should end after `step` completed steps, if it should.
     pub fn stop_reason(&self, step: u64) -> Option<StopReason> {
         if self.interrupted.load(Ordering::Relaxed) {
             Some(StopReason::Interrupted)

@@ -1,4 +1,4 @@
-//! What every `eval.json` says beside its figures; the rest is the tasks'.
+//! The parts of `eval.json` that all tasks share; each task adds its own figures.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{COMMIT, Header, VERSION};
 use crate::device::Device;
 
-/// The first keys, which are those of nerfstudio's `eval.json`.
+/// The first keys, which match those of nerfstudio's `eval.json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Experiment {
     pub experiment_name: String,
@@ -16,7 +16,7 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Of the field in the file `checkpoint`.
+    /// Describes the field in the file `checkpoint`.
     pub fn new(header: &Header, checkpoint: &Path) -> Self {
         Experiment {
             experiment_name: header.scene.clone(),
@@ -26,15 +26,15 @@ impl Experiment {
     }
 }
 
-/// What is needed to repeat a training and its evaluation.
+/// The information needed to repeat a training run and its evaluation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Origin {
     pub seed: u64,
     pub step: u64,
     pub train_seconds: f64,
-    /// On which it was evaluated.
+    /// Device of the evaluation.
     pub device: String,
-    /// Version and commit of the program that evaluated.
+    /// Version and commit of the gridfield that ran the evaluation.
     pub gridfield: &'static str,
     pub commit: &'static str,
 }

@@ -1,4 +1,5 @@
-//! The folder a run leaves behind, `outputs/<scene>/<model>/<run>/`, in nerfstudio's shape; `docs/formats.md` has it.
+//! The folder of a run, `outputs/<scene>/<model>/<run>/`, which follows nerfstudio's layout; `docs/formats.md`
+//! describes it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,9 +11,9 @@ use super::Checkpoint;
 use crate::config::Config;
 use crate::{Error, Result, atomic};
 
-/// Checkpoints that [`Run::save`] leaves: enough to go back past a bad one, few enough for a small disk.
+/// Number of checkpoints that [`Run::save`] keeps: enough to go back past a bad one, few enough for a small disk.
 const KEPT_CHECKPOINTS: usize = 3;
-/// The word that stands for the newest run.
+/// The argument that stands for the newest run.
 const LATEST: &str = "latest";
 const CONFIG: &str = "config.json";
 const CHECKPOINTS: &str = "checkpoints";
@@ -25,16 +26,17 @@ pub struct Run {
     folder: PathBuf,
 }
 
-/// What the `RUN` of a command line stands for.
+/// The checkpoint and run that a `RUN` argument of the command line refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     pub checkpoint: PathBuf,
-    /// The run the checkpoint lies in; None for a checkpoint file outside of any.
+    /// The run that contains the checkpoint; None for a checkpoint file outside any run.
     pub run: Option<Run>,
 }
 
 impl Resolved {
-    /// Where results about the checkpoint go: the run's folder, or for a checkpoint outside of any the folder it is in.
+    /// Returns the folder for results about the checkpoint: the run's folder, or the checkpoint's own folder if it is
+    /// outside any run.
     pub fn folder(&self) -> &Path {
         match &self.run {
             Some(run) => run.folder(),
@@ -52,12 +54,13 @@ impl Resolved {
 }
 
 impl Run {
-    /// Makes the folder of a new run of scene `scene` under `output_dir`, with its config in it.
+    /// Creates the folder of a new run of scene `scene` under `output_dir` and saves its config there.
     ///
-    /// Without `name` the folder is called by the time, in UTC; runs that begin in the same second get a number.
+    /// Without `name`, the folder is named after the current time in UTC; runs that begin in the same second get a
+    /// number.
     ///
     /// # Errors
-    /// Where `name` is no plain folder name or is taken, or where the folder cannot be written.
+    /// Returns an error if `name` is not a plain folder name or is taken, or if the folder cannot be written.
     pub fn create(output_dir: &Path, scene: &str, name: Option<&str>, config: &Config) -> Result<Run> {
         let parent = output_dir.join(scene).join(config.model.name.as_str());
         fs::create_dir_all(&parent).map_err(|e| Error::file(&parent, atomic::cannot_write(&e)))?;
@@ -67,16 +70,16 @@ impl Run {
         };
         let run = Run { folder };
         run.fill(config).inspect_err(|_| {
-            // The folder is ours and new. The error that matters is the one being returned.
+            // This call created the folder, so it may remove it. The error that matters is the one being returned.
             let _ = fs::remove_dir_all(&run.folder);
         })?;
         Ok(run)
     }
 
-    /// The run whose folder is `folder`.
+    /// Opens the run whose folder is `folder`.
     ///
     /// # Errors
-    /// Where there is no such folder or it is none of a run.
+    /// Returns an error if there is no such folder or it is not a run folder.
     pub fn open(folder: &Path) -> Result<Run> {
         if !folder.is_dir() {
             return Err(Error::file(folder, "there is no such run folder; check the path"));
@@ -89,11 +92,11 @@ impl Run {
         Ok(Run { folder: folder.to_path_buf() })
     }
 
-    /// Finds what `arg` stands for: a run's folder, a checkpoint file, or `latest`, which is the run under
-    /// `output_dir` with the newest checkpoint. A folder stands for its checkpoint of the highest step.
+    /// Finds what `arg` refers to: a run's folder, a checkpoint file, or `latest`, which is the run under `output_dir`
+    /// with the newest checkpoint. A folder stands for its checkpoint of the highest step.
     ///
     /// # Errors
-    /// Where there is no such thing, or a run without a checkpoint.
+    /// Returns an error if there is no such run or checkpoint, or if the run has no checkpoint.
     pub fn resolve(arg: &Path, output_dir: &Path) -> Result<Resolved> {
         if arg == Path::new(LATEST) {
             return Run::resolve_folder(latest_run(output_dir)?);
@@ -125,15 +128,15 @@ impl Run {
         self.folder.join("metrics.jsonl")
     }
 
-    /// Where the checkpoint of step `step` lies.
+    /// Returns the path of the checkpoint of step `step`.
     pub fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.checkpoints_folder().join(format!("{CHECKPOINT_PREFIX}{step:09}{CHECKPOINT_SUFFIX}"))
     }
 
-    /// The checkpoints there are, by rising step.
+    /// Returns the existing checkpoints in order of increasing step.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// Returns an error if the folder cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<(u64, PathBuf)>> {
         let folder = self.checkpoints_folder();
         let entries = fs::read_dir(&folder).map_err(|e| Error::file(&folder, format!("cannot be read ({e})")))?;
@@ -143,10 +146,10 @@ impl Run {
         Ok(found)
     }
 
-    /// The checkpoint of the highest step.
+    /// Returns the checkpoint of the highest step.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is none.
     pub fn newest_checkpoint(&self) -> Result<PathBuf> {
         match self.checkpoints()?.pop() {
             Some((_, path)) => Ok(path),
@@ -157,7 +160,8 @@ impl Run {
     /// Writes `checkpoint` into the run and removes all but the newest few.
     ///
     /// # Errors
-    /// As [`Checkpoint::write`]; the older checkpoints then still stand.
+    /// As for [`Checkpoint::write`]; the older checkpoints are then kept. Also returns an error if an old checkpoint
+    /// cannot be removed.
     pub fn save(&self, checkpoint: &Checkpoint<'_>) -> Result<PathBuf> {
         let path = self.checkpoint_path(checkpoint.header.step);
         checkpoint.write(&path)?;
@@ -169,10 +173,10 @@ impl Run {
         Ok(path)
     }
 
-    /// Prepares the run for more steps after `step`, clearing what a killed process left half-written.
+    /// Prepares the run to continue after step `step`, and removes files that a killed process left half-written.
     ///
     /// # Errors
-    /// Where the run has a checkpoint beyond `step`, as the steps between would be trained twice.
+    /// Returns an error if the run has a checkpoint beyond `step`, since the steps in between would be trained twice.
     pub fn prepare_to_resume(&self, step: u64) -> Result<()> {
         if let Some((newest, path)) = self.checkpoints()?.pop().filter(|(newest, _)| *newest > step) {
             let what = format!(
@@ -186,8 +190,8 @@ impl Run {
         Ok(())
     }
 
-    /// Removes the run's folder if it holds no checkpoint, for a training that failed before its first; says whether it
-    /// did.
+    /// Removes the run's folder if it has no checkpoint, for a training run that failed before its first one. Returns
+    /// whether the folder was removed.
     pub fn discard_without_checkpoint(&self) -> bool {
         self.checkpoints().is_ok_and(|all| all.is_empty()) && fs::remove_dir_all(&self.folder).is_ok()
     }
@@ -196,10 +200,10 @@ impl Run {
         self.folder.join(CHECKPOINTS)
     }
 
-    /// Makes `config` the one that the run's folder holds.
+    /// Replaces the config in the run's folder with `config`.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save_config(&self, config: &Config) -> Result<()> {
         atomic::write_json(&self.config_path(), &config.to_value())
     }
@@ -211,10 +215,10 @@ impl Run {
     }
 }
 
-/// The name of the scene in the folder `path`: the folder's own, also where `path` is `.` or ends in `..`.
+/// Returns the name of the scene in the folder `path`: the folder's own name, even if `path` is `.` or ends in `..`.
 ///
 /// # Errors
-/// Where there is no such folder, or it has no name that is text.
+/// Returns an error if there is no such folder, or if its name is not valid Unicode.
 pub fn scene_name(path: &Path) -> Result<String> {
     let folder = path.canonicalize().map_err(|e| Error::file(path, format!("the scene cannot be opened ({e})")))?;
     match folder.file_name().and_then(OsStr::to_str) {
@@ -240,7 +244,7 @@ fn named_folder(parent: &Path, name: &str) -> Result<PathBuf> {
     }
 }
 
-/// Creates `stamp`, or `stamp-2`, `stamp-3` … where it is taken.
+/// Creates the folder `stamp`, or `stamp-2`, `stamp-3` … if it is taken.
 fn numbered_folder(parent: &Path, stamp: &str) -> Result<PathBuf> {
     let names = std::iter::once(stamp.to_owned()).chain((2..).map(|n: u64| format!("{stamp}-{n}")));
     for folder in names.map(|name| parent.join(name)) {
@@ -253,7 +257,8 @@ fn numbered_folder(parent: &Path, stamp: &str) -> Result<PathBuf> {
     unreachable!("the names do not end")
 }
 
-/// The run under `output_dir` whose newest checkpoint was written last; of equals the one later in the alphabet.
+/// Returns the run under `output_dir` whose newest checkpoint was written last; ties go to the alphabetically later
+/// one.
 fn latest_run(output_dir: &Path) -> Result<Run> {
     let three_deep = subfolders(output_dir).flat_map(|scene| subfolders(&scene)).flat_map(|model| subfolders(&model));
     let written = |run: Run| {
@@ -280,7 +285,7 @@ fn step_of(file_name: &OsStr) -> Option<u64> {
     file_name.to_str()?.strip_prefix(CHECKPOINT_PREFIX)?.strip_suffix(CHECKPOINT_SUFFIX)?.parse().ok()
 }
 
-/// `time` in UTC as `YYYY-MM-DD_HHMMSS`. A clock before 1970 reads as 1970.
+/// Formats `time` in UTC as `YYYY-MM-DD_HHMMSS`. A clock before 1970 reads as 1970.
 fn utc_stamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (year, month, day) = civil_date(seconds / 86_400);
@@ -288,8 +293,8 @@ fn utc_stamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}_{hour:02}{minute:02}{second:02}")
 }
 
-/// The Gregorian date that is `days` after 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms",
-/// `civil_from_days`): years begin in March, so that the leap day is a year's last.
+/// Returns the Gregorian date that is `days` after 1970-01-01 (Hinnant, "chrono-compatible low-level date algorithms",
+/// `civil_from_days`). Years begin in March, so that the leap day is the last day of a year.
 fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -1,15 +1,15 @@
-//! The learning rate over a run, as a factor on the configured rate.
+//! The learning rate over a run, as a factor on the configured learning rate.
 //!
-//! The decay follows *progress*, the share of the run that is over, so that a run bounded by time walks through its
-//! whole schedule as one bounded by steps does. Only the warm-up counts steps.
+//! The decay follows *progress*, the completed fraction of the run, so that a run bounded by time goes through its
+//! whole schedule just as one bounded by steps does. Only the warm-up counts steps.
 
 use std::f64::consts::PI;
 
 use crate::config::{Config, ScheduleConfig, ScheduleKind, TrainConfig};
 
-/// The share of the run that is over, in [0, 1]: that of its steps or of its seconds, whichever is larger.
+/// Returns the completed fraction of the run, in [0, 1]: that of its steps or of its seconds, whichever is larger.
 ///
-/// `step` steps and `seconds` seconds of training are behind; see [`TrainConfig::max_steps`] and
+/// `step` steps and `seconds` seconds of training have been completed; see [`TrainConfig::max_steps`] and
 /// [`TrainConfig::max_seconds`].
 pub fn progress(train: &TrainConfig, step: u64, seconds: f64) -> f64 {
     let by_steps = step as f64 / train.max_steps as f64;
@@ -17,7 +17,7 @@ pub fn progress(train: &TrainConfig, step: u64, seconds: f64) -> f64 {
     by_steps.max(by_seconds).clamp(0.0, 1.0)
 }
 
-/// What the learning rate of step `step` (counted from 0) is multiplied by, in (0, 1].
+/// Returns the factor on the learning rate of step `step` (counted from 0), in (0, 1].
 ///
 /// ```
 /// use gridfield::{config::ScheduleConfig, train::schedule};
@@ -28,13 +28,14 @@ pub fn factor(schedule: &ScheduleConfig, progress: f64, step: u64) -> f64 {
     warmup(schedule.warmup_steps, step) * decay(schedule, progress)
 }
 
-/// The learning rate of the step after `step` steps and `seconds` seconds of training.
+/// Returns the learning rate of the step after `step` steps and `seconds` seconds of training.
 pub fn learning_rate(config: &Config, step: u64, seconds: f64) -> f64 {
     let progress = progress(&config.train, step, seconds);
     config.optimizer.learning_rate * factor(&config.optimizer.schedule, progress, step)
 }
 
-/// Seconds of training to go after `step` steps and `seconds` seconds; None until the speed is known.
+/// Returns the estimated seconds of training left after `step` steps and `seconds` seconds; None until the speed is
+/// known.
 pub fn seconds_left(train: &TrainConfig, step: u64, seconds: f64) -> Option<f64> {
     let progress = progress(train, step, seconds);
     (progress > 0.0).then(|| seconds / progress * (1.0 - progress))

@@ -1,5 +1,5 @@
-//! One training run from start to end: training in stretches, with checkpoints, evaluations and the record of events
-//! between them. It knows no task; a radiance field, an image or a distance field is a [`Task`].
+//! One training run from start to end: stretches of training, with checkpoints, evaluations and recorded events between
+//! them. This module is independent of the task; a radiance field, an image or a distance field is a [`Task`].
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,51 +11,52 @@ use crate::config::TrainConfig;
 use crate::decoder::LayerNeurons;
 use crate::{Error, Result};
 
-/// Between reports.
+/// Time between reports.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Something that can be trained step by step.
 pub trait Task {
-    /// What is about to be trained, for the first event of the run.
+    /// Returns what is about to be trained, for the first event of the run.
     fn started(&self) -> Started;
 
-    /// Steps behind.
+    /// Returns the number of completed steps.
     fn step(&self) -> u64;
 
-    /// Seconds of training behind, loading, saving and evaluating not counted.
+    /// Returns the seconds of training so far, excluding loading, saving and evaluating.
     fn seconds(&self) -> f64;
 
-    /// One training step.
+    /// Runs one training step.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where the loss is seen not to be finite. Where reading it means to wait for the device, that is
-    /// left to [`Task::report`].
+    /// Returns [`Error::Diverged`] if the loss is found not to be finite. If reading the loss would mean waiting for
+    /// the device, this check is left to [`Task::report`].
     fn advance(&mut self) -> Result<()>;
 
-    /// How training went since the last report, the moment `since`; None where it did not.
+    /// Returns the progress since the last report, made at the moment `since`; None if there was no progress.
     ///
     /// # Errors
-    /// Of the device; [`Error::Diverged`] where the loss is not finite.
+    /// Returns an error if the device fails, and [`Error::Diverged`] if the loss is not finite.
     fn report(&mut self, since: Instant) -> Result<Option<StepReport>>;
 
-    /// Everything needed to render, and to go on from here bit for bit.
+    /// Returns everything needed to render, and to continue from here bit for bit.
     ///
     /// # Errors
-    /// Where the device cannot be read; [`Error::Diverged`] where what was learned gives no finite numbers.
+    /// Returns an error if the device cannot be read, and [`Error::Diverged`] if the learned parameters give numbers
+    /// that are not finite.
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>>;
 
-    /// Measures the field on the validation images; None where the scene has none.
+    /// Evaluates the field on the validation images; returns None if the scene has none.
     ///
     /// # Errors
-    /// Where an image cannot be read; [`Error::Diverged`] as for a checkpoint.
+    /// Returns an error if an image cannot be read, and [`Error::Diverged`] as for a checkpoint.
     fn evaluate(&mut self) -> Result<Option<Evaluated>>;
 }
 
-/// Trains `task` until `step` steps or `max_seconds` seconds of training are behind, or `interrupted` is set, and reports now
-/// and then, and at the end.
+/// Trains `task` until `step` steps or `max_seconds` seconds of training are completed, or `interrupted` is set.
+/// Reports at intervals and at the end.
 ///
 /// # Errors
-/// Of the task; whatever `report` returns.
+/// Returns the errors of the task and those of `report`.
 pub fn train_until(
     task: &mut dyn Task,
     step: u64,
@@ -86,11 +87,12 @@ pub struct Ended {
     pub checkpoint: PathBuf,
 }
 
-/// Trains `task` to the end of its run, or to where `control` says, with everything it leaves behind in `run`. Each
-/// event goes to the run's `metrics.jsonl` and then to `on_event`.
+/// Trains `task` to the end of its run, or to where `control` ends it, and stores all results in `run`. Each event goes
+/// to the run's `metrics.jsonl` and then to `on_event`.
 ///
 /// # Errors
-/// Where the loss diverges, the run's folder cannot be written, or `on_event` fails. The checkpoints saved before stand.
+/// Returns an error if the loss diverges, the run's folder cannot be written, or `on_event` fails. Checkpoints saved
+/// before that are kept.
 pub fn train(
     task: &mut dyn Task,
     run: &Run,
@@ -116,9 +118,9 @@ struct Session<'a> {
     control: &'a RunControl<'a>,
     log: MetricsLog,
     on_event: &'a mut dyn FnMut(&TrainEvent) -> Result<()>,
-    /// The last checkpoint of this session.
+    /// The last checkpoint of this session, with its step.
     saved: Option<(u64, PathBuf)>,
-    /// Neurons of the field in it.
+    /// State of the field's neurons in that checkpoint.
     neurons: Vec<LayerNeurons>,
 }
 
@@ -146,7 +148,7 @@ impl Session<'_> {
         }
     }
 
-    /// A finished run is finished, whatever else might have stopped it.
+    /// The configured limits come first, so that a finished run counts as finished whatever else might have stopped it.
     fn stop_reason(&self, task: &dyn Task) -> Option<StopReason> {
         if task.step() >= self.config.max_steps {
             Some(StopReason::MaxSteps)
@@ -157,7 +159,7 @@ impl Session<'_> {
         }
     }
 
-    /// The step of the next checkpoint, evaluation or end, whichever comes first.
+    /// Returns the step of the next checkpoint, evaluation or end, whichever comes first.
     fn next_pause(&self, step: u64) -> u64 {
         let next_multiple = |every: u64| step.checked_div(every).map_or(u64::MAX, |passed| (passed + 1) * every);
         let pauses = [next_multiple(self.config.save_every), next_multiple(self.config.eval_every)];
@@ -165,7 +167,7 @@ impl Session<'_> {
         pauses.into_iter().fold(end, u64::min)
     }
 
-    /// Saves the task as it is now, once for a step.
+    /// Saves the task in its current state, at most once per step.
     fn save(&mut self, task: &mut dyn Task) -> Result<PathBuf> {
         let step = task.step();
         if let Some((_, path)) = self.saved.as_ref().filter(|(saved, _)| *saved == step) {
@@ -199,7 +201,7 @@ impl Session<'_> {
     }
 }
 
-/// Whether step `step` is one of every `every` steps, 0 for never.
+/// Returns whether step `step` is a multiple of `every`; never if `every` is 0.
 fn falls_on(step: u64, every: u64) -> bool {
     every != 0 && step.is_multiple_of(every)
 }

@@ -1,7 +1,7 @@
 //! Cameras that are learned with the field.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
-use gridfield::device::args::{Camera, CameraGradientArgs, CorrectCamerasArgs, PositionGradientArgs, Space};
+use gridfield::device::args::{Camera, CameraGradientArgs, CorrectCamerasArgs, PositionGradientArgs, Space, SpaceMap};
 use gridfield::device::{ComputeBuffer, Device, LaunchDims, kernels};
 use gridfield::encoding::Grid;
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -34,9 +34,9 @@ pub fn correct_cameras(device: &Device) -> Outputs {
 
 pub fn camera_gradient(device: &Device) -> Outputs {
     let to_rig = [10.0, 0.0, 0.0, -5.0, 0.0, 10.0, 0.0, -5.0, 0.0, 0.0, 10.0, -10.0];
-    let ndc = Space { map: 1, to_rig, scale: [0.55, 0.6], rig_unit: 0.1 };
+    let ndc = Space { map: SpaceMap::Ndc as u32, to_rig, scale: [0.55, 0.6], rig_unit: 0.1 };
     let mut outputs = Outputs::new();
-    for space in [Space::default(), ndc, Space { map: 2, ..Space::default() }] {
+    for space in [Space::default(), ndc, Space { map: SpaceMap::Contraction as u32, ..Space::default() }] {
         let mut random = Random::new(82);
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: RAYS, samples: SAMPLES }).unwrap();
         chunk.n_rays = RAYS;

@@ -237,7 +237,7 @@ pub fn draw_pixels(device: &Device) -> Outputs {
         let (pixels, position) = (device.upload(&pixels).unwrap(), device.zeros::<f32>(2 * SAMPLES).unwrap());
         let target = device.zeros::<f32>(SAMPLES * n_channels as usize).unwrap();
         let args = DrawPixelsArgs {
-            pixels: pixels.ptr(),
+            pixels: pixels.ptr().cast(),
             position: position.ptr(),
             target: target.ptr(),
             format,

@@ -1,100 +1,18 @@
-//! The argument structs have the same fields at the same places in C and in Rust.
+//! The argument structs have the same fields at the same offsets in C++ and in the Rust that is generated from it.
 //!
-//! The C side comes from `kernels/args.h` itself: its fields are read, and a C++ compiler is asked where it puts them.
+//! The fields are read from `kernels/args.h`, and a C++ compiler is asked for their offsets.
 
 use std::collections::BTreeMap;
-use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-use gridfield::device::args::*;
+use gridfield::device::args::LAYOUT;
 
 /// Struct and field, and the offset and size of the field; an empty field name stands for the whole struct.
 type Layout = BTreeMap<(String, String), (usize, usize)>;
 
-/// Fields by name; a field that the list forgets does not compile.
-macro_rules! rust_layout {
-    ($($name:ident { $($field:ident),* $(,)? })*) => {{
-        let mut layout = Layout::new();
-        $(
-            let _ = |value: $name| {
-                let $name { $($field: _),* } = value;
-            };
-            layout.insert((stringify!($name).into(), String::new()), (0, size_of::<$name>()));
-            $(
-                let at = (offset_of!($name, $field), size_of_field(|value: &$name| &raw const value.$field));
-                layout.insert((stringify!($name).into(), stringify!($field).into()), at);
-            )*
-        )*
-        layout
-    }};
-}
-
-fn size_of_field<S, F>(_: fn(&S) -> *const F) -> usize {
-    size_of::<F>()
-}
-
 fn rust_layout() -> Layout {
-    rust_layout! {
-        GridLevel { scale, resolution, entries, offset, hashed, band }
-        MulfaLayout { n_frequencies, depth, width, n_levels, n_outputs, n_theta, stride, floor }
-        GridLayout { dimensions, n_levels, n_features, kernel, averaged, mulfa, levels }
-        Layer { n_in, n_out, weights }
-        NetworkLayout { n_density_layers, n_color_layers, n_weights, sh_degree, layers }
-        Space { map, to_rig, scale, rig_unit }
-        Steps { size, cone_angle, largest, inverse_far }
-        RayBatch { origin, direction, view, t, t_end, transmittance, color, depth, target, background, segment_begin, segment_count, squared_error, loss, target_t, camera, composited, n_rays, capacity }
-        Camera { camera_to_world, fl_x, fl_y, cx, cy, width, height, first_pixel, lens, lens_limit, radial, tangential }
-        SampleBatch { position, t, dt, ray, density, color, dl_ddensity, dl_dcolor, count, capacity }
-        DrawRaysArgs { rays, samples_count, cameras, pixels, n_cameras, seed, step, first_ray, background, box_min, box_max, step_size, space, near, depths, drawn_pixels, drawn_begin }
-        CameraRaysArgs { rays, samples_count, camera, first_pixel, background, box_min, box_max, space, near }
-        RayDistanceArgs { rays, position, space }
-        MarchArgs { rays, samples, occupancy, occupied_blocks, resolution, cascades, round, max_steps, steps, space }
-        FieldArgs { grid, network, table, weights, features, samples, rays, activations, dl_dfeatures, dl_dweights, round, density_only, dl_dview }
-        MulfaArgs { grid, samples, table, prepared, theta, features, query, dl_dfeatures, phi, dl_dprepared, n_in, round }
-        PrepareMulfaArgs { grid, theta, prepared, dl_dprepared, dl_dtheta }
-        RayLosses { distortion, depth, near }
-        CompositeArgs { rays, samples, round, stop_transmittance, huber_delta, losses, space, exposure, dl_dexposure }
-        FitArgs { grid, network, table, weights, features, samples, activations, output, dl_doutput, dl_dfeatures, dl_dweights, n_outputs }
-        FitLossArgs { output, target, dl_doutput, loss, squared_error, count, sums, n_outputs, kind, scale }
-        EikonalArgs { position, output, dl_doutput, loss, squared_error, n_with_target, n_stencils, step, weight, scale }
-        DrawPixelsArgs { pixels, position, target, format, n_channels, width, height, columns, rows, first_sample, seed, step }
-        PixelCentersArgs { position, first_pixel, width, height, origin, step }
-        EncodeLevelsArgs { grid, samples, table, features, n_in, round, first_level }
-        ScatterArgs { grid, position, dl_dfeatures, phi, count, gradient, capacity }
-        ResampleArgs { from, to, coarse, fine }
-        VariationArgs { grid, table, gradient, weight }
-        PointSet { dimensions, node, first, n_nodes, resolution, k, bandwidth }
-        PointsArgs { points, samples, table, features, kept, n_features, n_in, round }
-        PointsScatterArgs { kept, dl_dfeatures, count, gradient, n_nodes, n_features, capacity, n_parts }
-        PointsNodesArgs { points, position, entry, phi, dl_dphi, dl_dposition }
-        CoordinateNetworkArgs { network, samples, weights, neurons, activations, output, dl_doutput, dl_dprepared, kind, n_neurons, n_columns, n_outputs }
-        PrepareCoordinateNetworkArgs { theta, place, prepared, dl_dprepared, dl_dtheta }
-        CentreArgs { value, centred, n_images }
-        CorrectCamerasArgs { cameras, correction, corrected }
-        PositionGradientArgs { grid, samples, table, dl_dfeatures, dl_dposition, round }
-        CameraGradientArgs { rays, samples, cameras, correction, dl_dposition, dl_dview, dl_dcorrection, space, cascades, rounds }
-        SumArgs { parts, sum, n_parts, n }
-        AdamArgs { value, gradient, moment1, moment2, steps, average, average_step, copy, corrections, decays, n_corrections, n_decays, width, step, learning_rate, beta1, beta2, epsilon, l2_reg, gradient_scale }
-        PrepareWeightsArgs { network, weights, compute }
-        OccupancyArgs { samples, value, resolution, cascades, first, stride, phase, n, seed, step, step_size }
-        OccupancyAccumulateArgs { samples, value, resolution, cascades, round, step_size }
-        OccupancyDecayArgs { value, decay }
-        OccupancyBitsArgs { value, part, mean, bits, occupied_blocks, resolution, n_cells, threshold }
-        AverageArgs { value, average, average_step, now, decays, n_decays, width, step }
-        EncodeArgs { grid, scale, position, table, features, dl_dfeatures, dl_dtable, dl_dposition }
-        ActiveNodesArgs { grid, scale, position, theta, entry, phi, dl_dphi, dl_dtheta, dl_dposition, scratch, n_scratch, theta_stride }
-        CompositeRayArgs { density, color, dt, t, background, dl_dcolor, weights, pixel, dl_ddensity, dl_dsample, n }
-        Bvh { bounds, dipole, child, corner, triangle }
-        BvhArgs { bvh, position, bound, distance, triangle, winding, n, accuracy }
-        SurfaceArgs { corner, cumulative, number, position, bound, triangle, n_triangles, n, first, seed, step, stream, deviation }
-        SphereArgs { direction, basis, degree }
-        RandomArgs { key, counter, out }
-        UniformArgs { value, seed, stream, range }
-        ActiveArgs { network, activations, weight, count, active, capacity, least_weight }
-        StatisticsArgs { rays, samples, round, sums, counts }
-        RooflineArgs { input, output, lanes, turns, n_groups }
-    }
+    LAYOUT.iter().map(|&(name, field, at, size)| ((name.to_owned(), field.to_owned()), (at, size))).collect()
 }
 
 /// The structs of the header: name, and the names of the fields.
@@ -138,8 +56,7 @@ fn c_layout() -> Option<Layout> {
     let text = String::from_utf8(Command::new(&binary).output().unwrap().stdout).unwrap();
     let lines = text.lines().map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
-        let field = words[1].replace("dL_", "dl_");
-        ((words[0].to_string(), field), (words[2].parse().unwrap(), words[3].parse().unwrap()))
+        ((words[0].to_string(), words[1].to_string()), (words[2].parse().unwrap(), words[3].parse().unwrap()))
     });
     Some(lines.collect())
 }

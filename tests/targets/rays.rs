@@ -1,7 +1,7 @@
 //! Rays from cameras, and their march through occupied space.
 
 use gridfield::device::args::{
-    Camera, CameraRaysArgs, DrawRaysArgs, LENS_FISHEYE, LENS_OPENCV, MarchArgs, RayDistanceArgs, Space, Steps,
+    Camera, CameraRaysArgs, DrawRaysArgs, LensModel, MarchArgs, RayDistanceArgs, Space, SpaceMap, Steps,
 };
 use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -49,8 +49,8 @@ fn with_lens(camera: Camera, kind: usize) -> Camera {
     let radial = [-0.05, 0.02, -0.003, 1e-4];
     match kind % 3 {
         0 => camera,
-        1 => Camera { lens: LENS_OPENCV, lens_limit: 600.0, radial, tangential: [1e-3, -2e-3], ..camera },
-        _ => Camera { lens: LENS_FISHEYE, lens_limit: 2.0, radial, ..camera },
+        1 => Camera { lens: LensModel::Opencv as u32, lens_limit: 600.0, radial, tangential: [1e-3, -2e-3], ..camera },
+        _ => Camera { lens: LensModel::Fisheye as u32, lens_limit: 2.0, radial, ..camera },
     }
 }
 
@@ -154,11 +154,11 @@ fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
 /// A rig in the middle of the cube's front, with its near plane 0.1 before it.
 fn ndc() -> Space {
     let to_rig = [10.0, 0.0, 0.0, -5.0, 0.0, 10.0, 0.0, -5.0, 0.0, 0.0, 10.0, -10.0];
-    Space { map: 1, to_rig, scale: [0.55, 0.6], rig_unit: 0.1 }
+    Space { map: SpaceMap::Ndc as u32, to_rig, scale: [0.55, 0.6], rig_unit: 0.1 }
 }
 
 fn every_space() -> [Space; 3] {
-    [Space::default(), ndc(), Space { map: 2, ..Space::default() }]
+    [Space::default(), ndc(), Space { map: SpaceMap::Contraction as u32, ..Space::default() }]
 }
 
 pub fn camera_rays(device: &Device) -> Outputs {
@@ -191,7 +191,7 @@ pub fn ray_distances(device: &Device) -> Outputs {
 /// reported ray by ray, since their places depend on which warp asks first.
 pub fn march_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    let contraction = Space { map: 2, ..Space::default() };
+    let contraction = Space { map: SpaceMap::Contraction as u32, ..Space::default() };
     for (cascades, cone_angle, space) in
         [(1, 0.0, Space::default()), (2, 1.0 / 64.0, Space::default()), (1, 1.0 / 64.0, contraction)]
     {

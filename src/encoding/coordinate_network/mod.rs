@@ -1,7 +1,7 @@
-//! coordinate networks: what the grids are compared with on images. They have no nodes and give the values by themselves:
-//! Fourier features before a ReLU network (Tancik et al., NeurIPS 2020), and the multiplicative filter networks FourierNet and
-//! GaborNet (Fathony et al., ICLR 2021). Here is the shape of their parameters θ; the arithmetic is in `kernels/coordinate_network.cuh`, and
-//! `docs/models.md` has the formulas.
+//! Coordinate networks, the baselines that the grids are compared with on images. They have no nodes and give the
+//! values by themselves: Fourier features followed by a ReLU network (Tancik et al., NeurIPS 2020), and the
+//! multiplicative filter networks FourierNet and GaborNet (Fathony et al., ICLR 2021). This module defines the shape of
+//! their parameters θ; the arithmetic is in `kernels/network/coordinate_network.cuh`, and `docs/models.md` has the formulas.
 
 mod network;
 mod start;
@@ -11,22 +11,12 @@ pub use network::{CoordinateNetwork, open};
 use super::ParamBlock;
 use crate::config::{CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex};
 use crate::decoder::{Decoder, Head, LayerShape};
-use crate::device::args::{COORDINATE_NONE, COORDINATE_ROWS, Layer, NetworkLayout};
+use crate::device::args::{self, COORDINATE_NONE, COORDINATE_ROWS, CoordinateNetworkRow, Layer, NetworkLayout};
 
-/// Values as matrices hold them.
+/// Number of output values, padded for the matrix products.
 const PADDED_VALUES: usize = 16;
-/// Coordinates of a point.
+/// Number of coordinates of a point.
 const D: usize = 2;
-
-/// The rows of numbers that a layer's neurons have, `CoordinateNetworkRow` in `kernels/coordinate_network.cuh`.
-#[derive(Clone, Copy)]
-enum Row {
-    B = 0,
-    Omega = 1,
-    Phi = 3,
-    Mu = 4,
-    Gamma = 6,
-}
 
 /// The shape of a coordinate network.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +26,7 @@ pub struct CoordinateNetworkShape {
 }
 
 impl CoordinateNetworkShape {
-    /// None where the model is one with a grid.
+    /// Returns None if the model has a grid.
     pub fn new(config: &GridConfig, head: Head) -> Option<Self> {
         match (config.index, head) {
             (GridIndex::None, Head::Values { dimensions, n_outputs }) => {
@@ -52,7 +42,7 @@ impl CoordinateNetworkShape {
         self.config.width as usize
     }
 
-    /// `P`: neurons of a layer as matrices have them.
+    /// `P`: number of neurons of a layer, padded for the matrix products.
     fn padded(&self) -> usize {
         self.width().next_multiple_of(16)
     }
@@ -62,11 +52,21 @@ impl CoordinateNetworkShape {
         self.config.depth as usize
     }
 
+    /// Returns the kind of network as the kernels number it.
+    fn kind(&self) -> args::CoordinateNetworkKind {
+        match self.config.kind {
+            CoordinateNetworkKind::FourierFeatures => args::CoordinateNetworkKind::FourierFeatures,
+            CoordinateNetworkKind::FourierNet => args::CoordinateNetworkKind::FourierNet,
+            CoordinateNetworkKind::GaborNet => args::CoordinateNetworkKind::GaborNet,
+        }
+    }
+
     fn is_filtered(&self) -> bool {
         self.config.kind != CoordinateNetworkKind::FourierFeatures
     }
 
-    /// Inputs of matrix `l`, counted from 0, that are learned from: `[cos, sin]` of Fourier features are side by side.
+    /// Returns the number of learned inputs of matrix `l`, counted from 0. The `[cos, sin]` of Fourier features are
+    /// concatenated.
     fn n_in(&self, l: usize) -> usize {
         if l == 0 && !self.is_filtered() { 2 * self.width() } else { self.width() }
     }
@@ -75,7 +75,7 @@ impl CoordinateNetworkShape {
         if l + 1 == self.n_matrices() { self.n_outputs as usize } else { self.width() }
     }
 
-    /// The matrices as kernels multiply by them.
+    /// Returns the shapes of the matrices as the kernels multiply by them.
     pub fn layers(&self) -> Vec<LayerShape> {
         let padded = self.padded();
         let shape = |l: usize| LayerShape {
@@ -85,7 +85,7 @@ impl CoordinateNetworkShape {
         (0..self.n_matrices()).map(shape).collect()
     }
 
-    /// The blocks of θ in order: of each layer its filter, then the matrix behind it.
+    /// Returns the blocks of θ in order: for each layer its filter, then the matrix after it.
     pub fn blocks(&self) -> Vec<ParamBlock> {
         let width = self.width();
         let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
@@ -105,52 +105,54 @@ impl CoordinateNetworkShape {
         ParamBlock::in_order(shapes)
     }
 
-    /// Numbers of θ.
+    /// Returns the number of parameters in θ.
     pub fn n_parameters(&self) -> usize {
         ParamBlock::n_in_all(&self.blocks())
     }
 
-    /// Bytes that θ takes in training with Adam: value, gradient, two moments and the number of updates.
+    /// Returns the bytes that θ takes in training with Adam: value, gradient, two moments and the number of updates.
     pub fn training_bytes(&self) -> usize {
         20 * self.n_parameters()
     }
 
-    /// Floating-point operations of a sample, forward: products of matrices, and 24 operations for a sine with its cosine.
+    /// Returns the floating-point operations of the forward pass per sample: matrix products, and 24 operations for a
+    /// sine with its cosine.
     pub fn flops(&self) -> usize {
         let products: usize = (0..self.n_matrices()).map(|l| 2 * self.n_in(l) * self.n_out(l)).sum();
         let filters = if self.is_filtered() { self.n_matrices() } else { 1 };
         products + 24 * filters * self.width()
     }
 
-    /// As kernels see it: the layers of a first network.
+    /// Returns the layout as the kernels see it: all layers belong to the first network of a decoder.
     pub fn layout(&self) -> NetworkLayout {
         Decoder { layers: self.layers(), n_density_layers: self.n_matrices(), sh_degree: 0 }.layout()
     }
 
-    /// Numbers that a sample keeps: the inputs of all matrices, what each gives, and the values.
+    /// Returns how many activations are saved per sample: the inputs of all matrices, the output of each hidden matrix,
+    /// and the values.
     pub fn n_columns(&self) -> usize {
         let inputs = self.layers()[0].n_in as usize;
         inputs + 2 * (self.n_matrices() - 1) * self.padded() + PADDED_VALUES
     }
 
-    /// Numbers of the padded matrices, and of these with those of the neurons.
+    /// Returns how many numbers the padded matrices have, alone and together with the per-neuron numbers.
     pub fn n_prepared(&self) -> (usize, usize) {
         let n_weights = self.layout().n_weights as usize;
         (n_weights, n_weights + (self.n_matrices() + 1) * COORDINATE_ROWS * self.padded())
     }
 
-    /// Place of a number of neuron `neuron` of layer `l`, counted from 0, among what is prepared.
+    /// Returns the index in the prepared numbers of the number `row` of neuron `neuron` in layer `l`, counted from 0.
     fn number(&self, l: usize, row: usize, neuron: usize) -> usize {
         self.n_prepared().0 + (l * COORDINATE_ROWS + row) * self.padded() + neuron
     }
 
-    /// Place of a weight of matrix `l` among what is prepared.
+    /// Returns the index in the prepared numbers of a weight of matrix `l`.
     fn weight(&self, layer: &Layer, out: usize, input: usize) -> usize {
         let column = if input < self.width() { input } else { self.padded() + input - self.width() };
         layer.weights as usize + out * layer.n_in as usize + column
     }
 
-    /// Of each prepared number, which number of θ it is, or [`COORDINATE_NONE`].
+    /// Returns, for each prepared number, the index of its parameter in θ, or [`COORDINATE_NONE`].
     pub fn places(&self) -> Vec<u32> {
         let mut places = vec![COORDINATE_NONE; self.n_prepared().1];
         let layout = self.layout();
@@ -162,11 +164,11 @@ impl CoordinateNetworkShape {
                 let (row, column) = (index / columns, index % columns);
                 let at = match kind {
                     "W" => self.weight(&layout.layers[l], row, column),
-                    "b" => self.number(l + 1, Row::B as usize, row),
-                    "omega" => self.number(l, Row::Omega as usize + column, row),
-                    "phi" => self.number(l, Row::Phi as usize, row),
-                    "mu" => self.number(l, Row::Mu as usize + column, row),
-                    _ => self.number(l, Row::Gamma as usize, row),
+                    "b" => self.number(l + 1, CoordinateNetworkRow::B as usize, row),
+                    "omega" => self.number(l, CoordinateNetworkRow::Omega as usize + column, row),
+                    "phi" => self.number(l, CoordinateNetworkRow::Phi as usize, row),
+                    "mu" => self.number(l, CoordinateNetworkRow::Mu as usize + column, row),
+                    _ => self.number(l, CoordinateNetworkRow::Gamma as usize, row),
                 };
                 places[at] = (block.first + index) as u32;
             }
@@ -188,10 +190,10 @@ mod tests {
 
     #[test]
     fn the_published_networks_have_their_sizes() {
-        // 512 Fourier features, three layers of 256 neurons, three colours.
+        // 512 Fourier features, three layers of 256 neurons, three colour channels.
         let features = waves(CoordinateNetworkKind::FourierFeatures, 256, 4);
         assert_eq!(features.n_parameters(), 513 * 256 + 2 * 257 * 256 + 257 * 3);
-        // Four filters, three matrices between them, one behind.
+        // Four filters, three matrices between them, and one after the last.
         let fourier = waves(CoordinateNetworkKind::FourierNet, 256, 4);
         assert_eq!(fourier.n_parameters(), 4 * 3 * 256 + 3 * 257 * 256 + 257 * 3);
         let gabor = waves(CoordinateNetworkKind::GaborNet, 256, 4);

@@ -1,19 +1,20 @@
-//! A coordinate network on a device, as an encoding of the family.
+//! A coordinate network on a device, as an [`Encoding`] of the model family.
 
 use super::start::Draw;
-use super::{CoordinateNetworkShape, D, Row};
+use super::{CoordinateNetworkShape, D};
 use crate::Result;
 use crate::config::{GridConfig, OptimizerConfig};
 use crate::decoder::Head;
 use crate::device::args::{
-    CoordinateNetworkArgs, NetworkLayout, PrepareCoordinateNetworkArgs, PrepareWeightsArgs, ScatterArgs,
+    CoordinateNetworkArgs, CoordinateNetworkRow, NetworkLayout, PrepareCoordinateNetworkArgs, PrepareWeightsArgs,
+    ScatterArgs,
 };
 use crate::device::{Buffer, ComputeBuffer, Device, LaunchDims, Ptr, kernels};
 use crate::encoding::registry::{Backward, Encode, Encoding, Init};
 use crate::encoding::{Grid, ParamBlock};
 use crate::train::{Checkpoint, Tensor};
 
-/// The fixed frequencies of Fourier features, in a checkpoint.
+/// Name of the fixed frequencies of Fourier features in a checkpoint.
 const FREQUENCIES: &str = "waves.B";
 
 fn tensor_name(block: &ParamBlock) -> String {
@@ -21,7 +22,7 @@ fn tensor_name(block: &ParamBlock) -> String {
 }
 
 impl CoordinateNetworkShape {
-    /// θ as a checkpoint holds it.
+    /// Reads θ from a checkpoint.
     fn theta_of(&self, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
         let mut theta = vec![0.0; self.n_parameters()];
         for block in self.blocks() {
@@ -40,13 +41,13 @@ pub struct CoordinateNetwork {
     pub theta: Buffer<f32>,
     /// `[n_prepared]`: see [`CoordinateNetworkShape::places`].
     places: Buffer<u32>,
-    /// `[n_prepared]`: padded matrices, then the numbers of the neurons.
+    /// `[n_prepared]`: the padded matrices, then the per-neuron numbers.
     prepared: Buffer<f32>,
-    /// The matrices as kernels multiply by them; on the host with transposes.
+    /// The matrices as the kernels multiply by them; on the CPU also their transposes.
     weights: ComputeBuffer,
 }
 
-/// `Constructor` (`src/encoding/registry.rs`) of models without a grid.
+/// `Constructor` (`src/encoding/registry.rs`) for models without a grid.
 pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Result<Option<Box<dyn Encoding>>> {
     let Some(shape) = CoordinateNetworkShape::new(config, head) else { return Ok(None) };
     let mut network = CoordinateNetwork::zeros(device, shape)?;
@@ -82,16 +83,16 @@ impl CoordinateNetwork {
         })
     }
 
-    /// Sets `B [H, 2]`, in the place of ω of the first layer.
+    /// Sets `B [H, 2]`, which is stored in place of ω of the first layer.
     pub fn set_frequencies(&mut self, frequencies: &[f32]) -> Result<()> {
         for axis in 0..D {
             let own: Vec<f32> = frequencies.iter().skip(axis).step_by(D).copied().collect();
-            self.prepared.upload(self.shape.number(0, Row::Omega as usize + axis, 0), &own)?;
+            self.prepared.upload(self.shape.number(0, CoordinateNetworkRow::Omega as usize + axis, 0), &own)?;
         }
         Ok(())
     }
 
-    /// `B [H, 2]`; empty of filter networks.
+    /// Returns `B [H, 2]`; empty for filter networks.
     pub fn frequencies(&self) -> Result<Vec<f32>> {
         if self.shape.is_filtered() {
             return Ok(Vec::new());
@@ -99,12 +100,12 @@ impl CoordinateNetwork {
         let width = self.shape.width();
         let mut axes = [vec![0.0; width], vec![0.0; width]];
         for (axis, own) in axes.iter_mut().enumerate() {
-            self.prepared.download_into(self.shape.number(0, Row::Omega as usize + axis, 0), own)?;
+            self.prepared.download_into(self.shape.number(0, CoordinateNetworkRow::Omega as usize + axis, 0), own)?;
         }
         Ok((0..D * width).map(|i| axes[i % D][i / D]).collect())
     }
 
-    /// `[n_prepared]`: padded matrices, then the numbers of the neurons.
+    /// Returns `[n_prepared]`: the padded matrices, then the per-neuron numbers.
     pub fn prepared(&self) -> &Buffer<f32> {
         &self.prepared
     }
@@ -129,7 +130,7 @@ impl CoordinateNetwork {
             output: work.values,
             dl_doutput: Ptr::NULL,
             dl_dprepared: Ptr::NULL,
-            kind: self.shape.config.kind as u32,
+            kind: self.shape.kind() as u32,
             n_neurons: self.shape.padded() as u32,
             n_columns: self.n_columns,
             n_outputs: self.shape.n_outputs,
@@ -154,7 +155,7 @@ impl Encoding for CoordinateNetwork {
         optimizer.waves_learning_rate
     }
 
-    /// Those of what is prepared.
+    /// The gradients are those with respect to the prepared numbers.
     fn n_gradients(&self) -> usize {
         self.prepared.len()
     }
@@ -191,7 +192,7 @@ impl Encoding for CoordinateNetwork {
         device.launch_chunk(&kernels::COORDINATE_NETWORK_BACKWARD, &args, LaunchDims::tiles(most))
     }
 
-    /// There is no table.
+    /// Does nothing, since there is no table.
     fn scatter(&self, _: &Device, _: &[(ScatterArgs, LaunchDims)], _: usize) -> Result<()> {
         Ok(())
     }
@@ -207,7 +208,7 @@ impl Encoding for CoordinateNetwork {
         Ok(Box::new(new_like))
     }
 
-    /// A tensor for each part of θ, and B.
+    /// Returns one tensor for each block of θ, and `B`.
     fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
         let theta = self.theta.download()?;
         let of_block =

@@ -1,4 +1,4 @@
-//! What coordinate networks start as.
+//! Initialization of coordinate networks.
 
 use std::f64::consts::{PI, SQRT_2, TAU};
 
@@ -9,13 +9,14 @@ use crate::device::args::UniformArgs;
 use crate::device::{Device, LaunchDims, kernels};
 use crate::encoding::ParamBlock;
 
-/// Numbers of the random streams that θ is drawn from; the kernel function mulfa has the ones below.
+/// First of the random streams that θ is drawn from; the kernel function mulfa uses the streams below.
 const FIRST_STREAM: u32 = 1 << 12;
 
 impl CoordinateNetworkShape {
-    /// What θ starts as. Fourier features: W by Glorot and Bengio (2010), b zero. Filter networks, as their authors have it:
-    /// hidden W uniform in ±√(`weight_scale` / H), b and the last W in ±1/√H, φ in ±π, ω in ±`input_scale` / √(2 k), of
-    /// GaborNet times √γ, with γ of Gamma(`alpha` / k, 1) and μ uniform in [-1, 1]².
+    /// Returns the initial θ. Fourier features: W according to Glorot and Bengio (2010), b zero. Filter networks,
+    /// following their authors: hidden W uniform in ±√(`weight_scale` / H), b and the last W in ±1/√H, φ in ±π, ω in
+    /// ±`input_scale` / √(2 k); for GaborNet, ω is multiplied by √γ, with γ drawn from Gamma(`alpha` / k, 1) and μ
+    /// uniform in [-1, 1]².
     pub(super) fn initial(&self, draw: &Draw) -> Result<Vec<f32>> {
         let mut theta = vec![0.0; self.n_parameters()];
         let blocks = self.blocks();
@@ -35,7 +36,7 @@ impl CoordinateNetworkShape {
         Ok(theta)
     }
 
-    /// Largest size of a block's numbers at the start.
+    /// Returns the bound of a block's initial numbers, which are uniform in ± this bound.
     fn range(&self, block: &ParamBlock) -> f64 {
         let (k, width) = (self.n_matrices() as f64, self.width() as f64);
         let is_last = block.name.ends_with(&format!("_{}", self.n_matrices()));
@@ -50,7 +51,7 @@ impl CoordinateNetworkShape {
         }
     }
 
-    /// `B [H, 2]` of Fourier features, normal with deviation `sigma`; empty of others.
+    /// Returns `B [H, 2]` of Fourier features, normal with standard deviation `sigma`; empty for other networks.
     pub(super) fn frequencies(&self, draw: &Draw) -> Result<Vec<f32>> {
         if self.is_filtered() {
             return Ok(Vec::new());
@@ -60,7 +61,7 @@ impl CoordinateNetworkShape {
     }
 }
 
-/// ω of each neuron times √γ: an envelope as wide as some waves.
+/// Multiplies ω of each neuron by √γ, so that a neuron's envelope covers a similar number of waves whatever its width.
 fn scale_by_width(theta: &mut [f32], blocks: &[ParamBlock]) {
     let of = |name: &str| {
         blocks.iter().filter(|block| block.name.starts_with(name)).map(ParamBlock::range).collect::<Vec<_>>()
@@ -73,17 +74,17 @@ fn scale_by_width(theta: &mut [f32], blocks: &[ParamBlock]) {
     }
 }
 
-/// Random numbers that are the same on every device.
+/// Source of random numbers that are the same on every device.
 pub(super) struct Draw<'a> {
     pub device: &'a Device,
     pub seed: u64,
 }
 
 impl Draw<'_> {
-    /// Candidates of a number of the gamma distribution; each is taken with a chance above 0.95.
+    /// Number of candidates drawn for each gamma-distributed number; each is accepted with a probability above 0.95.
     const CANDIDATES: usize = 16;
 
-    /// Uniform in `[-range, range)`.
+    /// Draws numbers uniform in `[-range, range)`.
     fn symmetric(&self, stream: usize, n: usize, range: f64) -> Result<Vec<f32>> {
         let value = self.device.zeros(n)?;
         let (seed, stream) = (self.seed as u32, FIRST_STREAM + stream as u32);
@@ -92,7 +93,7 @@ impl Draw<'_> {
         value.download()
     }
 
-    /// Uniform in `[0, 1)`.
+    /// Draws numbers uniform in `[0, 1)`.
     fn units(&self, stream: usize, n: usize) -> Result<Vec<f64>> {
         Ok(self.symmetric(stream, n, 1.0)?.into_iter().map(|u| 0.5 * (f64::from(u) + 1.0)).collect())
     }
@@ -101,19 +102,20 @@ impl Draw<'_> {
         Ok(self.units(stream, 2 * n)?.chunks_exact(2).map(|pair| normal(pair[0], pair[1])).collect())
     }
 
-    /// Of Gamma(`shape`, 1).
+    /// Draws numbers from Gamma(`shape`, 1).
     fn gammas(&self, stream: usize, n: usize, shape: f64) -> Result<Vec<f32>> {
         let each = 3 * Self::CANDIDATES + 1;
         Ok(self.units(stream, each * n)?.chunks_exact(each).map(|units| gamma(shape, units) as f32).collect())
     }
 }
 
-/// A normal number from two uniform ones (Box and Muller 1958).
+/// Returns a normally distributed number from two uniform ones (Box and Muller 1958).
 fn normal(u: f64, v: f64) -> f64 {
     (-2.0 * (1.0 - u).ln()).sqrt() * (TAU * v).cos()
 }
 
-/// A number of Gamma(`shape`, 1) from uniform ones, three a candidate and one (Marsaglia and Tsang 2000).
+/// Returns a number from Gamma(`shape`, 1), given uniform numbers: three for each candidate and one more (Marsaglia and
+/// Tsang 2000).
 fn gamma(shape: f64, units: &[f64]) -> f64 {
     if shape < 1.0 {
         let last = 1.0 - units[units.len() - 1];

@@ -1,4 +1,4 @@
-//! Frames through OpenH264 into an MP4 file, without any other program.
+//! Encodes frames with OpenH264 into an MP4 file, without any other program.
 
 use super::Sink;
 use crate::atomic;
@@ -13,13 +13,14 @@ use openh264::formats::YUVSlices;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
-/// The quantiser of every frame: against x264's CRF 18 on rendered views, 1.5 dB more at twice the size.
+/// Quantiser of every frame. Compared with x264's CRF 18 on rendered views, it gives 1.5 dB more at twice the file
+/// size.
 const QUANTISER: u8 = 20;
 
-/// What the stream's level is chosen by, in bits a pixel.
+/// Bits per pixel from which the stream's level is chosen.
 const BITS_PER_PIXEL: f32 = 0.5;
 
-/// The most that the encoder's highest level (5.2) allows.
+/// Largest bit rate that the encoder's highest level (5.2) allows.
 const MAX_BITS_PER_SECOND: f32 = 240e6;
 
 const LARGEST: (usize, usize) = (3840, 2160);
@@ -32,7 +33,7 @@ pub(super) struct Bundled {
 }
 
 impl Bundled {
-    /// For frames of the size of `frame`.
+    /// Starts a video with frames of the size of `frame`.
     pub fn start(file: File, frame: &Yuv420, fps: f32) -> Result<Self, String> {
         let (width, height) = (frame.width, frame.height);
         if width.max(height) > LARGEST.0 || width.min(height) > LARGEST.1 {
@@ -54,7 +55,7 @@ impl Bundled {
 
 fn config(width: usize, height: usize, fps: f32) -> EncoderConfig {
     let bits_per_second = (BITS_PER_PIXEL * (width * height) as f32 * fps).clamp(1e6, MAX_BITS_PER_SECOND);
-    // The mode "buffer-based" moves the quantiser inside the given band only, and never drops a frame.
+    // The "buffer-based" mode moves the quantiser only within the given range, and never drops a frame.
     EncoderConfig::new()
         .usage_type(UsageType::CameraVideoRealTime)
         .rate_control_mode(RateControlMode::Bufferbased)
@@ -82,7 +83,7 @@ impl Sink for Bundled {
 
     fn finish(mut self: Box<Self>) -> Result<(), String> {
         self.muxer.finish_in_place().map_err(|e| muxing_failure(&e))?;
-        // Flushed here, because dropping a writer swallows the error of a full disk.
+        // Flush explicitly, because dropping a writer swallows the error of a full disk.
         self.muxer.into_writer().flush().map_err(|e| atomic::cannot_write(&e))
     }
 }

@@ -1,4 +1,4 @@
-//! Frames piped through the `ffmpeg` on PATH.
+//! Pipes frames through the `ffmpeg` on PATH.
 
 use super::Sink;
 use crate::media::yuv::Yuv420;
@@ -7,14 +7,14 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// "Visually lossless or nearly so", by ffmpeg's own guide to H.264.
+/// "Visually lossless or nearly so", according to ffmpeg's own guide to H.264.
 const CRF: &str = "18";
 
-/// What [`Yuv420`] holds.
+/// Colour space of [`Yuv420`].
 const COLOUR: [&str; 8] =
     ["-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
 
-/// Whether there is an ffmpeg with libx264 (some distributions build it without).
+/// Returns whether there is an ffmpeg with libx264 (some distributions build it without).
 pub(super) fn is_usable() -> bool {
     let encoders = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).stdin(Stdio::null()).output();
     encoders.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("libx264"))
@@ -22,12 +22,12 @@ pub(super) fn is_usable() -> bool {
 
 pub(super) struct Ffmpeg {
     child: Child,
-    /// What ffmpeg complains about; a file, because an unread pipe would block it.
+    /// ffmpeg's error messages. They go to a file, because an unread pipe would block ffmpeg.
     complaints: File,
 }
 
 impl Ffmpeg {
-    /// Starts ffmpeg, writing to the existing file `output`, for frames of the size of `frame`.
+    /// Starts ffmpeg for frames of the size of `frame`, writing to the existing file `output`.
     pub fn start(output: &Path, frame: &Yuv420, fps: f32) -> Result<Self, String> {
         let complaints = tempfile::tempfile().map_err(|e| format!("no temporary file for ffmpeg's messages: {e}"))?;
         let stderr = complaints.try_clone().map_err(|e| format!("no temporary file for ffmpeg's messages: {e}"))?;
@@ -44,7 +44,7 @@ impl Ffmpeg {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr);
-        // A Ctrl-C goes to the whole process group of the terminal, and is this program's to handle.
+        // Ctrl-C is sent to the terminal's whole process group, but it is for this program to handle.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command
@@ -53,7 +53,7 @@ impl Ffmpeg {
         Ok(Self { child, complaints })
     }
 
-    /// The sentence for an ffmpeg that stopped, with the first line that it complained in.
+    /// Returns the error message for an ffmpeg that stopped, with the first line of its messages.
     fn failure(&mut self) -> String {
         let mut text = String::new();
         let read = self.complaints.rewind().and_then(|()| self.complaints.read_to_string(&mut text));
@@ -82,7 +82,7 @@ impl Sink for Ffmpeg {
 }
 
 impl Drop for Ffmpeg {
-    /// Ends an ffmpeg whose video was abandoned; after `finish` both calls have nothing to do.
+    /// Stops an ffmpeg whose video was abandoned; after `finish`, both calls do nothing.
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -100,7 +100,7 @@ mod tests {
             return;
         }
         let mut sink = Ffmpeg::start(Path::new("/nowhere/video.mp4"), &Yuv420::new(640, 480), 30.0).unwrap();
-        // It dies on the way: some push, or the end, must notice.
+        // ffmpeg exits while frames are being written: some push, or finish, must report the error.
         let pushed = (0..30).try_for_each(|_| sink.push(&Yuv420::new(640, 480)));
         let what = pushed.and_then(|()| Box::new(sink).finish()).unwrap_err();
         assert!(what.contains("could not write") && what.contains("No such file"), "{what}");

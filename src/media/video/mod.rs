@@ -1,5 +1,5 @@
-//! MP4 videos (H.264) from rendered frames, through ffmpeg where it is installed and through a bundled encoder where
-//! it is not.
+//! MP4 videos (H.264) from rendered frames, through ffmpeg where it is installed and through a bundled encoder
+//! otherwise.
 
 mod bundled;
 mod ffmpeg;
@@ -9,55 +9,55 @@ use crate::{Error, Result, atomic};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
-/// Who compresses the frames.
+/// The encoder that compresses the frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
     /// The `ffmpeg` on PATH, with libx264 at constant quality (CRF 18).
     Ffmpeg,
-    /// OpenH264, compiled into this program, at a nearly constant quality; files are larger for the same look.
+    /// OpenH264, compiled into this program, at a nearly constant quality; files are larger at the same visual quality.
     Bundled,
 }
 
 impl Encoder {
-    /// [`Encoder::Ffmpeg`] where there is an ffmpeg that has libx264, else [`Encoder::Bundled`].
+    /// Returns [`Encoder::Ffmpeg`] if there is an ffmpeg with libx264, and [`Encoder::Bundled`] otherwise.
     pub fn detect() -> Self {
         if ffmpeg::is_usable() { Encoder::Ffmpeg } else { Encoder::Bundled }
     }
 }
 
 /// Writes one video. The file appears under its name when [`VideoWriter::finish`] returns; a writer that is dropped
-/// before leaves nothing behind.
+/// earlier leaves nothing behind.
 ///
-/// Video needs even sides: an odd width or height grows by one pixel that repeats the last column or row.
+/// Video needs even dimensions: an odd width or height is extended by one pixel that repeats the last column or row.
 pub struct VideoWriter {
     path: PathBuf,
-    /// The size of the frames that are pushed.
+    /// Size of the frames that are pushed.
     size: (usize, usize),
     frame: Yuv420,
     n_frames: u64,
-    // Before the temporary file, so that on drop the encoder lets go of the file before it is removed.
+    // Declared before the temporary file, so that on drop the encoder closes the file before it is removed.
     sink: Box<dyn Sink>,
     temporary: TempPath,
 }
 
-/// A running encoder; dropping it without `finish` abandons the video.
+/// A running encoder; dropping it without calling `finish` abandons the video.
 trait Sink: Send {
-    /// Takes the next frame.
+    /// Encodes the next frame.
     fn push(&mut self, frame: &Yuv420) -> std::result::Result<(), String>;
-    /// Writes what is left; the file is complete afterwards.
+    /// Writes the remaining data; the file is complete afterwards.
     fn finish(self: Box<Self>) -> std::result::Result<(), String>;
 }
 
 impl VideoWriter {
-    /// Starts a video of `width × height` at `fps` frames a second with [`Encoder::detect`].
+    /// Starts a video of `width × height` at `fps` frames per second with [`Encoder::detect`].
     ///
-    /// Fails when the folder of `path` is missing or not writable, `fps` is not above 0, or the size is more than the
-    /// encoder takes (the bundled one: 3840×2160 or 2160×3840).
+    /// Fails when the folder of `path` is missing or not writable, `fps` is not above 0, or the size exceeds what the
+    /// encoder supports (the bundled one: 3840×2160 or 2160×3840).
     pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f32) -> Result<Self> {
         Self::with_encoder(Encoder::detect(), path, width, height, fps)
     }
 
-    /// As [`VideoWriter::create`], with the encoder named.
+    /// Starts a video like [`VideoWriter::create`], with the given encoder.
     pub fn with_encoder(encoder: Encoder, path: impl AsRef<Path>, width: u32, height: u32, fps: f32) -> Result<Self> {
         let path = path.as_ref();
         if width == 0 || height == 0 {
@@ -76,7 +76,7 @@ impl VideoWriter {
     /// Appends a frame: 8-bit sRGB, `[height, width, 3]`.
     ///
     /// # Panics
-    /// If the number of bytes does not fit the size.
+    /// Panics if the number of bytes does not match the size.
     pub fn push(&mut self, rgb8: &[u8]) -> Result<()> {
         let (width, height) = self.size;
         assert_eq!(rgb8.len(), 3 * width * height, "bytes of a frame of {width}×{height}");

@@ -1,5 +1,5 @@
-//! The tree: boxes split by the surface area heuristic in bins (Wald, "On fast construction of SAH-based bounding volume
-//! hierarchies", 2007), eight children a node, leaves of up to eight triangles.
+//! Construction of the tree: boxes are split by the binned surface area heuristic (Wald, "On fast construction of
+//! SAH-based bounding volume hierarchies", 2007), with eight children per node and leaves of up to eight triangles.
 
 use std::ops::Range;
 
@@ -9,17 +9,17 @@ use rayon::prelude::*;
 use crate::device::args::{BVH_LEAF, BVH_NONE, BVH_STACK};
 use crate::mesh::{Mesh, vector};
 
-/// Children of a node, and triangles of a leaf: `GF_GROUP` of the kernels.
+/// Number of children of a node and of triangles of a leaf: `GF_GROUP` of the kernels.
 pub const GROUP: usize = 8;
 const BINS: usize = 16;
-/// From so many triangles on, a node's children are built in parallel.
+/// Least number of triangles for which a node's children are built in parallel.
 const PARALLEL: usize = 2048;
-/// The coordinate of boxes that are not there, beyond all that are.
+/// Coordinate for the boxes of absent children, beyond all real coordinates.
 const NOWHERE: f32 = 1e30;
-/// The middle of dipoles that are not there: far from all points, and no infinity when it is squared.
+/// Centre of the dipoles of absent children: far from all points, but finite when squared.
 const FAR_AWAY: f32 = 1e9;
 
-/// The tree as the kernels read it; shapes stand in `kernels/args.h`.
+/// The tree as the kernels read it; `kernels/args.h` documents the shapes.
 #[derive(Default)]
 pub struct Tables {
     pub bounds: Vec<f32>,
@@ -27,7 +27,7 @@ pub struct Tables {
     pub child: Vec<u32>,
     pub corner: Vec<f32>,
     pub triangle: Vec<u32>,
-    /// All triangles in the order of the leaves: neighbours stand close together.
+    /// All triangles in the order of the leaves, in which neighbours are close together.
     pub order: Vec<u32>,
 }
 
@@ -43,7 +43,7 @@ struct Item {
     triangle: u32,
 }
 
-/// A child by its place in the order of the items; inner ones have children of their own.
+/// A child by its range of items; inner children have children of their own.
 struct Child {
     items: Range<usize>,
     children: Vec<Child>,
@@ -54,7 +54,8 @@ impl Tables {
         let mut items: Vec<Item> = (0..mesh.triangles.len()).into_par_iter().map(|t| Item::new(mesh, t)).collect();
         let mut children = split(&mut items, 0, best_split);
         if stack_for(&children) > BVH_STACK {
-            // Triangles so unevenly spread that boxes of least area make too deep a tree: halves of equal number do not.
+            // If triangles are spread very unevenly, boxes of least area make the tree too deep; splitting into halves
+            // of equal count does not.
             children = split(&mut items, 0, |items| items.len() / 2);
         }
         assert!(stack_for(&children) <= BVH_STACK, "{} triangles fit", items.len());
@@ -63,7 +64,7 @@ impl Tables {
         tables
     }
 
-    /// Appends a node and all below it; returns its number.
+    /// Appends a node and its descendants, and returns its number.
     fn push_node(&mut self, mesh: &Mesh, items: &[Item], children: &[Child]) -> u32 {
         let node = self.child.len() / GROUP;
         self.child.extend([BVH_NONE; GROUP]);
@@ -93,10 +94,11 @@ impl Tables {
         node as u32
     }
 
-    /// Appends a leaf's triangles; returns what a child is that stands for it.
+    /// Appends a leaf's triangles, and returns the child number that refers to the leaf.
     fn push_block(&mut self, mesh: &Mesh, items: &[Item]) -> u32 {
         let block = self.triangle.len() / GROUP;
-        // What is missing is a point of the first triangle: no nearer than it, and of no solid angle.
+        // Missing triangles are filled with a point of the first triangle: it is no nearer than that triangle and has
+        // no solid angle.
         let first = items[0].triangle;
         let point = mesh.corners(first as usize)[0];
         let corners: [_; GROUP] =
@@ -131,15 +133,15 @@ impl Bounds {
         }
     }
 
-    /// Half the surface; of nothing 0.
+    /// Returns half the surface area; 0 for an empty box.
     fn area(&self) -> f32 {
         let [x, y, z] = [0, 1, 2].map(|k| (self.high[k] - self.low[k]).max(0.0));
         x * y + y * z + z * x
     }
 }
 
-/// Puts the items of a node in the order of its children: the largest part is halved until there are eight, or none is larger
-/// than a leaf.
+/// Arranges the items of a node by child: the part with the largest box is halved until there are eight parts or no
+/// part is larger than a leaf.
 fn split(items: &mut [Item], first: usize, halve: fn(&mut [Item]) -> usize) -> Vec<Child> {
     let mut parts: Vec<&mut [Item]> = vec![items];
     while parts.len() < GROUP {
@@ -170,8 +172,8 @@ fn split(items: &mut [Item], first: usize, halve: fn(&mut [Item]) -> usize) -> V
     if n >= PARALLEL { placed.into_par_iter().map(child).collect() } else { placed.into_iter().map(child).collect() }
 }
 
-/// Sorts the items into two halves, the ones that cost least together, and returns where the second begins. The cost is the
-/// area of a half's box times the leaves that it fills.
+/// Sorts the items into the two halves of least total cost, and returns where the second half begins. The cost of a
+/// half is the area of its box times the number of leaves that it fills.
 fn best_split(items: &mut [Item]) -> usize {
     let middles = (0..3).map(|axis| {
         let range = items.iter().map(|item| item.middle(axis));
@@ -200,7 +202,7 @@ fn bin(item: &Item, axis: usize, low: f32, scale: f32) -> usize {
     (((item.middle(axis) - low) * scale) as usize).min(BINS - 1)
 }
 
-/// The cost of the best border between bins, and the bin behind it; None where all items are in one.
+/// Returns the cost of the best border between bins and the first bin after it; None if all items are in one bin.
 fn cheapest_border(items: &[Item], axis: usize, low: f32, scale: f32) -> Option<(f32, usize)> {
     let mut bins = [(Bounds::NONE, 0usize); BINS];
     for item in items {
@@ -226,14 +228,15 @@ fn cheapest_border(items: &[Item], axis: usize, low: f32, scale: f32) -> Option<
     best
 }
 
-/// Nodes that may wait while the tree is walked: of all inner children of a node, all but one when the next is entered.
+/// Returns the largest number of nodes that can wait during traversal. When an inner child is entered, all other inner
+/// children of its node wait.
 fn stack_for(children: &[Child]) -> usize {
     let inner = children.iter().filter(|child| !child.children.is_empty());
     let (count, below) = inner.fold((0, 0), |(count, below), child| (count + 1, below.max(stack_for(&child.children))));
     if count == 0 { 0 } else { count.max(count - 1 + below) }
 }
 
-/// The columns of `Bvh::dipole` for some triangles. Without any area the middle is that of the box.
+/// Returns the columns of `Bvh::dipole` for some triangles. If they have no area, the centre of the box is used.
 fn dipole(mesh: &Mesh, items: &[Item], bounds: &Bounds) -> [f32; 7] {
     let (mut weight, mut moment, mut sum) = (0.0, Vector3::zeros(), Vector3::zeros());
     for item in items {
@@ -255,7 +258,7 @@ fn dipole(mesh: &Mesh, items: &[Item], bounds: &Bounds) -> [f32; 7] {
 mod tests {
     use super::*;
 
-    /// Triangles around a point each.
+    /// Creates one triangle at each point.
     fn scattered(points: impl Iterator<Item = [f32; 3]>, size: f32) -> Mesh {
         let mut mesh = Mesh::default();
         for [x, y, z] in points {
@@ -302,7 +305,7 @@ mod tests {
     #[test]
     fn triangles_at_one_place_or_ever_closer_make_no_deep_tree() {
         check(&scattered((0..500).map(|_| [0.5; 3]), 0.1));
-        // Each a hundredth of the distance of the one before: bins cut off one at a time.
+        // Distances shrink geometrically from one triangle to the next, so that bins cut off one at a time.
         check(&scattered((0..400).map(|i| [0.9f32.powi(i), 0.0, 0.0]), 1e-9));
         check(&scattered((0..2000).map(|i| [0.5f32.powi(i / 16), 0.5f32.powi(i % 100), 0.0]), 1e-9));
     }

@@ -1,4 +1,4 @@
-//! Distances to a mesh and winding numbers around it, by the kernels of `kernels/bvh.cu`.
+//! Distances to a mesh and winding numbers around it, computed by the kernels of `kernels/fit/bvh.cu`.
 
 mod build;
 
@@ -9,10 +9,10 @@ use crate::Result;
 use crate::device::args::{self, BvhArgs};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
-/// Points of one launch: a GPU is full, and positions and results take little memory.
+/// Number of points per launch: enough to fill a GPU, while positions and results take little memory.
 const LAUNCH: usize = 1 << 18;
 
-/// A mesh on a device, to be asked how far it is.
+/// A mesh on a device, prepared for distance and winding number queries.
 pub struct Bvh {
     device: Device,
     bounds: Buffer<f32>,
@@ -20,21 +20,21 @@ pub struct Bvh {
     child: Buffer<u32>,
     corner: Buffer<f32>,
     triangle: Buffer<u32>,
-    /// The mesh's triangles in an order in which neighbours stand close together.
+    /// The mesh's triangles in an order in which neighbours are close together.
     pub order: Vec<u32>,
 }
 
-/// The nearest of a mesh to some points.
+/// The distance to a mesh and its nearest triangle, for each of some points.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Nearest {
-    /// In units of the mesh's coordinates.
+    /// Distance in units of the mesh's coordinates.
     pub distance: Vec<f32>,
     pub triangle: Vec<u32>,
 }
 
 impl Bvh {
     /// # Panics
-    /// Where the mesh has no triangles, or more than [`super::MOST_TRIANGLES`].
+    /// Panics if the mesh has no triangles, or more than [`super::MOST_TRIANGLES`].
     pub fn new(device: &Device, mesh: &Mesh) -> Result<Self> {
         assert!((1..=super::MOST_TRIANGLES).contains(&mesh.triangles.len()), "a mesh that was checked");
         let tables = Tables::build(mesh);
@@ -59,7 +59,7 @@ impl Bvh {
         }
     }
 
-    /// Arguments of both kernels for `n` points, with nothing asked for.
+    /// Returns arguments of both kernels for `n` points, with no outputs set.
     pub fn query<'a>(&'a self, position: Ptr<'a, f32>, n: usize) -> BvhArgs<'a> {
         BvhArgs {
             bvh: self.args(),
@@ -73,7 +73,7 @@ impl Bvh {
         }
     }
 
-    /// How far the mesh is from each point, and its triangle there.
+    /// Returns the distance from each point to the mesh, and the nearest triangle.
     pub fn nearest(&self, points: &[[f32; 3]]) -> Result<Nearest> {
         let mut nearest = Nearest::default();
         let n = points.len().min(LAUNCH);
@@ -89,8 +89,8 @@ impl Bvh {
         Ok(nearest)
     }
 
-    /// The winding number of the mesh around each point: 1 inside of a closed mesh, 0 outside. Triangles farther away than
-    /// `accuracy` times their radius count together as one dipole.
+    /// Returns the winding number of the mesh around each point: 1 inside a closed mesh, 0 outside. A group of
+    /// triangles farther away than `accuracy` times its radius counts as one dipole.
     pub fn winding_numbers(&self, points: &[[f32; 3]], accuracy: f32) -> Result<Vec<f32>> {
         let mut numbers = Vec::new();
         let winding = self.device.zeros::<f32>(points.len().min(LAUNCH))?;

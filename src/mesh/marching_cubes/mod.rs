@@ -1,5 +1,5 @@
-//! Surfaces out of fields: marching cubes over the unit cube, slab by slab, so that of the field's values only a few layers
-//! are in memory at a time.
+//! Extraction of surfaces from fields: marching cubes over the unit cube, slab by slab, so that only a few layers of
+//! the field's values are in memory at a time.
 
 mod table;
 
@@ -8,20 +8,21 @@ use std::ops::Range;
 use super::{MOST_TRIANGLES, Mesh};
 use crate::{Error, Result, memory};
 
-/// Vertices stay so far, in sides of a cell, from the corners: a surface that passes through one would else have many vertices
-/// at one place.
+/// Least distance of vertices from the grid corners, in sides of a cell. Without it, a surface that passes through a
+/// corner would have many vertices at one place.
 const LEAST_SHARE: f32 = 1e-3;
-/// Of an edge that the surface does not cut.
+/// Vertex number of an edge that the surface does not cross.
 const NO_VERTEX: u32 = u32::MAX;
 
-/// The surface where a field is zero, of `resolution` cells per axis of the unit cube, with shared vertices.
+/// Extracts the surface where a field is zero, at `resolution` cells per axis of the unit cube, with shared vertices.
 ///
 /// `fill(layers, values)` sets the field at the points (x, y, z) / resolution of some layers, `values[z, y, x]` with
-/// `resolution` + 1 points per axis, negative inside; it is asked for `slab` layers at a time, from z = 0 on. Whatever the
-/// values, the surface is closed: what lies inside at the faces of the cube is capped there.
+/// `resolution` + 1 points per axis, negative inside. It is called for `slab` layers at a time, from z = 0 on. The
+/// surface is closed whatever the values are: it is capped where the inside reaches the faces of the cube.
 ///
 /// # Errors
-/// Whatever `fill` returns; a field that is not finite; a surface of more than [`MOST_TRIANGLES`] triangles.
+/// Returns the errors of `fill`, and an error if the field is not finite or the surface has more than
+/// [`MOST_TRIANGLES`] triangles.
 pub fn marching_cubes(
     resolution: usize,
     slab: usize,
@@ -29,7 +30,8 @@ pub fn marching_cubes(
 ) -> Result<Mesh> {
     let points = resolution + 1;
     let layer = points * points;
-    // Values of a slab and of the layer below it, five layers of vertex numbers, and a surface of a few layers' worth.
+    // Values of a slab and of the layer below it, five layers of vertex numbers, and the surface itself, estimated at a
+    // few layers.
     let bytes = (layer * size_of::<f32>()) as f64 * (slab.min(points) + 6 + 16) as f64;
     memory::require(&format!("a surface at the resolution {resolution}"), bytes, "lower --resolution")?;
     let mut surface = Surface::new(resolution);
@@ -51,7 +53,8 @@ pub fn marching_cubes(
     Ok(surface.mesh)
 }
 
-/// Takes what is inside at the rim of a layer to the outside; of a whole layer where it is one of the cube's faces.
+/// Moves points at the rim of a layer that are inside to the outside; with `whole`, for a face of the cube, all points
+/// of the layer.
 fn close(values: &mut [f32], points: usize, whole: bool) {
     for (y, row) in values.chunks_mut(points).enumerate() {
         let whole = whole || y == 0 || y == points - 1;
@@ -63,14 +66,14 @@ fn close(values: &mut [f32], points: usize, whole: bool) {
     }
 }
 
-/// The surface below the layer that was added last.
+/// The surface below the most recently added layer.
 struct Surface {
     resolution: usize,
     mesh: Mesh,
-    /// The layer that was added last.
+    /// Values of the most recently added layer.
     below: Vec<f32>,
-    /// Vertices on the edges that begin at each point of a layer: along x and y in the last layer and the one before, and
-    /// along z between them.
+    /// Numbers of the vertices on the edges that begin at each point of a layer: along x and y, in the previous and the
+    /// last layer. `upright` has those along z between the two layers.
     flat: [[Vec<u32>; 2]; 2],
     upright: Vec<u32>,
 }
@@ -105,7 +108,7 @@ impl Surface {
         )))
     }
 
-    /// Vertices on the edges of a layer along x and y.
+    /// Places vertices on the edges of a layer along x and y.
     fn place_flat(&mut self, z: usize, values: &[f32]) {
         let points = self.resolution + 1;
         let [_, [along_x, along_y]] = &mut self.flat;
@@ -120,7 +123,7 @@ impl Surface {
         }
     }
 
-    /// Vertices on the edges from layer z to the next.
+    /// Places vertices on the edges from layer z to the next.
     fn place_upright(&mut self, z: usize, above: &[f32]) {
         let points = self.resolution + 1;
         for (at, (&from, &to)) in self.below.iter().zip(above).enumerate() {
@@ -128,12 +131,12 @@ impl Surface {
         }
     }
 
-    /// The triangles of the cells between the last layer and the one above it.
+    /// Adds the triangles of the cells between the last layer and the one above it.
     fn march(&mut self, above: &[f32]) {
         let points = self.resolution + 1;
         let table = &*table::TRIANGLES;
         for y in 0..self.resolution {
-            // Corners at x, in the order of the bits y and z; those at x + 1 come in as x moves on.
+            // Corners at x, in the order of the bits y and z; those at x + 1 are added as x advances.
             let column = |x: usize| {
                 let at = y * points + x;
                 let corners = [self.below[at], self.below[at + points], above[at], above[at + points]];
@@ -152,7 +155,7 @@ impl Surface {
         }
     }
 
-    /// The vertex on an edge of the cell whose lowest corner is at `at`.
+    /// Returns the vertex on an edge of the cell whose lowest corner is at `at`.
     fn vertex(&self, edge: u8, at: usize, points: usize) -> u32 {
         let corner = table::lower_corner(edge);
         let at = at + usize::from(corner & 1) + usize::from(corner >> 1 & 1) * points;
@@ -163,7 +166,7 @@ impl Surface {
     }
 }
 
-/// A vertex where the field is zero between a corner and the next along an axis, if it is.
+/// Adds a vertex where the field crosses zero between a corner and the next one along an axis, if it does.
 fn place(mesh: &mut Mesh, resolution: usize, corner: [usize; 3], axis: usize, from: f32, to: f32) -> u32 {
     if (from < 0.0) == (to < 0.0) {
         return NO_VERTEX;

@@ -1,20 +1,22 @@
-//! The triangles of a cell for each of the 256 ways in which its corners lie inside or outside (Lorensen and Cline, "Marching
-//! cubes", SIGGRAPH 1987), made rather than listed.
+//! The triangles of a cell for each of the 256 combinations of corners inside and outside (Lorensen and Cline,
+//! "Marching cubes", SIGGRAPH 1987), computed rather than listed.
 //!
-//! On each face of a cell the surface is cut by segments, each around a run of corners that are inside. A face with two
-//! such corners across from each other has two segments. Both cells at a face see the same runs, so that no hole opens
-//! between them, whatever the corners are. The segments of a cell join to loops. A loop is cut into triangles by lines that
-//! do not lie in a face, where the next cell could have the same one: so every edge of the surface has two triangles.
+//! The surface cuts each face of a cell in segments, each around a run of corners that are inside. A face with two such
+//! corners diagonally opposite has two segments. The two cells at a face see the same runs, so no hole opens between
+//! them, whatever the corners are. The segments of a cell join into loops. A loop is cut into triangles by lines that
+//! do not lie in a face, since the next cell could have the same line there; therefore every edge of the surface has
+//! two triangles.
 //!
-//! Corner c lies at x = bit 0 of c, y = bit 1, z = bit 2. Edge 4 k + m runs along axis k; the bits of m are the place along
-//! the two other axes, the lower axis first.
+//! Corner c lies at x = bit 0 of c, y = bit 1, z = bit 2. Edge 4 k + m runs along axis k; the bits of m are the
+//! position along the two other axes, the lower axis first.
 
 use std::sync::LazyLock;
 
-/// For each set of corners inside (bit c: corner c), triangles of edges, counter-clockwise seen from outside.
+/// For each set of corners inside (bit c: corner c), the triangles as triples of edges, counter-clockwise seen from
+/// outside.
 pub static TRIANGLES: LazyLock<Vec<Vec<[u8; 3]>>> = LazyLock::new(|| (0..=255).map(triangles).collect());
 
-/// The corner of an edge at its lower end.
+/// Returns the corner at the lower end of an edge.
 pub fn lower_corner(edge: u8) -> u8 {
     let (axis, place) = (edge / 4, edge % 4);
     match axis {
@@ -24,7 +26,7 @@ pub fn lower_corner(edge: u8) -> u8 {
     }
 }
 
-/// The edge between two neighbouring corners.
+/// Returns the edge between two neighbouring corners.
 fn edge(a: u8, b: u8) -> u8 {
     let axis = (a ^ b).trailing_zeros() as u8;
     let low = a & b;
@@ -36,7 +38,7 @@ fn edge(a: u8, b: u8) -> u8 {
     4 * axis + place
 }
 
-/// The corners of each face, counter-clockwise seen from outside of the cell.
+/// Returns the corners of each face, counter-clockwise seen from outside the cell.
 fn faces() -> [[u8; 4]; 6] {
     std::array::from_fn(|face| {
         let (axis, side) = (face % 3, (face / 3) as u8);
@@ -53,8 +55,8 @@ fn triangles(inside: u8) -> Vec<[u8; 3]> {
         let is_in = |i: usize| inside >> corners[i % 4] & 1 == 1;
         for first in (0..4).filter(|&first| is_in(first) && !is_in(first + 3)) {
             let last = (first..first + 3).take_while(|&i| is_in(i + 1)).last().map_or(first, |i| i + 1);
-            // Seen from outside of the cell, the run lies to the left of the way from its beginning to its end: seen from
-            // outside of the surface, the loop then runs counter-clockwise.
+            // Seen from outside the cell, the run lies to the left of the segment from its beginning to its end. Seen
+            // from outside the surface, the loop therefore runs counter-clockwise.
             let begin = edge(corners[(first + 3) % 4], corners[first]);
             next[begin as usize] = Some(edge(corners[last % 4], corners[(last + 1) % 4]));
         }
@@ -74,13 +76,13 @@ fn triangles(inside: u8) -> Vec<[u8; 3]> {
     triangles
 }
 
-/// Cuts a loop into triangles without lines within a face; None where that cannot be.
+/// Cuts a loop into triangles without lines within a face; returns None if that is impossible.
 fn fill(polygon: &[u8], triangles: &mut Vec<[u8; 3]>) -> Option<()> {
     let n = polygon.len();
     if n < 3 {
         return Some(());
     }
-    // The triangle over the side from the last corner to the first has its tip at one of the others.
+    // The triangle at the side from the last corner to the first has its third corner at one of the others.
     (1..n - 1).find_map(|tip| {
         let crosses = |from: usize, to: usize| to - from == 1 || !share_a_face(polygon[from], polygon[to]);
         let mut filled = vec![[polygon[0], polygon[tip], polygon[n - 1]]];
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn one_corner_inside_has_its_triangle_around_it() {
-        // Corner 0: edges along x, y and z; seen from (1, 1, 1), x to y to z runs counter-clockwise.
+        // Corner 0: edges along x, y and z; seen from (1, 1, 1), the order x, y, z runs counter-clockwise.
         let [triangle] = TRIANGLES[1][..] else { panic!("one triangle") };
         assert!([[0, 4, 8], [4, 8, 0], [8, 0, 4]].contains(&triangle), "{triangle:?}");
     }

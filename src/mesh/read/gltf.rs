@@ -1,5 +1,5 @@
-//! glTF 2.0, as text with its buffers beside it or in it, and binary (GLB): the triangles of the default scene, where its
-//! nodes put them.
+//! glTF 2.0, as text with its buffers in separate files or embedded, and binary (GLB): the triangles of the default
+//! scene, transformed by its nodes.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use nalgebra::{Matrix4, Point3};
 use super::{Read, no_vertex};
 use crate::mesh::Mesh;
 
-/// Length of GLB's header, and where in it the length of the file stands.
+/// Length of the GLB header, whose last four bytes are the length of the file.
 const GLB_HEADER: u32 = 12;
 
 pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
@@ -46,7 +46,7 @@ pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
     Ok(mesh)
 }
 
-/// The bytes of each buffer.
+/// Returns the bytes of each buffer.
 fn buffers(document: &Document, mut blob: Option<Vec<u8>>, folder: &Path) -> Read<Vec<Vec<u8>>> {
     let mut buffers = Vec::new();
     for buffer in document.buffers() {
@@ -121,14 +121,14 @@ fn append(mesh: &mut Mesh, primitive: &Primitive, to_scene: &Matrix4<f64>, buffe
     if let Some(at) = corners.iter().position(|&vertex| vertex >= n) {
         return Err(no_vertex(at / 3, i64::from(corners[at]), n as usize));
     }
-    // A transform that mirrors turns triangles inside out.
+    // A transform that mirrors flips the orientation of triangles.
     let mirrors = to_scene.fixed_view::<3, 3>(0, 0).determinant() < 0.0;
     let triangles = strip.triangles(&corners).into_iter().map(|[a, b, c]| if mirrors { [a, c, b] } else { [a, b, c] });
     mesh.triangles.extend(triangles.map(|triangle| triangle.map(|vertex| first + vertex)));
     Ok(())
 }
 
-/// How corners follow each other.
+/// How corners form triangles.
 enum Order {
     Separate,
     Strip,
@@ -139,7 +139,7 @@ impl Order {
     fn triangles(&self, corners: &[u32]) -> Vec<[u32; 3]> {
         match self {
             Order::Separate => corners.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect(),
-            // Every second triangle of a strip runs the other way round.
+            // Every second triangle of a strip has the opposite orientation.
             Order::Strip => {
                 let turned = |(i, c): (usize, &[u32])| if i % 2 == 0 { [c[0], c[1], c[2]] } else { [c[1], c[0], c[2]] };
                 corners.windows(3).enumerate().map(turned).collect()
@@ -149,7 +149,7 @@ impl Order {
     }
 }
 
-/// The items of an accessor, each its bytes.
+/// Returns the items of an accessor, each as its bytes.
 fn items<'b>(accessor: &Accessor, buffers: &'b [Vec<u8>]) -> Read<impl Iterator<Item = &'b [u8]>> {
     let number = accessor.index();
     if accessor.sparse().is_some() {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn buffers_within_and_beside_the_file_are_read_where_nodes_put_them() {
-        // x is moved by 10, then mirrored, which turns the triangle.
+        // x is moved by 10, then mirrored, which flips the triangle.
         let expected = Mesh {
             vertices: vec![[-10.0, 0.0, 0.0], [-11.0, 0.0, 0.0], [-10.0, 1.0, 1.0]],
             triangles: vec![[0, 2, 1]],

@@ -1,5 +1,5 @@
-//! Mesh files by their extension. Every reader takes the file as bytes and gives a sentence where it refuses it, to which the
-//! file's name is added here.
+//! Readers of mesh files, chosen by extension. Every reader takes the file as bytes and returns a sentence if it
+//! refuses the file; the file's name is added here.
 
 mod gltf;
 mod obj;
@@ -12,11 +12,11 @@ use std::path::Path;
 use super::Mesh;
 use crate::{Error, Result};
 
-/// Why a file was refused.
+/// Reason why a file was refused.
 pub type Refusal = String;
 pub type Read<T> = std::result::Result<T, Refusal>;
 
-/// The mesh as the file has it, its numbers of vertices and coordinates checked.
+/// Reads the mesh as the file has it, with vertex indices and coordinates checked.
 pub fn read(path: &Path) -> Result<Mesh> {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
     let reader = match extension.as_str() {
@@ -52,12 +52,12 @@ fn checked(mesh: Mesh) -> Read<Mesh> {
     }
 }
 
-/// A face, counted from 0, names a vertex that is not there.
+/// Returns the refusal of a face, counted from 0, that refers to a vertex that does not exist.
 fn no_vertex(face: usize, vertex: i64, n: usize) -> Refusal {
     format!("face {face} names vertex {vertex}, but there are {n} vertices, counted from 0; export it again")
 }
 
-/// The triangles of a polygon: a fan around its first corner.
+/// Adds the triangles of a polygon: a fan around its first corner.
 fn fan(polygon: &[u32], triangles: &mut Vec<[u32; 3]>) {
     triangles.extend(polygon.windows(2).skip(1).map(|pair| [polygon[0], pair[0], pair[1]]));
 }

@@ -1,4 +1,4 @@
-//! Wavefront OBJ: `v` and `f` lines; all other lines are of no matter for a surface.
+//! Wavefront OBJ: `v` and `f` lines; all other lines are irrelevant for a surface and are ignored.
 
 use super::{Read, fan};
 use crate::mesh::Mesh;
@@ -9,7 +9,7 @@ pub fn read(bytes: &[u8]) -> Read<Mesh> {
     let mut joined = String::new();
     for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = String::from_utf8_lossy(line);
-        // A backslash at its end goes on with the line in the next.
+        // A backslash at the end of a line continues it on the next one.
         if let Some(begun) = line.trim_end().strip_suffix('\\') {
             joined += begun;
             joined.push(' ');
@@ -50,7 +50,8 @@ fn vertex<'a>(mut words: impl Iterator<Item = &'a str>, line: usize) -> Read<[f3
     }
 }
 
-/// The vertex that a corner such as `7`, `7/2/1` or `-1` names; negative numbers count back from the newest.
+/// Returns the vertex that a corner such as `7`, `7/2/1` or `-1` refers to; negative numbers count back from the
+/// newest.
 fn corner(word: &str, n: usize, line: usize) -> Read<u32> {
     let number = word.split('/').next().and_then(|number| number.parse::<i64>().ok());
     let Some(number) = number else {

@@ -1,16 +1,16 @@
-//! PLY (Turk, "The PLY polygon file format", 1994): ASCII, and binary in both byte orders. Of vertices the coordinates are
-//! taken, of faces the lists of their vertices; what else a file holds is passed over.
+//! PLY (Turk, "The PLY polygon file format", 1994): ASCII, and binary in both byte orders. Reads the coordinates of
+//! vertices and the vertex lists of faces; everything else in a file is skipped.
 
 use super::{Read, fan};
 use crate::mesh::Mesh;
 
-/// Coordinates and polygons of a file.
+/// Vertex coordinates and triangles of a file.
 pub struct Ply {
     pub vertices: Vec<[f32; 3]>,
     pub triangles: Vec<[u32; 3]>,
 }
 
-/// How a file writes its numbers.
+/// Encoding of a file's numbers.
 #[derive(Clone, Copy, PartialEq)]
 enum Format {
     Ascii,
@@ -37,14 +37,14 @@ struct Element {
     properties: Vec<Property>,
 }
 
-/// The mesh of a file.
+/// Reads the mesh of a file.
 pub fn read_mesh(bytes: &[u8]) -> Read<Mesh> {
     let Ply { vertices, triangles } = Ply::read(bytes, true)?;
     Ok(Mesh { vertices, triangles })
 }
 
 impl Ply {
-    /// The vertices of a file, and `with_faces` its triangles.
+    /// Reads the vertices of a file and, if `with_faces`, its triangles.
     pub fn read(bytes: &[u8], with_faces: bool) -> Read<Ply> {
         const END: &[u8] = b"end_header";
         if !bytes.starts_with(b"ply") {
@@ -101,7 +101,7 @@ impl Scalar {
         matches!(self, Scalar::Float | Scalar::Double)
     }
 
-    /// Of bytes, the lowest first.
+    /// Decodes the scalar from its bytes, lowest byte first.
     fn value(self, little: [u8; 8]) -> f64 {
         let unsigned = u64::from_le_bytes(little);
         match self {
@@ -149,13 +149,13 @@ fn parse_header(header: &str) -> Read<(Format, Vec<Element>)> {
     Ok((format.ok_or("its PLY header names no format")?, elements))
 }
 
-/// The numbers behind the header, one after the other.
+/// Reads the numbers after the header one by one.
 struct Numbers<'a> {
     format: Format,
     left: &'a [u8],
 }
 
-/// Why the numbers do not go on.
+/// Why no further number can be read.
 enum Stop {
     End,
     NoNumber(String),
@@ -188,7 +188,8 @@ impl Numbers<'_> {
         text.parse().map_err(|_| Stop::NoNumber(text.into_owned()))
     }
 
-    /// Reads every row of an element; `take` gets the numbers of the property at a place, one or a list of them.
+    /// Reads every row of an element. For each property, `take` gets its position, its numbers (one, or a list), and
+    /// the row.
     fn rows(&mut self, element: &Element, mut take: impl FnMut(usize, &[f64], usize)) -> Read<()> {
         let mut list = Vec::new();
         for row in 0..element.count {
@@ -210,7 +211,7 @@ impl Numbers<'_> {
         if !(n >= 0.0 && n.fract() == 0.0) {
             return Err(Stop::NoNumber(format!("a list of {n}")));
         }
-        // A list may announce more than memory holds: only what is there is taken.
+        // A list may announce more numbers than memory holds, so memory is taken only for those that are there.
         for _ in 0..n as u64 {
             list.push(self.next(item)?);
         }
@@ -255,7 +256,7 @@ impl Numbers<'_> {
                 polygon.clear();
                 polygon.extend(numbers.iter().map(|&number| number as u32));
                 fan(&polygon, &mut triangles);
-                // In ASCII a whole number may be none.
+                // In ASCII, a number that should be an integer may not be one.
                 let bad = numbers.iter().find(|&&number| f64::from(number as u32) != number);
                 wrong = wrong.or(bad.map(|&number| (row, number)));
             }

@@ -1,4 +1,5 @@
-//! STL, binary and ASCII. Which of the two a file is, its length says: binary files may begin with `solid` too.
+//! STL, binary and ASCII. The file's length tells which of the two it is, since binary files may also begin with
+//! `solid`.
 
 use super::Read;
 use crate::mesh::Mesh;
@@ -28,7 +29,7 @@ fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
     }
     let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
     let corner = |bytes: &[u8]| [number(&bytes[..4]), number(&bytes[4..8]), number(&bytes[8..])];
-    // A facet is its normal, three corners and two bytes of attributes.
+    // A facet is its normal, three corners and two attribute bytes.
     let vertices = facets.flat_map(|facet| facet[12..48].chunks_exact(12).map(corner)).collect();
     Ok(soup(vertices))
 }
@@ -61,7 +62,7 @@ fn text(bytes: &[u8]) -> Read<Mesh> {
     }
 }
 
-/// Triangles of three vertices each.
+/// Makes a triangle from every three vertices.
 fn soup(vertices: Vec<[f32; 3]>) -> Mesh {
     let triangles = (0..vertices.len() as u32 / 3).map(|i| [3 * i, 3 * i + 1, 3 * i + 2]).collect();
     Mesh { vertices, triangles }

@@ -4,16 +4,16 @@ use serde_json::{Value, json};
 
 use super::Surface;
 
-/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), of an index.
+/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), and of an index.
 const VECTOR: u64 = 12;
 const COLOR: u64 = 8;
 const INDEX: u64 = 4;
-/// What glTF calls the types of numbers.
+/// Component type codes of glTF.
 const FLOAT: u32 = 5126;
 const UNSIGNED_SHORT: u32 = 5123;
 const UNSIGNED_INT: u32 = 5125;
 
-/// One run of the binary chunk: its bytes, the type and kind of its items, and how many there are.
+/// One part of the binary chunk: its size in bytes, the component type and kind of its items, and their number.
 struct Part {
     bytes: u64,
     component: u32,
@@ -22,12 +22,12 @@ struct Part {
 }
 
 impl Surface<'_> {
-    /// Bytes of the binary chunk.
+    /// Returns the size of the binary chunk in bytes.
     pub(super) fn glb_bytes(&self) -> u64 {
         self.parts().iter().map(|(_, part)| part.bytes).sum()
     }
 
-    /// Positions, normals, colours, indices, as far as they are there.
+    /// Returns those of positions, normals, colours and indices that the surface has.
     fn parts(&self) -> Vec<(&'static str, Part)> {
         let n = self.mesh.vertices.len();
         let vector = || Part { bytes: VECTOR * n as u64, component: FLOAT, kind: "VEC3", count: n };
@@ -47,7 +47,7 @@ impl Surface<'_> {
         parts
     }
 
-    /// Binary glTF 2.0: a header, a chunk of JSON, a chunk of numbers.
+    /// Writes binary glTF 2.0: a header, a JSON chunk and a binary chunk.
     pub(super) fn write_glb(&self, file: &mut dyn Write) -> io::Result<()> {
         let mut text = serde_json::to_vec(&self.document())?;
         text.resize(text.len().next_multiple_of(4), b' ');
@@ -106,7 +106,8 @@ impl Surface<'_> {
     }
 }
 
-/// Vertex colours of glTF are linear: the inverse of sRGB's transfer function (IEC 61966-2-1).
+/// Converts from sRGB to linear, which glTF expects for vertex colours: the inverse of sRGB's transfer function (IEC
+/// 61966-2-1).
 fn linear(srgb: f32) -> f32 {
     let srgb = srgb.clamp(0.0, 1.0);
     if srgb <= 0.04045 { srgb / 12.92 } else { ((srgb + 0.055) / 1.055).powf(2.4) }

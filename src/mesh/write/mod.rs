@@ -1,4 +1,4 @@
-//! Mesh files that leave the program: PLY, OBJ, STL and GLB, whole or not at all.
+//! Writing of mesh files: PLY, OBJ, STL and GLB, completely or not at all.
 
 mod glb;
 mod obj;
@@ -11,7 +11,7 @@ use std::path::Path;
 use super::Mesh;
 use crate::{Error, Result, atomic};
 
-/// A surface, or a cloud of points where the mesh has no triangles.
+/// A surface, or a point cloud if the mesh has no triangles.
 #[derive(Clone, Copy)]
 pub struct Surface<'a> {
     pub mesh: &'a Mesh,
@@ -21,24 +21,25 @@ pub struct Surface<'a> {
     pub colors: Option<&'a [[f32; 3]]>,
 }
 
-/// How a mesh is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// File format of a mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum MeshFormat {
     /// Binary PLY with normals and colours
     Ply,
-    /// Wavefront OBJ, text, with normals and colours behind the coordinates
+    /// Wavefront OBJ, text, with normals and with colours after the coordinates
     Obj,
-    /// Binary STL: triangles alone
+    /// Binary STL: triangles only
     Stl,
     /// Binary glTF with normals and colours
     Glb,
 }
 
 impl MeshFormat {
-    /// The format that a file name's extension names.
+    /// Returns the format that the extension of a file name stands for.
     ///
     /// # Errors
-    /// Where it names none.
+    /// Returns an error if it stands for none.
     pub fn of(path: &Path) -> Result<MeshFormat> {
         let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
         match extension.as_str() {
@@ -52,10 +53,10 @@ impl MeshFormat {
 }
 
 impl Surface<'_> {
-    /// Writes the file `path`, whole or not at all.
+    /// Writes the file `path`, completely or not at all.
     ///
     /// # Errors
-    /// Where it cannot be written, or the format has no room for so many vertices.
+    /// Returns an error if the file cannot be written, or if the surface is too large for the format.
     pub fn write(&self, path: &Path, format: MeshFormat) -> Result<()> {
         if format == MeshFormat::Glb && self.glb_bytes() > u64::from(u32::MAX) {
             return Err(Error::file(
@@ -72,7 +73,7 @@ impl Surface<'_> {
     }
 }
 
-/// Eight bits of a colour from 0 to 1.
+/// Converts a colour from 0 to 1 to eight bits.
 fn eight_bits(color: f32) -> u8 {
     (color.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
 }
@@ -101,7 +102,7 @@ mod tests {
                 let surface = Surface { mesh: &mesh, normals, colors };
                 surface.write(&path, MeshFormat::of(&path).unwrap()).unwrap();
                 let again = Mesh::read(&path).unwrap();
-                // STL has no order of vertices.
+                // STL does not keep the order of vertices.
                 let corners = |mesh: &Mesh| (0..4).map(|t| mesh.corners(t)).collect::<Vec<_>>();
                 assert_eq!(corners(&again), corners(&mesh), "{name}");
                 assert_eq!(again.vertices.len(), 4, "{name}");

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use super::Surface;
 
 impl Surface<'_> {
-    /// Colours stand behind the coordinates, where most programs look for them.
+    /// Writes Wavefront OBJ. Colours follow the coordinates, where most programs look for them.
     pub(super) fn write_obj(&self, file: &mut dyn Write) -> io::Result<()> {
         for (i, [x, y, z]) in self.mesh.vertices.iter().enumerate() {
             write!(file, "v {x} {y} {z}")?;

@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use super::{Surface, eight_bits};
 
 impl Surface<'_> {
-    /// Binary PLY, little-endian; a cloud of points has no element `face`.
+    /// Writes binary PLY, little-endian; a point cloud has no element `face`.
     pub(super) fn write_ply(&self, file: &mut dyn Write) -> io::Result<()> {
         let mesh = self.mesh;
         writeln!(file, "ply\nformat binary_little_endian 1.0\nelement vertex {}", mesh.vertices.len())?;

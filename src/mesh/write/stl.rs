@@ -4,7 +4,7 @@ use super::Surface;
 use crate::mesh::unit;
 
 impl Surface<'_> {
-    /// Binary STL: a header of 80 bytes, then each triangle with its normal.
+    /// Writes binary STL: a header of 80 bytes, then each triangle with its normal.
     pub(super) fn write_stl(&self, file: &mut dyn Write) -> io::Result<()> {
         file.write_all(&[b' '; 80])?;
         file.write_all(&(self.mesh.triangles.len() as u32).to_le_bytes())?;

@@ -1,4 +1,4 @@
-//! A convolution with bias and ReLU, as products of matrices.
+//! A convolution with bias and ReLU, computed as matrix products.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Features, Layer};
 
-/// Numbers in the matrix of one task, about: 4 MiB, so that it stays in a core's cache.
+/// Approximate number of values in the matrix of one task: 4 MiB, so that it stays in a core's cache.
 const PATCH_NUMBERS: usize = 1 << 20;
 
 pub(super) struct Convolution {
@@ -21,7 +21,7 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// `weights` as PyTorch has them: `[n_out, n_in, side, side]`.
+    /// Creates a convolution from `weights` in PyTorch's layout: `[n_out, n_in, side, side]`.
     pub fn new(layer: &Layer, weights: &[f32], bias: Vec<f32>) -> Self {
         let Layer { side, stride, padding, n_in, n_out, .. } = *layer;
         let area = side * side;
@@ -32,7 +32,7 @@ impl Convolution {
         Convolution { side, stride, padding, n_in, n_out, weights: (0..weights.len()).map(at).collect(), bias }
     }
 
-    /// The features behind the ReLU. Outside of the image all are 0.
+    /// Returns the features after the ReLU. Inputs outside the image are 0.
     pub fn apply(&self, features: &Features) -> Features {
         let extent = |length: usize| (length + 2 * self.padding - self.side) / self.stride + 1;
         let (height, width) = (extent(features.height), extent(features.width));
@@ -57,7 +57,7 @@ impl Convolution {
         Features { height, width, channels: self.n_out, values }
     }
 
-    /// What the output pixel `(x, y)` sees: `[side, side, n_in]`.
+    /// Copies the input patch of the output pixel `(x, y)`: `[side, side, n_in]`.
     fn gather(&self, features: &Features, y: usize, x: usize, patch: &mut [f32]) {
         for (place, numbers) in patch.chunks_mut(self.n_in).enumerate() {
             let (dy, dx) = (place / self.side, place % self.side);

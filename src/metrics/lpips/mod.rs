@@ -1,8 +1,8 @@
-//! Learned perceptual image patch similarity (Zhang et al. 2018, arXiv 1801.03924), version 0.1: how far apart two images
-//! are in the features of a network trained to recognise things. The weights are the user's to bring.
+//! Learned perceptual image patch similarity (Zhang et al. 2018, arXiv 1801.03924), version 0.1: the distance of two
+//! images in the features of a network trained for image classification. The user must provide the weights.
 //!
-//! `d(a, b) = Σ_l mean_{h,w} Σ_c w_lc (â_lhwc − b̂_lhwc)²` (equation 1), where â are the activations of layer l with each
-//! pixel's features scaled to length 1, and w the learned weights of the layer's channels.
+//! `d(a, b) = Σ_l mean_{h,w} Σ_c w_lc (â_lhwc − b̂_lhwc)²` (equation 1), where â are the activations of layer l with
+//! each pixel's features normalised to length 1, and w are the learned weights of the layer's channels.
 
 mod convolution;
 mod weights;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::Result;
 use convolution::Convolution;
 
-/// The network whose features are compared.
+/// Network whose features are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backbone {
     /// AlexNet: `lpips.LPIPS(net="alex")`.
@@ -31,7 +31,7 @@ impl Backbone {
         }
     }
 
-    /// Its layers up to the last that is compared.
+    /// Returns the layers up to the last one that is compared.
     fn layers(self) -> &'static [Layer] {
         match self {
             Backbone::Alex => &ALEX,
@@ -39,7 +39,7 @@ impl Backbone {
         }
     }
 
-    /// Side and stride of its poolings.
+    /// Returns the side and stride of the pooling windows.
     fn pooling(self) -> (usize, usize) {
         match self {
             Backbone::Alex => (3, 2),
@@ -48,9 +48,9 @@ impl Backbone {
     }
 }
 
-/// A convolution with ReLU behind it.
+/// A convolution followed by a ReLU.
 struct Layer {
-    /// Its number among the layers of torchvision's `features`.
+    /// Index of the layer in torchvision's `features`.
     number: usize,
     n_out: usize,
     n_in: usize,
@@ -58,7 +58,7 @@ struct Layer {
     stride: usize,
     padding: usize,
     pooled_before: bool,
-    /// Whether its features are compared.
+    /// Whether the layer's features are compared.
     compared: bool,
 }
 
@@ -90,21 +90,21 @@ const VGG: [Layer; 13] = [
     layer(28, 512, 512, 3, false, true),
 ];
 
-/// Means and deviations of the channels of images in `[−1, 1]` that the networks were trained on.
+/// Means and standard deviations of the channels, for images in `[−1, 1]`, that the networks were trained with.
 const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 
-/// Added to the length of a pixel's features before they are divided by it.
+/// Added to the length of a pixel's features before dividing by it.
 const LEAST_LENGTH: f32 = 1e-10;
 
-/// Pixels of one task.
+/// Number of pixels per task.
 const PIECE: usize = 4096;
 
 /// A network with its weights.
 pub struct Lpips {
     pub backbone: Backbone,
     convolutions: Vec<Convolution>,
-    /// For each layer that is compared, `[n_out]`.
+    /// Channel weights of each compared layer, `[n_out]`.
     channel_weights: Vec<Vec<f32>>,
 }
 
@@ -117,15 +117,17 @@ struct Features {
 }
 
 impl Lpips {
-    /// Reads weights as `docs/formats.md` describes them; which network they are of is told by their names and shapes.
+    /// Reads weights in the format that `docs/formats.md` describes. The network is recognised by the names and shapes
+    /// of the tensors.
     ///
     /// # Errors
-    /// A file that cannot be read, is truncated, or lacks a tensor or has one of another shape or type.
+    /// Returns an error if the file cannot be read or is truncated, or if a tensor is missing or has the wrong shape or
+    /// type.
     pub fn read(path: &Path) -> Result<Self> {
         weights::read(path)
     }
 
-    /// The smallest side of an image that leaves a pixel of every layer.
+    /// Returns the smallest side of an image for which every layer has at least one pixel.
     pub fn least_side(&self) -> usize {
         (1..).find(|&side| self.output_side(side).is_some()).expect("a large image leaves pixels")
     }
@@ -138,11 +140,11 @@ impl Lpips {
         })
     }
 
-    /// The distance of two sRGB images `[height, width, 3]` in `[0, 1]`: 0 for equal ones, and below 1 for most. None
-    /// where a side is shorter than [`Lpips::least_side`].
+    /// Returns the distance of two sRGB images `[height, width, 3]` in `[0, 1]`: 0 for equal images, and below 1 for
+    /// most. Returns `None` if a side is shorter than [`Lpips::least_side`].
     ///
     /// # Panics
-    /// If an image is not of the size.
+    /// Panics if an image does not have the given size.
     pub fn distance(&self, a: &[f32], b: &[f32], width: usize, height: usize) -> Option<f64> {
         let size = 3 * width * height;
         assert!(a.len() == size && b.len() == size, "images of {} and {} values, not {size}", a.len(), b.len());
@@ -171,7 +173,7 @@ fn normalised(image: &[f32], width: usize, height: usize) -> Features {
     Features { height, width, channels: 3, values: image.iter().enumerate().map(channel).collect() }
 }
 
-/// The largest of each channel over squares, none of which reaches over the edge.
+/// Applies max pooling without padding: no window extends over the edge.
 fn pool(features: &Features, (side, stride): (usize, usize)) -> Features {
     let (height, width) = ((features.height - side) / stride + 1, (features.width - side) / stride + 1);
     let channels = features.channels;
@@ -188,7 +190,7 @@ fn pool(features: &Features, (side, stride): (usize, usize)) -> Features {
     Features { height, width, channels, values }
 }
 
-/// Mean over pixels of Σ w (â − b̂)².
+/// Returns the mean over pixels of Σ w (â − b̂)².
 fn layer_distance(a: &Features, b: &Features, weights: &[f32]) -> f64 {
     let channels = a.channels;
     let length = |pixel: &[f32]| pixel.iter().map(|x| x * x).sum::<f32>().sqrt() + LEAST_LENGTH;
@@ -221,7 +223,7 @@ mod tests {
     #[test]
     fn a_layers_distance_is_that_of_directions() {
         let features = |values: [f32; 4]| Features { height: 1, width: 2, channels: 2, values: values.into() };
-        // Directions (1, 0) against (0, 1), and one against its multiple.
+        // The direction (1, 0) against (0, 1), and a vector against a multiple of itself.
         let distance = layer_distance(&features([2.0, 0.0, 3.0, 4.0]), &features([0.0, 5.0, 6.0, 8.0]), &[0.5, 0.25]);
         assert!((distance - (0.5 + 0.25) / 2.0).abs() < 1e-6, "{distance}");
     }

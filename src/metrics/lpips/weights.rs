@@ -1,4 +1,4 @@
-//! Weights of LPIPS from a safetensors file, under the names of the `lpips` package or of torchvision.
+//! Reads LPIPS weights from a safetensors file, under the names of the `lpips` package or of torchvision.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> Result<Lpips> {
     Ok(Lpips { backbone, convolutions, channel_weights })
 }
 
-/// How the layer's tensor may be called: in which slice it lies depends on the network.
+/// Returns the possible names of the layer's tensor: the slice that contains it depends on the network.
 fn names(layer: &Layer, part: &str) -> Vec<String> {
     let slices = (1..=5).map(|slice| format!("net.slice{slice}.{}.{part}", layer.number));
     slices.chain([format!("features.{}.{part}", layer.number)]).collect()
@@ -44,7 +44,7 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// By the shape of the first convolution.
+    /// Identifies the network by the shape of the first convolution.
     fn backbone(&self) -> Result<Backbone> {
         let first = |backbone: Backbone| &backbone.layers()[0];
         let is_of = |backbone: &Backbone| {
@@ -59,7 +59,7 @@ impl File<'_> {
         })
     }
 
-    /// The numbers of the first tensor of these names that is there.
+    /// Returns the values of the first of the named tensors that exists.
     fn numbers(&self, names: &[String], shape: &[usize]) -> Result<Vec<f32>> {
         let found = names.iter().find_map(|name| Some((name, self.tensors.tensor(name).ok()?)));
         let wanted = &names[names.len() - 1];

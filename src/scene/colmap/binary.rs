@@ -1,13 +1,14 @@
-//! COLMAP's binary files: little-endian, a count and as many records, without padding.
+//! Reader of COLMAP's binary files: little-endian, a count followed by that many records, without padding.
 
 use super::model::{MODELS, Model, Refusal, Registered, camera};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Reads one of the files, told by its name, into the model. Cameras come before images.
+/// Reads one of the files, identified by its name, into the model. Cameras must be read before images.
 ///
 /// # Errors
-/// A file that ends early or holds what cannot be; none takes more memory than its bytes justify.
+/// Returns an error if the file ends early or holds invalid values. A corrupt file never makes the reader use more
+/// memory than the file's size justifies.
 pub(super) fn parse(file: &Path, bytes: &[u8], model: &mut Model) -> Result<()> {
     let mut records = Records { rest: bytes };
     let parsed = match file.file_stem().and_then(|stem| stem.to_str()) {
@@ -43,7 +44,7 @@ fn images(records: &mut Records, model: &mut Model) -> std::result::Result<(), R
         let camera = records.u32()?;
         let name = records.text().map_err(|why| format!("the name of image {number} {why}"))?;
         let n_points = records.u64()?;
-        // Two coordinates in the image, and the number of the point or -1: 24 bytes.
+        // Each point is two image coordinates and the number of the 3D point or -1: 24 bytes.
         let bytes = usize::try_from(n_points).ok().and_then(|n| n.checked_mul(24)).ok_or_else(truncated)?;
         let points = records.take(bytes)?.chunks_exact(24).map(|point| number_of(&point[16..]));
         let points = points.filter(|&number| number != u64::MAX).collect();
@@ -57,7 +58,7 @@ fn points(records: &mut Records, model: &mut Model) -> std::result::Result<(), R
     for _ in 0..count {
         let number = records.u64()?;
         let point = records.point()?;
-        // Three bytes of colour and the error.
+        // Three bytes of colour, and the error.
         records.take(3 + 8)?;
         let track = records.u64()?;
         let bytes = usize::try_from(track).ok().and_then(|n| n.checked_mul(8)).ok_or_else(truncated)?;
@@ -67,7 +68,7 @@ fn points(records: &mut Records, model: &mut Model) -> std::result::Result<(), R
     Ok(())
 }
 
-/// What is left of a file.
+/// The unread rest of a file.
 struct Records<'a> {
     rest: &'a [u8],
 }
@@ -79,7 +80,7 @@ impl<'a> Records<'a> {
         Ok(taken)
     }
 
-    /// The number of records, of which each has many bytes.
+    /// Reads the number of records. Each record has many bytes, so a count above the number of bytes left is refused.
     fn count(&mut self, what: &str) -> std::result::Result<u64, Refusal> {
         let count = self.u64()?;
         match count > self.rest.len() as u64 {
@@ -104,7 +105,7 @@ impl<'a> Records<'a> {
         Ok([self.f64()?, self.f64()?, self.f64()?])
     }
 
-    /// Up to a zero byte, which goes with it.
+    /// Reads text up to a zero byte and consumes that byte.
     fn text(&mut self) -> std::result::Result<String, Refusal> {
         let end = self.rest.iter().position(|&byte| byte == 0).ok_or("does not end: the file is truncated")?;
         let text = self.take(end + 1)?;

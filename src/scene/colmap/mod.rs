@@ -1,7 +1,7 @@
-//! The reader of COLMAP reconstructions: `cameras`, `images` and `points3D`, as `.bin` or `.txt`, beside `images/`.
+//! Reader of COLMAP reconstructions: `cameras`, `images` and `points3D`, as `.bin` or `.txt`, next to `images/`.
 //!
-//! An image's pose is the rotation (a quaternion w, x, y, z) and translation that bring the world into the camera's
-//! axes, x to the right, y down, z forward. The world stays COLMAP's.
+//! The pose of an image is the rotation (a quaternion w, x, y, z) and the translation that map world coordinates to the
+//! camera's axes: x to the right, y down, z forward. Scene coordinates are COLMAP's world coordinates.
 
 mod binary;
 mod model;
@@ -9,28 +9,31 @@ mod text;
 
 use super::load::{self, in_order};
 use super::view::{Mask, image_files};
-use super::{Camera, Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
+use super::{Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
+use crate::geometry::Camera;
 use crate::{Error, Result};
 use model::{Model, Registered};
 use nalgebra::{Quaternion, UnitQuaternion, Vector3};
 use std::path::{Path, PathBuf};
 
-/// Where a reconstruction is looked for, in this order.
+/// Folders in which a reconstruction is looked for, in this order.
 const PLACES: [&str; 3] = ["sparse/0", "sparse", "colmap/sparse/0"];
 
 const IMAGES: &str = "images";
 
-/// Masks lie here under the image's whole name and `.png`, as COLMAP's own feature extraction takes them.
+/// Folder of the masks. Each is named after the full file name of its image plus `.png`, as COLMAP's own feature
+/// extraction expects.
 const MASKS: &str = "masks";
 
-/// Shares of the points that an image sees below and above which bounds are set, as LLFF does: the rest are strays.
+/// Quantiles of the depths of the points that an image sees, used as its bounds as in LLFF; points outside are
+/// outliers.
 const BOUNDS: (f64, f64) = (0.001, 0.999);
 
 pub(super) fn is_here(folder: &Path, options: &OpenOptions) -> bool {
     reconstruction(folder, options).is_some()
 }
 
-/// The folder of the reconstruction.
+/// Returns the folder of the reconstruction.
 fn reconstruction(folder: &Path, options: &OpenOptions) -> Option<PathBuf> {
     let holds = |folder: &PathBuf| is_model(folder, "bin") || is_model(folder, "txt");
     match &options.sparse {
@@ -79,12 +82,12 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     Ok(Contents { splits, unit_cube, capture, points, notes })
 }
 
-/// How many images the reconstruction in the folder `sparse` has.
+/// Returns the number of images in the reconstruction in the folder `sparse`.
 pub(super) fn count_images(sparse: &Path) -> Result<usize> {
     read_model(sparse).map(|model| model.images.len())
 }
 
-/// The files of a reconstruction; points need not be there.
+/// Reads the files of a reconstruction; the points may be missing.
 fn read_model(sparse: &Path) -> Result<Model> {
     let is_binary = is_model(sparse, "bin");
     let extension = if is_binary { "bin" } else { "txt" };
@@ -105,14 +108,14 @@ fn read_model(sparse: &Path) -> Result<Model> {
     Ok(model)
 }
 
-/// The view of an image, where its file is there.
+/// Returns the view of an image, or `None` if the image file is missing.
 fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>> {
     let name = view_name(&image.name);
     let files = image_files(&folder.join(IMAGES).join(&image.name), &name)?;
     if files.is_empty() {
         return Ok(None);
     }
-    // `images` checked that the camera is there.
+    // `add_image` checked that the camera exists.
     let mut camera = Camera { intrinsics: model.cameras[&image.camera], camera_to_world: camera_to_world(image) };
     if let Some(full) = files.first().filter(|file| file.reduced == 1) {
         camera = load::camera_for(&camera, full, &name)?;
@@ -123,7 +126,7 @@ fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>
     Ok(Some(View { images: files, bounds: bounds(model, image), mask, ..View::new(name, "", camera) }))
 }
 
-/// The rows of the camera-to-world matrix with the camera's axes right, up and back.
+/// Returns the rows of the camera-to-world matrix with the camera's axes right, up and back.
 fn camera_to_world(image: &Registered) -> [[f32; 4]; 3] {
     let [w, x, y, z] = image.rotation;
     let to_world = UnitQuaternion::from_quaternion(Quaternion::new(w, x, y, z)).inverse().to_rotation_matrix();
@@ -134,7 +137,7 @@ fn camera_to_world(image: &Registered) -> [[f32; 4]; 3] {
     })
 }
 
-/// Depths that bound most of the points that the image sees.
+/// Returns depths that bound most of the points that the image sees.
 fn bounds(model: &Model, image: &Registered) -> Option<[f32; 2]> {
     let [w, x, y, z] = image.rotation;
     let rotation = UnitQuaternion::from_quaternion(Quaternion::new(w, x, y, z));

@@ -1,34 +1,34 @@
-//! What a reconstruction holds, whichever way it is stored, and COLMAP's camera models.
+//! Contents of a reconstruction, independent of the file format, and COLMAP's camera models.
 
-use crate::scene::{Intrinsics, Lens};
+use crate::geometry::{Intrinsics, Lens};
 use std::collections::{BTreeMap, HashSet};
 
-/// Why a file was refused; the caller adds its name and the place.
+/// Reason why a file was refused; the caller adds the file name and the position.
 pub(super) type Refusal = String;
 
 /// A reconstruction.
 #[derive(Default)]
 pub(super) struct Model {
-    /// By their number.
+    /// Cameras by number.
     pub cameras: BTreeMap<u32, Intrinsics>,
     pub images: Vec<Registered>,
-    /// In the world, by their number.
+    /// Points in world coordinates, by number.
     pub points: BTreeMap<u64, [f64; 3]>,
 }
 
-/// An image with its pose.
+/// A registered image with its pose.
 pub(super) struct Registered {
     pub name: String,
-    /// Number of its camera, which is there.
+    /// Number of its camera, which exists in the model.
     pub camera: u32,
-    /// From the world into the camera's axes: w, x, y, z, not 0.
+    /// Rotation from world coordinates to the camera's axes, as a quaternion w, x, y, z; never 0.
     pub rotation: [f64; 4],
     pub translation: [f64; 3],
-    /// Numbers of the points that it sees.
+    /// Numbers of the points that the image sees.
     pub points: Vec<u64>,
 }
 
-/// COLMAP's camera models in the order of their numbers, with how many parameters each has.
+/// COLMAP's camera models in the order of their numbers, each with its number of parameters.
 pub(super) const MODELS: [(&str, usize); 12] = [
     ("SIMPLE_PINHOLE", 3),
     ("PINHOLE", 4),
@@ -44,10 +44,10 @@ pub(super) const MODELS: [(&str, usize); 12] = [
     ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
 ];
 
-/// More is no number of pixels that a photograph has along a side.
+/// Largest plausible number of pixels along a side of a photograph.
 const MOST_PIXELS: u64 = 1_000_000;
 
-/// The camera of a model by its name.
+/// Returns the intrinsics of a camera from the name of its model and its parameters.
 pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -> Result<Intrinsics, Refusal> {
     let supported = || MODELS[..6].iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let expected = MODELS[..6].iter().find(|(name, _)| *name == model).map(|(_, count)| *count).ok_or_else(|| {
@@ -84,7 +84,7 @@ pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -
 }
 
 impl Model {
-    /// Takes an image in after checking it.
+    /// Checks an image and adds it.
     pub fn add_image(&mut self, image: Registered) -> Result<(), Refusal> {
         let Registered { name, camera, rotation, translation, .. } = &image;
         if !self.cameras.contains_key(camera) {
@@ -101,7 +101,7 @@ impl Model {
         Ok(())
     }
 
-    /// Takes a point in after checking it.
+    /// Checks a point and adds it.
     pub fn add_point(&mut self, number: u64, point: [f64; 3]) -> Result<(), Refusal> {
         if point.iter().any(|x| !(*x as f32).is_finite()) {
             return Err(format!("point {number} is at {point:?}, where finite numbers are needed; reconstruct again"));
@@ -110,7 +110,7 @@ impl Model {
         Ok(())
     }
 
-    /// Refuses images that share a name: which is meant could not be told.
+    /// Refuses images that share a name, since they could not be told apart.
     pub fn check_names(&self) -> Result<(), Refusal> {
         let mut seen = HashSet::new();
         match self.images.iter().find(|image| !seen.insert(image.name.as_str())) {

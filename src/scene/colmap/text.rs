@@ -1,13 +1,13 @@
-//! COLMAP's text files: a record a line, of an image two; lines that begin with `#` are comments.
+//! Reader of COLMAP's text files: one line per record, two per image; lines that begin with `#` are comments.
 
 use super::model::{Model, Refusal, Registered, camera};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Reads one of the files, told by its name, into the model. Cameras come before images.
+/// Reads one of the files, identified by its name, into the model. Cameras must be read before images.
 ///
 /// # Errors
-/// The line that cannot be read, by its number.
+/// Returns an error that names the number of the line that cannot be read.
 pub(super) fn parse(file: &Path, bytes: &[u8], model: &mut Model) -> Result<()> {
     let no_text = || Error::file(file, "is no UTF-8 text; export the reconstruction again");
     let text = std::str::from_utf8(bytes).map_err(|_| no_text())?;
@@ -28,7 +28,7 @@ pub(super) fn parse(file: &Path, bytes: &[u8], model: &mut Model) -> Result<()> 
     model.check_names().map_err(|refusal| Error::file(file, refusal))
 }
 
-/// `CAMERA_ID MODEL WIDTH HEIGHT PARAMS…`
+/// Reads a line `CAMERA_ID MODEL WIDTH HEIGHT PARAMS…`.
 fn read_camera(line: &str, model: &mut Model) -> std::result::Result<(), Refusal> {
     let mut words = line.split_whitespace();
     let number = next(&mut words, "the camera's number")?;
@@ -41,7 +41,7 @@ fn read_camera(line: &str, model: &mut Model) -> std::result::Result<(), Refusal
     Ok(())
 }
 
-/// `IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME`, and on the next line `X Y POINT3D_ID` of each point seen.
+/// Reads a line `IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME` and the next line, `X Y POINT3D_ID` for each point seen.
 fn read_image(line: &str, points: &str, model: &mut Model) -> std::result::Result<(), Refusal> {
     let mut words = line.splitn(10, char::is_whitespace);
     let _number: u32 = next(&mut words, "the image's number")?;
@@ -53,12 +53,12 @@ fn read_image(line: &str, points: &str, model: &mut Model) -> std::result::Resul
     let name = words.next().map(str::trim).filter(|name| !name.is_empty()).ok_or("has no image name")?.to_owned();
     let [w, x, y, z, translation @ ..] = pose;
     let numbers = points.split_whitespace().skip(2).step_by(3);
-    // -1 stands for a point that no other image sees.
+    // -1 marks a point that no other image sees. It does not parse as an unsigned number and is skipped.
     let points = numbers.filter_map(|word| word.parse().ok()).collect();
     model.add_image(Registered { name, camera, rotation: [w, x, y, z], translation, points })
 }
 
-/// `POINT3D_ID X Y Z R G B ERROR TRACK…`
+/// Reads a line `POINT3D_ID X Y Z R G B ERROR TRACK…`.
 fn read_point(line: &str, model: &mut Model) -> std::result::Result<(), Refusal> {
     let mut words = line.split_whitespace();
     let number = next(&mut words, "the point's number")?;

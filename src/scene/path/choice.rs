@@ -1,4 +1,4 @@
-//! The path that a user names: one that is generated around a scene, or a file.
+//! The camera path chosen by the user: generated around a scene, or read from a file.
 
 use super::{CameraPath, Order, PathOptions};
 use crate::scene::{Scene, View};
@@ -6,28 +6,30 @@ use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Training cameras that an interpolated path passes.
+/// Number of training cameras that an interpolated path passes through.
 const N_KEYS: usize = 12;
 
-/// How a camera path is come by.
+/// Source of a camera path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathChoice {
     Orbit,
     Spiral,
     /// Through training cameras.
     Interpolate,
-    /// The test cameras, or where there are none the training cameras.
+    /// The test cameras, or the training cameras if there are none.
     Dataset,
     /// A camera-path file.
     File(PathBuf),
 }
 
 impl PathChoice {
-    /// The path around `scene`, with frames of `width` and `height` where they are given. One alone keeps the aspect
-    /// ratio; without either, frames are as the file says or as the scene's images reduced `downscale` times.
+    /// Builds the path around `scene`, with frames of size `width` and `height` if they are given. If only one is
+    /// given, the aspect ratio is kept. If neither is given, frames have the size in the file or that of the scene's
+    /// images reduced by `downscale`.
     ///
     /// # Errors
-    /// As the functions of [`CameraPath`]; and a length in seconds where the frames are given one by one.
+    /// Returns an error in the same cases as the functions of [`CameraPath`], and for a length in seconds where the
+    /// path lists its frames individually.
     pub fn build(
         &self,
         scene: &Scene,
@@ -50,12 +52,12 @@ impl PathChoice {
         }
     }
 
-    /// Whether the path brings its own cameras, so that it needs no photographs of a scene.
+    /// Returns whether the path provides its own cameras, so that it does not need a scene's photographs.
     pub fn is_file(&self) -> bool {
         matches!(self, PathChoice::File(_))
     }
 
-    /// What the path is called in file names.
+    /// Returns the name of the path in file names.
     pub fn name(&self) -> String {
         match self {
             PathChoice::Orbit => "orbit".to_owned(),
@@ -81,7 +83,7 @@ impl PathChoice {
         }
     }
 
-    /// None for a file, which may have a size of its own.
+    /// Returns `None` for a file, which may specify its own size.
     fn usual_size(&self, scene: &Scene, downscale: u32) -> Option<(u32, u32)> {
         let views = match self {
             PathChoice::File(_) => return None,

@@ -1,24 +1,25 @@
-//! Where a scene's cameras look from and to: what generated paths are built around.
+//! Where a scene's cameras are and what they look at: the basis of generated paths.
 
 use crate::scene::fit::{meeting_point, vector};
 use crate::scene::{Scene, View};
 use nalgebra::Vector3;
 use std::f64::consts::TAU;
 
-/// Cosine of the angle (20°) within which the mean up direction of the cameras is taken for a coordinate axis: rigs
+/// Cosine of the angle (20°) within which the mean up direction of the cameras is snapped to a coordinate axis: rigs
 /// are upright in their own world, and a slightly tilted orbit looks wrong.
 const NEARLY_AN_AXIS: f64 = 0.94;
 
-/// Elevation at which orbits stop, in radians: straight above there is no upright.
+/// Largest elevation of orbits, in radians: directly above the centre, the upright direction is undefined.
 const MAX_ELEVATION: f64 = 80.0 * std::f64::consts::PI / 180.0;
 
-/// In sides of the unit cube: a circle of radius 0, around a camera in the centre, would have no direction to look in.
+/// Smallest radius in sides of the unit cube: a circle of radius 0, around a camera in the centre, would have no
+/// direction to look in.
 const LEAST_RADIUS: f64 = 1e-3;
 
-/// Between neighbouring azimuths: cameras that leave out more stand on one side of the scene.
+/// Largest gap between neighbouring azimuths: cameras that leave a wider gap stand on one side of the scene.
 const WIDEST_GAP: f64 = TAU / 3.0;
 
-/// Azimuths within `half` of the `middle`, in radians.
+/// Azimuths within `half` of `middle`, in radians.
 #[derive(Clone, Copy)]
 pub(super) struct Arc {
     pub middle: f64,
@@ -27,20 +28,20 @@ pub(super) struct Arc {
 
 /// The training cameras in spherical coordinates around what they look at.
 pub(super) struct Framing {
-    /// Where their axes meet, or where they are parallel the centre of the unit cube, in scene coordinates.
+    /// Where their viewing axes meet, or the centre of the unit cube if the axes are parallel, in scene coordinates.
     pub centre: Vector3<f64>,
-    /// Axes of the sphere, of length 1: the direction of azimuth 0 (that of the first camera), of azimuth π/2, and up.
+    /// Axes of the sphere, of length 1: the directions of azimuth 0 (that of the first camera), of azimuth π/2, and up.
     pub axes: [Vector3<f64>; 3],
-    /// The median distance of the cameras from the centre, in scene units.
+    /// Median distance of the cameras from the centre, in scene units.
     pub radius: f64,
     /// Azimuths of the cameras in radians, ascending, from −π to π.
     azimuths: Vec<f64>,
-    /// Elevations of the cameras over the horizon in radians, ascending, at most 80° up or down.
+    /// Elevations of the cameras above the horizon in radians, ascending, at most 80° up or down.
     pub elevations: Vec<f64>,
 }
 
 impl Framing {
-    /// Of the training cameras, of which a scene has at least one.
+    /// Computes the framing of the training cameras, of which a scene has at least one.
     pub fn of(scene: &Scene) -> Self {
         let views = &scene.splits.train;
         let up = up_axis(views);
@@ -60,7 +61,7 @@ impl Framing {
         Self { centre, axes: [start, side, up], radius, azimuths, elevations }
     }
 
-    /// Where the cameras are, if they leave out more than [`WIDEST_GAP`].
+    /// Returns the arc that the cameras occupy, if they leave a gap wider than [`WIDEST_GAP`].
     pub fn arc(&self) -> Option<Arc> {
         let next = self.azimuths.iter().skip(1).copied().chain([self.azimuths[0] + TAU]);
         let gaps = self.azimuths.iter().zip(next).map(|(azimuth, next)| (next - azimuth, next));
@@ -69,12 +70,12 @@ impl Framing {
         (gap > WIDEST_GAP).then_some(Arc { middle: begin + half, half })
     }
 
-    /// The elevation that a `share` of the cameras are below.
+    /// Returns the elevation below which the fraction `share` of the cameras lie.
     pub fn elevation(&self, share: f64) -> f64 {
         quantile(&self.elevations, share)
     }
 
-    /// The point at these angles (radians) and the median distance.
+    /// Returns the point at these angles (radians) and the median distance.
     pub fn point(&self, azimuth: f64, elevation: f64) -> Vector3<f64> {
         let [start, side, up] = self.axes;
         let horizontal = start * azimuth.cos() + side * azimuth.sin();
@@ -86,7 +87,7 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
-/// The mean up direction of the cameras, or the coordinate axis that it is close to.
+/// Returns the mean up direction of the cameras, or the coordinate axis that it is close to.
 pub(in crate::scene) fn up_axis(views: &[View]) -> Vector3<f64> {
     let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.up()).normalize()).sum();
     let Some(mean) = sum.try_normalize(1e-6) else { return Vector3::z() };
@@ -97,7 +98,8 @@ pub(in crate::scene) fn up_axis(views: &[View]) -> Vector3<f64> {
     Vector3::from_fn(|axis, _| if axis == longest { mean[longest].signum() } else { 0.0 })
 }
 
-/// The direction of `offset` along the horizon; any such direction if it points straight up or down.
+/// Returns the horizontal component of `offset` as a direction, or any horizontal direction if `offset` points straight
+/// up or down.
 fn horizontal(offset: &Vector3<f64>, up: &Vector3<f64>) -> Vector3<f64> {
     let along = |v: &Vector3<f64>| (v - up * v.dot(up)).try_normalize(1e-6 * v.norm());
     along(offset).or_else(|| along(&Vector3::x())).or_else(|| along(&Vector3::y())).unwrap_or_else(Vector3::z)

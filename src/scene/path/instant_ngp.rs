@@ -1,16 +1,17 @@
-//! Camera paths as instant-ngp's viewer saves them: key cameras in its own coordinates, joined by a cubic B-spline.
+//! Camera paths as saved by instant-ngp's viewer: key cameras in its own coordinates, joined by a cubic B-spline.
 //!
-//! instant-ngp's world is its unit cube with the axes cycled, and its cameras look along +z with y down. With
+//! instant-ngp's world is its unit cube with cyclically permuted axes, and its cameras look along +z with y down. With
 //! `c = scale · (c_scene) + offset` for positions, and the camera's y and z axes negated, its coordinates are
-//! `(x, y, z)_ngp = (y, z, x)` (`nerf_matrix_to_ngp` in its loader). `R` is the quaternion (x, y, z, w) of the rotation
-//! so obtained and `T` the position; `fov` is the vertical field of view in degrees. Slices and apertures have no
-//! counterpart here and are not read.
+//! `(x, y, z)_ngp = (y, z, x)` (`nerf_matrix_to_ngp` in its loader). `R` is the quaternion (x, y, z, w) of the
+//! resulting rotation and `T` the position; `fov` is the vertical field of view in degrees. Slices and apertures have
+//! no counterpart here and are not read.
 
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, read_fov, read_list};
 use crate::Result;
+use crate::geometry::pose::Pose;
+use crate::geometry::{Camera, Intrinsics, UnitCube};
+use crate::scene::Scene;
 use crate::scene::json::Node;
-use crate::scene::pose::Pose;
-use crate::scene::{Camera, Intrinsics, Scene, UnitCube};
 use nalgebra::{Matrix3, Quaternion, Rotation3, UnitQuaternion, Vector3, Vector4};
 
 const SECONDS_BETWEEN_KEYS: f32 = 1.0;
@@ -18,10 +19,10 @@ const SECONDS_BETWEEN_KEYS: f32 = 1.0;
 /// A key camera in instant-ngp's coordinates.
 #[derive(Clone, Copy)]
 struct Key {
-    /// x, y, z, w.
+    /// Quaternion x, y, z, w.
     rotation: Vector4<f64>,
     position: Vector3<f64>,
-    /// Radians.
+    /// Vertical field of view in radians.
     fov_y: f64,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn read(root: &Node, scene: &Scene, options: &PathOptions) -> Result<
         }
         (_, view) => options.size_or(&view.map_or(Intrinsics::from_fov_y(1, 1, 1.0), |view| view.camera.intrinsics))?,
     };
-    // An open path ends on its last key; a closed one a step before its first.
+    // An open path ends at its last key; a closed one ends one step before its first.
     let n_steps = if closed { n_frames } else { (n_frames - 1).max(1) };
     let frame = |i: usize| {
         let time = i as f64 * n_segments as f64 / n_steps as f64;
@@ -61,8 +62,8 @@ fn read_key(node: &Node) -> Result<Key> {
     Ok(Key { rotation: quaternion / length, position: position.into(), fov_y: f64::from(read_fov(node)?) })
 }
 
-/// The camera at `time`, in units of keys. The uniform cubic B-spline smooths: it passes near its keys, not through
-/// them. Ends are repeated, or joined where the path is closed.
+/// Returns the camera at `time`, measured in keys. The uniform cubic B-spline is smoothing: it passes near its keys,
+/// not through them. The end keys are repeated, or joined if the path is closed.
 fn at(keys: &[Key], closed: bool, time: f64) -> Key {
     let (before, t) = (time.floor(), time.fract());
     let index = |offset: i64| {

@@ -1,17 +1,18 @@
-//! A smooth flight through given cameras: Catmull-Rom splines for positions, slerp for orientations.
+//! Smooth flights through given cameras: Catmull-Rom splines for positions, slerp for orientations.
 
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted, no_views};
-use crate::scene::pose::Pose;
-use crate::scene::{Intrinsics, Lens, View};
+use crate::geometry::pose::Pose;
+use crate::geometry::{Intrinsics, Lens};
+use crate::scene::View;
 use crate::{Error, Result};
 use nalgebra::{UnitQuaternion, Vector3};
 
-/// Which of the given cameras a flight passes, and in which order.
+/// Which of the given cameras a flight passes through, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// All of them as they stand in the file.
+    /// All cameras in the order of the file.
     File,
-    /// At most `n_keys` that are spread far apart, each followed by the nearest of those left.
+    /// At most `n_keys` cameras that are spread far apart, each followed by the nearest of the remaining ones.
     Nearest { n_keys: usize },
 }
 
@@ -54,7 +55,7 @@ fn distance(a: &Key, b: &Key) -> f64 {
     (a.pose.position - b.pose.position).norm()
 }
 
-/// At most `n_keys` of `keys`, starting with the first, each next the one farthest from those chosen.
+/// Selects at most `n_keys` of `keys`, starting with the first; each next key is the one farthest from those chosen.
 fn spread(keys: &[Key], n_keys: usize) -> Vec<Key> {
     let mut chosen = vec![keys[0]];
     let mut to_chosen: Vec<f64> = keys.iter().map(|key| distance(key, &keys[0])).collect();
@@ -68,7 +69,7 @@ fn spread(keys: &[Key], n_keys: usize) -> Vec<Key> {
     chosen
 }
 
-/// Reorders `keys` so that each is followed by the nearest of those left.
+/// Reorders `keys` so that each is followed by the nearest of the remaining ones.
 fn chained(mut keys: Vec<Key>) -> Vec<Key> {
     for last in 0..keys.len().saturating_sub(1) {
         let to_last = |i: &usize| distance(&keys[*i], &keys[last]);
@@ -78,8 +79,8 @@ fn chained(mut keys: Vec<Key>) -> Vec<Key> {
     keys
 }
 
-/// The camera at `time`, where key `i` stands at time `i`.
-fn at(keys: &[Key], time: f64) -> crate::scene::Camera {
+/// Returns the camera at `time`; key `i` is at time `i`.
+fn at(keys: &[Key], time: f64) -> crate::geometry::Camera {
     let last = keys.len() - 1;
     let before = (time as usize).min(last.saturating_sub(1));
     let t = time - before as f64;
@@ -92,14 +93,14 @@ fn at(keys: &[Key], time: f64) -> crate::scene::Camera {
     camera(blend(&p1.intrinsics, &p2.intrinsics, t as f32), &pose)
 }
 
-/// The uniform cubic that passes p1 at 0 and p2 at 1, with tangents along their neighbours.
+/// Evaluates the uniform cubic that passes through p1 at 0 and p2 at 1, with tangents given by the neighbouring points.
 fn catmull_rom([p0, p1, p2, p3]: [Vector3<f64>; 4], t: f64) -> Vector3<f64> {
     let (m1, m2) = ((p2 - p0) * 0.5, (p3 - p1) * 0.5);
     let (t2, t3) = (t * t, t * t * t);
     p1 * (2.0 * t3 - 3.0 * t2 + 1.0) + m1 * (t3 - 2.0 * t2 + t) + p2 * (3.0 * t2 - 2.0 * t3) + m2 * (t3 - t2)
 }
 
-/// Along the shorter arc; between opposite orientations, which have no shortest arc, the nearer one.
+/// Interpolates along the shorter arc. Opposite orientations have no shortest arc; for them, returns the nearer one.
 fn slerp(a: &UnitQuaternion<f64>, b: &UnitQuaternion<f64>, t: f64) -> UnitQuaternion<f64> {
     a.try_slerp(b, t, 1e-9).unwrap_or(if t < 0.5 { *a } else { *b })
 }

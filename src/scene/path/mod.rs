@@ -1,4 +1,4 @@
-//! Camera paths: the cameras of a video, one a frame, generated around a scene or read from a file.
+//! Camera paths: one camera per frame of a video, generated around a scene or read from a file.
 
 mod choice;
 mod framing;
@@ -12,8 +12,9 @@ pub(super) use framing::up_axis as up_of;
 pub use interpolate::Order;
 
 use super::json::{self, Node};
-use super::pose::Pose;
-use super::{Camera, Intrinsics, Scene, View};
+use super::{Scene, View};
+use crate::geometry::pose::Pose;
+use crate::geometry::{Camera, Intrinsics};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -21,53 +22,54 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub struct CameraPath {
     pub frames: Vec<Camera>,
-    /// Frames a second.
+    /// Frames per second.
     pub fps: f32,
 }
 
-/// What the user asked of a path; what is absent comes from the file or the scene.
+/// What the user requested of a path; what is absent comes from the file or the scene.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PathOptions {
-    /// Width and height of the frames in pixels; by default those of the file, or of the scene's first view. The
-    /// vertical field of view is kept where the aspect ratio differs.
+    /// Width and height of the frames in pixels; by default those of the file, or of the scene's first view. If the
+    /// aspect ratio differs, the vertical field of view is kept.
     pub size: Option<(u32, u32)>,
-    /// Frames a second; by default those of the file, or 30.
+    /// Frames per second; by default that of the file, or 30.
     pub fps: Option<f32>,
-    /// Length of the video; by default that of the file, or one that suits the kind of path. Not for paths that list
-    /// their frames one by one.
+    /// Length of the video in seconds; by default that of the file, or one that suits the kind of path. Not used by
+    /// paths that list their frames individually.
     pub seconds: Option<f32>,
 }
 
 const DEFAULT_FPS: f32 = 30.0;
 
-/// Pixels along a side of a frame: more is a mistyped number, and memory that hardly a machine has.
+/// Largest number of pixels along a side of a frame: more is a typing error, and would need more memory than most
+/// machines have.
 pub const MAX_SIDE: u32 = 16384;
 
-/// More is a mistyped number, not a video: nine hours at 30 frames a second.
+/// Largest number of frames, nine hours at 30 frames per second: more is a typing error, not a video.
 const MAX_FRAMES: f32 = 1e6;
 
 impl CameraPath {
-    /// A circle around what the training cameras look at, at their median distance and elevation, once around in 6 s.
-    /// It ends one step before its start, so that it loops. Around a scene that was photographed from one side it swings
-    /// there and back within the cameras' arc; before a forward-facing one it goes along an ellipse across the cameras'
-    /// axis.
+    /// Returns a circle around what the training cameras look at, at their median distance and elevation, once around
+    /// in 6 s. It ends one step before its start, so that it loops. Around a scene that was photographed from one side,
+    /// it swings back and forth within the cameras' arc; in front of a forward-facing scene, it follows an ellipse
+    /// across the cameras' axis.
     pub fn orbit(scene: &Scene, options: &PathOptions) -> Result<Self> {
         orbit::orbit(scene, options)
     }
 
-    /// Two turns that rise from the lowest to the highest elevation of most training cameras, in 12 s, with
-    /// the same exceptions.
+    /// Returns two turns in 12 s that rise from the lowest to the highest elevation of most training cameras, with the
+    /// same exceptions as [`CameraPath::orbit`].
     pub fn spiral(scene: &Scene, options: &PathOptions) -> Result<Self> {
         orbit::spiral(scene, options)
     }
 
-    /// A smooth flight through the cameras of `views`, one second from each to the next. Fails when `views` is empty
-    /// or a camera mirrors.
+    /// Returns a smooth flight through the cameras of `views`, one second from each to the next. Fails when `views` is
+    /// empty or a camera is mirrored.
     pub fn interpolate(views: &[View], order: Order, options: &PathOptions) -> Result<Self> {
         interpolate::through(views, order, options)
     }
 
-    /// The cameras of `views` as they are, a frame each. Fails when `views` is empty.
+    /// Returns the cameras of `views` unchanged, one per frame. Fails when `views` is empty.
     pub fn dataset(views: &[View], options: &PathOptions) -> Result<Self> {
         let first = views.first().ok_or_else(no_views)?;
         let size = options.size_or(&first.camera.intrinsics)?;
@@ -77,11 +79,12 @@ impl CameraPath {
 
     /// Reads a camera path saved by nerfstudio's viewer (`camera_path`, perspective only) or by instant-ngp's (`path`).
     ///
-    /// nerfstudio's file lists every frame; its coordinates are taken as those of the scene, which they are for
-    /// Blender-format scenes. instant-ngp's lists key cameras in its unit cube, which are brought into `scene` and
-    /// flown through on its cubic B-spline in `duration_seconds`, or a second from key to key where the file has none.
+    /// nerfstudio's file lists every frame. Its coordinates are taken as scene coordinates, which they are for
+    /// Blender-format scenes. instant-ngp's file lists key cameras in its unit cube. They are transformed to `scene`
+    /// and joined by instant-ngp's cubic B-spline, over `duration_seconds` or one second per key if the file has no
+    /// duration.
     ///
-    /// Fails with a sentence that names the file and the key when it is neither, malformed or not supported.
+    /// Fails with a sentence that names the file and the key when the file is neither kind, malformed or not supported.
     pub fn read_json(path: impl AsRef<Path>, scene: &Scene, options: &PathOptions) -> Result<Self> {
         let path = path.as_ref();
         let document = json::read(path)?;
@@ -114,7 +117,7 @@ impl PathOptions {
         above_zero("frames a second", self.fps.unwrap_or(default))
     }
 
-    /// How many frames `seconds`, or else `default` seconds, take.
+    /// Returns the number of frames for `self.seconds`, or for `default` seconds if it is not set.
     fn n_frames(&self, default: f32, fps: f32) -> Result<usize> {
         let seconds = above_zero("seconds of video", self.seconds.unwrap_or(default))?;
         match (seconds * fps).round() {
@@ -137,7 +140,7 @@ fn no_views() -> Error {
     Error::config("a camera path needs at least one view, and the split has none; choose another split")
 }
 
-/// The camera on an image of another size: square pixels stay square, and the vertical field of view stays.
+/// Returns the camera for an image of another size: square pixels stay square, and the vertical field of view is kept.
 fn fitted(camera: &Camera, (width, height): (u32, u32)) -> Camera {
     let k = camera.intrinsics;
     let scale = height as f32 / k.height as f32;
@@ -157,7 +160,7 @@ fn camera(intrinsics: Intrinsics, pose: &Pose) -> Camera {
     Camera { intrinsics, camera_to_world: pose.camera_to_world() }
 }
 
-/// A vertical field of view in degrees, from a file, as radians.
+/// Reads a vertical field of view in degrees from a file and converts it to radians.
 fn read_fov(frame: &Node) -> Result<f32> {
     let node = frame.require("fov", "the vertical field of view in degrees")?;
     match node.number()? {
@@ -166,7 +169,7 @@ fn read_fov(frame: &Node) -> Result<f32> {
     }
 }
 
-/// The elements of the list `key`, at least one; messages call them `name` and their index.
+/// Returns the elements of the list `key`, at least one; messages refer to them by `name` and index.
 fn read_list<'a>(root: &Node<'a>, key: &str, name: &str) -> Result<Vec<Node<'a>>> {
     let list = root.require(key, "the list of cameras")?;
     let items = list.items()?;

@@ -1,9 +1,9 @@
-//! Camera paths as nerfstudio's viewer saves them: one entry a frame.
+//! Camera paths as saved by nerfstudio's viewer: one entry per frame.
 
 use super::{CameraPath, DEFAULT_FPS, MAX_SIDE, PathOptions, read_fov, read_list};
 use crate::Result;
-use crate::scene::json::Node;
-use crate::scene::{Camera, Intrinsics, pose};
+use crate::geometry::{Camera, Intrinsics};
+use crate::scene::json::{Node, checked_pose};
 
 pub(super) fn read(root: &Node, options: &PathOptions) -> Result<CameraPath> {
     refuse_other_cameras(root)?;
@@ -27,7 +27,7 @@ fn refuse_other_cameras(root: &Node) -> Result<()> {
     }
 }
 
-/// A width or height in pixels.
+/// Reads a width or height in pixels.
 fn read_side(root: &Node, key: &str) -> Result<u32> {
     let node = root.require(key, "pixels of the video")?;
     match node.positive()? {
@@ -41,7 +41,7 @@ fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
     let m = node.numbers::<16>()?;
     let rows = std::array::from_fn(|row| std::array::from_fn(|column| m[4 * row + column]));
     Ok(Camera {
-        camera_to_world: pose::checked(&node, rows)?,
+        camera_to_world: checked_pose(&node, rows)?,
         intrinsics: Intrinsics::from_fov_y(width, height, read_fov(frame)?),
     })
 }

@@ -1,11 +1,12 @@
-//! Turns around a scene, or of forward-facing cameras before it: the level orbit and the rising spiral.
+//! Turns around a scene, or in front of a forward-facing one: the level orbit and the rising spiral.
 
 use super::framing::{Arc, Framing, quantile};
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted};
 use crate::Result;
+use crate::geometry::pose::Pose;
+use crate::geometry::{Intrinsics, Lens};
 use crate::scene::fit::vector;
-use crate::scene::pose::Pose;
-use crate::scene::{CaptureKind, Intrinsics, Lens, Scene, View};
+use crate::scene::{CaptureKind, Scene, View};
 use nalgebra::Vector3;
 use std::f64::consts::TAU;
 
@@ -13,10 +14,10 @@ const ORBIT_SECONDS: f32 = 6.0;
 const SPIRAL_SECONDS: f32 = 12.0;
 const SPIRAL_TURNS: f64 = 2.0;
 
-/// Shares of the cameras below the start and the end of the spiral: stray cameras at the extremes are left out.
+/// Fractions of the cameras below the start and the end of the spiral: stray cameras at the extremes are left out.
 const SPIRAL_RISE: (f64, f64) = (0.1, 0.9);
 
-/// Of forward-facing cameras, the share within the ellipse that paths go along, as in the NeRF paper's videos.
+/// Fraction of forward-facing cameras within the ellipse that paths follow, as in the NeRF paper's videos.
 const ELLIPSE_SHARE: f64 = 0.9;
 
 pub(super) fn orbit(scene: &Scene, options: &PathOptions) -> Result<CameraPath> {
@@ -25,7 +26,7 @@ pub(super) fn orbit(scene: &Scene, options: &PathOptions) -> Result<CameraPath> 
     }
     let framing = Framing::of(scene);
     let elevation = framing.elevation(0.5);
-    // Of a scene photographed from one side there is nothing to see from the others.
+    // Around a scene photographed from one side, there is nothing to see from the other sides.
     let arc = framing.arc().filter(|_| scene.capture.kind == CaptureKind::Inward);
     around(scene, &framing, options, ORBIT_SECONDS, |t| match arc {
         None => (TAU * t, elevation),
@@ -47,8 +48,9 @@ pub(super) fn spiral(scene: &Scene, options: &PathOptions) -> Result<CameraPath>
     })
 }
 
-/// Cameras on an ellipse about the average camera and across its axis, that look at one point before it. `place` gives
-/// the angle on the ellipse and the way along the axis, from −1 to 1, for times in `[0, 1)`.
+/// Returns cameras on an ellipse around the average camera, perpendicular to its axis, that look at one point in front
+/// of it. `place` returns the angle on the ellipse and the displacement along the axis, from −1 to 1, for times in
+/// `[0, 1)`.
 fn before(scene: &Scene, options: &PathOptions, seconds: f32, place: impl Fn(f64) -> (f64, f64)) -> Result<CameraPath> {
     let frame = scene.capture.frame.map(|row| row.map(f64::from));
     let column = |axis: usize| Vector3::from_fn(|row, _| frame[row][axis]);
@@ -69,14 +71,14 @@ fn before(scene: &Scene, options: &PathOptions, seconds: f32, place: impl Fn(f64
     })
 }
 
-/// The depth that the NeRF paper's paths look at: between near and far, by their inverses.
+/// Returns the depth that the NeRF paper's paths look at, interpolated between near and far in inverse depth.
 fn focus(scene: &Scene) -> f64 {
     let [near, far] = scene.capture.bounds.unwrap_or([1.0, 1.0]).map(f64::from);
     let (close, distant) = (0.9 * near, 5.0 * far);
     1.0 / (0.25 / close + 0.75 / distant)
 }
 
-/// Cameras that look at the centre from the azimuth and elevation that `angles` gives for times in `[0, 1)`.
+/// Returns cameras that look at the centre from the azimuth and elevation that `angles` gives for times in `[0, 1)`.
 fn around(
     scene: &Scene,
     framing: &Framing,
@@ -90,7 +92,7 @@ fn around(
     })
 }
 
-/// Cameras like the first training camera, without its lens, at the poses for times in `[0, 1)`.
+/// Returns cameras like the first training camera, without its lens, at the poses for times in `[0, 1)`.
 fn frames(scene: &Scene, options: &PathOptions, seconds: f32, pose: impl Fn(f64) -> Pose) -> Result<CameraPath> {
     let first = &scene.splits.train[0].camera;
     let fitted = fitted(first, options.size_or(&first.intrinsics)?).intrinsics;

@@ -1,6 +1,6 @@
 //! A checkpoint as a safetensors file: eight bytes of header length, a JSON header, then the tensors end to end.
 //!
-//! Tensors are streamed from and into the memory they live in; no second copy of the file is held.
+//! Tensors are streamed from and into their final memory; no second copy of the file is held.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,19 +14,19 @@ use serde_json::Value;
 use super::{Checkpoint, Element, Header, Tensor, TensorData};
 use crate::config::Config;
 use crate::device::zeroed_vec;
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::{Error, Result, atomic};
 
-/// The entry of the safetensors metadata that holds our header.
+/// The entry of the safetensors metadata that holds gridfield's header.
 const METADATA_KEY: &str = "gridfield";
 const FORMAT: &str = "gridfield-checkpoint";
-/// Counts changes of the format that an older reader would misread.
+/// Incremented for changes of the format that an older reader would misread.
 const FORMAT_VERSION: u64 = 1;
-/// safetensors' own limit: a longer header means that the file is something else.
+/// The limit of safetensors itself: a longer header means that the file is something else.
 const LONGEST_HEADER: u64 = 100_000_000;
 const LENGTH_BYTES: u64 = 8;
 
-/// What a checkpoint holds, read without its tensors' elements.
+/// Contents of a checkpoint, read without the elements of its tensors.
 #[derive(Clone, Debug)]
 pub struct Summary {
     pub header: Header,
@@ -45,11 +45,11 @@ pub struct TensorSummary {
 }
 
 impl Checkpoint<'_> {
-    /// Writes the checkpoint to `path`, all of it or nothing.
+    /// Writes the checkpoint to `path`, completely or not at all.
     ///
     /// # Errors
-    /// Where the file cannot be written, or where a tensor holds NaN or infinity: a checkpoint that nothing could be
-    /// resumed or rendered from is not worth the older one it might replace.
+    /// Returns an error if the file cannot be written, or if a tensor contains NaN or infinity: a checkpoint that
+    /// nothing can be resumed or rendered from must not replace an older one.
     pub fn write(&self, path: &Path) -> Result<()> {
         for tensor in &self.tensors {
             refuse_not_finite(path, tensor, "nothing was written")?;
@@ -66,8 +66,9 @@ impl Checkpoint<'_> {
     /// Reads the checkpoint `path`.
     ///
     /// # Errors
-    /// Where the file cannot be read, is truncated, no safetensors file, no checkpoint of ours, of a format version
-    /// this gridfield does not know, has a bad config, or holds NaN or infinity.
+    /// Returns an error if the file cannot be read, is truncated, is not a safetensors file or not a gridfield
+    /// checkpoint, has a format version that this gridfield does not know, has an invalid config, or contains NaN or
+    /// infinity.
     pub fn read(path: &Path) -> Result<Checkpoint<'static>> {
         let (mut file, metadata, header) = open(path)?;
         let mut tensors = Vec::new();
@@ -81,10 +82,10 @@ impl Checkpoint<'_> {
         Ok(Checkpoint { header, tensors, origin: Some(path.to_path_buf()) })
     }
 
-    /// Reads what the checkpoint `path` says about itself, without its tensors' elements.
+    /// Reads the header of the checkpoint `path` and the shapes of its tensors, without their elements.
     ///
     /// # Errors
-    /// As [`Checkpoint::read`], except that elements go unchecked.
+    /// As for [`Checkpoint::read`], except that the elements are not checked.
     pub fn read_summary(path: &Path) -> Result<Summary> {
         let (file, metadata, header) = open(path)?;
         let bytes = file.metadata().map_err(|e| cannot_read(path, &e))?.len();
@@ -95,14 +96,15 @@ impl Checkpoint<'_> {
         Ok(Summary { header, tensors: metadata.offset_keys().into_iter().map(summarize).collect(), bytes })
     }
 
-    /// Widest elements first, which keeps every tensor aligned to its element; otherwise as listed.
+    /// Returns the tensors by descending element size, which keeps every tensor aligned to its element; otherwise in
+    /// the order they are listed.
     fn in_file_order(&self) -> Vec<&Tensor<'_>> {
         let mut tensors: Vec<_> = self.tensors.iter().collect();
         tensors.sort_by_key(|tensor| std::cmp::Reverse(tensor.data.dtype().bitsize()));
         tensors
     }
 
-    /// The JSON header of the file, padded with spaces to a multiple of eight bytes as the format asks.
+    /// Returns the JSON header of the file, padded with spaces to a multiple of eight bytes as the format requires.
     fn file_header(&self, tensors: &[&Tensor<'_>]) -> Vec<u8> {
         let mut end = 0;
         let infos = tensors.iter().map(|tensor| {
@@ -128,8 +130,8 @@ impl Checkpoint<'_> {
     }
 }
 
-/// Opens `path` and reads all that stands before the tensors. The file is then at the first tensor's first byte, and
-/// is known to hold all of them.
+/// Opens `path` and reads everything before the tensors. Afterwards the file is positioned at the first byte of the
+/// first tensor, and it is known to contain all of them.
 fn open(path: &Path) -> Result<(File, Metadata, Header)> {
     let mut file = File::open(path).map_err(|e| cannot_read(path, &e))?;
     let file_bytes = file.metadata().map_err(|e| cannot_read(path, &e))?.len();
@@ -184,7 +186,7 @@ fn own_header(path: &Path, metadata: &Metadata) -> Result<Header> {
     Ok(header)
 }
 
-/// Rendering divides by the scale.
+/// Checks the map into the unit cube. The scale must be above 0, since rendering divides by it.
 fn check_unit_cube(UnitCube { scale, offset }: &UnitCube) -> std::result::Result<(), String> {
     if !(*scale > 0.0 && scale.is_normal()) {
         return Err(format!("`unit_cube.scale` is {scale} in the checkpoint's header, but must be finite and above 0"));

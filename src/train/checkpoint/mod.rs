@@ -1,8 +1,8 @@
-//! Checkpoints: a trained field with everything needed to render it or to go on training, in one safetensors file.
+//! Checkpoints: a trained field with everything needed to render it or to continue training, in one safetensors file.
 //!
 //! The container is generic: a [`Header`], stored as one JSON string in the file's metadata, and a list of named
-//! tensors. Which tensors there are is the trainer's business; `docs/formats.md` has the list. `tensor.rs` holds the
-//! tensors, `file.rs` reads and writes.
+//! tensors. Which tensors there are is up to the trainer; `docs/formats.md` lists them. `tensor.rs` defines the
+//! tensors, and `file.rs` reads and writes the file.
 
 mod file;
 mod tensor;
@@ -18,37 +18,37 @@ pub use tensor::{Element, Tensor, TensorData};
 use super::{COMMIT, VERSION};
 use crate::config::Config;
 use crate::decoder::LayerNeurons;
-use crate::scene::{Space, UnitCube};
+use crate::geometry::{Space, UnitCube};
 use crate::{Error, Result};
 
-/// What a checkpoint says about itself.
+/// Metadata of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of the gridfield that wrote it.
     pub gridfield: String,
     /// Git commit of the gridfield that wrote it, or `unknown`.
     pub commit: String,
-    /// Training steps behind.
+    /// Number of completed training steps.
     pub step: u64,
-    /// Seconds of training behind, loading and saving not counted.
+    /// Seconds of training so far, excluding loading and saving.
     pub seconds: f64,
-    /// The scene's name: that of its folder.
+    /// The scene's name, which is that of its folder.
     pub scene: String,
     pub unit_cube: UnitCube,
-    /// How space lies in the unit cube.
+    /// How space is laid out in the unit cube.
     #[serde(default)]
     pub space: Space,
     pub config: Config,
-    /// Which neurons were alive; empty where nobody has looked, or where there are none.
+    /// Which neurons are alive; empty if this was not measured or there are no neurons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neurons: Vec<LayerNeurons>,
-    /// The trainer's own scalars, such as a random generator's counter or the rays per step. Empty where only
-    /// rendering is meant.
+    /// The trainer's own scalars, such as the counter of a random generator or the number of rays per step. Empty if
+    /// the checkpoint is only for rendering.
     pub trainer: Map<String, Value>,
 }
 
 impl Header {
-    /// A header of this very binary, with no trainer's state yet.
+    /// Creates a header that names this binary, without any trainer state.
     pub fn new(config: Config, scene: impl Into<String>, unit_cube: UnitCube, step: u64, seconds: f64) -> Header {
         Header {
             gridfield: VERSION.to_owned(),
@@ -65,26 +65,26 @@ impl Header {
     }
 }
 
-/// A header and its tensors. The tensors may borrow what they are written from, so that saving needs no second copy;
-/// one that was read owns everything.
+/// A header and its tensors. Tensors may borrow the memory they are written from, so that saving needs no second copy;
+/// a checkpoint read from a file owns everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<'a> {
     pub header: Header,
     pub tensors: Vec<Tensor<'a>>,
-    /// Where it was read from, for error sentences; None in memory.
+    /// Path of the file it was read from, for error messages; None for a checkpoint made in memory.
     origin: Option<PathBuf>,
 }
 
 impl<'a> Checkpoint<'a> {
-    /// A checkpoint in memory.
+    /// Creates a checkpoint in memory.
     pub fn new(header: Header, tensors: Vec<Tensor<'a>>) -> Self {
         Checkpoint { header, tensors, origin: None }
     }
 
-    /// A checkpoint of a training at the header's step.
+    /// Creates a checkpoint of a training run at the header's step.
     ///
     /// # Errors
-    /// [`Error::Diverged`] where a tensor holds a number that is not finite.
+    /// Returns [`Error::Diverged`] if a tensor contains a number that is not finite.
     pub fn of_training(header: Header, tensors: Vec<Tensor<'a>>) -> Result<Self> {
         if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
             return Err(Error::diverged(header.step, "parameters of the field became NaN or infinite"));
@@ -92,29 +92,29 @@ impl<'a> Checkpoint<'a> {
         Ok(Checkpoint::new(header, tensors))
     }
 
-    /// The elements of the tensor `name`, in row-major order.
+    /// Returns the elements of the tensor `name`, in row-major order.
     ///
     /// # Errors
-    /// Where it is missing, of another element type or of another shape than `shape`.
+    /// Returns an error if the tensor is missing, has another element type or has a shape other than `shape`.
     pub fn get<T: Element>(&self, name: &str, shape: &[usize]) -> Result<&[T]> {
         let tensor = &self.tensors[self.find::<T>(name, shape)?];
         Ok(T::slice(&tensor.data).expect("find checked the type"))
     }
 
-    /// As [`Checkpoint::get`], but moves the tensor out, without a copy where the checkpoint owns it.
+    /// Like [`Checkpoint::get`], but moves the tensor out of the checkpoint, without a copy if the checkpoint owns it.
     ///
     /// # Errors
-    /// As [`Checkpoint::get`].
+    /// As for [`Checkpoint::get`].
     pub fn take<T: Element>(&mut self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
         let index = self.find::<T>(name, shape)?;
         let tensor = self.tensors.swap_remove(index);
         Ok(T::into_vec(tensor.data).expect("find checked the type"))
     }
 
-    /// The trainer's own value `name`.
+    /// Returns the trainer's own value `name`.
     ///
     /// # Errors
-    /// Where it is missing or of another type.
+    /// Returns an error if the value is missing or has another type.
     pub fn trainer_state<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T> {
         let value = self.header.trainer.get(name).ok_or_else(|| {
             self.refuse(format!("the trainer's `{name}` is missing from the header; resume from a checkpoint of a run"))
@@ -123,12 +123,12 @@ impl<'a> Checkpoint<'a> {
             .map_err(|e| self.refuse(format!("the trainer's `{name}` is {value} in the header ({e})")))
     }
 
-    /// An error about this checkpoint's content, naming its file.
+    /// Returns an error about this checkpoint's contents that names its file.
     pub fn refuse(&self, what: impl Into<String>) -> Error {
         Error::file(self.path(), what)
     }
 
-    /// The file that it was read from, or words for one in memory.
+    /// Returns the path of the file it was read from, or a placeholder for a checkpoint in memory.
     pub fn path(&self) -> &Path {
         self.origin.as_deref().unwrap_or(Path::new("checkpoint in memory"))
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytemuck::Pod;
 use safetensors::Dtype;
 
-// Tensors go to and from the file as the bytes they are in memory, and safetensors is little-endian.
+// Tensors are written to and read from the file as the bytes they are in memory, and safetensors is little-endian.
 const _: () = assert!(cfg!(target_endian = "little"), "checkpoints are read and written on little-endian machines");
 
 /// An array in row-major order with a name and a shape.
@@ -17,10 +17,10 @@ pub struct Tensor<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// A tensor of `data`, a `Vec` or a slice of `f32`, `u32` or `u8`.
+    /// Creates a tensor from `data`, a `Vec` or a slice of `f32`, `u32` or `u8`.
     ///
     /// # Panics
-    /// Where `shape` does not hold as many elements as `data`.
+    /// Panics if `shape` does not have as many elements as `data`.
     pub fn new(name: impl Into<String>, shape: &[usize], data: impl Into<TensorData<'a>>) -> Self {
         let (name, data) = (name.into(), data.into());
         assert_eq!(shape.iter().product::<usize>(), data.len(), "elements of tensor `{name}` of shape {shape:?}");
@@ -37,7 +37,7 @@ pub enum TensorData<'a> {
 }
 
 impl TensorData<'_> {
-    /// The element type, as safetensors names it.
+    /// Returns the element type, as safetensors names it.
     pub fn dtype(&self) -> Dtype {
         match self {
             TensorData::F32(_) => Dtype::F32,
@@ -46,7 +46,7 @@ impl TensorData<'_> {
         }
     }
 
-    /// How many elements there are.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         match self {
             TensorData::F32(values) => values.len(),
@@ -59,7 +59,7 @@ impl TensorData<'_> {
         self.len() == 0
     }
 
-    /// The elements as they stand in the file: little-endian.
+    /// Returns the elements as they are stored in the file: little-endian.
     pub fn bytes(&self) -> &[u8] {
         match self {
             TensorData::F32(values) => bytemuck::cast_slice(values),
@@ -68,7 +68,7 @@ impl TensorData<'_> {
         }
     }
 
-    /// The place and value of the first element that is NaN or infinite.
+    /// Returns the index and value of the first element that is NaN or infinite.
     pub(crate) fn first_not_finite(&self) -> Option<(usize, f32)> {
         match self {
             TensorData::F32(values) => {
@@ -81,11 +81,11 @@ impl TensorData<'_> {
 
 /// The three element types of a tensor.
 pub trait Element: Pod {
-    /// Its name in safetensors.
+    /// The element type in safetensors.
     const DTYPE: Dtype;
-    /// The elements, where they are of this type.
+    /// Returns the elements if they are of this type.
     fn slice<'t>(data: &'t TensorData<'_>) -> Option<&'t [Self]>;
-    /// The elements, where they are of this type; copied only where `data` borrows them.
+    /// Returns the elements if they are of this type; copies them only if `data` borrows them.
     fn into_vec(data: TensorData<'_>) -> Option<Vec<Self>>;
 }
 

@@ -1,19 +1,19 @@
-//! The course of a run, with a task that only counts.
+//! Tests the course of a run with a task that only counts steps.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::config::Config;
-use crate::scene::UnitCube;
+use crate::geometry::UnitCube;
 use crate::train::{Header, Tensor};
 
-/// Counts steps, a second each; optionally fails, or is interrupted, once a step is behind.
+/// Counts steps of one second each; optionally fails or is interrupted after a given step.
 struct Counter {
     config: Config,
     step: u64,
     diverges_at: u64,
-    /// From this step on a checkpoint is refused, as one of a broken field is.
+    /// From this step on, no checkpoint can be made, as if the field were broken.
     broken_from: u64,
     interrupted_at: u64,
     interrupted: Arc<AtomicBool>,
@@ -83,7 +83,7 @@ impl Task for Counter {
     }
 }
 
-/// A run of `assignments`, in a folder that lives as long as the first value.
+/// Creates a run with the config `assignments`, in a folder that exists as long as the first value.
 fn fixture(assignments: &[&str]) -> (tempfile::TempDir, Run, Counter) {
     let mut config = Config::default();
     assignments.iter().try_for_each(|assignment| config.set(assignment)).unwrap();
@@ -92,8 +92,8 @@ fn fixture(assignments: &[&str]) -> (tempfile::TempDir, Run, Counter) {
     (folder, run, Counter::new(config))
 }
 
-/// Trains, and returns how it ended with the events in short: `s` started, a step's number, `w` warning, `S` and a
-/// step's number saved, `f` finished.
+/// Trains, and returns how the run ended and its events in short: `s` started, a number for a step report, `w` warning,
+/// `S` with a step number saved, `f` finished.
 fn course(task: &mut Counter, run: &Run, stop_after: Option<u64>) -> (Result<Ended>, Vec<String>) {
     task.interrupted = Arc::default();
     let interrupted = task.interrupted.clone();

@@ -1,0 +1,131 @@
+// Fully connected networks at a tile of samples, forward and backward: layers without biases, with a ReLU after every
+// layer but the last of each network (Instant-NGP, Mueller et al. 2022, section 5.4).
+#pragma once
+#include "core/tile.cuh"
+
+// The gradients of samples far from any surface would fall below the smallest fp16 number during the backward pass.
+// They are scaled up before it and back down after it (Micikevicius et al., "Mixed precision training", ICLR 2018).
+// Before scaling they are below 1.
+#if GF_SIMT
+#define GF_LOSS_SCALE 128.0f
+#else
+#define GF_LOSS_SCALE 1.0f
+#endif
+
+namespace {
+
+/// Scratch of a block: the inputs and outputs of a layer, alternately. W is the width of the widest layer.
+template <int W> struct NetworkShared {
+#if GF_SIMT
+    static const uint32_t stride = W + 8;  // 16 bytes of padding, so that rows start in different banks
+#else
+    static const uint32_t stride = W;
+#endif
+    alignas(64) compute_t a[GF_TILE * stride];
+    alignas(64) compute_t b[GF_TILE * stride];
+};
+
+/// Networks at a tile of samples: the data that their layers compute with.
+struct NetworkTile {
+    const NetworkLayout& network;
+    const compute_t* weights;  // compute copy, see prepare_weights
+    compute_t* activations;    // inputs of each layer, [S, n_in], one matrix after another; null: not saved
+    uint32_t capacity;         // S
+    uint32_t first, rows;      // first sample and number of samples of the tile
+
+    GF_FN uint32_t n_layers() const { return network.n_density_layers + network.n_color_layers; }
+
+    /// Returns the matrix of a layer's inputs that is saved from the forward to the backward pass.
+    GF_FN Matrix kept_input(uint32_t layer) const {
+        size_t columns = 0;
+        for (uint32_t l = 0; l < layer; ++l) columns += network.layers[l].n_in;
+        const uint32_t n_in = network.layers[layer].n_in;
+        return {activations + columns * capacity + (size_t)first * n_in, n_in};
+    }
+};
+
+/// Builds the networks of a kernel's arguments, FieldArgs or FitArgs.
+template <typename Args> GF_FN NetworkTile network_tile(const Args& a, uint32_t first, uint32_t rows) {
+    return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
+}
+
+/// Loads the gradients with respect to a tile's values, scaled up, into the columns of the last layer. Columns past the
+/// last value are zero, and so are rows past the last sample, up to `n_rows` rows in all.
+GF_FN void load_value_gradients(const float* dL_doutput, uint32_t n_outputs, uint32_t first, uint32_t rows, uint32_t n_rows,
+                                Matrix dy) {
+    GF_FOR_EACH_IN_TILE(s, n_rows) {
+        for (uint32_t c = 0; c < 16; ++c) {
+            const bool is_there = s < rows && c < n_outputs;
+            dy.row(s)[c] = (compute_t)(is_there ? GF_LOSS_SCALE * dL_doutput[(size_t)(first + s) * n_outputs + c] : 0.0f);
+        }
+    }
+}
+
+/// Forward pass through layers. On the host, layers write directly to the saved matrices; a block of threads works in
+/// shared memory and copies.
+template <int W> struct Flow {
+    NetworkTile at;
+    NetworkShared<W>& shared;
+
+    GF_FN Matrix input(uint32_t layer) const {
+#if !GF_SIMT
+        if (at.activations && layer < at.n_layers()) return at.kept_input(layer);
+#endif
+        return {layer % 2 ? shared.b : shared.a, NetworkShared<W>::stride};
+    }
+
+    GF_FN void keep(uint32_t layer, Matrix x) const {
+#if GF_SIMT
+        if (at.activations) copy_tile(x, at.kept_input(layer), at.rows, at.network.layers[layer].n_in);
+#else
+        (void)layer, (void)x;  // already in place
+#endif
+    }
+
+    /// Runs layers [begin, end), the last without a ReLU, and returns the matrix of its output.
+    GF_FN Matrix run(Matrix x, uint32_t begin, uint32_t end) const {
+        for (uint32_t l = begin; l < end; ++l) {
+            keep(l, x);
+            const Matrix y = input(l + 1);
+            tile_forward(x, at.network.layers[l], at.weights, at.network.n_weights, y, at.rows,
+                         l + 1 < end);
+            tile_sync();
+            x = y;
+        }
+        return x;
+    }
+};
+
+/// Backward pass through layers: from dy (gradient of a layer's output) to dx (gradient of its input).
+template <int W> struct BackwardFlow {
+    NetworkTile at;
+    NetworkShared<W>& shared;
+    float* dL_dweights;
+
+    /// Returns the layer's saved input: in place (host), or copied to the buffer that dx will overwrite.
+    GF_FN Matrix fetch(uint32_t layer, Matrix buffer) const {
+        const Matrix kept = at.kept_input(layer);
+#if GF_SIMT
+        copy_tile(kept, buffer, at.rows, at.network.layers[layer].n_in);
+        for (uint32_t s = at.rows + threadIdx.x; s < GF_TILE; s += GF_TILE)
+            for (uint32_t c = 0; c < at.network.layers[layer].n_in; ++c) buffer.row(s)[c] = (compute_t)0.0f;
+        return buffer;
+#else
+        (void)buffer;
+        return kept;
+#endif
+    }
+
+    GF_FN void layer(uint32_t l, Matrix dy, Matrix dx) const {
+        const bool after_relu = l != 0 && l != at.network.n_density_layers;
+        const Matrix x = fetch(l, dx);
+        tile_sync();
+        tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
+        tile_sync();
+        tile_backward_input(dy, at.network.layers[l], at.weights, at.network.n_weights, x, dx, at.rows,
+                            after_relu);
+        tile_sync();
+    }
+};
+
+}  // namespace

@@ -1,0 +1,96 @@
+// The radiance field at a tile of samples: grid features -> density network -> colour network, forward and backward.
+//
+//   features = grid(position)                          [n, E]
+//   h        = density network(features)               [n, 16],  density = exp(h_0)
+//   colour   = logistic(colour network(h, SH(d)))      [n, 3]
+// Hidden layers end in a ReLU; there are no biases (Instant-NGP, Mueller et al. 2022, section 5.4).
+#pragma once
+#include "encoding/features.cuh"
+#include "network/mlp.cuh"
+#include "encoding/spherical_harmonics.cuh"
+
+#define GF_DENSITY_OUT 16  // width of the density network's output and of the colour network's direction input
+#define GF_LOG_DENSITY_LIMIT 15.0f
+
+namespace {
+
+/// Returns the density from the network's first output, exp clamped at its limit. The backward pass takes the clamped
+/// density as the derivative.
+GF_FN float density_of(float raw) { return expf(min_of(raw, GF_LOG_DENSITY_LIMIT)); }
+
+GF_FN float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile, NetworkShared<W>& shared) {
+    // Marching keeps counting past the capacity when samples do not fit.
+    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;
+    const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    const Flow<W> flow = {network_tile(a, first, rows), shared};
+    const uint32_t n_density = a.network.n_density_layers;
+    Matrix x = flow.input(0);
+    const uint32_t n_in = a.network.layers[0].n_in;
+    if (a.features) copy_tile({(compute_t*)a.features + (size_t)first * n_in, n_in}, x, rows, n_in);
+    else encode_tile<3>(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, rows, n_in);
+    tile_sync();
+    x = flow.run(x, 0, n_density);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        a.samples.density[first + s] = density_of((float)x.row(s)[0]);
+    }
+    if (a.density_only) return;
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        const uint32_t ray = a.samples.ray[first + s];
+        const float direction[3] = {a.rays.view[ray], a.rays.view[a.rays.capacity + ray],
+                                    a.rays.view[2 * (size_t)a.rays.capacity + ray]};
+        float basis[16];
+        spherical_harmonics(direction, a.network.sh_degree, basis);
+        for (int i = 0; i < 16; ++i) x.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
+    }
+    tile_sync();
+    x = flow.run(x, n_density, flow.at.n_layers());
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        for (int c = 0; c < 3; ++c) a.samples.color[3 * (size_t)(first + s) + c] = logistic((float)x.row(s)[c]);
+    }
+}
+
+/// Converts the gradient with respect to the colour network's inputs, of which the last 16 are spherical harmonics,
+/// into the gradient with respect to the viewing direction.
+GF_FN void write_view_gradients(const FieldArgs& a, Matrix dx, uint32_t first, uint32_t rows) {
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        const uint32_t ray = a.samples.ray[first + s];
+        float direction[3], dL_dbasis[16], dL_dview[3] = {};
+        for (int k = 0; k < 3; ++k) direction[k] = a.rays.view[k * (size_t)a.rays.capacity + ray];
+        for (int i = 0; i < 16; ++i) dL_dbasis[i] = (float)dx.row(s)[GF_DENSITY_OUT + i] * (1.0f / GF_LOSS_SCALE);
+        add_harmonics_gradient(direction, a.network.sh_degree, dL_dbasis, dL_dview);
+        for (int k = 0; k < 3; ++k) a.dL_dview[3 * (size_t)(first + s) + k] = dL_dview[k];
+    }
+}
+
+template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t tile, NetworkShared<W>& shared) {
+    const uint32_t first = tile * GF_TILE, end = a.samples.count[a.round + 1];
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
+    const uint32_t n_density = a.network.n_density_layers;
+    Matrix dy = {shared.a, NetworkShared<W>::stride}, dx = {shared.b, NetworkShared<W>::stride};
+    GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
+        for (int c = 0; c < 16; ++c)
+            dy.row(s)[c] = (compute_t)(
+                s < rows && c < 3 ? GF_LOSS_SCALE * a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
+    }
+    for (uint32_t l = flow.at.n_layers(); l-- > 0;) {
+        flow.layer(l, dy, dx);
+        const Matrix swap = dy;
+        dy = dx;
+        dx = swap;
+        if (l == n_density) {
+            if (a.dL_dview) write_view_gradients(a, dy, first, rows);
+            GF_FOR_EACH_IN_TILE(s, rows) {
+                dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
+            }
+        }
+    }
+    write_feature_gradients(a.grid, dy, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
+}
+
+}  // namespace

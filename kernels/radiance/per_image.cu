@@ -1,0 +1,14 @@
+// Per-image parameters: exposures and camera corrections.
+#include "args.h"
+#include "core/target.cuh"
+
+// One item for each of the six parameters. Only differences between images are observable, so the mean is subtracted: a
+// view without parameters of its own then corresponds to the mean.
+GF_ITEM_KERNEL(centre_per_image, CentreArgs) {
+    (void)j;
+    float sum = 0.0f;
+    for (uint32_t photograph = 0; photograph < a.n_images; ++photograph) sum += a.value[6 * (size_t)photograph + i];
+    const float mean = sum / (float)a.n_images;
+    for (uint32_t photograph = 0; photograph < a.n_images; ++photograph)
+        a.centred[6 * (size_t)photograph + i] = a.value[6 * (size_t)photograph + i] - mean;
+}

@@ -1,0 +1,15 @@
+//! Geometry that everything shares: cameras and lenses, poses, the unit cube, and the maps from space to the field. Knows
+//! neither scenes nor devices.
+
+mod camera;
+mod field_to_scene;
+mod lens;
+pub(crate) mod pose;
+mod space;
+mod unit_cube;
+
+pub use camera::{Camera, Intrinsics};
+pub use field_to_scene::FieldToScene;
+pub use lens::Lens;
+pub use space::{Ndc, Space};
+pub use unit_cube::UnitCube;
