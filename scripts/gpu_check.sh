@@ -18,9 +18,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 if [ -e "$here/commit" ]; then packed=$here; else packed=$(dirname "$here")/.gpu; fi
 
 # Tests that launch kernels: each runs its body on every device there is.
-TESTS="targets adam cameras compositing eikonal fit gradients marching encodings mesh_distance mesh_points mulfa_tile"
-TESTS="$TESTS oracle_compositing oracle_grid oracle_gtk oracle_mulfa oracle_random oracle_sphere ray_losses"
-TESTS="$TESTS rays spaces coordinate_networks"
+TESTS="targets oracle numerics"
 PARTS="tests sanitizer stages train lego image"
 MOST_MIB=50
 
@@ -29,8 +27,8 @@ complain() {
     exit "${code:-2}"
 }
 
-# Builds by a cargo command, and copies each program that it names, as in `Executable tests/adam.rs
-# (target/release/deps/adam-0123)`, to .gpu/bin/PREFIX-adam.
+# Builds by a cargo command, and copies each program that it names, as in `Executable tests/oracle/main.rs
+# (target/release/deps/oracle-0123)`, to .gpu/bin/PREFIX-oracle.
 built() {
     local prefix=$1 said name program
     shift

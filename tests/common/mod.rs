@@ -41,7 +41,7 @@ macro_rules! on_every_target {
             $(
                 #[test]
                 fn $name() {
-                    super::$name(&super::common::host());
+                    super::$name(&crate::common::host());
                 }
             )*
         }
@@ -49,7 +49,7 @@ macro_rules! on_every_target {
             $(
                 #[test]
                 fn $name() {
-                    super::$name(&super::common::emulated());
+                    super::$name(&crate::common::emulated());
                 }
             )*
         }
@@ -57,7 +57,7 @@ macro_rules! on_every_target {
             $(
                 #[test]
                 fn $name() {
-                    if let Some(device) = super::common::cuda() {
+                    if let Some(device) = crate::common::cuda() {
                         super::$name(device);
                     }
                 }

@@ -1,0 +1,118 @@
+//! A radiance field's surface and points, in the scene's own coordinates.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::binary::{ORRERY, printed, sentence, stderr, tiny_checkpoint, train_tiny};
+use gridfield::mesh::{Bvh, Edges, Mesh};
+use gridfield::radiance::Renderer;
+use gridfield::scene::Scene;
+use gridfield::train::Checkpoint;
+use serde_json::Value;
+
+/// How far the scene's box reaches: the unit cube's half over the scale of Blender scenes.
+const REACH: f32 = 0.5 / 0.33 + 1e-3;
+
+#[test]
+fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &["--max-steps=1500", "--quiet"]);
+    let shown = printed(
+        folder.path(),
+        &[
+            "export",
+            "latest",
+            "--resolution=96",
+            "--mesh=out/scene.ply",
+            "--point-cloud=out/points.ply",
+            "--points=5000",
+            "--density-threshold=20",
+        ],
+    );
+    assert!(shown.contains("triangles") && shown.contains("5,000 points"), "{shown}");
+    let mesh = Mesh::read(&folder.path().join("out/scene.ply")).unwrap();
+    assert!(Edges::of(&mesh).are_closed() && mesh.volume() > 0.0);
+    let (low, high) = mesh.bounds();
+    assert!(low.iter().chain(&high).all(|x| x.abs() < REACH), "{low:?} {high:?}");
+    assert!(mesh.triangles.len() > 1000);
+
+    // What a camera sees lies on the mesh: the median of its pixels within two cells of 3 / 96.
+    let host = crate::common::host();
+    let checkpoint = Checkpoint::read(&tiny_checkpoint(folder.path(), 1500)).unwrap();
+    let renderer = Renderer::from_checkpoint(&host, &checkpoint).unwrap();
+    let view = &Scene::open(Path::new(ORRERY)).unwrap().splits.test[0];
+    let camera = view.camera_at(2);
+    let frame = renderer.render(&camera, [1.0; 3]).unwrap();
+    let opaque = (0..frame.width * frame.height).filter(|&pixel| frame.opacity[pixel] > 0.95);
+    let seen: Vec<[f32; 3]> = opaque
+        .map(|pixel| {
+            let (origin, direction) =
+                camera.ray((pixel % frame.width) as f32 + 0.5, (pixel / frame.width) as f32 + 0.5);
+            std::array::from_fn(|k| origin[k] + frame.depth[pixel] * direction[k])
+        })
+        .collect();
+    assert!(seen.len() > 100, "the view shows something");
+    let mut apart = Bvh::new(&host, &mesh).unwrap().nearest(&seen).unwrap().distance;
+    apart.sort_by(f32::total_cmp);
+    let median = apart[apart.len() / 2];
+    assert!(median < 2.0 * 3.0 / 96.0, "surfaces are {median} away from the mesh");
+
+    // Points lie on the mesh, with normals of length 1 and colours.
+    let (points, normals, colors) = read_points(&folder.path().join("out/points.ply"));
+    assert_eq!(points.len(), 5000);
+    let nearest = Bvh::new(&host, &mesh).unwrap().nearest(&points).unwrap();
+    assert!(nearest.distance.iter().all(|&distance| distance < 1e-4));
+    let of_mesh = mesh.triangle_normals();
+    let aligned = normals
+        .iter()
+        .zip(&nearest.triangle)
+        .filter(|(normal, triangle)| (0..3).map(|k| normal[k] * of_mesh[**triangle as usize][k]).sum::<f32>() > 0.99);
+    assert!(aligned.count() > 4800, "normals are those of the surface, outwards");
+    let (least, most) = (colors.iter().flatten().min().unwrap(), colors.iter().flatten().max().unwrap());
+    assert!(most - least > 50, "colours differ: {least} to {most}");
+    assert_trimesh_reads("a_scene_becomes_a_mesh_and_points_where_its_surfaces_are", folder.path(), &mesh);
+
+    let error =
+        sentence(folder.path(), &["export", "latest", "--mesh=no.ply", "--resolution=32", "--density-threshold=1e30"]);
+    assert!(error.contains("reaches 1000000000000000000000000000000 nowhere"), "{error}");
+    assert!(!folder.path().join("no.ply").exists());
+    let error = sentence(folder.path(), &["eval", "latest", "--resolution=32"]);
+    assert!(error.contains("--resolution is for distance fields"), "{error}");
+}
+
+type Points = (Vec<[f32; 3]>, Vec<[f32; 3]>, Vec<[u8; 3]>);
+
+/// Of the one layout that point clouds are written in.
+fn read_points(path: &Path) -> Points {
+    let bytes = fs::read(path).unwrap();
+    let end = bytes.windows(11).position(|window| window == b"end_header\n").unwrap() + 11;
+    let header = std::str::from_utf8(&bytes[..end]).unwrap();
+    assert!(!header.contains("face") && header.contains("nx") && header.contains("blue"), "{header}");
+    let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap());
+    let mut read = Points::default();
+    for row in bytes[end..].chunks_exact(27) {
+        let vector = |at: usize| std::array::from_fn(|k| number(&row[at + 4 * k..at + 4 * k + 4]));
+        read.0.push(vector(0));
+        read.1.push(vector(12));
+        read.2.push(std::array::from_fn(|k| row[24 + k]));
+    }
+    read
+}
+
+fn assert_trimesh_reads(test: &str, folder: &Path, mesh: &Mesh) {
+    if !Command::new("python3").args(["-c", "import trimesh"]).output().is_ok_and(|output| output.status.success()) {
+        crate::skip::skipped(test, "no python3 with trimesh: exported meshes are not opened with it");
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check_mesh.py");
+    let output =
+        Command::new("python3").args([script, "out/scene.ply", "out/points.ply"]).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["watertight"], true, "{}", lines[0]);
+    assert_eq!(lines[0]["triangles"].as_u64(), Some(mesh.triangles.len() as u64));
+    assert!(lines.iter().all(|line| line["mean_color"].is_array()), "{text}");
+    assert_eq!(lines[1]["vertices"], 5000);
+}

@@ -1,0 +1,25 @@
+//! The program as its user meets it: commands from start to end, scripts, and the bits that trainings give.
+
+#[macro_use]
+#[path = "../common/mod.rs"]
+mod common;
+
+#[path = "../binary/mod.rs"]
+mod binary;
+#[path = "../captures/mod.rs"]
+mod captures;
+mod commands;
+mod export;
+mod gtk;
+mod image;
+mod import;
+mod lpips;
+mod protocol;
+mod runs;
+mod same_bits;
+mod scripts;
+mod sdf;
+#[path = "../shapes/mod.rs"]
+mod shapes;
+#[path = "../skip/mod.rs"]
+mod skip;

@@ -1,0 +1,18 @@
+//! Files that are read and written: configuration, scenes, captures, camera paths, checkpoints, images and videos.
+
+#[path = "../binary/mod.rs"]
+mod binary;
+#[path = "../captures/mod.rs"]
+mod captures;
+mod checkpoint;
+mod colmap;
+mod config;
+mod independent_render;
+mod llff;
+mod media;
+mod paths;
+mod run;
+mod scene;
+#[path = "../skip/mod.rs"]
+mod skip;
+mod transforms;

@@ -1,0 +1,175 @@
+//! Scenes of nerfstudio and instant-ngp: transforms.json.
+
+use crate::captures::{SIZE, data, transforms, write_json};
+use gridfield::geometry::{Lens, UnitCube};
+use gridfield::scene::{CaptureKind, Format, Scene, View};
+use serde_json::{Value, json};
+
+/// The scene of `n` frames around the origin after `change`.
+fn scene_with(n: usize, change: impl FnOnce(&std::path::Path, &mut Value)) -> (tempfile::TempDir, Scene) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut document = transforms(folder.path(), n, 300.0);
+    change(folder.path(), &mut document);
+    write_json(folder.path().join("transforms.json"), &document);
+    let scene = Scene::open(folder.path()).unwrap();
+    (folder, scene)
+}
+
+fn names(views: &[View]) -> Vec<&str> {
+    views.iter().map(|view| view.name.trim_start_matches("images/")).collect()
+}
+
+#[test]
+fn every_eighth_frame_by_name_is_held_out() {
+    let (_folder, scene) = scene_with(10, |_, document| document["frames"].as_array_mut().unwrap().reverse());
+    assert_eq!((scene.format, scene.capture.kind), (Format::Transforms, CaptureKind::Inward));
+    assert_eq!(names(&scene.splits.test), ["000", "008"]);
+    assert_eq!(names(&scene.splits.train), ["001", "002", "003", "004", "005", "006", "007", "009"]);
+    assert!(scene.notes.is_empty());
+}
+
+#[test]
+fn listed_splits_are_taken() {
+    let (_folder, scene) = scene_with(5, |_, document| {
+        document["train_filenames"] = json!(["images/000.png", "./images/003.png"]);
+        document["val_filenames"] = json!(["images/001.png"]);
+        document["test_filenames"] = json!(["images/002.png"]);
+    });
+    let splits = &scene.splits;
+    assert_eq!(
+        (names(&splits.train), names(&splits.val), names(&splits.test)),
+        (vec!["000", "003"], vec!["001"], vec!["002"])
+    );
+}
+
+#[test]
+fn frames_without_an_image_are_skipped_with_a_note() {
+    let (_folder, scene) = scene_with(12, |folder, _| {
+        for name in ["000", "005", "011"] {
+            std::fs::remove_file(folder.join(format!("images/{name}.png"))).unwrap();
+        }
+    });
+    assert_eq!(names(&scene.splits.test), ["001", "010"], "of those that are there");
+    assert_eq!(scene.splits.train.len(), 7);
+    assert_eq!(scene.notes, ["3 of 12 frames have no image and are skipped, the first of them images/000.png"]);
+}
+
+#[test]
+fn without_a_place_of_its_own_the_scene_is_centred_on_what_the_cameras_look_at() {
+    let (_folder, scene) = scene_with(24, |_, document| {
+        for frame in document["frames"].as_array_mut().unwrap() {
+            let height = &mut frame["transform_matrix"][2][3];
+            *height = json!(height.as_f64().unwrap() + 7.0);
+        }
+    });
+    let centre = scene.unit_cube.to_unit([0.0, 0.0, 7.0]);
+    assert!(centre.iter().all(|x| (x - 0.5).abs() < 1e-4), "{centre:?}");
+    assert!((scene.unit_cube.scale - 0.1).abs() < 1e-3, "4 of 5 scene units: {}", scene.unit_cube.scale);
+    assert_eq!(scene.capture.aabb_scale, None);
+}
+
+#[test]
+fn the_place_that_instant_ngp_gives_is_kept_in_the_axes_of_the_scene() {
+    let (_folder, scene) = scene_with(4, |_, document| document["aabb_scale"] = json!(4));
+    assert_eq!((scene.unit_cube, scene.capture.aabb_scale), (UnitCube::BLENDER, Some(4)));
+    let (_folder, scene) = scene_with(4, |_, document| {
+        document["scale"] = json!(0.2);
+        document["offset"] = json!([0.5, 0.25, -0.75]);
+        document["aabb_scale"] = json!(5);
+    });
+    assert_eq!(scene.unit_cube, UnitCube { scale: 0.2, offset: [0.5, 0.25, -0.75] });
+    assert_eq!(scene.capture.aabb_scale, Some(8), "the next power of two");
+}
+
+#[test]
+fn lenses_are_read_for_the_file_or_a_frame() {
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["k1"] = json!(0.1);
+        document["p2"] = json!(-0.01);
+        document["frames"][2]["k1"] = json!(0.2);
+        document["camera_model"] = json!("OPENCV");
+    });
+    let lens = |i: usize| scene.splits.train[i].camera.intrinsics.lens;
+    assert_eq!(lens(0), Lens::OpenCv { k: [0.1, 0.0, 0.0, 0.0], p: [0.0, -0.01] });
+    assert_eq!(lens(1), Lens::OpenCv { k: [0.2, 0.0, 0.0, 0.0], p: [0.0, -0.01] });
+    for fisheye in [json!({"is_fisheye": true}), json!({"camera_model": "OPENCV_FISHEYE"})] {
+        let (_folder, scene) = scene_with(3, |_, document| {
+            document["k3"] = json!(0.3);
+            document.as_object_mut().unwrap().extend(fisheye.as_object().unwrap().clone());
+        });
+        assert_eq!(scene.splits.train[0].camera.intrinsics.lens, Lens::Fisheye { k: [0.0, 0.0, 0.3, 0.0] });
+    }
+    let (_folder, scene) = scene_with(3, |_, document| document["k1"] = json!(0));
+    assert_eq!(scene.splits.train[0].camera.intrinsics.lens, Lens::Perspective);
+}
+
+#[test]
+fn masks_of_both_programs_say_what_counts() {
+    // Its left half is black.
+    let half = |path: std::path::PathBuf| {
+        let grey = |x: u32, _| image::Luma([if x < SIZE.0 / 2 { 0u8 } else { 255 }]);
+        image::GrayImage::from_fn(SIZE.0, SIZE.1, grey).save(path).unwrap();
+    };
+    let (_folder, scene) = scene_with(4, |folder, document| {
+        half(folder.join("mask.png"));
+        half(folder.join("images/dynamic_mask_002.png"));
+        document["frames"][1]["mask_path"] = json!("mask.png");
+    });
+    let mask = |i: usize, downscale| scene.splits.train[i].load_mask(downscale).unwrap();
+    let (nerfstudio, instant_ngp) = (mask(0, 1).unwrap(), mask(1, 1).unwrap());
+    assert_eq!(nerfstudio.len(), 1200);
+    assert!((0..1200).all(|i| nerfstudio[i] == (i % 40 >= 20) && instant_ngp[i] == (i % 40 < 20)));
+    assert_eq!(mask(2, 1), None);
+    // At a sixth, 6 columns of 6 pixels: the middle ones hold both halves, and count for neither.
+    let row = |i: usize| mask(i, 6).unwrap()[..6].to_vec();
+    assert_eq!(row(0), [false, false, false, false, true, true]);
+    assert_eq!(row(1), [true, true, true, false, false, false]);
+}
+
+#[test]
+fn depth_maps_are_in_scene_units() {
+    let (_folder, scene) = scene_with(4, |folder, document| {
+        let millimetres = |x: u32, y: u32| image::Luma([(100 * y + x) as u16]);
+        image::ImageBuffer::from_fn(SIZE.0, SIZE.1, millimetres).save(folder.join("depth.png")).unwrap();
+        let metres: Vec<f64> = (0..1200).map(|i| if i == 0 { f64::NAN } else { f64::from(i) }).collect();
+        crate::captures::write(folder.join("depth.npy"), crate::captures::npy(&[30, 40], &metres));
+        document["frames"][1]["depth_file_path"] = json!("depth.png");
+        document["frames"][2]["depth_path"] = json!("depth.npy");
+        document["integer_depth_scale"] = json!(0.5);
+    });
+    let depth = |i: usize, downscale| scene.splits.train[i].load_depth(downscale).unwrap();
+    let full = depth(0, 1).unwrap();
+    assert!((full[40 * 3 + 7] - 0.307).abs() < 1e-6, "nerfstudio's are millimetres: {}", full[127]);
+    assert_eq!(depth(1, 1).unwrap()[..3], [0.0, 0.5, 1.0]);
+    assert_eq!(depth(2, 1), None);
+    let half = depth(0, 2).unwrap();
+    assert_eq!(half.len(), 20 * 15);
+    assert!((half[20 + 2] - 0.305).abs() < 1e-6, "picked from the middle of the block: {}", half[22]);
+}
+
+#[test]
+fn reduced_images_lie_beside_the_full_ones() {
+    let (_folder, scene) = scene_with(3, |folder, _| {
+        (0..3).for_each(|i| {
+            crate::captures::image(folder.join(format!("images_2/{}.png", crate::captures::name(i))), (20, 15), 7)
+        });
+    });
+    let view = &scene.splits.train[0];
+    assert_eq!((view.load(1).unwrap().pixel(0, 0)[0], view.load(2).unwrap().pixel(0, 0)[0]), (100, 7));
+}
+
+#[test]
+fn fox_opens_without_its_absent_frames() {
+    let Some(path) = data("fox_opens_without_its_absent_frames", "nerf/fox") else { return };
+    let scene = Scene::open(&path).unwrap();
+    assert_eq!((scene.splits.train.len(), scene.splits.test.len()), (43, 7));
+    assert!(scene.notes[0].starts_with("17 of 67 frames have no image"), "{:?}", scene.notes);
+    assert_eq!((scene.unit_cube, scene.capture.aabb_scale), (UnitCube::BLENDER, Some(4)));
+    let camera = scene.splits.train[0].camera;
+    assert!(matches!(camera.intrinsics.lens, Lens::OpenCv { k: [k1, ..], .. } if k1 == 0.0578421));
+    // Rays through the corners bend, and come back by projection.
+    let (origin, direction) = camera.ray(3.5, 5.5);
+    let [x, y] = camera.project(std::array::from_fn(|k| origin[k] + 5.0 * direction[k])).unwrap();
+    assert!((x - 3.5).abs() < 2e-3 && (y - 5.5).abs() < 2e-3, "{x} {y}");
+    assert!(scene.rig_faults().is_empty());
+}
