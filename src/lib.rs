@@ -5,8 +5,40 @@
 //! function* `U` selects nodes, a *kernel function* `φ` weights them, and the *features* `w` are learned (Zhao et al.,
 //! CVPR 2024, arXiv 2403.20002).
 //!
+//! Train a radiance field on the bundled scene for a few steps, and render a view of it:
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use gridfield::config::Config;
+//! use gridfield::device::{Device, DeviceChoice};
+//! use gridfield::radiance::{Trainer, TrainingImages, open_scene};
+//! use gridfield::train::session::train_until;
+//!
+//! # fn main() -> gridfield::Result<()> {
+//! let device = Device::open(DeviceChoice::Cpu, 0)?;
+//! let mut config = Config::on_cpu();
+//! config.set_value("scene.path", "scenes/orrery")?;
+//! config.set("train.batch_samples=2048")?;
+//! let scene = open_scene(&config.scene)?;
+//! // Images at an eighth of their size.
+//! let images = TrainingImages::load(&device, &scene.splits.train, 8, &scene.unit_cube, &|_, _| {})?;
+//! let mut trainer = Trainer::new(&device, &config, &scene, images)?;
+//! train_until(&mut trainer, 10, None, &AtomicBool::new(false), &mut |_| Ok(()))?;
+//!
+//! let camera = scene.splits.test[0].camera.downscaled(8);
+//! let frame = trainer.renderer()?.render(&camera, [1.0; 3])?;
+//! assert_eq!(frame.rgb.len(), 3 * frame.width * frame.height);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/` has complete programs: training and measuring a scene, rendering a video, fitting an image. The program
+//! `gridfield` is behind the default feature `cli`; library users can leave it out.
+//!
 //! Modules depend on each other in one direction only: `cli → gtk → sdf → radiance | image_field → fit → field →
-//! encoding → train, decoder, metrics → mesh → scene, device`.
+//! encoding → train, decoder, metrics → mesh → scene, device,
+//! geometry`.
 //! `encoding` does not depend on any task, `scene` does not depend on any device, and all unsafe code is in `device`.
 
 mod atomic;
@@ -14,6 +46,7 @@ mod atomic;
 pub mod cli;
 pub mod config;
 pub mod decoder;
+#[allow(unsafe_code)]
 pub mod device;
 pub mod encoding;
 pub mod error;

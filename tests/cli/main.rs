@@ -9,6 +9,7 @@ mod binary;
 #[path = "../captures/mod.rs"]
 mod captures;
 mod commands;
+mod examples;
 mod export;
 mod gtk;
 mod image;

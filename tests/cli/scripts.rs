@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -25,11 +25,17 @@ fn gpu_check() -> String {
 #[test]
 fn the_gpu_check_runs_every_test_that_runs_on_a_gpu() {
     let mut expected = BTreeSet::from(["targets".to_owned()]);
-    for entry in fs::read_dir(Path::new(ROOT).join("tests")).unwrap().map(|entry| entry.unwrap().path()) {
-        let name = entry.file_stem().unwrap().to_str().unwrap().to_owned();
-        let text = if entry.is_file() { fs::read_to_string(&entry).unwrap() } else { String::new() };
-        if text.contains("on_every_target!") && name != "scripts" {
-            expected.insert(name);
+    for folder in fs::read_dir(Path::new(ROOT).join("tests")).unwrap().map(|entry| entry.unwrap().path()) {
+        if !folder.join("main.rs").is_file() {
+            continue;
+        }
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let on_every_target = |file: PathBuf| {
+            file.extension().is_some_and(|extension| extension == "rs")
+                && fs::read_to_string(&file).unwrap().contains("\non_every_target!(")
+        };
+        if files.into_iter().any(on_every_target) {
+            expected.insert(folder.file_name().unwrap().to_str().unwrap().to_owned());
         }
     }
     assert_eq!(packed_tests(&gpu_check()), expected);
@@ -122,11 +128,11 @@ fn the_gpu_check_fails_with_the_test_that_failed() {
         return;
     }
     let folder = packed();
-    fs::write(folder.path().join("bin/test-adam"), "#!/bin/sh\nexit 101\n").unwrap();
+    fs::write(folder.path().join("bin/test-oracle"), "#!/bin/sh\nexit 101\n").unwrap();
     let output = bash(folder.path(), &["./gpu_check.sh", "run"], "");
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&fs::read(folder.path().join("gpu_check.json")).unwrap()).unwrap();
-    assert_eq!(report["failed"], serde_json::json!(["test-adam"]));
+    assert_eq!(report["failed"], serde_json::json!(["test-oracle"]));
 }
 
 /// The scripts that evaluate many scenes, with the file that a scene of theirs has.

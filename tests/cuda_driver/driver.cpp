@@ -1,7 +1,7 @@
 // A CUDA driver without a GPU: the calls that src/device/cuda.rs makes, with the kernels run by the emulated target. Device
 // memory is host memory, filled with rubbish when allocated; modules are the PTX text, in which functions must be declared.
 // FAKE_CUDA in the environment makes it fail in one of the ways that drivers fail.
-#include "emulated.h"
+#include "core/emulated.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

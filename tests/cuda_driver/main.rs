@@ -34,14 +34,15 @@ fn driver() -> Option<&'static Path> {
 fn build(library: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let kernels = root.join("kernels");
-    let sources = std::fs::read_dir(&kernels).unwrap().map(|entry| entry.unwrap().path());
+    let rooms = std::fs::read_dir(&kernels).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let sources = rooms.flat_map(|room| std::fs::read_dir(room).unwrap().map(|entry| entry.unwrap().path()));
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compiled = Command::new(compiler)
         .args(["-std=c++17", "-O2", "-fPIC", "-shared", "-fno-exceptions", "-fno-rtti", "-DGF_EMULATED", "-I"])
         .arg(&kernels)
         .args(["-x", "c++"])
         .args(sources.filter(|path| path.extension().is_some_and(|extension| extension == "cu")))
-        .args([kernels.join("emulated.cpp"), root.join("tests/cuda_driver/driver.cpp")])
+        .args([kernels.join("core/emulated.cpp"), root.join("tests/cuda_driver/driver.cpp")])
         .arg("-o")
         .arg(library)
         .output()

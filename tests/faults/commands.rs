@@ -345,8 +345,8 @@ fn a_run_that_diverges_names_the_step_and_keeps_the_last_good_checkpoint() {
 #[test]
 fn a_run_that_diverges_before_its_first_checkpoint_leaves_nothing() {
     for settings in [
-        &["--max-steps=100", "--save-every=1", "--set=optimizer.learning_rate=1e38"][..],
-        &["--max-steps=1", "--set=optimizer.learning_rate=1e38"],
+        &["--max-steps=100", "--save-every=2", "--set=optimizer.learning_rate=1e38"][..],
+        &["--max-steps=2", "--set=optimizer.learning_rate=1e38"],
         &["--max-steps=100", "--set=optimizer.learning_rate=1e30"],
     ] {
         let folder = tempfile::tempdir().unwrap();

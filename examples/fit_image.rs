@@ -1,0 +1,39 @@
+//! Fits a field to an image with the library, and writes the fitted image.
+//!
+//! ```text
+//! cargo run --release --example fit_image -- photo.jpg fitted.png 500
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use gridfield::config::Config;
+use gridfield::device::{Device, DeviceChoice};
+use gridfield::fit::FitTrainer;
+use gridfield::image_field::{ImageData, Part, Picture, compare, render, write_image};
+use gridfield::train::session::train_until;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let usage = "usage: fit_image IMAGE OUTPUT [STEPS]";
+    let (image, output) = (args.next().ok_or(usage)?, args.next().ok_or(usage)?);
+    let steps: u64 = args.next().map_or(Ok(500), |steps| steps.parse())?;
+
+    let device = Device::open(DeviceChoice::Auto, 0)?;
+    let mut config = Config::of_image(device.is_host());
+    config.train.max_steps = steps;
+    config.validate()?;
+
+    let picture = Arc::new(Picture::read(Path::new(&image))?);
+    let data = ImageData::new(&device, &config, "image", picture.clone())?;
+    let mut trainer = FitTrainer::new(&device, &config, data)?;
+    train_until(&mut trainer, steps, None, &AtomicBool::new(false), &mut |_| Ok(()))?;
+
+    let predictor = trainer.predictor()?;
+    println!("{:.2} dB", compare(&predictor, &picture)?.psnr);
+    let (width, height) = (picture.width, picture.height);
+    let values = render(&predictor, &Part::whole(width, height))?;
+    write_image(Path::new(&output), (width, height), &values, picture.n_channels, picture.is_hdr())?;
+    Ok(())
+}
