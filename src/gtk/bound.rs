@@ -1,7 +1,8 @@
-//! Theorem 3: `Δ = Yᵀ G⁻¹ Y` and the generalisation bound `sqrt(2Δ/n)` (Zhao et al. 2024), beside the error measured.
+//! Theorem 3: `Δ = Yᵀ G⁻¹ Y` and the generalisation bound `sqrt(2Δ/n)` (Zhao et al. 2024), compared with the measured
+//! error.
 //!
-//! Δ falls as 1/c² when φ is multiplied by c, so that models are compared at G scaled to trace n. G is never regularised: one
-//! that is singular is refused, one that is close to it is reported by its condition number.
+//! Multiplying φ by c divides Δ by c², so models are compared with G scaled to trace n. G is never regularised: a
+//! singular G is rejected, and the condition number shows whether G is nearly singular.
 
 use faer::linalg::solvers::Solve as _;
 use faer::{Mat, Side};
@@ -14,24 +15,27 @@ use super::spectrum::{Eigenvalues, eigenvalues};
 use crate::device::Device;
 use crate::{Error, Result};
 
+/// The bound of one model at a set of points.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bound {
     pub model: String,
     pub n: usize,
-    /// G as it is.
+    /// Values for the unscaled G.
     pub as_it_is: Values,
-    /// G scaled to trace n.
+    /// Values for G scaled to trace n.
     pub at_trace_n: Values,
+    /// Trace of the unscaled G.
     pub trace: f64,
     /// `λ_max / λ_min`
     pub condition_number: f64,
-    /// `‖Gα − Y‖ / ‖Y‖` of the solved `α = G⁻¹Y`: what the condition number cost.
+    /// `‖Gα − Y‖ / ‖Y‖` of the computed `α = G⁻¹Y`: the precision lost to the condition number.
     pub residual: f64,
-    /// Root mean squared error at the points held out, of the field that gradient flow ends at from w = 0,
-    /// `f(x) = Σ_i k(x, x_i) α_i` (Theorem 1 at t = ∞); None without such points.
+    /// Root mean squared error at the held-out points of the field to which gradient flow converges from w = 0,
+    /// `f(x) = Σ_i k(x, x_i) α_i` (Theorem 1 at t = ∞). None without held-out points.
     pub test_error: Option<f64>,
 }
 
+/// Values of the bound for one scaling of G.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Values {
     /// `Yᵀ G⁻¹ Y`
@@ -41,34 +45,36 @@ pub struct Values {
     pub lambda_min: f64,
 }
 
-/// How the bounds rank the models beside how the errors do.
+/// Agreement between ranking the models by bound and by error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ranking {
     pub n_models: usize,
-    /// Spearman's rank correlation of the bound with the error, 1 where the bound ranks as the error does.
+    /// Spearman's rank correlation of the bound for the unscaled G with the error. It is 1 if both give the same
+    /// ranking.
     pub as_it_is: f64,
+    /// Rank correlation for G scaled to trace n.
     pub at_trace_n: f64,
 }
 
-/// Δ of two points over a plane of labels.
+/// Δ of two points as a function of their labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelMap {
     pub model: String,
     /// The two points.
     pub points: [Vec<f64>; 2],
-    /// Of G scaled to trace 2, `[[g11, g12], [g21, g22]]`.
+    /// G of the two points scaled to trace 2, `[[g11, g12], [g21, g22]]`.
     pub gram: [[f64; 2]; 2],
-    /// Labels along either axis.
+    /// Labels along each axis.
     pub labels: Vec<f64>,
-    /// `[y2, y1]`: Δ, with y2 by row.
+    /// Δ, `[y2, y1]`: one row for each y2.
     pub delta: Vec<Vec<f64>>,
     pub condition_number: f64,
 }
 
-/// The bound of `model` at the points and their labels.
+/// Computes the bound of `model` for the points and their labels.
 ///
 /// # Errors
-/// Where G is singular: the model, the rank and why. Of the device.
+/// Returns an error if the device fails, or if G is singular; the message gives the model, the rank and the reason.
 pub fn bound(model: &Model, device: &Device, points: &Points, labels: &[f64]) -> Result<Bound> {
     let rows = Rows::of_model(model, device, &points.x)?;
     let gram = rows.gram();
@@ -96,7 +102,10 @@ pub fn bound(model: &Model, device: &Device, points: &Points, labels: &[f64]) ->
     })
 }
 
-/// `α = G⁻¹ Y` by Cholesky, and the eigenvalues of G; only those where G is singular to rounding.
+/// Computes `α = G⁻¹ Y` by Cholesky decomposition, and the eigenvalues of G.
+///
+/// # Errors
+/// Returns only the eigenvalues if G is singular to within rounding.
 pub fn solve(gram: &Mat<f64>, labels: &[f64]) -> std::result::Result<(Vec<f64>, Eigenvalues), Box<Eigenvalues>> {
     let eigen = eigenvalues(gram);
     if eigen.numerical_rank < labels.len() {
@@ -130,7 +139,7 @@ fn residual(gram: &Mat<f64>, alpha: &[f64], labels: &[f64]) -> f64 {
 }
 
 fn error_at(model: &Model, device: &Device, rows: &Rows, alpha: &[f64], x: &[f64], expected: &[f64]) -> Result<f64> {
-    // Σ_i k(x, x_i) α_i = Φ(x) (Φᵀ α): the features that the flow ends at.
+    // Σ_i k(x, x_i) α_i = Φ(x) (Φᵀ α), where Φᵀ α are the features to which the flow converges.
     let mut features = vec![0.0; rows.n_columns];
     rows.add_transposed_times(1.0, alpha, &mut features);
     let found = Rows::of_model(model, device, x)?.times(&features);
@@ -138,7 +147,8 @@ fn error_at(model: &Model, device: &Device, rows: &Rows, alpha: &[f64], x: &[f64
     Ok((squared / expected.len() as f64).sqrt())
 }
 
-/// Rank correlation of bounds and errors over at least three models that have an error.
+/// Computes the rank correlation of bounds and errors over the models with an error. Returns None if there are fewer
+/// than three.
 pub fn ranking(bounds: &[Bound]) -> Option<Ranking> {
     let measured: Vec<(&Bound, f64)> = bounds.iter().filter_map(|bound| bound.test_error.map(|e| (bound, e))).collect();
     let errors: Vec<f64> = measured.iter().map(|(_, error)| *error).collect();
@@ -151,7 +161,8 @@ pub fn ranking(bounds: &[Bound]) -> Option<Ranking> {
     })
 }
 
-/// Spearman's rank correlation: Pearson's of the ranks, ties at their mean rank. NaN where one list is all ties.
+/// Computes Spearman's rank correlation: Pearson's correlation of the ranks, with tied values at their mean rank. The
+/// result is NaN if all values of a list are equal.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() as f64 - 1.0) / 2.0;
@@ -159,17 +170,17 @@ pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
     product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt()
 }
 
-/// From 0.
+/// Returns ranks, counted from 0.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let below = |value: &f64| values.iter().filter(|other| *other < value).count() as f64;
     let ties = |value: &f64| values.iter().filter(|other| *other == value).count() as f64;
     values.iter().map(|value| below(value) + (ties(value) - 1.0) / 2.0).collect()
 }
 
-/// Δ over labels from −1 to 1 in `steps` steps either way, at trace 2.
+/// Computes Δ for labels from −1 to 1, in `steps` steps along each axis, with G scaled to trace 2.
 ///
 /// # Errors
-/// Where G of the two points is singular. Of the device.
+/// Returns an error if G of the two points is singular or the device fails.
 pub fn label_map(model: &Model, device: &Device, points: [Vec<f64>; 2], steps: usize) -> Result<LabelMap> {
     let rows = Rows::of_model(model, device, &points.concat())?;
     let gram = rows.gram();

@@ -1,4 +1,4 @@
-//! The picture of each measurement.
+//! The figure of each measurement.
 
 use faer::Mat;
 
@@ -9,20 +9,20 @@ use super::matrix::mean_diagonal;
 use super::spectrum::{self, Spectrum};
 use crate::media::plot::{Axis, Content, Heat, Panel, Series, Style, figure};
 
-/// Pixels of a matrix along one side, at most: blocks of a larger one are shown by their largest number.
+/// Maximum number of pixels along a side of a matrix. A larger matrix is shown as blocks, each by its largest entry.
 const MATRIX_PIXELS: usize = 440;
-/// Decades below the diagonal that a matrix shows.
+/// Number of decades below the mean of the diagonal that a matrix figure shows.
 const MATRIX_DECADES: f64 = 5.0;
-/// A transform this far below its peak is rounding and truncation.
+/// Values of a transform below this fraction of its peak are due to rounding and truncation.
 const TRANSFORM_FLOOR: f64 = 1e-9;
-/// The profile is shown as far as one of the kernels is above this.
+/// The profile is shown up to the largest distance at which one of the kernels exceeds this value.
 const PROFILE_END: f64 = 5e-3;
-/// Deviations of zero are drawn here, below one rounding.
+/// Value at which deviations of zero are drawn, below a single rounding error.
 const DEVIATION_FLOOR: f64 = 1e-17;
-/// Label maps are drawn for so many models at most; the numbers have all.
+/// Maximum number of models for which label maps are drawn. The JSON file always has all of them.
 const MOST_MAPS: usize = 6;
 
-/// Matrices side by side: `(title, matrix)`.
+/// Draws matrices side by side, given as `(title, matrix)`.
 pub fn matrices(title: &str, matrices: &[(String, &Mat<f64>)]) -> String {
     let panels: Vec<Panel> = matrices.iter().map(|(title, matrix)| matrix_panel(title, matrix)).collect();
     figure(title, &[], &panels, 3)
@@ -53,7 +53,7 @@ fn matrix_panel(title: &str, matrix: &Mat<f64>) -> Panel {
     }
 }
 
-/// The spectrum figure: eigenvalues, the kernel's profile and its Fourier transform.
+/// Draws the spectra: eigenvalues, the kernel's profile and its Fourier transform.
 pub fn spectra(title: &str, spectra: &[Spectrum]) -> String {
     let legend: Vec<String> = spectra.iter().map(|spectrum| spectrum.model.clone()).collect();
     let series = |points: fn(&Spectrum) -> Vec<(f64, f64)>| lines(spectra, Style::Line, points);
@@ -90,7 +90,7 @@ pub fn spectra(title: &str, spectra: &[Spectrum]) -> String {
     figure(title, &legend, &panels, 3)
 }
 
-/// The training beside Theorem 1, and how far they are apart.
+/// Draws training and the predictions of Theorem 1, and the deviations between them.
 pub fn flows(title: &str, flows: &[Flow]) -> String {
     let legend: Vec<String> = flows.iter().map(|flow| flow.model.clone()).collect();
     let mut losses = lines(flows, Style::Dots, |flow| pairs(&flow.times[1..], &flow.loss[1..]));
@@ -117,7 +117,7 @@ pub fn flows(title: &str, flows: &[Flow]) -> String {
     figure(title, &legend, &panels, 2)
 }
 
-/// Drift of the grid's kernel and of the full one, and the loss meanwhile.
+/// Draws the drift of the grid tangent kernel and of the full tangent kernel, and the loss during training.
 pub fn drifts(title: &str, drifts: &[Drift]) -> String {
     let legend: Vec<String> = drifts.iter().map(|drift| drift.model.clone()).collect();
     let panel = |title: &str, y: Axis, of: fn(&Trajectory) -> &Vec<f64>| {
@@ -128,7 +128,7 @@ pub fn drifts(title: &str, drifts: &[Drift]) -> String {
         }));
         Panel { title: title.to_owned(), x: Axis::log("step"), y, content: Content::Series(series) }
     };
-    // With θ held the drift is zero, which a logarithm does not show; it lies on the edge.
+    // With θ fixed, the drift is zero, which a logarithmic axis cannot show; it is drawn on the edge.
     let largest = drifts.iter().filter_map(|drift| drift.phi_learned.as_ref()).flat_map(|trajectory| &trajectory.grid);
     let largest = largest.copied().fold(1.0, f64::max);
     let change = "‖G(t) − G(0)‖ / ‖G(0)‖";
@@ -152,7 +152,7 @@ fn course_points(drift: &Drift, values: &[f64]) -> Vec<(f64, f64)> {
     drift.steps.iter().map(|&step| step as f64).zip(values.iter().copied()).skip(1).collect()
 }
 
-/// Bounds beside errors, and the label maps.
+/// Draws errors against bounds, and the label maps.
 pub fn bounds(title: &str, bounds: &[Bound], ranking: Option<&Ranking>, maps: &[LabelMap]) -> String {
     let legend: Vec<String> = bounds.iter().map(|bound| bound.model.clone()).collect();
     let mut panels = Vec::new();
@@ -176,7 +176,7 @@ pub fn bounds(title: &str, bounds: &[Bound], ranking: Option<&Ranking>, maps: &[
     figure(title, if has_legend { &legend } else { &[] }, &panels, 3)
 }
 
-/// The two-point maps on one scale of colours, as the bound `sqrt(2Δ/n)` at n = 2.
+/// Returns the two-point maps of the bound `sqrt(2Δ/n)` at n = 2, on a common colour scale.
 fn label_maps(maps: &[LabelMap]) -> Vec<Panel> {
     let bound = |delta: &f64| delta.max(0.0).sqrt();
     let largest = maps.iter().flat_map(|map| map.delta.iter().flatten().map(bound)).fold(0.0, f64::max);
@@ -211,8 +211,8 @@ fn minimum(series: &[Series]) -> f64 {
     series.iter().flat_map(|series| &series.points).map(|point| point.1).fold(f64::INFINITY, f64::min)
 }
 
-/// The distance up to which a profile is worth showing; beyond half the cube there is only what comes round, as the last
-/// cell of a level shares its far node with the first.
+/// Returns the distance up to which the profiles are shown. Beyond half the cube there are only wrap-around effects,
+/// because the last cell of a level shares its far node with the first.
 fn profile_end(spectra: &[Spectrum]) -> f64 {
     let end = |s: &Spectrum| {
         s.profile.kernel[..s.profile.kernel.len() / 2].iter().rposition(|value| value.abs() > PROFILE_END).unwrap_or(0)

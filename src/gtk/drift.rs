@@ -1,7 +1,7 @@
-//! Theorem 2 tested: how far the tangent kernel moves while a field is trained (Zhao et al. 2024).
+//! Test of Theorem 2: how much the tangent kernel changes during training (Zhao et al. 2024).
 //!
-//! With φ fixed the field is linear in w and G stays what it was. With θ learned, or with a decoder behind the grid, that is
-//! no longer exact: `‖G(t) − G(0)‖ / ‖G(0)‖` (Frobenius) says by how much.
+//! With φ fixed, the field is linear in w and G is constant. With a learned θ, or with a decoder behind the grid, this
+//! no longer holds exactly; `‖G(t) − G(0)‖ / ‖G(0)‖` (Frobenius norm) measures the change.
 
 use faer::Mat;
 use serde::Serialize;
@@ -13,11 +13,11 @@ use super::tangent::{Field, Readout};
 use crate::Result;
 use crate::device::Device;
 
-/// Adam's usual numbers (Kingma and Ba 2015), with the project's β₂ and ε.
+/// Adam's usual constants (Kingma and Ba 2015), but with the project's β₂ and ε.
 const BETA: [f64; 2] = [0.9, 0.99];
 const EPSILON: f64 = 1e-15;
 
-/// A training, in Adam's full-batch steps on `½ mean (f − y)²`.
+/// Settings of training with full-batch Adam steps on `½ mean (f − y)²`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Training {
     pub readout: Readout,
@@ -26,34 +26,36 @@ pub struct Training {
     pub seed: u64,
 }
 
-/// Drift along one training.
+/// Drift of the kernels during one training run, at each recorded step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trajectory {
-    /// Of `G = Φ Φᵀ`, at each moment.
+    /// Drift of the grid tangent kernel `G = Φ Φᵀ`.
     pub grid: Vec<f64>,
-    /// Of the full tangent kernel.
+    /// Drift of the full tangent kernel.
     pub full: Vec<f64>,
     /// `½ mean (f − y)²`
     pub loss: Vec<f64>,
 }
 
+/// Drift of one model's kernels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drift {
     pub model: String,
     pub n: usize,
     pub n_parameters: usize,
-    /// The moments looked at.
+    /// The recorded steps.
     pub steps: Vec<usize>,
-    /// θ held: w and the decoder learn.
+    /// Training with θ fixed: only w and the decoder are learned.
     pub phi_fixed: Trajectory,
-    /// θ learns too; None where the kernel function has none.
+    /// Training with θ learned as well. None if the kernel function has no θ.
     pub phi_learned: Option<Trajectory>,
 }
 
-/// Trains `model` at `x` (`[n, D]`) to `labels`, once with θ held and, where there is one, once with θ learned.
+/// Trains `model` on `labels` at `x` (`[n, D]`), once with θ fixed and, if the kernel function has a θ, once with θ
+/// learned.
 ///
 /// # Errors
-/// Of the device.
+/// Returns an error if the device fails.
 pub fn drift(model: &Model, device: &Device, x: &[f64], labels: &[f64], training: Training) -> Result<Drift> {
     let field = Field::new(model, device, x, training.readout, training.seed)?;
     let (n, n_parameters) = (field.n(), field.n_parameters());
@@ -108,7 +110,7 @@ fn relative_change(now: &Mat<f64>, start: &Mat<f64>) -> f64 {
     frobenius(&(now - start)) / frobenius(start)
 }
 
-/// Moments of Adam for one list of parameters.
+/// Adam's moments for one list of parameters.
 #[derive(Clone)]
 struct Adam {
     first: Vec<f64>,

@@ -1,7 +1,7 @@
-//! Theorem 1 tested: what G predicts of a training against the training itself (Zhao et al. 2024).
+//! Test of Theorem 1: the training that G predicts, compared with actual training (Zhao et al. 2024).
 //!
-//! Under gradient flow on `½‖O − Y‖²`, `O(t) = Y + e^{−Gt}(O(0) − Y)`. Gradient descent with step η is not the flow but has a
-//! law as exact, `O_k = Y + (1 − ηG)^k (O_0 − Y)`; it differs from the flow at `t = ηk` by the order of η.
+//! Under gradient flow on `½‖O − Y‖²`, `O(t) = Y + e^{−Gt}(O(0) − Y)`. Gradient descent with step η is not the flow,
+//! but follows an equally exact law, `O_k = Y + (1 − ηG)^k (O_0 − Y)`, which differs from the flow at `t = ηk` by O(η).
 
 use faer::{Mat, Side};
 use serde::Serialize;
@@ -12,46 +12,47 @@ use super::random::Random;
 use crate::Result;
 use crate::device::Device;
 
-/// η λ_max where no η is given: small enough that descent keeps within some hundredths of the flow.
+/// η λ_max if no η is given. It is small enough that descent stays within a few hundredths of the flow.
 const RATE: f64 = 0.1;
-/// Features start uniform in ± this, so that O(0) is not zero.
+/// Features are initialised uniformly in ± this value, so that O(0) is not zero.
 const FEATURE_RANGE: f64 = 0.5;
 const FEATURES: u64 = 3;
-/// Deviations below this, in sizes of the labels, are rounding: a step adds some tens of products in f64, each wrong by
-/// 1e-16, and over 10⁴ steps the errors add up like a random walk, less what the descent itself takes back.
+/// Deviations below this, relative to the largest `|O(0) − Y|`, are rounding errors. A step adds a few tens of f64
+/// products, each with an error of 1e-16; over 10⁴ steps these errors accumulate like a random walk, reduced by the
+/// contraction of gradient descent.
 pub const ROUNDING: f64 = 1e-11;
 
-/// A training and its predictions. Arrays of outputs are by moment, then by point.
+/// A training run and its predictions. Arrays of outputs are indexed by recorded step, then by point.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Flow {
     pub model: String,
     pub n: usize,
-    /// η, unless given 0.1 / λ_max.
+    /// η; the default is 0.1 / λ_max.
     pub learning_rate: f64,
-    /// The moments looked at, in steps of the descent.
+    /// The recorded steps of gradient descent.
     pub steps: Vec<usize>,
-    /// `ηk` of each.
+    /// Time `ηk` of each recorded step.
     pub times: Vec<f64>,
     pub outputs: Vec<Vec<f64>>,
-    /// By the law of gradient descent.
+    /// Outputs predicted by the law of gradient descent.
     pub predicted: Vec<Vec<f64>>,
-    /// By the law of gradient flow, Theorem 1.
+    /// Outputs predicted by the law of gradient flow, Theorem 1.
     pub predicted_flow: Vec<Vec<f64>>,
-    /// `½‖O − Y‖² / n` at each moment.
+    /// Loss `½‖O − Y‖² / n` at each recorded step.
     pub loss: Vec<f64>,
-    /// The same of `predicted`.
+    /// Loss of `predicted` at each recorded step.
     pub predicted_loss: Vec<f64>,
-    /// Largest `|output − predicted|` at each moment, over the largest `|O(0) − Y|`.
+    /// Largest `|output − predicted|` at each recorded step, divided by the largest `|O(0) − Y|`.
     pub deviation: Vec<f64>,
-    /// The same against the flow.
+    /// Deviation from `predicted_flow`, defined in the same way.
     pub deviation_flow: Vec<f64>,
     pub largest_deviation: f64,
     pub largest_deviation_flow: f64,
 }
 
-/// G by its eigenvectors, from which all laws follow.
+/// The eigendecomposition of G, from which both laws follow.
 pub struct Law {
-    /// Eigenvalues, rising.
+    /// Eigenvalues in ascending order.
     pub eigenvalues: Vec<f64>,
     vectors: Mat<f64>,
 }
@@ -63,7 +64,7 @@ impl Law {
         Law { eigenvalues: (0..gram.nrows()).map(|k| values[k]).collect(), vectors: eigen.U().to_owned() }
     }
 
-    /// `Y + decay(G) (O(0) − Y)` for a function of the eigenvalues.
+    /// Computes `Y + decay(G) (O(0) − Y)`, where `decay` is a function of the eigenvalues.
     pub fn outputs(&self, initial: &[f64], labels: &[f64], decay: impl Fn(f64) -> f64) -> Vec<f64> {
         let n = labels.len();
         let coefficient: Vec<f64> = (0..n)
@@ -76,22 +77,22 @@ impl Law {
         labels.iter().enumerate().map(|(i, label)| label + moved(i)).collect()
     }
 
-    /// Theorem 1: gradient flow at time `t`.
+    /// Returns the outputs of gradient flow at time `t` (Theorem 1).
     pub fn flow(&self, initial: &[f64], labels: &[f64], t: f64) -> Vec<f64> {
         self.outputs(initial, labels, |eigenvalue| (-eigenvalue * t).exp())
     }
 
-    /// `k` steps of gradient descent.
+    /// Returns the outputs after `k` steps of gradient descent.
     pub fn descent(&self, initial: &[f64], labels: &[f64], learning_rate: f64, k: usize) -> Vec<f64> {
         self.outputs(initial, labels, |eigenvalue| (1.0 - learning_rate * eigenvalue).powi(k as i32))
     }
 }
 
-/// Trains the features of `model` for `n_steps` and compares. The rows of Φ come from the project's kernels; gather,
-/// residual and scatter go through those rows in f64.
+/// Trains the features of `model` for `n_steps` steps and compares the outputs with both laws. The rows of Φ come from
+/// the project's kernels; gather, residual and scatter use these rows in f64.
 ///
 /// # Errors
-/// Of the device.
+/// Returns an error if the device fails.
 pub fn flow(
     model: &Model,
     device: &Device,
@@ -120,7 +121,7 @@ pub fn flow(
     Ok(compare(model.label.clone(), &law, labels, learning_rate, steps, outputs))
 }
 
-/// Steps to look at: 0, then about twelve a decade up to the last.
+/// Returns the steps to record: 0, then about twelve per decade up to the last.
 pub fn moments(last: usize) -> Vec<usize> {
     let mut steps: Vec<usize> =
         (0..).map(|k| 10f64.powf(f64::from(k) / 12.0).round() as usize).take_while(|&s| s < last).collect();

@@ -1,4 +1,5 @@
-//! The grid tangent kernel `G_ij = Σ_p φ(x_i, p) φ(x_j, p)` (Zhao et al. 2024, section 3.1), by sparse rows of Φ.
+//! The grid tangent kernel `G_ij = Σ_p φ(x_i, p) φ(x_j, p)` (Zhao et al. 2024, section 3.1), computed from sparse rows
+//! of Φ.
 
 use std::path::Path;
 
@@ -10,30 +11,31 @@ use crate::device::Device;
 use crate::encoding::ActiveNodes;
 use crate::{Result, atomic};
 
-/// Sparse rows of a matrix, all with as many numbers; a column may come twice in a row, which counts as the sum.
+/// Sparse rows of a matrix, all with the same number of entries. Several entries of a row may have the same column, in
+/// which case they are summed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
-    /// Numbers in a row.
+    /// Number of entries of a row.
     pub per_row: usize,
     pub n_columns: usize,
-    /// `[n, per_row]`
+    /// Column of each entry, `[n, per_row]`.
     pub column: Vec<u32>,
-    /// `[n, per_row]`
+    /// Value of each entry, `[n, per_row]`.
     pub value: Vec<f64>,
 }
 
 impl Rows {
-    /// Φ of a scalar model at `x` (`[n, D]`): one column a node. Where the kernel function has a value for each feature,
-    /// that of the first.
+    /// Computes Φ of a scalar model at `x` (`[n, D]`), with one column per node. If the kernel function has one value
+    /// per feature, that of the first feature is used.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn of_model(model: &Model, device: &Device, x: &[f64]) -> Result<Self> {
         let nodes = model.active_nodes(device, x, &model.theta)?;
         Ok(Rows::of_nodes(nodes, model.n_entries()))
     }
 
-    /// As [`Rows::of_model`], from active nodes.
+    /// Builds the same rows as [`Rows::of_model`] from active nodes.
     pub fn of_nodes(nodes: ActiveNodes, n_columns: usize) -> Self {
         let value = nodes.phi.iter().step_by(nodes.n_outputs).copied().collect();
         Rows { per_row: nodes.n_levels * nodes.n_corners, n_columns, column: nodes.entry, value }
@@ -43,25 +45,26 @@ impl Rows {
         self.column.len() / self.per_row.max(1)
     }
 
-    /// Column and value of each number of row `i`.
+    /// Returns column and value of each entry of row `i`.
     pub fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> {
         let span = i * self.per_row..(i + 1) * self.per_row;
         self.column[span.clone()].iter().map(|&column| column as usize).zip(self.value[span].iter().copied())
     }
 
-    /// The product with its own transpose, `[n, n]`: G.
+    /// Computes the product with its own transpose, `[n, n]`. For Φ this is G.
     pub fn gram(&self) -> Mat<f64> {
         self.times_transposed(self)
     }
 
-    /// The product with the transpose of `other`, `[n, m]`. Sums run in the order of the rows, whatever the threads.
+    /// Computes the product with the transpose of `other`, `[n, m]`. The order of summation does not depend on the
+    /// number of threads.
     ///
     /// # Panics
-    /// Where the two have different columns.
+    /// Panics if the numbers of columns differ.
     pub fn times_transposed(&self, other: &Rows) -> Mat<f64> {
         assert_eq!(self.n_columns, other.n_columns, "rows over the same columns");
         let columns = Columns::of(other);
-        // faer keeps columns together: column i of the transposed product is row i of ours.
+        // `product` is row-major while faer stores columns contiguously, so the result is copied at the end.
         let mut product = vec![0.0; other.n() * self.n()];
         product.par_chunks_exact_mut(other.n()).enumerate().for_each(|(i, out)| {
             for (column, value) in self.row(i) {
@@ -73,19 +76,20 @@ impl Rows {
         Mat::from_fn(self.n(), other.n(), |i, j| product[i * other.n() + j])
     }
 
-    /// `Φ w`, `[n]`.
+    /// Computes `Φ w`, `[n]`.
     pub fn times(&self, w: &[f64]) -> Vec<f64> {
         (0..self.n()).map(|i| self.row(i).map(|(column, value)| value * w[column]).sum()).collect()
     }
 
-    /// Adds `scale Φᵀ r` to `w`: a scatter.
+    /// Adds `scale Φᵀ r` to `w` (a scatter).
     pub fn add_transposed_times(&self, scale: f64, r: &[f64], w: &mut [f64]) {
         for (i, r) in r.iter().enumerate() {
             self.row(i).for_each(|(column, value)| w[column] += scale * value * r);
         }
     }
 
-    /// The same rows with only the columns that hold numbers, in their order; and which those were.
+    /// Removes the columns without entries. Returns the remaining ones, renumbered in their order, and their original
+    /// indices.
     pub fn compacted(self) -> (Self, Vec<u32>) {
         let mut used = self.column.clone();
         used.sort_unstable();
@@ -96,11 +100,11 @@ impl Rows {
     }
 }
 
-/// The same numbers by column.
+/// The entries of [`Rows`] grouped by column.
 struct Columns {
-    /// `[n_columns + 1]`: where a column begins in `numbers`.
+    /// Start of each column in `numbers`, `[n_columns + 1]`.
     begin: Vec<usize>,
-    /// Row and value.
+    /// Row and value of each entry.
     numbers: Vec<(u32, f64)>,
 }
 
@@ -127,30 +131,30 @@ impl Columns {
     }
 }
 
-/// `trace / n`: the mean of the eigenvalues.
+/// Returns `trace / n`, the mean of the eigenvalues.
 pub fn mean_diagonal(matrix: &Mat<f64>) -> f64 {
     (0..matrix.nrows()).map(|i| matrix[(i, i)]).sum::<f64>() / matrix.nrows() as f64
 }
 
-/// The Frobenius norm.
+/// Returns the Frobenius norm.
 pub fn frobenius(matrix: &Mat<f64>) -> f64 {
     matrix.as_ref().norm_l2()
 }
 
-/// The share of numbers that are not zero.
+/// Returns the fraction of entries that are not zero.
 pub fn fill(matrix: &Mat<f64>) -> f64 {
     let count = |j: usize| (0..matrix.nrows()).filter(|&i| matrix[(i, j)] != 0.0).count();
     (0..matrix.ncols()).map(count).sum::<usize>() as f64 / (matrix.nrows() * matrix.ncols()) as f64
 }
 
-/// Writes a matrix as NumPy's format 1.0 has it: a header of text, then f64 of little-endian bytes, row by row.
+/// Writes a matrix in NumPy's format 1.0: a text header followed by little-endian f64 values, row by row.
 ///
 /// # Errors
-/// Where the folder is missing, cannot be written or the disk is full.
+/// Returns an error if the folder is missing, cannot be written to, or the disk is full.
 pub fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
     let shape = format!("({}, {})", matrix.nrows(), matrix.ncols());
     let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-    // The magic, the version and the length take 10 bytes, and the numbers begin at a multiple of 64.
+    // Magic string, version and header length take 10 bytes, and the data begin at a multiple of 64 bytes.
     let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
     atomic::write(path, |file| {
         file.write_all(b"\x93NUMPY\x01\x00")?;
@@ -170,7 +174,7 @@ mod tests {
     use super::*;
 
     fn rows() -> Rows {
-        // [[1 + 2, 0, 0], [0, 4, 8]], the first as a sum of two.
+        // [[1 + 2, 0, 0], [0, 4, 8]], with the first entry as the sum of two.
         Rows { per_row: 2, n_columns: 3, column: vec![0, 0, 1, 2], value: vec![1.0, 2.0, 4.0, 8.0] }
     }
 

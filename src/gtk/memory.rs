@@ -1,20 +1,21 @@
-//! Whether a matrix fits the memory, asked before it is made: an allocation that fails would end the process.
+//! Checks whether a matrix fits in memory before it is allocated, since a failed allocation would abort the process.
 
 use crate::memory::{available, gibibytes};
 use crate::{Error, Result};
 
-/// Dense n×n matrices of f64 alive at once: G, the copy that is decomposed, and the eigenvectors or the copy that is solved.
+/// Number of dense n×n f64 matrices alive at once: G, the copy that is decomposed, and either the eigenvectors or the
+/// copy used for solving.
 const MATRICES: f64 = 3.0;
 
-/// Refuses `n` points where three n×n matrices and `other` bytes would not fit what is free.
+/// Checks that three n×n matrices for `n` points and another `other` bytes fit in the free memory.
 ///
 /// # Errors
-/// A sentence with what it would need and what there is.
+/// Returns an error with the needed and the free memory if they do not fit.
 pub fn require(n: usize, other: f64) -> Result<()> {
     let needed = 8.0 * MATRICES * (n as f64).powi(2) + other;
     match available() {
         Some(free) if needed > free as f64 => {
-            // Most of what is needed grows as n².
+            // Most of the needed memory grows as n².
             let largest = n as f64 * (free as f64 / needed).sqrt();
             Err(Error::config(format!(
                 "{n} points would need {} of memory (for matrices of {n} × {n} numbers and what goes with them), but \

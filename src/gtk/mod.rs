@@ -1,11 +1,14 @@
-//! Tangent kernels of grid-based models (Zhao et al., CVPR 2024, arXiv 2403.20002): the theory as measurements.
+//! Tangent kernels of grid-based models (Zhao et al., CVPR 2024, arXiv 2403.20002): measurements that test the theory.
 //!
-//! For a scalar model `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) w_i` the grid tangent kernel is `G = Φ Φᵀ` with `Φ_ij = φ(x_i, p_j)`.
-//! Everything here starts from the sparse rows of Φ that [`crate::encoding::Grid::active_nodes`] computes with the project's own
-//! kernels, so that an encoding of the family that trains can be analysed as it is. All arithmetic is in f64.
+//! For a scalar model `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) w_i`, the grid tangent kernel is `G = Φ Φᵀ` with
+//! `Φ_ij = φ(x_i, p_j)`. Everything here starts from the sparse rows of Φ that [`crate::encoding::Grid::active_nodes`]
+//! computes with the project's own kernels, so every model with a grid can be analysed exactly as it is trained. All
+//! arithmetic is in f64.
 //!
-//! [`points`] says where, [`model`] says of which model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and [`bound`] measure;
-//! [`charts`] and [`report`] show; [`study`] does one after the other for several models. `docs/gtk.md` has the formulas and how to read the pictures.
+//! [`points`] provides the coordinates and [`model`] the model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and
+//! [`bound`] contain the measurements, and [`charts`] and [`report`] present them. [`study`] runs the measurements for
+//! several models.
+//! `docs/gtk.md` gives the formulas and explains how to read the figures.
 
 pub mod bound;
 pub mod charts;

@@ -50,8 +50,7 @@ pub fn compare(predictor: &Predictor, picture: &Picture) -> Result<Comparison> {
 }
 
 /// Writes the original, the fitted picture and the error map side by side. Each is reduced by an integer factor to at
-/// most
-/// `most` pixels in width and height.
+/// most `most` pixels in width and height.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.
