@@ -115,7 +115,7 @@ fn cost(config: &GridConfig) -> Cost {
 fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
     let header = &summary.header;
     let config = &header.config;
-    rows(&[
+    print::rows(&[
         ("checkpoint", format!("{} ({}B)", path.display(), print::metric(summary.bytes as f64))),
         match config.task {
             TaskName::Radiance => ("scene", format!("{}, from {}", header.scene, config.scene.path.display())),
@@ -132,10 +132,6 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
         ("written by", format!("gridfield {} (commit {})", header.gridfield, header.commit)),
         ("tensors", tensors(&summary.tensors)),
     ])
-}
-
-pub(super) fn rows(rows: &[(&str, String)]) -> String {
-    rows.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
 }
 
 fn trained(header: &Header) -> String {

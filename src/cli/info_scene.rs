@@ -1,6 +1,6 @@
 //! The output of `gridfield info` for a scene.
 
-use super::info::rows;
+use super::print::rows;
 use crate::geometry::Lens;
 use crate::scene::{CaptureKind, Format, Scene, View};
 

@@ -90,6 +90,10 @@ pub fn table_line(columns: &[(&str, String)]) -> String {
     format!("{}\n{}", line(names.collect()), line(values.collect()))
 }
 
+pub fn rows(rows: &[(&str, String)]) -> String {
+    rows.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

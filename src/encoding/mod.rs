@@ -4,6 +4,7 @@
 mod coordinate_network;
 mod cost;
 mod dense;
+mod interface;
 mod mulfa;
 mod nodes;
 mod param_block;
@@ -15,11 +16,12 @@ mod sizing;
 pub use coordinate_network::{CoordinateNetwork, CoordinateNetworkShape};
 pub use cost::Cost;
 pub use dense::{add_total_variation, resample};
+pub use interface::{Backward, Encode, Encoding, Init, InitContext, encode_levels};
 pub use mulfa::{Mulfa, Theta};
 pub use nodes::{ActiveNodes, NodeGradients};
 pub use param_block::ParamBlock;
 pub use points::PointCloud;
-pub use registry::{Backward, Encode, Encoding, Init, InitContext, encode_levels, open};
+pub use registry::open;
 pub use sizing::sized;
 
 use crate::config::{GridConfig, GridIndex, GridKernel};

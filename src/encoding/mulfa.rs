@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use super::registry::{Backward, Encode, Encoding, Init, encode_levels};
+use super::interface::{Backward, Encode, Encoding, Init, encode_levels};
 use super::{Grid, ParamBlock};
 use crate::Result;
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
+use super::interface::{Backward, Encode, Encoding, Init, InitContext};
 use super::nodes::ActiveNodes;
 use super::point_file;
-use super::registry::{Backward, Encode, Encoding, Init, InitContext};
 use crate::config::{GridConfig, GridIndex, PointsConfig};
 use crate::decoder::Head;
 use crate::device::args::{

@@ -33,7 +33,7 @@ pub struct Trajectory {
     pub grid: Vec<f64>,
     /// Drift of the full tangent kernel.
     pub full: Vec<f64>,
-    /// `½ mean (f − y)²`
+    /// Loss `½ mean (f − y)²`.
     pub loss: Vec<f64>,
 }
 

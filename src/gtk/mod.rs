@@ -7,8 +7,7 @@
 //!
 //! [`points`] provides the coordinates and [`model`] the model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and
 //! [`bound`] contain the measurements, and [`charts`] and [`report`] present them. [`study`] runs the measurements for
-//! several models.
-//! `docs/gtk.md` gives the formulas and explains how to read the figures.
+//! several models. `docs/gtk.md` gives the formulas and explains how to read the figures.
 
 pub mod bound;
 pub mod charts;

@@ -1,4 +1,5 @@
-//! Which model: a text such as `linear`, `mulfagrid,n_levels=1` or `outputs/lego/hash/latest`, as a grid with its θ.
+//! The analysed model: a grid with its θ, specified by a text such as `linear`, `mulfagrid,n_levels=1` or
+//! `outputs/lego/hash/latest`.
 
 use std::any::Any;
 use std::path::Path;
@@ -14,18 +15,18 @@ use crate::geometry::UnitCube;
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result};
 
-/// What θ is where no checkpoint says.
+/// How θ is chosen if there is no checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum ThetaChoice {
-    /// Every block drawn, the output weights too, as if training had already moved them
+    /// All blocks random, including the output weights, as if training had already changed them
     Random,
-    /// What a training starts from
+    /// The values from which training starts
     Initial,
 }
 
-/// Encodings for analysis: one level, small enough to be seen through, all of the same geometry.
+/// Models for analysis: a single level, small enough to be understood, with the same geometry for all.
 const ALIASES: [(&str, &[&str]); 5] = [
     ("linear", &["kernel=linear"]),
     ("smoothstep", &["kernel=smoothstep"]),
@@ -33,12 +34,12 @@ const ALIASES: [(&str, &[&str]); 5] = [
     ("mulfa-windowed", &["kernel=mulfa", "mulfa.variant=windowed"]),
     ("mulfa-modulated", &["kernel=mulfa", "mulfa.variant=modulated"]),
 ];
-/// What the aliases have in common. A table of 2^22 entries holds every node, so that nothing is hashed.
+/// Settings that the aliases have in common. A table of 2^22 entries holds every node, so nothing is hashed.
 const ALIAS_GRID: [&str; 4] = ["n_levels=1", "n_features_per_level=1", "base_resolution=32", "log2_hashmap_size=22"];
 const FEATURES: &str = "grid.features";
 const DEFAULT_OUTPUTS: &str = "outputs";
 
-/// A model as it was asked for.
+/// A model as requested by the user.
 #[derive(Clone, Debug)]
 pub struct ModelSpec {
     pub label: String,
@@ -47,35 +48,36 @@ pub struct ModelSpec {
     checkpoint: Option<Box<Checkpoint<'static>>>,
 }
 
-/// The features and the network that a training left.
+/// The features and the network of a trained model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
-    /// `[n_entries, n_features_per_level]`
+    /// Features, `[n_entries, n_features_per_level]`.
     pub features: Vec<f32>,
-    /// Layers of the network behind the grid, of radiance fields the density network, each `[n_out, n_in]` with its sizes.
+    /// Layers of the network behind the grid (for radiance fields, the density network): `(n_out, n_in, weights)` with
+    /// weights `[n_out, n_in]`.
     pub layers: Vec<(usize, usize, Vec<f32>)>,
 }
 
-/// A grid whose kernel function is fixed.
+/// A grid with a fixed kernel function.
 #[derive(Clone)]
 pub struct Model {
     pub label: String,
     pub config: GridConfig,
     pub grid: Grid,
-    /// Where nodes are those of no grid: a [`PointCloud`].
+    /// The [`PointCloud`], if the nodes are points instead of grid nodes.
     cloud: Option<Arc<dyn Encoding>>,
-    /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty where it has none.
+    /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty if it has none.
     pub theta: Vec<f64>,
     pub trained: Option<Trained>,
 }
 
 impl ModelSpec {
-    /// Reads `NAME[,key=value]…`. NAME is one of [`ModelSpec::names`], a JSON config file, a run's folder, a checkpoint or
-    /// `latest`; keys are those of `model.grid`, or `label` or `theta`. `common` are assignments for every model, over
-    /// its own defaults and under its own keys.
+    /// Parses `NAME[,key=value]…`. NAME is one of [`ModelSpec::names`], a JSON config file, a run's folder, a
+    /// checkpoint or `latest`. Keys are those of `model.grid`, `label` and `theta`. `common` holds assignments for all
+    /// models, which override a model's defaults but not its own keys.
     ///
     /// # Errors
-    /// A name, key or value that is none.
+    /// Returns an error if the name, a key or a value is invalid.
     pub fn parse(text: &str, common: &[String]) -> Result<Self> {
         let mut words = text.split(',').map(str::trim);
         let name = words.next().unwrap_or_default();
@@ -91,22 +93,24 @@ impl ModelSpec {
         Ok(spec)
     }
 
-    /// Names that need no file: aliases for analysis and the models of the family.
+    /// Returns the names that need no file: the aliases for analysis and the models that have a grid.
     pub fn names() -> Vec<String> {
         let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
         let encodings = ModelName::ALL.iter().filter(has_grid).map(|encoding| encoding.as_str());
         ALIASES.iter().map(|(name, _)| *name).chain(encodings).map(str::to_owned).collect()
     }
 
-    /// The dimensions that a checkpoint fixes.
+    /// Returns the number of dimensions of the checkpoint, if there is one.
     pub fn dimensions(&self) -> Option<u32> {
         self.checkpoint.as_ref().map(|checkpoint| checkpoint.header.config.task.dimensions())
     }
 
-    /// The model in `dimensions`, with `theta` where neither a checkpoint nor its own key says another.
+    /// Builds the model in `dimensions` dimensions. `theta` applies if neither a checkpoint nor the model's own key
+    /// determines θ.
     ///
     /// # Errors
-    /// A checkpoint of another dimension, or one without the parameters of its kernel function.
+    /// Returns an error if the model has no grid, if a checkpoint has a different number of dimensions or lacks
+    /// parameters, or if the device fails.
     pub fn build(self, device: &Device, dimensions: u32, theta: ThetaChoice, seed: u64) -> Result<Model> {
         if let Some(trained_in) = self.dimensions().filter(|&d| d != dimensions) {
             return Err(Error::config(format!(
@@ -128,7 +132,7 @@ impl ModelSpec {
         Ok(Model { label: self.label, config: self.config.model.grid, grid, cloud, theta, trained })
     }
 
-    /// The grid, and the nodes of one that is a point cloud.
+    /// Creates the grid, and the encoding that holds the nodes if it is a point cloud.
     fn grid(&self, device: &Device, dimensions: u32, seed: u64) -> Result<(Grid, Option<Arc<dyn Encoding>>)> {
         let config = &self.config.model.grid;
         if config.index == GridIndex::None {
@@ -190,20 +194,20 @@ impl ModelSpec {
 }
 
 impl Model {
-    /// A grid that is no cloud of points and that nothing has trained.
+    /// Creates a model from an untrained grid that is not a point cloud.
     pub fn of_grid(label: &str, config: GridConfig, grid: Grid, theta: Vec<f64>) -> Self {
         Model { label: label.to_owned(), config, grid, cloud: None, theta, trained: None }
     }
 
-    /// Columns of Φ: entries of the table.
+    /// Returns the number of columns of Φ, which is the number of entries of the feature table.
     pub fn n_entries(&self) -> usize {
         self.grid.n_entries()
     }
 
-    /// φ at `x` (`[n, D]`, in [0, 1]), for a kernel function with parameters `theta`.
+    /// Computes φ at `x` (`[n, D]`, in [0, 1]) for a kernel function with parameters `theta`.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
         let cloud = self.cloud.as_deref().and_then(|encoding| (encoding as &dyn Any).downcast_ref::<PointCloud>());
         match cloud {
@@ -218,7 +222,7 @@ impl Trained {
         let config = &checkpoint.header.config;
         let shape = [grid.n_entries(), grid.n_features_per_level as usize];
         let features = checkpoint.get::<f32>(FEATURES, &shape)?.to_vec();
-        // How many values there are does not matter: layers are padded, and the first is taken.
+        // The number of values does not matter: layers are padded, and only the first value is used.
         let head = match config.task {
             TaskName::Radiance => Head::Radiance,
             TaskName::Image | TaskName::Sdf => Head::Values { dimensions: grid.dimensions, n_outputs: 1 },
@@ -238,8 +242,9 @@ fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
     Ok(mulfa.theta_of(checkpoint)?.into_iter().map(f64::from).collect())
 }
 
-/// θ for analysis. `Random` keeps what [`Mulfa::initial`] draws and fills the blocks that start as zeros or small: weights
-/// as the others, by Glorot and Bengio (2010); inner biases in ±0.5; the output's bias stays, so that no model is scaled.
+/// Returns θ for analysis. `Random` keeps what [`Mulfa::initial`] draws, but fills the blocks that start at zero or
+/// with small values: the output weights according to Glorot and Bengio (2010), like the other weights, and inner
+/// biases in ±0.5. The output bias is kept, so that no model is rescaled.
 fn theta_of(mulfa: &Mulfa, device: &Device, choice: ThetaChoice, seed: u64) -> Result<Vec<f64>> {
     let mut theta: Vec<f64> = mulfa.initial(device, seed)?.download()?.into_iter().map(f64::from).collect();
     if choice == ThetaChoice::Initial {
@@ -249,7 +254,7 @@ fn theta_of(mulfa: &Mulfa, device: &Device, choice: ThetaChoice, seed: u64) -> R
     for (number, own) in theta.chunks_exact_mut(mulfa.n_theta()).enumerate() {
         for (index, block) in blocks.iter().enumerate() {
             let Some(range) = random_range(block) else { continue };
-            // Each block has a stream of its own, so that w_out is the same for all variants.
+            // Each block has its own random stream, so that w_out is the same for all variants.
             let mut random = Random::new(seed, (number * blocks.len() + index) as u64 + (1 << 16));
             own[block.range()].fill_with(|| random.symmetric(range));
         }
@@ -266,7 +271,7 @@ fn random_range(block: &ParamBlock) -> Option<f64> {
     }
 }
 
-/// How a file is called in pictures: by its last name, without the extension.
+/// Returns the name of a file in figures: the last part of its path, without the extension.
 fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! Coordinates at which kernels are looked at, and labels at them: regular, random, or taken from data.
+//! Coordinates at which kernels are analysed, and their labels. Coordinates are regular, random, or taken from data.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,17 +13,17 @@ use crate::scene::{Image8, Scene};
 use crate::train::{Checkpoint, Run};
 use crate::{Error, Result};
 
-/// Stream of the seed for places and for choices among them.
+/// Random stream for drawing points and for choosing among them.
 const POINTS: u64 = 1;
-/// Turns the seed of points into that of the points held out.
+/// Turns the seed of the points into that of the held-out points (by XOR).
 const HELD_OUT: u64 = 1 << 63;
 
-/// How coordinates without a source of their own lie.
+/// Arrangement of points that are not taken from data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Arrangement {
-    /// Centres of equal cells; the largest power of the dimension that is not above n
+    /// Centres of equal cells; as many cells as the largest m^D that does not exceed n
     Regular,
     /// Uniform in the unit cube
     Random,
@@ -32,20 +32,20 @@ pub enum Arrangement {
 /// `n` points in `[0, 1]^D`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points {
-    /// `D`: 1, 2 or 3.
+    /// Number of dimensions `D`: 1, 2 or 3.
     pub dimensions: u32,
-    /// `[n, D]`.
+    /// Coordinates, `[n, D]`.
     pub x: Vec<f64>,
-    /// Where they are from, in words.
+    /// Description of where the points come from.
     pub source: String,
-    /// `[n]`; None where there is nothing to learn.
+    /// Labels, `[n]`; None if there is nothing to learn.
     pub labels: Option<Vec<f64>>,
-    /// Points and labels of the same source that are not among the above, to measure errors on.
+    /// Points and labels from the same source, used only for measuring errors.
     pub held_out: Option<(Vec<f64>, Vec<f64>)>,
 }
 
 impl Points {
-    /// Points without a source: `n` at most.
+    /// Creates at most `n` points that are not taken from data.
     pub fn arranged(arrangement: Arrangement, n: usize, dimensions: u32, seed: u64) -> Self {
         let d = dimensions as usize;
         let (x, source) = match arrangement {
@@ -63,11 +63,13 @@ impl Points {
         Points { dimensions, x, source, labels: None, held_out: None }
     }
 
-    /// Points of a data set: a JSON list of coordinates; pixels of an image, or of the first training view of a scene, with
-    /// their grey values as labels and as many more held out; or occupied places of a run's checkpoint.
+    /// Takes points from data: a JSON list of coordinates; pixels of an image, or of the first training view of a
+    /// scene, with their grey values as labels and the same number of pixels held out; or points in occupied cells of a
+    /// run's checkpoint.
     ///
     /// # Errors
-    /// A file that is none of these, or that holds fewer than `n` points; except for a JSON list, which is taken whole.
+    /// Returns an error if the path is none of these or has too few points for `n`. A JSON list is always used as a
+    /// whole.
     pub fn of_data(path: &Path, n: usize, seed: u64) -> Result<Self> {
         if path.is_dir() && Scene::is_at(path) {
             let scene = open_scene(&SceneConfig { path: path.to_path_buf(), ..SceneConfig::default() })?;
@@ -89,10 +91,10 @@ impl Points {
         self.x.len() / self.dimensions as usize
     }
 
-    /// Takes labels from a JSON list of numbers.
+    /// Reads labels from a JSON list of numbers.
     ///
     /// # Errors
-    /// Where the file is no such list, or not one for each point.
+    /// Returns an error if the file is not such a list, or if it does not have exactly one number per point.
     pub fn read_labels(&mut self, path: &Path) -> Result<()> {
         let values = numbers(path, &read_json(path)?, "a list of numbers, one for each point")?;
         if values.len() != self.n() {
@@ -106,11 +108,11 @@ impl Points {
         Ok(())
     }
 
-    /// The first two points that are the same, if any.
+    /// Returns the first pair of identical points, if there is one.
     pub fn duplicates(&self) -> Option<(usize, usize)> {
         let mut seen = HashMap::new();
         for (index, point) in self.x.chunks_exact(self.dimensions as usize).enumerate() {
-            // −0 and 0 are one place.
+            // Adding 0 turns −0 into 0, so that the two are equal.
             let bits: Vec<u64> = point.iter().map(|x| (x + 0.0).to_bits()).collect();
             if let Some(first) = seen.insert(bits, index) {
                 return Some((first, index));
@@ -119,10 +121,11 @@ impl Points {
         None
     }
 
-    /// Refuses points that are the same: their rows of Φ are equal, and G is singular whatever the model.
+    /// Checks that all points are distinct. Identical points have equal rows of Φ, which makes G singular for every
+    /// model.
     ///
     /// # Errors
-    /// The two points, by number and place.
+    /// Returns an error with the indices and coordinates of two identical points.
     pub fn require_distinct(&self) -> Result<()> {
         self.duplicates().map_or(Ok(()), |(first, second)| {
             let d = self.dimensions as usize;
@@ -133,7 +136,7 @@ impl Points {
         })
     }
 
-    /// Labels of [`wave`], with as many random points held out, where there are no labels yet.
+    /// Sets labels from [`wave`] if there are none yet, and adds the same number of random held-out points.
     pub fn with_wave(mut self, seed: u64) -> Self {
         if self.labels.is_none() {
             let held_out = Points::arranged(Arrangement::Random, self.n(), self.dimensions, seed ^ HELD_OUT).x;
@@ -146,20 +149,22 @@ impl Points {
     }
 }
 
-/// The function learned where no labels are given: a slow wave and one five times as fast along every axis.
+/// Evaluates the function to learn if no labels are given: along every axis, a slow wave plus one with five times its
+/// frequency.
 pub fn wave(point: &[f64]) -> f64 {
     use std::f64::consts::TAU;
     let sum: f64 = point.iter().map(|x| (TAU * x).sin() + 0.5 * (5.0 * TAU * x + 1.0).sin()).sum();
     sum / point.len() as f64
 }
 
-/// The largest m with m^D ≤ n, at least 1.
+/// Returns the largest m with m^D ≤ n, but at least 1.
 fn per_axis(n: usize, dimensions: u32) -> usize {
     let m = (n as f64).powf(1.0 / f64::from(dimensions)).round() as usize;
     if m.checked_pow(dimensions).is_some_and(|all| all <= n) { m.max(1) } else { (m - 1).max(1) }
 }
 
-/// How a file is called in pictures and numbers: by its last name, as the folders say more of a machine than of the data.
+/// Returns the name of a file in figures and reports: only the last part of its path, since the folders say more about
+/// the machine than about the data.
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
@@ -175,7 +180,7 @@ fn numbers(path: &Path, value: &Value, expected: &str) -> Result<Vec<f64>> {
     list.flatten().ok_or_else(|| Error::file(path, format!("is not {expected}")))
 }
 
-/// `[0.1, 0.2, …]` in one dimension, `[[0.1, 0.2], …]` in one to three.
+/// Reads a list of points: `[0.1, 0.2, …]` in one dimension, `[[0.1, 0.2], …]` in one to three.
 fn of_list(path: &Path) -> Result<Points> {
     let expected = "a list of points, each a number or a list of 1 to 3 numbers, all alike";
     let value = read_json(path)?;
@@ -209,7 +214,8 @@ fn decode(path: &Path) -> Result<Image8> {
     Ok(Image8 { width: image.width(), height: image.height(), rgba: image.into_raw() })
 }
 
-/// `n` pixels and as many others held out, at their centres; labels are grey values less their mean.
+/// Chooses `n` pixels, and another `n` that are held out. Points are the pixel centres, and labels the grey values
+/// minus their mean.
 fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u64) -> Result<Points> {
     let (width, n_pixels) = (image.width as usize, image.width as usize * image.height as usize);
     if 2 * n > n_pixels {
@@ -217,10 +223,10 @@ fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u
         return Err(Error::file(path, what));
     }
     let rgb = image.over(background);
-    // Where fields fitted to images have their pixels.
+    // The same pixel coordinates as in image fields.
     let size = [image.width, image.height].map(f64::from);
     let place = |pixel: usize| [((pixel % width) as f64 + 0.5) / size[0], ((pixel / width) as f64 + 0.5) / size[1]];
-    // Luma of ITU-R BT.709, of the sRGB values as they are.
+    // ITU-R BT.709 luma, computed directly from sRGB values.
     let grey = |pixel: usize| {
         let c = &rgb[3 * pixel..3 * pixel + 3];
         0.2126 * f64::from(c[0]) + 0.7152 * f64::from(c[1]) + 0.0722 * f64::from(c[2])
@@ -238,8 +244,8 @@ fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u
     })
 }
 
-/// Of an image's field, pixels of the image; of a radiance field, places in `n` occupied cells of the finest cascade of its
-/// occupancy grid: where the field was asked most.
+/// Takes points from a checkpoint: for an image field, pixels of the image; for a radiance field, one random point in
+/// each of `n` occupied cells of the finest cascade of its occupancy grid, where the field is sampled most densely.
 fn of_checkpoint(path: &Path, n: usize, seed: u64) -> Result<Points> {
     let resolved = Run::resolve(path, Path::new("outputs"))?;
     let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
@@ -267,7 +273,8 @@ fn of_checkpoint(path: &Path, n: usize, seed: u64) -> Result<Points> {
     Ok(Points { dimensions: 3, x, source, labels: None, held_out: None })
 }
 
-/// The cell `(X, Y, Z)` of a number, in cells: blocks of 4 × 4 × 4, as `docs/formats.md` lays them out.
+/// Returns the cell `(X, Y, Z)` with a given index. Cells are ordered in blocks of 4 × 4 × 4, as described in
+/// `docs/formats.md`.
 fn cell_corner(cell: usize, resolution: usize) -> [usize; 3] {
     let (block, inside, blocks) = (cell / 64, cell % 64, resolution / 4);
     let axis = |k: u32| 4 * (block / blocks.pow(k) % blocks) + inside / 4usize.pow(k) % 4;

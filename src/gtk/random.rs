@@ -1,9 +1,10 @@
-//! Random numbers for coordinates and choices of pixels: SplitMix64 (Steele, Lea and Flood 2014), a plain function of its seed.
+//! Random numbers for coordinates, initial parameters and the choice of pixels: SplitMix64 (Steele, Lea and Flood
+//! 2014), which depends only on its seed.
 
 pub(super) struct Random(u64);
 
 impl Random {
-    /// `stream` tells uses of the same seed apart.
+    /// Creates a generator. `stream` separates different uses of the same seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut random = Random(seed ^ stream.rotate_left(32));
         random.bits();
@@ -17,20 +18,21 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// In [0, 1).
+    /// Returns a number in [0, 1).
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// In (−range, range).
+    /// Returns a number in [−range, range).
     pub fn symmetric(&mut self, range: f64) -> f64 {
         range * (2.0 * self.unit() - 1.0)
     }
 
-    /// `count` different numbers below `n`, in the order drawn (Fisher and Yates, cut short).
+    /// Draws `count` different numbers below `n` with a partial Fisher–Yates shuffle, and returns them in the order
+    /// drawn.
     ///
     /// # Panics
-    /// Where there are fewer than `count`.
+    /// Panics if `count` exceeds `n`.
     pub fn choose(&mut self, count: usize, n: usize) -> Vec<usize> {
         assert!(count <= n, "{count} different numbers below {n}");
         let mut all: Vec<usize> = (0..n).collect();

@@ -1,4 +1,4 @@
-//! All measurements on one page that opens from disk: no file, script or font beside it.
+//! All measurements on one HTML page, which needs no other files, scripts or fonts and can be opened from disk.
 
 use super::study::Finding;
 use crate::media::table::escaped;
@@ -10,14 +10,14 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:1400px;ma
     th,td{padding:.2rem .8rem;border-bottom:1px solid #e4e4e4;text-align:right}\
     th:first-child,td:first-child{text-align:left}.note{color:#7a3b00}footer{margin-top:3rem;color:#666;font-size:.85rem}";
 
-/// What a section shows.
+/// Content of a section.
 pub enum Section {
     Finding(Box<Finding>),
-    /// A measurement that could not be made: its name, and the sentence why.
+    /// A measurement that could not be made: its name and the reason.
     Refused(String, String),
 }
 
-/// The page. `command` is how to make it again.
+/// Returns the page as HTML. `command` is the command line that reproduces it.
 pub fn page(sections: &[Section], command: &str) -> String {
     let body: String = sections.iter().map(section).collect();
     format!(

@@ -1,4 +1,4 @@
-//! How fast a model learns what: eigenvalues of G, and the Fourier transform of the kernel's profile.
+//! How fast a model learns which patterns: the eigenvalues of G, and the Fourier transform of the kernel's profile.
 
 use std::f64::consts::TAU;
 
@@ -11,59 +11,61 @@ use super::matrix::{Rows, mean_diagonal};
 use crate::Result;
 use crate::device::Device;
 
-/// Points of the line along which the profile is taken.
+/// Number of points on the line along which the profile is computed.
 pub const PROFILE_POINTS: usize = 1024;
-/// Where the line runs, on the axes other than the first: off the middle, which is a node's or a face's place.
+/// Coordinate of the line on all axes but the first. It is not 0.5, where nodes or faces of cells lie.
 const OTHER_AXES: f64 = 0.47;
 
-/// The eigenvalues of a symmetric matrix and what they say.
+/// The eigenvalues of a symmetric matrix, and quantities derived from them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Eigenvalues {
-    /// Rising.
+    /// Eigenvalues in ascending order.
     pub values: Vec<f64>,
-    /// `trace / n`: their mean.
+    /// Mean of the eigenvalues, `trace / n`.
     pub mean: f64,
-    /// `λ_max / λ_min`; infinite (`null` in JSON) where the rank is below n.
+    /// `λ_max / λ_min`; infinite (`null` in JSON) if the rank is below n.
     pub condition_number: f64,
-    /// Eigenvalues above `n ε λ_max`, ε = 2⁻⁵²: the others cannot be told from zero.
+    /// Number of eigenvalues above `n ε λ_max`, ε = 2⁻⁵². The others cannot be distinguished from zero.
     pub numerical_rank: usize,
     /// `exp(−Σ p ln p)` with `p = λ / Σ λ` (Roy and Vetterli 2007).
     pub effective_rank: f64,
 }
 
-/// The kernel along a line parallel to the first axis, through the middle of the cube.
+/// The kernel along a line that is parallel to the first axis and passes close to the middle of the cube.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Profile {
-    /// `δ`, `[n]`: distance of two points, in widths of the cube, from 0.
+    /// `δ`, `[n]`: distance between two points in units of the cube's width, starting at 0.
     pub distance: Vec<f64>,
-    /// `k̄(δ)`, `[n]`: the mean over the line of `k(x, x + δ)`, missing ends counted as zero; 1 at δ = 0.
+    /// `k̄(δ)`, `[n]`: the mean of `k(x, x + δ)` over the line, where pairs that extend beyond its end count as zero.
+    /// It is scaled to 1 at δ = 0.
     pub kernel: Vec<f64>,
-    /// `[n / 2 + 1]`: cycles per width of the cube.
+    /// Frequencies in cycles per width of the cube, `[n / 2 + 1]`.
     pub frequency: Vec<f64>,
-    /// `S(f)`, `[n / 2 + 1]`: see [`profile`].
+    /// `S(f)`, `[n / 2 + 1]`, as defined at [`profile`].
     pub transform: Vec<f64>,
-    /// The frequency below which half of `Σ S` lies.
+    /// Lowest frequency up to which `S` sums to at least half of `Σ S`.
     pub median_frequency: f64,
-    /// The share of `Σ S` at or above a quarter of the highest frequency.
+    /// Fraction of `Σ S` at or above a quarter of the highest frequency.
     pub high_share: f64,
 }
 
+/// Spectrum of one model's G, and its kernel profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Spectrum {
     pub model: String,
     pub n: usize,
-    /// Nodes that are active at any point.
+    /// Number of nodes that are active at one or more of the points.
     pub active_nodes: usize,
     pub eigenvalues: Eigenvalues,
     pub profile: Profile,
-    /// Of G and its eigenvalues.
+    /// Time to compute G and its eigenvalues, in seconds.
     pub seconds: f64,
 }
 
-/// Eigenvalues of G at `x`, and the profile of the kernel.
+/// Computes the eigenvalues of G at `x` and the profile of the kernel.
 ///
 /// # Errors
-/// Of the device.
+/// Returns an error if the device fails.
 pub fn spectrum(model: &Model, device: &Device, x: &[f64]) -> Result<Spectrum> {
     let start = std::time::Instant::now();
     let (rows, used) = Rows::of_model(model, device, x)?.compacted();
@@ -74,7 +76,7 @@ pub fn spectrum(model: &Model, device: &Device, x: &[f64]) -> Result<Spectrum> {
     Ok(Spectrum { model: model.label.clone(), n: rows.n(), active_nodes: used.len(), eigenvalues, profile, seconds })
 }
 
-/// Eigenvalues of a symmetric, positive semidefinite matrix.
+/// Computes the eigenvalues of a symmetric, positive semidefinite matrix.
 pub fn eigenvalues(matrix: &Mat<f64>) -> Eigenvalues {
     let mut values =
         matrix.self_adjoint_eigenvalues(Side::Lower).expect("finite numbers, for which the QR iteration ends");
@@ -93,20 +95,22 @@ fn describe(values: Vec<f64>, mean: f64) -> Eigenvalues {
     Eigenvalues { mean, condition_number, numerical_rank, effective_rank: entropy.exp(), values }
 }
 
-/// What an eigenvalue must exceed to be told from zero: the rounding of the largest, n times (Golub and Van Loan, 8.1.1).
+/// Returns the threshold above which an eigenvalue can be distinguished from zero: n times the rounding error of the
+/// largest (Golub and Van Loan, 8.1.1).
 pub fn zero(rising: &[f64]) -> f64 {
     rising.len() as f64 * f64::EPSILON * rising.last().copied().unwrap_or(0.0)
 }
 
-/// The profile of the kernel and its Fourier transform. With N points x_i on the line,
+/// Computes the profile of the kernel and its Fourier transform. With N points x_i on the line,
 ///
 /// `S(f) = 1/N² Σ_ij k(x_i, x_j) cos 2πf(x_i − x_j) = Σ_p |1/N Σ_i φ(x_i, p) e^{−2πi f x_i}|²`,
 ///
 /// which is the transform of `k̄(δ)` and the rate at which gradient flow learns a wave of frequency f (Theorem 1: the
-/// Rayleigh quotient `e*Ge` over N of that wave). Scaled to `k̄(0) = 1`, so that a loud φ wins nothing.
+/// Rayleigh quotient `e*Ge` of that wave, divided by N). It is scaled to `k̄(0) = 1`, so that a large φ gives no
+/// advantage.
 ///
 /// # Errors
-/// Of the device.
+/// Returns an error if the device fails.
 pub fn profile(model: &Model, device: &Device) -> Result<Profile> {
     let (n, d) = (PROFILE_POINTS, model.grid.dimensions as usize);
     let x: Vec<f64> = (0..n)
@@ -128,10 +132,10 @@ pub fn profile(model: &Model, device: &Device) -> Result<Profile> {
     })
 }
 
-/// `1/N (k̄_0 + 2 Σ_k k̄_k cos 2πfk/N)`, of a profile that is even.
+/// Computes `1/N (k̄_0 + 2 Σ_k k̄_k cos 2πfk/N)`, the transform of an even profile.
 fn cosine_transform(kernel: &[f64], f: usize) -> f64 {
     let n = kernel.len();
-    // The angle is reduced in whole numbers, where it is exact.
+    // The angle is reduced in integer arithmetic, which is exact.
     let term = |(k, value): (usize, &f64)| value * (TAU * (f * k % n) as f64 / n as f64).cos();
     let sum: f64 = kernel.iter().enumerate().skip(1).map(term).sum();
     (kernel[0] + 2.0 * sum) / n as f64
@@ -154,7 +158,7 @@ mod tests {
 
     #[test]
     fn eigenvalues_of_a_known_matrix() {
-        // A ring of 2 and −1 has 2 − 2 cos 2πk/n.
+        // The circulant matrix of 2 and −1 has the eigenvalues 2 − 2 cos 2πk/n.
         let n = 8;
         let ring = |i: usize, j: usize| match (i + n - j) % n {
             0 => 2.0,

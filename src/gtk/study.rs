@@ -1,4 +1,4 @@
-//! One measurement after the other for models side by side: numbers, picture and table of each.
+//! Runs the measurements for several models, and collects the numbers, figure and table of each.
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +18,17 @@ use crate::media::table::{Table, figure};
 use crate::train::{COMMIT, VERSION};
 use crate::{Error, Result, atomic};
 
-/// Matrices of more points than this are in the `.npy` file alone.
+/// Maximum number of points for which the JSON file contains the matrix. Larger ones are only in the `.npy` file.
 const MOST_IN_JSON: usize = 64;
-/// Above this condition number half of f64's digits are lost in `G⁻¹`.
+/// Condition number above which half of the digits of an f64 are lost in `G⁻¹`.
 const ILL_CONDITIONED: f64 = 1e8;
-/// Matrices alive at once where a full kernel is made of its parts and compared with an earlier one.
+/// Number of additional matrices alive at once while a full kernel is summed from its parts and compared with an
+/// earlier one.
 const DRIFT_MATRICES: usize = 6;
-/// Steps of a label map along either axis.
+/// Number of steps of a label map along each axis.
 const MAP_STEPS: usize = 100;
 
-/// Models, and points to look at them.
+/// Models, and the points at which they are analysed.
 pub struct Study<'d> {
     pub device: &'d Device,
     pub models: Vec<Model>,
@@ -37,26 +38,26 @@ pub struct Study<'d> {
     pub progress: &'d dyn Fn(),
 }
 
-/// What a measurement found.
+/// Result of a measurement.
 pub struct Finding {
-    /// The subcommand: files are named by it.
+    /// Name of the measurement, which is also the base name of its files.
     pub name: &'static str,
     pub title: String,
-    /// What the picture shows.
+    /// Explanation of the figure.
     pub explanation: &'static str,
     pub json: Value,
     pub svg: String,
     pub table: Table,
-    /// What the reader must know, such as a matrix close to singular.
+    /// Remarks that matter to the reader, for example that a matrix is nearly singular.
     pub notes: Vec<String>,
     matrices: Vec<(String, Mat<f64>)>,
 }
 
 impl Finding {
-    /// Writes `NAME.json`, `NAME.svg` and matrices, and says where.
+    /// Writes `NAME.json`, `NAME.svg` and the matrices, and returns the paths.
     ///
     /// # Errors
-    /// Where the folder cannot be made or written.
+    /// Returns an error if the folder cannot be created or written to.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let path = |extension: &str| folder.join(format!("{}.{extension}", self.name));
         atomic::make_folder_of(&path("json"))?;
@@ -71,17 +72,17 @@ impl Finding {
     }
 }
 
-/// A matrix, and what the full kernel has besides.
+/// A matrix, and for a full tangent kernel also its parts.
 type Measured = (Mat<f64>, Option<Parts>);
 
-/// Of a full tangent kernel.
+/// Additional numbers for a full tangent kernel.
 #[derive(Clone, Copy, Serialize)]
 struct Parts {
     n_parameters: usize,
     mean_diagonal: PartMeans,
 }
 
-/// `trace / n` of the parts that add up to the full kernel.
+/// `trace / n` of each of the parts that add up to the full tangent kernel.
 #[derive(Clone, Copy, Serialize)]
 struct PartMeans {
     features: f64,
@@ -89,26 +90,26 @@ struct PartMeans {
     decoder: f64,
 }
 
-/// One model's matrix in JSON.
+/// The JSON entry for the matrix of one model.
 #[derive(Serialize)]
 struct MatrixNumbers {
     model: String,
     n: usize,
     trace: f64,
     frobenius: f64,
-    /// Share of numbers that are not zero.
+    /// Fraction of entries that are not zero.
     fill: f64,
     /// The file that holds the matrix.
     file: String,
-    /// Rows; None where there are more than [`MOST_IN_JSON`].
+    /// Rows of the matrix; None if there are more than [`MOST_IN_JSON`].
     matrix: Option<Vec<Vec<f64>>>,
 }
 
 impl Study<'_> {
-    /// G of each model.
+    /// Computes G of each model.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails or memory is insufficient.
     pub fn matrix(&self) -> Result<Finding> {
         self.require_matrices(self.models.len())?;
         let matrices =
@@ -117,10 +118,10 @@ impl Study<'_> {
         Ok(self.matrices("matrix", &self.title("Grid tangent kernel G"), explanation, matrices))
     }
 
-    /// The full tangent kernel of each model, over features, θ and decoder.
+    /// Computes the full tangent kernel of each model, over features, θ and decoder.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails or memory is insufficient.
     pub fn full_matrix(&self, readout: Readout) -> Result<Finding> {
         self.require_matrices(self.models.len() + DRIFT_MATRICES)?;
         let matrices = self.each(|model| {
@@ -139,10 +140,10 @@ impl Study<'_> {
         Ok(self.matrices("matrix-full", &self.title("Full tangent kernel"), explanation, matrices))
     }
 
-    /// Eigenvalues, kernel profile and its Fourier transform.
+    /// Computes the eigenvalues of G, the kernel profile and its Fourier transform for each model.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn spectrum(&self) -> Result<Finding> {
         let spectra = self.each(|model| spectrum::spectrum(model, self.device, &self.points.x))?;
         let row = |s: &spectrum::Spectrum| {
@@ -170,10 +171,10 @@ impl Study<'_> {
         })
     }
 
-    /// Theorem 1.
+    /// Tests Theorem 1.
     ///
     /// # Errors
-    /// A learning rate at which the descent diverges. Of the device.
+    /// Returns an error if gradient descent diverges at the learning rate, or if the device fails.
     pub fn flow(&self, steps: usize, learning_rate: Option<f64>) -> Result<Finding> {
         let labels = self.labels();
         let flows = self.each(|model| {
@@ -210,10 +211,10 @@ impl Study<'_> {
         })
     }
 
-    /// Theorem 2.
+    /// Tests Theorem 2.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails or memory is insufficient.
     pub fn drift(&self, training: Training) -> Result<Finding> {
         self.require_matrices(DRIFT_MATRICES)?;
         let labels = self.labels();
@@ -243,14 +244,14 @@ impl Study<'_> {
         })
     }
 
-    /// Theorem 3, with the two-point map at `pair`.
+    /// Computes the bound of Theorem 3, and the two-point map for the points `pair`.
     ///
     /// # Errors
-    /// Where G of a model is singular. Of the device.
+    /// Returns an error if G of a model is singular, if memory is insufficient, or if the device fails.
     pub fn bound(&self, pair: &[Vec<f64>; 2]) -> Result<Finding> {
         let labels = self.labels();
         let measured = self.each(|model| {
-            // Features by entry, and where the rows of each entry begin.
+            // Memory for the feature of each entry, and for the start of each entry's rows.
             memory::require(labels.len(), 16.0 * model.n_entries() as f64)?;
             let bound = bound::bound(model, self.device, &self.points, labels)?;
             Ok((bound, bound::label_map(model, self.device, pair.clone(), MAP_STEPS)?))
@@ -290,7 +291,7 @@ impl Study<'_> {
         })
     }
 
-    /// Refuses points for which so many n × n matrices at once would not fit the memory besides the usual ones.
+    /// Checks that `count` n × n matrices fit in memory at once, in addition to the usual ones.
     fn require_matrices(&self, count: usize) -> Result<()> {
         memory::require(self.points.n(), 8.0 * count as f64 * (self.points.n() as f64).powi(2))
     }
@@ -397,13 +398,13 @@ fn ill_conditioned(bound: &Bound) -> Option<String> {
     })
 }
 
-/// A label as part of a file's name.
+/// Turns a label into a part of a file name.
 fn slug(label: &str) -> String {
     let words: Vec<&str> = label.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.join("-").to_lowercase()
 }
 
-/// Labels made different, so that models and their files can be told apart.
+/// Makes labels distinct, so that models and their files can be told apart.
 pub fn tell_apart(models: &mut [Model]) {
     for index in 0..models.len() {
         let label = models[index].label.clone();

@@ -1,5 +1,5 @@
-//! A scalar field `f(x) = decoder(g(x))` and its full tangent kernel `J Jᵀ`, with J the gradients of every sample by all
-//! parameters: the features w, the kernel function's θ and the decoder's weights.
+//! A scalar field `f(x) = decoder(g(x))` and its full tangent kernel `J Jᵀ`. J holds the gradients of every sample with
+//! respect to all parameters: the features w, the kernel function's θ and the decoder's weights.
 
 use faer::Mat;
 use rayon::prelude::*;
@@ -14,25 +14,25 @@ use crate::encoding::ActiveNodes;
 
 const FEATURES: u64 = 4;
 const WEIGHTS: u64 = 5;
-/// Features start uniform in ±1e-4, as in Instant-NGP (section 4).
+/// Features are initialised uniformly in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f64 = 1e-4;
 
-/// What reads the field from the features.
+/// The decoder that computes the field from the features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Readout {
-    /// The sum of the features: no parameters
+    /// The sum of the features, without parameters
     Sum,
     /// One layer: a weighted sum
     Linear,
-    /// One hidden layer of 16 neurons with ReLU, no biases, as the project's networks
+    /// One hidden layer of 16 neurons with ReLU and no biases, like the project's networks
     Mlp,
 }
 
 const MLP_NEURONS: usize = 16;
 
-/// A weight matrix `[n_out, n_in]`, row by row.
+/// A row-major weight matrix `[n_out, n_in]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     pub n_out: usize,
@@ -40,16 +40,16 @@ pub struct Layer {
     pub weight: Vec<f64>,
 }
 
-/// The field at `n` fixed points. Features no point reaches are left out: their gradients are zero.
+/// The field at `n` fixed points. Features that no point uses are omitted, since their gradients are zero.
 pub struct Field<'m> {
     model: &'m Model,
     device: &'m Device,
     x: &'m [f64],
-    /// `[n, n_levels, n_corners]`: rows of `features`.
+    /// Row of each active node in `features`, `[n, n_levels, n_corners]`.
     entry: Vec<u32>,
-    /// `F`
+    /// Number of features per level, `F`.
     n_features: usize,
-    /// `[n_used, F]`
+    /// Features of the nodes in use, `[n_used, F]`.
     pub features: Vec<f64>,
     pub theta: Vec<f64>,
     pub layers: Vec<Layer>,
@@ -58,15 +58,15 @@ pub struct Field<'m> {
 /// Outputs and gradients at the field's points.
 pub struct Jacobian {
     nodes: ActiveNodes,
-    /// `[n]`
+    /// Outputs, `[n]`.
     pub output: Vec<f64>,
-    /// `[n, n_levels · F]`: gradients by the grid's output.
+    /// Gradients with respect to the grid's output, `[n, n_levels · F]`.
     by_encoding: Vec<f64>,
-    /// `[n, n_weights]`: by the decoder's weights.
+    /// Gradients with respect to the decoder's weights, `[n, n_weights]`.
     by_weights: Vec<f64>,
 }
 
-/// The three parts of the full tangent kernel; their sum is it.
+/// The three parts whose sum is the full tangent kernel.
 pub struct Kernels {
     pub features: Mat<f64>,
     pub theta: Mat<f64>,
@@ -74,11 +74,12 @@ pub struct Kernels {
 }
 
 impl<'m> Field<'m> {
-    /// As a training begins; or as a checkpoint left it, where the model has one (the network behind its grid then is the
-    /// decoder, and the field is its first value, of radiance fields the log density).
+    /// Creates a field as at the start of training, or from the model's checkpoint if it has one. In the latter case,
+    /// the network behind the grid is the decoder, and the field is its first output, which for radiance fields is the
+    /// log density.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn new(model: &'m Model, device: &'m Device, x: &'m [f64], readout: Readout, seed: u64) -> Result<Self> {
         let nodes = model.active_nodes(device, x, &model.theta)?;
         let (rows, used) = Rows::of_nodes(nodes, model.n_entries()).compacted();
@@ -98,7 +99,7 @@ impl<'m> Field<'m> {
         let mut field =
             Field { model, device, x, entry: rows.column, n_features, features, theta: model.theta.clone(), layers };
         if let Some(last) = field.layers.last_mut() {
-            // Of a network with several outputs, the first.
+            // Only the first output of a network is used.
             last.weight.truncate(last.n_in);
             last.n_out = 1;
         }
@@ -113,15 +114,15 @@ impl<'m> Field<'m> {
         self.layers.iter().map(|layer| layer.weight.len()).sum()
     }
 
-    /// Parameters that any point depends on.
+    /// Returns the number of parameters on which the outputs depend.
     pub fn n_parameters(&self) -> usize {
         self.features.len() + self.theta.len() + self.n_weights()
     }
 
-    /// Outputs and gradients.
+    /// Computes outputs and gradients.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn jacobian(&self) -> Result<Jacobian> {
         let nodes = self.model.active_nodes(self.device, self.x, &self.theta)?;
         let samples: Vec<Sample> = (0..self.n()).into_par_iter().map(|i| self.sample(&nodes, i)).collect();
@@ -133,19 +134,19 @@ impl<'m> Field<'m> {
         })
     }
 
-    /// `G` of the grid part alone, φ at the field's θ.
+    /// Computes `G` of the grid alone, with φ at the field's θ.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn grid_kernel(&self) -> Result<Mat<f64>> {
         let nodes = self.model.active_nodes(self.device, self.x, &self.theta)?;
         Ok(Rows { column: self.entry.clone(), ..Rows::of_nodes(nodes, self.features.len() / self.n_features) }.gram())
     }
 
-    /// The full tangent kernel, in its parts.
+    /// Computes the parts of the full tangent kernel.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn kernels(&self, jacobian: &Jacobian) -> Result<Kernels> {
         let by_theta = self.by_theta(jacobian, None)?;
         Ok(Kernels {
@@ -155,10 +156,10 @@ impl<'m> Field<'m> {
         })
     }
 
-    /// Gradients of `Σ_i r_i f(x_i)`: by the features, θ and the decoder.
+    /// Computes the gradients of `Σ_i r_i f(x_i)` with respect to the features, θ and the decoder's weights.
     ///
     /// # Errors
-    /// Of the device.
+    /// Returns an error if the device fails.
     pub fn gradients(&self, jacobian: &Jacobian, r: &[f64]) -> Result<[Vec<f64>; 3]> {
         let mut features = vec![0.0; self.features.len()];
         self.feature_rows(jacobian).add_transposed_times(1.0, r, &mut features);
@@ -169,7 +170,7 @@ impl<'m> Field<'m> {
         Ok([features, self.by_theta(jacobian, Some(r))?, weights])
     }
 
-    /// J's columns of the features: `∂f/∂w_pf = φ_f(x, p) ∂f/∂h_lf`.
+    /// Returns the columns of J for the features: `∂f/∂w_pf = φ_f(x, p) ∂f/∂h_lf`.
     fn feature_rows(&self, jacobian: &Jacobian) -> Rows {
         let n_features = self.n_features;
         let column =
@@ -186,7 +187,7 @@ impl<'m> Field<'m> {
         }
     }
 
-    /// J's columns of θ, `[n, n_theta]`; or with `r` their sum over the points, weighted.
+    /// Computes the columns of J for θ, `[n, n_theta]`, or with `r` their sum over the points with weights `r`.
     fn by_theta(&self, jacobian: &Jacobian, r: Option<&[f64]>) -> Result<Vec<f64>> {
         if self.theta.is_empty() {
             return Ok(Vec::new());
@@ -206,7 +207,7 @@ impl<'m> Field<'m> {
         Ok(grid.active_nodes_backward(self.device, self.x, &self.theta, &dl_dphi, r.is_none())?.theta)
     }
 
-    /// Where the encoding of a node's point and level begins.
+    /// Returns where the features of a node's point and level start in the grid's output.
     fn encoding_of(&self, node: usize) -> usize {
         node / self.model.grid.n_corners() * self.n_features
     }
@@ -259,14 +260,14 @@ struct Sample {
     by_weights: Vec<f64>,
 }
 
-/// Through the layers and back.
+/// Runs the forward and backward pass through the layers for one sample.
 fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
     let n_encoding = encoding.len();
     let Some(first) = layers.first() else {
         return Sample { output: encoding.iter().sum(), by_encoding: vec![1.0; n_encoding], by_weights: Vec::new() };
     };
     let mut inputs = vec![encoding];
-    // The networks' first layer is padded to a multiple of 16.
+    // Trained networks have a first layer whose width is padded to a multiple of 16.
     inputs[0].resize(first.n_in, 0.0);
     let mut output = 0.0;
     for (number, layer) in layers.iter().enumerate() {
@@ -279,7 +280,7 @@ fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
     for (layer, input) in layers.iter().zip(&inputs).rev() {
         gradients.push(upstream.iter().flat_map(|u| input.iter().map(move |x| u * x)).collect());
         upstream = layer.transposed_times(&upstream);
-        // Inputs of the first layer are no ReLU's; there the mask is dropped below.
+        // The inputs of all layers but the first are outputs of a ReLU.
         if gradients.len() < layers.len() {
             upstream.iter_mut().zip(input).filter(|(_, x)| **x <= 0.0).for_each(|(u, _)| *u = 0.0);
         }
@@ -288,7 +289,7 @@ fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
     Sample { output, by_encoding: upstream, by_weights: gradients.into_iter().rev().flatten().collect() }
 }
 
-/// Weights by Glorot and Bengio (2010).
+/// Draws weights according to Glorot and Bengio (2010).
 fn initial_layers(readout: Readout, n_encoding: usize, seed: u64) -> Vec<Layer> {
     let sizes: &[(usize, usize)] = match readout {
         Readout::Sum => &[],
@@ -304,7 +305,7 @@ fn initial_layers(readout: Readout, n_encoding: usize, seed: u64) -> Vec<Layer> 
     sizes.iter().map(layer).collect()
 }
 
-/// `J Jᵀ` of dense rows `[n, m]`; zero where m is.
+/// Computes `J Jᵀ` from dense rows `[n, m]`. The result is zero if m is zero.
 fn dense_gram(rows: &[f64], n: usize) -> Mat<f64> {
     let m = rows.len() / n;
     let matrix = Mat::from_fn(n, m, |i, j| rows[i * m + j]);

@@ -9,6 +9,7 @@ mod finite_check;
 mod frame;
 mod neurons;
 mod occupancy;
+mod occupancy_update;
 mod per_image;
 mod protocol;
 mod renderer;

@@ -164,7 +164,7 @@ impl Trainer {
             camera_optimizer.prepare(&self.device, &self.training_images.cameras)?;
         }
         if self.step.is_multiple_of(Occupancy::interval(self.step)) {
-            self.refresh_occupancy()?;
+            self.update_occupancy()?;
             self.adapt_rays()?;
         }
         let n_rays = self.trace()?;
@@ -175,11 +175,11 @@ impl Trainer {
         Ok(())
     }
 
-    fn refresh_occupancy(&mut self) -> Result<()> {
+    fn update_occupancy(&mut self) -> Result<()> {
         let volume =
             VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
         let (seed, number) = (self.config.train.seed, self.updates);
-        let finite = self.occupancy.update(&volume, &mut self.chunks, &self.workers, seed, number)?;
+        let finite = volume.update_occupancy(&mut self.chunks, &self.workers, seed, number)?;
         self.updates += 1;
         if finite { Ok(()) } else { Err(self.not_finite()) }
     }
@@ -234,7 +234,7 @@ impl Trainer {
             training_images.draw(&volume, cameras, &config.train, chunk, index * n_rays, step)?;
             let scratch = &workers[worker];
             training.rounds = volume.forward(chunk, scratch)?;
-            volume.occupancy.accumulate_samples(&volume, chunk, training.rounds)?;
+            volume.accumulate_samples(chunk, training.rounds)?;
             let own = field_optimizer.gradients_of(index);
             let gradients = Gradients {
                 dl_dweights: own.dl_dweights,

@@ -8,9 +8,70 @@ use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
 use std::io::{Cursor, ErrorKind};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Reductions for which a folder is looked for next to a folder of images: `images_2` and so on.
+const REDUCTIONS: [u32; 3] = [2, 4, 8];
+
+impl View {
+    /// Decodes the image, reduced by `downscale` in width and height. It is read from a file that is already reduced by
+    /// this factor, or else reduced by area averaging from the smallest file that leaves an integer factor.
+    /// [`View::camera_at`] with the same number is the camera of the result.
+    ///
+    /// Fails when the file is missing, truncated, not a PNG or JPEG, smaller than `downscale`, or not of the size it
+    /// had when the scene was opened, and when the scene has the photograph only at smaller sizes.
+    pub fn load(&self, downscale: u32) -> Result<Image8> {
+        load_view(self, downscale)
+    }
+
+    /// Returns whether each pixel of the image that [`View::load`] returns counts, row by row, if the view has a mask.
+    /// A reduced pixel counts if all pixels that it covers count.
+    ///
+    /// Fails when the mask cannot be read or has another aspect ratio.
+    pub fn load_mask(&self, downscale: u32) -> Result<Option<Vec<bool>>> {
+        self.mask.as_ref().map(|mask| load_mask(self, mask, downscale)).transpose()
+    }
+
+    /// Returns the depth map for the pixels of the image that [`View::load`] returns, `[h, w]`, in scene units along
+    /// the optical axis, 0 where the depth is unknown, if the view has one. Depths are sampled, not averaged.
+    ///
+    /// Fails when the map cannot be read or has another aspect ratio.
+    pub fn load_depth(&self, downscale: u32) -> Result<Option<Vec<f32>>> {
+        self.depth.as_ref().map(|depth| load_depth(self, depth, downscale)).transpose()
+    }
+}
+
+/// Returns the photograph at `full`, if it exists, and its reduced copies in sibling folders: for `images/a.jpg`, those
+/// in `images_2/a.jpg`, `images_4`, `images_8`, with any extension.
+///
+/// # Errors
+/// Returns an error if a file is not a valid image.
+pub(super) fn image_files(full: &Path, view: &str) -> Result<Vec<ImageFile>> {
+    let itself = full.is_file().then(|| (full.to_path_buf(), 1));
+    let copies = REDUCTIONS.iter().filter_map(|&reduced| Some((reduced_copy(full, reduced)?, reduced)));
+    itself.into_iter().chain(copies).map(|(path, reduced)| ImageFile::open(path, reduced, view)).collect()
+}
+
+impl ImageFile {
+    /// Opens an image file, with the size in its header.
+    pub(super) fn open(path: PathBuf, reduced: u32, view: &str) -> Result<Self> {
+        let (width, height) = image_size(&path, view)?;
+        Ok(ImageFile { path, reduced, width, height })
+    }
+}
+
+/// Returns the reduced copy of an image, if it exists. The folder of images is the nearest ancestor called `images`, or
+/// else the image's own folder.
+fn reduced_copy(image: &Path, reduced: u32) -> Option<PathBuf> {
+    let folder = image.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "images"));
+    let folder = folder.or_else(|| image.parent())?;
+    let beside = folder.with_file_name(format!("{}_{reduced}", folder.file_name()?.to_str()?));
+    let same = beside.join(image.strip_prefix(folder).ok()?);
+    let others = ["png", "jpg", "jpeg", "JPG", "PNG"].map(|extension| same.with_extension(extension));
+    std::iter::once(same).chain(others).find(|path| path.is_file())
+}
 
 /// Decodes `views`, each reduced by `downscale`, in parallel, and returns the images in the order of the views.
 ///
@@ -55,7 +116,7 @@ pub(super) fn image_size(path: &Path, frame: &str) -> Result<(u32, u32)> {
     header().map_err(|e| undecodable(path, frame, &e)).and_then(|size| nonzero(path, frame, size))
 }
 
-pub(super) fn load_view(view: &View, downscale: u32) -> Result<Image8> {
+fn load_view(view: &View, downscale: u32) -> Result<Image8> {
     if downscale == 0 {
         return Err(Error::config("downscale is 0; expected 1 (full size) or more"));
     }
@@ -127,7 +188,7 @@ pub(super) fn check_size(file: &ImageFile, full: &Intrinsics, view: &str) -> Res
     Err(Error::file(&file.path, what))
 }
 
-pub(super) fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<bool>> {
+fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<bool>> {
     let image = decode(&mask.path, &format!("the mask of {}", view.name))?;
     let counts = |x: u32, y: u32| {
         let [r, g, b, _] = image.pixel(x, y);
@@ -137,7 +198,7 @@ pub(super) fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<
     Ok(covers.blocks().map(|(mut xs, ys)| xs.all(|x| ys.clone().all(|y| counts(x, y)))).collect())
 }
 
-pub(super) fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Result<Vec<f32>> {
+fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Result<Vec<f32>> {
     let (width, height, depths) = decode_depth(&depth.path, &view.name)?;
     let covers = Cover::of(&depth.path, view, (width, height), downscale)?;
     let middle = |(xs, ys): (Range<u32>, Range<u32>)| {

@@ -4,8 +4,9 @@
 //! used; otherwise every 8th view is held out. Frames whose image is missing are skipped, as in both programs.
 
 use super::json::{self, Node};
+use super::load::image_files;
 use super::load::{self, in_order};
-use super::view::{DepthMap, Mask, image_files};
+use super::view::{DepthMap, Mask};
 use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out};
 use crate::geometry::UnitCube;
 use crate::{Error, Result};

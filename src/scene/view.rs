@@ -1,12 +1,7 @@
 //! A photograph: its image files, its camera, and further data that a format provides for it.
 
-use super::{Image8, load};
-use crate::Result;
 use crate::geometry::Camera;
 use std::path::{Path, PathBuf};
-
-/// Reductions for which a folder is looked for next to a folder of images: `images_2` and so on.
-const REDUCTIONS: [u32; 3] = [2, 4, 8];
 
 /// A photograph: where its pixels are stored, and the camera that took it.
 #[derive(Clone, Debug)]
@@ -66,16 +61,6 @@ impl View {
         &self.images[0].path
     }
 
-    /// Decodes the image, reduced by `downscale` in width and height. It is read from a file that is already reduced by
-    /// this factor, or else reduced by area averaging from the smallest file that leaves an integer factor.
-    /// [`View::camera_at`] with the same number is the camera of the result.
-    ///
-    /// Fails when the file is missing, truncated, not a PNG or JPEG, smaller than `downscale`, or not of the size it
-    /// had when the scene was opened, and when the scene has the photograph only at smaller sizes.
-    pub fn load(&self, downscale: u32) -> Result<Image8> {
-        load::load_view(self, downscale)
-    }
-
     /// Returns the camera of the image that [`View::load`] returns.
     pub fn camera_at(&self, downscale: u32) -> Camera {
         match self.source(downscale) {
@@ -89,55 +74,9 @@ impl View {
         }
     }
 
-    /// Returns whether each pixel of the image that [`View::load`] returns counts, row by row, if the view has a mask.
-    /// A reduced pixel counts if all pixels that it covers count.
-    ///
-    /// Fails when the mask cannot be read or has another aspect ratio.
-    pub fn load_mask(&self, downscale: u32) -> Result<Option<Vec<bool>>> {
-        self.mask.as_ref().map(|mask| load::load_mask(self, mask, downscale)).transpose()
-    }
-
-    /// Returns the depth map for the pixels of the image that [`View::load`] returns, `[h, w]`, in scene units along
-    /// the optical axis, 0 where the depth is unknown, if the view has one. Depths are sampled, not averaged.
-    ///
-    /// Fails when the map cannot be read or has another aspect ratio.
-    pub fn load_depth(&self, downscale: u32) -> Result<Option<Vec<f32>>> {
-        self.depth.as_ref().map(|depth| load::load_depth(self, depth, downscale)).transpose()
-    }
-
     /// Returns the file to use for images reduced by `downscale`: the smallest suitable one.
     pub(super) fn source(&self, downscale: u32) -> Option<&ImageFile> {
         let fits = |file: &&ImageFile| downscale >= file.reduced && downscale.is_multiple_of(file.reduced);
         self.images.iter().rev().find(fits)
     }
-}
-
-/// Returns the photograph at `full`, if it exists, and its reduced copies in sibling folders: for `images/a.jpg`, those
-/// in `images_2/a.jpg`, `images_4`, `images_8`, with any extension.
-///
-/// # Errors
-/// Returns an error if a file is not a valid image.
-pub(super) fn image_files(full: &Path, view: &str) -> Result<Vec<ImageFile>> {
-    let itself = full.is_file().then(|| (full.to_path_buf(), 1));
-    let copies = REDUCTIONS.iter().filter_map(|&reduced| Some((reduced_copy(full, reduced)?, reduced)));
-    itself.into_iter().chain(copies).map(|(path, reduced)| ImageFile::open(path, reduced, view)).collect()
-}
-
-impl ImageFile {
-    /// Opens an image file, with the size in its header.
-    pub(super) fn open(path: PathBuf, reduced: u32, view: &str) -> Result<Self> {
-        let (width, height) = load::image_size(&path, view)?;
-        Ok(ImageFile { path, reduced, width, height })
-    }
-}
-
-/// Returns the reduced copy of an image, if it exists. The folder of images is the nearest ancestor called `images`, or
-/// else the image's own folder.
-fn reduced_copy(image: &Path, reduced: u32) -> Option<PathBuf> {
-    let folder = image.ancestors().skip(1).find(|folder| folder.file_name().is_some_and(|name| name == "images"));
-    let folder = folder.or_else(|| image.parent())?;
-    let beside = folder.with_file_name(format!("{}_{reduced}", folder.file_name()?.to_str()?));
-    let same = beside.join(image.strip_prefix(folder).ok()?);
-    let others = ["png", "jpg", "jpeg", "JPG", "PNG"].map(|extension| same.with_extension(extension));
-    std::iter::once(same).chain(others).find(|path| path.is_file())
 }

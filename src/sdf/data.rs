@@ -150,8 +150,8 @@ impl Data for DistanceData {
         for Draw { kernel, deviation, stream, in_chunk, first, n } in &draws {
             let (deviation, stream, n, first) = (*deviation, *stream, *n, *first);
             let scatter = Scatter { seed: self.seed, step: step as u32, stream, deviation, n, first };
-            // The kernel writes an upper bound of the distance to where the distance itself will be; it is 0 for points
-            // on the surface.
+            // The kernel writes an upper bound on the distance to where the distance itself will be stored. It is 0
+            // for points on the surface.
             let (position, bound) = (chunk.position.ptr_at(3 * in_chunk.start), chunk.target.ptr_at(in_chunk.start));
             let args = self.target.sampler.args(&scatter, position, bound, Ptr::NULL);
             device.launch_chunk(kernel, &args, LaunchDims::items(in_chunk.len()))?;

@@ -25,8 +25,8 @@ const SURFACE_POINTS: usize = 1_000_000;
 const ACCURACY: f32 = 6.0;
 /// Distance below which the F-score counts a point as near, in units of the mesh's longest side.
 const NEAR: f64 = 1e-3;
-/// Seed of the evaluation points. Points in the cube differ from those of training whatever its seed is, since training
-/// draws them from another stream.
+/// Seed of the evaluation points. In the cube they differ from the training points for every training seed, since
+/// training uses a different random stream there.
 const SEED: u32 = 0x5df;
 
 /// How well a field reproduces a mesh. Distances are in units of the longest side of the mesh's bounding box.
@@ -83,7 +83,7 @@ pub fn evaluate(predictor: &Predictor, target: &Target, resolution: usize) -> Re
     })
 }
 
-/// Measures the lengths of the field's gradients.
+/// Measures how far the lengths of the field's gradients are from 1.
 ///
 /// # Errors
 /// Returns an error if the device fails, or if the field has values that are not finite.

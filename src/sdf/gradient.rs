@@ -10,7 +10,7 @@ use crate::fit::Predictor;
 const CORNERS: [[f32; 3]; 4] = [[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]];
 
 /// Computes ∇f at points of the unit cube by finite differences, 1/4h Σ_c k_c f(x + h k_c) with h = `step`. Points
-/// nearer to the cube's faces than h are moved to distance h.
+/// nearer to the cube's faces than h are moved inwards to distance h from them.
 ///
 /// # Errors
 /// Returns the errors of [`Predictor::values`].

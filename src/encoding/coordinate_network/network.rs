@@ -10,7 +10,7 @@ use crate::device::args::{
     ScatterArgs,
 };
 use crate::device::{Buffer, ComputeBuffer, Device, LaunchDims, Ptr, kernels};
-use crate::encoding::registry::{Backward, Encode, Encoding, Init};
+use crate::encoding::interface::{Backward, Encode, Encoding, Init};
 use crate::encoding::{Grid, ParamBlock};
 use crate::train::{Checkpoint, Tensor};
 

@@ -7,8 +7,9 @@ mod binary;
 mod model;
 mod text;
 
+use super::load::image_files;
 use super::load::{self, in_order};
-use super::view::{Mask, image_files};
+use super::view::Mask;
 use super::{Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
 use crate::geometry::Camera;
 use crate::{Error, Result};
