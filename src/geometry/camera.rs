@@ -39,7 +39,7 @@ impl Intrinsics {
         Self { width, height, fl_x: self.fl_x * x, fl_y: self.fl_y * y, cx: self.cx * x, cy: self.cy * y, ..*self }
     }
 
-    /// Returns the intrinsics of the image after [`Image8::downscaled`](super::Image8::downscaled) with the same
+    /// Returns the intrinsics of the image after [`Image8::downscaled`](crate::scene::Image8::downscaled) with the same
     /// `factor`, which drops the columns and rows beyond the last whole block.
     pub fn downscaled(&self, factor: u32) -> Self {
         let by = 1.0 / factor as f32;

@@ -39,7 +39,7 @@ impl Image8 {
 
     /// Averages blocks of `factor × factor` pixels, with colours weighted by alpha; a factor of 1 returns the image
     /// unchanged. The columns and rows beyond the last whole block are dropped, so that every pixel of the result
-    /// covers the same area and [`Camera::downscaled`](super::Camera::downscaled) describes it exactly.
+    /// covers the same area and [`Camera::downscaled`](crate::geometry::Camera::downscaled) describes it exactly.
     ///
     /// # Panics
     /// Panics if `factor` is 0 or more than the width or height.
