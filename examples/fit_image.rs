@@ -4,7 +4,9 @@
 //! cargo run --release --example fit_image -- photo.jpg fitted.png 500
 //! ```
 
+use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,11 +16,22 @@ use gridfield::fit::FitTrainer;
 use gridfield::image_field::{ImageData, Part, Picture, compare, render, write_image};
 use gridfield::train::session::train_until;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let usage = "usage: fit_image IMAGE OUTPUT [STEPS]";
     let (image, output) = (args.next().ok_or(usage)?, args.next().ok_or(usage)?);
-    let steps: u64 = args.next().map_or(Ok(500), |steps| steps.parse())?;
+    let steps = args.next().unwrap_or_else(|| "500".to_owned());
+    let steps: u64 = steps.parse().map_err(|_| format!("STEPS is {steps}, but must be a whole number"))?;
 
     let device = Device::open(DeviceChoice::Auto, 0)?;
     let mut config = Config::of_image(device.is_host());

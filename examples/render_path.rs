@@ -4,7 +4,9 @@
 //! cargo run --release --example render_path -- outputs/orrery/hash/RUN/checkpoints/step-000006000.safetensors orbit.mp4
 //! ```
 
+use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use gridfield::device::{Device, DeviceChoice};
@@ -14,7 +16,17 @@ use gridfield::scene::CameraPath;
 use gridfield::scene::path::PathOptions;
 use gridfield::train::Checkpoint;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let usage = "usage: render_path CHECKPOINT OUTPUT [SCENE]";
     let (checkpoint, output) = (args.next().ok_or(usage)?, args.next().ok_or(usage)?);

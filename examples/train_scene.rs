@@ -4,6 +4,8 @@
 //! cargo run --release --example train_scene -- scenes/orrery 500
 //! ```
 
+use std::error::Error;
+use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use gridfield::config::Config;
@@ -12,10 +14,21 @@ use gridfield::radiance::evaluate::{Summary, compare};
 use gridfield::radiance::{Protocol, Trainer, TrainingImages, open_scene, plain_background, preset_for};
 use gridfield::train::session::{Task as _, train_until};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().unwrap_or_else(|| "scenes/orrery".to_owned());
-    let steps: u64 = args.next().map_or(Ok(500), |steps| steps.parse())?;
+    let steps = args.next().unwrap_or_else(|| "500".to_owned());
+    let steps: u64 = steps.parse().map_err(|_| format!("STEPS is {steps}, but must be a whole number"))?;
 
     // The defaults for this device and for this kind of scene, and what the example changes.
     let device = Device::open(DeviceChoice::Auto, 0)?;
