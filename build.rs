@@ -1,5 +1,5 @@
-//! Compiles the kernels, `kernels/**/*.cu`, for the host, once per instruction level, for GPUs where there is an nvcc, and for the emulated
-//! target with the feature `emulated`; writes the table through which Rust calls them.
+//! Compiles the kernels, `kernels/**/*.cu`, for the host, once per instruction level, for GPUs where there is an nvcc,
+//! and for the emulated target with the feature `emulated`; writes the table through which Rust calls them.
 
 #[path = "build/args.rs"]
 mod args;
@@ -76,7 +76,8 @@ fn compile_host(sources: &[PathBuf], level: &Level) {
     for flag in level.flags {
         build.flag(flag);
     }
-    // No errno from the maths library, so that square roots and the like vectorise; NaN and infinity keep their meaning.
+    // No errno from the maths library, so that square roots and the like vectorise; NaN and infinity keep their
+    // meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
     build.include("kernels").files(sources).compile(&format!("gridfield_{}", level.name));
@@ -166,7 +167,8 @@ fn commit() -> String {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
-    // The log of HEAD grows with every commit and checkout, in every kind of worktree. A missing file would count as changed.
+    // The log of HEAD grows with every commit and checkout, in every kind of worktree. A missing file would count as
+    // changed.
     if let Some(log) = run(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
         println!("cargo:rerun-if-changed={log}");
     }

@@ -1,7 +1,8 @@
-//! Rust declarations of what `kernels/args.h` declares: constants, enums and structs, with the header's comments as their
-//! documentation. The header is the only place where a layout is written down.
+//! Rust declarations of what `kernels/args.h` declares: constants, enums and structs, with the header's comments as
+//! their documentation. The header is the only place where a layout is written down.
 //!
-//! The header keeps to a small part of C++: `#define GF_NAME value`, `enum Name : uint32_t { PREFIX_NAME = value, … };` and
+//! The header keeps to a small part of C++: `#define GF_NAME value`, `enum Name : uint32_t { PREFIX_NAME = value, … };`
+//! and
 //! `typedef struct Name { … } Name;`, one declaration a line. Anything else stops the build with the line that is not understood.
 
 use std::collections::BTreeSet;

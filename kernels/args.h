@@ -2,8 +2,7 @@
 // their layout: build/args.rs generates the Rust side from it, comments included, and a test compares all offsets
 // (tests/targets/layout.rs). Pointers refer to memory of the target that runs the kernel. Lengths are in elements.
 //
-// Letters: L levels, F features per level, D dimensions, R ray capacity of a chunk, S sample capacity of a chunk. "By x" in a
-// shape comment means a gradient with respect to x.
+// Letters: L levels, F features per level, D dimensions, R ray capacity of a chunk, S sample capacity of a chunk.
 #pragma once
 #include <stdint.h>
 
@@ -80,8 +79,8 @@ enum CoordinateNetworkKind : uint32_t {
     COORDINATE_GABOR_NET = 2,
 };
 
-// Rows of the per-neuron numbers of a coordinate network's layer, [GF_COORDINATE_ROWS, P]. The first layer has no b, the last
-// has only b. With Fourier features, omega of the first layer is B.
+// Rows of the per-neuron numbers of a coordinate network's layer, [GF_COORDINATE_ROWS, P]. The first layer has no b,
+// the last has only b. With Fourier features, omega of the first layer is B.
 enum CoordinateNetworkRow : uint32_t {
     ROW_B = 0,
     // And row 2.
@@ -102,9 +101,9 @@ typedef struct GridLevel {
     uint32_t band;        // of a Fourier grid: the coordinates that the level is looked up at, kernels/encoding/fourier.cuh
 } GridLevel;
 
-// Shape of the multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8) and of its parameters theta. One
-// theta is, one part after the other: W_1 [H, 2 m D], b_1 [H], Omega_1 [H, D], psi_1 [H]; for each further layer l the same
-// with W_l [H, H]; w_out [K, H], b_out [K].
+// Shape of the multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8) and of its parameters theta.
+// One theta is, one part after the other: W_1 [H, 2 m D], b_1 [H], Omega_1 [H, D], psi_1 [H]; for each further layer l
+// the same with W_l [H, H]; w_out [K, H], b_out [K].
 typedef struct MulfaLayout {
     uint32_t n_frequencies;  // m
     uint32_t depth;          // n
@@ -279,8 +278,9 @@ typedef struct FieldArgs {
     float* dL_dview;           // [S, 3] gradient with respect to the viewing direction, set; null: not needed (backward)
 } FieldArgs;
 
-// The multiplicative Fourier adaptive kernel at a tile of samples, for training: kernels/encoding/mulfa_tile.cuh. Its matrices are
-// prepared from theta once a step, and gradients are collected with respect to the prepared matrices. P is 2^D.
+// The multiplicative Fourier adaptive kernel at a tile of samples, for training: kernels/encoding/mulfa_tile.cuh. Its
+// matrices are prepared from theta once a step, and gradients are collected with respect to the prepared matrices. P is
+// 2^D.
 typedef struct MulfaArgs {
     GridLayout grid;
     SampleBatch samples;
@@ -300,7 +300,7 @@ typedef struct MulfaArgs {
 typedef struct PrepareMulfaArgs {
     GridLayout grid;
     const float* theta;
-    GF_COMPUTE* prepared;        // [n_prepared], on the host followed by the transposes
+    GF_COMPUTE* prepared;        // [n_prepared], followed by the transposes
     const float* dL_dprepared;   // (gradient)
     float* dL_dtheta;            // shaped as theta, set (gradient)
 } PrepareMulfaArgs;
@@ -325,8 +325,8 @@ typedef struct CompositeArgs {
     float* dL_dexposure;    // shaped as exposure, added to (backward)
 } CompositeArgs;
 
-// Forward and backward pass of a field fitted to values (features -> one network -> n_outputs values): kernels/fit/fit.cuh. Of the
-// samples, only position and count are used, as one round.
+// Forward and backward pass of a field fitted to values (features -> one network -> n_outputs values):
+// kernels/fit/fit.cuh. Of the samples, only position and count are used, as one round.
 typedef struct FitArgs {
     GridLayout grid;
     NetworkLayout network;       // all of its layers are density layers
@@ -356,8 +356,8 @@ typedef struct FitLossArgs {
     float scale;            // factor on dL_doutput, which Adam divides out again
 } FitLossArgs;
 
-// Stencils of the eikonal term: kernels/fit/eikonal.cu. Of a chunk's samples, of three coordinates and one value, the first
-// n_with_target have targets; the four corners of each stencil follow, stencil after stencil.
+// Stencils of the eikonal term: kernels/fit/eikonal.cu. Of a chunk's samples, of three coordinates and one value, the
+// first n_with_target have targets; the four corners of each stencil follow, stencil after stencil.
 typedef struct EikonalArgs {
     float* position;         // [S, 3] set at corners (points)
     const float* output;     // [S] (loss, as all below)
@@ -483,8 +483,8 @@ typedef struct PointsNodesArgs {
 #define GF_COORDINATE_ROWS 7             // rows of CoordinateNetworkRow
 #define GF_COORDINATE_NONE 0xffffffffu   // marks a prepared number that is not learned
 
-// A coordinate network, which computes values without a grid: kernels/network/coordinate_network.cuh. Its k matrices are padded to
-// multiples of 16; P is the padded width of its layers.
+// A coordinate network, which computes values without a grid: kernels/network/coordinate_network.cuh. Its k matrices
+// are padded to multiples of 16; P is the padded width of its layers.
 typedef struct CoordinateNetworkArgs {
     NetworkLayout network;      // k density layers; the last has 16 outputs, of which n_outputs are used
     SampleBatch samples;        // only position [S, 2] and count, as one round
@@ -584,11 +584,12 @@ typedef struct AdamArgs {
 typedef struct PrepareWeightsArgs {
     NetworkLayout network;
     const float* weights;  // master copy
-    GF_COMPUTE* compute;   // cuda: fp16 in the same order; host: fp32, W of each layer, then (from n_weights) the transposes
+    GF_COMPUTE* compute;   // W of each layer, then (from n_weights) the transposes
 } PrepareWeightsArgs;
 
-// Update of the occupancy grid: kernels/radiance/occupancy.cu. Cells are numbered block by block: cell / 64 is the word of the bit field,
-// a block of 4 x 4 x 4 cells; cell % 64 is the bit, x fastest. Blocks run x fastest, then y, z, cascade.
+// Update of the occupancy grid: kernels/radiance/occupancy.cu. Cells are numbered block by block: cell / 64 is the word
+// of the bit field, a block of 4 x 4 x 4 cells; cell % 64 is the bit, x fastest. Blocks run x fastest, then y, z,
+// cascade.
 typedef struct OccupancyArgs {
     SampleBatch samples;  // position in, density out
     float* value;         // [cascades * resolution^3] largest recent optical thickness of a step in the cell
@@ -658,7 +659,8 @@ typedef struct EncodeArgs {
     void* dL_dposition;           // [n, D] (backward)
 } EncodeArgs;
 
-// Active nodes and their weights at positions, for analysis and tests; in fp32 or fp64, depending on the kernel. P is 2^D.
+// Active nodes and their weights at positions, for analysis and tests; in fp32 or fp64, depending on the kernel. P is
+// 2^D.
 typedef struct ActiveNodesArgs {
     GridLayout grid;
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
@@ -750,8 +752,8 @@ typedef struct RooflineArgs {
 #define GF_BVH_LEAF 0x80000000u    // marks a leaf; the remaining bits are the index of its block of triangles
 #define GF_BVH_NONE 0xffffffffu    // marks an absent child
 
-// A bounding volume hierarchy of a mesh, eight children per node, up to eight triangles per leaf. Node 0 is the root. Numbers
-// of a group of eight are stored by column: kernels/fit/bvh.cuh.
+// A bounding volume hierarchy of a mesh, eight children per node, up to eight triangles per leaf. Node 0 is the root.
+// Numbers of a group of eight are stored by column: kernels/fit/bvh.cuh.
 typedef struct Bvh {
     const float* bounds;       // [nodes, 6, 8] minimum and maximum x, y, z of each child; absent: 1e30, -1e30
     const float* dipole;       // [nodes, 7, 8] of each child: area-weighted centroid; sum of area times normal; squared

@@ -33,6 +33,10 @@ struct NetworkTile {
     uint32_t capacity;         // S
     uint32_t first, rows;      // first sample and number of samples of the tile
 
+    /// Returns whether a layer's inputs are the neurons of a hidden layer, which end in a ReLU. The inputs of the first layer
+    /// of each network are not.
+    GF_FN bool follows_relu(uint32_t layer) const { return layer != 0 && layer != network.n_density_layers; }
+
     GF_FN uint32_t n_layers() const { return network.n_density_layers + network.n_color_layers; }
 
     /// Returns the matrix of a layer's inputs that is saved from the forward to the backward pass.
@@ -117,13 +121,12 @@ template <int W> struct BackwardFlow {
     }
 
     GF_FN void layer(uint32_t l, Matrix dy, Matrix dx) const {
-        const bool after_relu = l != 0 && l != at.network.n_density_layers;
         const Matrix x = fetch(l, dx);
         tile_sync();
         tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
         tile_sync();
         tile_backward_input(dy, at.network.layers[l], at.weights, at.network.n_weights, x, dx, at.rows,
-                            after_relu);
+                            at.follows_relu(l));
         tile_sync();
     }
 };

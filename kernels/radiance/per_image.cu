@@ -7,8 +7,8 @@
 GF_ITEM_KERNEL(centre_per_image, CentreArgs) {
     (void)j;
     float sum = 0.0f;
-    for (uint32_t photograph = 0; photograph < a.n_images; ++photograph) sum += a.value[6 * (size_t)photograph + i];
+    for (uint32_t image = 0; image < a.n_images; ++image) sum += a.value[6 * (size_t)image + i];
     const float mean = sum / (float)a.n_images;
-    for (uint32_t photograph = 0; photograph < a.n_images; ++photograph)
-        a.centred[6 * (size_t)photograph + i] = a.value[6 * (size_t)photograph + i] - mean;
+    for (uint32_t image = 0; image < a.n_images; ++image)
+        a.centred[6 * (size_t)image + i] = a.value[6 * (size_t)image + i] - mean;
 }

@@ -51,10 +51,10 @@ GF_FN Ray begin_ray(const Args& a, uint32_t i, Ray ray, float offset) {
 }
 
 /// Returns the pixel of a training image to draw: any pixel or, if some are masked, one of the others.
-GF_FN uint32_t drawn_pixel(const DrawRaysArgs& a, uint32_t photograph, uint32_t n_pixels, uint32_t bits) {
+GF_FN uint32_t drawn_pixel(const DrawRaysArgs& a, uint32_t image, uint32_t n_pixels, uint32_t bits) {
     if (!a.drawn_pixels) return random_below(bits, n_pixels);
-    const uint32_t begin = a.drawn_begin[photograph];
-    return a.drawn_pixels[begin + random_below(bits, a.drawn_begin[photograph + 1] - begin)];
+    const uint32_t begin = a.drawn_begin[image];
+    return a.drawn_pixels[begin + random_below(bits, a.drawn_begin[image + 1] - begin)];
 }
 
 /// Returns where the training image's depth lies on the marched ray; -1 where it is unknown.
@@ -79,13 +79,13 @@ GF_ITEM_KERNEL(draw_rays, DrawRaysArgs) {
     if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
     const uint32_t number = a.first_ray + i;
     const Random4 draw = random_draw(a.seed, RANDOM_PIXEL, a.step, number);
-    const uint32_t photograph = random_below(draw.x[0], a.n_cameras);
-    const Camera camera = a.cameras[photograph];
-    const uint32_t pixel = drawn_pixel(a, photograph, camera.width * camera.height, draw.x[1]);
+    const uint32_t image = random_below(draw.x[0], a.n_cameras);
+    const Camera camera = a.cameras[image];
+    const uint32_t pixel = drawn_pixel(a, image, camera.width * camera.height, draw.x[1]);
     const float px = (float)(pixel % camera.width) + 0.5f, py = (float)(pixel / camera.width) + 0.5f;
     const Ray ray = camera_ray(camera, px, py);
     const Ray marched = begin_ray(a, i, ray, a.step_size * random_unit(draw.x[2]));
-    a.rays.camera[i] = photograph;
+    a.rays.camera[i] = image;
     a.rays.target_t[i] = target_of(a, camera, pixel, ray, marched);
 
     const size_t n = a.rays.capacity;

@@ -109,18 +109,18 @@ impl RenderArgs {
         let scene = self.open_scene(checkpoint, &self.choice())?;
         let background = plain_background(&config.train, &scene);
         let open = || Renderer::from_checkpoint(device, checkpoint);
-        self.film(resolved, &scene, config.scene.downscale, background, open)
+        self.render_video(resolved, &scene, config.scene.downscale, background, open)
     }
 
     /// Renders a distance field. It has no cameras of its own, so camera paths go around it.
     fn render_surface(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
         refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
         let scene = turntable_scene(checkpoint)?;
-        self.film(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
+        self.render_video(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
     }
 
     /// Opens the renderer and renders the field along the requested camera path.
-    fn film<R: Render>(
+    fn render_video<R: Render>(
         &self,
         resolved: &Resolved,
         scene: &Scene,
@@ -137,8 +137,8 @@ impl RenderArgs {
         let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
         let renderer = open()?;
         let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
-        let film = Video::new(&renderer, &path, background, &outputs)?;
-        self.shoot(&film, &destination)
+        let video = Video::new(&renderer, &path, background, &outputs)?;
+        self.write(&video, &destination)
     }
 
     fn choice(&self) -> PathChoice {
@@ -171,15 +171,15 @@ impl RenderArgs {
         PathOptions { size: None, fps: self.fps.map(|fps| fps as f32), seconds: self.seconds.map(|s| s as f32) }
     }
 
-    fn shoot(&self, film: &Video, destination: &Destination) -> anyhow::Result<Outcome> {
+    fn write(&self, video: &Video, destination: &Destination) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this frame", false)?;
-        let bar = counter("frames", film.n_frames(self.shard), false);
-        let done = film.write(destination, self.shard, interrupted, &mut |done| bar.set_position(done as u64));
+        let bar = counter("frames", video.n_frames(self.shard), false);
+        let done = video.write(destination, self.shard, interrupted, &mut |done| bar.set_position(done as u64));
         bar.finish_and_clear();
         if !done? {
             return Ok(Outcome::Interrupted);
         }
-        for file in film.files(destination) {
+        for file in video.files(destination) {
             print::to_stdout(&file.to_string_lossy())?;
         }
         Ok(Outcome::Done)

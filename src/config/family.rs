@@ -110,15 +110,15 @@ family! {
         ..GridConfig::default()
     };
     /// For images: Fourier features followed by a ReLU network (Tancik et al. 2020)
-    FourierFeatures "fourier_features": waves(CoordinateNetworkKind::FourierFeatures);
+    FourierFeatures "fourier_features": coordinate_network(CoordinateNetworkKind::FourierFeatures);
     /// For images: multiplicative filter network of sines (Fathony et al. 2021)
-    FourierNet "fourier_net": waves(CoordinateNetworkKind::FourierNet);
+    FourierNet "fourier_net": coordinate_network(CoordinateNetworkKind::FourierNet);
     /// For images: multiplicative filter network of Gabor filters (Fathony et al. 2021)
-    GaborNet "gabor_net": waves(CoordinateNetworkKind::GaborNet);
+    GaborNet "gabor_net": coordinate_network(CoordinateNetworkKind::GaborNet);
 }
 
 /// Returns a configuration with a coordinate network and no grid.
-fn waves(kind: CoordinateNetworkKind) -> GridConfig {
+fn coordinate_network(kind: CoordinateNetworkKind) -> GridConfig {
     GridConfig {
         index: GridIndex::None,
         n_levels: 0,

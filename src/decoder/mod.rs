@@ -1,6 +1,6 @@
 //! The networks that decode the grid's features. Radiance fields map features to density and, with the viewing
-//! direction, to colour; fitted fields map features to values. The arithmetic is in `kernels/network/mlp.cuh`; this module
-//! has shapes and sizes.
+//! direction, to colour; fitted fields map features to values. The arithmetic is in `kernels/network/mlp.cuh`; this
+//! module has shapes and sizes.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! Arguments of the kernels, with the constants and enums that kernels share with the host, generated from `kernels/args.h` by
+//! Arguments of the kernels, with the constants and enums that kernels share with the host, generated from
+//! `kernels/args.h` by
 //! `build/args.rs`. Device pointers borrow their buffers.
 
 use super::Ptr;

@@ -211,10 +211,10 @@ impl Gpu {
             return Ok(module.clone());
         }
         let text = ptx::module_for(source, self.capability)
-            .ok_or_else(|| Error::device(format!("this binary has no PTX of kernels/{source}.cu for {}", self.name)))?;
+            .ok_or_else(|| Error::device(format!("this binary has no PTX of {source}.cu for {}", self.name)))?;
         let module = self.context.load_module(Ptx::from_src(text)).map_err(|error| match error.0 {
             CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION => too_old("refuses this version of PTX"),
-            _ => fault(&format!("loading kernels/{source}.cu"), error),
+            _ => fault(&format!("loading {source}.cu"), error),
         })?;
         loaded.modules.insert(source, module.clone());
         Ok(module)

@@ -50,7 +50,7 @@ pub mod kernels {
 /// A kernel with arguments `A`.
 pub struct Kernel<A> {
     pub name: &'static str,
-    /// `kernels/{source}.cu`
+    /// Name of the source file below `kernels/`, without its extension.
     pub source: &'static str,
     pub shape: Shape,
     host: [cpu::HostFn; kernels::LEVELS.len()],

@@ -2,7 +2,7 @@
 
 /// The kernels of one source file, for one architecture and newer ones.
 pub struct Module {
-    /// `kernels/{source}.cu`
+    /// Name of the source file below `kernels/`, without its extension.
     pub source: &'static str,
     /// Compute capability, such as 80 for 8.0.
     pub architecture: u32,

@@ -1,4 +1,5 @@
-//! Maps points of a field's box to the scene, for each space map: the inverse of the maps in `kernels/radiance/space.cuh`.
+//! Maps points of a field's box to the scene, for each space map: the inverse of the maps in
+//! `kernels/radiance/space.cuh`.
 
 use nalgebra::{Matrix3, Vector3};
 

@@ -1,5 +1,5 @@
-//! Maps from space to the field: which part of the world a model covers, and how evenly. `kernels/radiance/space.cuh` contains
-//! their formulas, and `docs/scenes.md` explains them.
+//! Maps from space to the field: which part of the world a model covers, and how evenly. `kernels/radiance/space.cuh`
+//! contains their formulas, and `docs/scenes.md` explains them.
 
 use std::fmt;
 

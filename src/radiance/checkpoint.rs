@@ -102,7 +102,8 @@ impl Trainer {
         let possible = trainer.possible_rays();
         trainer.rays_per_step = rays.clamp(*possible.start(), *possible.end());
         // No step updates the grid more than once.
-        trainer.updates = count(checkpoint, "occupancy_refreshes", 0..=trainer.step.min(u64::from(u32::MAX)))? as u32;
+        trainer.occupancy_updates =
+            count(checkpoint, "occupancy_refreshes", 0..=trainer.step.min(u64::from(u32::MAX)))? as u32;
         trainer.recent.rays = count(checkpoint, "recent_rays", 0..=MOST_RECENT)?;
         trainer.recent.samples = count(checkpoint, "recent_samples", 0..=MOST_RECENT)?;
         Ok(trainer)
@@ -156,7 +157,7 @@ impl Trainer {
     fn scalars(&self) -> Map<String, Value> {
         let values = [
             ("rays_per_step", json!(self.rays_per_step)),
-            ("occupancy_refreshes", json!(self.updates)),
+            ("occupancy_refreshes", json!(self.occupancy_updates)),
             ("recent_rays", json!(self.recent.rays)),
             ("recent_samples", json!(self.recent.samples)),
             (FINGERPRINT, json!(Fingerprint::of(&self.scene.splits, self.config.scene.downscale))),

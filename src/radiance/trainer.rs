@@ -47,7 +47,7 @@ pub struct Trainer {
     /// Time spent in training steps, in seconds.
     pub seconds: f64,
     pub(super) rays_per_step: usize,
-    pub(super) updates: u32,
+    pub(super) occupancy_updates: u32,
     /// Sums since the last report.
     pub report: Statistics,
     /// Sums since the rays per step were last set.
@@ -135,7 +135,7 @@ impl Trainer {
             step: 0,
             seconds: 0.0,
             rays_per_step: (config.train.batch_samples as usize / FIRST_SAMPLES_PER_RAY).max(size.n_chunks),
-            updates: 0,
+            occupancy_updates: 0,
             report: Statistics::default(),
             recent: Statistics::default(),
             field,
@@ -178,9 +178,9 @@ impl Trainer {
     fn update_occupancy(&mut self) -> Result<()> {
         let volume =
             VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
-        let (seed, number) = (self.config.train.seed, self.updates);
+        let (seed, number) = (self.config.train.seed, self.occupancy_updates);
         let finite = volume.update_occupancy(&mut self.chunks, &self.workers, seed, number)?;
-        self.updates += 1;
+        self.occupancy_updates += 1;
         if finite { Ok(()) } else { Err(self.not_finite()) }
     }
 

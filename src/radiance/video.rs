@@ -84,16 +84,16 @@ impl<'a> Video<'a> {
         background: [f32; 3],
         channels: &[Channel],
     ) -> Result<Self> {
-        let mut film = Video { renderer, path, background, channels: Vec::new(), depth_range: (0.0, 1.0) };
+        let mut video = Video { renderer, path, background, channels: Vec::new(), depth_range: (0.0, 1.0) };
         for &channel in channels {
-            if !film.channels.contains(&channel) {
-                film.channels.push(channel);
+            if !video.channels.contains(&channel) {
+                video.channels.push(channel);
             }
         }
-        if film.channels.contains(&Channel::Depth) {
-            film.depth_range = film.measure_depths()?;
+        if video.channels.contains(&Channel::Depth) {
+            video.depth_range = video.measure_depths()?;
         }
-        Ok(film)
+        Ok(video)
     }
 
     /// Returns the output files: a video per channel, or the pattern of its frames.

@@ -1,8 +1,8 @@
-//! Short trainings of each task give the same bits as they did at the commit that recorded them: a change that only moves or
-//! renames code must leave these alone, and one that means to change what is learned must say so here.
+//! Short trainings of each task give the same bits as they did at the commit that recorded them: a change that only
+//! moves or renames code must leave these alone, and one that means to change what is learned must say so here.
 //!
-//! The bits depend on the compiler's choices and on the instruction level, so that they are compared only where both are
-//! those that were recorded.
+//! The bits depend on the compiler's choices and on the instruction level, so that they are compared only where both
+//! are those that were recorded.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -107,30 +107,4 @@ fn image_of_a_coordinate_network() {
 fn distances_of_a_hash_grid() {
     let settings = ["--set=train.batch_samples=4096", "--set=model.grid.log2_hashmap_size=10"];
     assert_bits("distances", &[&["fit-sdf", "shape.obj"], &settings[..]].concat(), 0xfcce_1ac3_32df_169a);
-}
-
-/// Mean PSNR of the first two test views, as version 0.1.0 measured it.
-const PSNR_OF_0_1_0: f64 = 13.357;
-
-/// What version 0.1.0 wrote is read, measured and rendered.
-#[test]
-fn checkpoints_of_the_version_before_still_load() {
-    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/checkpoints");
-    let (radiance, gabor) =
-        (format!("{vectors}/radiance-0.1.0.safetensors"), format!("{vectors}/gabor_net-0.1.0.safetensors"));
-    let folder = tempfile::tempdir().unwrap();
-    let cpu = ["--device=cpu", "--threads=2"];
-    let said = printed(folder.path(), &["info", &radiance]);
-    assert!(said.contains("hash") && said.contains("400"), "{said}");
-    let output = folder.path().join("eval.json");
-    let output = output.to_str().unwrap();
-    let flags = ["--scene", ORRERY, "--max-images=2", "--output", output];
-    printed(folder.path(), &[&["eval", &radiance], &flags[..], &cpu].concat());
-    let figures: serde_json::Value = serde_json::from_str(&fs::read_to_string(output).unwrap()).unwrap();
-    let psnr = figures["results"]["psnr"].as_f64().unwrap();
-    assert!((psnr - PSNR_OF_0_1_0).abs() < 0.01, "{psnr} dB, {PSNR_OF_0_1_0} when it was written");
-    let said = printed(folder.path(), &["info", &gabor]);
-    assert!(said.contains("gabor_net"), "{said}");
-    printed(folder.path(), &[&["render", &gabor, "--output=gabor.png"], &cpu[..]].concat());
-    assert!(folder.path().join("gabor.png").is_file());
 }

@@ -10,6 +10,7 @@ mod config;
 mod independent_render;
 mod llff;
 mod media;
+mod old_checkpoints;
 mod paths;
 mod run;
 mod scene;

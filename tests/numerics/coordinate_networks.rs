@@ -1,4 +1,4 @@
-//! coordinate networks against a plain fp64 re-implementation: values, losses and all gradients; and that one against central
+//! Coordinate networks against a plain fp64 re-implementation: values, losses and all gradients; and that one against central
 //! differences.
 
 use std::collections::BTreeMap;

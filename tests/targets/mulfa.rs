@@ -1,5 +1,5 @@
-//! The multiplicative Fourier adaptive kernel in training. Values are compared with fp64 in tests/numerics/mulfa_tile.rs; here targets
-//! with each other, in both orders of the threads.
+//! The multiplicative Fourier adaptive kernel in training. Values are compared with fp64 in
+//! tests/numerics/mulfa_tile.rs; here targets with each other, in both orders of the threads.
 
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::decoder::Head;

@@ -1,7 +1,8 @@
 //! Coordinate networks, the baselines that the grids are compared with on images. They have no nodes and give the
 //! values by themselves: Fourier features followed by a ReLU network (Tancik et al., NeurIPS 2020), and the
 //! multiplicative filter networks FourierNet and GaborNet (Fathony et al., ICLR 2021). This module defines the shape of
-//! their parameters θ; the arithmetic is in `kernels/network/coordinate_network.cuh`, and `docs/models.md` has the formulas.
+//! their parameters θ; the arithmetic is in `kernels/network/coordinate_network.cuh`, and `docs/models.md` has the
+//! formulas.
 
 mod network;
 mod start;
@@ -181,7 +182,7 @@ impl CoordinateNetworkShape {
 mod tests {
     use super::*;
 
-    fn waves(kind: CoordinateNetworkKind, width: u32, depth: u32) -> CoordinateNetworkShape {
+    fn shape(kind: CoordinateNetworkKind, width: u32, depth: u32) -> CoordinateNetworkShape {
         CoordinateNetworkShape {
             config: CoordinateNetworkConfig { kind, width, depth, ..CoordinateNetworkConfig::default() },
             n_outputs: 3,
@@ -191,12 +192,12 @@ mod tests {
     #[test]
     fn the_published_networks_have_their_sizes() {
         // 512 Fourier features, three layers of 256 neurons, three colour channels.
-        let features = waves(CoordinateNetworkKind::FourierFeatures, 256, 4);
+        let features = shape(CoordinateNetworkKind::FourierFeatures, 256, 4);
         assert_eq!(features.n_parameters(), 513 * 256 + 2 * 257 * 256 + 257 * 3);
         // Four filters, three matrices between them, and one after the last.
-        let fourier = waves(CoordinateNetworkKind::FourierNet, 256, 4);
+        let fourier = shape(CoordinateNetworkKind::FourierNet, 256, 4);
         assert_eq!(fourier.n_parameters(), 4 * 3 * 256 + 3 * 257 * 256 + 257 * 3);
-        let gabor = waves(CoordinateNetworkKind::GaborNet, 256, 4);
+        let gabor = shape(CoordinateNetworkKind::GaborNet, 256, 4);
         assert_eq!(gabor.n_parameters(), 4 * 6 * 256 + 3 * 257 * 256 + 257 * 3);
     }
 
@@ -205,10 +206,10 @@ mod tests {
         for kind in
             [CoordinateNetworkKind::FourierFeatures, CoordinateNetworkKind::FourierNet, CoordinateNetworkKind::GaborNet]
         {
-            let waves = waves(kind, 21, 3);
-            let mut learned: Vec<u32> = waves.places().into_iter().filter(|&place| place != COORDINATE_NONE).collect();
+            let shape = shape(kind, 21, 3);
+            let mut learned: Vec<u32> = shape.places().into_iter().filter(|&place| place != COORDINATE_NONE).collect();
             learned.sort_unstable();
-            assert!(learned.into_iter().eq(0..waves.n_parameters() as u32), "{kind:?}");
+            assert!(learned.into_iter().eq(0..shape.n_parameters() as u32), "{kind:?}");
         }
     }
 }
