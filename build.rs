@@ -1,8 +1,12 @@
 //! Compiles the kernels, `kernels/**/*.cu`, for the host, once per instruction level, for GPUs where there is an nvcc,
-//! and for the emulated target with the feature `emulated`; writes the table through which Rust calls them.
+//! and for the emulated target with the feature `emulated`; writes the table through which Rust calls them. What has been
+//! compiled from the same sources with the same flags stays, so that a new commit, whose name the program carries, compiles
+//! no kernel.
 
 #[path = "build/args.rs"]
 mod args;
+#[path = "build/fresh.rs"]
+mod fresh;
 #[path = "build/nvcc.rs"]
 mod nvcc;
 
@@ -40,16 +44,17 @@ fn main() {
     let header = fs::read_to_string("kernels/args.h").expect("kernels/args.h is there");
     fs::write(out.join("args.rs"), args::generate(&header)).expect("OUT_DIR is writable");
     let sources = kernel_sources(Path::new("kernels"));
+    let digest = fresh::digest(Path::new("kernels"));
     let levels =
         if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") { X86_LEVELS } else { DEFAULT_LEVELS };
     for level in levels {
-        compile_host(&sources, level);
+        compile_host(&sources, level, &out, digest);
     }
     let emulated = env::var_os("CARGO_FEATURE_EMULATED").is_some();
     if emulated {
-        compile_emulated(&sources);
+        compile_emulated(&sources, &out, digest);
     }
-    nvcc::compile(&sources, &out);
+    nvcc::compile(&sources, &out, digest);
     let kernels: Vec<Kernel> = sources.iter().flat_map(|path| declared_kernels(path)).collect();
     fs::write(out.join("kernels.rs"), kernel_table(&kernels, levels, emulated)).expect("OUT_DIR is writable");
     println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
@@ -70,7 +75,7 @@ fn kernel_sources(folder: &Path) -> Vec<PathBuf> {
     sources
 }
 
-fn compile_host(sources: &[PathBuf], level: &Level) {
+fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(3).define("GF_LEVEL", level.name).warnings(true).extra_warnings(true);
     for flag in level.flags {
@@ -80,17 +85,35 @@ fn compile_host(sources: &[PathBuf], level: &Level) {
     // meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
-    build.include("kernels").files(sources).compile(&format!("gridfield_{}", level.name));
+    build.include("kernels").files(sources);
+    compile_library(&mut build, &format!("gridfield_{}", level.name), out, digest);
 }
 
-fn compile_emulated(sources: &[PathBuf]) {
+fn compile_emulated(sources: &[PathBuf], out: &Path, digest: u64) {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
     // Threads without a sample leave the values of their sample unset.
     build.flag_if_supported("-Wno-maybe-uninitialized");
     build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
     let own = ["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"];
-    build.include("kernels").files(sources).files(own).compile("gridfield_emulated");
+    build.include("kernels").files(sources).files(own);
+    compile_library(&mut build, "gridfield_emulated", out, digest);
+}
+
+/// Compiles a static library, unless it is there from the same sources and flags, and tells cargo to link it.
+fn compile_library(build: &mut cc::Build, name: &str, out: &Path, digest: u64) {
+    // The flags that come from the environment (CXXFLAGS and the like) are among the arguments, and cargo is told to watch
+    // their variables.
+    let compiler = build.get_compiler();
+    let stamp = fresh::Stamp::new(out, name, &format!("{digest:x} {compiler:?}"));
+    if !stamp.is_current() {
+        build.cargo_metadata(false).compile(name);
+        stamp.write();
+    }
+    println!("cargo:rustc-link-search=native={}", out.display());
+    println!("cargo:rustc-link-lib=static={name}");
+    let vendor = env::var("CARGO_CFG_TARGET_VENDOR").unwrap_or_default();
+    println!("cargo:rustc-link-lib={}", if vendor == "apple" { "c++" } else { "stdc++" });
 }
 
 /// Finds `GF_ITEM_KERNEL(name, Args)`, `GF_WARP_KERNEL(name, Args)` and `GF_TILE_KERNEL(name, Args, Shared)`.

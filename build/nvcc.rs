@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use crate::fresh::Stamp;
+
 /// The CUDA release whose compiler makes the PTX, and the version of that PTX. A driver loads PTX of its own version and
 /// older: 9.0 wants a driver of CUDA 13.0 (580). scripts/fetch-nvcc.sh gets this release.
 const RELEASE: &str = "13.0";
@@ -18,10 +20,17 @@ const PTX_VERSION: &str = "9.0";
 /// into a grid.
 const ARCHITECTURES: [u32; 2] = [80, 90];
 
-/// Writes `ptx.rs` into `out`.
-pub fn compile(sources: &[PathBuf], out: &Path) {
+/// The compiler's arguments besides architecture, output and source.
+const FLAGS: [&str; 4] = ["-ptx", "-std=c++17", "-O3", "-Ikernels"];
+
+/// Writes `ptx.rs` into `out`. `digest` is that of the sources.
+pub fn compile(sources: &[PathBuf], out: &Path, digest: u64) {
     let modules = match find() {
-        Ok(nvcc) => compile_all(&nvcc, sources, out),
+        Ok(nvcc) => {
+            let stamp =
+                Stamp::new(out, "ptx", &format!("{digest:x} {} {RELEASE} {ARCHITECTURES:?} {FLAGS:?}", nvcc.display()));
+            compile_all(&nvcc, sources, out, &stamp)
+        }
         Err(why) => {
             println!(
                 "cargo:warning={why}; this build runs on the CPU only (scripts/fetch-nvcc.sh gets the right nvcc)"
@@ -91,7 +100,7 @@ fn release(nvcc: &Path) -> Option<String> {
 }
 
 /// All sources for all architectures, on as many threads as cargo allows: (name of the source, architecture, PTX file).
-fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path) -> Vec<(String, u32, PathBuf)> {
+fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path, stamp: &Stamp) -> Vec<(String, u32, PathBuf)> {
     let work: Vec<(&PathBuf, u32)> =
         sources.iter().flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture))).collect();
     let next = Mutex::new(work.iter());
@@ -102,12 +111,17 @@ fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path) -> Vec<(String, u32
             scope.spawn(|| {
                 loop {
                     let Some((source, architecture)) = next.lock().expect("no thread panicked").next() else { break };
-                    let module = compile_one(nvcc, source, *architecture, out);
+                    let (name, ptx) = output(source, *architecture, out);
+                    if !stamp.is_current() {
+                        compile_one(nvcc, source, *architecture, &ptx);
+                    }
+                    let module = (name, *architecture, ptx);
                     done.lock().expect("no thread panicked").push(module);
                 }
             });
         }
     });
+    stamp.write();
     let mut modules = done.into_inner().expect("no thread panicked");
     modules.sort();
     // What a newer architecture does not change, it need not carry.
@@ -121,12 +135,18 @@ fn instructions(ptx: &Path) -> String {
     text.lines().filter(|line| !line.starts_with(".target")).collect::<Vec<_>>().join("\n")
 }
 
-fn compile_one(nvcc: &Path, source: &Path, architecture: u32, out: &Path) -> (String, u32, PathBuf) {
+/// The name of a source, and the file that its PTX for an architecture is in.
+fn output(source: &Path, architecture: u32, out: &Path) -> (String, PathBuf) {
     let name = source.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names").to_string();
     let ptx = out.join(format!("{name}.{architecture}.ptx"));
+    (name, ptx)
+}
+
+fn compile_one(nvcc: &Path, source: &Path, architecture: u32, ptx: &Path) {
     let output = Command::new(nvcc)
-        .args(["-ptx", "-std=c++17", "-O3", "-Ikernels", &format!("-arch=compute_{architecture}"), "-o"])
-        .arg(&ptx)
+        .args(FLAGS)
+        .args([&format!("-arch=compute_{architecture}"), "-o"])
+        .arg(ptx)
         .arg(source)
         .output()
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", nvcc.display()));
@@ -137,7 +157,7 @@ fn compile_one(nvcc: &Path, source: &Path, architecture: u32, out: &Path) -> (St
         source.display(),
         String::from_utf8_lossy(&output.stderr)
     );
-    let text = fs::read_to_string(&ptx).expect("nvcc has written the PTX");
+    let text = fs::read_to_string(ptx).expect("nvcc has written the PTX");
     let version = text.lines().find_map(|line| line.strip_prefix(".version ")).map(str::trim);
     assert!(
         version == Some(PTX_VERSION),
@@ -145,5 +165,4 @@ fn compile_one(nvcc: &Path, source: &Path, architecture: u32, out: &Path) -> (St
         nvcc.display(),
         version.unwrap_or("without a version")
     );
-    (name, architecture, ptx)
 }

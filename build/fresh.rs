@@ -1,0 +1,52 @@
+//! Which outputs of the build are current, by what they were made from.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// A digest of the names and contents of all files below a folder.
+pub fn digest(folder: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hash_folder(folder, &mut hasher);
+    hasher.finish()
+}
+
+fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("the kernels folder is readable")
+        .map(|entry| entry.expect("so are its entries").path())
+        .collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            hash_folder(&path, hasher);
+        } else {
+            path.hash(hasher);
+            fs::read(&path).expect("kernel sources are readable").hash(hasher);
+        }
+    }
+}
+
+/// A file beside an output that holds what the output was made from.
+pub struct Stamp {
+    path: PathBuf,
+    inputs: String,
+}
+
+impl Stamp {
+    /// `inputs` is all that determines the output `name` in the folder `out`.
+    pub fn new(out: &Path, name: &str, inputs: &str) -> Self {
+        Self { path: out.join(format!("{name}.inputs")), inputs: inputs.to_string() }
+    }
+
+    /// Whether the output was made from the same inputs.
+    pub fn is_current(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|inputs| inputs == self.inputs)
+    }
+
+    /// Records that the output has been made.
+    pub fn write(&self) {
+        fs::write(&self.path, &self.inputs).expect("OUT_DIR is writable");
+    }
+}
