@@ -29,6 +29,8 @@ enum KernelFunction : uint32_t {
     KERNEL_MULFA_PAPER = 2,
     KERNEL_MULFA_WINDOWED = 3,
     KERNEL_MULFA_MODULATED = 4,
+    // A learned window for each level and feature, in units of nodes: kernels/encoding/local.cuh.
+    KERNEL_LOCAL = 5,
 };
 
 // The map from space to the field: kernels/radiance/space.cuh.
@@ -121,6 +123,7 @@ typedef struct GridLayout {
     uint32_t n_features;  // per level
     uint32_t kernel;      // KernelFunction
     uint32_t averaged;    // 1: the features of all levels are averaged, F in all; 0: they follow each other, L F in all
+    uint32_t local_frequencies;  // K of the local kernel
     MulfaLayout mulfa;
     GridLevel levels[GF_MAX_LEVELS];
 } GridLayout;
@@ -417,6 +420,40 @@ typedef struct ScatterArgs {
     float* gradient;            // [entries, F]
     uint32_t capacity;          // S
 } ScatterArgs;
+
+// Encoding with the local kernel function, and the gradients of its coefficients: kernels/encoding/local.cu.
+typedef struct LocalArgs {
+    GridLayout grid;
+    SampleBatch samples;
+    const GF_COMPUTE* table;    // [entries, F]
+    const float* theta;         // [L, D, 1 + 2 K, F]
+    GF_COMPUTE* features;       // [S, n_in], columns past those of the grid are zero (encode)
+    const float* dL_dfeatures;  // [L, S, F] (backward)
+    float* dL_dtheta;           // shaped as theta, added to (backward)
+    uint32_t n_in;
+    uint32_t round;             // encode: samples of this round; backward: all up to the end of this round
+} LocalArgs;
+
+// Scatter with the local kernel function: kernels/encoding/local.cu.
+typedef struct LocalScatterArgs {
+    ScatterArgs scatter;
+    const float* theta;  // [L, D, 1 + 2 K, F]
+} LocalScatterArgs;
+
+// The cascade of levels: kernels/encoding/cascade.cuh.
+typedef struct CascadeArgs {
+    SampleBatch samples;
+    const float* theta;    // from `first` on: [F^2 L (L - 1) / 2] G_1, G_2, ..., each [l F, F]
+    GF_COMPUTE* features;  // [S, n_in] forward: in z, out h; backward: h
+    GF_COMPUTE* raw;       // [L F, S] z, saved for the backward pass; null: not saved
+    float* dL_dfeatures;   // [L, S, F] in: with respect to h, out: with respect to z (backward)
+    float* dL_dtheta;      // shaped as theta, added to (backward)
+    uint32_t first;        // index of the first number of G_1
+    uint32_t n_levels;     // L
+    uint32_t n_features;   // F
+    uint32_t n_in;
+    uint32_t round;        // forward: samples of this round; backward: all up to the end of this round
+} CascadeArgs;
 
 // Resamples a dense table to another resolution: kernels/encoding/dense.cu.
 typedef struct ResampleArgs {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{GridConfig, GridKernel, TaskName};
+use super::{GridConfig, GridKernel, LocalConfig, TaskName};
 
 /// Defines the model family with one line per encoding: its name, and the default grid of that name.
 macro_rules! family {
@@ -83,6 +83,18 @@ family! {
     Hash "hash": GridConfig::default();
     /// Multiplicative Fourier adaptive kernel on a hash grid (Zhao et al. 2024)
     Mulfagrid "mulfagrid": GridConfig { kernel: GridKernel::Mulfa, ..GridConfig::default() };
+    /// Hash grid whose levels form a cascade: each is multiplied by a function of the coarser ones
+    Cascade "cascade": GridConfig { cascade: true, ..GridConfig::default() };
+    /// Hash grid with a learned window for each level and feature
+    Local "local": GridConfig { kernel: GridKernel::Local, ..GridConfig::default() };
+    /// Cascade of levels with learned windows
+    CascadeLocal "cascade_local": GridConfig { cascade: true, kernel: GridKernel::Local, ..GridConfig::default() };
+    /// Control for the learned windows: an amplitude for each level, feature and axis
+    Amplitude "amplitude": GridConfig {
+        kernel: GridKernel::Local,
+        local: LocalConfig { n_frequencies: 0 },
+        ..GridConfig::default()
+    };
     /// A single grid with an entry for every node (Sun et al. 2022)
     Dense "dense": GridConfig {
         index: GridIndex::Dense,

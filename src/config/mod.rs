@@ -124,6 +124,10 @@ pub struct GridConfig {
     /// `dense` only: fractions of the run at which the resolution doubles, finally reaching `base_resolution`; empty
     /// for none.
     pub upscale_at: Vec<f64>,
+    /// Whether each level's features are multiplied by a learned function of the coarser levels' features; see
+    /// `docs/models.md`.
+    pub cascade: bool,
+    pub local: LocalConfig,
     pub mulfa: MulfaConfig,
     pub points: PointsConfig,
     pub waves: CoordinateNetworkConfig,
@@ -140,6 +144,8 @@ impl Default for GridConfig {
             index: GridIndex::Hash,
             kernel: GridKernel::Linear,
             upscale_at: Vec::new(),
+            cascade: false,
+            local: LocalConfig::default(),
             mulfa: MulfaConfig::default(),
             points: PointsConfig::default(),
             waves: CoordinateNetworkConfig::default(),
@@ -165,8 +171,25 @@ pub enum GridKernel {
     Smoothstep,
     /// Multiplicative Fourier adaptive kernel, which has learned parameters; see [`MulfaConfig`].
     Mulfa,
+    /// A learned window for each level and feature, in units of nodes; see [`LocalConfig`].
+    Local,
     /// Gaussian of the distance, for `points`.
     Gaussian,
+}
+
+/// The local kernel function; see `docs/models.md`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LocalConfig {
+    /// `K`: number of frequencies, 0 to 2. With 0, a node's weight is the linear one times an amplitude for each level,
+    /// feature and axis.
+    pub n_frequencies: u32,
+}
+
+impl Default for LocalConfig {
+    fn default() -> Self {
+        LocalConfig { n_frequencies: 1 }
+    }
 }
 
 /// The multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8); see `docs/models.md`.

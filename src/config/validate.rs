@@ -46,10 +46,11 @@ impl Config {
     fn validate_refinement(&self) -> Result<()> {
         let grid = &self.model.grid;
         let has_position_gradient = matches!(grid.index, GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier)
-            && matches!(grid.kernel, GridKernel::Linear | GridKernel::Smoothstep);
+            && matches!(grid.kernel, GridKernel::Linear | GridKernel::Smoothstep)
+            && !grid.cascade;
         require(!self.train.refine_cameras || has_position_gradient, || {
             "train.refine_cameras is set, but needs the gradient by a sample's place, which the kernels linear and \
-             smoothstep have alone; set it to false"
+             smoothstep have alone, without a cascade; set it to false"
                 .to_owned()
         })
     }
@@ -118,7 +119,9 @@ impl GridConfig {
         self.mulfa.validate()?;
         self.points.validate()?;
         self.waves.validate()?;
+        between("model.grid.local.n_frequencies", self.local.n_frequencies, 0..=2)?;
         self.validate_kernel()?;
+        self.validate_cascade()?;
         self.validate_upscaling()?;
         match self.index {
             GridIndex::Points => self.validate_points(),
@@ -142,6 +145,9 @@ impl GridConfig {
             (_, GridKernel::Gaussian) => {
                 "gaussian weighs points by their distance; set model.grid.index to points, or the kernel to linear"
             }
+            (GridIndex::Fourier, GridKernel::Local) => {
+                "local learns a window for each level, while the bands of fourier are averaged; take linear or smoothstep"
+            }
             (GridIndex::Fourier, GridKernel::Mulfa) => {
                 "mulfa compares x with its nodes in one space, while a band's nodes are those of sin 2^k x or cos 2^k x; \
                  take linear or smoothstep"
@@ -151,6 +157,19 @@ impl GridConfig {
         Err(Error::Config(format!("model.grid.index and model.grid.kernel do not go together: {why}")))
     }
 
+    /// Refuses a cascade of levels where there is nothing to cascade.
+    fn validate_cascade(&self) -> Result<()> {
+        let why = match (self.index, self.kernel) {
+            _ if !self.cascade => return Ok(()),
+            (GridIndex::Points | GridIndex::None, _) => "only the indices hash and dense have levels",
+            (GridIndex::Fourier, _) => "the bands of the index fourier are averaged, not stacked from coarse to fine",
+            (_, GridKernel::Mulfa) => "the kernel mulfa is not combined with it; take linear, smoothstep or local",
+            _ if self.n_levels < 2 => "a single level has no coarser one to depend on; raise model.grid.n_levels",
+            _ => return Ok(()),
+        };
+        Err(Error::Config(format!("model.grid.cascade is set, but {why}")))
+    }
+
     fn validate_upscaling(&self) -> Result<()> {
         let fractions = &self.upscale_at;
         require(are_rising_fractions(fractions), || {
@@ -158,7 +177,9 @@ impl GridConfig {
                 "model.grid.upscale_at is {fractions:?}, but must be fractions of the run, rising, each above 0 and below 1"
             )
         })?;
-        let resamples = self.index == GridIndex::Dense && self.kernel != GridKernel::Mulfa;
+        let resamples = self.index == GridIndex::Dense
+            && matches!(self.kernel, GridKernel::Linear | GridKernel::Smoothstep)
+            && !self.cascade;
         require(fractions.is_empty() || resamples, || {
             "model.grid.upscale_at is set, but only the index dense with the kernel linear or smoothstep can be resampled to \
              another resolution; set it to []"

@@ -28,14 +28,23 @@ pub struct Cost {
 
 impl Grid {
     pub fn cost(&self) -> Cost {
-        let theta = self.mulfa.as_ref().map_or(0, Mulfa::n_parameters);
+        let mulfa = self.mulfa.as_ref().map_or(0, Mulfa::n_parameters);
+        let local = self.local.map_or(0, |local| local.block(0).n_numbers());
+        let theta = mulfa + local + self.cascade.map_or(0, |cascade| cascade.n_parameters());
         let table = self.n_parameters();
         Cost {
             parameters: table + theta,
             training_bytes: 16 * table + 4 * self.n_entries() + 20 * theta,
-            flops: self.levels.len() * self.level_flops() + self.mulfa.as_ref().map_or(0, |mulfa| mulfa.flops().0),
+            flops: self.levels.len() * self.level_flops() + self.learned_flops(),
             gathers: self.levels.len() * self.n_corners(),
         }
+    }
+
+    /// Returns the operations of learned kernel functions and of the cascade.
+    fn learned_flops(&self) -> usize {
+        self.mulfa.as_ref().map_or(0, |mulfa| mulfa.flops().0)
+            + self.local.map_or(0, |local| local.flops())
+            + self.cascade.map_or(0, |cascade| cascade.flops())
     }
 
     /// Returns the operations for the interpolation weights of a level's nodes and the weighted sum of their features,

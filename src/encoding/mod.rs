@@ -1,10 +1,13 @@
 //! The model family: the index functions `U` and kernel functions `φ` of `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`, with
 //! their parameters and geometry. The arithmetic itself is in `kernels/encoding/`.
 
+mod cascade;
 mod coordinate_network;
 mod cost;
 mod dense;
 mod interface;
+mod learned_levels;
+mod local;
 mod mulfa;
 mod nodes;
 mod param_block;
@@ -13,10 +16,13 @@ mod points;
 mod registry;
 mod sizing;
 
+pub use cascade::Cascade;
 pub use coordinate_network::{CoordinateNetwork, CoordinateNetworkShape};
 pub use cost::Cost;
 pub use dense::{add_total_variation, resample};
 pub use interface::{Backward, Encode, Encoding, Init, InitContext, encode_levels};
+pub use learned_levels::LearnedLevels;
+pub use local::Local;
 pub use mulfa::{Mulfa, Theta};
 pub use nodes::{ActiveNodes, NodeGradients};
 pub use param_block::ParamBlock;
@@ -59,6 +65,10 @@ pub struct Grid {
     n_corners: usize,
     /// Shape of the kernel function's own parameters, if it has any.
     pub mulfa: Option<Mulfa>,
+    /// Shape of the local kernel function's coefficients, if that is the grid's kernel.
+    pub local: Option<Local>,
+    /// Shape of the cascade's matrices, if the levels form a cascade.
+    pub cascade: Option<Cascade>,
 }
 
 impl Grid {
@@ -83,6 +93,8 @@ impl Grid {
             kernel: config.kernel,
             n_corners: if config.index == GridIndex::Points { NEAREST + 1 } else { 1 << dimensions },
             mulfa: Mulfa::new(config, dimensions),
+            local: Local::new(config, dimensions),
+            cascade: Cascade::new(config),
         }
     }
 
@@ -116,10 +128,12 @@ impl Grid {
                 GridKernel::Linear => args::KernelFunction::Linear,
                 GridKernel::Smoothstep => args::KernelFunction::Smoothstep,
                 GridKernel::Mulfa => self.mulfa.as_ref().map_or(args::KernelFunction::Linear, Mulfa::kernel),
+                GridKernel::Local => args::KernelFunction::Local,
                 // Point clouds have their own kernels, which do not read this number.
                 GridKernel::Gaussian => args::KernelFunction::Linear,
             } as u32,
             averaged: self.is_averaged().into(),
+            local_frequencies: self.local.map_or(0, |local| local.n_frequencies),
             mulfa: self.mulfa.as_ref().map(Mulfa::layout).unwrap_or_default(),
             ..Default::default()
         };

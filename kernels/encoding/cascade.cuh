@@ -1,0 +1,250 @@
+// The cascade: a multiplicative filter network whose filters are the levels of the grid.
+//
+//   h_0 = z_0,   h_l = z_l * (1 + h_{<l} G_l)
+//
+// z_l [F] are the interpolated features of level l, h_{<l} = [h_0 ... h_{l-1}] is a row vector, * is element by element,
+// and G_l [l F, F] is learned and zero at the start, where the cascade passes z through. theta holds G_1, G_2, ... one
+// after the other, F^2 L (L - 1) / 2 numbers. Relatives: multiplicative filter networks (Fathony et al. 2021), factor
+// fields (Chen et al. 2023).
+//
+// Each sample is computed by itself, level by level; the host computes GF_LANES samples at a time. Columns of the tile
+// lie one after the other, GF_CASCADE_STRIDE numbers apart.
+#pragma once
+#include "core/sincos.cuh"
+#include "core/tile.cuh"
+
+// Threads that sum over samples read different columns at the same sample: an odd stride puts them in different banks.
+#if GF_SIMT
+#define GF_CASCADE_STRIDE (GF_TILE + 1)
+#else
+#define GF_CASCADE_STRIDE GF_TILE
+#endif
+
+// Loops over the samples of a tile, GF_LANES at a time; s is the first of them.
+#if GF_SIMT
+#define GF_FOR_EACH_GROUP_IN_TILE(s, rows) if (const uint32_t s = threadIdx.x; s < (rows))
+#else
+#define GF_FOR_EACH_GROUP_IN_TILE(s, rows) for (uint32_t s = 0; s < (rows); s += GF_LANES)
+#endif
+
+// Loops over n items that the threads of a tile share.
+#if GF_SIMT
+#define GF_FOR_EACH_ITEM_OF_TILE(i, n) for (uint32_t i = threadIdx.x; i < (n); i += GF_TILE)
+#else
+#define GF_FOR_EACH_ITEM_OF_TILE(i, n) for (uint32_t i = 0; i < (n); ++i)
+#endif
+
+namespace {
+
+/// Returns the sum of the lanes.
+GF_FN float sum_of(Columns x) {
+#if GF_SIMT
+    return x;
+#else
+    float sum = 0.0f;
+    for (int lane = 0; lane < GF_LANES; ++lane) sum += x[lane];
+    return sum;
+#endif
+}
+
+/// Loads the numbers of up to GF_LANES samples, `n` of which are there; the others are zero.
+GF_FN Columns load_group(const compute_t* from, uint32_t n) {
+#if GF_SIMT
+    return n ? load_columns(from) : 0.0f;
+#else
+    if (n >= GF_LANES) return load_columns(from);
+    Columns values = {};
+    for (uint32_t lane = 0; lane < n; ++lane) values[lane] = from[lane];
+    return values;
+#endif
+}
+
+GF_FN void store_group(compute_t* to, Columns values, uint32_t n) {
+#if GF_SIMT
+    if (n) store_columns(to, values);
+#else
+    if (n >= GF_LANES) return store_columns(to, values);
+    for (uint32_t lane = 0; lane < n; ++lane) to[lane] = values[lane];
+#endif
+}
+
+/// Same for F numbers per sample.
+template <int F> GF_FN void load_group(const Pack<float, F>* from, uint32_t n, Columns values[F]) {
+#if GF_SIMT
+    const Pack<float, F> pack = n ? *from : Pack<float, F>{};
+    GF_UNROLL
+    for (int f = 0; f < F; ++f) values[f] = pack.value[f];
+#else
+    alignas(64) float lanes[F][GF_LANES];
+    for (uint32_t lane = 0; lane < GF_LANES; ++lane)
+        for (int f = 0; f < F; ++f) lanes[f][lane] = lane < n ? from[lane].value[f] : 0.0f;
+    for (int f = 0; f < F; ++f) values[f] = load_columns(lanes[f]);
+#endif
+}
+
+template <int F> GF_FN void store_group(Pack<float, F>* to, const Columns values[F], uint32_t n) {
+#if GF_SIMT
+    Pack<float, F> pack;
+    GF_UNROLL
+    for (int f = 0; f < F; ++f) pack.value[f] = values[f];
+    if (n) *to = pack;
+#else
+    alignas(64) float lanes[F][GF_LANES];
+    for (int f = 0; f < F; ++f) store_columns(lanes[f], values[f]);
+    for (uint32_t lane = 0; lane < min_of(n, (uint32_t)GF_LANES); ++lane)
+        for (int f = 0; f < F; ++f) to[lane].value[f] = lanes[f][lane];
+#endif
+}
+
+/// One number per sample and column, of at most W columns.
+template <int W> struct CascadeColumns {
+    alignas(64) float data[W * GF_CASCADE_STRIDE];
+    GF_FN float* at(uint32_t column, uint32_t s) { return data + column * GF_CASCADE_STRIDE + s; }
+};
+
+template <int W> struct CascadeShared {
+    CascadeColumns<W> h;
+    CascadeColumns<W> d;  // backward: gradients with respect to h, then to h_{<l} G_l
+};
+
+/// Returns G_l.
+GF_FN const float* gates_of_level(const float* theta, uint32_t l, uint32_t n_features) {
+    return theta + (size_t)n_features * n_features * (l * (l - 1) / 2);
+}
+
+/// Computes 1 + h_{<l} G_l for the samples of a group that begins at s.
+template <int F, int W>
+GF_FN void find_gate(const float* G, CascadeColumns<W>& h, uint32_t l, uint32_t s, Columns gate[F]) {
+    GF_UNROLL
+    for (int f = 0; f < F; ++f) gate[f] = Columns{} + 1.0f;
+    for (uint32_t c = 0; c < l * F; ++c) {
+        const Columns value = load_columns(h.at(c, s));
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) gate[f] += G[c * F + f] * value;
+    }
+}
+
+/// Copies the rows of a tile into columns, which are zero from the last row to the end of its group.
+template <int W>
+GF_FN void load_columns_of(Matrix x, uint32_t rows, uint32_t n_columns, CascadeColumns<W>& to) {
+    const uint32_t end = (rows + GF_LANES - 1) / GF_LANES * GF_LANES;
+    GF_FOR_EACH_IN_TILE(s, end) {
+        for (uint32_t c = 0; c < n_columns; ++c) *to.at(c, s) = s < rows ? (float)x.row(s)[c] : 0.0f;
+    }
+}
+
+template <int F, int W>
+GF_FN void cascade_forward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t first, uint32_t rows) {
+    const uint32_t n_columns = a.n_levels * F;
+    const Matrix features = {(compute_t*)a.features + (size_t)first * a.n_in, a.n_in};
+    load_columns_of(features, rows, n_columns, shared.h);
+    GF_FOR_EACH_GROUP_IN_TILE(s, rows) {
+        if (a.raw) {
+            for (uint32_t c = 0; c < n_columns; ++c)
+                store_group((compute_t*)a.raw + (size_t)c * a.samples.capacity + first + s, load_columns(shared.h.at(c, s)),
+                            rows - s);
+        }
+        for (uint32_t l = 1; l < a.n_levels; ++l) {
+            Columns gate[F];
+            find_gate<F>(gates_of_level(a.theta + a.first, l, F), shared.h, l, s, gate);
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) {
+                float* h = shared.h.at(l * F + f, s);
+                store_columns(h, load_columns(h) * gate[f]);
+            }
+        }
+    }
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        for (uint32_t c = F; c < n_columns; ++c) features.row(s)[c] = (compute_t)*shared.h.at(c, s);
+    }
+}
+
+/// Adds the gradients with respect to all G_l: sums over the tile of h_{<l} times the gradients with respect to
+/// h_{<l} G_l.
+template <int F, int W> GF_FN void add_gate_gradients(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t rows) {
+    // One item per row of a matrix.
+    GF_FOR_EACH_ITEM_OF_TILE(i, F * (a.n_levels * (a.n_levels - 1) / 2)) {
+        uint32_t l = 1, c = i;
+        for (; c >= l * F; ++l) c -= l * F;
+        Columns sum[F] = {};
+        for (uint32_t s = 0; s < rows; s += GF_LANES) {
+            const Columns value = load_columns(shared.h.at(c, s));
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) sum[f] += value * load_columns(shared.d.at(l * F + f, s));
+        }
+        float total[F];
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) total[f] = sum_of(sum[f]);
+        shared_add_all<float, F>(a.dL_dtheta + a.first + (size_t)i * F, total);
+    }
+}
+
+template <int F, int W>
+GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t first, uint32_t rows) {
+    const uint32_t n_columns = a.n_levels * F;
+    const size_t capacity = a.samples.capacity;
+    load_columns_of({(compute_t*)a.features + (size_t)first * a.n_in, a.n_in}, rows, n_columns, shared.h);
+    Pack<float, F>* gradients = (Pack<float, F>*)a.dL_dfeatures + first;  // [L, S]
+    GF_FOR_EACH_GROUP_IN_TILE(s, rows) {
+        for (uint32_t l = 0; l < a.n_levels; ++l) {
+            Columns dL_dh[F];
+            load_group<F>(gradients + l * capacity + s, rows - s, dL_dh);
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) store_columns(shared.d.at(l * F + f, s), dL_dh[f]);
+        }
+        for (uint32_t l = a.n_levels; l-- > 1;) {
+            const float* G = gates_of_level(a.theta + a.first, l, F);
+            Columns gate[F], dL_dgate[F], dL_dz[F];
+            find_gate<F>(G, shared.h, l, s, gate);
+            GF_UNROLL
+            for (int f = 0; f < F; ++f) {
+                const uint32_t c = l * F + f;
+                const Columns dL_dh = load_columns(shared.d.at(c, s));
+                dL_dz[f] = dL_dh * gate[f];
+                dL_dgate[f] = dL_dh * load_group((const compute_t*)a.raw + c * capacity + first + s, rows - s);
+                store_columns(shared.d.at(c, s), dL_dgate[f]);
+            }
+            store_group<F>(gradients + l * capacity + s, dL_dz, rows - s);
+            for (uint32_t c = 0; c < l * F; ++c) {
+                Columns sum = load_columns(shared.d.at(c, s));
+                GF_UNROLL
+                for (int f = 0; f < F; ++f) sum += G[c * F + f] * dL_dgate[f];
+                store_columns(shared.d.at(c, s), sum);
+            }
+        }
+        Columns dL_dz[F];
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) dL_dz[f] = load_columns(shared.d.at(f, s));
+        store_group<F>(gradients + s, dL_dz, rows - s);
+    }
+    tile_sync();
+    add_gate_gradients<F>(a, shared, rows);
+    tile_sync();
+}
+
+template <int W> GF_FN void cascade_forward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t tile) {
+    const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;
+    const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    switch (a.n_features) {
+        case 1: cascade_forward_tile<1>(a, shared, first, rows); break;
+        case 2: cascade_forward_tile<2>(a, shared, first, rows); break;
+        case 4: cascade_forward_tile<4>(a, shared, first, rows); break;
+        default: cascade_forward_tile<8>(a, shared, first, rows); break;
+    }
+}
+
+template <int W> GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t tile) {
+    const uint32_t first = tile * GF_TILE, end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
+    if (first >= end) return;
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    switch (a.n_features) {
+        case 1: cascade_backward_tile<1>(a, shared, first, rows); break;
+        case 2: cascade_backward_tile<2>(a, shared, first, rows); break;
+        case 4: cascade_backward_tile<4>(a, shared, first, rows); break;
+        default: cascade_backward_tile<8>(a, shared, first, rows); break;
+    }
+}
+
+}  // namespace

@@ -1,0 +1,248 @@
+// Encoding with the local kernel function (local.cuh): forward, gradients with respect to its coefficients, and the
+// scatter into the table. One row per level.
+#define GF_LEAST_BLOCKS 1  // the factors of a block of features need many registers
+#include "encoding/local.cuh"
+#include "core/tile.cuh"
+#include "encoding/encode.cuh"
+
+namespace {
+
+/// Features of a level that are computed together: their factors stay in registers.
+template <int F> struct LocalBlock {
+    static const int size = F < 4 ? F : 4;
+};
+
+/// A tile of samples on one level: active nodes and the terms of the kernel function.
+template <int D, int F, int K> struct LocalTile {
+    static const int B = LocalBlock<F>::size;
+    static const int n_terms = 1 + 2 * K;
+    PerSample<float> fraction[D];
+    PerSample<float> term[D][2 * K + 1];
+    PerSample<uint32_t> entry[1 << D];
+
+    template <bool HASHED>
+    GF_FN void find_nodes(const GridLevel& level, const float* position, uint32_t rows) {
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            float x[D];
+            GF_UNROLL
+            for (int j = 0; j < D; ++j) x[j] = position[(size_t)s * D + j];
+            const Cell<float, D> cell = cell_of<float, D>(level.scale, x);
+            const LocalBasis<float, D, K> basis = local_basis<float, D, K>(cell.fraction);
+            GF_UNROLL
+            for (int j = 0; j < D; ++j) {
+                fraction[j][s] = basis.fraction[j];
+                GF_UNROLL
+                for (int n = 0; n < 2 * K; ++n) term[j][n][s] = basis.term[j][n];
+            }
+            GF_UNROLL
+            for (uint32_t c = 0; c < (1u << D); ++c)
+                entry[c][s] = level.offset + corner_entry<D, HASHED>(level, cell.node, c);
+        }
+    }
+
+    GF_FN void find(const GridLevel& level, const float* position, uint32_t rows) {
+        if (level.hashed) find_nodes<true>(level, position, rows);
+        else find_nodes<false>(level, position, rows);
+    }
+
+    template <typename Stored> GF_FN void prefetch_rows(const Stored* table, uint32_t rows) {
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            for (uint32_t c = 0; c < (1u << D); ++c) prefetch(&table[(size_t)entry[c][s] * F]);
+        }
+    }
+
+    GF_FN LocalBasis<float, D, K> basis(uint32_t s) {
+        LocalBasis<float, D, K> basis;
+        GF_UNROLL
+        for (int j = 0; j < D; ++j) {
+            basis.fraction[j] = fraction[j][s];
+            GF_UNROLL
+            for (int n = 0; n < 2 * K; ++n) basis.term[j][n] = term[j][n][s];
+        }
+        return basis;
+    }
+};
+
+template <int D, int F, int K> GF_FN void local_forward(const LocalArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+    typedef LocalTile<D, F, K> Tile;
+    const int B = Tile::B;
+    const compute_t* table = (const compute_t*)a.table;
+    const float* theta = a.theta + l * D * Tile::n_terms * F;
+    Tile tile;
+    tile.find(a.grid.levels[l], a.samples.position + D * (size_t)first, rows);
+    tile.prefetch_rows(table, rows);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        const LocalBasis<float, D, K> basis = tile.basis(s);
+        compute_t* row = (compute_t*)a.features + (size_t)(first + s) * a.n_in;
+        GF_UNROLL
+        for (int b = 0; b < F; b += B) {
+            const LocalFactors<float, D, B> factors = local_factors<float, D, F, K, B>(basis, theta + b);
+            float sum[B] = {};
+            GF_UNROLL
+            for (uint32_t c = 0; c < (1u << D); ++c) {
+                const Pack<compute_t, B> stored = *(const Pack<compute_t, B>*)(table + (size_t)tile.entry[c][s] * F + b);
+                GF_UNROLL
+                for (int k = 0; k < B; ++k) sum[k] += factors.phi(c, k) * (float)stored.value[k];
+            }
+            Pack<compute_t, B> features;
+            GF_UNROLL
+            for (int k = 0; k < B; ++k) features.value[k] = (compute_t)sum[k];
+            *(Pack<compute_t, B>*)(row + l * F + b) = features;
+        }
+        if (l == 0)
+            for (uint32_t c = a.grid.n_levels * F; c < a.n_in; ++c) row[c] = (compute_t)0.0f;
+    }
+}
+
+/// Scratch of a block: the coefficients' gradients.
+struct LocalShared {
+    alignas(64) float dL_dtheta[3 * local_terms(GF_LOCAL_FREQUENCIES) * 8];
+};
+
+/// Adds a number of each sample to a sum. Threads of a warp add theirs up first.
+GF_FN void add_over_tile(float* sum, float value) {
+#if GF_SIMT
+    for (uint32_t away = 16; away > 0; away /= 2) value += __shfl_sync(GF_ALL_LANES, value, lane_of_warp() ^ away);
+    if (lane_of_warp() == 0) atomicAdd(sum, value);
+#else
+    *sum += value;
+#endif
+}
+
+template <int D, int F, int K>
+GF_FN void local_backward(const LocalArgs& a, LocalShared& shared, uint32_t first, uint32_t rows, uint32_t l) {
+    typedef LocalTile<D, F, K> Tile;
+    const int B = Tile::B, n_theta = D * Tile::n_terms * F;
+    const compute_t* table = (const compute_t*)a.table;
+    const float *theta = a.theta + l * n_theta, *dL_dfeatures = a.dL_dfeatures + ((size_t)l * a.samples.capacity + first) * F;
+    Tile tile;
+    tile.find(a.grid.levels[l], a.samples.position + D * (size_t)first, rows);
+    tile.prefetch_rows(table, rows);
+    GF_FOR_EACH_IN_TILE(n, (uint32_t)n_theta) shared.dL_dtheta[n] = 0.0f;
+    tile_sync();
+    // All threads take part in the sums, those past the last sample with zeros.
+    GF_FOR_EACH_IN_TILE(s, GF_SIMT ? (uint32_t)GF_TILE : rows) {
+        const bool is_sample = s < rows;
+        const LocalBasis<float, D, K> basis = tile.basis(s);
+        GF_ROLLED
+        for (int b = 0; b < F; b += B) {
+            const LocalFactors<float, D, B> factors = local_factors<float, D, F, K, B>(basis, theta + b);
+            float dL_dfactor[D][2][B] = {};
+            Pack<float, B> upstream = {};
+            if (is_sample) upstream = *(const Pack<float, B>*)(dL_dfeatures + (size_t)s * F + b);
+            GF_UNROLL
+            for (uint32_t c = 0; c < (1u << D); ++c) {
+                Pack<compute_t, B> stored = {};
+                if (is_sample) stored = *(const Pack<compute_t, B>*)(table + (size_t)tile.entry[c][s] * F + b);
+                GF_UNROLL
+                for (int k = 0; k < B; ++k) {
+                    const float dL_dphi = upstream.value[k] * (float)stored.value[k];
+                    GF_UNROLL
+                    for (int j = 0; j < D; ++j)
+                        dL_dfactor[j][(c >> j) & 1u][k] += dL_dphi * factors.phi_without(c, j, k);
+                }
+            }
+            GF_UNROLL
+            for (int j = 0; j < D; ++j)
+                local_coefficient_gradients<float, D, K, B>(basis, j, dL_dfactor[j], [&](int term, int k, float gradient) {
+                    add_over_tile(&shared.dL_dtheta[(j * Tile::n_terms + term) * F + b + k], gradient);
+                });
+        }
+    }
+    tile_sync();
+    GF_FOR_EACH_IN_TILE(n, (uint32_t)n_theta) shared_add(&a.dL_dtheta[l * n_theta + n], shared.dL_dtheta[n]);
+    tile_sync();
+}
+
+template <int D, int F, int K>
+GF_FN void local_scatter(const LocalScatterArgs& a, uint32_t first, uint32_t rows, uint32_t l) {
+    typedef LocalTile<D, F, K> Tile;
+    const int B = Tile::B;
+    const float* theta = a.theta + l * D * Tile::n_terms * F;
+    const float* dL_dfeatures = a.scatter.dL_dfeatures + ((size_t)l * a.scatter.capacity + first) * F;
+    float* gradient = a.scatter.gradient;
+    Tile tile;
+    tile.find(a.scatter.grid.levels[l], a.scatter.position + D * (size_t)first, rows);
+    tile.prefetch_rows(gradient, rows);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        const LocalBasis<float, D, K> basis = tile.basis(s);
+        GF_UNROLL
+        for (int b = 0; b < F; b += B) {
+            const LocalFactors<float, D, B> factors = local_factors<float, D, F, K, B>(basis, theta + b);
+            const Pack<float, B> upstream = *(const Pack<float, B>*)(dL_dfeatures + (size_t)s * F + b);
+            GF_UNROLL
+            for (uint32_t c = 0; c < (1u << D); ++c) {
+                float part[B];
+                GF_UNROLL
+                for (int k = 0; k < B; ++k) part[k] = factors.phi(c, k) * upstream.value[k];
+                shared_add_all<float, B>(&gradient[(size_t)tile.entry[c][s] * F + b], part);
+            }
+        }
+    }
+}
+
+/// Calls run.template operator()<F, K>() for a grid's features per level and frequencies.
+template <int F, typename Run> GF_FN void choose_frequencies(const GridLayout& grid, const Run& run) {
+    switch (grid.local_frequencies) {
+        case 0: run.template of<F, 0>(); break;
+        case 1: run.template of<F, 1>(); break;
+        default: run.template of<F, 2>(); break;
+    }
+}
+template <typename Run> GF_FN void choose_local(const GridLayout& grid, const Run& run) {
+    switch (grid.n_features) {
+        case 1: choose_frequencies<1>(grid, run); break;
+        case 2: choose_frequencies<2>(grid, run); break;
+        case 4: choose_frequencies<4>(grid, run); break;
+        default: choose_frequencies<8>(grid, run); break;
+    }
+}
+
+template <int D> struct LocalForward {
+    const LocalArgs& a;
+    uint32_t first, rows, l;
+    template <int F, int K> GF_FN void of() const { local_forward<D, F, K>(a, first, rows, l); }
+};
+template <int D> struct LocalBackward {
+    const LocalArgs& a;
+    LocalShared& shared;
+    uint32_t first, rows, l;
+    template <int F, int K> GF_FN void of() const { local_backward<D, F, K>(a, shared, first, rows, l); }
+};
+template <int D> struct LocalScatter {
+    const LocalScatterArgs& a;
+    uint32_t first, rows, l;
+    template <int F, int K> GF_FN void of() const { local_scatter<D, F, K>(a, first, rows, l); }
+};
+
+/// Runs the forward pass on GF_ENCODE_TILES tiles, as encode_levels does.
+template <int D> GF_FN void local_encode_tiles(const LocalArgs& a, uint32_t block, uint32_t l) {
+    const uint32_t begin = a.samples.count[a.round] + block * GF_ENCODE_TILES * GF_TILE;
+    const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
+    for (uint32_t t = 0; t < GF_ENCODE_TILES; ++t) {
+        const uint32_t first = begin + t * GF_TILE;
+        if (first >= end) return;
+        choose_local(a.grid, LocalForward<D>{a, first, min_of(end - first, (uint32_t)GF_TILE), l});
+    }
+}
+
+template <int D> GF_FN void local_backward_tile(const LocalArgs& a, LocalShared& shared, uint32_t tile, uint32_t l) {
+    const uint32_t first = tile * GF_TILE, end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
+    if (first >= end) return;
+    choose_local(a.grid, LocalBackward<D>{a, shared, first, min_of(end - first, (uint32_t)GF_TILE), l});
+}
+
+template <int D> GF_FN void local_scatter_tile(const LocalScatterArgs& a, uint32_t tile, uint32_t l) {
+    const uint32_t first = tile * GF_TILE, end = *a.scatter.count;
+    if (first >= end) return;
+    choose_local(a.scatter.grid, LocalScatter<D>{a, first, min_of(end - first, (uint32_t)GF_TILE), l});
+}
+
+}  // namespace
+
+GF_TILE_KERNEL(local_encode_2d, LocalArgs, NoShared) { (void)shared, local_encode_tiles<2>(a, tile, j); }
+GF_TILE_KERNEL(local_encode_3d, LocalArgs, NoShared) { (void)shared, local_encode_tiles<3>(a, tile, j); }
+GF_TILE_KERNEL(local_backward_2d, LocalArgs, LocalShared) { local_backward_tile<2>(a, shared, tile, j); }
+GF_TILE_KERNEL(local_backward_3d, LocalArgs, LocalShared) { local_backward_tile<3>(a, shared, tile, j); }
+GF_TILE_KERNEL(local_scatter_2d, LocalScatterArgs, NoShared) { (void)shared, local_scatter_tile<2>(a, tile, j); }
+GF_TILE_KERNEL(local_scatter_3d, LocalScatterArgs, NoShared) { (void)shared, local_scatter_tile<3>(a, tile, j); }
