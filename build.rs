@@ -1,7 +1,7 @@
-//! Compiles the kernels, `kernels/**/*.cu`, for the host, once per instruction level, for GPUs where there is an nvcc,
-//! and for the emulated target with the feature `emulated`; writes the table through which Rust calls them. What has been
-//! compiled from the same sources with the same flags stays, so that a new commit, whose name the program carries, compiles
-//! no kernel.
+//! Compiles the kernels, `kernels/**/*.cu`: for the host, once per instruction level; for GPUs, if there is an nvcc;
+//! and for the emulated target, with the feature `emulated`. Writes the table through which Rust calls them. An output
+//! that was compiled from the same sources with the same flags is kept, so a new commit, whose hash the program
+//! contains, does not recompile the kernels.
 
 #[path = "build/args.rs"]
 mod args;
@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A level is compiled with these flags; the best one that the CPU has is chosen at start.
+/// An instruction level and its compiler flags. At startup the program selects the best level that the CPU supports.
 struct Level {
     name: &'static str,
     flags: &'static [&'static str],
@@ -24,17 +24,17 @@ struct Level {
 
 const X86_LEVELS: &[Level] = &[
     Level { name: "v3", flags: &["-march=x86-64-v3"] },
-    // Without the second flag GCC keeps to 256-bit vectors.
+    // Without the second flag GCC uses 256-bit vectors.
     Level { name: "v4", flags: &["-march=x86-64-v4", "-mprefer-vector-width=512"] },
 ];
 const DEFAULT_LEVELS: &[Level] = &[Level { name: "native", flags: &[] }];
 
-/// One kernel as its macro declares it.
+/// A kernel, as declared by its macro.
 struct Kernel {
     name: String,
     args: String,
     shape: &'static str,
-    /// The file it is in, without `.cu`.
+    /// Name of its source file, without `.cu`.
     source: String,
 }
 
@@ -60,7 +60,7 @@ fn main() {
     println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
 }
 
-/// All `.cu` files below a folder, sorted by path.
+/// Returns all `.cu` files below a folder, sorted by path.
 fn kernel_sources(folder: &Path) -> Vec<PathBuf> {
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).expect("the kernels folder is there") {
@@ -81,7 +81,7 @@ fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
     for flag in level.flags {
         build.flag(flag);
     }
-    // No errno from the maths library, so that square roots and the like vectorise; NaN and infinity keep their
+    // The maths library does not set errno, so square roots and the like can be vectorised; NaN and infinity keep their
     // meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
@@ -92,7 +92,7 @@ fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
 fn compile_emulated(sources: &[PathBuf], out: &Path, digest: u64) {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
-    // Threads without a sample leave the values of their sample unset.
+    // Threads without a sample leave their sample's values uninitialised.
     build.flag_if_supported("-Wno-maybe-uninitialized");
     build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
     let own = ["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"];
@@ -100,10 +100,10 @@ fn compile_emulated(sources: &[PathBuf], out: &Path, digest: u64) {
     compile_library(&mut build, "gridfield_emulated", out, digest);
 }
 
-/// Compiles a static library, unless it is there from the same sources and flags, and tells cargo to link it.
+/// Compiles a static library, unless it exists from the same sources and flags, and tells cargo to link it.
 fn compile_library(build: &mut cc::Build, name: &str, out: &Path, digest: u64) {
-    // The flags that come from the environment (CXXFLAGS and the like) are among the arguments, and cargo is told to watch
-    // their variables.
+    // Flags from the environment (CXXFLAGS and the like) are among the arguments, and cargo is told to watch their
+    // variables.
     let compiler = build.get_compiler();
     let stamp = fresh::Stamp::new(out, name, &format!("{digest:x} {compiler:?}"));
     if !stamp.is_current() {
@@ -136,7 +136,7 @@ fn declared_kernels(path: &Path) -> Vec<Kernel> {
     kernels
 }
 
-/// Rust source: one `Kernel` constant per kernel, with its symbols at every level and its emulation.
+/// Returns Rust source: one `Kernel` constant per kernel, with its symbols at every level and its emulation.
 fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String {
     let mut text = format!(
         "pub const LEVELS: [&str; {}] = {:?};\n",
@@ -184,14 +184,14 @@ fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String 
     text
 }
 
-/// The commit this is built from, for the records of runs; "unknown" outside a repository.
+/// Returns the commit that is being built, for the records of runs; "unknown" outside a repository.
 fn commit() -> String {
     let run = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
-    // The log of HEAD grows with every commit and checkout, in every kind of worktree. A missing file would count as
-    // changed.
+    // The log of HEAD grows with every commit and checkout, in every kind of worktree. Cargo would treat a missing file
+    // as changed.
     if let Some(log) = run(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
         println!("cargo:rerun-if-changed={log}");
     }

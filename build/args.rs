@@ -1,9 +1,9 @@
-//! Rust declarations of what `kernels/args.h` declares: constants, enums and structs, with the header's comments as
+//! Generates the Rust declarations for `kernels/args.h`: constants, enums and structs, with the header's comments as
 //! their documentation. The header is the only place where a layout is written down.
 //!
-//! The header keeps to a small part of C++: `#define GF_NAME value`, `enum Name : uint32_t { PREFIX_NAME = value, … };`
-//! and
-//! `typedef struct Name { … } Name;`, one declaration a line. Anything else stops the build with the line that is not understood.
+//! The header is restricted to a small part of C++: `#define GF_NAME value`, `enum Name : uint32_t { PREFIX_NAME =
+//! value, … };` and `typedef struct Name { … } Name;`, one declaration per line. Any other line stops the build with an
+//! error that quotes it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,16 +16,16 @@ struct Struct {
 }
 
 struct Field {
-    /// As in C, `dL_dcolor`.
+    /// Name as in C, e.g. `dL_dcolor`.
     name: String,
     kind: String,
     is_pointer: bool,
-    /// Elements of an array, as a Rust expression.
+    /// Length of an array, as a Rust expression.
     length: Option<String>,
     doc: Vec<String>,
 }
 
-/// Rust source for the text of `kernels/args.h`.
+/// Returns the Rust source for the text of `kernels/args.h`.
 pub fn generate(header: &str) -> String {
     let (mut out, mut structs, mut doc) = (String::new(), Vec::new(), Vec::new());
     let mut lines = header.lines();
@@ -38,7 +38,7 @@ pub fn generate(header: &str) -> String {
             },
             ["#define", name, ref value @ ..] if name.starts_with("GF_") && !value.is_empty() => {
                 doc.extend(comment);
-                // The type of what kernels compute with is not the host's concern.
+                // The type in which kernels compute does not concern the host.
                 if name != "GF_COMPUTE" {
                     constant(&mut out, &name[3..], &value.concat(), &doc);
                 }
@@ -62,7 +62,7 @@ pub fn generate(header: &str) -> String {
     out
 }
 
-/// A line's code and its comment.
+/// Splits a line into its code and its comment.
 fn split(line: &str) -> (&str, Option<String>) {
     match line.split_once("//") {
         Some((code, comment)) => (code.trim(), Some(documented(comment.trim()))),
@@ -70,7 +70,7 @@ fn split(line: &str) -> (&str, Option<String>) {
     }
 }
 
-/// A comment for rustdoc, in which brackets would be links.
+/// Returns the comment for rustdoc, which would read brackets as links.
 fn documented(comment: &str) -> String {
     comment.replace('<', "\\<").replace('[', "`[").replace(']', "]`")
 }
@@ -81,7 +81,7 @@ fn write_doc(out: &mut String, indent: &str, doc: &[String]) {
     }
 }
 
-/// Sizes are `usize`, numbers with the suffix `u` are `u32`, numbers with `f` are `f32`.
+/// Writes a constant. Plain numbers are `usize`, numbers with the suffix `u` are `u32`, numbers with `f` are `f32`.
 fn constant(out: &mut String, name: &str, value: &str, doc: &[String]) {
     let value = value.trim_start_matches('(').trim_end_matches(')');
     let (kind, value) = match (value.strip_suffix('u'), value.strip_suffix('f')) {
@@ -93,7 +93,7 @@ fn constant(out: &mut String, name: &str, value: &str, doc: &[String]) {
     writeln!(out, "pub const {name}: {kind} = {value};").expect("a string takes all");
 }
 
-/// Variants lose the word that they begin with in C: `KERNEL_LINEAR` is `Linear`.
+/// Writes an enum. Variants lose the prefix that they have in C: `KERNEL_LINEAR` becomes `Linear`.
 fn enumeration<'a>(out: &mut String, name: &str, doc: &[String], lines: &mut impl Iterator<Item = &'a str>) {
     write_doc(out, "", doc);
     let derived = "#[derive(Clone, Copy, Debug, PartialEq, Eq)]";
@@ -145,12 +145,13 @@ fn fields<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Vec<Field> {
 }
 
 impl Field {
-    /// Gradients are `dl_dx` in Rust, whose names are lower case.
+    /// Returns the field's name in Rust, in lower case: gradients are `dl_dx`.
     fn rust_name(&self) -> String {
         self.name.to_lowercase()
     }
 
-    /// `lifetime`: of what pointers borrow. `borrowing`: structs with pointers in them.
+    /// Returns the field's Rust type. `lifetime` is the lifetime of its pointers; `borrowing` holds the structs that
+    /// contain pointers.
     fn rust_type(&self, lifetime: &str, borrowing: &BTreeSet<&str>) -> String {
         let kind = match self.kind.as_str() {
             "float" => "f32",
@@ -171,7 +172,7 @@ impl Field {
     }
 }
 
-/// The structs that hold pointers, themselves or in a struct within.
+/// Returns the structs that contain pointers, directly or in a nested struct.
 fn borrowing(structs: &[Struct]) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for one in structs {
@@ -182,13 +183,13 @@ fn borrowing(structs: &[Struct]) -> BTreeSet<&str> {
     found
 }
 
-/// `before`: the structs declared so far, which this one may hold.
+/// Writes a struct. `before` holds the structs declared so far, which this one may contain.
 fn declare(out: &mut String, one: &Struct, before: &[Struct]) {
     let known = borrowing(before);
     let borrows = one.fields.iter().any(|field| field.is_pointer || known.contains(field.kind.as_str()));
     let Struct { name, doc, fields } = one;
     write_doc(out, "", doc);
-    // Cameras are uploaded as they are: their fields leave no gaps.
+    // Cameras are uploaded as plain bytes: their fields leave no gaps.
     let derived = match name.as_str() {
         _ if borrows => "Clone, Copy",
         "Camera" => "Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable",
@@ -208,7 +209,7 @@ fn declare(out: &mut String, one: &Struct, before: &[Struct]) {
     }
 }
 
-/// Where Rust puts the fields, by the names they have in C.
+/// Writes the table of the fields' offsets in Rust, under their names in C.
 fn layout(out: &mut String, structs: &[Struct]) {
     let known = borrowing(structs);
     out.push_str(

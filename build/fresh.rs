@@ -1,11 +1,11 @@
-//! Which outputs of the build are current, by what they were made from.
+//! Tracks which build outputs are current, by the inputs they were made from.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// A digest of the names and contents of all files below a folder.
+/// Returns a digest of the names and contents of all files below a folder.
 pub fn digest(folder: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     hash_folder(folder, &mut hasher);
@@ -15,7 +15,7 @@ pub fn digest(folder: &Path) -> u64 {
 fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the kernels folder is readable")
-        .map(|entry| entry.expect("so are its entries").path())
+        .map(|entry| entry.expect("the entries of the kernels folder are readable").path())
         .collect();
     paths.sort();
     for path in paths {
@@ -28,19 +28,19 @@ fn hash_folder(folder: &Path, hasher: &mut DefaultHasher) {
     }
 }
 
-/// A file beside an output that holds what the output was made from.
+/// A file next to an output that records the inputs it was made from.
 pub struct Stamp {
     path: PathBuf,
     inputs: String,
 }
 
 impl Stamp {
-    /// `inputs` is all that determines the output `name` in the folder `out`.
+    /// Creates a stamp for the output `name` in the folder `out`; `inputs` must determine the output completely.
     pub fn new(out: &Path, name: &str, inputs: &str) -> Self {
         Self { path: out.join(format!("{name}.inputs")), inputs: inputs.to_string() }
     }
 
-    /// Whether the output was made from the same inputs.
+    /// Returns whether the output was made from the same inputs.
     pub fn is_current(&self) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|inputs| inputs == self.inputs)
     }

@@ -1,5 +1,5 @@
-//! Kernels for GPUs: compiles `kernels/**/*.cu` to PTX where there is an nvcc, and writes the list of what was made, which
-//! `src/device/ptx.rs` embeds. Without an nvcc the list is empty, and the binary says so when a GPU is asked for.
+//! Kernels for GPUs: compiles `kernels/**/*.cu` to PTX if there is an nvcc, and writes the list of modules that
+//! `src/device/ptx.rs` embeds. Without an nvcc the list is empty, and the binary reports this when a GPU is requested.
 
 use std::env;
 use std::fmt::Write as _;
@@ -10,20 +10,20 @@ use std::sync::Mutex;
 
 use crate::fresh::Stamp;
 
-/// The CUDA release whose compiler makes the PTX, and the version of that PTX. A driver loads PTX of its own version and
-/// older: 9.0 wants a driver of CUDA 13.0 (580). scripts/fetch-nvcc.sh gets this release.
+/// CUDA release of the compiler, and the version of the PTX it writes. A driver loads PTX of its own version and older:
+/// PTX 9.0 requires a driver for CUDA 13.0 (580). scripts/fetch-nvcc.sh fetches this release.
 const RELEASE: &str = "13.0";
 const PTX_VERSION: &str = "9.0";
 
-/// Virtual architectures, oldest first; a GPU is given the newest that it can run. 80 has all that the kernels need. 90
-/// adds several floats to memory in one atomic operation, which halves or quarters the operations of scattering gradients
-/// into a grid.
+/// Virtual architectures, oldest first; a GPU gets the newest that it can run. 80 has everything the kernels need. 90
+/// can add several floats to memory in one atomic operation, which reduces the number of atomic operations for
+/// scattering gradients into a grid to a half or a quarter.
 const ARCHITECTURES: [u32; 2] = [80, 90];
 
-/// The compiler's arguments besides architecture, output and source.
+/// Compiler arguments other than architecture, output and source.
 const FLAGS: [&str; 4] = ["-ptx", "-std=c++17", "-O3", "-Ikernels"];
 
-/// Writes `ptx.rs` into `out`. `digest` is that of the sources.
+/// Writes `ptx.rs` into `out`. `digest` is the digest of the sources.
 pub fn compile(sources: &[PathBuf], out: &Path, digest: u64) {
     let modules = match find() {
         Ok(nvcc) => {
@@ -55,7 +55,8 @@ pub fn compile(sources: &[PathBuf], out: &Path, digest: u64) {
     fs::write(out.join("ptx.rs"), text).expect("OUT_DIR is writable");
 }
 
-/// The nvcc to use: `NVCC`, else the first of the right release in `CUDA_HOME`, `.cuda/`, `PATH`; or why there is none.
+/// Returns the nvcc to use: `NVCC`, or else the first of the right release in `CUDA_HOME`, `.cuda/` and `PATH`; or the
+/// reason why there is none.
 fn find() -> Result<PathBuf, String> {
     println!("cargo:rerun-if-env-changed=NVCC");
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
@@ -65,8 +66,8 @@ fn find() -> Result<PathBuf, String> {
     }
     let mut why = "no nvcc found in NVCC, CUDA_HOME, .cuda/ or PATH".to_string();
     let home = env::var_os("CUDA_HOME").map(|home| PathBuf::from(home).join("bin/nvcc"));
-    // cargo takes a missing file for a changed one, so that .cuda cannot be watched before it is there: the script that
-    // makes it touches build.rs.
+    // Cargo treats a missing file as changed, so .cuda cannot be watched before it exists. The script that creates it
+    // touches build.rs.
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
     let fetched = root.join(".cuda/nvidia/cu13/bin/nvcc");
     for nvcc in home.into_iter().chain([fetched]).filter(|path| path.exists()) {
@@ -92,14 +93,15 @@ fn right_release(nvcc: PathBuf) -> Result<PathBuf, String> {
     }
 }
 
-/// The release that a compiler says it is of, as `13.0`.
+/// Returns the release that a compiler reports, e.g. `13.0`.
 fn release(nvcc: &Path) -> Option<String> {
     let output = Command::new(nvcc).arg("--version").output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Some(text.split_once("release ")?.1.split(',').next()?.to_string())
 }
 
-/// All sources for all architectures, on as many threads as cargo allows: (name of the source, architecture, PTX file).
+/// Compiles all sources for all architectures, on as many threads as cargo allows. Returns (name of the source,
+/// architecture, PTX file).
 fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path, stamp: &Stamp) -> Vec<(String, u32, PathBuf)> {
     let work: Vec<(&PathBuf, u32)> =
         sources.iter().flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture))).collect();
@@ -124,18 +126,18 @@ fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path, stamp: &Stamp) -> V
     stamp.write();
     let mut modules = done.into_inner().expect("no thread panicked");
     modules.sort();
-    // What a newer architecture does not change, it need not carry.
+    // Drop a module for a newer architecture if it does not differ from the older one.
     modules.dedup_by(|newer, older| newer.0 == older.0 && instructions(&newer.2) == instructions(&older.2));
     modules
 }
 
-/// The text without the line that names the architecture.
+/// Returns the PTX without the line that names the architecture.
 fn instructions(ptx: &Path) -> String {
     let text = fs::read_to_string(ptx).expect("nvcc has written the PTX");
     text.lines().filter(|line| !line.starts_with(".target")).collect::<Vec<_>>().join("\n")
 }
 
-/// The name of a source, and the file that its PTX for an architecture is in.
+/// Returns the name of a source, and the file for its PTX for an architecture.
 fn output(source: &Path, architecture: u32, out: &Path) -> (String, PathBuf) {
     let name = source.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names").to_string();
     let ptx = out.join(format!("{name}.{architecture}.ptx"));

@@ -1,15 +1,15 @@
-//! The binary as its user meets it: how tests run it and read what it says.
-#![allow(dead_code)] // each test binary uses its share
+//! Runs the `gridfield` binary as a user would, and reads its output.
+#![allow(dead_code)] // each test binary uses only some of these
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use gridfield::train::Checkpoint;
 
-/// The scene that ships with the project.
+/// The scene that comes with the project.
 pub const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
 
-/// Settings with which a step takes milliseconds.
+/// Settings that make a step take milliseconds.
 pub const TINY: [&str; 8] = [
     "--downscale=8",
     "--set=train.batch_samples=2048",
@@ -21,19 +21,19 @@ pub const TINY: [&str; 8] = [
     "--threads=2",
 ];
 
-/// Runs `gridfield` in `folder` to its end.
+/// Runs `gridfield` in `folder` until it exits.
 pub fn gridfield(folder: &Path, args: &[&str]) -> Output {
     checked(command(folder, args).output().unwrap(), args)
 }
 
-/// `gridfield` in `folder`, not begun.
+/// Returns the command that runs `gridfield` in `folder`, not yet started.
 pub fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gridfield"));
     command.args(args).current_dir(folder);
     command
 }
 
-/// `output`, after a look at what no output may have.
+/// Returns `output` after checking that it contains no escape codes.
 pub fn checked(output: Output, args: &[&str]) -> Output {
     for bytes in [&output.stdout, &output.stderr] {
         assert!(!bytes.contains(&0x1b), "no escape codes away from a terminal: {args:?}");
@@ -56,7 +56,8 @@ pub fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// The mistake that `args` end with: exit code 2, nothing on stdout, and after our name one sentence on one line.
+/// Runs `gridfield` with faulty `args` and returns its error message: exit code 2, nothing on stdout, and on stderr the
+/// program's name followed by one sentence on one line.
 pub fn sentence(folder: &Path, args: &[&str]) -> String {
     let output = gridfield(folder, args);
     assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
@@ -71,23 +72,23 @@ pub fn train_tiny(folder: &Path, args: &[&str]) -> String {
     train_tiny_on(ORRERY, folder, args)
 }
 
-/// The same on another scene.
+/// Trains the tiny model on another scene.
 pub fn train_tiny_on(scene: &str, folder: &Path, args: &[&str]) -> String {
     printed(folder, &[&["train", scene], &TINY[..], args].concat())
 }
 
-/// Where [`train_tiny`] leaves its results, whatever the model.
+/// Returns the run folder that [`train_tiny`] wrote, for any model.
 pub fn tiny_run(folder: &Path) -> PathBuf {
     let models = std::fs::read_dir(folder.join("outputs/orrery")).unwrap();
     models.map(|model| model.unwrap().path().join("tiny")).find(|run| run.is_dir()).expect("a run was trained")
 }
 
-/// The checkpoint that [`train_tiny`] leaves after `step` steps.
+/// Returns the path of the checkpoint that [`train_tiny`] wrote after `step` steps.
 pub fn tiny_checkpoint(folder: &Path, step: u64) -> PathBuf {
     tiny_run(folder).join(format!("checkpoints/step-{step:09}.safetensors"))
 }
 
-/// A checkpoint with what takes time left out: two trainings that are the same have the same of these.
+/// Reads a checkpoint and clears the training time, so that the checkpoints of two identical trainings are equal.
 pub fn without_times(path: &Path) -> Checkpoint<'static> {
     let Checkpoint { header, tensors, .. } = Checkpoint::read(path).unwrap();
     let mut checkpoint = Checkpoint::new(header, tensors);

@@ -1,5 +1,5 @@
-//! Small scenes of every format, made here: cameras on an arc that look at the origin, with plain images.
-#![allow(dead_code)] // each test binary uses its share
+//! Generates small scenes in every format: cameras on an arc that look at the origin, with images of a single colour.
+#![allow(dead_code)] // each test binary uses only some of these
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +10,19 @@ use crate::skip::skipped;
 pub const SIZE: (u32, u32) = (40, 30);
 pub const FOCAL: f64 = 50.0;
 
-/// A plain image.
+/// Writes an image of a single grey.
 pub fn image(path: impl AsRef<Path>, (width, height): (u32, u32), grey: u8) {
     let path = path.as_ref();
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     image::RgbImage::from_pixel(width, height, image::Rgb([grey; 3])).save(path).unwrap();
 }
 
-/// Rows of the camera-to-world matrix of camera `i` of `n` on an arc of `degrees` around the origin, at distance 4, z up.
+/// Returns the rows of the camera-to-world matrix of camera `i` of `n`, on an arc of `degrees` around the origin, at
+/// distance 4, with z up.
 pub fn pose(i: usize, n: usize, degrees: f64) -> [[f64; 4]; 3] {
     let angle = (i as f64 / n as f64 - 0.5) * degrees.to_radians();
     let (sine, cosine) = angle.sin_cos();
-    // Right, up, back, position.
+    // Columns: right, up, back, position.
     [[-sine, 0.0, cosine, 4.0 * cosine], [cosine, 0.0, sine, 4.0 * sine], [0.0, 1.0, 0.0, 0.0]]
 }
 
@@ -35,7 +36,7 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// A NumPy file of doubles.
+/// Returns a NumPy file of f64 values.
 pub fn npy(shape: &[usize], values: &[f64]) -> Vec<u8> {
     let shape: String = shape.iter().map(|side| format!("{side}, ")).collect();
     let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}\n");
@@ -44,21 +45,21 @@ pub fn npy(shape: &[usize], values: &[f64]) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &body].concat()
 }
 
-/// The 17 numbers of LLFF for a camera, with bounds 1 and 9.
+/// Returns LLFF's 17 numbers for a camera, with bounds 1 and 9.
 pub fn llff_row(pose: &[[f64; 4]; 3], (width, height): (u32, u32), focal: f64) -> Vec<f64> {
     let hwf = [f64::from(height), f64::from(width), focal];
     let row = |r: usize| [-pose[r][1], pose[r][0], pose[r][2], pose[r][3], hwf[r]];
     (0..3).flat_map(row).chain([1.0, 9.0]).collect()
 }
 
-/// An LLFF scene of `n` cameras with its images in `images`.
+/// Writes an LLFF scene of `n` cameras with its images in `images`.
 pub fn llff(folder: &Path, n: usize, degrees: f64) {
     let rows: Vec<f64> = (0..n).flat_map(|i| llff_row(&pose(i, n, degrees), SIZE, FOCAL)).collect();
     write(folder.join("poses_bounds.npy"), npy(&[n, 17], &rows));
     (0..n).for_each(|i| image(folder.join(format!("images/{}.png", name(i))), SIZE, 100));
 }
 
-/// The document of a transforms.json of `n` frames, whose images are written.
+/// Returns the transforms.json document for `n` frames and writes their images.
 pub fn transforms(folder: &Path, n: usize, degrees: f64) -> Value {
     let frame = |i: usize| {
         let file_path = format!("images/{}.png", name(i));
@@ -73,20 +74,20 @@ pub fn write_json(path: impl AsRef<Path>, document: &Value) {
     write(path, document.to_string());
 }
 
-/// Number, model, width, height, parameters.
+/// Number, model, width, height and parameters.
 pub type ColmapCamera = (u32, &'static str, u64, u64, Vec<f64>);
 
-/// Quaternion and translation, camera, name, points seen.
+/// Quaternion and translation, camera, name, and visible points.
 pub type ColmapImage = ([f64; 4], [f64; 3], u32, String, Vec<u64>);
 
-/// A reconstruction as COLMAP has it.
+/// A reconstruction, as in COLMAP's files.
 pub struct Colmap {
     pub cameras: Vec<ColmapCamera>,
     pub images: Vec<ColmapImage>,
     pub points: Vec<(u64, [f64; 3])>,
 }
 
-/// A reconstruction of `n` cameras around a cloud near the origin, in a world where y is down.
+/// Returns a reconstruction of `n` cameras around a point cloud near the origin, in a world where y is down.
 pub fn colmap(n: usize, degrees: f64) -> Colmap {
     let (width, height) = (u64::from(SIZE.0), u64::from(SIZE.1));
     let parameters = vec![FOCAL, FOCAL + 1.0, 20.5, 14.5];
@@ -95,7 +96,7 @@ pub fn colmap(n: usize, degrees: f64) -> Colmap {
         .collect();
     let image = |i: usize| {
         let angle = (i as f64 / n as f64 - 0.5) * degrees.to_radians();
-        // A turn about y, then 4 forward.
+        // A rotation about y, then a translation by 4 forward.
         let rotation = [(angle / 2.0).cos(), 0.0, (angle / 2.0).sin(), 0.0];
         (rotation, [0.0, 0.0, 4.0], 1, format!("{}.png", name(i)), points.iter().map(|point| point.0).collect())
     };
@@ -132,7 +133,7 @@ impl Colmap {
         write(sparse.join("points3D.bin"), points);
     }
 
-    /// The bytes of cameras.bin, images.bin and points3D.bin.
+    /// Returns the bytes of cameras.bin, images.bin and points3D.bin.
     pub fn binary(&self) -> [Vec<u8>; 3] {
         let mut cameras = (self.cameras.len() as u64).to_le_bytes().to_vec();
         for (id, model, width, height, parameters) in &self.cameras {
@@ -165,7 +166,7 @@ impl Colmap {
     }
 }
 
-/// A scene of the data folder, or None and a printed reason.
+/// Returns a scene of the data folder, or prints a reason and returns None.
 pub fn data(test: &str, scene: &str) -> Option<PathBuf> {
     let data = std::env::var_os("GRIDFIELD_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);

@@ -1,4 +1,4 @@
-//! The binary as its user meets it: help, mistakes, exit codes, and output that scripts can read.
+//! The command line: help, errors, exit codes, and output that scripts can read.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use gridfield::config::{Config, ModelName};
 use gridfield::geometry::UnitCube;
 use gridfield::train::{Checkpoint, Header, Run, Tensor};
 
-/// A folder with `outputs/boat/hash/first` and its checkpoint of step 42.
+/// Creates a folder with `outputs/boat/hash/first` and its checkpoint of step 42.
 fn with_a_run() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::default();
@@ -54,7 +54,7 @@ fn every_flag_is_in_its_commands_help() {
     let words: Vec<&str> = stdout(&render).split_whitespace().collect();
     assert!(words.join(" ").contains("1/3 renders frames 0, 3, 6"), "{}", stdout(&render));
     let train = gridfield(folder.path(), &["train", "--help"]);
-    assert!(stdout(&train).contains("[default: 20000]"), "defaults come from the configuration");
+    assert!(stdout(&train).contains("[default: 20000]"), "the default comes from the configuration");
 }
 
 #[test]
@@ -160,11 +160,12 @@ fn info_lists_the_members_of_the_family() {
     let lines: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
     let expected: Vec<_> = ModelName::ALL.iter().map(|name| name.as_str()).collect();
     assert_eq!(lines.iter().map(|words| words[0]).collect::<Vec<_>>(), expected, "{text}");
-    // Name, index, kernel, parameters, their memory, operations, and rows gathered by 8 levels of 8 corners.
+    // Name, index, kernel, parameters, their memory, operations, and the number of rows gathered: 8 levels of 8
+    // corners.
     assert_eq!(lines[0][..7], ["hash", "hash", "linear", "11.7", "M", "199", "MB"], "{text}");
     assert_eq!(lines[0][8], "64", "{text}");
     assert_eq!(lines[4][..3], ["points", "points", "gaussian"], "{text}");
-    // Networks without a grid: for the three colours of an image.
+    // Networks without a grid; the figures are for the three channels of an image.
     assert_eq!(lines[6][..4], ["fourier_net", "none", "–", "201"], "{text}");
     assert!(lines[5..].iter().all(|words| words.contains(&"images:")), "{text}");
     let both = sentence(folder.path(), &["info", "--models", ORRERY]);
@@ -211,7 +212,7 @@ fn a_reader_that_went_away_is_no_failure() {
     }
 }
 
-/// A pipe that nobody reads.
+/// Returns a pipe whose reading end is closed.
 fn closed_pipe() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

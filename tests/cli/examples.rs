@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::binary::ORRERY;
 
-/// Runs an example to its end and returns what it printed.
+/// Runs an example until it exits and returns its output.
 fn run(name: &str, args: &[&str]) -> String {
     // Tests are in target/PROFILE/deps, examples in target/PROFILE/examples.
     let profile: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();

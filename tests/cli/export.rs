@@ -1,4 +1,4 @@
-//! A radiance field's surface and points, in the scene's own coordinates.
+//! Exporting the surface and points of a radiance field, in scene coordinates.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use gridfield::scene::Scene;
 use gridfield::train::Checkpoint;
 use serde_json::Value;
 
-/// How far the scene's box reaches: the unit cube's half over the scale of Blender scenes.
+/// Half the side of the scene's box: half of the unit cube, divided by the scale for Blender scenes.
 const REACH: f32 = 0.5 / 0.33 + 1e-3;
 
 #[test]
@@ -37,7 +37,7 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
     assert!(low.iter().chain(&high).all(|x| x.abs() < REACH), "{low:?} {high:?}");
     assert!(mesh.triangles.len() > 1000);
 
-    // What a camera sees lies on the mesh: the median of its pixels within two cells of 3 / 96.
+    // What a camera sees lies on the mesh: the median distance over its pixels is below two cells of 3 / 96.
     let host = crate::common::host();
     let checkpoint = Checkpoint::read(&tiny_checkpoint(folder.path(), 1500)).unwrap();
     let renderer = Renderer::from_checkpoint(&host, &checkpoint).unwrap();
@@ -56,9 +56,9 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
     let mut apart = Bvh::new(&host, &mesh).unwrap().nearest(&seen).unwrap().distance;
     apart.sort_by(f32::total_cmp);
     let median = apart[apart.len() / 2];
-    assert!(median < 2.0 * 3.0 / 96.0, "surfaces are {median} away from the mesh");
+    assert!(median < 2.0 * 3.0 / 96.0, "the surface is {median} away from the mesh");
 
-    // Points lie on the mesh, with normals of length 1 and colours.
+    // Points lie on the mesh, with unit normals and with colours.
     let (points, normals, colors) = read_points(&folder.path().join("out/points.ply"));
     assert_eq!(points.len(), 5000);
     let nearest = Bvh::new(&host, &mesh).unwrap().nearest(&points).unwrap();
@@ -68,7 +68,7 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
         .iter()
         .zip(&nearest.triangle)
         .filter(|(normal, triangle)| (0..3).map(|k| normal[k] * of_mesh[**triangle as usize][k]).sum::<f32>() > 0.99);
-    assert!(aligned.count() > 4800, "normals are those of the surface, outwards");
+    assert!(aligned.count() > 4800, "normals agree with the surface and point outwards");
     let (least, most) = (colors.iter().flatten().min().unwrap(), colors.iter().flatten().max().unwrap());
     assert!(most - least > 50, "colours differ: {least} to {most}");
     assert_trimesh_reads("a_scene_becomes_a_mesh_and_points_where_its_surfaces_are", folder.path(), &mesh);
@@ -83,7 +83,7 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
 
 type Points = (Vec<[f32; 3]>, Vec<[f32; 3]>, Vec<[u8; 3]>);
 
-/// Of the one layout that point clouds are written in.
+/// Reads a point cloud in the one layout that `export` writes.
 fn read_points(path: &Path) -> Points {
     let bytes = fs::read(path).unwrap();
     let end = bytes.windows(11).position(|window| window == b"end_header\n").unwrap() + 11;

@@ -1,4 +1,4 @@
-//! `gridfield gtk` as its user meets it: what each command prints and writes.
+//! The output and the files of each `gridfield gtk` command.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A figure that needs nothing beside it.
+/// Checks that a figure is a self-contained SVG file.
 fn assert_svg(path: &Path) {
     let svg = fs::read_to_string(path).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{}", path.display());
@@ -43,7 +43,7 @@ fn the_full_kernel_is_told_by_its_parts() {
     let parts = &found["parts"][0]["mean_diagonal"];
     let mean: f64 = ["features", "theta", "decoder"].iter().map(|part| parts[part].as_f64().unwrap()).sum();
     let trace = found["results"][0]["trace"].as_f64().unwrap();
-    // Nine points: the largest square not above 12.
+    // Nine points: the largest square number not above 12.
     assert_eq!(found["points"]["n"], 9);
     assert!((9.0 * mean / trace - 1.0).abs() < 1e-12, "{mean} {trace}");
 }
@@ -108,7 +108,7 @@ fn points_and_labels_come_from_lists() {
     printed(folder.path(), &["gtk", "bound", "--data=x.json", "--labels=y.json", "-m=linear"]);
     let found = json(&folder.path().join("gtk/bound.json"));
     assert_eq!((&found["points"]["dimensions"], &found["labels"][2]), (&2.into(), &(-1.5).into()));
-    assert!(found["results"][0]["test_error"].is_null(), "there are no points held out");
+    assert!(found["results"][0]["test_error"].is_null(), "no points are held out");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn the_report_is_one_page_that_needs_nothing_else() {
     let text = printed(folder.path(), &["gtk", "report", "page", "-n=16", "-m=linear", "-m=mulfa-windowed"]);
     assert!(text.contains("written: page/report.html"), "{text}");
     let html = fs::read_to_string(folder.path().join("page/report.html")).unwrap();
-    assert_eq!(html.matches("<svg").count(), 6, "a picture each");
+    assert_eq!(html.matches("<svg").count(), 6, "one picture for each");
     for absent in ["<script", "<link", "src=", "url("] {
         assert!(!html.contains(absent), "{absent}");
     }

@@ -1,4 +1,4 @@
-//! Fitting images, from start to end and with what a user may get wrong.
+//! Fitting images, from training to rendering, including user errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::binary::{gridfield, printed, sentence, stderr, without_times};
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage};
 use serde_json::Value;
 
-/// Settings with which a step takes milliseconds.
+/// Settings that make a step take milliseconds.
 const TINY: [&str; 8] = [
     "--set=train.batch_samples=2048",
     "--set=model.grid.log2_hashmap_size=10",
@@ -19,7 +19,7 @@ const TINY: [&str; 8] = [
     "--quiet",
 ];
 
-/// CoordinateNetworkShape of several lengths, in [0, 1].
+/// Waves of several lengths, in [0, 1].
 fn wave(x: u32, y: u32, c: u32) -> f32 {
     0.5 + 0.25 * (0.2 * x as f32 + c as f32).sin() + 0.2 * (0.31 * y as f32 - 0.1 * x as f32).cos()
 }
@@ -28,7 +28,7 @@ fn picture() -> RgbImage {
     RgbImage::from_fn(60, 44, |x, y| Rgb([0, 1, 2].map(|c| (255.0 * wave(x, y, c)) as u8)))
 }
 
-/// A folder with the picture as `image.png`.
+/// Creates a folder with the picture as `image.png`.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     picture().save(folder.path().join("image.png")).unwrap();
@@ -47,7 +47,7 @@ fn figures(run: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(run.join("eval.json")).unwrap()).unwrap()
 }
 
-/// Fits `image`, evaluates, and returns the PSNR.
+/// Fits `image`, evaluates the run, and returns the PSNR.
 fn psnr(folder: &Path, image: &str, model: &str, args: &[&str]) -> f64 {
     fit(folder, image, &[&["--model", model, "--max-steps=300"], args].concat());
     let run = run(folder, image.split('.').next().unwrap(), model);
@@ -93,7 +93,7 @@ fn evaluation_and_pictures_are_as_documented() {
     fit(folder.path(), "image.png", &["--max-steps=100", "--save-error-map"]);
     let run = run(folder.path(), "image", "hash");
     let at = |name: &str| run.join("renders").join(name);
-    assert!(at("error.png").is_file(), "as --save-error-map asks");
+    assert!(at("error.png").is_file(), "--save-error-map writes it");
     let path = run.to_str().unwrap();
     let said = printed(folder.path(), &["eval", path, "--save-images", "--device=cpu"]);
     assert!(said.contains("PSNR") && said.contains("comparison.png"), "{said}");
@@ -104,13 +104,13 @@ fn evaluation_and_pictures_are_as_documented() {
     assert!((ratio - f64::from(60 * 44 * 3) / (4.0 * parameters)).abs() < 1e-9);
     assert_eq!(image::image_dimensions(at("comparison.png")).unwrap(), (180, 44));
 
-    // The figure is that of the picture which is written, up to its rounding to 8 bits.
+    // The reported PSNR is that of the written image, up to rounding to 8 bits.
     let fitted = image::open(at("fitted.png")).unwrap().into_rgb8();
     let squared = |(a, b): (&u8, &u8)| ((f64::from(*a) - f64::from(*b)) / 255.0).powi(2);
     let mse = fitted.as_raw().iter().zip(picture().as_raw()).map(squared).sum::<f64>() / (60.0 * 44.0 * 3.0);
     assert!((-10.0 * mse.log10() - report["results"]["psnr"].as_f64().unwrap()).abs() < 0.1);
 
-    // A part of it in its own pixels is that part of the whole.
+    // A crop at the image's own resolution equals the same part of the whole image.
     let part = folder.path().join("part.png");
     let args = ["render", path, "--crop=10,4,30,20", "--device=cpu", "--output", part.to_str().unwrap()];
     printed(folder.path(), &args);
@@ -155,7 +155,7 @@ fn models_are_compared_at_equal_size() {
     assert_eq!(entries.len(), 6);
     for entry in entries {
         let (share, n) = (entry["share"].as_f64().unwrap(), entry["n_parameters"].as_f64().unwrap());
-        // The network behind a grid, 7168 numbers at most, comes on top.
+        // The network of a grid model, at most 7168 parameters, comes on top.
         let of_grid = if entry["model"] == "gabor_net" { n } else { n - 7168.0 };
         assert!(of_grid < 1.1 * share * 60.0 * 44.0 && n > 0.9 * share * 60.0 * 44.0, "{entry}");
         assert!(entry["psnr"].as_f64().unwrap() > 20.0, "{entry}");
@@ -188,7 +188,7 @@ fn resume_gives_the_same_bits_for_any_number_of_threads() {
     resumes_bit_for_bit("mulfagrid", &[]);
 }
 
-/// With a moving average, and steps of 65 chunks, of which two and two add to the same gradients.
+/// With a moving average, and with steps of 65 chunks, which share gradient buffers in pairs.
 #[test]
 fn networks_without_a_grid_resume_bit_for_bit_for_any_number_of_threads() {
     for model in ["fourier_features", "fourier_net", "gabor_net"] {

@@ -1,4 +1,4 @@
-//! `gridfield import` with a stand-in for COLMAP, and `gridfield info` on what comes out.
+//! `gridfield import` with a substitute for COLMAP, and `gridfield info` on the resulting scene.
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::binary::{command, stderr, stdout};
 use crate::captures::{colmap, image, name};
 
-/// A folder with five photographs and a program `colmap` in `bin` that runs `script` for each command but `--help`. The
-/// reconstruction that it may copy lies in `model`.
+/// Creates a folder with five photographs and a program `colmap` in `bin`, which runs `script` for every command except
+/// `--help`. The script can copy the reconstruction in `model`.
 fn studio(script: &str) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
@@ -37,14 +37,14 @@ fn sentence_of(output: &Output) -> &str {
     stderr(output).lines().last().unwrap().strip_prefix("gridfield: error: ").unwrap()
 }
 
-/// What is in the folder beside what was put there: nothing, where an import failed.
+/// Returns what is in the folder besides its initial contents: nothing after a failed import.
 fn left(folder: &Path) -> Vec<PathBuf> {
     let ours = ["photos", "model", "bin", "calls"].map(|name| folder.join(name));
     let there = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     there.filter(|path| !ours.contains(path)).collect()
 }
 
-/// Reconstructs two models on mapping, the second larger.
+/// A script whose mapper reconstructs two models, the second larger.
 const MAPS: &str = "case $1 in mapper) mkdir sparse/0 sparse/1; cp $model/cameras.bin sparse/0; \
                     printf '\\0\\0\\0\\0\\0\\0\\0\\0' > sparse/0/images.bin; cp $model/* sparse/1; touch database.db;; esac";
 
@@ -118,7 +118,7 @@ fn an_interruption_ends_colmap_and_leaves_nothing() {
     let begun = Instant::now();
     let child = import(folder.path(), &[]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     while !folder.path().join("model/begun").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "COLMAP was not begun");
+        assert!(begun.elapsed() < Duration::from_secs(30), "COLMAP was not started");
         std::thread::sleep(Duration::from_millis(20));
     }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

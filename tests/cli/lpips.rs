@@ -1,4 +1,4 @@
-//! LPIPS against a plain re-implementation, its weights file and what may be wrong with one, and `eval --lpips`.
+//! LPIPS against a plain re-implementation, its weights file and invalid ones, and `eval --lpips`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use gridfield::scene::Scene;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-/// Number, outputs, inputs, side, stride, padding of each convolution; whether a pooling comes before it, and whether its
+/// Number, outputs, inputs, side, stride and padding of a convolution, whether a pooling precedes it, and whether its
 /// features are compared.
 type Layer = (usize, usize, usize, usize, usize, usize, bool, bool);
 
@@ -40,7 +40,7 @@ const VGG: [Layer; 13] = [
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// Random weights under torchvision's names; of a size that keeps activations near 1.
+/// Returns random weights under torchvision's names, of a size that keeps activations near 1.
 fn random_weights(layers: &[Layer]) -> Tensors {
     let mut random = Random::new(3);
     let mut tensors = Tensors::new();
@@ -68,7 +68,7 @@ fn save(folder: &Path, tensors: &Tensors) -> PathBuf {
     path
 }
 
-/// Channels, height, width.
+/// Channels, height, width and values.
 type Image = (usize, usize, usize, Vec<f64>);
 
 fn convolve((_, height, width, values): &Image, layer: &Layer, tensors: &Tensors) -> Image {
@@ -105,7 +105,7 @@ fn pool((channels, height, width, values): &Image, side: usize) -> Image {
     (*channels, rows, columns, (0..channels * rows * columns).map(largest).collect())
 }
 
-/// Equation 1 of the paper, as it stands.
+/// Computes equation 1 of the paper, literally.
 fn plain(layers: &[Layer], tensors: &Tensors, side_of_pool: usize, images: [&[f32]; 2], size: (usize, usize)) -> f64 {
     let (width, height) = size;
     let shift = [-0.030, -0.088, -0.188];
@@ -169,7 +169,7 @@ fn distances_by_vgg_are_those_of_the_plain_formula() {
     assert_agrees(&VGG, 2, (19, 17), 16);
 }
 
-/// Names as in the state of `lpips.LPIPS(net="alex")`.
+/// Renames the tensors as in the state dict of `lpips.LPIPS(net="alex")`.
 fn as_saved_by_lpips(tensors: Tensors) -> Tensors {
     let slices = [(0, 1), (3, 2), (6, 3), (8, 4), (10, 5)];
     let renamed = tensors.into_iter().map(|(name, tensor)| {

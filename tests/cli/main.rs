@@ -1,4 +1,4 @@
-//! The program as its user meets it: commands from start to end, scripts, and the bits that trainings give.
+//! The command line end to end, the scripts, and the exact bits that training produces.
 
 #[macro_use]
 #[path = "../common/mod.rs"]

@@ -1,4 +1,4 @@
-//! `eval --protocol`: the published way to compare, against the pictures it saves.
+//! `eval --protocol`: the published evaluation protocol, checked against the saved images.
 
 use std::fs;
 use std::path::Path;
@@ -12,12 +12,12 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The channels of a picture that an evaluation of `folder`'s run saved.
+/// Returns the channels of an image that an evaluation of `folder`'s run saved.
 fn saved(folder: &Path, name: &str) -> Vec<u8> {
     image::open(tiny_run(folder).join("renders/eval-test").join(name)).unwrap().to_rgb8().into_raw()
 }
 
-/// dB between pictures of 8 bits.
+/// Returns the PSNR in dB between 8-bit images.
 fn psnr_of_bytes(a: &[u8], b: &[u8]) -> f64 {
     let squares: u64 = a.iter().zip(b).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum();
     -10.0 * (squares as f64 / a.len() as f64 / 255.0 / 255.0).log10()
@@ -27,7 +27,7 @@ fn psnr_of_bytes(a: &[u8], b: &[u8]) -> f64 {
 fn figures_by_the_published_protocol_are_those_of_the_pictures_in_8_bits() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // A run that was trained over black is measured over white all the same.
+    // A run that was trained over black is nevertheless evaluated over white.
     train_tiny(folder, &["--max-steps=40", "--set=train.background=black", "--quiet"]);
     let eval = ["eval", "latest", "--max-images=2", "--save-images", "--threads=2"];
     let over_white = printed(folder, &[&eval[..], &["--background=white", "--output=floats.json"]].concat());
@@ -49,12 +49,13 @@ fn figures_by_the_published_protocol_are_those_of_the_pictures_in_8_bits() {
         let found = &report["per_image"][i];
         let psnr = found["psnr"].as_f64().unwrap();
         assert!((psnr - psnr_of_bytes(&rendered, &truth)).abs() < 1e-4, "{psnr}");
-        assert!((psnr - floats["per_image"][i]["psnr"].as_f64().unwrap()).abs() > 1e-4, "cutting moves the figure");
+        assert!((psnr - floats["per_image"][i]["psnr"].as_f64().unwrap()).abs() > 1e-4, "truncation changes the PSNR");
         let of_steps = |bytes: &[u8]| bytes.iter().map(|&v| f64::from(v) / 255.0).collect::<Vec<_>>();
         let expected = ssim(&of_steps(&rendered), &of_steps(&truth), 20, 20).unwrap();
         assert!((found["ssim"].as_f64().unwrap() - expected).abs() < 1e-5, "{expected}");
     }
-    // What is saved is what was compared: cut, so never above the rounded values, and below about half of them.
+    // The saved image is the one that was compared: truncated values are never above the rounded ones, and about half
+    // of them are below.
     let cut = saved(folder, "test_r_1.png");
     assert!(rounded.iter().zip(&cut).all(|(&rounded, &cut)| rounded - cut <= 1));
     let below = rounded.iter().zip(&cut).filter(|(rounded, cut)| rounded > cut).count();

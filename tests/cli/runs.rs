@@ -1,4 +1,4 @@
-//! The commands from start to end, on the bundled scene with settings so small that a run takes seconds.
+//! The commands end to end, on the bundled scene with settings so small that a run takes seconds.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -19,7 +19,7 @@ fn size(path: &Path) -> (u32, u32) {
     image::image_dimensions(path).unwrap()
 }
 
-/// Names in a folder, sorted.
+/// Returns the names in a folder, sorted.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -27,7 +27,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A trained tiny run in a folder of its own.
+/// Trains a tiny run in a new folder.
 fn trained() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     train_tiny(folder.path(), &["--max-steps=40", "--quiet"]);
@@ -162,7 +162,7 @@ fn the_dataset_path_renders_what_an_evaluation_compares() {
 fn a_video_needs_nothing_installed() {
     let (folder, run) = trained();
     let args = ["render", "latest", "--seconds=0.2", "--fps=10", "--width=32", "--outputs=rgb,depth"];
-    // Without a PATH there is no ffmpeg, and the bundled encoder has to do.
+    // Without a PATH ffmpeg is not found, and the bundled encoder is used.
     let output = checked(command(folder.path(), &args).env("PATH", "").output().unwrap(), &args);
     assert!(output.status.success(), "{}", stderr(&output));
     let videos = ["renders/orbit-rgb.mp4", "renders/orbit-depth.mp4"].map(|name| run.join(name));
@@ -223,11 +223,13 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Trains with `args` in one go and in two, the second on another number of threads.
+/// Trains with `args` without a break and with one, resuming on a different number of threads, and compares the
+/// checkpoints.
 fn assert_resume_gives_the_same_bits(model: &str, args: &[&str]) {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let args = [&["--max-steps=100", "--quiet"], args].concat();
-    // The occupancy grid is refreshed at every step at first and at every 5th by step 83: the stop is between two.
+    // The occupancy grid is updated at every step at first and at every 5th step by step 83: the break is between two
+    // updates.
     train_tiny(whole.path(), &args);
     train_tiny(parts.path(), &[&args[..], &["--stop-after=83"]].concat());
     printed(parts.path(), &["train", "--resume", "latest", "--device=cpu", "--threads=1", "--quiet"]);
@@ -251,7 +253,7 @@ fn resume_gives_the_same_bits_at_any_number_of_threads() {
 fn every_encoding_resumes_with_the_same_bits() {
     let dense = ["--model=dense", "--set=model.grid.n_levels=1", "--set=model.grid.base_resolution=32"];
     let upscales = |at: &'static str| [&dense[..], &[at, "--set=optimizer.total_variation=1e-4"]].concat();
-    // The stop lies between two doublings of the resolution, after both, and on one.
+    // The break lies between two doublings of the resolution, after both, and on one.
     for at in [
         "--set=model.grid.upscale_at=[0.4, 0.9]",
         "--set=model.grid.upscale_at=[0.2, 0.5]",
@@ -279,7 +281,7 @@ const POINTS: [&str; 2] = ["--model=points", "--set=model.grid.n_levels=1"];
 #[test]
 fn points_come_from_a_file_that_is_needed_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    // In scene coordinates; the last lies outside of the unit cube.
+    // Points in scene coordinates; the last one lies outside the unit cube.
     let points: String = (0..64).map(|i| format!("{} {} {}\n", i % 4, i / 4 % 4, i / 16)).collect();
     let ply = format!(
         "ply\nformat ascii 1.0\nelement vertex 65\nproperty float x\nproperty float y\nproperty float z\nend_header\n\
@@ -339,7 +341,7 @@ fn nodes_that_cannot_be_had_are_refused_in_a_sentence() {
         let error = sentence(folder.path(), &args);
         assert!(error.starts_with(says), "{key}: {error}");
     }
-    assert!(!folder.path().join("outputs").exists(), "no run is begun");
+    assert!(!folder.path().join("outputs").exists(), "no run is started");
 }
 
 #[test]
@@ -377,7 +379,7 @@ fn ctrl_c_saves_and_the_run_can_go_on() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
-/// An `ffmpeg` that takes frames until its input ends, or until a signal reaches it, and says in which process group.
+/// Creates an `ffmpeg` that reads frames until its input ends or a signal arrives, and that records its process group.
 #[cfg(target_os = "linux")]
 fn fake_ffmpeg(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;

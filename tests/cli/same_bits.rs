@@ -1,8 +1,9 @@
-//! Short trainings of each task give the same bits as they did at the commit that recorded them: a change that only
-//! moves or renames code must leave these alone, and one that means to change what is learned must say so here.
+//! Short trainings of each task produce the same bits as at the commit that recorded them. A change that only moves or
+//! renames code must leave these values unchanged; one that intentionally changes what is learned must update them
+//! here.
 //!
-//! The bits depend on the compiler's choices and on the instruction level, so that they are compared only where both
-//! are those that were recorded.
+//! The bits depend on the compiler and on the instruction level, so they are compared only where both match the
+//! recorded ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::binary::{ORRERY, printed};
 use crate::skip::skipped;
 use gridfield::device::{Device, DeviceChoice};
 
-/// What compiled the kernels, and the level they ran at, when the bits were recorded.
+/// The compiler and the instruction level with which the bits were recorded.
 const COMPILER: &str = "12.2.0";
 const LEVEL: &str = "x86-64-v4";
 
@@ -20,7 +21,7 @@ const LEVEL: &str = "x86-64-v4";
 const SHAPE: &str = "v 1 0 0\nv -1 0 0\nv 0 1 0\nv 0 -1 0\nv 0 0 1\nv 0 0 -1\nf 1 3 5\nf 3 2 5\nf 2 4 5\nf 4 1 5\nf 3 1 6\n\
                      f 2 3 6\nf 4 2 6\nf 1 4 6\n";
 
-/// Why the bits of this machine say nothing.
+/// Returns why the bits of this machine cannot be compared, if they cannot.
 fn other_machine() -> Option<String> {
     let level = Device::open(DeviceChoice::Cpu, 1).unwrap().describe();
     if !level.ends_with(LEVEL) {
@@ -32,7 +33,7 @@ fn other_machine() -> Option<String> {
     (version != COMPILER).then(|| format!("its bits were recorded with GCC {COMPILER}, and this is {version}"))
 }
 
-/// The only checkpoint of the runs below a folder.
+/// Returns the only checkpoint of the runs below a folder.
 fn checkpoint(folder: &Path) -> PathBuf {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -48,7 +49,7 @@ fn checkpoint(folder: &Path) -> PathBuf {
     panic!("no checkpoint below {}", folder.display());
 }
 
-/// FNV-1a of a checkpoint's tensors, its header left out: that names the commit and how long the training took.
+/// Returns the FNV-1a hash of a checkpoint's tensors, without its header, which names the commit and the training time.
 fn hash(path: &Path) -> u64 {
     let bytes = fs::read(path).unwrap();
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -56,7 +57,7 @@ fn hash(path: &Path) -> u64 {
     bytes[8 + header..].iter().fold(0xcbf2_9ce4_8422_2325, add)
 }
 
-/// Trains with `args` for 20 steps and compares.
+/// Trains with `args` for 20 steps and compares the bits.
 fn assert_bits(task: &str, args: &[&str], expected: u64) {
     if let Some(why) = other_machine() {
         return skipped(&format!("the bits of {task}"), why);
@@ -68,7 +69,7 @@ fn assert_bits(task: &str, args: &[&str], expected: u64) {
     assert_eq!(found, expected, "{task}: {found:#018x}, recorded {expected:#018x}");
 }
 
-/// Settings with which a step of a radiance field takes milliseconds.
+/// Settings that make a step of a radiance field take milliseconds.
 const RADIANCE: [&str; 5] = [
     "--downscale=8",
     "--set=train.batch_samples=2048",

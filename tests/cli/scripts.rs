@@ -1,4 +1,4 @@
-//! The scripts for other machines: what they list, write and refuse.
+//! The scripts that run on other machines: what they list, write and refuse.
 #![cfg(unix)]
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The tests that `gpu_check.sh` packs.
+/// Returns the tests that `gpu_check.sh` packs.
 fn packed_tests(script: &str) -> BTreeSet<String> {
     let lists = script.lines().filter_map(|line| line.strip_prefix("TESTS=\""));
     let words = lists.flat_map(|list| list.trim_end_matches('"').split_whitespace());
@@ -41,8 +41,8 @@ fn the_gpu_check_runs_every_test_that_runs_on_a_gpu() {
     assert_eq!(packed_tests(&gpu_check()), expected);
 }
 
-/// A folder as `pack` leaves it, with a stand-in for every program: it writes what it is asked to, and refuses a run of a
-/// name that is taken.
+/// Creates a folder like the one that `pack` writes, with a substitute for every program. It writes the output it is
+/// asked for, and refuses a run name that is taken.
 fn packed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let script = gpu_check();
@@ -102,7 +102,7 @@ fn the_gpu_check_runs_where_it_was_packed_and_runs_again() {
         let skips: Vec<&str> =
             report["skipped"].as_array().unwrap().iter().map(|skip| skip.as_str().unwrap()).collect();
         assert!(skips.iter().all(|skip| said.contains(&format!("== skipped {skip}"))), "{said}");
-        assert_eq!(skips.iter().any(|skip| skip.starts_with("lego: ")), data.is_empty(), "a relative path holds");
+        assert_eq!(skips.iter().any(|skip| skip.starts_with("lego: ")), data.is_empty(), "a relative path is accepted");
         assert_eq!(report["eval-lego-white"].is_null(), data.is_empty());
     }
     let output = bash(folder.path(), &["./gpu_check.sh", "run"], "nowhere");
@@ -135,7 +135,7 @@ fn the_gpu_check_fails_with_the_test_that_failed() {
     assert_eq!(report["failed"], serde_json::json!(["test-oracle"]));
 }
 
-/// The scripts that evaluate many scenes, with the file that a scene of theirs has.
+/// The scripts that evaluate many scenes, each with a file that every scene of its format contains.
 const EVALUATIONS: [(&str, &str); 2] =
     [("eval_blender.sh", "transforms_train.json"), ("eval_llff.sh", "poses_bounds.npy")];
 
@@ -143,8 +143,8 @@ fn script(name: &str) -> String {
     Path::new(ROOT).join("scripts").join(name).to_str().unwrap().to_owned()
 }
 
-/// Runs an evaluation of many scenes in `folder`, over `scenes/<name>` of each name, with a stand-in for the program: it
-/// notes its arguments in `calls`, and scores the scenes in turn 30.25, 31.25 … dB.
+/// Runs a script that evaluates many scenes in `folder`, over `scenes/<name>` for each name, with a substitute for the
+/// program. It records its arguments in `calls`, and gives the scenes a PSNR of 30.25, 31.25 … dB in turn.
 fn evaluate(folder: &Path, (name, marker): (&str, &str), scenes: &[&str], flags: &[&str]) -> Output {
     for scene in scenes {
         fs::create_dir_all(folder.join("scenes").join(scene)).unwrap();
@@ -181,7 +181,7 @@ printf '{\n  "results": {\n    "psnr": %s.25,\n    "psnr_std": 2.0,\n    "ssim":
         .unwrap()
 }
 
-/// What an evaluation that succeeds prints, a line's columns apart, from the table on.
+/// Returns the table that a successful evaluation prints, split into columns, with the lines that follow it.
 fn table(output: &Output) -> Vec<Vec<String>> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -209,7 +209,7 @@ fn scenes_stand_beside_what_is_published_of_them() {
     assert!(calls[0].starts_with("train scenes/chair --run-name eval-") && calls[0].ends_with(" --max-seconds 3"));
     assert!(calls[1].ends_with(" --split test --protocol nerfbaselines"), "{calls:?}");
 
-    // A scene that nobody publishes has dashes, and so have means that would need it.
+    // A scene without published figures has dashes, and so do the means that would need them.
     fs::write(folder.path().join("vgg.safetensors"), "").unwrap();
     let found = table(&evaluate(folder.path(), EVALUATIONS[0], &["mine"], &["--lpips=vgg.safetensors"]));
     assert_eq!(found[3].join(" "), "mine 34.25 0.8750 0.0625 - - - - -");
@@ -234,11 +234,11 @@ fn forward_facing_scenes_are_compared_at_the_published_size() {
     assert!(comparable(&output));
     let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
     assert!(calls.starts_with("train scenes/fern") && calls.contains(" --downscale 4\n"), "{calls}");
-    // The mean of all scenes is known where that of each is not.
+    // The mean over all scenes is known even where the figure of each scene is not.
     let rest = ["flower", "fortress", "horns", "leaves", "orchids", "room"];
     let output = evaluate(folder.path(), EVALUATIONS[1], &rest, &["--downscale", "8"]);
     assert_eq!(table(&output)[9].last().unwrap(), "26.73");
-    assert!(!comparable(&output), "other sizes are said to be others");
+    assert!(!comparable(&output), "other image sizes are reported as not comparable");
 }
 
 #[test]

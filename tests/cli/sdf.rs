@@ -1,4 +1,4 @@
-//! `gridfield fit-sdf` and what follows it, from a mesh to a mesh.
+//! `gridfield fit-sdf` and the commands that follow it, from mesh to mesh.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::binary::{gridfield, printed, sentence, stderr, without_times};
 use gridfield::mesh::{Edges, Mesh, MeshFormat, Surface};
 use serde_json::Value;
 
-/// Settings with which a step takes milliseconds.
+/// Settings that make a step take milliseconds.
 const TINY: [&str; 8] = [
     "--set=train.batch_samples=4096",
     "--set=model.grid.log2_hashmap_size=13",
@@ -19,7 +19,7 @@ const TINY: [&str; 8] = [
     "--threads=2",
 ];
 
-/// A torus away from the origin and far larger than the unit cube.
+/// A torus away from the origin and much larger than the unit cube.
 fn big_torus() -> Mesh {
     crate::shapes::torus(24).mapped(|[x, y, z]| [100.0 * x + 500.0, 100.0 * y - 300.0, 100.0 * z + 20.0])
 }
@@ -65,7 +65,7 @@ fn a_torus_is_fitted_measured_exported_and_rendered() {
         assert!(Edges::of(&exported).are_closed(), "{name}");
         assert_eq!(exported.euler_characteristic(), 0, "{name}");
         let relative = exported.volume() / mesh.volume();
-        assert!((relative - 1.0).abs() < 0.03, "{name}: {relative} of the volume");
+        assert!((relative - 1.0).abs() < 0.03, "{name}: {relative} times the volume");
         let ((low, high), (expected_low, expected_high)) = (exported.bounds(), mesh.bounds());
         for k in 0..3 {
             assert!((low[k] - expected_low[k]).abs() < 1.5 && (high[k] - expected_high[k]).abs() < 1.5, "{name}");
@@ -73,7 +73,7 @@ fn a_torus_is_fitted_measured_exported_and_rendered() {
         counts.push((exported.vertices.len(), exported.triangles.len()));
     }
     counts.dedup();
-    assert_eq!(counts.len(), 1, "all formats hold the same: {counts:?}");
+    assert_eq!(counts.len(), 1, "all formats hold the same mesh: {counts:?}");
     assert_trimesh_agrees("a_torus_is_fitted_measured_exported_and_rendered", folder.path(), counts[0]);
 
     let frames =
@@ -89,7 +89,7 @@ fn a_torus_is_fitted_measured_exported_and_rendered() {
     assert!(printed(folder.path(), &["info", "latest"]).contains("mesh        shape, from "));
 }
 
-/// Another reader sees the same meshes, watertight.
+/// Checks that trimesh reads the same meshes and finds them watertight.
 fn assert_trimesh_agrees(test: &str, folder: &Path, (vertices, triangles): (usize, usize)) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check_mesh.py");
     if !Command::new("python3").args(["-c", "import trimesh"]).output().is_ok_and(|output| output.status.success()) {
@@ -131,7 +131,10 @@ fn stopping_and_going_on_gives_the_same_bits() {
         printed(folder.path(), &resume);
         let resumed = without_times(&run.join("checkpoints/step-000000006.safetensors"));
         assert_eq!(whole.header, resumed.header);
-        assert!(whole.tensors == resumed.tensors, "on one thread and on two, in one go and in two: {settings:?}");
+        assert!(
+            whole.tensors == resumed.tensors,
+            "resuming on another number of threads changes the bits: {settings:?}"
+        );
     }
 }
 
@@ -159,7 +162,7 @@ fn every_model_fits_distances() {
 fn a_mesh_with_a_hole_is_fitted_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let mut mesh = crate::shapes::cube(4);
-    // Without the face at +x: 4 of its 16 squares' sides on each edge.
+    // Without the face at +x: along each of its four sides there are 4 boundary edges, one per square.
     mesh.triangles.drain(32..64);
     write(&mesh, &folder.path().join("open.stl"));
     let output = gridfield(folder.path(), &[&["fit-sdf", "open.stl", "--max-steps=2"], &TINY[..]].concat());
@@ -177,7 +180,7 @@ fn a_mesh_that_changed_is_not_gone_on_with() {
     std::fs::remove_file(folder.path().join("shape.obj")).unwrap();
     let error = sentence(folder.path(), &["eval", run.to_str().unwrap()]);
     assert!(error.contains("shape.obj: the mesh cannot be read"), "{error}");
-    // Export and render need it no more.
+    // Export and render no longer need the mesh.
     printed(folder.path(), &["render", "latest", "--output=a/%d.png", "--width=8", "--height=8", "--seconds=0.01"]);
 }
 

@@ -1,5 +1,5 @@
 //! Helpers shared by the numerical tests.
-#![allow(dead_code, unused_macros)] // each test binary uses its share
+#![allow(dead_code, unused_macros)] // each test binary uses only some of these
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use gridfield::device::{Device, DeviceChoice, Order};
 use serde_json::Value;
 
-/// The host target on two threads, so that what threads could get wrong has a chance to.
+/// Opens the host target with two threads, so that errors between threads can show.
 pub fn host() -> Device {
     Device::open(DeviceChoice::Cpu, 2).unwrap()
 }
@@ -16,8 +16,8 @@ pub fn emulated() -> Device {
     Device::emulated(Order::Forward)
 }
 
-/// The GPU, if there is one; else says why not, once and past the capture of the test harness. `GRIDFIELD_TEST_CUDA=1` in the
-/// environment makes a missing one a failure.
+/// Returns the GPU, if there is one. Otherwise prints the reason once, bypassing the test harness's capture of output.
+/// With `GRIDFIELD_TEST_CUDA=1` in the environment, a missing GPU is a failure.
 pub fn cuda() -> Option<&'static Device> {
     static CUDA: OnceLock<Result<Device, String>> = OnceLock::new();
     let cuda = CUDA.get_or_init(|| {
@@ -29,12 +29,12 @@ pub fn cuda() -> Option<&'static Device> {
     });
     let wanted = std::env::var_os("GRIDFIELD_TEST_CUDA").is_some_and(|wanted| wanted == "1");
     match cuda {
-        Err(why) if wanted => panic!("CUDA is wanted: {why}"),
+        Err(why) if wanted => panic!("CUDA is required: {why}"),
         found => found.as_ref().ok(),
     }
 }
 
-/// Makes a test for each target of functions that take the device.
+/// Generates a test for each target from functions that take the device.
 macro_rules! on_every_target {
     ($($name:ident),* $(,)?) => {
         mod host {
@@ -66,7 +66,7 @@ macro_rules! on_every_target {
     };
 }
 
-/// All numbers of nested arrays, in their order.
+/// Returns all numbers of nested arrays, in order.
 pub fn flatten(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(items) => items.iter().flat_map(flatten).collect(),
@@ -107,7 +107,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// In [0, 1).
+    /// Returns a number in [0, 1).
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
@@ -116,17 +116,17 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
-    /// Less than `n`.
+    /// Returns a number less than `n`.
     pub fn below(&mut self, n: usize) -> usize {
         (self.unit() * n as f64) as usize
     }
 
-    /// 1 or -1.
+    /// Returns 1 or -1.
     pub fn sign(&mut self) -> f64 {
         if self.bits() & 1 == 0 { 1.0 } else { -1.0 }
     }
 
-    /// Uniform in ±range.
+    /// Returns numbers uniform in ±range.
     pub fn vector(&mut self, n: usize, range: f64) -> Vec<f32> {
         (0..n).map(|_| self.between(-range, range) as f32).collect()
     }
@@ -139,7 +139,7 @@ impl Random {
         (0..n).map(|_| self.between(low, high) as f32).collect()
     }
 
-    /// Numbers that fp16 holds exactly, so that targets begin with the same.
+    /// Returns numbers that fp16 represents exactly, so that all targets start from the same values.
     pub fn halves(&mut self, n: usize, low: f64, high: f64) -> Vec<f32> {
         self.f32s(n, low, high).into_iter().map(|value| half::f16::from_f32(value).to_f32()).collect()
     }
@@ -148,7 +148,7 @@ impl Random {
         (0..n).map(|_| self.bits() as u32).collect()
     }
 
-    /// A direction of length 1.
+    /// Returns a unit vector.
     pub fn direction(&mut self) -> [f64; 3] {
         loop {
             let v: [f64; 3] = std::array::from_fn(|_| self.between(-1.0, 1.0));

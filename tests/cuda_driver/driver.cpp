@@ -1,6 +1,6 @@
-// A CUDA driver without a GPU: the calls that src/device/cuda.rs makes, with the kernels run by the emulated target. Device
-// memory is host memory, filled with rubbish when allocated; modules are the PTX text, in which functions must be declared.
-// FAKE_CUDA in the environment makes it fail in one of the ways that drivers fail.
+// A CUDA driver without a GPU: implements the calls that src/device/cuda.rs makes, and runs the kernels on the emulated
+// target. Device memory is host memory, filled with garbage when allocated. Modules are PTX text, in which functions
+// must be declared. FAKE_CUDA in the environment makes it fail in one of the ways in which drivers fail.
 #include "core/emulated.h"
 
 #include <dlfcn.h>
@@ -33,7 +33,7 @@ bool fails(const char* how) {
 }
 
 const int SHARED_WITHOUT_ASKING = 48 * 1024;
-int context, stream;  // their addresses are the handles
+int context, stream;  // their addresses serve as handles
 
 }  // namespace
 
@@ -93,7 +93,7 @@ Result cuModuleGetFunction(void** handle, const char* module, const char* name) 
     return SUCCESS;
 }
 
-/// Constants of a module, which the PTX text gives as `name = value;`.
+/// Finds a constant of a module, which the PTX text contains as `name = value;`.
 Result cuModuleGetGlobal_v2(void** address, size_t* bytes, const char* module, const char* name) {
     char text[256];
     snprintf(text, sizeof text, " %s = ", name);

@@ -1,5 +1,5 @@
-//! The way to a GPU and back without one: `src/device/cuda.rs` against a CUDA driver that runs kernels by the emulated
-//! target (`driver.cpp`), and what users are told when a driver fails.
+//! The path to a GPU and back, without a GPU: `src/device/cuda.rs` with a CUDA driver that runs kernels on the emulated
+//! target (`driver.cpp`), and the messages that users get when a driver fails.
 #![cfg(target_os = "linux")]
 
 #[path = "../binary/mod.rs"]
@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use binary::{ORRERY, checked, command, stderr, stdout};
 use skip::skipped;
 
-/// The folder with the driver's library; None, with the reason printed, where it is of no use.
+/// Returns the folder with the driver's library; prints the reason and returns None where it cannot be used.
 fn driver() -> Option<&'static Path> {
     static DRIVER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let built = DRIVER.get_or_init(|| {
@@ -50,7 +50,7 @@ fn build(library: &Path) {
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
 }
 
-/// Runs `gridfield` on the driver, which fails as `failure` says.
+/// Runs `gridfield` with the driver, which fails as `failure` says.
 fn run(driver: &Path, failure: &str, args: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     run_in(folder.path(), driver, failure, args)

@@ -1,4 +1,4 @@
-//! Broken scenes of real photographs: each gives one sentence that names the file and what is wrong with it.
+//! Broken scenes of real photographs: each produces one sentence that names the file and the fault.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn fault_of(folder: &Path) -> String {
     let error = Scene::open(folder).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     let sentence = error.to_string();
-    assert!(!sentence.contains('\n'), "more than a line: {sentence}");
+    assert!(!sentence.contains('\n'), "more than one line: {sentence}");
     sentence
 }
 
@@ -27,7 +27,7 @@ fn assert_says(sentence: &str, parts: &[&str]) {
 // ---------------------------------------------------------------------------------------------------------------------
 // LLFF.
 
-/// The sentence for an LLFF scene of 9 whose poses file is replaced.
+/// Returns the error for an LLFF scene of 9 images whose poses file is replaced by `bytes`.
 fn fault_of_poses(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     llff(folder.path(), 9, 30.0);
@@ -150,7 +150,7 @@ fn masks_and_depths_of_another_kind() {
 // ---------------------------------------------------------------------------------------------------------------------
 // COLMAP.
 
-/// The sentence for a reconstruction after `change`, with all its images.
+/// Returns the error for a reconstruction after `change`, with all its images present.
 fn fault_of_colmap(change: impl Fn(&mut crate::captures::Colmap)) -> String {
     let sentences = [true, false].map(|binary| {
         let folder = tempfile::tempdir().unwrap();
@@ -166,7 +166,7 @@ fn fault_of_colmap(change: impl Fn(&mut crate::captures::Colmap)) -> String {
         fault_of(folder.path())
     });
     let after = |sentence: &String| sentence.rsplit_once(": ").unwrap().1.to_owned();
-    assert_eq!(after(&sentences[0]), after(&sentences[1]), "binary and text say the same");
+    assert_eq!(after(&sentences[0]), after(&sentences[1]), "binary and text give the same error");
     sentences.into_iter().next().unwrap()
 }
 
@@ -229,7 +229,7 @@ fn binary_files_truncated_at_every_byte() {
             write(sparse.join(name), &whole[..length]);
             assert_says(&fault_of(folder.path()), &[name, "truncated"]);
         }
-        // Counts that the bytes do not justify.
+        // Counts larger than the file's size allows.
         for count in [u64::MAX, 1 << 40, 1 << 12] {
             write(sparse.join(name), [&count.to_le_bytes(), &whole[8..]].concat());
             assert_says(&fault_of(folder.path()), &[name, "truncated"]);
@@ -241,7 +241,7 @@ fn binary_files_truncated_at_every_byte() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Rigs.
 
-/// What is wrong with the rig after `change`, and the sentence that training ends with.
+/// Returns the faults of the rig after `change`, and the error that training reports.
 fn rig(n: usize, change: impl Fn(usize, &mut [[f64; 4]; 3])) -> (Vec<RigFault>, Option<String>) {
     let folder = tempfile::tempdir().unwrap();
     let mut document = transforms(folder.path(), n, 360.0);
@@ -266,7 +266,7 @@ fn rigs_that_tell_no_depth_are_refused() {
     let (faults, sentence) = rig(9, |_, pose| (0..3).for_each(|row| pose[row][3] = 2.0));
     assert_eq!(faults, [RigFault::OnePlace]);
     assert_says(&sentence.unwrap(), &["all training cameras are at one place"]);
-    // Turned about: right and back are negated.
+    // Turn the camera around: negate right and back.
     let about =
         |_: usize, pose: &mut [[f64; 4]; 3]| pose.iter_mut().for_each(|row| (row[0], row[2]) = (-row[0], -row[2]));
     let (faults, sentence) = rig(5, about);

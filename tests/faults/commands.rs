@@ -1,4 +1,4 @@
-//! What a user may get wrong, as the user meets it: exit code 2, one sentence that says where, and nothing half-written.
+//! User errors on the command line: exit code 2, one sentence that says where the fault is, and no partial output.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use gridfield::train::{Checkpoint, Tensor};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A scene of two images, in the folder `scene` of a new folder.
+/// Creates a scene of two images, in the folder `scene` of a new folder.
 fn small_scene() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let scene = folder.path().join("scene");
@@ -33,7 +33,7 @@ fn write_transforms(folder: &TempDir, text: &str) {
     fs::write(folder.path().join("scene/transforms_train.json"), text).unwrap();
 }
 
-/// The sentence that training on `folder`'s scene ends with. Nothing is written.
+/// Returns the error of training on `folder`'s scene, and checks that nothing was written.
 fn training_fault(folder: &Path, args: &[&str]) -> String {
     let error = sentence(folder, &[&["train", "scene", "--device=cpu", "--max-steps=2"], args].concat());
     assert!(!folder.join("outputs").exists(), "nothing was written: {error}");
@@ -164,7 +164,7 @@ fn cuda_where_there_is_none() {
     }
 }
 
-/// A folder with a trained run, and every command that reads its checkpoint.
+/// Creates a folder with a trained run; also returns every command that reads its checkpoint.
 fn readers() -> (TempDir, Vec<Vec<&'static str>>) {
     let folder = tempfile::tempdir().unwrap();
     train_tiny(folder.path(), &["--max-steps=3", "--stop-after=2", "--quiet"]);
@@ -172,14 +172,14 @@ fn readers() -> (TempDir, Vec<Vec<&'static str>>) {
     (folder, readers.map(<[_]>::to_vec).into())
 }
 
-/// Changes the run's checkpoint by `breaking`, and returns the sentence of every command that reads it.
+/// Changes the run's checkpoint with `breaking`, and returns the error of every command that reads it.
 fn checkpoint_faults(breaking: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Vec<String> {
     let (folder, readers) = readers();
     let path = tiny_checkpoint(folder.path(), 2);
     let broken = breaking(fs::read(&path).unwrap());
     fs::write(&path, &broken).unwrap();
     let errors = readers.iter().map(|args| sentence(folder.path(), args)).collect();
-    assert_eq!(fs::read(&path).unwrap(), broken, "it was left alone");
+    assert_eq!(fs::read(&path).unwrap(), broken, "the checkpoint is unchanged");
     let run = path.parent().unwrap().parent().unwrap();
     assert!(!run.join("eval.json").exists() && !run.join("renders").exists());
     errors
@@ -261,7 +261,7 @@ fn results_that_cannot_be_written() {
     }
 }
 
-/// Replaces `old` in the checkpoint's own header by `new`, which must be as long.
+/// Replaces `old` with `new`, of the same length, in the checkpoint's own header.
 fn with_header(bytes: Vec<u8>, old: &str, new: &str) -> Vec<u8> {
     assert_eq!(old.len(), new.len());
     let at = bytes.windows(old.len()).position(|window| window == old.as_bytes()).expect(old);
@@ -359,20 +359,20 @@ fn a_run_that_diverges_before_its_first_checkpoint_leaves_nothing() {
     }
 }
 
-/// The sentence of `gridfield` under a limit that the shell's `ulimit` sets.
+/// Runs `gridfield` under a limit set by the shell's `ulimit`, and returns its error.
 #[cfg(unix)]
 fn limited(folder: &Path, limit: &str, args: &[&str]) -> String {
-    // A file that grows beyond its limit is an error like that of a full disk where the signal is ignored.
+    // With the signal ignored, a file that exceeds its limit is a write error, as on a full disk.
     let script = format!("trap '' XFSZ; ulimit {limit}; exec \"$0\" \"$@\"");
     let mut shell = std::process::Command::new("bash");
-    // Without a PATH there is no ffmpeg, and the bundled encoder writes videos.
+    // Without a PATH ffmpeg is not found, and the bundled encoder writes videos.
     shell
         .args(["-c", &format!("export PATH=; {script}"), env!("CARGO_BIN_EXE_gridfield")])
         .args(args)
         .current_dir(folder);
     let output = crate::binary::checked(shell.output().unwrap(), args);
     assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
-    let error = stderr(&output).strip_prefix("gridfield: error: ").expect("a mistake").to_owned();
+    let error = stderr(&output).strip_prefix("gridfield: error: ").expect("an error of gridfield").to_owned();
     assert_eq!(error.trim_end().lines().count(), 1, "{error}");
     error
 }
@@ -406,5 +406,5 @@ fn a_disk_that_is_full_is_told_in_the_same_words_everywhere() {
     let resume = ["train", "--resume", "latest"];
     let error = limited(folder.path(), "-f 100", &resume);
     assert!(!error.contains("nothing was kept"), "{error}");
-    assert!(tiny_checkpoint(folder.path(), 2).exists(), "a resumed run stays");
+    assert!(tiny_checkpoint(folder.path(), 2).exists(), "the resumed run is kept");
 }

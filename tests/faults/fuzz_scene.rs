@@ -1,8 +1,8 @@
-//! Mutated scenes: whatever the bytes, a reader gives a scene whose numbers make sense or an error of one line, and takes
-//! no more memory than the file justifies.
+//! Mutated scenes: whatever the bytes, a reader returns a scene with valid numbers or a one-line error, and uses no
+//! more memory than the file justifies.
 //!
-//! Each test mutates for two seconds, or for `GRIDFIELD_FUZZ_SECONDS`, from the seed `GRIDFIELD_FUZZ_SEED`. What makes a
-//! reader panic is left in the temporary folder that the panic names.
+//! Each test mutates for two seconds, or for `GRIDFIELD_FUZZ_SECONDS`, with the seed `GRIDFIELD_FUZZ_SEED`. If an input
+//! makes a reader panic, it stays in the temporary folder that the output names.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
@@ -14,14 +14,15 @@ use gridfield::Error;
 use gridfield::scene::{Scene, View};
 use serde_json::json;
 
-/// Address space that the readers of these small files, their threads and the tests beside them may take.
+/// Limit on the address space of the readers of these small files, their threads and the tests that run at the same
+/// time.
 const MOST_KIB: u64 = 2 << 20;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text}")))
 }
 
-/// Opens the scene in `folder` again and again, with one of its `files` mutated.
+/// Opens the scene in `folder` repeatedly, each time with one of its `files` mutated.
 fn fuzz(test: &str, folder: tempfile::TempDir, files: &[&str]) {
     let originals: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(folder.path().join(file)).unwrap()).collect();
     check(folder.path(), true).unwrap();
@@ -51,7 +52,7 @@ fn fuzz(test: &str, folder: tempfile::TempDir, files: &[&str]) {
     }
 }
 
-/// The result of opening, whose numbers make sense, and whose picture can be drawn.
+/// Opens the scene, and checks that its numbers are valid and that its rig can be drawn.
 fn check(folder: &Path, draw: bool) -> Result<(), ()> {
     let scene = match Scene::open(folder) {
         Ok(scene) => scene,
@@ -94,7 +95,7 @@ fn check_view(view: &View) {
     }
 }
 
-/// What fits where a number, a count or a word stood.
+/// Replacements for a number, a count or a word.
 const TEXTS: [&str; 16] = [
     "0",
     "-1",
@@ -140,7 +141,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
             bytes.splice(at..at, part);
         }
         _ => {
-            // A number or word of a text by another.
+            // Replace a number or word of a text.
             let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-+._".contains(byte);
             let Some(begin) = bytes[at.min(bytes.len())..].iter().position(is_word).map(|offset| at + offset) else {
                 return;
@@ -156,7 +157,7 @@ fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
     bytes.iter_mut().skip(at).zip(with).for_each(|(byte, with)| *byte = *with);
 }
 
-/// The most address space that the process has had, where the system tells.
+/// Returns the peak address space of the process, if the system reports it.
 fn peak_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmPeak:"))?.trim().strip_suffix(" kB")?.parse().ok()
@@ -169,7 +170,7 @@ fn llff_poses() {
     fuzz("llff_poses", folder, &["poses_bounds.npy"]);
 }
 
-/// Where images are of a size of their own, the sizes in the poses have nothing to be compared with.
+/// Without full-size images there is nothing to compare the sizes in the poses with.
 #[test]
 fn llff_poses_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
-//! What a user of `gridfield gtk` may get wrong: exit code 2, one sentence that says where, and nothing written.
+//! User errors of `gridfield gtk`: exit code 2, one sentence that says where the fault is, and nothing written.
 
 use std::fs;
 use std::path::Path;
 
 use crate::binary::{ORRERY, sentence, tiny_run, train_tiny};
 
-/// The sentence that `args` end with, after which nothing is written.
+/// Returns the error for `args`, and checks that nothing was written.
 fn fault(folder: &Path, args: &[&str]) -> String {
     let error = sentence(folder, &[&["gtk"], args].concat());
     assert!(!folder.join("gtk").exists(), "nothing was written: {error}");
@@ -51,7 +51,7 @@ fn a_matrix_that_is_singular_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let error = fault(folder.path(), &["bound", "-m=linear", "-n=40"]);
     assert_says(&error, &["linear: G is singular at these 40 points (rank 32", "they reach only 32 nodes"]);
-    // Three points of one cell, which has two nodes; other cells have nodes to spare.
+    // Three points lie in one cell, which has two nodes; the other cells have more nodes than points.
     fs::write(folder.path().join("x.json"), "[0.5, 0.501, 0.502, 0.9]").unwrap();
     let error = fault(folder.path(), &["bound", "-m=linear", "--data=x.json"]);
     assert_says(&error, &["linear: G is singular at these 4 points (rank 3", "too close"]);
@@ -71,7 +71,7 @@ fn a_checkpoint_of_another_dimension() {
     assert_says(&error, &["n_levels=2 cannot change a trained model"]);
     let error = fault(folder.path(), &["spectrum", "--dim=2", "--data", run]);
     assert_says(&error, &["--dim is 2, but the data have 3 dimensions"]);
-    // There are 4096 cells, occupied or not.
+    // There are 4096 cells in total, occupied or not.
     let error = fault(folder.path(), &["spectrum", "--data", run, "-n=4097"]);
     assert_says(&error, &["occupied cells, but 4097 points are asked for"]);
 }

@@ -1,4 +1,4 @@
-//! What a user may get wrong: every mistake ends with one sentence and exit code 2.
+//! User errors: each ends with one sentence and exit code 2.
 
 #[macro_use]
 #[path = "../common/mod.rs"]

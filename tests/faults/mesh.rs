@@ -1,4 +1,4 @@
-//! Meshes that are none: exit code 2, one sentence that says what is wrong, and nothing written.
+//! Invalid meshes: exit code 2, one sentence that says what is wrong, and nothing written.
 
 use std::fs;
 use std::path::Path;

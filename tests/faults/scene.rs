@@ -1,4 +1,4 @@
-//! Broken scenes: each gives one sentence that names the file, the frame or the key, and what is wrong.
+//! Broken scenes: each produces one sentence that names the file, the frame or the key, and the fault.
 
 use gridfield::Error;
 use gridfield::scene::{Scene, load_images};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// A whole scene of two frames, to break in one place.
+/// Returns a valid scene of two frames, for tests to break in one place.
 fn document() -> Value {
     let pose = json!([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 4], [0, 0, 0, 1]]);
     let frame = |i| json!({ "file_path": format!("./train/r_{i}"), "transform_matrix": pose });
@@ -23,7 +23,7 @@ fn scene_of_text(text: &str) -> TempDir {
     folder
 }
 
-/// The sentence for the scene after `breaking` changed its document.
+/// Returns the error for the scene after `breaking` has changed its document.
 fn fault(breaking: impl FnOnce(&mut Value)) -> String {
     let mut document = document();
     breaking(&mut document);
@@ -38,7 +38,7 @@ fn fault_of_folder(folder: &Path) -> String {
     let error = Scene::open(folder).unwrap_err();
     assert!(matches!(error, Error::File { .. }));
     let sentence = error.to_string();
-    assert!(!sentence.contains('\n'), "more than a line: {sentence}");
+    assert!(!sentence.contains('\n'), "more than one line: {sentence}");
     sentence
 }
 
@@ -178,7 +178,8 @@ fn a_bad_optional_split_is_not_ignored() {
     assert_says(&fault_of_folder(folder.path()), &["transforms_test.json", "truncated"]);
 }
 
-/// The sentence for loading the pixels of a scene whose second image file is `bytes`; headers may already fail.
+/// Returns the error of loading the pixels of a scene whose second image file is `bytes`. Opening the scene, which
+/// reads the headers, may already fail.
 fn image_fault(bytes: &[u8]) -> String {
     let folder = scene_of_text(&document().to_string());
     std::fs::write(folder.path().join("train/r_1.png"), bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The checkpoint file: what goes in comes out, and no damaged file is taken for a good one.
+//! The checkpoint file: what is written reads back, and no damaged file is accepted.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ fn written(checkpoint: &Checkpoint<'_>) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The sentence that refuses `bytes`, without the file it begins with.
+/// Returns the error that refuses `bytes`, without the file name at its beginning.
 fn refusal(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.safetensors");
@@ -48,7 +48,7 @@ fn refusal_of(path: &Path) -> String {
     error.strip_prefix(&format!("{}: ", path.display())).expect("the sentence names the file").to_owned()
 }
 
-/// The file of a checkpoint whose own header `edit` changed.
+/// Returns the bytes of a checkpoint whose own header was changed by `edit`.
 fn with_header(edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let (_folder, path) = written(&Checkpoint::new(header(), tensors()));
     let bytes = std::fs::read(path).unwrap();
@@ -77,7 +77,7 @@ fn what_is_written_is_read() {
 
 #[test]
 fn numbers_of_the_header_come_back_bit_for_bit() {
-    // Numbers with 17 digits are where a parser that rounds twice goes wrong by a bit.
+    // With numbers of 17 digits, a parser that rounds twice is wrong by one bit.
     for i in 1..200 {
         let x = (f64::from(i) * 0.7311).sin() / 3.7;
         let mut header = header();

@@ -1,4 +1,4 @@
-//! Scenes of COLMAP: its own files, and what they mean.
+//! COLMAP scenes: reading the files, and what their numbers mean.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn cameras_look_at_the_points_in_front_of_them() {
     let (_folder, scene) = scene_of(&model, true, "colmap/sparse/0");
     for view in scene.splits.train.iter().chain(&scene.splits.test) {
         assert!((view.camera.position().iter().map(|x| x * x).sum::<f32>().sqrt() - 4.0).abs() < 1e-5);
-        // The origin is on the optical axis, at the principal point.
+        // The origin is on the optical axis, so it projects to the principal point.
         let [x, y] = view.camera.project([0.0; 3]).unwrap();
         assert!((x - 20.5).abs() < 1e-3 && (y - 14.5).abs() < 1e-3, "{x} {y}");
         let [near, far] = view.bounds.unwrap();
@@ -143,8 +143,8 @@ fn cameras_that_look_one_way_are_forward_facing() {
     assert_eq!(scene_of(&colmap(9, 120.0), true, "sparse/0").1.capture.kind, CaptureKind::Inward);
 }
 
-/// COLMAP writes the mean distance of each point's projections from where its images see it. The reconstruction here is
-/// its own (version 3.8, OPENCV) of pictures that bent as a lens does.
+/// COLMAP writes the mean distance between each point's projections and the pixels where its images see it. The
+/// reconstruction was made by COLMAP itself (version 3.8, OPENCV) from images with lens distortion.
 #[test]
 fn projections_are_those_of_colmap() {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/colmap");
@@ -154,7 +154,7 @@ fn projections_are_those_of_colmap() {
     }
     let text = std::fs::read_to_string(vectors.join("images.txt")).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    // By point: the images that see it, and where.
+    // For each point: the images that see it, and the pixels.
     let mut seen: BTreeMap<u64, Vec<(String, [f64; 2])>> = BTreeMap::new();
     for pair in lines.chunks(2) {
         let name = pair[0].split(' ').next_back().unwrap();
@@ -179,7 +179,7 @@ fn projections_are_those_of_colmap() {
         let miss = |(name, at): &(String, [f64; 2])| {
             let camera = &views[name.as_str()].camera;
             let found = camera.project(point).unwrap().map(f64::from);
-            // The ray through what is seen passes the point as near as the projection comes.
+            // The ray through the projection passes through the point, up to rounding.
             let (origin, direction) = camera.ray(found[0] as f32, found[1] as f32);
             let offset: [f32; 3] = std::array::from_fn(|k| point[k] - origin[k]);
             let along: f32 = offset.iter().zip(direction).map(|(a, b)| a * b).sum();

@@ -1,4 +1,4 @@
-//! The configuration: its layers, the sentences for its mistakes, and its documentation.
+//! The configuration: its layers, its error messages, and its documentation.
 
 use std::path::PathBuf;
 
@@ -216,10 +216,10 @@ fn every_range_is_guarded() {
     }
     let mut config = Config::default();
     config.march.step_scale = f64::NAN;
-    assert!(config.validate().is_err(), "NaN fails every guard");
+    assert!(config.validate().is_err(), "NaN fails every check");
 }
 
-/// Why the defaults of an encoding with `settings` over them are refused.
+/// Returns why an encoding's defaults are refused after `settings` have changed them.
 fn refusal(settings: &[&str]) -> String {
     let mut config = Config::default();
     settings.iter().for_each(|assignment| config.set(assignment).unwrap());

@@ -1,5 +1,5 @@
-//! That docs/formats.md is enough to render from a checkpoint: `scripts/render_checkpoint.py`, which knows nothing else,
-//! draws the same picture as gridfield.
+//! Checks that docs/formats.md is sufficient to render a checkpoint: `scripts/render_checkpoint.py`, which relies on
+//! nothing else, renders the same image as gridfield.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,11 @@ use std::process::Command;
 use crate::binary::{ORRERY, printed, train_tiny_on};
 use crate::skip::skipped;
 
-/// A wrong sign or order moves whole regions by tens of levels; rounding moves a sample at the edge of an occupied cell.
+/// Largest difference of a value. A wrong sign or order changes whole regions by tens of levels; rounding only moves a
+/// sample across the face of an occupied cell.
 const MOST_LEVELS: u8 = 2;
 
-/// Trains with `settings` and compares the first test view; skipped where there is no numpy.
+/// Trains with `settings` and compares the first test view; skipped without numpy.
 #[track_caller]
 fn assert_script_agrees(test: &str, settings: &[&str]) {
     assert_script_agrees_on(test, "hash", settings);
@@ -90,7 +91,8 @@ fn a_script_renders_every_variant_of_mulfagrid() {
 
 #[test]
 fn a_script_renders_a_field_that_fills_its_box() {
-    // Next to nothing is learned: every cell stays occupied and nothing opaque, so that rays have the most samples.
+    // Almost nothing is learned: every cell stays occupied and nothing is opaque, so rays have as many samples as
+    // possible.
     let settings = ["--set=optimizer.learning_rate=1e-6", "--set=march.occupancy_threshold=0"];
     assert_script_agrees("a_script_renders_a_field_that_fills_its_box", &settings);
 }
@@ -124,7 +126,7 @@ fn a_script_renders_a_contracted_space() {
     assert_script_agrees("a_script_renders_a_contracted_space", &settings);
 }
 
-/// Cameras of the bundled scene that look much the same way as one of them.
+/// Training cameras of the bundled scene that look in similar directions.
 const NEIGHBOURS: [&str; 6] = ["r_15", "r_16", "r_17", "r_18", "r_20", "r_22"];
 
 #[test]

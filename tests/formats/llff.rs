@@ -62,7 +62,7 @@ fn a_forward_facing_rig_has_all_that_it_sees_in_the_unit_cube() {
             }
         }
     }
-    assert!(reaches > 0.4999, "and no larger than need be: {reaches}");
+    assert!(reaches > 0.4999, "and the cube is not larger than necessary: {reaches}");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn cameras_around_a_scene_stand_well_inside_of_the_unit_cube() {
     assert!((farthest - 0.4).abs() < 1e-5, "{farthest}");
 }
 
-/// Images of each folder have a grey of their own.
+/// Writes images into each folder, in that folder's own grey.
 fn write_folders(folder: &Path, n: usize, folders: &[(&str, u32, u8)]) {
     for (images, reduced, grey) in folders {
         for i in 0..n {
@@ -99,11 +99,15 @@ fn downscaled_images_come_from_their_folder_or_are_made() {
         assert_eq!((k.width, k.height), size, "÷{downscale}");
         assert!((k.fl_x - FOCAL as f32 / downscale as f32).abs() < 1e-4 && (k.cx * 2.0 - size.0 as f32).abs() < 1e-4);
     }
-    // The reduced image is 7 pixels high, 7.5 of which would be a fourth: its pixels are a little higher.
+    // The reduced image is 7 pixels high, and an exact quarter would be 7.5, so its pixels are slightly taller.
     let fl_y = view.camera_at(4).intrinsics.fl_y;
     assert!((fl_y - FOCAL as f32 * 7.0 / 30.0).abs() < 1e-4, "{fl_y}");
     let image = view.load(8).unwrap();
-    assert_eq!((image.width, image.height, image.pixel(0, 0)[0]), (5, 3, 44), "an eighth of the fourth");
+    assert_eq!(
+        (image.width, image.height, image.pixel(0, 0)[0]),
+        (5, 3, 44),
+        "an eighth, reduced from the images of a quarter"
+    );
 }
 
 #[test]
@@ -154,7 +158,7 @@ fn fern_opens_with_its_points_between_its_bounds() {
     assert_eq!((k.width, k.height, view.camera.intrinsics.width), (504, 378, 4032));
     assert!((k.fl_x - 407.566).abs() < 1e-2, "{}", k.fl_x);
     assert_eq!(view.load(8).unwrap().width, 504);
-    // The world of the poses is that of COLMAP, whose points are beside them.
+    // The poses are in COLMAP's world, and COLMAP's points are stored with them.
     let bytes = std::fs::read(path.join("sparse/0/points3D.bin")).unwrap();
     let points = points_of(&bytes);
     let [near, far] = view.bounds.unwrap();
@@ -174,7 +178,7 @@ fn depth(view: &View, point: [f32; 3]) -> f32 {
     (0..3).map(|k| (point[k] - position[k]) * forward[k]).sum()
 }
 
-/// The points of a points3D.bin, read here on their own.
+/// Reads the points of a points3D.bin, independently of the reader under test.
 fn points_of(bytes: &[u8]) -> Vec<[f32; 3]> {
     let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
     let mut at = 8;

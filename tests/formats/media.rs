@@ -1,4 +1,4 @@
-//! PNG files and videos: what is written reads back, whole or not at all.
+//! PNG files and videos: a written file reads back, and is written completely or not at all.
 
 use crate::skip::skipped;
 use gridfield::media::{Encoder, Pixels, VideoWriter, write_png};
@@ -7,7 +7,7 @@ use openh264::formats::YUVSource as _;
 use std::path::Path;
 use std::process::Command;
 
-/// A smooth picture with a square that moves with `t`.
+/// Returns a smooth picture with a square that moves with `t`.
 fn frame(width: usize, height: usize, t: usize) -> Vec<u8> {
     let pixel = |i: usize| {
         let (x, y) = (i % width, i / width);
@@ -32,9 +32,9 @@ fn files(folder: &Path) -> Vec<String> {
     names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// The payload of the first box of this `kind`, found by its name.
+/// Returns the payload of the first box of this `kind`, found by its name.
 fn mp4_box<'a>(file: &'a [u8], kind: &[u8; 4]) -> &'a [u8] {
-    let at = file.windows(4).position(|name| name == kind).expect("the box");
+    let at = file.windows(4).position(|name| name == kind).expect("the file has the box");
     &file[at + 4..at - 4 + be32(&file[at - 4..]) as usize]
 }
 
@@ -42,7 +42,7 @@ fn be32(bytes: &[u8]) -> u32 {
     u32::from_be_bytes(bytes[..4].try_into().unwrap())
 }
 
-/// The frames of an MP4 file with one H.264 track in one chunk, each as Annex B.
+/// Returns the frames of an MP4 file with one H.264 track in one chunk, each in Annex B format.
 fn mp4_samples(file: &[u8]) -> Vec<Vec<u8>> {
     let sizes = mp4_box(file, b"stsz")[12..].chunks_exact(4).map(|size| be32(size) as usize);
     let mut rest = mp4_box(file, b"mdat");
@@ -61,7 +61,7 @@ fn mp4_samples(file: &[u8]) -> Vec<Vec<u8>> {
     sizes.map(annex_b).collect()
 }
 
-/// The sequence and picture parameter sets of the track, as Annex B.
+/// Returns the sequence and picture parameter sets of the track, in Annex B format.
 fn mp4_parameter_sets(file: &[u8]) -> Vec<u8> {
     let config = mp4_box(file, b"avcC");
     let sps_length = usize::from(u16::from_be_bytes([config[6], config[7]]));
@@ -69,7 +69,7 @@ fn mp4_parameter_sets(file: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 1], sps, &[0, 0, 0, 1], pps].concat()
 }
 
-/// Decodes with OpenH264: the width, height and luma of each frame.
+/// Decodes with OpenH264: returns the width, height and luma of each frame.
 fn decode(file: &[u8]) -> Vec<(usize, usize, Vec<u8>)> {
     let mut decoder = openh264::decoder::Decoder::new().unwrap();
     decoder.decode(&mp4_parameter_sets(file)).unwrap();
@@ -96,7 +96,7 @@ fn bundled_video_decodes_to_the_frames_that_went_in() {
     let file = std::fs::read(&path).unwrap();
     assert_eq!(&file[4..8], b"ftyp");
     let at = |name: &[u8; 4]| file.windows(4).position(|found| found == name).unwrap();
-    assert!(at(b"moov") < at(b"mdat"), "the index stands first, so that playing can begin before the end is there");
+    assert!(at(b"moov") < at(b"mdat"), "the index comes first, so playback can start before the whole file is loaded");
     let frames = decode(&file);
     assert_eq!(frames.len(), 30);
     for (t, (width, height, decoded)) in frames.into_iter().enumerate() {
@@ -117,7 +117,7 @@ fn odd_sides_grow_by_a_pixel() {
     assert!(frames.iter().all(|(width, height, _)| (*width, *height) == (64, 36)));
 }
 
-/// `ffprobe`'s answer for the first stream, or `None` and a printed reason.
+/// Returns `ffprobe`'s answer for the first stream, or prints a reason and returns None.
 fn ffprobe(path: &Path) -> Option<String> {
     let entries = "stream=codec_name,width,height,pix_fmt,color_space,color_range,r_frame_rate,nb_read_frames";
     let probe = Command::new("ffprobe")

@@ -1,4 +1,4 @@
-//! Checkpoints of earlier versions are read.
+//! Checkpoints of earlier versions can be read.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::binary::{ORRERY, printed};
 /// Mean PSNR of the first two test views, as version 0.1.0 measured it.
 const PSNR_OF_0_1_0: f64 = 13.357;
 
-/// What version 0.1.0 wrote is read, measured and rendered.
+/// A checkpoint that version 0.1.0 wrote is read, evaluated and rendered.
 #[test]
 fn checkpoints_of_the_version_before_still_load() {
     let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/checkpoints");
@@ -23,7 +23,7 @@ fn checkpoints_of_the_version_before_still_load() {
     printed(folder.path(), &[&["eval", &radiance], &flags[..], &cpu].concat());
     let figures: serde_json::Value = serde_json::from_str(&fs::read_to_string(output).unwrap()).unwrap();
     let psnr = figures["results"]["psnr"].as_f64().unwrap();
-    assert!((psnr - PSNR_OF_0_1_0).abs() < 0.01, "{psnr} dB, {PSNR_OF_0_1_0} when it was written");
+    assert!((psnr - PSNR_OF_0_1_0).abs() < 0.01, "{psnr} dB, but version 0.1.0 measured {PSNR_OF_0_1_0} dB");
     let said = printed(folder.path(), &["info", &gabor]);
     assert!(said.contains("gabor_net"), "{said}");
     printed(folder.path(), &[&["render", &gabor, "--output=gabor.png"], &cpu[..]].concat());

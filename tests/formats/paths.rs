@@ -1,4 +1,4 @@
-//! Camera paths: generated around a scene, and read from nerfstudio's and instant-ngp's files.
+//! Camera paths: generated around a scene, or read from nerfstudio's and instant-ngp's files.
 
 use gridfield::geometry::{Camera, Intrinsics, UnitCube};
 use gridfield::scene::path::{Order, PathOptions};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const CENTRE: [f32; 3] = [0.3, -0.2, 0.5];
 
-/// A camera around [`CENTRE`] at distance 4 that looks at it, with z up.
+/// Returns a camera around [`CENTRE`], at distance 4, that looks at it, with z up.
 fn looking(azimuth: f32, elevation: f32) -> Camera {
     let direction = Vector3::new(azimuth.cos() * elevation.cos(), azimuth.sin() * elevation.cos(), elevation.sin());
     let right = Vector3::z().cross(&direction).normalize();
@@ -45,7 +45,8 @@ fn options(seconds: f32, fps: f32) -> PathOptions {
     PathOptions { size: Some((64, 48)), fps: Some(fps), seconds: Some(seconds) }
 }
 
-/// How far the centre is from the axis of the camera, how far away, and at which height over it the camera stands.
+/// Returns the centre's distance from the camera's axis, its distance from the camera, and the camera's height above
+/// it.
 fn aim(camera: &Camera) -> (f32, f32, f32) {
     let (centre, position) = (Vector3::from(CENTRE), Vector3::from(camera.position()));
     let forward = Vector3::from(camera.forward());
@@ -100,7 +101,7 @@ fn of_a_scene_photographed_from_one_side_paths_stay_there() {
 #[test]
 fn before_a_forward_facing_scene_paths_look_at_its_middle_depth() {
     let mut scene = scene();
-    // In the plane z = 2, looking along −z, up to 3 to the sides and 1 up and down.
+    // Cameras in the plane z = 2 that look along −z, up to 3 to the sides and up to 1 up and down.
     let at = |i: usize| {
         let (x, y) = (3.0 * (i as f32).sin(), (i as f32).cos());
         let rows = [[1.0, 0.0, 0.0, x], [0.0, 1.0, 0.0, y], [0.0, 0.0, 1.0, 2.0]];
@@ -237,7 +238,7 @@ fn frames_have_at_most_16384_pixels_a_side() {
     assert!(error.contains("8×16385; expected at most 16384"), "{error}");
 }
 
-/// A key camera as instant-ngp's `nerf_matrix_to_ngp` and `CameraKeyframe` would store it.
+/// Returns a key camera as instant-ngp's `nerf_matrix_to_ngp` and `CameraKeyframe` would store it.
 fn ngp_key(camera: &Camera) -> Value {
     let m = camera.camera_to_world.map(|row| row.map(f64::from));
     let ngp = |row: usize| [m[row][0], -m[row][1], -m[row][2], m[row][3] * f64::from(0.33f32) + 0.5];
@@ -266,7 +267,7 @@ fn instant_ngp_spline_smooths_and_ends_where_its_ends_are() {
     let keys: Vec<Value> = (0..4).map(|i| ngp_key(&looking(0.2 * i as f32, 0.3))).collect();
     let path = read(&json!({ "path": keys, "duration_seconds": 2.0 }), &PathOptions::default()).unwrap();
     assert_eq!((path.frames.len(), path.fps), (60, 30.0));
-    // At the first key the spline is a weighted mean: 5/6 of the key, which is there twice, and 1/6 of the next.
+    // At the first key the spline is a weighted mean: 5/6 of that key, which counts twice, and 1/6 of the next.
     let [first, second] = [0, 1].map(|i| Vector3::from(looking(0.2 * i as f32, 0.3).position()));
     let expected = first * (5.0 / 6.0) + second / 6.0;
     assert!((Vector3::from(path.frames[0].position()) - expected).norm() < 1e-5);
@@ -281,7 +282,7 @@ fn closed_instant_ngp_path_comes_around() {
         (Vector3::from(path.frames[a].position()) - Vector3::from(path.frames[b].position())).norm()
     };
     assert!((step(0, 1) - step(179, 0)).abs() < 1e-3);
-    // The spline cuts the corners of the hexagon, a sixth of its radius: the same pitch then aims 0.2 too high.
+    // The spline cuts the corners of the hexagon by a sixth of the radius, so the same pitch aims 0.2 too high.
     assert!(path.frames.iter().all(|camera| aim(camera).0 < 0.25), "quaternions take the short way around");
 }
 

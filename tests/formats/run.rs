@@ -1,4 +1,4 @@
-//! The run folder: where it lies, what it refuses, and what `RUN` on a command line stands for.
+//! The run folder: its location, what it refuses, and what `RUN` on the command line means.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Reading scenes: the Blender format in its variations on small scenes made here, and the real lego scene where the
-//! data folder is.
+//! Reading scenes: variants of the Blender format on small generated scenes, and the real lego scene if the data folder
+//! has it.
 
 use crate::skip::skipped;
 use gridfield::geometry::UnitCube;
@@ -18,7 +18,8 @@ fn frame(file_path: &str) -> Value {
     json!({ "file_path": file_path, "transform_matrix": pose() })
 }
 
-/// A folder with one split of `frames` at a horizontal angle of π/2, and the other keys of `global`.
+/// Creates a folder with one split of `frames`, with a horizontal field of view of π/2 and the further keys of
+/// `global`.
 fn scene(frames: Value, global: Value) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write_split(folder.path(), "train", frames, global);
@@ -112,7 +113,7 @@ fn images_load_in_order_and_report_progress() {
     assert_eq!(seen.into_inner().unwrap(), (1..=12).map(|done| (done, 12)).collect::<Vec<_>>());
 }
 
-/// The lego scene of the data folder, or `None` and a printed reason.
+/// Returns the lego scene of the data folder, or prints a reason and returns None.
 fn lego(test: &str) -> Option<PathBuf> {
     let data = std::env::var_os("GRIDFIELD_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);

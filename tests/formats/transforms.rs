@@ -1,11 +1,11 @@
-//! Scenes of nerfstudio and instant-ngp: transforms.json.
+//! nerfstudio and instant-ngp scenes: transforms.json.
 
 use crate::captures::{SIZE, data, transforms, write_json};
 use gridfield::geometry::{Lens, UnitCube};
 use gridfield::scene::{CaptureKind, Format, Scene, View};
 use serde_json::{Value, json};
 
-/// The scene of `n` frames around the origin after `change`.
+/// Returns the scene of `n` frames around the origin after `change`.
 fn scene_with(n: usize, change: impl FnOnce(&std::path::Path, &mut Value)) -> (tempfile::TempDir, Scene) {
     let folder = tempfile::tempdir().unwrap();
     let mut document = transforms(folder.path(), n, 300.0);
@@ -49,7 +49,7 @@ fn frames_without_an_image_are_skipped_with_a_note() {
             std::fs::remove_file(folder.join(format!("images/{name}.png"))).unwrap();
         }
     });
-    assert_eq!(names(&scene.splits.test), ["001", "010"], "of those that are there");
+    assert_eq!(names(&scene.splits.test), ["001", "010"], "every eighth frame that has an image");
     assert_eq!(scene.splits.train.len(), 7);
     assert_eq!(scene.notes, ["3 of 12 frames have no image and are skipped, the first of them images/000.png"]);
 }
@@ -105,7 +105,7 @@ fn lenses_are_read_for_the_file_or_a_frame() {
 
 #[test]
 fn masks_of_both_programs_say_what_counts() {
-    // Its left half is black.
+    // Writes a mask whose left half is black.
     let half = |path: std::path::PathBuf| {
         let grey = |x: u32, _| image::Luma([if x < SIZE.0 / 2 { 0u8 } else { 255 }]);
         image::GrayImage::from_fn(SIZE.0, SIZE.1, grey).save(path).unwrap();
@@ -120,7 +120,7 @@ fn masks_of_both_programs_say_what_counts() {
     assert_eq!(nerfstudio.len(), 1200);
     assert!((0..1200).all(|i| nerfstudio[i] == (i % 40 >= 20) && instant_ngp[i] == (i % 40 < 20)));
     assert_eq!(mask(2, 1), None);
-    // At a sixth, 6 columns of 6 pixels: the middle ones hold both halves, and count for neither.
+    // At a sixth of the size a row has 6 pixels. The middle blocks contain both halves and are masked out.
     let row = |i: usize| mask(i, 6).unwrap()[..6].to_vec();
     assert_eq!(row(0), [false, false, false, false, true, true]);
     assert_eq!(row(1), [true, true, true, false, false, false]);
@@ -139,7 +139,7 @@ fn depth_maps_are_in_scene_units() {
     });
     let depth = |i: usize, downscale| scene.splits.train[i].load_depth(downscale).unwrap();
     let full = depth(0, 1).unwrap();
-    assert!((full[40 * 3 + 7] - 0.307).abs() < 1e-6, "nerfstudio's are millimetres: {}", full[127]);
+    assert!((full[40 * 3 + 7] - 0.307).abs() < 1e-6, "nerfstudio's depths are in millimetres: {}", full[127]);
     assert_eq!(depth(1, 1).unwrap()[..3], [0.0, 0.5, 1.0]);
     assert_eq!(depth(2, 1), None);
     let half = depth(0, 2).unwrap();
@@ -167,7 +167,7 @@ fn fox_opens_without_its_absent_frames() {
     assert_eq!((scene.unit_cube, scene.capture.aabb_scale), (UnitCube::BLENDER, Some(4)));
     let camera = scene.splits.train[0].camera;
     assert!(matches!(camera.intrinsics.lens, Lens::OpenCv { k: [k1, ..], .. } if k1 == 0.0578421));
-    // Rays through the corners bend, and come back by projection.
+    // Rays through the corners are distorted, and projection inverts this.
     let (origin, direction) = camera.ray(3.5, 5.5);
     let [x, y] = camera.project(std::array::from_fn(|k| origin[k] + 5.0 * direction[k])).unwrap();
     assert!((x - 3.5).abs() < 2e-3 && (y - 5.5).abs() < 2e-3, "{x} {y}");

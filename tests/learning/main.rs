@@ -21,7 +21,7 @@ use nalgebra::{Matrix3, Rotation3, Vector3};
 
 const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
 
-/// Images are halved and steps small, so that each takes half a minute or less on two cores.
+/// Images are halved and steps are small, so that each training takes at most half a minute on two cores.
 const SETTINGS: [&str; 6] = [
     "scene.downscale=2",
     "train.batch_samples=8192",
@@ -31,7 +31,7 @@ const SETTINGS: [&str; 6] = [
     "optimizer.schedule.kind=cosine",
 ];
 
-/// `settings` over [`SETTINGS`], for the bundled scene.
+/// Returns the configuration for the bundled scene with [`SETTINGS`], then `settings`.
 fn configured(settings: &[&str]) -> Config {
     let mut config = Config::default();
     config.set_value("scene.path", ORRERY).unwrap();
@@ -43,21 +43,21 @@ fn training_images(device: &Device, config: &Config, scene: &Scene) -> TrainingI
     TrainingImages::load(device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {}).unwrap()
 }
 
-/// Before the first step.
+/// Returns a trainer before its first step.
 fn trainer(config: &Config, scene: &Scene) -> Trainer {
     let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
     let training_images = training_images(&device, config, scene);
     Trainer::new(&device, config, scene, training_images).unwrap()
 }
 
-/// After all steps on the scene's training views.
+/// Returns a trainer after all steps on the scene's training views.
 fn trained(config: &Config, scene: &Scene) -> Trainer {
     let mut trainer = trainer(config, scene);
     train_until(&mut trainer, config.train.max_steps, None, &AtomicBool::new(false), &mut |_| Ok(())).unwrap();
     trainer
 }
 
-/// Mean PSNR in dB on the first test views, of a field as `checkpoint` has it.
+/// Returns the mean PSNR in dB on the first test views, for the field in `checkpoint`.
 fn psnr(learned: &Learned, checkpoint: &Checkpoint) -> f64 {
     let Learned { config, scene, .. } = learned;
     let device = Device::open(DeviceChoice::Cpu, 0).unwrap();
@@ -71,7 +71,7 @@ fn psnr_of(renderer: &Renderer, config: &Config, scene: &Scene) -> f64 {
     Summary::of(&views.iter().map(score).collect::<Vec<_>>()).psnr
 }
 
-/// Mean PSNR in dB on the first test views after training with `settings` over [`SETTINGS`].
+/// Trains with [`SETTINGS`], then `settings`, and returns the mean PSNR in dB on the first test views.
 fn learned(settings: &[&str]) -> f64 {
     let config = configured(settings);
     let scene = open_scene(&config.scene).unwrap();
@@ -80,16 +80,16 @@ fn learned(settings: &[&str]) -> f64 {
     psnr
 }
 
-/// A trained field with what several tests ask of it.
+/// A trained field and the data that several tests need.
 struct Learned {
     config: Config,
     scene: Scene,
     checkpoint: Checkpoint<'static>,
-    /// Of the last hundred steps.
+    /// Statistics of the last hundred steps.
     report: Statistics,
 }
 
-/// The hash grid after [`SETTINGS`], trained once for all tests.
+/// Returns the hash grid trained with [`SETTINGS`]; it is trained once for all tests.
 fn hash_grid() -> &'static Learned {
     static LEARNED: OnceLock<Learned> = OnceLock::new();
     LEARNED.get_or_init(|| {
@@ -117,15 +117,17 @@ fn owned(tensor: &Tensor) -> Tensor<'static> {
     }
 }
 
-/// The bar is 1 dB below what was reached when it was set: runs on a CPU are deterministic, but compilers differ.
+/// The threshold is 1 dB below the value when the test was written: runs on a CPU are deterministic, but compilers
+/// differ.
 #[test]
 fn a_hash_grid_learns_the_orrery() {
     let learned = hash_grid();
     assert!(psnr(learned, &learned.checkpoint) > 19.2, "it was 20.2 dB");
 }
 
-/// An L2 penalty of 1e-6, the default before, leaves 40 of the second colour layer's 64 here, and none leaves 54. At the default
-/// learning rate, and without a schedule that lowers it, neurons die of steps that are too large as well.
+/// With an L2 penalty of 1e-6, the former default, 40 of the 64 neurons of the second colour layer stay alive here;
+/// without a penalty, 54. At the default learning rate, and without a schedule that lowers it, neurons also die because
+/// steps are too large.
 #[test]
 fn neurons_stay_alive() {
     let settings = ["train.max_steps=4000", "optimizer.schedule.kind=constant", "optimizer.learning_rate=0.005"];
@@ -142,7 +144,7 @@ fn neurons_stay_alive() {
     }
 }
 
-/// Of what the field is asked for, little lies behind surfaces: rounds are short where they are met.
+/// Few evaluated samples lie behind surfaces: rounds are short where rays reach a surface.
 #[test]
 fn few_samples_are_asked_for_in_vain() {
     let learned = hash_grid();
@@ -159,8 +161,8 @@ fn few_samples_are_asked_for_in_vain() {
     assert!(ratios.iter().all(|&(_, ratio)| (1.0..=1.4).contains(&ratio)), "{ratios:?}");
 }
 
-/// The field drawn through its own occupancy grid, and through one of every cell in which the density passes the threshold at
-/// one of 4³ points.
+/// Renders the field through its own occupancy grid, and through a grid of all cells in which the density exceeds the
+/// threshold at one of 4³ points.
 #[test]
 fn the_occupancy_grid_leaves_nothing_away() {
     const POINTS: usize = 4;
@@ -202,8 +204,9 @@ fn the_occupancy_grid_leaves_nothing_away() {
     assert!((own - whole).abs() <= 0.05);
 }
 
-/// A refresh asks a sixteenth of the cells, every sixteenth one. With a decay to a hundredth, only these would still have the
-/// thickness that the new field has everywhere, were it not for the samples of the step behind it.
+/// An update evaluates every sixteenth cell. With a decay factor of 0.01, only these cells would still have the optical
+/// thickness that a new field has everywhere, if the samples of the training step after the update did not raise the
+/// others.
 #[test]
 fn training_samples_keep_their_cells_occupied() {
     let unchanged = ["optimizer.learning_rate=1e-6", "train.max_steps=17"];
@@ -220,7 +223,7 @@ fn training_samples_keep_their_cells_occupied() {
     }
 }
 
-/// The further encodings for a quarter as long, one setting after the other.
+/// Trains a further encoding for fewer steps (600), and returns the mean PSNR in dB.
 fn learned_soon(settings: &[&str]) -> f64 {
     learned(&[&["train.max_steps=600"], settings].concat())
 }
@@ -249,8 +252,8 @@ fn points_learn_the_orrery() {
     assert!(learned_soon(&settings) > 15.5, "it was 16.5 dB");
 }
 
-/// A rotation vector in radians and a move in the unit cube for each training image, less their mean: refinement tells cameras
-/// from each other, not the whole rig from another.
+/// Returns a rotation vector in radians and a shift in the unit cube for each training image, with the mean removed:
+/// refinement only corrects the cameras relative to each other, not the rig as a whole.
 fn disturbances(n: usize, turn: f64, shift: f64) -> Vec<[Vector3<f64>; 2]> {
     let mut random = Random::new(5);
     let mut draw = |size: f64| Vector3::from_fn(|_, _| random.between(-size, size));
@@ -266,7 +269,8 @@ fn centred(mut numbers: Vec<[Vector3<f64>; 2]>) -> Vec<[Vector3<f64>; 2]> {
     numbers
 }
 
-/// The camera turned about its place and moved by a share of the unit cube, of whose side a scene unit is `scale`.
+/// Returns the camera rotated about its position and shifted in the unit cube. `scale` is the length of a scene unit in
+/// the unit cube.
 fn corrected(camera: &Camera, [turn, shift]: &[Vector3<f64>; 2], scale: f64) -> Camera {
     let given = &camera.camera_to_world;
     let axes = Matrix3::from_fn(|row, column| f64::from(given[row][column]));
@@ -279,9 +283,9 @@ fn corrected(camera: &Camera, [turn, shift]: &[Vector3<f64>; 2], scale: f64) -> 
     Camera { camera_to_world, ..*camera }
 }
 
-/// Root mean square over the cameras, in pixels of the training images, of how far from where it belongs a camera sees corners of a
-/// box in the middle of the scene. A turn and a move of a camera that looks at something small are told apart by little else
-/// than its edges, so that of either alone much can be left.
+/// Returns the root mean square error, over the cameras and the corners of a box in the middle of the scene, of the
+/// corners' projections, in pixels of the training images. For a camera that looks at a small object, a rotation and a
+/// shift differ in little more than what happens at the edges of the image, so a large part of either alone can remain.
 fn misses(found: &[Camera], expected: &[Camera], unit_cube: &UnitCube) -> f64 {
     let corner = |number: usize| -> [f32; 3] {
         std::array::from_fn(|k| {
@@ -299,7 +303,7 @@ fn misses(found: &[Camera], expected: &[Camera], unit_cube: &UnitCube) -> f64 {
     (squared / (8 * found.len()) as f64).sqrt()
 }
 
-/// What a checkpoint says that was learned of the cameras.
+/// Returns the camera corrections that the trainer's checkpoint holds, with the mean removed.
 fn learned_corrections(trainer: &mut Trainer, n: usize) -> Vec<[Vector3<f64>; 2]> {
     let checkpoint = trainer.checkpoint().unwrap();
     let values: &[f32] = checkpoint.get("camera_correction", &[n, 6]).unwrap();

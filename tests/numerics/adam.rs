@@ -1,6 +1,6 @@
-//! The optimiser against a plain float64 version: Adam with a bias correction for each entry, entries that no sample
-//! touched left alone, weight decay, and the moving average, which is brought up to date only when an entry moves; and the
-//! sum of partial gradients.
+//! The optimiser against a plain float64 version: Adam with bias correction per entry, entries without a gradient left
+//! unchanged, weight decay, the moving average, which is updated lazily when an entry changes, and the sum of partial
+//! gradients.
 
 use crate::common::{Random, assert_close, to_f64};
 use gridfield::config::OptimizerConfig;
@@ -12,7 +12,7 @@ const N_ENTRIES: usize = 300;
 const N_STEPS: u64 = 60;
 const GRADIENT_SCALE: f64 = 1.0 / 128.0;
 const EMA_DECAY: f64 = 0.9;
-/// 60 steps of f32 rounding, 6e-8 of a value near 1 each; errors of the moments shrink from step to step.
+/// Rounding in f32 over 60 steps, 6e-8 of a value near 1 each; errors of the moments decay from step to step.
 const TOLERANCE: f64 = 5e-6;
 
 /// One entry in f64.
@@ -31,7 +31,7 @@ impl Entry {
         Entry { average: value.clone(), value, first: zeros.clone(), second: zeros, updates: 0 }
     }
 
-    /// Kingma and Ba (2015), section 2, last lines: epsilon beside the uncorrected root.
+    /// Kingma and Ba (2015), section 2, last lines: epsilon is added to the uncorrected root.
     fn update(&mut self, config: &OptimizerConfig, rate: f64, l2_reg: f64, gradient: &[f32]) {
         if gradient.iter().any(|&g| g != 0.0) {
             self.updates += 1;
@@ -50,7 +50,7 @@ impl Entry {
     }
 }
 
-/// Entry 0 is never touched; the others in about a third of the steps, sometimes by a single one of their numbers.
+/// Entry 0 never has a gradient; the others have one in about a third of the steps, sometimes in only one component.
 fn random_gradient(random: &mut Random, entry: usize, width: usize) -> Vec<f32> {
     if entry == 0 || random.unit() > 0.3 {
         return vec![0.0; width];
@@ -85,7 +85,7 @@ fn check_adam(device: &Device, width: usize, l2_reg: f64) {
         for (entry, gradient) in entries.iter_mut().zip(&gradients) {
             entry.update(&config, learning_rate, l2_reg, gradient);
         }
-        assert!(moments.gradient.download().unwrap().iter().all(|&g| g == 0.0), "gradients are used up");
+        assert!(moments.gradient.download().unwrap().iter().all(|&g| g == 0.0), "gradients are cleared");
         adam.average(device, step, &value, &moments, &mut average).unwrap();
         let expected = values_of(&entries, |entry| &entry.average);
         assert_close("average", &to_f64(&average.download().unwrap()), &expected, TOLERANCE);
@@ -97,7 +97,7 @@ fn check_adam(device: &Device, width: usize, l2_reg: f64) {
     assert_close("second moment", &to_f64(&second), &values_of(&entries, |entry| &entry.second), TOLERANCE);
     let updates: Vec<u32> = entries.iter().map(|entry| entry.updates as u32).collect();
     assert_eq!(moments.steps.download().unwrap(), updates);
-    assert_eq!(found[..width], start[..width], "an entry that was never touched");
+    assert_eq!(found[..width], start[..width], "an entry without gradients is unchanged");
 }
 
 fn adam_and_its_average_match_double_precision_at_every_width(device: &Device) {

@@ -1,6 +1,6 @@
-//! Cameras that are learned with the field: corrected cameras against nalgebra's rotations, and the backward pass from samples to
-//! corrections against central differences of a plain float64 version, through every map of space; gradients by the
-//! samples' places against the float64 encoding, whose own are checked elsewhere.
+//! Camera refinement: corrected cameras against nalgebra's rotations; the backward pass from samples to corrections,
+//! for every map of space, against central differences of a plain float64 version; and gradients with respect to the
+//! samples' positions against the float64 encoding, which other tests check.
 
 use crate::common::{Random, assert_close, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig};
@@ -16,7 +16,7 @@ use nalgebra::{Rotation3, Vector3};
 const UNIT_CUBE: UnitCube = UnitCube { scale: 0.25, offset: [0.45, 0.5, 0.9] };
 const N_SAMPLES: usize = 5;
 
-/// A camera of the unit cube that looks along -z from its front, turned a little.
+/// Returns a camera of the unit cube that looks along -z from the front, slightly rotated.
 fn camera(number: usize) -> args::Camera {
     let turn = Rotation3::from_scaled_axis(Vector3::new(0.1, -0.07 * number as f64, 0.05));
     let position = [0.45 + 0.02 * number as f32, 0.52, 0.95];
@@ -44,7 +44,7 @@ fn corrected(device: &Device, cameras: &[args::Camera], corrections: &[f64]) -> 
     out.download().unwrap()
 }
 
-/// The camera's pose, row by row, after a correction.
+/// Returns the camera's pose, row by row, after a correction.
 fn pose(camera: &args::Camera, correction: &[f64]) -> [[f64; 4]; 3] {
     let turn = Rotation3::from_scaled_axis(Vector3::from_column_slice(&correction[..3]));
     let given = |row: usize, column: usize| f64::from(camera.camera_to_world[4 * row + column]);
@@ -58,7 +58,7 @@ fn pose(camera: &args::Camera, correction: &[f64]) -> [[f64; 4]; 3] {
 
 fn cameras_are_turned_and_moved(device: &Device) {
     let cameras: Vec<_> = (0..7).map(camera).collect();
-    // From none to large ones, on both sides of where series take over.
+    // From zero to large corrections, on both sides of the switch to series.
     for size in [0.0, 1e-4, 0.1, 0.2, 1.5] {
         let corrections = corrections(cameras.len(), size);
         for (i, found) in corrected(device, &cameras, &corrections).iter().enumerate() {
@@ -74,7 +74,7 @@ fn spaces() -> [Space; 3] {
     [Space::Identity, Space::Ndc(Ndc { frame, near: 0.8, tangents: [0.9, 0.8] }), Space::Contraction]
 }
 
-/// Where a point of the unit cube lies in the field.
+/// Returns the position in the field of a point of the unit cube.
 fn field(space: &Space, point: [f64; 3]) -> [f64; 3] {
     match space {
         Space::Identity => point,
@@ -84,7 +84,7 @@ fn field(space: &Space, point: [f64; 3]) -> [f64; 3] {
             (y * ((2.0 - 1.0 / r) / r / 4.0)).add_scalar(0.5).into()
         }
         Space::Ndc(ndc) => {
-            // The frame's axes are those of the scene.
+            // The frame's axes are the scene's axes.
             let scene: [f64; 3] =
                 std::array::from_fn(|k| (point[k] - f64::from(UNIT_CUBE.offset[k])) / f64::from(UNIT_CUBE.scale));
             let rig: [f64; 3] = std::array::from_fn(|k| (scene[k] - f64::from(ndc.frame[k][3])) / f64::from(ndc.near));
@@ -94,7 +94,8 @@ fn field(space: &Space, point: [f64; 3]) -> [f64; 3] {
     }
 }
 
-/// Where a sample lies and how it is seen, from a corrected camera, at a fixed distance along the ray of a pixel.
+/// Returns the position and the view direction of a sample at a fixed distance along a pixel's ray, for a corrected
+/// camera.
 fn sample(camera: &args::Camera, correction: &[f64], pixel: usize, distance: f64) -> ([f64; 3], [f64; 3]) {
     let pose = pose(camera, correction);
     let (px, py) = ((pixel % 8) as f64 + 0.5, (pixel / 8) as f64 + 0.5);
@@ -103,8 +104,8 @@ fn sample(camera: &args::Camera, correction: &[f64], pixel: usize, distance: f64
     (std::array::from_fn(|k| pose[k][3] + distance * direction[k]), direction.into())
 }
 
-/// All rays of a refined camera with samples at known distances, in and beyond the unit ball, and a loss that is linear in
-/// where samples lie in the field and in how they are seen.
+/// All rays of a refined camera with samples at known distances, inside and outside the unit ball, and a loss that is
+/// linear in the samples' positions in the field and in their view directions.
 struct View {
     space: Space,
     march: March,
@@ -158,7 +159,7 @@ impl View {
         device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(self.chunk.n_rays)).unwrap();
     }
 
-    /// Where samples are on the marched rays, and which are whose.
+    /// Sets the distances of the samples along the marched rays, and assigns the samples to the rays.
     fn place_samples(&mut self) {
         let n_rays = self.chunk.n_rays;
         let rays = &mut self.chunk.rays;
@@ -188,7 +189,7 @@ impl View {
         (0..self.distances.len()).map(one).sum()
     }
 
-    /// By the correction, from central differences.
+    /// Returns the gradient with respect to the correction, by central differences.
     fn expected_gradient(&self) -> Vec<f64> {
         let moved = |number: usize, by: f64| {
             let mut correction = self.correction.clone();
@@ -223,12 +224,12 @@ impl View {
 fn corrections_descend_along_the_gradient_in_every_space(device: &Device) {
     for (space, size) in spaces().iter().flat_map(|space| [(space, 0.0), (space, 0.3)]) {
         let view = View::new(device, space, size);
-        // Sums of 240 samples in fp32, in ndc after a division by what is left to infinity.
+        // Sums over 240 samples in fp32; in ndc after a division by the remaining distance to infinity.
         assert_close(&format!("{space:?}, {size}"), &view.gradient(device), &view.expected_gradient(), 2e-5);
     }
 }
 
-/// The grid of a case with `n_features`, the first two columns of whose table are those of `two`.
+/// Returns the table for `n_features` per level: the first two columns are those of `two`, the others constant.
 fn wider(device: &Device, two: &[f64], n_features: usize) -> ComputeBuffer {
     let values: Vec<f32> = two
         .chunks(2)
@@ -253,8 +254,9 @@ fn grid_of(index: GridIndex, kernel: GridKernel, n_features_per_level: usize) ->
     Grid::new(&config, 3)
 }
 
-/// Gradients by the places of samples, and past the last of them; `by_features` are of two features a level, of which a grid
-/// of one has the first, and wider ones have further features without a gradient.
+/// Returns the gradients with respect to the samples' positions, including the unused rows after the last sample.
+/// `by_features` holds two features per level: a grid with one feature uses the first, and the further features of
+/// wider grids have no gradient.
 fn found_by_place(device: &Device, grid: &Grid, position: &[f64], table: &[f64], by_features: &[f64]) -> Vec<f64> {
     let (n, n_features) = (position.len() / 3, grid.n_features_per_level as usize);
     let (sets, capacity) = (by_features.len() / 2 / n, n + 30);
@@ -305,7 +307,7 @@ fn gradients_by_place_match_the_encoding_in_double_precision(device: &Device) {
     }
 }
 
-/// Gradients by the positions, from two features a level.
+/// Returns the gradients with respect to the positions in f64, for two features per level.
 fn in_double(device: &Device, grid: &Grid, position: &[f64], table: &[f64], by_features: &[f64]) -> Vec<f64> {
     let n = position.len() / 3;
     let mut scale = [0.0; MAX_LEVELS];

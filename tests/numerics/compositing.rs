@@ -1,7 +1,7 @@
-//! The compositing kernels, forward and backward over rounds of samples, against a plain float64 version: early stop,
-//! backgrounds, both sides of the Huber loss, dropped rays, rays without samples.
+//! The compositing kernels, forward and backward over rounds of samples, against a plain float64 version: early
+//! termination, backgrounds, both branches of the Huber loss, dropped rays, and rays without samples.
 //!
-//! The gradients compared with are central differences of the float64 version.
+//! The expected gradients are central differences of the float64 version.
 
 use crate::common::{Random, assert_close, to_f64};
 use gridfield::device::args::{CompositeArgs, RayLosses, STATISTICS_PART, Space, StatisticsArgs};
@@ -14,13 +14,13 @@ const STOP: f32 = 1e-2;
 const HUBER_DELTA: f32 = 0.1;
 /// Products and sums of some 20 numbers in f32, relative to the largest.
 const TOLERANCE: f64 = 2e-6;
-/// The same, with differences of nearly equal colours.
+/// The same for gradients, which contain differences of nearly equal colours.
 const GRADIENT_TOLERANCE: f64 = 1e-5;
 
 #[derive(Clone)]
 struct Sample {
     log_density: f64,
-    /// Before the logistic.
+    /// Colour before the logistic function.
     raw_color: [f64; 3],
     dt: f64,
     t: f64,
@@ -34,7 +34,7 @@ struct Ray {
     dropped: bool,
 }
 
-/// What a ray comes to.
+/// Result of compositing a ray.
 #[derive(Clone, Copy, Default)]
 struct Rendered {
     color: [f64; 3],
@@ -44,7 +44,7 @@ struct Rendered {
     squared_error: f64,
 }
 
-/// Numbers that f32 holds exactly, so that both versions start from the same.
+/// Returns the nearest number that f32 represents exactly, so that both versions start from the same values.
 fn exact(value: f64) -> f64 {
     f64::from(value as f32)
 }
@@ -76,7 +76,7 @@ fn rays() -> Vec<Ray> {
     (0..N_RAYS).map(|number| random_ray(&mut random, number)).collect()
 }
 
-/// Max (1995), with an end at transmittance `STOP`.
+/// Composites a ray (Max 1995), with early termination at transmittance `STOP`.
 fn render(ray: &Ray) -> Rendered {
     let mut result = Rendered { transmittance: 1.0, ..Default::default() };
     for sample in ray.rounds.iter().flatten() {
@@ -103,7 +103,7 @@ fn render(ray: &Ray) -> Rendered {
     result
 }
 
-/// A chunk that holds the rays' samples, as marching would have left it: round by round, rays in order.
+/// Returns a chunk that holds the rays' samples, as ray marching would have left it: round by round, rays in order.
 fn chunk(device: &Device, rays: &[Ray]) -> Chunk {
     let n_samples = rays.iter().flat_map(|ray| &ray.rounds).map(Vec::len).sum();
     let size = ChunkSize { n_chunks: 1, rays: N_RAYS + 3, samples: n_samples };
@@ -174,7 +174,7 @@ fn composite(device: &Device, rays: &[Ray]) -> Chunk {
     chunk
 }
 
-/// The first `N_RAYS` of a column.
+/// Returns the first `N_RAYS` numbers of a column.
 fn column(values: &[f32], number: usize) -> Vec<f64> {
     to_f64(&values[number * (N_RAYS + 3)..][..N_RAYS])
 }
@@ -203,7 +203,8 @@ fn colours_depths_and_losses_match_double_precision(device: &Device) {
     assert_close("squared error", &errors, &kept(|ray| ray.squared_error), TOLERANCE);
 }
 
-/// A central difference of the ray's loss along one number of one of its samples; dropped rays have none.
+/// Returns a central difference of the ray's loss with respect to one number of one of its samples; zero for dropped
+/// rays.
 fn difference(ray: &Ray, round: usize, sample: usize, number: impl Fn(&mut Sample) -> &mut f64) -> f64 {
     if ray.dropped {
         return 0.0;

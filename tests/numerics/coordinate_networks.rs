@@ -1,5 +1,5 @@
-//! Coordinate networks against a plain fp64 re-implementation: values, losses and all gradients; and that one against central
-//! differences.
+//! Coordinate networks against a plain fp64 re-implementation: values, losses and all gradients; and the
+//! re-implementation itself against central differences.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -25,14 +25,14 @@ struct Plain {
     frequencies: Vec<f64>,
 }
 
-/// What a layer has worked out at a point.
+/// Intermediate values of a layer at a point.
 struct Layer {
-    /// The product before it, with b; empty of the first.
+    /// The matrix product before the layer, including b; empty for the first layer.
     u: Vec<f64>,
     z: Vec<f64>,
 }
 
-/// A filter's value at a point and its derivatives by ω₁, ω₂, φ, μ₁, μ₂, γ.
+/// A filter's value at a point and its derivatives with respect to ω₁, ω₂, φ, μ₁, μ₂, γ.
 struct Filter {
     value: f64,
     derivatives: [f64; 6],
@@ -46,7 +46,7 @@ impl Plain {
         blocks: &[ParamBlock],
         random: &mut Random,
     ) -> Self {
-        // Numbers that fp16 holds exactly; γ is positive.
+        // Numbers that fp16 represents exactly; γ is positive.
         let mut of = |block: &ParamBlock| {
             let (low, high) = match block.name.split('_').next().unwrap() {
                 "gamma" => (0.5, 3.0),
@@ -66,7 +66,7 @@ impl Plain {
         &self.blocks[&format!("{name}_{}", layer + 1)]
     }
 
-    /// g of neuron `h` of a layer, counted from 0, at y.
+    /// Returns g of neuron `h` of a layer at y; both are counted from 0.
     fn filter(&self, layer: usize, h: usize, y: [f64; 2]) -> Filter {
         let (omega, phi) = (&self.block("omega", layer)[2 * h..], self.block("phi", layer)[h]);
         let angle = omega[0] * y[0] + omega[1] * y[1] + phi;
@@ -84,7 +84,7 @@ impl Plain {
         Filter { value, derivatives }
     }
 
-    /// W z + b of a matrix, counted from 0.
+    /// Returns W z + b for a matrix, counted from 0.
     fn product(&self, matrix: usize, z: &[f64]) -> Vec<f64> {
         let rows = self.block("W", matrix).chunks(z.len());
         rows.zip(self.block("b", matrix))
@@ -117,7 +117,7 @@ impl Plain {
         self.product(self.depth - 1, &self.layers(x)[self.depth - 1].z)
     }
 
-    /// Adds gradients by all blocks, from those by the values at x.
+    /// Adds the gradients with respect to all blocks, given those with respect to the values at x.
     fn backward(&self, x: [f64; 2], dl_dvalues: &[f64], sums: &mut BTreeMap<String, Vec<f64>>) {
         let layers = self.layers(x);
         let mut add = |name: &str, layer: usize, at: usize, value: f64| {
@@ -163,7 +163,7 @@ fn centred(x: [f64; 2]) -> [f64; 2] {
     x.map(|x| 2.0 * x - 1.0)
 }
 
-/// Loss of a value and its derivative.
+/// Returns the loss of a value and its derivative.
 fn loss_of(loss: FitLoss, y: f64, t: f64) -> (f64, f64) {
     let scale = if loss == FitLoss::RelativeL2 { 1.0 / (y * y + 0.01) } else { 1.0 };
     (scale * (y - t).powi(2), 2.0 * scale * (y - t))
@@ -207,7 +207,7 @@ fn the_plain_gradients_are_those_of_the_plain_values() {
     }
 }
 
-/// Widths that are no multiple of 16, and one that is.
+/// Widths that are not multiples of 16, and one that is.
 const CASES: [(u32, u32, u32, FitLoss); 3] =
     [(21, 3, 3, FitLoss::L2), (48, 2, 1, FitLoss::RelativeL2), (70, 4, 4, FitLoss::L2)];
 
@@ -249,7 +249,7 @@ fn networks_give_values_and_gradients_as_written_down(device: &Device) {
         let (mut values, mut losses, mut sums) = (Vec::new(), [0.0; 2], plain.zeros());
         for s in 0..SAMPLES {
             let x = [f64::from(x[2 * s]), f64::from(x[2 * s + 1])];
-            // Gradients are asked at the values that were given, which fp16 has rounded.
+            // Gradients are computed at the kernel's own values, which fp16 has rounded.
             let pairs = given[s * n..(s + 1) * n].iter().zip(&target[s * n..]).map(|(&y, &t)| (y, f64::from(t)));
             let of_values: Vec<(f64, f64)> = pairs.clone().map(|(y, t)| loss_of(loss, y, t)).collect();
             losses[0] += of_values.iter().map(|(loss, _)| loss / n as f64).sum::<f64>();
@@ -262,7 +262,7 @@ fn networks_give_values_and_gradients_as_written_down(device: &Device) {
         let (forward, backward) = if is_half { (4e-3, 3e-2) } else { (4e-6, 2e-5) };
         let what = |name: &str| format!("{kind:?} {width} wide: {name}");
         assert_close(&what("values"), &given[..n * SAMPLES], &values, forward);
-        assert!(given[n * SAMPLES..].iter().all(|&value| value == 0.0), "no more samples than there are");
+        assert!(given[n * SAMPLES..].iter().all(|&value| value == 0.0), "values past the last sample stay zero");
         assert_close(&what("losses"), &to_f64(&chunk.sums.download().unwrap()), &losses, 1e-5);
         let found = to_f64(&dl_dtheta.download().unwrap());
         for block in &blocks {

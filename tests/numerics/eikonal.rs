@@ -1,5 +1,5 @@
-//! The eikonal term of distance fields: stencils and their loss against a plain fp64 re-implementation, how a step's samples are
-//! shared out, and what training with it does.
+//! The eikonal term of distance fields: stencils and their loss against a plain fp64 re-implementation, how a step's
+//! samples are divided between targets and stencils, and the effect on training.
 
 use std::time::Instant;
 
@@ -19,10 +19,10 @@ on_every_target!(
     a_heavy_term_leaves_the_field_finite,
 );
 
-/// k_c, corners of a tetrahedron.
+/// The offsets k_c: corners of a tetrahedron.
 const CORNERS: [[f64; 3]; 4] = [[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]];
 
-/// Settings with which a step takes milliseconds.
+/// Returns the configuration with settings that make a step take milliseconds.
 fn configured(settings: &[&str]) -> Config {
     let small = ["model.grid.log2_hashmap_size=12", "model.grid.n_levels=6", "optimizer.schedule.warmup_steps=10"];
     let mut config = Config::of_sdf(true);
@@ -36,14 +36,14 @@ fn trainer(device: &Device, config: &Config, mesh: Mesh) -> FitTrainer<DistanceD
     FitTrainer::new(device, config, DistanceData::new(config, "shape", target)).unwrap()
 }
 
-/// The loss of a stencil of values.
+/// Returns the loss of a stencil of values.
 fn stencil_loss(f: &[f64], h: f64) -> f64 {
     let gradient = |k: usize| (0..4).map(|c| CORNERS[c][k] * f[c]).sum::<f64>() / (4.0 * h);
     let error = (0..3).map(|k| gradient(k).powi(2)).sum::<f64>().sqrt() - 1.0;
     if error <= 1.0 { error * error } else { 2.0 * error - 1.0 }
 }
 
-/// By central differences.
+/// Returns the gradient of the stencil loss, by central differences.
 fn stencil_gradient(f: &[f64], h: f64) -> [f64; 4] {
     let by = 1e-4 * h;
     std::array::from_fn(|c| {
@@ -59,7 +59,7 @@ fn stencil_gradient(f: &[f64], h: f64) -> [f64; 4] {
 fn stencils_have_loss_and_gradient_as_written_down(device: &Device) {
     let (n, n_with_target) = (163, 123);
     let n_stencils = (n - n_with_target) / 4;
-    // Light enough for gradients to be as they come, and so heavy that they are scaled down.
+    // A weight small enough that gradients stay unscaled, and one so large that they are scaled down.
     for (eikonal, is_scaled) in
         [(Eikonal { weight: 0.05, step: 0.02 }, false), (Eikonal { weight: 2.0, step: 0.002 }, true)]
     {
@@ -68,7 +68,7 @@ fn stencils_have_loss_and_gradient_as_written_down(device: &Device) {
         chunk.set_lens(n, n_with_target).unwrap();
         let mut random = Random::new(81);
         let h = f64::from(eikonal.step);
-        // From flat to four times as steep as a distance.
+        // From flat to four times the slope of a distance field.
         let mut output = random.f32s(n, -0.5, 0.5);
         for s in 0..n_stencils {
             let middle = n_with_target + 4 * s;
@@ -90,12 +90,15 @@ fn stencils_have_loss_and_gradient_as_written_down(device: &Device) {
             [&chunk.dl_doutput, &chunk.loss, &chunk.squared_error].map(|buffer| buffer.download().unwrap());
         for (name, values) in [("gradient", &found), ("loss", &losses), ("squared error", &squared)] {
             let others = values[..n_with_target].iter().chain(&values[n..]);
-            assert!(others.into_iter().all(|&value| value == 7.0), "{name}: what is no corner is left alone");
+            assert!(
+                others.into_iter().all(|&value| value == 7.0),
+                "{name}: samples that are no stencil corners are unchanged"
+            );
         }
         assert!(squared[n_with_target..n].iter().all(|&value| value == 0.0));
         let scale = f64::from(eikonal.gradient_scale());
         assert_eq!(scale < 1.0, is_scaled, "{scale}");
-        // One stencil for twelve samples with a target.
+        // There is one stencil per twelve samples with a target.
         let weight = 12.0 * f64::from(eikonal.weight);
         let (mut expected, mut expected_losses) = (Vec::new(), Vec::new());
         for f in to_f64(&output[n_with_target..n]).chunks(4) {
@@ -107,13 +110,13 @@ fn stencils_have_loss_and_gradient_as_written_down(device: &Device) {
         assert!(expected[..4].iter().all(|&value| value == 0.0), "the first stencil is flat");
         assert_close("losses", &to_f64(&losses[n_with_target..n]), &expected_losses, 1e-5);
         assert_close("dL/dvalues", &to_f64(&found[n_with_target..n]), &expected, 1e-5);
-        // fp16 has room for what MAPE gives, 100.
+        // fp16 can represent the gradients of MAPE, up to 100.
         let largest = found[n_with_target..n].iter().fold(0.0f32, |most, value| most.max(value.abs()));
         assert!(largest <= 100.0 && (!is_scaled || largest > 50.0), "{largest}");
     }
 }
 
-/// Points of a step and of its chunks on a sphere, whose distances are known.
+/// The points of a step and of its chunks, on a sphere, whose distances are known.
 fn a_step_is_shared_out_between_targets_and_stencils(device: &Device) {
     for (batch, weight) in [(128, 0.1), (143, 0.1), (1000, 0.1), (2605, 0.1), (2605, 0.0)] {
         let step = 0.02f32;
@@ -131,9 +134,9 @@ fn a_step_is_shared_out_between_targets_and_stencils(device: &Device) {
             assert_eq!(chunk.count.download().unwrap(), [0, chunk.n as u32, chunk.n_with_target as u32]);
             let position = chunk.position.download().unwrap();
             let points: Vec<[f32; 3]> = position.as_chunks().0[..chunk.n].to_vec();
-            assert!(points.as_flattened().iter().all(|x| (0.0..=1.0).contains(x)), "all are in the cube");
+            assert!(points.as_flattened().iter().all(|x| (0.0..=1.0).contains(x)), "all points are in the cube");
 
-            // Of the first k points with a target k / 2 are on the surface, 3 k / 8 near it.
+            // Of the first k points with a target, k / 2 are on the surface and 3 k / 8 near it.
             let share = |of: fn(usize) -> usize| of(n_with_target + chunk.n_with_target) - of(n_with_target);
             let (on, near) = (share(|k| k / 2), share(|k| k * 3 / 8));
             let target = chunk.target.download().unwrap();
@@ -154,11 +157,14 @@ fn a_step_is_shared_out_between_targets_and_stencils(device: &Device) {
             }
             let about_points_on_the_surface = (0..n_stencils).filter(|s| s * chunk.n_with_target / n_stencils < on);
             let expected = n_stencils as f64 / 2.0;
-            assert!((about_points_on_the_surface.count() as f64 - expected).abs() <= 1.0, "middles are of all kinds");
+            assert!(
+                (about_points_on_the_surface.count() as f64 - expected).abs() <= 1.0,
+                "stencils are centred on points of all kinds"
+            );
             (n, n_with_target) = (n + chunk.n, n_with_target + chunk.n_with_target);
         }
         assert_eq!(n, batch);
-        // Together the chunks' points fill the cube: as many in every eighth.
+        // Together the chunks' points fill the cube evenly, with equal counts in every octant.
         let mut counts = [0i32; 8];
         in_cube.iter().for_each(|point| counts[(0..3).map(|k| usize::from(point[k] >= 0.5) << k).sum::<usize>()] += 1);
         let each = in_cube.len() as i32 / 8;
@@ -180,12 +186,12 @@ fn the_reported_loss_is_that_of_both(device: &Device) {
         let stencils = output[chunk.n_with_target..chunk.n].chunks(4);
         by_stencils += stencils.map(|f| stencil_loss(f, 0.01)).sum::<f64>() / 32.0;
     }
-    assert!((0.9..=1.0).contains(&by_stencils), "a field begins flat: {by_stencils}");
+    assert!((0.9..=1.0).contains(&by_stencils), "a new field is almost flat: {by_stencils}");
     let report = trainer.report(begun).unwrap().unwrap();
     assert_close("loss", &[report.loss], &[by_targets + 0.3 * by_stencils], 1e-5);
 }
 
-/// Where gradients by values would be thousands, of which fp16 could not hold a scaled one.
+/// Here gradients with respect to the values would be in the thousands, and fp16 could not represent a scaled one.
 fn a_heavy_term_leaves_the_field_finite(device: &Device) {
     let settings = ["train.batch_samples=256", "sdf.eikonal_weight=100"];
     let mut trainer = trainer(device, &configured(&settings), crate::shapes::torus(12));
@@ -195,7 +201,7 @@ fn a_heavy_term_leaves_the_field_finite(device: &Device) {
     assert!(distances(&trainer.predictor().unwrap(), &[[0.5; 3], [0.1, 0.2, 0.3]]).is_ok());
 }
 
-/// Mean | |∇f| − 1 | on a cube's faces after a short training of a dense grid with a weight.
+/// Returns the mean | |∇f| − 1 | on a cube's faces after a short training of a dense grid with this weight.
 fn error_with(weight: f64) -> f64 {
     let settings =
         ["model.name=dense", "model.grid.base_resolution=32", "train.batch_samples=4096", "train.max_steps=300"];
@@ -214,5 +220,5 @@ fn error_with(weight: f64) -> f64 {
 fn gradients_come_closer_to_length_1() {
     let [without, with] = [0.0, 0.3].map(error_with);
     println!("off by {without:.4} without the term and by {with:.4} with it");
-    assert!(with < 0.4 * without, "it was 0.088 against 0.400");
+    assert!(with < 0.4 * without, "it was 0.088 with the term and 0.400 without");
 }

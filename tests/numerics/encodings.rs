@@ -1,4 +1,4 @@
-//! The further models of the family against plain re-implementations in f64, and their gradients against differences: the
+//! The other models of the family against plain f64 re-implementations, and their gradients against differences: the
 //! bands of a Fourier grid, points and their nearest nodes, the total variation, and the change of resolution.
 
 use crate::common::{Random, assert_close, to_f64};
@@ -6,9 +6,9 @@ use gridfield::config::{GridConfig, GridIndex, GridKernel, PointsConfig};
 use gridfield::device::Device;
 use gridfield::encoding::{ActiveNodes, Grid, PointCloud, add_total_variation, resample};
 
-/// Sums of at most some hundred products of numbers near 1, in f64.
+/// Sums of at most about a hundred products of numbers near 1, in f64.
 const F64: f64 = 1e-10;
-/// The same in fp32, at places that are off by a step of it times as many cells.
+/// The same in fp32; positions carry a rounding error of one fp32 step times the number of cells.
 const F32: f64 = 1e-5;
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ fn fourier(kernel: GridKernel, dimensions: u32) -> Grid {
     Grid::new(&config, dimensions)
 }
 
-/// The coordinate of band `l`: x, (1 + sin y) / 2, (1 + cos y) / 2, (1 + sin 2 y) / 2, …
+/// Returns the coordinate of band `l`: x, (1 + sin y) / 2, (1 + cos y) / 2, (1 + sin 2 y) / 2, …
 fn band(l: u32, x: f64) -> f64 {
     let y = (2.0 * x - 1.0) * f64::from(1u32 << (l.max(1) - 1).div_euclid(2));
     match (l, l % 2) {
@@ -75,22 +75,24 @@ fn a_band_is_a_dense_level_at_its_own_coordinates(device: &Device) {
     }
 }
 
-/// Central differences over 1e-6 of functions with slopes of up to 8 · 9: off by some 1e-9 from rounding, and where a face of
-/// a cell lies between the two, which no point of this seed has.
+/// Central differences with a step of 1e-6, for slopes up to 8 · 9: the rounding error is about 1e-9. They are wrong
+/// only if a cell face lies between the two points, which does not happen with this seed.
 fn gradients_by_the_position_of_bands_are_differences(device: &Device) {
     for dimensions in [1, 2, 3] {
         let (grid, mut random) = (fourier(GridKernel::Smoothstep, dimensions), Random::new(2));
         let x = random.f64s(40 * dimensions as usize, 0.01, 0.99);
         let upstream = random.f64s(40 * BANDS as usize * grid.n_corners(), -1.0, 1.0);
         let found = grid.active_nodes_backward(device, &x, &[], &upstream, false).unwrap().position;
-        // An upstream belongs to a node, not to a corner of whichever cell: nodes are told apart by their entries.
+        // An upstream gradient belongs to a node, not to a corner of the current cell: nodes are identified by their
+        // entries.
         let here = grid.active_nodes(device, &x, &[]).unwrap();
         let loss = |x: &[f64]| by_entry(&grid.active_nodes(device, x, &[]).unwrap(), &here, &upstream);
         assert_close("dL/dx", &found, &differences(&x, dimensions as usize, loss), 1e-6);
     }
 }
 
-/// Sum over a point's nodes of upstream φ, for each point, with the upstream of the node as it is in `here`.
+/// Returns the sum over each point's nodes of upstream gradient times φ, with the upstream gradients assigned to the
+/// nodes in `here`.
 fn by_entry(moved: &ActiveNodes, here: &ActiveNodes, upstream: &[f64]) -> Vec<f64> {
     let n = moved.n_levels * moved.n_corners;
     let mut sums = Vec::new();
@@ -128,7 +130,7 @@ const REACH: f64 = 3.0;
 
 fn cloud(device: &Device, k: u32) -> PointCloud {
     let mut random = Random::new(3);
-    // A sheet and a lump, with empty space between them.
+    // A sheet and a cluster, with empty space between them.
     let node = |i: usize| {
         let side = if i < NODES / 2 { [1.0, 1.0, 0.05] } else { [0.3, 0.3, 0.3] };
         std::array::from_fn(|k| (random.unit() * side[k] + if i < NODES / 2 { 0.0 } else { 0.6 }) as f32)
@@ -138,7 +140,8 @@ fn cloud(device: &Device, k: u32) -> PointCloud {
     PointCloud::new(device, nodes, 3, &config, 2).unwrap()
 }
 
-/// The k nearest of all nodes within the reach by looking at each, and their weights; out of reach last.
+/// Finds the k nearest nodes within reach by brute force, and their weights; the weight of the out-of-reach entry comes
+/// last.
 fn nearest(cloud: &PointCloud, nodes: &[f64], k: usize, x: &[f64]) -> (Vec<u32>, Vec<f64>) {
     let h = f64::from(cloud.bandwidth);
     let distance2 = |node: &[f64]| node.iter().zip(x).map(|(p, x)| (x - p) * (x - p)).sum::<f64>();
@@ -172,14 +175,14 @@ fn points_find_their_nearest_nodes(device: &Device) {
             alone += usize::from(expected.is_empty());
             full += usize::from(expected.len() == k as usize);
         }
-        assert!(alone > 10 && full > 10, "{alone} points out of reach of all, {full} with all their nodes");
+        assert!(alone > 10 && full > 10, "{alone} points out of reach of all nodes, {full} with all k nodes");
     }
 }
 
 fn gradients_by_the_position_of_points_are_differences(device: &Device) {
     let (cloud, mut random) = (cloud(device, 8), Random::new(5));
     let mut x = random.f64s(3 * 60, 0.01, 0.99);
-    // Near the sheet, where there are nodes.
+    // Move every second point close to the sheet, where there are nodes.
     x.chunks_mut(3).step_by(2).for_each(|x| x[2] *= 0.1);
     let upstream = random.f64s(9 * 60, -1.0, 1.0);
     let found = cloud.active_nodes_backward(device, &x, &upstream).unwrap();
@@ -212,7 +215,7 @@ fn dense_levels_have_an_entry_for_every_node_whatever_the_hash_map() {
     assert_eq!([grid.levels[0].entries, grid.levels[1].entries], [1000, 8000]);
 }
 
-/// V(w) = weight / 2 Σ |w_i − w_j|² over neighbours, in f64.
+/// Returns V(w) = weight / 2 Σ |w_i − w_j|² over neighbours, in f64.
 fn variation(grid: &Grid, table: &[f64], weight: f64) -> f64 {
     let f = grid.n_features_per_level as usize;
     let mut sum = 0.0;
@@ -230,7 +233,7 @@ fn variation(grid: &Grid, table: &[f64], weight: f64) -> f64 {
     0.5 * weight * sum
 }
 
-/// V is quadratic, so that central differences of any step are exact but for rounding.
+/// V is quadratic, so central differences of any step size are exact up to rounding.
 fn the_gradient_of_the_total_variation_is_a_difference(device: &Device) {
     const WEIGHT: f64 = 0.3;
     let (grid, mut random) = (dense(2, 5), Random::new(6));

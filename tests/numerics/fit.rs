@@ -1,4 +1,4 @@
-//! Fields fitted to values against a plain fp64 re-implementation: values, losses and all gradients.
+//! Fields fitted to values, against a plain fp64 re-implementation: values, losses and all gradients.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ use gridfield::geometry::UnitCube;
 
 const SAMPLES: usize = 150;
 
-/// Inputs of each layer, and the values.
+/// The inputs of each layer, and the output values.
 struct Passed {
     inputs: Vec<Vec<f64>>,
     values: Vec<f64>,
 }
 
-/// y = W x, through a ReLU between layers.
+/// Computes y = W x, with a ReLU between layers.
 fn pass(layers: &[LayerShape], weights: &[f64], features: Vec<f64>, n_outputs: usize) -> Passed {
     let (mut inputs, mut x, mut first) = (Vec::new(), features, 0);
     for (number, layer) in layers.iter().enumerate() {
@@ -35,7 +35,7 @@ fn pass(layers: &[LayerShape], weights: &[f64], features: Vec<f64>, n_outputs: u
     Passed { inputs, values: x }
 }
 
-/// Gradients by the weights, added to, and by the features.
+/// Adds the gradients with respect to the weights to `sum`, and returns those with respect to the features.
 fn pass_back(layers: &[LayerShape], weights: &[f64], passed: &Passed, dl_dvalues: &[f64], sum: &mut [f64]) -> Vec<f64> {
     let mut dy = dl_dvalues.to_vec();
     let mut end = weights.len();
@@ -47,7 +47,7 @@ fn pass_back(layers: &[LayerShape], weights: &[f64], passed: &Passed, dl_dvalues
         let mut dx = vec![0.0; n_in];
         for (o, i) in (0..n_out).flat_map(|o| (0..n_in).map(move |i| (o, i))) {
             sum[first + o * n_in + i] += dy[o] * x[i];
-            // What a ReLU has closed hands nothing on.
+            // A closed ReLU passes no gradient on.
             if number == 0 || x[i] > 0.0 {
                 dx[i] += dy[o] * weights[first + o * n_in + i];
             }
@@ -57,7 +57,7 @@ fn pass_back(layers: &[LayerShape], weights: &[f64], passed: &Passed, dl_dvalues
     dy
 }
 
-/// Loss of a value and its derivative.
+/// Returns the loss of a value and its derivative.
 fn loss_of(loss: FitLoss, y: f64, t: f64) -> (f64, f64) {
     let scale = match loss {
         FitLoss::L2 => 1.0,
@@ -115,7 +115,8 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
                 (node..node + corners).map(|c| nodes.phi[c] * table[nodes.entry[c] as usize * 2 + k % 2]).sum()
             };
             let passed = pass(layers, &weights, (0..2 * levels).map(feature).collect(), n);
-            // fp16 moves values across the loss's kinks and the ReLUs', so that its gradients are asked at its own values.
+            // In fp16, values can end up on the other side of a kink of the loss or of a ReLU, so the loss gradients
+            // are computed at the kernel's own values.
             let own = &given[s * n..(s + 1) * n];
             let of_values: Vec<(f64, f64)> =
                 own.iter().zip(&target[s * n..]).map(|(&y, &t)| loss_of(loss, y, f64::from(t))).collect();
@@ -132,7 +133,7 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
         let is_half = device.computes_in_fp16();
         let (forward, backward) = if is_half { (4e-3, 3e-2) } else { (2e-6, 1e-5) };
         assert_close("values", &given[..n * SAMPLES], &values, forward);
-        assert!(given[n * SAMPLES..].iter().all(|&value| value == 0.0), "no more samples than there are");
+        assert!(given[n * SAMPLES..].iter().all(|&value| value == 0.0), "values past the last sample stay zero");
         assert_close("losses", &to_f64(&chunk.sums.download().unwrap()), &losses, 1e-5);
         assert_close("dL/dweights", &to_f64(&dl_dweights.download().unwrap()), &of_weights, backward);
         let found = to_f64(&chunk.dl_dfeatures.download().unwrap());
@@ -142,7 +143,8 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
     }
 }
 
-/// Features of zero, as the fp16 copy has until it is made, close every ReLU behind them: such a field never learns.
+/// Features of zero, which the fp16 copy holds until it is first written, close every ReLU after them; such a field
+/// would never learn.
 fn a_new_field_begins_with_its_features(device: &Device) {
     let head = Head::Values { dimensions: 3, n_outputs: 2 };
     let values = |device: &Device| {
@@ -157,7 +159,7 @@ fn a_new_field_begins_with_its_features(device: &Device) {
     };
     let host = values(&crate::common::host());
     assert!(host.iter().all(|&value| value != 0.0));
-    // Of numbers below 6e-5 fp16 keeps fewer digits the smaller they are.
+    // Below 6e-5, fp16 loses precision as numbers get smaller.
     assert_close("values", &values(device), &host, if device.computes_in_fp16() { 2e-2 } else { 0.0 });
 }
 

@@ -1,14 +1,15 @@
 //! Every gradient of the radiance field: on the host against central differences along random directions, and on GPUs
-//! against the host. There, fp16 rounds activations by 2⁻¹¹ of their size, which the differences would divide by a step of
-//! a twentieth; so that GPUs answer to the host, whose gradients are known to be right.
+//! against the host. On GPUs, fp16 rounds activations by a relative 2⁻¹¹, an error that the differences would divide by
+//! a step of a twentieth; GPUs are therefore compared with the host, whose gradients are verified.
 //!
-//! A direction moves the parameters of one block (a layer's weights, a level's features) by ±h each, with random signs.
-//! The derivative along it is then a sum of ±gradients, of the size of the gradient's norm, and the two values of it may
-//! differ by `TOLERANCE` times that norm: one wrong entry of a block of 10,000 of average size would show.
+//! A direction moves the parameters of one block (a layer's weights or a level's features) by ±h each, with random
+//! signs. The derivative along it is a sum of ±gradients, of about the size of the gradient's norm, and its two values
+//! may differ by `TOLERANCE` times that norm: one wrong entry of average size in a block of 10,000 would show.
 //!
-//! Differences see the kinks of ReLUs, which would call for steps so small that rounding drowns the signal. So the networks
-//! are drawn without any in reach: features are positive, and the weights of a neuron have the signs that keep it open for
-//! every sample, or closed. What remains is the rounding of fp32 over h, and the curvature, which grows with h².
+//! Differences are affected by the kinks of ReLUs, and would need steps so small that rounding dominates. The networks
+//! are therefore drawn so that no kink is within reach: features are positive, and the signs of a neuron's weights keep
+//! it active for every sample or inactive for every sample. What remains is the rounding error of fp32 divided by h,
+//! and the curvature, which grows with h².
 
 use crate::common::{Random, host, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, NetworkConfig};
@@ -20,16 +21,18 @@ use gridfield::encoding::Backward;
 use gridfield::field::{Field, WorkerScratch};
 use gridfield::radiance::{Chunk, ChunkSize, Gradients, Loss, March, Occupancy, VolumeRenderer};
 
-/// Twice the largest error seen, which is of rounding: losses are good to about 1e-7 of their terms, of which some hundred
-/// add up at random, and are divided by the step.
+/// Twice the largest error seen, which is due to rounding: losses are accurate to about 1e-7 of their terms, of which a
+/// few hundred add up at random, and are divided by the step.
 const TOLERANCE: f64 = 4e-3;
-/// Where rays stop early, a sample that begins or ceases to count on the way moves a loss by up to 1e-4.
+/// Where rays terminate early, a sample that enters or leaves the sum while parameters move changes a loss by up to
+/// 1e-4.
 const STOPPED_TOLERANCE: f64 = 3e-2;
-/// Share of a parameter's typical size: as large as keeps the errors of curvature, its square, below those of rounding.
+/// Fraction of a parameter's typical size: as large as possible while the errors of curvature, which grow with its
+/// square, stay below those of rounding.
 const STEP: f64 = 5e-2;
 const DIRECTIONS: usize = 3;
 
-/// A field and all that its gradients need.
+/// A field with the buffers that its gradients need.
 struct Probe {
     device: Device,
     field: Field,
@@ -46,7 +49,7 @@ struct Block {
     of_table: bool,
     first: usize,
     len: usize,
-    /// What its parameters are about as large as.
+    /// Typical size of its parameters.
     size: f64,
 }
 
@@ -70,7 +73,7 @@ impl Probe {
         }
     }
 
-    /// Adds the gradients by the features to those by the table.
+    /// Adds the gradients with respect to the features to those with respect to the table.
     fn scatter(&self, round: usize) {
         let samples = &self.chunk.samples;
         let args = ScatterArgs {
@@ -88,7 +91,7 @@ impl Probe {
             .unwrap();
     }
 
-    /// Gradients of the last backward pass by the parameters of a block.
+    /// Returns the last backward pass's gradients with respect to the parameters of a block.
     fn gradient(&self, block: Block) -> Vec<f64> {
         let mut values = vec![0.0; block.len];
         let buffer = if block.of_table { &self.dl_dtable } else { &self.dl_dweights };
@@ -96,7 +99,7 @@ impl Probe {
         to_f64(&values)
     }
 
-    /// Sets a block to `values` moved by `step` along `signs`.
+    /// Sets a block to `values`, moved by `step` along `signs`.
     fn shift(&mut self, block: Block, values: &[f32], signs: &[f64], step: f64) {
         let moved: Vec<f32> = values.iter().zip(signs).map(|(&v, &sign)| (f64::from(v) + step * sign) as f32).collect();
         let buffer = if block.of_table { &mut self.field.table } else { &mut self.field.weights };
@@ -111,7 +114,7 @@ impl Probe {
     }
 }
 
-/// What fp16 holds exactly, so that all targets compute with the same parameters.
+/// Returns the nearest number that fp16 represents exactly, so that all targets compute with the same parameters.
 fn as_half(value: f32) -> f32 {
     half::f16::from_f32(value).to_f32()
 }
@@ -131,37 +134,38 @@ fn blocks(field: &Field) -> Vec<Block> {
     blocks
 }
 
-/// About half of a layer's inputs are from closed neurons; the others are to add up to about 1.
+/// Returns the size of a layer's weights. About half of its inputs come from inactive neurons; the others should add up
+/// to about 1.
 fn weight_size(layer: LayerShape) -> f64 {
     2.0 / f64::from(layer.n_in)
 }
 
-/// Weights of networks whose neurons are open for every sample, or closed for every sample.
+/// Draws weights for which every neuron is active for every sample or inactive for every sample.
 fn draw_weights(decoder: &Decoder, random: &mut Random) -> Vec<f32> {
     let mut weights = Vec::new();
-    // Signs of the inputs; features are positive. 0: either sign.
+    // Signs of the inputs; features are positive. 0 means either sign.
     let mut signs = vec![1.0; decoder.layers[0].n_in as usize];
     for (number, layer) in decoder.layers.iter().enumerate() {
         let ends_density = number + 1 == decoder.n_density_layers;
         let ends_color = number + 1 == decoder.layers.len();
         let mut outputs = Vec::new();
         for row in 0..layer.n_out {
-            // The log density and colours end in no ReLU.
+            // The log density and the colours are not followed by a ReLU.
             let sign = if ends_color || (ends_density && row == 0) { 0.0 } else { random.sign() };
             weights.extend(signs.iter().map(|&of_input| draw_weight(*layer, sign, of_input, random)));
             outputs.push(sign);
         }
         if ends_density {
-            outputs.resize(32, 0.0); // and the spherical harmonics of the direction
+            outputs.resize(32, 0.0); // plus the spherical harmonics of the direction
         } else {
-            outputs.fill(1.0); // a closed neuron gives 0, which is as good as positive
+            outputs.fill(1.0); // an inactive neuron outputs 0, which counts as positive
         }
         signs = outputs;
     }
     weights
 }
 
-/// A weight that gives the output its sign, if it has one; inputs of either sign are made to count little.
+/// Draws a weight that gives the output its sign, if it has one; inputs of either sign get small weights.
 fn draw_weight(layer: LayerShape, output: f64, input: f64, random: &mut Random) -> f32 {
     let size = random.between(0.5, 1.5) * weight_size(layer);
     let weight = match (output == 0.0, input == 0.0) {
@@ -172,7 +176,7 @@ fn draw_weight(layer: LayerShape, output: f64, input: f64, random: &mut Random) 
     weight as f32
 }
 
-/// Compares the gradients that `backward` has left behind with differences of `loss`.
+/// Compares the gradients that the backward pass computed with differences of `loss`.
 fn check(name: &str, probe: &mut Probe, random: &mut Random, tolerance: f64, loss: impl Fn(&Probe) -> f64) {
     let blocks = blocks(&probe.field);
     let gradients: Vec<Vec<f64>> = blocks.iter().map(|&block| probe.gradient(block)).collect();
@@ -192,14 +196,14 @@ fn check(name: &str, probe: &mut Probe, random: &mut Random, tolerance: f64, los
             let error = (difference - derivative).abs() / norm;
             assert!(
                 error <= tolerance,
-                "{name}: {block:?}: differences give {difference}, the backward pass {derivative}, of norm {norm}"
+                "{name}: {block:?}: differences give {difference}, the backward pass {derivative}, the norm is {norm}"
             );
         }
         probe.shift(block, &values, &vec![0.0; block.len], 0.0);
     }
 }
 
-/// Three levels: two dense ones and one hashed.
+/// Three levels: two dense and one hashed.
 fn grid(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
     GridConfig {
         n_levels: 3,
@@ -218,13 +222,13 @@ fn model(grid: GridConfig, density: (u32, u32), color: (u32, u32)) -> ModelConfi
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The field by itself: a weighted sum of the densities and colours of samples.
+// The field alone: a weighted sum of the samples' densities and colours.
 
 /// Two whole tiles and part of a third.
 const N_SAMPLES: usize = 300;
 const N_RAYS: usize = 20;
 
-/// Samples at random places, the faces of the cube among them, on rays of random directions.
+/// Places samples at random positions, including faces of the cube, on rays of random directions.
 fn scatter_samples(probe: &mut Probe, random: &mut Random) {
     let mut positions: Vec<f32> = (0..3 * N_SAMPLES).map(|_| random.unit() as f32).collect();
     positions[..6].copy_from_slice(&[0.0, 1.0, 0.5, 1.0, 1.0, 1.0]);
@@ -259,7 +263,7 @@ fn field_args(probe: &Probe) -> FieldArgs<'_> {
     }
 }
 
-/// Densities and colours as functions of the parameters.
+/// Returns the densities and colours for the current parameters.
 fn outputs(probe: &Probe) -> (Vec<f64>, Vec<f64>) {
     let wide = probe.field.decoder.width() > 64;
     let kernel = if wide { &kernels::FIELD_FORWARD_128 } else { &kernels::FIELD_FORWARD_64 };
@@ -280,7 +284,7 @@ fn check_field(model: &ModelConfig) {
     let mut probe = Probe::new(&host(), model, size, &mut random);
     scatter_samples(&mut probe, &mut random);
     let (by_density, by_color) = (random.vector(N_SAMPLES, 1.0), random.vector(3 * N_SAMPLES, 4.0));
-    // Through the activations: d exp(x) = exp(x) dx, d logistic(x) = c (1 - c) dx.
+    // Through the output activations: d exp(x) = exp(x) dx, d logistic(x) = c (1 - c) dx.
     let (densities, colors) = outputs(&probe);
     let raw = |weights: &[f32], slopes: Vec<f64>| -> Vec<f32> {
         weights.iter().zip(slopes).map(|(&weight, slope)| (f64::from(weight) * slope) as f32).collect()
@@ -319,11 +323,12 @@ fn field_gradients_are_right_for_dense_levels_and_for_averaged_bands() {
     }
 }
 
-/// The directions count for little beside the density network's outputs, and the losses' rounding is divided by the step: a
-/// large one, of whose difference the part in its square is taken out. The polynomials are of degree 3 and have no further.
+/// The directions have little effect compared with the density network's outputs, and the rounding error of the loss is
+/// divided by the step. The step is therefore large, and the quadratic error term of the difference is extrapolated
+/// away. The polynomials are of degree 3 and have no higher terms.
 const VIEW_STEP: f64 = 0.1;
 
-/// Colours as functions of the directions that they are seen along.
+/// Gradients of the colours with respect to the view directions.
 #[test]
 fn view_gradients_are_right_for_every_degree() {
     for sh_degree in 1..=4 {
@@ -344,7 +349,7 @@ fn view_gradients_are_right_for_every_degree() {
         assert_eq!(norm > 0.0, sh_degree > 1, "degree 1 is the same in all directions");
         let views = probe.chunk.rays.view.download().unwrap();
         for _ in 0..DIRECTIONS {
-            // A push of each ray's direction, whose length the polynomials do not mind.
+            // Displaces each ray's direction; the polynomials do not need unit length.
             let push: Vec<f64> = (0..3 * N_RAYS).map(|_| random.sign()).collect();
             let mut moved = |step: f64| {
                 let moved: Vec<f32> =
@@ -384,9 +389,9 @@ fn features_past_a_multiple_of_16_are_padding() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The whole chain: from the Huber loss of rendered pixels back to weights and features.
+// The full chain: from the Huber loss of rendered pixels back to weights and features.
 
-/// TrainingImages drawn from noise, and how rays march through the field.
+/// Training images of random noise, and the settings for ray marching.
 struct Studio {
     pixels: Buffer<u8>,
     cameras: Buffer<args::Camera>,
@@ -401,7 +406,7 @@ impl Studio {
     fn new(device: &Device, march: &MarchConfig, background: u32, n_rays: usize, random: &mut Random) -> Self {
         let (width, height) = (16u32, 12u32);
         let n_pixels = (width * height) as usize;
-        // In front of the cube, looking along -z, so that some rays of a picture miss it.
+        // In front of the cube and looking along -z, so that some rays of the image miss it.
         let camera = args::Camera {
             camera_to_world: [1.0, 0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 0.4, 0.0, 0.0, 1.0, 2.0],
             fl_x: 12.0,
@@ -429,7 +434,7 @@ impl Studio {
         VolumeRenderer { device: &probe.device, field: &probe.field, occupancy: &self.occupancy, march: &self.march }
     }
 
-    /// The same rays each time, marched to their ends; returns the number of rounds.
+    /// Draws the same rays each time and marches them to their ends; returns the number of rounds.
     fn forward(&self, probe: &Probe) -> usize {
         let args = DrawRaysArgs {
             rays: probe.chunk.ray_args(),
@@ -455,7 +460,7 @@ impl Studio {
         self.volume(probe).forward(&probe.chunk, &probe.scratch).unwrap()
     }
 
-    /// Loss and gradients; returns the loss of each ray and the number of rounds.
+    /// Computes loss and gradients; returns the loss of each ray and the number of rounds.
     fn trace(&self, probe: &Probe) -> (Vec<f32>, usize) {
         let rounds = self.forward(probe);
         let loss = Loss { huber_delta: self.huber_delta, beside: RayLosses::default(), exposure: Ptr::NULL };
@@ -475,12 +480,12 @@ impl Studio {
     }
 }
 
-/// Coarse steps through a small occupancy grid.
+/// Large steps through a small occupancy grid.
 fn march() -> MarchConfig {
     MarchConfig { occupancy_resolution: 16, step_scale: 16.0, stop_transmittance: 0.0, ..MarchConfig::default() }
 }
 
-/// A probe with room for `samples`, and a studio whose rays it traces.
+/// Returns a probe with capacity for `samples`, and a studio whose rays it traces.
 fn chain(model: &ModelConfig, march: &MarchConfig, background: u32, samples: usize) -> (Probe, Studio, Random) {
     chain_on(&host(), model, march, background, samples)
 }
@@ -510,7 +515,7 @@ fn default_model(kernel: GridKernel) -> ModelConfig {
     model(grid(4, kernel), (64, 1), (64, 2))
 }
 
-/// How many rays ended as `end` says of `(t, transmittance)`.
+/// Returns the number of rays whose final `(t, transmittance)` satisfy `end`.
 fn count_rays(probe: &Probe, end: impl Fn(f32, f32) -> bool) -> usize {
     let rays = &probe.chunk.rays;
     let (t, transmittance) = (rays.t.download().unwrap(), rays.transmittance.download().unwrap());
@@ -524,7 +529,7 @@ fn pixel_losses_descend_along_the_gradient_for_every_kernel_and_background() {
             let (mut probe, studio, mut random) = chain(&default_model(kernel), &march(), background, 4096);
             check_chain(&format!("{kernel:?}, background {background}"), &mut probe, &studio, &mut random, TOLERANCE);
             let seen = count_rays(&probe, |_, transmittance| transmittance < 1.0);
-            assert!((20..96).contains(&seen), "{seen} of 96 rays meet the cube");
+            assert!((20..96).contains(&seen), "{seen} of 96 rays hit the cube");
         }
     }
 }
@@ -539,7 +544,7 @@ fn pixel_losses_descend_along_the_gradient_where_rays_stop_early() {
     assert!(stopped > 20, "{stopped} rays stop early");
 }
 
-/// Makes all weights of the log density positive, so that it lies near 3 everywhere.
+/// Makes all weights of the log density positive, so that it is near 3 everywhere.
 fn make_opaque(probe: &mut Probe) {
     let n_density = probe.field.decoder.n_density_layers;
     let shapes = &probe.field.decoder.layers;
@@ -555,7 +560,7 @@ fn rays_without_room_have_no_loss_and_no_gradient() {
     let (mut probe, studio, mut random) = chain(&default_model(GridKernel::Linear), &march(), 2, 1000);
     check_chain("no room", &mut probe, &studio, &mut random, TOLERANCE);
     let (losses, rounds) = studio.trace(&probe);
-    assert!(rounds > 1, "the room ends in a later round");
+    assert!(rounds > 1, "the capacity is exceeded in a later round");
     let t = probe.chunk.rays.t.download().unwrap();
     let dropped: Vec<usize> = (0..t.len()).filter(|&ray| t[ray] == -2.0).collect();
     assert!((5..80).contains(&dropped.len()), "{} rays are dropped", dropped.len());
@@ -569,14 +574,15 @@ fn rays_without_room_have_no_loss_and_no_gradient() {
         assert_eq!(by_color[3 * sample..3 * sample + 3], [0.0; 3], "sample {sample} of ray {ray}");
         theirs += 1;
     }
-    assert!(theirs > 0, "dropped rays have samples of earlier rounds");
+    assert!(theirs > 0, "dropped rays have samples from earlier rounds");
 }
 
-/// By how much of a block's norm gradients on a GPU may differ from the host's: ten times what the emulated one shows.
-/// Each is a sum over hundreds of samples, whose roundings to fp16, of up to 2^-11 each, mostly cancel.
+/// Largest difference between gradients on a GPU and on the host, relative to a block's norm: ten times the difference
+/// on the emulated GPU. Each gradient is a sum over hundreds of samples, whose fp16 rounding errors, up to 2^-11 each,
+/// mostly cancel.
 const GPU_TOLERANCE: f64 = 2e-3;
 
-/// Gradients of each block, from pixels back.
+/// Returns the gradients of each block for the full chain.
 fn chain_gradients(device: &Device, kernel: GridKernel) -> Vec<(Block, Vec<f64>)> {
     let (probe, studio, _) = chain_on(device, &default_model(kernel), &march(), 2, 4096);
     let (_, rounds) = studio.trace(&probe);
@@ -592,7 +598,10 @@ fn gradients_are_those_of_the_host(device: &Device) {
             let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
             let size = norm(&mut expected.iter().copied());
             let error = norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected)) / size;
-            assert!(size > 0.0 && error <= GPU_TOLERANCE, "{kernel:?}: {block:?}: {error} of the norm {size} apart");
+            assert!(
+                size > 0.0 && error <= GPU_TOLERANCE,
+                "{kernel:?}: {block:?}: the relative error is {error}, the norm {size}"
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Marching against a brute-force marcher that looks at every step of the lattice: samples are taken exactly where the bit
-//! of the step's cell is set, whatever is skipped on the way; over several rounds; and what does not fit is dropped whole.
+//! Ray marching against a brute-force version that visits every step of the lattice: samples are taken exactly where
+//! the bit of the step's cell is set, no matter what is skipped in between, also over several rounds; and rays that
+//! exceed the capacity are dropped completely.
 //!
-//! The brute-force marcher runs in f64. Steps whose middle lies within rounding of a face, where the two may see different
-//! cells, may go either way; they are few, and the tests count them.
+//! The brute-force version runs in f64. If the middle of a step is within rounding of a cell face, the two versions may
+//! see different cells, and either result is accepted. Such steps are few, and the tests count them.
 
 use crate::common::Random;
 use gridfield::config::MarchConfig;
@@ -10,10 +11,10 @@ use gridfield::device::args::{self, CompositeArgs, MarchArgs};
 use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
-/// f32 rounding of coordinates of at most 4.
+/// f32 rounding of coordinates up to 4.
 const ROUNDING: f64 = 2e-6;
 
-/// From this distance on, steps in a contracted space grow with the square of the distance.
+/// Beyond this distance, steps in a contracted space grow with the square of the distance.
 const FAR: f32 = 2.0;
 
 #[derive(Clone, Copy)]
@@ -54,7 +55,7 @@ impl Space {
         Space { resolution, cascades, step_size, cone_angle: 0.0, max_step_size: 1.0, contracted: false }
     }
 
-    /// A field of this shape with these bits.
+    /// Returns the occupancy grid of this shape with these bits.
     fn occupancy(&self, device: &Device, bits: &[u64]) -> Occupancy {
         let config =
             MarchConfig { occupancy_resolution: self.resolution, cascades: self.cascades, ..MarchConfig::default() };
@@ -68,7 +69,7 @@ impl Space {
         f64::from(1u32 << (self.cascades - 1))
     }
 
-    /// The place in the field, whose box is [0, 1]^3.
+    /// Returns the position in the field, whose box is [0, 1]^3.
     fn field(&self, point: [f64; 3]) -> [f64; 3] {
         if !self.contracted {
             return point.map(|x| (x - 0.5) / self.side() + 0.5);
@@ -79,7 +80,8 @@ impl Space {
         ball.map(|x| 0.5 + shrink * x / 4.0)
     }
 
-    /// What a step counts for of its length: along the radius of a contracted field, by the length that it has there.
+    /// Returns the factor between a step's length and the length it counts for: in a contracted field, its contracted
+    /// length along the radius.
     fn slope(&self, point: [f64; 3]) -> f64 {
         let radius = 2.0 * point.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>().sqrt();
         if self.contracted && radius > 1.0 { radius.powi(-2) } else { 1.0 }
@@ -94,7 +96,8 @@ impl Space {
         (t * f64::from(self.cone_angle) * square).clamp(f64::from(self.step_size), f64::from(self.max_step_size))
     }
 
-    /// The bit of the cell that holds the point, in the smallest cascade around it; None within `rounding` of a face.
+    /// Returns the bit of the cell that contains the point, in the smallest cascade around it; None within `rounding`
+    /// of a face.
     fn occupied(&self, bits: &[u64], point: [f64; 3], rounding: f64) -> Option<bool> {
         let point = if self.contracted { self.field(point) } else { point };
         let reach = point.iter().fold(0.0f64, |reach, x| reach.max((x - 0.5).abs()));
@@ -111,14 +114,14 @@ impl Space {
         Some(bits[block] >> bit & 1 == 1)
     }
 
-    /// All steps of a ray.
+    /// Returns all steps of a ray.
     fn lattice(&self, bits: &[u64], ray: &Ray) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut t = f64::from(ray.t);
         loop {
             let dt = self.step_at(t);
             let middle = t + 0.5 * dt;
-            // t is a sum that is rounded at every step.
+            // t is a sum, rounded at every step.
             let rounding = ROUNDING + 3e-8 * t * steps.len() as f64;
             let past_end = middle - f64::from(ray.t_end);
             if past_end > rounding {
@@ -131,7 +134,7 @@ impl Space {
         }
     }
 
-    /// Where the ray is in the box of all cascades, by the slab test in f64; None where it misses.
+    /// Returns the ray with its entry and exit for the box of all cascades, by the slab test in f64; None if it misses.
     fn enter(&self, origin: [f32; 3], direction: [f32; 3]) -> Option<Ray> {
         let (mut enter, mut leave) = (0.0f64, f64::MAX);
         for k in 0..3 {
@@ -149,7 +152,7 @@ impl Space {
     }
 }
 
-/// Rays from inside and outside the box; every third parallel to a plane, every sixth to an axis.
+/// Returns rays from inside and outside the box; every third is parallel to a plane, every sixth to an axis.
 fn random_rays(space: &Space, n: usize, random: &mut Random) -> Vec<Ray> {
     let mut rays = Vec::new();
     while rays.len() < n {
@@ -176,11 +179,11 @@ fn random_rays(space: &Space, n: usize, random: &mut Random) -> Vec<Ray> {
     rays
 }
 
-/// Bits set with this probability; words are left empty with another, and so are stretches of them, so that there are
-/// cells, blocks and groups of blocks to skip.
+/// Sets bits with probability `share`, and leaves words empty with probability `empty_words`, as well as whole
+/// stretches of words, so that there are cells, blocks and groups of blocks to skip.
 fn random_bits(space: &Space, share: f64, empty_words: f64, random: &mut Random) -> Vec<u64> {
     let word = |random: &mut Random| (0..64).fold(0, |word, bit| word | u64::from(random.unit() < share) << bit);
-    // Every other group of blocks along z is clear, in finer cascades not where it is in coarser ones.
+    // Every second group of blocks along z is empty, at alternating positions from cascade to cascade.
     let layer = (space.resolution as usize / 4).pow(2);
     let n = space.n_cells() / 64;
     (0..n)
@@ -194,7 +197,7 @@ fn random_bits(space: &Space, share: f64, empty_words: f64, random: &mut Random)
 
 fn chunk(device: &Device, rays: &[Ray], samples: usize) -> Chunk {
     let n = rays.len();
-    // More room than rays, so that the columns' stride is not their number.
+    // A capacity larger than the number of rays, so that the columns' stride differs from that number.
     let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: n + 5, samples }).unwrap();
     chunk.n_rays = n;
     let capacity = chunk.rays.capacity;
@@ -210,7 +213,7 @@ fn chunk(device: &Device, rays: &[Ray], samples: usize) -> Chunk {
     chunk
 }
 
-/// Marches the rays through rounds of `lengths` samples. Nothing is composited but what carries counts from round to round.
+/// Marches the rays through rounds of `lengths` samples. Compositing only carries the counts from round to round.
 fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &[u32]) {
     let occupancy = space.occupancy(device, bits);
     for (round, &max_steps) in lengths.iter().enumerate() {
@@ -249,7 +252,7 @@ fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &
     }
 }
 
-/// Samples of each ray over `rounds`, in their order.
+/// Returns the samples of each ray over `rounds`, in order.
 fn samples(chunk: &Chunk, rounds: usize) -> Vec<Vec<Sample>> {
     let read = |buffer: &Buffer<f32>| buffer.download().unwrap();
     let (t, dt, position) = (read(&chunk.samples.t), read(&chunk.samples.dt), read(&chunk.samples.position));
@@ -269,7 +272,7 @@ fn samples(chunk: &Chunk, rounds: usize) -> Vec<Vec<Sample>> {
         .collect()
 }
 
-/// Fails unless the samples are the occupied steps; returns how many steps could go either way.
+/// Fails unless the samples are the occupied steps; returns the number of steps for which either result is accepted.
 fn compare(space: &Space, ray: &Ray, steps: &[Step], samples: &[Sample]) -> usize {
     let mut samples = samples.iter().peekable();
     for step in steps {
@@ -305,7 +308,7 @@ fn check(device: &Device, space: &Space, bits: &[u64], lengths: &[u32], random: 
         .sum();
     assert!(unclear * 10 < n_steps, "{unclear} of {n_steps} steps are within rounding of a face");
     let ends = chunk.rays.t.download().unwrap();
-    assert!(ends[..rays.len()].iter().all(|&t| t == -1.0), "all rays come to their end");
+    assert!(ends[..rays.len()].iter().all(|&t| t == -1.0), "all rays reach their end");
 }
 
 const ONE_ROUND: [u32; 1] = [1 << 16];
@@ -349,13 +352,13 @@ fn steps_larger_than_cells_are_sampled_alike(device: &Device) {
 
 fn growing_steps_are_sampled_alike(device: &Device) {
     let mut random = Random::new(25);
-    // Steps stay smaller than cells, so that the place alone decides the cascade.
+    // Steps stay smaller than cells, so the position alone determines the cascade.
     let space = Space { cone_angle: 0.01, max_step_size: 0.03, ..Space::constant(32, 2, 0.004) };
     let bits = random_bits(&space, 0.3, 0.6, &mut random);
     check(device, &space, &bits, &ONE_ROUND, &mut random);
 }
 
-/// Rays bend on their way through a contracted field: nothing that is occupied may be skipped with what is empty.
+/// Rays bend in a contracted field: skipping empty cells must not skip occupied ones.
 fn a_contracted_space_is_sampled_alike_to_its_rim(device: &Device) {
     let mut random = Random::new(29);
     for (resolution, empty_words) in [(16, 0.6), (64, 0.9), (32, 0.0)] {
@@ -395,7 +398,7 @@ fn rays_that_find_no_room_are_dropped_and_the_others_kept_whole(device: &Device)
     let mut kept = 0;
     for (i, ray) in rays.iter().enumerate() {
         if ends[i] == -2.0 {
-            // What was written before there was no more room has no length, and so no weight.
+            // Samples written before the capacity was exceeded have zero length, and so zero weight.
             assert!(found[i].iter().skip(24).all(|sample| sample.dt == 0.0));
         } else {
             compare(&space, ray, &space.lattice(&bits, ray), &found[i]);

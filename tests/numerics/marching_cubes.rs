@@ -1,9 +1,9 @@
-//! Surfaces out of fields: closed, oriented and where the field is zero.
+//! Extracting surfaces from fields: closed, oriented, and where the field is zero.
 
 use crate::common::Random;
 use gridfield::mesh::{Edges, Mesh, marching_cubes};
 
-/// The surface of a field given by the point.
+/// Returns the surface of a field given as a function of the point.
 fn surface(resolution: usize, slab: usize, field: impl Fn([f32; 3]) -> f32) -> Mesh {
     let points = resolution + 1;
     let fill = |layers: std::ops::Range<usize>, values: &mut [f32]| {
@@ -32,7 +32,7 @@ fn a_sphere_is_closed_and_right_side_out() {
     assert_eq!(mesh.euler_characteristic(), 2);
     let exact = 4.0 / 3.0 * std::f64::consts::PI * 0.027;
     assert!((mesh.volume() / exact - 1.0).abs() < 0.005, "{}", mesh.volume());
-    assert!(mesh.vertices.iter().all(|&p| sphere(p).abs() < 1e-3), "vertices lie on it");
+    assert!(mesh.vertices.iter().all(|&p| sphere(p).abs() < 1e-3), "vertices lie on the sphere");
     for (triangle, normal) in mesh.triangle_normals().into_iter().enumerate() {
         let outwards = mesh.corners(triangle)[0].map(|x| x - 0.5);
         let cosine = (0..3).map(|k| normal[k] * outwards[k]).sum::<f32>() / length(outwards);
@@ -58,7 +58,7 @@ fn a_torus_has_a_hole_and_two_spheres_none() {
     assert_eq!(surface(32, 8, two).euler_characteristic(), 4);
 }
 
-/// All 256 kinds of cells next to each other in all ways: noise, also of values that are zero and of equal size.
+/// All 256 kinds of cells next to each other in every combination: noise, including zeros and values of equal size.
 #[test]
 fn noise_has_a_closed_surface() {
     for seed in 0..20 {
@@ -87,7 +87,7 @@ fn noise_has_a_closed_surface() {
         let mut places: Vec<[u32; 3]> = mesh.vertices.iter().map(|v| v.map(f32::to_bits)).collect();
         places.sort_unstable();
         places.dedup();
-        assert_eq!(places.len(), mesh.vertices.len(), "no two vertices at one place");
+        assert_eq!(places.len(), mesh.vertices.len(), "no two vertices share a position");
     }
 }
 

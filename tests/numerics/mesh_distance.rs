@@ -9,10 +9,10 @@ use parry3d::shape::TriMesh;
 
 on_every_target!(distances_are_those_of_parry, signs_are_those_of_solids, broken_triangles_do_no_harm);
 
-/// Coordinates around 1 in fp32, with some roundings on the way; parry computes in fp32 too.
-/// From a point to a solid.
+/// Signed distance from a point to a solid.
 type Distance = fn([f64; 3]) -> f64;
 
+/// Coordinates around 1 in fp32, with a few roundings on the way; parry computes in fp32 too.
 const FP32: f32 = 2e-6;
 
 fn points(n: usize, seed: u64) -> Vec<[f32; 3]> {
@@ -20,7 +20,7 @@ fn points(n: usize, seed: u64) -> Vec<[f32; 3]> {
     (0..n).map(|_| [(); 3].map(|()| random.between(0.0, 1.0) as f32)).collect()
 }
 
-/// Points within a hundredth of the surface.
+/// Returns points within a hundredth of the surface.
 fn near_points(mesh: &Mesh, n: usize, seed: u64) -> Vec<[f32; 3]> {
     let mut random = Random::new(seed);
     let mut near = || mesh.vertices[random.below(mesh.vertices.len())].map(|x| x + random.between(-0.01, 0.01) as f32);
@@ -35,7 +35,7 @@ fn assert_as_parry(device: &Device, mesh: &Mesh, points: &[[f32; 3]]) {
         let expected = theirs.distance_to_local_point(Vector::new(x, y, z), false);
         let found = nearest.distance[i];
         assert!((found - expected).abs() <= FP32, "{found} instead of {expected} at {:?}", points[i]);
-        // The triangle that is named is one at that distance.
+        // The reported triangle is at that distance.
         let corners = mesh.corners(nearest.triangle[i] as usize).map(|[x, y, z]| Vector::new(x, y, z));
         let alone = parry3d::shape::Triangle::new(corners[0], corners[1], corners[2]);
         let of_triangle = alone.distance_to_local_point(Vector::new(x, y, z), false);
@@ -50,7 +50,7 @@ fn distances_are_those_of_parry(device: &Device) {
         assert_as_parry(device, mesh, &points(n, seed as u64));
         assert_as_parry(device, mesh, &near_points(mesh, n, seed as u64));
     }
-    // Long thin triangles in all directions.
+    // Long thin triangles in random directions.
     let mut random = Random::new(5);
     let vertices: Vec<[f32; 3]> = points(600, 6);
     let corner = |random: &mut Random| random.below(600) as u32;
@@ -72,7 +72,7 @@ fn distances_to_the_armadillo_are_those_of_parry() {
     assert_as_parry(&host, &mesh, &near_points(&mesh, 5000, 2));
 }
 
-/// The real mesh in the unit cube, where the test data lie.
+/// Returns the real mesh, scaled to the unit cube, if the test data are there.
 fn armadillo() -> Option<Mesh> {
     let data = std::env::var("GRIDFIELD_DATA").unwrap_or_else(|_| "../shared/data".into());
     let path = std::path::Path::new(&data).join("sdf/armadillo.obj");
@@ -96,7 +96,7 @@ fn signs_are_those_of_solids(device: &Device) {
         let nearest = bvh.nearest(&points).unwrap();
         for ((point, winding), found) in points.iter().zip(winding).zip(nearest.distance) {
             let expected = distance(point.map(f64::from));
-            // A torus of 120 corners lies up to 4e-4 within the round one.
+            // A torus of 120 segments lies up to 4e-4 inside the round one.
             if expected.abs() < 1e-3 {
                 continue;
             }
@@ -108,7 +108,7 @@ fn signs_are_those_of_solids(device: &Device) {
     }
 }
 
-/// By equation 8 of Van Oosterom and Strackee in f64, triangle by triangle.
+/// Returns the winding number by equation 8 of Van Oosterom and Strackee in f64, triangle by triangle.
 fn exact_winding(mesh: &Mesh, point: [f32; 3]) -> f64 {
     use nalgebra::Vector3;
     let angle = |triangle: usize| {
@@ -123,7 +123,7 @@ fn exact_winding(mesh: &Mesh, point: [f32; 3]) -> f64 {
 #[test]
 fn winding_numbers_approach_the_exact_ones() {
     let mut mesh = crate::shapes::torus(24);
-    // A hole, so that numbers are no whole ones.
+    // A hole makes the winding numbers non-integer.
     mesh.triangles.truncate(mesh.triangles.len() * 3 / 4);
     let bvh = Bvh::new(&crate::common::host(), &mesh).unwrap();
     let points = points(500, 21);
@@ -133,7 +133,7 @@ fn winding_numbers_approach_the_exact_ones() {
             points.iter().zip(found).map(|(&point, found)| (f64::from(found) - exact_winding(&mesh, point)).abs());
         errors.fold(0.0, f64::max)
     };
-    // Every triangle by itself: rounding and the arctangent alone.
+    // Every triangle is evaluated individually: only rounding and the arctangent contribute to the error.
     assert!(error(1e6) < 1e-5, "{}", error(1e6));
     let errors = [1.5, 2.0, 4.0, 8.0].map(error);
     assert!(errors[1] < 0.05 && errors[2] < 0.01 && errors[3] < 0.002, "{errors:?}");
@@ -154,7 +154,7 @@ fn a_solid_with_a_hole_has_an_inside() {
     assert!(outside.iter().all(|&w| w < 0.5), "{outside:?}");
 }
 
-/// Triangles without area, of every kind, among good ones; and points on the surface itself.
+/// Degenerate triangles of every kind among valid ones, and query points on the surface itself.
 fn broken_triangles_do_no_harm(device: &Device) {
     let mut mesh = crate::shapes::cube(2);
     let n = mesh.vertices.len() as u32;

@@ -1,4 +1,4 @@
-//! Points drawn on, near and around meshes, and what is measured with them.
+//! Points drawn on, near and around meshes, and measurements made with them.
 
 use gridfield::device::args::BvhArgs;
 use gridfield::device::{Device, LaunchDims, Ptr, kernels};
@@ -14,7 +14,7 @@ fn points_spread_over_the_area(device: &Device) {
     let drawn = bvh.sampler(device, &mesh).unwrap().on_surface(device, n, 1).unwrap();
     let nearest = bvh.nearest(&drawn.points).unwrap();
     assert!(nearest.distance.iter().all(|&distance| distance < 1e-6));
-    // Strata: no triangle is off its share by more than the two parts at its ends.
+    // Stratified sampling: a triangle's count deviates from its share by at most the two strata at its ends.
     let mut counts = vec![0i32; mesh.triangles.len()];
     drawn.triangles.iter().for_each(|&triangle| counts[triangle as usize] += 1);
     let corners = |triangle: usize| mesh.corners(triangle).map(|c| c.map(f64::from));
@@ -29,7 +29,7 @@ fn points_spread_over_the_area(device: &Device) {
         let expected = n as f64 * area(triangle) / mesh.area();
         assert!((f64::from(count) - expected).abs() <= 2.0, "{count} points on {triangle}, {expected} expected");
     }
-    // Within a triangle they are uniform: their mean is its middle.
+    // Within a triangle points are uniform: their mean is the centroid.
     let (mut sums, largest) = ([0.0; 3], (0..counts.len()).max_by_key(|&t| counts[t]).unwrap());
     let own = drawn.points.iter().zip(&drawn.triangles).filter(|(_, t)| **t as usize == largest);
     own.for_each(|(point, _)| (0..3).for_each(|k| sums[k] += f64::from(point[k]) / f64::from(counts[largest])));
@@ -56,13 +56,17 @@ fn points_near_the_surface_are_within_their_bound(device: &Device) {
     let (bound, bounded) = (bound.download().unwrap(), distance.download().unwrap());
     let free = bvh.nearest(&points).unwrap().distance;
     assert!(free.iter().zip(&bound).all(|(free, bound)| *free <= bound + 1e-6));
-    assert!(free.iter().zip(&bounded).all(|(free, bounded)| (free - bounded).abs() <= 2e-6), "the bound hides nothing");
-    // A logistic number of scale s has the mean size 2 ln 2 s; over three axes, most of it off the surface or along it.
+    assert!(
+        free.iter().zip(&bounded).all(|(free, bounded)| (free - bounded).abs() <= 2e-6),
+        "the bound changes no distance"
+    );
+    // A logistic variable of scale s has the mean absolute value 2 ln 2 s; here over three axes, partly off the surface
+    // and partly along it.
     let mean = free.iter().sum::<f32>() / n as f32;
     assert!((mean - 0.0139).abs() < 0.0015, "{mean}");
 }
 
-/// Some 10^8 numbers: the rarest of their bits are among them.
+/// About 10^8 numbers, so that even the rarest bit patterns occur.
 #[test]
 fn points_near_the_surface_stay_in_the_cube() {
     let (device, mesh) = (crate::common::host(), crate::shapes::sphere(4));
@@ -83,7 +87,8 @@ fn points_fill_the_cube(device: &Device) {
     let sampler = Bvh::new(device, &mesh).unwrap().sampler(device, &mesh).unwrap();
     let n = 4096;
     let points = sampler.in_cube(device, n, 3).unwrap();
-    // As many in every cell of an 8th, and never two in one of 4096 cells, but for what falls over its end.
+    // Points are stratified into 4096 cells, except that they may fall past a stratum's end, so all cells of an eighth
+    // of the side have equal counts.
     let mut counts = vec![0; 512];
     for point in &points {
         assert!(point.iter().all(|x| (0.0..1.0).contains(x)));
@@ -92,7 +97,7 @@ fn points_fill_the_cube(device: &Device) {
     }
     assert!(counts.iter().all(|&count| count == 8), "{counts:?}");
     let others = sampler.in_cube(device, n, 4).unwrap();
-    assert_ne!(points, others, "another seed, other points");
+    assert_ne!(points, others, "another seed gives other points");
 }
 
 #[test]
@@ -104,13 +109,13 @@ fn surfaces_apart_are_as_far_apart() {
     let (truth, fit) = (Measured::new(&mesh, &one), Measured::new(&bigger, &other));
     let same = compare_surfaces(&host, &truth, &truth, n, 0.6, 1e-3).unwrap();
     assert!(same.chamfer_l1 < 1e-6 && same.f_score == 1.0 && same.normal_consistency > 0.9999, "{same:?}");
-    // 0.003 apart, in units of the diameter 0.6.
+    // 0.003 apart, and distances are in units of the diameter 0.6.
     let apart = compare_surfaces(&host, &fit, &truth, n, 0.6, 1e-3).unwrap();
     assert!((apart.chamfer_l1 - 0.005).abs() < 1e-4, "{apart:?}");
     assert!((apart.accuracy - apart.completeness).abs() < 1e-4);
     assert!(apart.f_score == 0.0 && apart.normal_consistency > 0.99, "{apart:?}");
     assert_eq!(compare_surfaces(&host, &fit, &truth, n, 0.6, 6e-3).unwrap().f_score, 1.0);
-    // A quarter of the truth covered: what is there is right, three quarters are missing.
+    // A quarter of the true surface is covered: what is there is accurate, and three quarters are missing.
     let mut quarter = mesh.clone();
     quarter.triangles.truncate(mesh.triangles.len() / 4);
     let bvh = Bvh::new(&host, &quarter).unwrap();
@@ -124,7 +129,7 @@ fn volumes_are_compared_by_points() {
     let iou = |fit: &[bool], truth: &[bool]| intersection_over_union(fit.iter().copied(), truth.iter().copied());
     assert_eq!(iou(&[true, true, false, false], &[true, false, true, false]), 1.0 / 3.0);
     assert_eq!(iou(&[false], &[false]), 1.0);
-    // Spheres of radius 0.3 and 0.27 about one middle: the ratio of their volumes.
+    // Concentric spheres of radius 0.3 and 0.27: the ratio of their volumes.
     let host = crate::common::host();
     let mesh = crate::shapes::sphere(24);
     let smaller = mesh.clone().mapped(|point| point.map(|x| 0.5 + (x - 0.5) * 0.9));

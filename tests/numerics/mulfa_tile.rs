@@ -1,6 +1,7 @@
-//! MulFAGrid as it is trained (`kernels/encoding/mulfa_tile.cuh` and, for one and for more layers, `mulfa_single_layer.cuh` and
-//! `mulfa_multi_layer.cuh`: matrix products over a tile, gradients by way of what was prepared) against the kernel function point
-//! by point in fp64 (`kernels/encoding/mulfa.cuh`), which the oracle checks.
+//! The MulFAGrid kernels used in training (`kernels/encoding/mulfa_tile.cuh` and, for one and for several layers,
+//! `mulfa_single_layer.cuh` and `mulfa_multi_layer.cuh`), with matrix products over a tile and gradients with respect
+//! to the prepared parameters, against the kernel function evaluated point by point in fp64
+//! (`kernels/encoding/mulfa.cuh`), which the oracle checks.
 
 use crate::common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
@@ -11,7 +12,7 @@ use gridfield::encoding::{Encode, Encoding as _, Grid, Theta};
 use gridfield::field::Field;
 use gridfield::radiance::{Chunk, ChunkSize};
 
-/// Two whole tiles and part of a third, from the middle of a chunk's samples.
+/// Two whole tiles and part of a third, starting in the middle of a chunk's samples.
 const ROUND: (usize, usize) = (30, 330);
 const CAPACITY: usize = 400;
 
@@ -21,7 +22,7 @@ struct Case {
     chunk: Chunk,
     theta: Vec<f64>,
     table: Vec<f64>,
-    /// Of all samples up to the end of the round.
+    /// Positions of all samples up to the end of the round.
     x: Vec<f64>,
     /// `[L, S, F]`
     dl_dfeatures: Vec<f32>,
@@ -78,7 +79,7 @@ impl Case {
         let table = random.halves(field.table.len(), -1.0, 1.0);
         field.table.upload(0, &table).unwrap();
         let mulfa = field.grid.mulfa.clone().unwrap();
-        // The denominators of `paper` stay far from zero, where rounding would be all there is.
+        // Keep the denominators of `paper` far from zero, where rounding errors would dominate.
         let weights = if mulfa.config.variant == MulfaVariant::Paper { 0.02 } else { 0.1 };
         let theta: Vec<f32> = (0..mulfa.n_thetas)
             .flat_map(|_| mulfa.blocks())
@@ -135,7 +136,7 @@ impl Case {
         }
     }
 
-    /// Runs forward over rounds; returns the features and q.
+    /// Runs the forward pass over rounds; returns the features and q.
     fn forward(&self, device: &Device, rounds: &[u32]) -> (ComputeBuffer, ComputeBuffer) {
         let args = self.args();
         let features = ComputeBuffer::zeros(device, CAPACITY * args.n_in as usize).unwrap();
@@ -157,7 +158,7 @@ impl Case {
         (features, query)
     }
 
-    /// Features `[n, L F]` of the samples, from φ in fp64.
+    /// Returns the features `[n, L F]` of the samples, from φ in fp64.
     fn expected_features(&self, phi: &[f64], entry: &[u32]) -> Vec<f64> {
         let (f, k, corners) = (self.n_features(), self.grid().n_outputs(), self.grid().n_corners());
         let mut features = Vec::new();
@@ -175,14 +176,15 @@ impl Case {
         self.grid().n_features_per_level as usize
     }
 
-    /// The gradient by feature `feature` of level `level` at a sample.
+    /// Returns the gradient with respect to feature `feature` of level `level` at a sample.
     fn upstream(&self, sample: usize, level: usize, feature: usize) -> f64 {
         f64::from(self.dl_dfeatures[(level * CAPACITY + sample) * self.n_features() + feature])
     }
 }
 
-/// fp32: phases of up to 10 radians are off by 1e-6, `paper` divides by sums near 8, and hundreds of such errors add up.
-/// fp16: each of gamma, q, the products and v is rounded to 2^-12 of itself.
+/// fp32: phases of up to 10 radians have errors of 1e-6, `paper` divides by sums near 8, and hundreds of such errors
+/// add up.
+/// fp16: gamma, q, the products and v are each rounded by a relative 2^-12.
 fn tolerance(device: &Device) -> f64 {
     if device.computes_in_fp16() { 4e-3 } else { 2e-5 }
 }
@@ -201,7 +203,7 @@ fn features_are_those_of_the_kernel_function(device: &Device) {
             .collect();
         assert_close(&format!("{:?}", model.grid), &of_round, &expected[ROUND.0 * used..], tolerance(device));
         let outside = found[..ROUND.0 * n_in].iter().chain(&found[ROUND.1 * n_in..]);
-        assert!(outside.clone().all(|&value| value == 0.0), "samples of other rounds are left alone");
+        assert!(outside.clone().all(|&value| value == 0.0), "samples of other rounds are unchanged");
     }
 }
 
@@ -224,7 +226,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
         };
         device.launch_chunk(case.kernels().1, &args, LaunchDims::tiles(CAPACITY)).unwrap();
 
-        // phi of all samples up to the end of the round.
+        // φ of all samples up to the end of the round.
         let nodes = grid.active_nodes(device, &case.x, &case.theta).unwrap();
         let found = phi.download().unwrap();
         let row = corners * k;
@@ -235,7 +237,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
             assert_close(&format!("phi: {:?}", model.grid), &to_f64(own), &expected, tolerance(device));
         }
 
-        // theta, from dL/dphi = sum over features of dL/dfeature times the node's feature.
+        // θ, from dL/dφ = sum over features of dL/dfeature times the node's feature.
         let f = case.n_features();
         let mut dl_dphi = vec![0.0; nodes.phi.len()];
         for (node, &entry) in nodes.entry.iter().enumerate() {
@@ -250,7 +252,8 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
         let kernel = case.field.encoding_as::<Theta>().unwrap();
         kernel.gradient(device, grid, dl_dprepared.ptr(), dl_dtheta.ptr()).unwrap();
         let found = to_f64(&dl_dtheta.download().unwrap());
-        // Each part beside its own largest gradient; that by b_out is a sum that may cancel, and stands beside w_out's.
+        // Each part is compared relative to its own largest gradient. The gradient of b_out is a sum that may cancel,
+        // so it is grouped with that of w_out.
         let mut ends: Vec<usize> = mulfa.blocks().iter().map(|part| part.first).skip(1).collect();
         *ends.last_mut().unwrap() = mulfa.n_theta();
         for theta in 0..mulfa.n_thetas {
@@ -263,7 +266,7 @@ fn gradients_are_those_of_the_kernel_function(device: &Device) {
             }
         }
 
-        // The table, by way of phi.
+        // The table, with the stored φ.
         let gradient = device.zeros(case.table.len()).unwrap();
         let args = ScatterArgs {
             grid: grid.layout(),

@@ -1,5 +1,5 @@
-//! The occupancy kernels against plain versions: points lie in the cells they stand for, values take the maximum of what
-//! is seen and decay, bits follow the threshold and the mean.
+//! The occupancy kernels against plain versions: points lie in the cells they represent, values take the maximum of the
+//! densities seen and decay, and bits follow the threshold and the mean.
 
 use crate::common::{Random, host};
 use gridfield::config::MarchConfig;
@@ -15,7 +15,7 @@ fn config() -> MarchConfig {
     MarchConfig { occupancy_resolution: RESOLUTION, cascades: CASCADES, ..MarchConfig::default() }
 }
 
-/// Visits cells `(first + i) · stride + phase`.
+/// Returns arguments that visit the cells `(first + i) · stride + phase`.
 fn visits<'a>(chunk: &'a Chunk, occupancy: &'a Occupancy, first: u32, n: usize, step: u32) -> OccupancyArgs<'a> {
     OccupancyArgs {
         samples: chunk.samples.args(),
@@ -32,8 +32,8 @@ fn visits<'a>(chunk: &'a Chunk, occupancy: &'a Occupancy, first: u32, n: usize, 
     }
 }
 
-/// The place of a cell in its cascade, counted in cells along each axis, and the cascade: words of 4 × 4 × 4 cells, x
-/// fastest in both.
+/// Returns a cell's position in its cascade, in cells along each axis, and the cascade. Words hold 4 × 4 × 4 cells; x
+/// varies fastest in both.
 fn place(cell: usize) -> ([usize; 3], u32) {
     let blocks = RESOLUTION as usize / 4;
     let (word, bit) = (cell / 64, cell % 64);
@@ -64,7 +64,7 @@ fn points_lie_in_their_cells_and_move_about_in_them() {
             }
         }
         let moved = positions.iter().zip(&before).filter(|(a, b)| a != b).count();
-        assert!(moved > 3 * n - 10, "step {step} draws points of its own");
+        assert!(moved > 3 * n - 10, "step {step} draws new points");
         before = positions;
     }
     assert_eq!(chunk.samples.count.download().unwrap()[..2], [0, n as u32]);
@@ -100,8 +100,8 @@ fn values_decay() {
     assert_eq!(value.download().unwrap(), old.iter().map(|old| 0.75 * old).collect::<Vec<_>>());
 }
 
-/// Every sample raises the cell that holds it, in each cascade that does; those past the count, and what is not a number,
-/// raise none.
+/// Every sample raises the cell that contains it, in each cascade that contains it. Samples past the count and NaN
+/// densities raise none.
 #[test]
 fn values_take_the_maximum_of_training_samples() {
     let device = host();
@@ -110,7 +110,7 @@ fn values_take_the_maximum_of_training_samples() {
     let mut chunk = Chunk::new(&device, ChunkSize { n_chunks: 1, rays: 1, samples: n }).unwrap();
     let positions: Vec<f32> = (0..3 * n)
         .map(|number| {
-            // A third of the points in each cascade; clear of the cells' faces, where rounding decides.
+            // A third of the points in each cascade, away from cell faces, where rounding would decide.
             let side = 1.0 / f64::from(1 << (number / 3 % CASCADES as usize));
             let cell = random.below(RESOLUTION as usize) as f64 + random.between(0.01, 0.99);
             (0.5 + side * (cell / f64::from(RESOLUTION) - 0.5)) as f32
@@ -151,7 +151,7 @@ fn values_take_the_maximum_of_training_samples() {
     assert!(raised > CELLS / 4, "{raised} of {CELLS} cells were raised");
 }
 
-/// Bits after renewing them from `values`, one bool a cell.
+/// Returns the bits recomputed from `values`, one bool per cell.
 fn renewed(values: &[f32], config: &MarchConfig) -> Vec<bool> {
     let device = host();
     let mut occupancy = Occupancy::full(&device, config).unwrap();
@@ -194,7 +194,7 @@ fn blocks_are_set_where_a_cell_of_theirs_is() {
     occupancy.bits.upload(0, &words).unwrap();
     occupancy.renew_blocks(&device).unwrap();
     let blocks = occupancy.blocks.download().unwrap();
-    // 12 blocks an axis, in 3 groups of 4.
+    // 12 blocks per axis, in 3 groups of 4.
     for (word, &cells) in words.iter().enumerate() {
         let (x, y, z, cascade) = (word % 12, word / 12 % 12, word / 144 % 12, word / 1728);
         let group = x / 4 + 3 * (y / 4 + 3 * (z / 4 + 3 * cascade));

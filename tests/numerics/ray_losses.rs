@@ -1,5 +1,6 @@
-//! What rays are to be beside their colours, against a plain float64 version whose distortion is the double sum of mip-NeRF
-//! 360, equation 15: losses, and gradients by central differences; exposures; and what is kept of gradients near a camera.
+//! The other losses on rays, besides colour, against a plain float64 version in which distortion is the double sum of
+//! mip-NeRF 360, equation 15: losses, and gradients by central differences; exposures; and the scaling of gradients
+//! near a camera.
 
 use crate::common::{Random, assert_close, to_f64};
 use gridfield::device::args::{CentreArgs, CompositeArgs, RayLosses, Space};
@@ -10,7 +11,7 @@ const N_RAYS: usize = 120;
 const N_PHOTOGRAPHS: usize = 5;
 const STOP: f32 = 1e-2;
 const DELTA: f64 = 0.1;
-/// Sums of some 20 terms in f32, of pairs that nearly cancel.
+/// Sums of about 20 terms in f32, in pairs that nearly cancel.
 const TOLERANCE: f64 = 2e-5;
 
 #[derive(Clone)]
@@ -25,7 +26,7 @@ struct Sample {
 struct Ray {
     samples: Vec<Sample>,
     target: [f64; 3],
-    /// Of the depth; None where it is not known.
+    /// Target depth; None where it is not known.
     target_t: Option<f64>,
     t_end: f64,
     photograph: usize,
@@ -87,7 +88,7 @@ fn huber(difference: f64) -> f64 {
     if size <= DELTA { size * size / (2.0 * DELTA) } else { size - 0.5 * DELTA }
 }
 
-/// The loss of a ray over black.
+/// Returns the loss of a ray over black.
 fn loss(case: &Case, ray: &Ray) -> f64 {
     if ray.dropped {
         return 0.0;
@@ -162,7 +163,7 @@ fn chunk(device: &Device, rays: &[Ray]) -> Chunk {
     chunk
 }
 
-/// Forward and backward; returns the gradient by the exposures.
+/// Runs the forward and backward passes; returns the gradient with respect to the exposures.
 fn composite(device: &Device, case: &Case, chunk: &Chunk) -> Vec<f64> {
     let exposure: Option<Buffer<f32>> = case
         .exposure
@@ -184,7 +185,7 @@ fn composite(device: &Device, case: &Case, chunk: &Chunk) -> Vec<f64> {
     to_f64(&dl_dexposure.download().unwrap())
 }
 
-/// A central difference of `loss` along what `move_by` moves.
+/// Returns a central difference of `loss` at 0.
 fn slope(loss: impl Fn(f64) -> f64) -> f64 {
     let step = 1e-5;
     (loss(step) - loss(-step)) / (2.0 * step)

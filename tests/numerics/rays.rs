@@ -1,5 +1,6 @@
-//! Rays of pictures and of training steps: against `geometry::Camera::ray` and its float64 oracle (`vectors/cameras.json`);
-//! where they enter and leave the box; which pixels, colours and backgrounds a training step draws.
+//! Rays of rendered images and of training steps: against `geometry::Camera::ray` and its float64 oracle
+//! (`vectors/cameras.json`); where they enter and leave the box; and which pixels, colours and backgrounds a training
+//! step draws.
 
 use crate::common::Random;
 use gridfield::device::args::{self, CameraRaysArgs, DrawRaysArgs, MAX_ROUNDS};
@@ -8,12 +9,12 @@ use gridfield::geometry::{Camera, Intrinsics, Lens, UnitCube};
 use gridfield::radiance::{Chunk, ChunkSize};
 use serde_json::Value;
 
-/// A handful of f32 roundings of components of at most 3.
+/// A few f32 roundings of components up to 3.
 const TOLERANCE: f32 = 1e-6;
 const BOX_MIN: [f32; 3] = [0.0; 3];
 const BOX_MAX: [f32; 3] = [1.0; 3];
 
-/// In the unit cube as in the scene.
+/// Returns the camera for a unit cube that coincides with the scene.
 fn device_camera(camera: &Camera) -> args::Camera {
     gridfield::radiance::device_camera(camera, &UnitCube { scale: 1.0, offset: [0.0; 3] }, 0)
 }
@@ -24,7 +25,7 @@ fn room(device: &Device, n_rays: usize) -> Chunk {
     chunk
 }
 
-/// Rays of `n` pixels from `first_pixel` on.
+/// Returns the rays of `n` pixels starting at `first_pixel`.
 fn picture(device: &Device, camera: args::Camera, first_pixel: u32, n: usize) -> Chunk {
     let mut chunk = room(device, n);
     chunk.samples.count.upload(0, &[7, 7]).unwrap();
@@ -44,7 +45,7 @@ fn picture(device: &Device, camera: args::Camera, first_pixel: u32, n: usize) ->
     chunk
 }
 
-/// Row `i` of `[3, R]` columns.
+/// Returns row `i` of `[3, R]` columns.
 fn vector(columns: &[f32], i: usize) -> [f32; 3] {
     std::array::from_fn(|axis| columns[axis * (columns.len() / 3) + i])
 }
@@ -95,12 +96,12 @@ fn pixels_come_row_by_row_from_the_chunks_first(device: &Device) {
     assert!((0..n).all(|i| vector(&background, i) == [0.1, 0.2, 0.3]));
 }
 
-/// Lenses of training images and some that bend more.
+/// Lenses of real photographs, and some with stronger distortion.
 fn lenses() -> [Lens; 5] {
     [
         Lens::opencv([0.0578421, -0.0805099, 0.0, 0.0], [-0.000980296, 0.00015575]),
         Lens::opencv([-0.28, 0.09, -0.013, 1e-4], [1e-3, -2e-3]),
-        // Folds within the image: r (1 - 2 r²) rises up to r = 0.41.
+        // Folds within the image: r (1 - 2 r²) increases up to r = 0.41.
         Lens::opencv([-2.0, 0.0, 0.0, 0.0], [0.0; 2]),
         Lens::Fisheye { k: [-0.04, 0.01, -0.003, 1e-4] },
         Lens::Fisheye { k: [0.0; 4] },
@@ -112,7 +113,7 @@ fn rays_bend_in_the_lens_as_on_the_host(device: &Device) {
     camera.intrinsics = Intrinsics { cx: 21.3, cy: 14.2, ..Intrinsics::from_fov_x(40, 30, 1.0) };
     for lens in lenses() {
         camera.intrinsics.lens = lens;
-        // The last of the fisheyes sees behind itself.
+        // The last fisheye also sees behind itself.
         if matches!(lens, Lens::Fisheye { k: [0.0, ..] }) {
             camera.intrinsics = camera.intrinsics.scaled(40, 30);
             (camera.intrinsics.fl_x, camera.intrinsics.fl_y) = (9.0, 9.5);
@@ -145,7 +146,7 @@ fn rays_begin_clear_and_without_samples(device: &Device) {
 // ---------------------------------------------------------------------------------------------------------------------
 // The box.
 
-/// A camera of one pixel, whose ray leaves from `origin` along `direction`, of any length.
+/// Returns a one-pixel camera whose ray starts at `origin` along `direction`, which may have any length.
 fn ray_camera(origin: [f32; 3], direction: [f32; 3]) -> args::Camera {
     let mut camera_to_world = [0.0; 12];
     for axis in 0..3 {
@@ -155,14 +156,14 @@ fn ray_camera(origin: [f32; 3], direction: [f32; 3]) -> args::Camera {
     args::Camera { camera_to_world, fl_x: 1.0, fl_y: 1.0, cx: 0.5, cy: 0.5, width: 1, height: 1, ..Default::default() }
 }
 
-/// Where the ray enters and leaves the unit cube; None where it misses.
+/// Returns where the ray enters and leaves the unit cube; None if it misses.
 fn crossing(device: &Device, origin: [f32; 3], direction: [f32; 3]) -> Option<(f32, f32)> {
     let chunk = picture(device, ray_camera(origin, direction), 0, 1);
     let (t, t_end) = (chunk.rays.t.download().unwrap()[0], chunk.rays.t_end.download().unwrap()[0]);
     (t != -1.0).then_some((t, t_end))
 }
 
-/// How far outside the unit cube the point is (below 0: how deep inside), by its worst coordinate.
+/// Returns the point's largest coordinate distance outside the unit cube (below 0: depth inside).
 fn outside(origin: [f32; 3], direction: [f64; 3], t: f64) -> f64 {
     (0..3).map(|k| (f64::from(origin[k]) + t * direction[k] - 0.5).abs() - 0.5).fold(f64::MIN, f64::max)
 }
@@ -191,7 +192,7 @@ fn random_rays_cross_the_box_where_their_points_are_inside(device: &Device) {
             }
         }
     }
-    assert!(hits > 300 && misses > 300 && within > 30, "{hits} hits, {within} of them from within, {misses} misses");
+    assert!(hits > 300 && misses > 300 && within > 30, "{hits} hits, {within} of them from inside, {misses} misses");
 }
 
 fn rays_parallel_to_axes_cross_the_box_or_miss_it(device: &Device) {
@@ -200,10 +201,10 @@ fn rays_parallel_to_axes_cross_the_box_or_miss_it(device: &Device) {
     assert_eq!(along_x(1.25, 0.75), None);
     assert_eq!(along_x(0.25, -0.25), None);
     assert_eq!(along_x(0.0, 0.0), Some((1.0, 2.0)), "along an edge of the box");
-    assert_eq!(crossing(device, [0.5, 0.25, 0.5], [0.0, -1.0, 0.0]), Some((0.0, 0.25)), "from within");
+    assert_eq!(crossing(device, [0.5, 0.25, 0.5], [0.0, -1.0, 0.0]), Some((0.0, 0.25)), "from inside the box");
     assert_eq!(crossing(device, [0.5, 0.5, 2.0], [0.0, 0.0, 1.0]), None, "away from the box");
     let (enter, leave) = crossing(device, [0.5, -1.0, -1.0], [0.0, 1.0, 1.0]).unwrap();
-    assert!((enter - 2.0f32.sqrt()).abs() < 1e-6 && (leave - 8.0f32.sqrt()).abs() < 1e-6, "in a plane");
+    assert!((enter - 2.0f32.sqrt()).abs() < 1e-6 && (leave - 8.0f32.sqrt()).abs() < 1e-6, "parallel to a plane");
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -212,7 +213,7 @@ fn rays_parallel_to_axes_cross_the_box_or_miss_it(device: &Device) {
 const N_DRAWN: usize = 4000;
 const STEP_SIZE: f32 = 0.01;
 
-/// Two training images of different sizes; each pixel's bytes tell which it is.
+/// Returns two training images of different sizes, in which each pixel's bytes identify it.
 fn album() -> ([args::Camera; 2], Vec<u8>) {
     let mut cameras: [args::Camera; 2] = std::array::from_fn(|i| {
         let intrinsics = Intrinsics::from_fov_x([16, 9][i], [5, 11][i], 0.7);
@@ -250,7 +251,7 @@ fn draw(device: &Device, step: u32, first_ray: u32, background: u32) -> Chunk {
     chunk
 }
 
-/// Red of the ray's training image, as the byte it was.
+/// Returns the red byte of each ray's target, which is the pixel's number.
 fn pixel_numbers(chunk: &Chunk) -> Vec<usize> {
     let target = chunk.rays.target.download().unwrap();
     target[..N_DRAWN].iter().map(|red| (red * 255.0).round() as usize).collect()
@@ -276,13 +277,13 @@ fn photographs_and_their_pixels_are_drawn_evenly(device: &Device) {
     let mut counts = [0.0f64; 179];
     pixel_numbers(&draw(device, 1, 0, 1)).into_iter().for_each(|number| counts[number] += 1.0);
     let first: f64 = counts[..80].iter().sum();
-    // Five standard deviations of a fair coin.
+    // Five standard deviations for a fair coin.
     assert!((first - N_DRAWN as f64 / 2.0).abs() < 5.0 * (N_DRAWN as f64).sqrt() / 2.0, "{first} of {N_DRAWN}");
     let spread = |counts: &[f64]| {
         let mean = counts.iter().sum::<f64>() / counts.len() as f64;
         counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / mean
     };
-    // Chi-squared of n - 1 degrees of freedom: mean n, standard deviation sqrt(2 n).
+    // Chi-squared with n - 1 degrees of freedom: mean about n, standard deviation about sqrt(2 n).
     for photograph in [&counts[..80], &counts[80..]] {
         let n = photograph.len() as f64;
         assert!((spread(photograph) - n).abs() < 5.0 * (2.0 * n).sqrt(), "{}", spread(photograph));
@@ -299,7 +300,7 @@ fn draws_depend_on_the_number_of_the_ray_and_the_step_alone(device: &Device) {
 
 fn entries_are_jittered_within_a_step(device: &Device) {
     let chunk = draw(device, 1, 0, 1);
-    // All cameras stand inside this box.
+    // All cameras are inside this box.
     let t = chunk.rays.t.download().unwrap();
     assert!(t.iter().all(|t| (0.0..STEP_SIZE).contains(t)));
     let mean = t.iter().sum::<f32>() / N_DRAWN as f32;
@@ -317,7 +318,7 @@ fn backgrounds_are_black_white_or_a_colour_for_each_ray(device: &Device) {
         assert!((mean - 0.5).abs() < 5.0 / (12.0 * N_DRAWN as f32).sqrt());
     }
     let gray = (0..N_DRAWN).filter(|&i| random[i] == random[N_DRAWN + i]).count();
-    assert!(gray < 5, "channels are drawn apart");
+    assert!(gray < 5, "channels are drawn independently");
 }
 
 on_every_target!(

@@ -1,5 +1,5 @@
-//! Maps of space against plain versions in f64: normalised device coordinates as appendix C of the NeRF paper has them, and
-//! distances that come back from them; rays that no frustum holds; the rig that is found from cameras.
+//! Maps of space against plain f64 versions: normalised device coordinates as in appendix C of the NeRF paper, and
+//! distances mapped back from them; rays outside the frustum; and the rig computed from cameras.
 
 use crate::common::Random;
 use gridfield::config::MarchConfig;
@@ -14,13 +14,13 @@ const N: usize = (SIZE.0 * SIZE.1) as usize;
 const NEAREST: f64 = 4.0;
 const UNIT_CUBE: UnitCube = UnitCube { scale: 0.2, offset: [0.4, 0.5, 0.7] };
 
-/// Cameras side by side that look along -z, turned by up to a tenth.
+/// Cameras side by side that look along -z, each rotated by up to a tenth.
 fn rig() -> Vec<View> {
     let mut random = Random::new(41);
     let mut view = |i: usize| {
         let [a, b] = [0, 1].map(|_| random.between(-0.1, 0.1) as f32);
         let (x, y) = ((i % 3) as f32 - 1.0, (i / 3) as f32 - 1.0);
-        // A turn by a about y, then by b about x: columns are right, up, back.
+        // A rotation by a about y, then by b about x; columns are right, up, back.
         let (ca, sa, cb, sb) = (a.cos(), a.sin(), b.cos(), b.sin());
         let camera_to_world = [[ca, sa * sb, sa * cb, 3.0 + x], [0.0, cb, -sb, y], [-sa, ca * sb, ca * cb, 0.3 * x]];
         let intrinsics = Intrinsics::from_fov_x(SIZE.0, SIZE.1, 0.9);
@@ -35,7 +35,7 @@ fn view_of(i: usize) -> View {
     View::new(format!("{i}"), "none", camera)
 }
 
-/// Rays of all pixels.
+/// Returns the rays of all pixels.
 fn picture(device: &Device, camera: &Camera, march: &March) -> Chunk {
     let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: N, samples: 1 }).unwrap();
     chunk.n_rays = N;
@@ -77,8 +77,8 @@ fn column(columns: &[f32], i: usize) -> [f64; 3] {
     std::array::from_fn(|axis| f64::from(columns[axis * N + i]))
 }
 
-/// NeRF, appendix C, equation 25, from scene coordinates; z' from [-1, 1] into [0, 1], x' and y' so that the frustum fills
-/// the cube.
+/// NeRF, appendix C, equation 25, from scene coordinates; z' is mapped from [-1, 1] to [0, 1], and x' and y' so that
+/// the frustum fills the cube.
 fn projected(ndc: &Ndc, point: [f64; 3]) -> [f64; 3] {
     let offset: [f64; 3] = std::array::from_fn(|k| point[k] - f64::from(ndc.frame[k][3]));
     let along = |axis: usize| (0..3).map(|k| f64::from(ndc.frame[k][axis]) * offset[k]).sum::<f64>();
@@ -104,7 +104,7 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
             for (seen, towards) in column(&seen, i).into_iter().zip(towards) {
                 assert!((seen - f64::from(towards)).abs() < 2e-6, "seen along its direction in the scene");
             }
-            // Three places along it, up to far off.
+            // Three points along it, up to a great distance.
             let mut last = 0.0;
             for distance in [5.0, 10.0, 1e4] {
                 let point = std::array::from_fn(|k| f64::from(from[k]) + distance * f64::from(towards[k]));
@@ -114,7 +114,7 @@ fn points_of_a_ray_lie_on_its_ray_in_ndc(device: &Device) {
                     let found = origin[k] + at * direction[k];
                     assert!((found - expected[k]).abs() < 3e-6, "pixel {i} at {distance}: {found}, {expected:?}");
                 }
-                assert!(last < at && at <= f64::from(ends[i]) + 1e-6, "in order, and before the end");
+                assert!(last < at && at <= f64::from(ends[i]) + 1e-6, "points are in order and before the end");
                 last = at;
             }
         }
@@ -128,7 +128,7 @@ fn distances_come_back_from_ndc(device: &Device) {
     for (view, distance) in views.iter().zip([3.8, 4.0, 5.0, 7.0, 10.0, 20.0, 50.0, 5.5, 6.0]) {
         let mut chunk = picture(device, &view.camera, &march);
         let (origins, directions) = (chunk.rays.origin.download().unwrap(), chunk.rays.direction.download().unwrap());
-        // Half of the light is stopped, all of it at one distance.
+        // Half of the light is absorbed, all at one distance.
         let sum = |i: usize| {
             let (from, towards) = view.camera.ray((i as u32 % SIZE.0) as f32 + 0.5, (i as u32 / SIZE.0) as f32 + 0.5);
             let point = std::array::from_fn(|k| f64::from(from[k]) + distance * f64::from(towards[k]));
@@ -142,7 +142,7 @@ fn distances_come_back_from_ndc(device: &Device) {
         device.launch_chunk(&kernels::RAY_DISTANCES, &args, LaunchDims::items(N)).unwrap();
         for found in chunk.rays.depth.download().unwrap() {
             let found = f64::from(found / UNIT_CUBE.scale);
-            // 1 / (1 - z') is distance / near: it enlarges roundings of z'.
+            // 1 / (1 - z') is distance / near, so it amplifies rounding errors of z'.
             assert!((found - distance).abs() < 4e-6 * distance * distance, "{found}, expected {distance}");
         }
     }
@@ -186,7 +186,7 @@ fn the_rig_stands_in_the_middle_of_its_cameras_and_holds_their_rays() {
 #[test]
 fn cameras_that_look_apart_have_no_frustum() {
     let mut views = rig();
-    // Every other one turned around.
+    // Turn every second camera around.
     for view in views.iter_mut().step_by(2) {
         for row in &mut view.camera.camera_to_world {
             row[0] = -row[0];

@@ -21,7 +21,7 @@ fn camera(case: &Value) -> Camera {
     }
 }
 
-/// f32 against f64 on components of at most 3: a handful of roundings of 6e-8 each.
+/// f32 against f64 for components up to 3: a few roundings of 6e-8 each.
 const TOLERANCE: f32 = 1e-6;
 
 #[test]

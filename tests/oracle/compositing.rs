@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Sums of at most 17 terms in f64.
 const TOLERANCE: f64 = 1e-12;
-/// The oracle's derivatives carry errors of their own, of up to 5e-10: those of central differences.
+/// The oracle's derivatives are central differences and have errors of up to 5e-10.
 const GRADIENT_TOLERANCE: f64 = 1e-9;
 
 fn three(value: &Value) -> [f64; 3] {

@@ -1,6 +1,6 @@
 //! The grid encoding against an independent float64 implementation (`vectors/hash_grid.json`): sizes of published
-//! encodings, features, and the gradients by the table and by the position, in the plane and in space. Dense and hashed
-//! levels, the corners x = 0 and x = 1 included.
+//! encodings, features, and gradients with respect to the table and the position, in 2D and 3D, for dense and hashed
+//! levels, including the corners x = 0 and x = 1.
 
 use crate::common::{assert_close, flatten, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridKernel};
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 /// Sums of at most 24 products of numbers near 1, in f64.
 const F64_TOLERANCE: f64 = 1e-10;
-/// A coordinate times a scale of 31, in f32: the fraction of the cell is off by up to 2e-6, and features by as much.
+/// A coordinate times a scale of 31, in f32: the fraction within the cell has an error of up to 2e-6, and so do the
+/// features.
 const F32_TOLERANCE: f64 = 1e-5;
 
 type Encode = Kernel<EncodeArgs<'static>>;
@@ -27,7 +28,7 @@ struct Case {
     features: Vec<f64>,
     upstream: Vec<f64>,
     dl_dtable: Vec<f64>,
-    /// From the third point on: the first two lie on corners of cells, where the derivative jumps.
+    /// Starts at the third point: the first two lie on corners of cells, where the derivative jumps.
     dl_dx: Vec<f64>,
 }
 
@@ -75,7 +76,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Features in f64 of points `x`.
+/// Returns the features of points `x`, in f64.
 fn encode(device: &Device, case: &Case, x: &[f64]) -> Vec<f64> {
     let (position, table) = (device.upload(x).unwrap(), device.upload(&case.table).unwrap());
     let features = device.zeros::<f64>(case.features.len()).unwrap();
@@ -89,7 +90,8 @@ fn encode(device: &Device, case: &Case, x: &[f64]) -> Vec<f64> {
     features.download().unwrap()
 }
 
-/// Gradients of the upstream-weighted sum of the features, by the table and by the points.
+/// Returns the gradients of the sum of the features, weighted by the upstream gradient, with respect to the table and
+/// the points.
 fn gradients(device: &Device, case: &Case) -> (Vec<f64>, Vec<f64>) {
     let (position, table) = (device.upload(&case.x).unwrap(), device.upload(&case.table).unwrap());
     let upstream = device.upload(&case.upstream).unwrap();
@@ -103,12 +105,12 @@ fn gradients(device: &Device, case: &Case) -> (Vec<f64>, Vec<f64>) {
         dl_dposition: dl_dposition.ptr().cast(),
         ..arguments(&case.grid)
     };
-    // Points add to shared entries: one thread.
+    // Points accumulate into shared entries, so this runs in one thread.
     device.launch_chunk(case.backward_f64, &args, LaunchDims::items(case.n)).unwrap();
     (dl_dtable.download().unwrap(), dl_dposition.download().unwrap())
 }
 
-/// Arguments without any buffers.
+/// Returns arguments without buffers.
 fn arguments(grid: &Grid) -> EncodeArgs<'static> {
     let mut scale = [0.0; MAX_LEVELS];
     for (slot, level) in scale.iter_mut().zip(&grid.levels) {
@@ -167,8 +169,8 @@ fn gradients_by_table_and_position_match_the_oracle(device: &Device) {
     }
 }
 
-/// The oracle knows the linear kernel; central differences know both. Their error: the square of a step of 1e-6 in units
-/// of cells of 1/31, times third derivatives near 12, and 1e-16 of rounding over the step.
+/// The oracle covers the linear kernel only; central differences cover both. Their error: the squared step of 1e-6 in
+/// cells of 1/31, times third derivatives near 12, plus 1e-16 of rounding divided by the step.
 fn gradients_by_position_match_central_differences_for_both_kernels(device: &Device) {
     let step = 1e-6;
     for mut case in cases() {

@@ -1,5 +1,6 @@
-//! Tangent kernels against an independent float64 implementation (`vectors/gtk.json`): G, its eigenvalues, Δ and the bound,
-//! and the outputs that Theorem 1 predicts, for four models in one dimension; and against each other, in all dimensions.
+//! Tangent kernels against an independent float64 implementation (`vectors/gtk.json`): G, its eigenvalues, Δ and the
+//! bound, and the outputs that Theorem 1 predicts, for four models in one dimension; and consistency checks in all
+//! dimensions.
 
 use crate::common::{Random, assert_close, flatten};
 use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
@@ -13,10 +14,10 @@ use gridfield::gtk::tangent::{Field, Readout};
 use gridfield::gtk::{Arrangement, Model, ModelSpec, Points, ThetaChoice, bound, spectrum};
 use serde_json::Value;
 
-/// Sums of a few products in f64; the oracle's own numbers have 16 digits.
+/// Sums of a few products in f64; the oracle's numbers have 16 digits.
 const TOLERANCE: f64 = 1e-12;
-/// Central differences with a step of 1e-5: their own error is the third derivative times 1e-10, some 1e-8 for waves of the
-/// kernels' frequencies.
+/// Central differences with a step of 1e-5: their error is the third derivative times 1e-10, about 1e-8 for waves of
+/// the kernels' frequencies.
 const DIFFERENCE_TOLERANCE: f64 = 1e-6;
 
 on_every_target!(
@@ -38,7 +39,7 @@ impl Case {
     }
 }
 
-/// θ in the order of the kernels: layer by layer, then the output.
+/// Returns θ in the order of the kernels: layer by layer, then the output.
 fn flat_theta(theta: &Value) -> Vec<f64> {
     let depth = theta["W"].as_array().unwrap().len();
     let layers = (0..depth).flat_map(|l| ["W", "b", "Omega", "psi"].map(|part| flatten(&theta[part][l])));
@@ -111,7 +112,8 @@ fn points(n: usize, dimensions: u32) -> Points {
     Points::arranged(Arrangement::Random, n, dimensions, 11).with_wave(0)
 }
 
-/// The full tangent kernel's parts add up to J Jᵀ with J by central differences: every one of features, θ and weights.
+/// The parts of the full tangent kernel add up to J Jᵀ, with J by central differences with respect to every feature, θ
+/// and weight.
 fn every_sample_has_its_own_gradient(device: &Device) {
     let per_feature = "mulfa-modulated,base_resolution=3,n_levels=2,n_features_per_level=2,mulfa.per_feature=true";
     for (text, dimensions, readout) in [
@@ -124,7 +126,7 @@ fn every_sample_has_its_own_gradient(device: &Device) {
     ] {
         let (model, points) = (model(device, text, dimensions), points(4, dimensions));
         let mut field = Field::new(&model, device, &points.x, readout, 3).unwrap();
-        // Features of size 1, so that θ has gradients of the features' size.
+        // Features of size 1, so that gradients with respect to θ are as large as those with respect to the features.
         let mut random = Random::new(4);
         field.features.iter_mut().for_each(|w| *w = random.between(-1.0, 1.0));
         let kernels = field.kernels(&field.jacobian().unwrap()).unwrap();
@@ -144,7 +146,7 @@ fn every_sample_has_its_own_gradient(device: &Device) {
     }
 }
 
-/// Of the outputs, by one parameter.
+/// Returns the derivative of the outputs with respect to one parameter.
 fn derivative(field: &mut Field, parameter: usize) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let mut at = |step: f64| {
@@ -172,9 +174,10 @@ fn theorem_1_holds_to_rounding(device: &Device) {
             let found = flow::flow(&model, device, &points.x, labels, 300, None, 1).unwrap();
             assert!(found.largest_deviation < ROUNDING, "{text}: {}", found.largest_deviation);
             assert!(found.loss.last() < found.loss.first(), "{text} learns");
-            // The flow is another law than the descent's: what is at rounding level is no accident of the comparison.
+            // Gradient flow follows a different law than gradient descent, so an agreement at rounding level is not a
+            // coincidence.
             assert!(found.largest_deviation_flow > 1e-4, "{text}: {}", found.largest_deviation_flow);
-            // It is as far as the learning rate is large.
+            // The deviation of the flow is proportional to the learning rate.
             let finer = flow::flow(&model, device, &points.x, labels, 600, Some(0.5 * found.learning_rate), 1).unwrap();
             let ratio = found.largest_deviation_flow / finer.largest_deviation_flow;
             assert!((1.6..2.4).contains(&ratio), "{text}: {ratio}");
@@ -189,7 +192,7 @@ fn theorem_2_holds_while_phi_is_fixed_and_not_beyond(device: &Device) {
     let last = |values: &[f64]| *values.last().unwrap();
     let of = |readout| drift::drift(&model, device, &points.x, labels, training(readout)).unwrap();
     let summed = of(Readout::Sum);
-    // φ is computed anew from the same numbers, so that it has the same bits; so does all that follows.
+    // φ is recomputed from the same numbers and has the same bits, and so does everything derived from it.
     assert_eq!(last(&summed.phi_fixed.grid), 0.0);
     let learned = summed.phi_learned.unwrap();
     assert!(last(&learned.grid) > 1e-3, "{learned:?}");
@@ -200,7 +203,7 @@ fn theorem_2_holds_while_phi_is_fixed_and_not_beyond(device: &Device) {
     assert!(last(&decoded.phi_fixed.loss) < decoded.phi_fixed.loss[0]);
 }
 
-/// Gradient descent by the kernels that encode and scatter in training, in f64, follows the law that G predicts.
+/// Gradient descent with the training kernels for encoding and scattering, in f64, follows the law that G predicts.
 fn descent_through_the_encoding_follows_the_law(device: &Device) {
     for text in ["linear,n_levels=3,base_resolution=4,n_features_per_level=2", "smoothstep,n_features_per_level=2"] {
         let (model, points) = (model(device, text, 2), points(24, 2));
@@ -221,7 +224,7 @@ fn descent_through_the_encoding_follows_the_law(device: &Device) {
     }
 }
 
-/// `Σ_levels` of the first feature: the scalar model.
+/// Returns `Σ_levels` of the first feature: the scalar model.
 fn encode(device: &Device, grid: &Grid, x: &[f64], table: &[f64]) -> Vec<f64> {
     let n_features = grid.n_features() as usize;
     let (position, table) = (device.upload(x).unwrap(), device.upload(table).unwrap());
@@ -237,7 +240,7 @@ fn encode(device: &Device, grid: &Grid, x: &[f64], table: &[f64]) -> Vec<f64> {
     features.chunks_exact(n_features).map(|all| all.iter().step_by(2).sum()).collect()
 }
 
-/// `Φᵀ r`, at the first feature of each entry.
+/// Returns `Φᵀ r`, at the first feature of each entry.
 fn scatter(device: &Device, grid: &Grid, x: &[f64], table: &[f64], r: &[f64]) -> Vec<f64> {
     let n_features = grid.n_features() as usize;
     let upstream: Vec<f64> =
@@ -257,7 +260,7 @@ fn scatter(device: &Device, grid: &Grid, x: &[f64], table: &[f64], r: &[f64]) ->
     dl_dtable.download().unwrap()
 }
 
-/// Arguments without any buffers.
+/// Returns arguments without buffers.
 fn arguments(grid: &Grid) -> EncodeArgs<'static> {
     let mut scale = [0.0; MAX_LEVELS];
     for (slot, level) in scale.iter_mut().zip(&grid.levels) {
@@ -275,7 +278,7 @@ fn arguments(grid: &Grid) -> EncodeArgs<'static> {
     }
 }
 
-/// `S(f)` is a mean of squares: of every node's φ along the line, by its own Fourier transform.
+/// `S(f)` is a mean of squares of the Fourier transforms of every node's φ along the line.
 #[test]
 fn the_profiles_transform_is_that_of_phi() {
     let device = crate::common::host();
@@ -296,7 +299,8 @@ fn the_profiles_transform_is_that_of_phi() {
     assert_close("S(f)", &found, &expected, TOLERANCE);
 }
 
-/// The field that gradient flow ends at goes through the labels, and its error elsewhere is what `bound` reports.
+/// The field at the end of gradient flow interpolates the labels, and its error elsewhere is the one that `bound`
+/// reports.
 #[test]
 fn the_test_error_is_that_of_the_trained_field() {
     let device = crate::common::host();
@@ -314,11 +318,11 @@ fn the_test_error_is_that_of_the_trained_field() {
     let outputs = Rows::of_model(&model, &device, &x).unwrap().times(&features);
     let squared: f64 = outputs.iter().zip(&expected).map(|(o, y)| (o - y).powi(2)).sum();
     let error = (squared / expected.len() as f64).sqrt();
-    // What descent has not reached after its steps: e^{-20000 λ_min / λ_max} of the labels.
+    // The remainder after the descent's steps is e^{-20000 λ_min / λ_max} of the labels.
     assert_close("test error", &[found.test_error.unwrap()], &[error], 1e-6);
 }
 
-/// Louder φ of the same shape: Δ as it is falls, at trace n it stays.
+/// Scaling φ up without changing its shape lowers Δ as it is, but not Δ at trace n.
 #[test]
 fn loudness_wins_nothing_at_trace_n() {
     let device = crate::common::host();
@@ -326,7 +330,7 @@ fn loudness_wins_nothing_at_trace_n() {
     let labels = points.labels.clone().unwrap();
     let quiet = model(&device, "mulfa-modulated,base_resolution=32", 1);
     let of = |factor: f64| {
-        // φ = B (1 + v) with w_out = 0 is a multiple of B: b_out sets the loudness alone.
+        // With w_out = 0, φ = B (1 + v) is a multiple of B, and b_out sets the scale alone.
         let mut model = quiet.clone();
         let mulfa = model.grid.mulfa.clone().unwrap();
         for part in mulfa.blocks().iter().filter(|part| part.name.ends_with("_out")) {

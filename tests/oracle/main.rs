@@ -1,4 +1,4 @@
-//! Kernels and metrics against numbers from an independent implementation, tests/vectors.
+//! Kernels and metrics against the numbers of an independent implementation, tests/vectors.
 
 #[macro_use]
 #[path = "../common/mod.rs"]

@@ -1,6 +1,7 @@
 //! The multiplicative Fourier adaptive kernel against an independent float64 implementation
-//! (`vectors/mulfagrid_kernel.json`): values and gradients of all variants, in 1, 2 and 3 dimensions, one layer deep and
-//! two; and what the oracle does not say: gradients by the position, continuity, and the floor under the denominator.
+//! (`vectors/mulfagrid_kernel.json`): values and gradients of all variants, in 1, 2 and 3 dimensions, with one and two
+//! layers; and what the oracle does not cover: gradients with respect to the position, continuity, and the lower bound
+//! on the denominator.
 
 use crate::common::{Random, assert_close, flatten, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
@@ -10,8 +11,8 @@ use gridfield::encoding::{ActiveNodes, Grid};
 use serde_json::Value;
 
 const F64_TOLERANCE: f64 = 1e-10;
-/// The oracle's gradients are differences of its values: the seventh number of the first case is 0.51621846239788 when worked
-/// out to 50 digits, which the kernels give to 1e-15, and 0.51621846214 in the file.
+/// The oracle's gradients are differences of its values: the seventh number of the first case is 0.51621846239788 when
+/// computed to 50 digits, which the kernels match to 1e-15, and 0.51621846214 in the file.
 const GRADIENT_TOLERANCE: f64 = 1e-8;
 /// Phases of a few radians and sums of up to 24 products, in f32.
 const F32_TOLERANCE: f64 = 1e-5;
@@ -22,11 +23,11 @@ struct Case {
     x: Vec<f64>,
     phi: Vec<f64>,
     upstream: Vec<f64>,
-    /// Without the last, of b_out.
+    /// Without the last component, for b_out.
     dl_dtheta: Vec<f64>,
 }
 
-/// θ in the order of the kernels: layer by layer, then the output.
+/// Returns θ in the order of the kernels: layer by layer, then the output.
 fn flat_theta(theta: &Value) -> Vec<f64> {
     let depth = theta["W"].as_array().unwrap().len();
     let layers = (0..depth).flat_map(|l| ["W", "b", "Omega", "psi"].map(|part| flatten(&theta[part][l])));
@@ -119,7 +120,7 @@ fn gradients_match_the_oracle(device: &Device) {
         let known = case.dl_dtheta.len();
         assert_eq!(known, case.theta.len() - 1);
         assert_close("dL_dtheta", &found.theta[..known], &case.dl_dtheta, GRADIENT_TOLERANCE);
-        // Of each point alone, they add up to the same.
+        // The gradients of the individual points add up to the same.
         let each = case.grid.active_nodes_backward(device, &case.x, &case.theta, &case.upstream, true).unwrap();
         let n_theta = case.theta.len();
         let sum: Vec<f64> = (0..n_theta).map(|t| each.theta[t..].iter().step_by(n_theta).sum()).collect();
@@ -127,8 +128,8 @@ fn gradients_match_the_oracle(device: &Device) {
     }
 }
 
-/// Central differences over 1e-6 of functions with derivatives of some hundred: their error is about 1e-6² · 1e4 from the
-/// third derivative and 1e-16 / 1e-6 from rounding, beside gradients of the order of 10.
+/// Central differences with a step of 1e-6 for derivatives of some hundreds: their error is about 1e-6² · 1e4 from the
+/// third derivative and 1e-16 / 1e-6 from rounding, for gradients of the order of 10.
 fn gradients_by_the_position_are_differences(device: &Device) {
     const STEP: f64 = 1e-6;
     for case in cases() {
@@ -157,14 +158,15 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// φ of every node of the level, zero where it is not active.
+/// Returns φ of every node of the level, zero where it is not active.
 fn by_node(nodes: &ActiveNodes, n_entries: usize) -> Vec<f64> {
     let mut phi = vec![0.0; n_entries];
     nodes.entry.iter().zip(&nodes.phi).for_each(|(&entry, &value)| phi[entry as usize] += value);
     phi
 }
 
-/// Largest change of any node's φ as x crosses the middle face of the first axis, from 1e-9 of a cell before to 1e-9 after.
+/// Returns the largest change of any node's φ as x crosses the middle face of the first axis, from 1e-9 of a cell
+/// before it to 1e-9 after.
 fn jump(device: &Device, case: &Case) -> f64 {
     const NEAR: f64 = 1e-9;
     let scale = case.grid.levels[0].scale;
@@ -181,13 +183,13 @@ fn windowed_and_modulated_are_continuous_across_cell_faces_and_paper_is_not(devi
     for case in cases() {
         let jump = jump(device, &case);
         match case.grid.mulfa.as_ref().unwrap().config.variant {
-            MulfaVariant::Paper => assert!(jump > 1e-2, "paper jumps, but by {jump}"),
+            MulfaVariant::Paper => assert!(jump > 1e-2, "paper should jump, but changes by {jump}"),
             _ => assert!(jump < 1e-6, "a jump of {jump}"),
         }
     }
 }
 
-/// θ of a constant v, which makes the denominator of `paper` 2^D times as much.
+/// Returns a case whose θ makes v constant, so that the denominator of `paper` is 2^D times v.
 fn constant(case: &Case, v: f64) -> Case {
     let mut theta = case.theta.clone();
     let width = case.grid.mulfa.as_ref().unwrap().config.width as usize;
@@ -216,11 +218,11 @@ fn the_denominator_of_paper_stands_on_its_floor(device: &Device) {
             let expected =
                 vec![sum / corners / denominator; case.x.len() / case.grid.dimensions as usize * corners as usize];
             assert_close("phi", &phi(device, &case, &case.x).phi, &expected, F64_TOLERANCE);
-            // b_out moves all values alike: on the floor φ follows it, above it φ does not.
+            // b_out changes all values equally: at the lower bound φ follows it, above the bound φ does not.
             let found = case.grid.active_nodes_backward(device, &case.x, &case.theta, &case.upstream, false).unwrap();
             let on_floor = if sum == denominator { 0.0 } else { case.upstream.iter().sum::<f64>() / denominator };
             let scale = case.upstream.iter().map(|g| g.abs()).sum::<f64>() / denominator.abs();
-            assert!((found.theta.last().unwrap() - on_floor).abs() <= 1e-10 * scale, "at the sum {sum}");
+            assert!((found.theta.last().unwrap() - on_floor).abs() <= 1e-10 * scale, "for the sum {sum}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Random numbers: the generator's published answers, and parameters drawn with it.
+//! Random numbers: the generator's published answers, and parameters drawn from it.
 
 use gridfield::device::args::{RandomArgs, UniformArgs};
 use gridfield::device::{Device, LaunchDims, kernels};
@@ -10,7 +10,7 @@ fn philox(device: &Device, counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     out.download().unwrap().try_into().unwrap()
 }
 
-/// Philox4x32-10 of Random123's `kat_vectors` (Salmon et al., SC 2011).
+/// Philox4x32-10, from Random123's `kat_vectors` (Salmon et al., SC 2011).
 fn philox_gives_its_known_answers(device: &Device) {
     let zero = philox(device, [0; 4], [0; 2]);
     assert_eq!(zero, [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);

@@ -1,5 +1,5 @@
-//! Spherical harmonics against an independent float64 implementation (`vectors/spherical_harmonics.json`), and what lower
-//! degrees leave out.
+//! Spherical harmonics against an independent float64 implementation (`vectors/spherical_harmonics.json`), and what
+//! lower degrees omit.
 
 use crate::common::{assert_close, flatten};
 use gridfield::device::args::SphereArgs;

@@ -1,11 +1,11 @@
-//! Solids made of triangles, whose inside and distance are known.
-#![allow(dead_code)] // each test binary uses its share
+//! Solids made of triangles, whose inside and distance functions are known.
+#![allow(dead_code)] // each test binary uses only some of these
 
 use gridfield::mesh::Mesh;
 use std::f64::consts::TAU;
 
-/// A grid of `n × m` quadrilaterals over a surface `at(u, v)`, u and v from 0 to 1, both closed in themselves where
-/// `around` says so.
+/// Returns a grid of `n × m` quadrilaterals over a surface `at(u, v)`, with u and v from 0 to 1, closed in both
+/// directions.
 fn sheet(n: u32, m: u32, at: impl Fn(f64, f64) -> [f64; 3]) -> Mesh {
     let vertex = |i: u32| at(f64::from(i % n) / f64::from(n), f64::from(i / n) / f64::from(m)).map(|x| x as f32);
     let mut mesh = Mesh { vertices: (0..n * m).map(vertex).collect(), triangles: Vec::new() };
@@ -19,7 +19,7 @@ fn sheet(n: u32, m: u32, at: impl Fn(f64, f64) -> [f64; 3]) -> Mesh {
     mesh
 }
 
-/// Around the z axis through (½, ½, ½), with radii 0.25 and 0.1.
+/// Returns a torus around the z axis through (½, ½, ½), with radii 0.25 and 0.1.
 pub fn torus(n: u32) -> Mesh {
     sheet(2 * n, n, |u, v| {
         let ring = 0.25 + 0.1 * (TAU * v).cos();
@@ -27,13 +27,13 @@ pub fn torus(n: u32) -> Mesh {
     })
 }
 
-/// Distance to that torus, negative inside.
+/// Returns the distance to that torus, negative inside.
 pub fn torus_distance(p: [f64; 3]) -> f64 {
     let [x, y, z] = p.map(|x| x - 0.5);
     (x.hypot(y) - 0.25).hypot(z) - 0.1
 }
 
-/// A cube's faces, each cut into n × n squares, mapped by `map` from ±1.
+/// Returns a cube's faces from -1 to 1, each cut into n × n squares and mapped by `map`.
 fn boxed(n: u32, map: impl Fn([f64; 3]) -> [f64; 3]) -> Mesh {
     let mut mesh = Mesh::default();
     for axis in 0..3 {
@@ -58,7 +58,7 @@ fn boxed(n: u32, map: impl Fn([f64; 3]) -> [f64; 3]) -> Mesh {
     mesh
 }
 
-/// Around (½, ½, ½) with the radius 0.3.
+/// Returns a sphere around (½, ½, ½) with radius 0.3.
 pub fn sphere(n: u32) -> Mesh {
     boxed(n, |p| {
         let length = p.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -66,12 +66,12 @@ pub fn sphere(n: u32) -> Mesh {
     })
 }
 
-/// From 0.25 to 0.75; its triangles come face after face, −x first and +x then.
+/// Returns the cube from 0.25 to 0.75; its triangles come face by face, −x first and then +x.
 pub fn cube(n: u32) -> Mesh {
     boxed(n, |p| p.map(|x| 0.5 + 0.25 * x))
 }
 
-/// Distance to that cube, negative inside.
+/// Returns the distance to that cube, negative inside.
 pub fn cube_distance(p: [f64; 3]) -> f64 {
     let q = p.map(|x| (x - 0.5).abs() - 0.25);
     let outside = q.map(|x| x.max(0.0)).iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -11,7 +11,7 @@ use crate::compare::{Outputs, get};
 const FP32: f64 = 2e-6;
 const POINTS: usize = 300;
 
-/// Triangles of many sizes with a hole in the middle, more than a node's children hold.
+/// Returns triangles of many sizes around an empty centre, more than one node's children can hold.
 fn mesh() -> Mesh {
     let mut random = Random::new(41);
     let mut mesh = Mesh::default();
@@ -40,7 +40,7 @@ pub fn bvh_distance(device: &Device) -> Outputs {
         (get(&distance), get(&triangle))
     };
     let (free, triangles) = launch(Ptr::NULL);
-    // A bound that holds changes nothing; one that is too low is what is returned.
+    // A valid bound changes nothing; a bound that is too low is returned itself.
     let bound = device.upload(&free).unwrap();
     let (bounded, same) = launch(bound.ptr());
     assert_eq!((&free, &triangles), (&bounded, &same));
@@ -50,7 +50,7 @@ pub fn bvh_distance(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     outputs.rounded("distance", &free, FP32);
     outputs.rounded("distance below the bound", &low, FP32);
-    // Two triangles may be equally near but for rounding: almost none are.
+    // Two triangles may be equally near up to rounding, but almost none are.
     outputs.exact("triangle", &triangles);
     outputs
 }
@@ -66,7 +66,7 @@ pub fn bvh_winding(device: &Device) -> Outputs {
     let (winding, signs) = (get(&winding), get(&distance));
     assert!(winding.iter().zip(&signs).all(|(&w, &sign)| (w > 0.5) == (sign == -1.0)));
     let mut outputs = Outputs::new();
-    // Sums of hundreds of terms, added in another order.
+    // Sums of hundreds of terms, added in a different order.
     outputs.rounded("winding", &winding, 2e-5);
     outputs
 }

@@ -1,4 +1,4 @@
-//! Cameras that are learned with the field.
+//! Camera refinement.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
 use gridfield::device::args::{Camera, CameraGradientArgs, CorrectCamerasArgs, PositionGradientArgs, Space, SpaceMap};
@@ -40,7 +40,7 @@ pub fn camera_gradient(device: &Device) -> Outputs {
         let mut random = Random::new(82);
         let mut chunk = Chunk::new(device, ChunkSize { n_chunks: 1, rays: RAYS, samples: SAMPLES }).unwrap();
         chunk.n_rays = RAYS;
-        // Where rays are marched and how they are seen need not agree for the comparison of targets.
+        // For comparing targets, the marched rays and the view directions need not agree.
         set(&mut chunk.rays.origin, &random.f32s(3 * RAYS, 0.0, 0.3));
         set(&mut chunk.rays.direction, &random.f32s(3 * RAYS, 0.2, 0.5));
         set(&mut chunk.rays.view, &random.f32s(3 * RAYS, -1.0, 1.0));
@@ -69,7 +69,7 @@ pub fn camera_gradient(device: &Device) -> Outputs {
             rounds: 1,
         };
         device.launch_chunk(&kernels::CAMERA_GRADIENT, &args, LaunchDims::items(RAYS)).unwrap();
-        // Some 70 samples a camera, each through a division in ndc.
+        // About 70 samples per camera; in ndc each involves a division.
         outputs.summed("dL/dcorrection", &get(&gradient), 2e-5);
     }
     outputs
@@ -108,7 +108,7 @@ pub fn position_gradient(device: &Device) -> Outputs {
             round: 0,
         };
         device.launch_chunk(&kernels::POSITION_GRADIENT, &args, LaunchDims::items(SAMPLES)).unwrap();
-        // Fractions of up to 20 cells, and sums of 8 corners times the features.
+        // Fractions of up to 20 cells, and sums over 8 corners times the features.
         outputs.rounded("dL/dposition", &get(&gradient), 2e-5);
     }
     outputs

@@ -1,10 +1,10 @@
-//! The targets, and the comparison of what a kernel wrote on two of them.
+//! The targets, and the comparison of a kernel's outputs on two of them.
 
 use gridfield::device::{Buffer, Device, Order};
 
 use crate::common::{cuda, emulated, host};
 
-/// What a kernel wrote, output by output.
+/// The outputs of a kernel, by name.
 #[derive(Default)]
 pub struct Outputs(Vec<Output>);
 
@@ -21,11 +21,12 @@ enum Agreement {
     Exact,
     /// By rounding between targets; not at all between the two orders of threads.
     Rounded(f64),
-    /// By rounding between targets, and between orders by that of fp32 or fp64 additions in another order.
+    /// By rounding between targets; between the two orders by the rounding of fp32 or fp64 additions in a different
+    /// order.
     Summed(f64),
 }
 
-/// Additions of some thousand numbers in another order: the square root of their number times half an fp32 step.
+/// A few thousand additions in a different order: the square root of their number times half an fp32 step.
 const ORDER_OF_ADDITIONS: f64 = 64.0 * 6e-8;
 
 impl Outputs {
@@ -33,7 +34,7 @@ impl Outputs {
         Outputs::default()
     }
 
-    /// Whole numbers, bits and decisions.
+    /// For integers, bits and decisions.
     pub fn exact<T: Copy + Into<f64>>(&mut self, name: &'static str, values: &[T]) {
         self.push(name, values, Agreement::Exact);
     }
@@ -42,7 +43,7 @@ impl Outputs {
         self.push(name, values, Agreement::Rounded(tolerance));
     }
 
-    /// For memory that threads add to.
+    /// For memory to which several threads add.
     pub fn summed<T: Copy + Into<f64>>(&mut self, name: &'static str, values: &[T], tolerance: f64) {
         self.push(name, values, Agreement::Summed(tolerance));
     }
@@ -52,13 +53,13 @@ impl Outputs {
         self.0.push(Output { name, values, agreement });
     }
 
-    /// Puts the outputs of a further case behind these.
+    /// Appends the outputs of another case.
     pub fn append(&mut self, mut other: Outputs) {
         self.0.append(&mut other.0);
     }
 }
 
-/// Runs a test body on every target and compares.
+/// Runs a test body on every target and compares the outputs.
 pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
     let host = body(&host());
     let forward = body(&emulated());
@@ -91,7 +92,7 @@ fn compare(
         let scale = expected.values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
         let limit = tolerance(output.agreement) * scale;
         for (i, (&value, &wanted)) in output.values.iter().zip(&expected.values).enumerate() {
-            // Phrased so that NaN fails.
+            // Written so that NaN fails.
             assert!(
                 (value - wanted).abs() <= limit,
                 "{kernel}: {}[{i}] is {value} on {target} and {wanted} on {reference_target}, further apart than {limit:e}",
@@ -101,7 +102,7 @@ fn compare(
     }
 }
 
-/// Sets the first numbers of a buffer.
+/// Sets the first elements of a buffer.
 pub fn set<T: bytemuck::Pod>(buffer: &mut Buffer<T>, values: &[T]) {
     buffer.upload(0, values).unwrap();
 }

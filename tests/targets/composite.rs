@@ -1,4 +1,4 @@
-//! Compositing, its gradient, and what a step reports.
+//! Compositing, its gradient, and the statistics of a step.
 
 use gridfield::device::args::{
     CentreArgs, CompositeArgs, CompositeRayArgs, MAX_ROUNDS, RayLosses, STATISTICS_PART, Space, StatisticsArgs,
@@ -13,10 +13,10 @@ const RAYS: usize = 150;
 const ROUNDS: usize = 2;
 const PHOTOGRAPHS: usize = 7;
 
-/// Exponentials differ by a step or two of fp32 between maths libraries, and a ray multiplies some ten of them.
+/// Exponentials differ by one or two fp32 steps between maths libraries, and a ray multiplies about ten of them.
 const FP32: f64 = 2e-5;
 
-/// Rays with zero to nine samples in each of two rounds, some of them opaque, some done, one dropped.
+/// Returns rays with zero to nine samples in each of two rounds, some of them opaque, some finished, one dropped.
 fn chunk(device: &Device) -> Chunk {
     let mut random = Random::new(21);
     let mut begin = vec![0u32; MAX_ROUNDS * RAYS];
@@ -133,7 +133,7 @@ pub fn centre_per_image(device: &Device) -> Outputs {
     let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: PHOTOGRAPHS as u32 };
     device.launch(&kernels::CENTRE_PER_IMAGE, &args, LaunchDims::items(6)).unwrap();
     let mut outputs = Outputs::new();
-    // A sum in one order, and a division.
+    // A sum in a fixed order, and a division.
     outputs.rounded("exposure", &get(&shown), 2e-7);
     outputs
 }
@@ -183,7 +183,7 @@ pub fn composite_ray_f64(device: &Device) -> Outputs {
     for (name, buffer) in
         [("weights", weights), ("pixel", pixel), ("dL/ddensity", dl_ddensity), ("dL/dsample", dl_dsample)]
     {
-        // Forty exponentials, each within a step or two of fp64.
+        // Forty exponentials, each within one or two fp64 steps.
         outputs.rounded(name, &get(&buffer), 1e-13);
     }
     outputs

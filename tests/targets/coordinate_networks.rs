@@ -1,4 +1,4 @@
-//! coordinate networks: forward, backward, and what they multiply by.
+//! Coordinate networks: forward pass, backward pass, and the prepared weights.
 
 use gridfield::config::{CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelConfig};
 use gridfield::decoder::Head;
@@ -11,7 +11,7 @@ use gridfield::fit::FitChunk;
 use crate::common::Random;
 use crate::compare::{Outputs, get};
 
-/// Products of fp16 numbers, a layer after the other.
+/// Products of fp16 numbers, layer after layer.
 const FORWARD: f64 = 4e-3;
 const BACKWARD: f64 = 6e-3;
 
@@ -20,7 +20,7 @@ const CAPACITY: usize = 400;
 /// Whole tiles.
 const ROWS: usize = 512;
 
-/// Kind, neurons, matrices, values.
+/// Kind, neurons, matrices, output values.
 const CASES: [(CoordinateNetworkKind, u32, u32, u32); 6] = [
     (CoordinateNetworkKind::FourierFeatures, 64, 3, 3),
     (CoordinateNetworkKind::FourierFeatures, 21, 2, 1),
@@ -96,13 +96,13 @@ pub fn coordinate_network_forward(device: &Device) -> Outputs {
         let values = get(&setup.chunk.output);
         let end = SAMPLES * case.3 as usize;
         assert!(values[..end].iter().all(|&value| value != 0.0), "all samples have values");
-        assert!(values[end..].iter().all(|&value| value == 0.0), "what is no sample is left alone");
+        assert!(values[end..].iter().all(|&value| value == 0.0), "values past the last sample are unchanged");
         outputs.rounded("values", &values, FORWARD);
     }
     outputs
 }
 
-/// Compares gradients matrix by matrix and row by row, which differ in size.
+/// Compares gradients matrix by matrix and row by row, because their magnitudes differ.
 fn by_layer(outputs: &mut Outputs, shape: &CoordinateNetworkShape, gradients: &[f32]) {
     let (n_weights, _) = shape.n_prepared();
     let mut first = 0;
@@ -117,7 +117,7 @@ fn by_layer(outputs: &mut Outputs, shape: &CoordinateNetworkShape, gradients: &[
     }
 }
 
-/// With given activations, so that the comparison does not hang on which side of its ReLU one near zero came out.
+/// Activations are given, so that the comparison does not depend on which side of a ReLU a value near zero falls.
 pub fn coordinate_network_backward(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for (case, size) in CASES.into_iter().flat_map(|case| [(case, 2.0), (case, 2e-5)]) {
@@ -141,7 +141,7 @@ pub fn coordinate_network_backward(device: &Device) -> Outputs {
     outputs
 }
 
-/// Padded matrices and numbers of the neurons, of θ and of fixed frequencies.
+/// Padded matrices, and the parameters of the neurons, from θ and from fixed frequencies.
 pub fn prepare_coordinate_network(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for case in CASES {

@@ -1,4 +1,4 @@
-//! Dense grids in training: another resolution, and the total variation.
+//! Dense grids in training: change of resolution, and the total variation.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel};
 use gridfield::device::Device;
@@ -7,7 +7,7 @@ use gridfield::encoding::{Grid, add_total_variation, resample};
 use crate::common::Random;
 use crate::compare::{Outputs, get};
 
-/// Places of nodes are off by some steps of fp32, times as many cells.
+/// Positions of nodes have errors of a few fp32 steps, times the number of cells.
 const FP32: f64 = 1e-5;
 
 fn grid(n_features_per_level: u32, base_resolution: u32, kernel: GridKernel, dimensions: u32) -> Grid {

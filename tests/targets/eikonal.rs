@@ -1,4 +1,4 @@
-//! The eikonal term: corners of stencils, their loss and its gradient.
+//! The eikonal term: stencil corners, their loss and its gradient.
 
 use gridfield::device::args::EikonalArgs;
 use gridfield::device::{Buffer, Device, LaunchDims, kernels};
@@ -7,7 +7,7 @@ use crate::common::Random;
 use crate::compare::{Outputs, get};
 
 const FP32: f64 = 1e-6;
-/// A root, a quotient, and sums of numbers with different signs.
+/// A root, a quotient, and sums of numbers of different signs.
 const LOSS: f64 = 5e-6;
 
 const WITH_TARGET: usize = 250;
@@ -23,7 +23,7 @@ struct Stencils {
 }
 
 impl Stencils {
-    /// Gradients from 0 to 5, the first of them 0.
+    /// Creates stencils with slopes from 0 to 5; the first stencil is flat.
     fn new(device: &Device) -> Self {
         let mut random = Random::new(57);
         let mut output = random.f32s(SAMPLES, -0.1, 0.1);

@@ -1,4 +1,4 @@
-//! The field at tiles of samples: grid, networks, and the backward pass.
+//! The field on tiles of samples: grid, networks, and the backward pass.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, Head, LayerShape};
@@ -10,12 +10,12 @@ use gridfield::radiance::{Chunk, ChunkSize};
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
 
-/// fp16 has 11 bits: each stored activation is off by up to 2^-12 of itself, and about six layers in a row add up to some
-/// 2^-10. Features and weights are chosen so that fp16 holds them.
+/// fp16 has 11 significant bits: each stored activation has a relative error of up to 2^-12, and about six layers in a
+/// row add up to about 2^-10. Features and weights are representable in fp16.
 const FORWARD: f64 = 3e-3;
-/// The same on the backward pass, for which the activations are given.
+/// The same for the backward pass, with given activations.
 const BACKWARD: f64 = 3e-3;
-/// One rounding to fp16: half a step of 2^-11, of values up to nearly 1.
+/// One rounding to fp16: half a step of 2^-11, for values up to nearly 1.
 const HALF: f64 = 3e-4;
 
 const RAYS: usize = 20;
@@ -32,7 +32,7 @@ struct Case {
     sh_degree: u32,
 }
 
-/// The default shape; features that do not fill a multiple of 16; one neuron layer more and fewer; averaged bands.
+/// The default shape; features that do not fill a multiple of 16; one hidden layer more and one fewer; averaged bands.
 const NARROW: &[Case] = &[
     Case { index: GridIndex::Hash, n_levels: 8, n_features: 4, density: (64, 1), color: (64, 2), sh_degree: 4 },
     Case { index: GridIndex::Hash, n_levels: 5, n_features: 2, density: (16, 1), color: (32, 1), sh_degree: 3 },
@@ -44,7 +44,7 @@ const WIDE: &[Case] = &[
     Case { index: GridIndex::Hash, n_levels: 16, n_features: 8, density: (64, 1), color: (64, 1), sh_degree: 4 },
 ];
 
-/// A field with samples along some rays.
+/// A field with samples on rays.
 struct Setup {
     grid: Grid,
     decoder: Decoder,
@@ -112,7 +112,7 @@ impl Setup {
     }
 }
 
-/// Gradients by the weights, layer by layer: they differ in size.
+/// Compares gradients with respect to the weights layer by layer, because their magnitudes differ.
 pub fn summed_by_layer(outputs: &mut Outputs, decoder: &Decoder, dl_dweights: &[f32], tolerance: f64) {
     let mut rest = dl_dweights;
     for layer in &decoder.layers {
@@ -122,7 +122,7 @@ pub fn summed_by_layer(outputs: &mut Outputs, decoder: &Decoder, dl_dweights: &[
     }
 }
 
-/// Weights of fp16 numbers, uniform as the layers' widths ask for.
+/// Returns weights that fp16 represents exactly, uniform in a range that depends on the layer widths.
 pub fn random_weights(decoder: &Decoder, random: &mut Random) -> Vec<f32> {
     let of_layer = |layer: &LayerShape| {
         let range = (6.0 / f64::from(layer.n_in + layer.n_out)).sqrt();
@@ -159,7 +159,7 @@ pub fn encode_samples(device: &Device) -> Outputs {
     outputs
 }
 
-/// With given activations and weights, counted here as well.
+/// Activations and weights are given, and counted here as well.
 pub fn count_active(device: &Device) -> Outputs {
     const LEAST: f32 = 0.25;
     let n = ROUND.1;
@@ -208,23 +208,23 @@ fn forward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case])
             let args = FieldArgs { density_only, activations, ..setup.args(1) };
             device.launch_chunk(kernel, &args, LaunchDims::tiles(CAPACITY)).unwrap();
             let samples = &setup.chunk.samples;
-            // Compared by their logarithms, which the network gives; zero where no sample of the round is.
+            // Compares logarithms, which the network outputs; zero outside the round.
             let raw: Vec<f32> =
                 get(&samples.density).iter().map(|&density| if density > 0.0 { density.ln() } else { 0.0 }).collect();
             outputs.rounded("log density", &raw, FORWARD);
             outputs.rounded("colour", &get(&samples.color), FORWARD);
             outputs.rounded("inputs of the layers", &setup.activations.download().unwrap(), FORWARD);
             assert!(raw[ROUND.0..ROUND.1].iter().all(|&raw| raw != 0.0), "samples of the round are evaluated");
-            assert!(raw[..ROUND.0].iter().chain(&raw[ROUND.1..]).all(|&raw| raw == 0.0), "others are left alone");
+            assert!(raw[..ROUND.0].iter().chain(&raw[ROUND.1..]).all(|&raw| raw == 0.0), "other samples are unchanged");
         }
     }
     outputs
 }
 
-/// With given activations, so that the comparison does not hang on which side of its ReLU one near zero came out.
+/// Activations are given, so that the comparison does not depend on which side of a ReLU a value near zero falls.
 fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]) -> Outputs {
     let mut outputs = Outputs::new();
-    // The largest gradients that samples get, and ones of samples that hardly count.
+    // The largest gradients that samples get, and those of samples that hardly contribute.
     for (case, size) in cases.iter().flat_map(|case| [(case, 0.3), (case, 2e-6)]) {
         let mut setup = Setup::new(device, case);
         let mut random = Random::new(43);

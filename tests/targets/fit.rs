@@ -1,4 +1,4 @@
-//! Fields fitted to values: forward, loss and backward; and the pixels of an image.
+//! Fields fitted to values: forward pass, loss and backward pass; and the pixels of an image.
 
 use gridfield::config::{GridConfig, GridIndex, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Decoder, Head};
@@ -11,7 +11,7 @@ use crate::common::Random;
 use crate::compare::{Outputs, get, set};
 use crate::field::{prepared, random_weights, summed_by_layer};
 
-/// Products of fp16 numbers, a layer after the other.
+/// Products of fp16 numbers, layer after layer.
 const FORWARD: f64 = 4e-3;
 const BACKWARD: f64 = 6e-3;
 const FP32: f64 = 1e-6;
@@ -108,14 +108,14 @@ fn forward(device: &Device, kernel: &Kernel<FitArgs<'static>>, cases: &[Case]) -
         let values = get(&setup.output);
         let end = SAMPLES * case.n_outputs as usize;
         assert!(values[..end].iter().all(|&value| value != 0.0), "all samples have values");
-        assert!(values[end..].iter().all(|&value| value == 0.0), "what is no sample is left alone");
+        assert!(values[end..].iter().all(|&value| value == 0.0), "values past the last sample are unchanged");
         outputs.rounded("values", &values, FORWARD);
         outputs.rounded("inputs of the layers", &setup.activations.download().unwrap(), FORWARD);
     }
     outputs
 }
 
-/// With given activations, so that the comparison does not hang on which side of its ReLU one near zero came out.
+/// Activations are given, so that the comparison does not depend on which side of a ReLU a value near zero falls.
 fn backward(device: &Device, kernel: &Kernel<FitArgs<'static>>, cases: &[Case]) -> Outputs {
     let mut outputs = Outputs::new();
     for (case, size) in cases.iter().flat_map(|case| [(case, 2.0), (case, 2e-5)]) {
@@ -159,7 +159,7 @@ pub fn fit_backward_128(device: &Device) -> Outputs {
     backward(device, &kernels::FIT_BACKWARD_128, WIDE)
 }
 
-/// What the loss kernels read and write.
+/// The buffers that the loss kernels read and write.
 struct Losses {
     output: Buffer<f32>,
     target: Buffer<f32>,
@@ -222,7 +222,7 @@ pub fn fit_statistics(device: &Device) -> Outputs {
     outputs
 }
 
-/// Pixels of all kinds; more samples than strata.
+/// All pixel formats; more samples than strata.
 pub fn draw_pixels(device: &Device) -> Outputs {
     let (width, height) = (23u32, 17u32);
     let mut outputs = Outputs::new();

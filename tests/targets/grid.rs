@@ -1,4 +1,4 @@
-//! Encoding by grids, and gradients into their tables.
+//! Grid encodings, and gradients with respect to their tables.
 
 use std::ffi::c_void;
 
@@ -14,15 +14,15 @@ use crate::compare::{Outputs, get, set};
 
 const POINTS: usize = 300;
 
-/// Positions are multiplied by up to 100 cells before their fraction is taken, which leaves fp32 with an error of about
-/// 100 · 6e-8 of a cell in the weights.
+/// Positions are multiplied by up to 100 cells before their fraction is taken, so weights in fp32 have an error of
+/// about 100 · 6e-8 of a cell.
 const FP32: f64 = 2e-5;
 /// The same in fp64.
 const FP64: f64 = 1e-13;
-/// One rounding to fp16: half a step of 2^-11, of values up to nearly 1.
+/// One rounding to fp16: half a step of 2^-11, for values up to nearly 1.
 const HALF: f64 = 3e-4;
 
-/// Five levels: dense ones, and hashed ones with collisions.
+/// Five levels, dense ones and hashed ones with collisions.
 fn config(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
     GridConfig {
         n_levels: 5,
@@ -35,7 +35,7 @@ fn config(n_features_per_level: u32, kernel: GridKernel) -> GridConfig {
     }
 }
 
-/// The same by the hash, and five bands whose features are averaged.
+/// That hash grid, and five Fourier bands whose features are averaged; each with both kernel functions.
 fn configs(n_features_per_level: u32) -> Vec<GridConfig> {
     let mut configs = Vec::new();
     for kernel in [GridKernel::Linear, GridKernel::Smoothstep] {
@@ -152,7 +152,7 @@ pub fn encode_backward_3d_f64(device: &Device) -> Outputs {
     encode_backward(device, &kernels::ENCODE_BACKWARD_3D_F64, 3)
 }
 
-/// All levels but the first, of a round that neither begins nor ends with a tile.
+/// All levels but the first, for a round that neither begins nor ends at a tile boundary.
 pub fn encode_levels(device: &Device) -> Outputs {
     const CAPACITY: usize = 400;
     let mut outputs = Outputs::new();
@@ -182,14 +182,17 @@ pub fn encode_levels(device: &Device) -> Outputs {
             .unwrap();
         let features = features.download().unwrap();
         let of_sample = |s: usize| &features[s * n_in as usize..(s + 1) * n_in as usize];
-        assert!((0..30).chain(370..CAPACITY).all(|s| of_sample(s).iter().all(|&x| x == 0.0)), "others are left alone");
+        assert!(
+            (0..30).chain(370..CAPACITY).all(|s| of_sample(s).iter().all(|&x| x == 0.0)),
+            "other samples are unchanged"
+        );
         assert!((30..370).all(|s| of_sample(s).iter().any(|&x| x != 0.0)), "samples of the round are encoded");
         outputs.rounded("features", &features, HALF);
     }
     outputs
 }
 
-/// With room for more samples than there are, and a last tile that is not full.
+/// The capacity exceeds the number of samples, and the last tile is partly filled.
 pub fn grid_scatter(device: &Device) -> Outputs {
     let (samples, capacity) = (300, 400);
     let mut outputs = Outputs::new();

@@ -1,6 +1,6 @@
-//! The argument structs have the same fields at the same offsets in C++ and in the Rust that is generated from it.
+//! The argument structs have the same fields at the same offsets in C++ and in the generated Rust.
 //!
-//! The fields are read from `kernels/args.h`, and a C++ compiler is asked for their offsets.
+//! The fields are read from `kernels/args.h`, and a C++ compiler reports their offsets.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use gridfield::device::args::LAYOUT;
 
-/// Struct and field, and the offset and size of the field; an empty field name stands for the whole struct.
+/// For each struct and field: the field's offset and size. An empty field name stands for the whole struct.
 type Layout = BTreeMap<(String, String), (usize, usize)>;
 
 fn rust_layout() -> Layout {
     LAYOUT.iter().map(|&(name, field, at, size)| ((name.to_owned(), field.to_owned()), (at, size))).collect()
 }
 
-/// The structs of the header: name, and the names of the fields.
+/// Returns the structs of the header: name, and the names of the fields.
 fn c_fields(header: &str) -> Vec<(String, Vec<String>)> {
     let code: String = header.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join(" ");
     let mut structs = Vec::new();
@@ -33,7 +33,7 @@ fn c_fields(header: &str) -> Vec<(String, Vec<String>)> {
     structs
 }
 
-/// Where the C++ compiler puts the fields; None if there is no compiler.
+/// Returns where the C++ compiler puts the fields; None without a compiler.
 fn c_layout() -> Option<Layout> {
     let kernels = Path::new("kernels");
     let header = std::fs::read_to_string(kernels.join("args.h")).ok()?;

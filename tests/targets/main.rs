@@ -1,8 +1,8 @@
-//! Every kernel on every target gives the same, and Rust and C agree on the kernels' arguments.
+//! Every kernel gives the same results on every target, and Rust and C++ agree on the kernels' arguments.
 //!
-//! A kernel has one test body, which fills buffers from a fixed seed, runs the kernel and returns what it wrote. It runs on
-//! the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of its threads,
-//! and on a GPU where there is one.
+//! Each kernel has one test body, which fills buffers from a fixed seed, runs the kernel and returns its outputs. It
+//! runs on the host, whose results are the reference (oracle tests check those), on the emulated GPU in both orders of
+//! its threads, and on a GPU if there is one.
 
 mod bvh;
 mod cameras;
@@ -32,7 +32,7 @@ mod skip;
 mod surface;
 mod training;
 
-/// A test for each kernel, and the list of kernels that have one.
+/// Generates a test for each kernel, and the list of kernels that have one.
 macro_rules! parity {
     ($($kernel:ident: $body:path;)*) => {
         $(

@@ -1,5 +1,5 @@
-//! The multiplicative Fourier adaptive kernel in training. Values are compared with fp64 in
-//! tests/numerics/mulfa_tile.rs; here targets with each other, in both orders of the threads.
+//! The multiplicative Fourier adaptive kernel in training. tests/numerics/mulfa_tile.rs compares values with fp64; here
+//! targets are compared with each other, in both orders of the threads.
 
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::decoder::Head;
@@ -12,7 +12,7 @@ use gridfield::radiance::{Chunk, ChunkSize};
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
 
-/// Four roundings to fp16 in a row.
+/// Four consecutive roundings to fp16.
 const FP16: f64 = 4e-3;
 /// The same for sums over samples, whose errors do not cancel.
 const SUMS: f64 = 2e-2;
@@ -27,7 +27,7 @@ struct Setup {
     dl_dfeatures: Vec<f32>,
 }
 
-/// Kernel functions of one layer, or of several.
+/// Whether kernel functions have one layer or several.
 #[derive(Clone, Copy)]
 enum Depth {
     One,

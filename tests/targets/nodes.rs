@@ -1,4 +1,4 @@
-//! Active nodes by themselves: of kernel functions that learn nothing, and of those that do.
+//! Active nodes alone: of fixed kernel functions, and of learned ones.
 
 use bytemuck::Pod;
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MulfaConfig, MulfaVariant};
@@ -11,7 +11,8 @@ use crate::compare::{Outputs, get};
 
 const POINTS: usize = 200;
 
-/// Fractions of cells are off by 100 · 6e-8, phases of some 10 radians by 1e-6, and `paper` may divide by small sums.
+/// Fractions of cells have errors of 100 · 6e-8, phases of about 10 radians of 1e-6, and `paper` may divide by small
+/// sums.
 const FP32: f64 = 1e-4;
 /// The same in fp64.
 const FP64: f64 = 1e-12;
@@ -51,7 +52,7 @@ fn grids(dimensions: u32) -> Vec<Grid> {
     fixed.iter().chain(&learned).chain([&bands]).map(|config| Grid::new(config, dimensions)).collect()
 }
 
-/// θ that keeps the denominators of `paper` away from zero: small weights around a `b_out` of 1.
+/// Returns θ that keeps the denominators of `paper` away from zero: small weights and a `b_out` of 1.
 fn theta(grid: &Grid, random: &mut Random) -> Vec<f64> {
     let Some(mulfa) = &grid.mulfa else { return Vec::new() };
     let parts = mulfa.blocks();

@@ -1,4 +1,4 @@
-//! The occupancy grid: points to ask, values, and bits.
+//! The occupancy grid: points at which cells are evaluated, values, and bits.
 
 use gridfield::device::args::{
     OCCUPANCY_PART, OccupancyAccumulateArgs, OccupancyArgs, OccupancyBitsArgs, OccupancyDecayArgs,
@@ -40,7 +40,7 @@ pub fn occupancy_points(device: &Device) -> Outputs {
     let value = device.zeros::<f32>(CELLS).unwrap();
     device.launch(&kernels::OCCUPANCY_POINTS, &args(&chunk, &value, 7), LaunchDims::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
-    // A division and a fused or unfused product: some steps of fp32.
+    // A division and a fused or unfused product: a few fp32 steps.
     outputs.rounded("position", &get(&chunk.samples.position), 3e-7);
     outputs.exact("counts", &get(&chunk.samples.count)[..2]);
     outputs
@@ -53,16 +53,16 @@ pub fn occupancy_update(device: &Device) -> Outputs {
     let value = device.upload(&random.f32s(CELLS, 0.0, 1.0)).unwrap();
     device.launch(&kernels::OCCUPANCY_UPDATE, &args(&chunk, &value, 3), LaunchDims::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
-    // One product each.
+    // One product per value.
     outputs.exact("value", &get(&value));
     outputs
 }
 
-/// Points of both cascades, several in a cell, and some past the count.
+/// Points in both cascades, several per cell, and some past the count.
 pub fn occupancy_accumulate(device: &Device) -> Outputs {
     let mut random = Random::new(14);
     let mut chunk = chunk(device);
-    // Clear of the cells' faces, where rounding decides.
+    // Away from cell faces, where rounding would decide.
     let step = 1.0 / (2 * RESOLUTION) as f64;
     let positions: Vec<f32> = (0..3 * VISITED)
         .map(|_| ((random.below(2 * RESOLUTION) as f64 + random.between(0.01, 0.99)) * step) as f32)
@@ -81,7 +81,7 @@ pub fn occupancy_accumulate(device: &Device) -> Outputs {
     };
     device.launch(&kernels::OCCUPANCY_ACCUMULATE, &args, LaunchDims::items(VISITED)).unwrap();
     let mut outputs = Outputs::new();
-    // One product each; a maximum does not depend on the order.
+    // One product per value; a maximum does not depend on the order.
     outputs.exact("value", &get(&value));
     outputs
 }
@@ -95,11 +95,11 @@ pub fn occupancy_decay(device: &Device) -> Outputs {
     outputs
 }
 
-/// Once with the fixed threshold below the mean, once with the mean below it. The values keep clear of the mean, since its
-/// last bit depends on how a compiler vectorises the sum.
+/// Runs once with the fixed threshold below the mean, and once with the mean below it. The values are not close to the
+/// mean, because its last bit depends on how a compiler vectorises the sum.
 pub fn occupancy_bits(device: &Device) -> Outputs {
     let mut random = Random::new(13);
-    // Some blocks of 4 x 4 x 4 cells are empty.
+    // Some blocks of 4 × 4 × 4 cells are empty.
     let values: Vec<f32> = (0..CELLS)
         .map(|cell| {
             let occupied = cell / 64 % 3 != 1 && random.bits().is_multiple_of(3);
@@ -128,7 +128,7 @@ pub fn occupancy_bits(device: &Device) -> Outputs {
         device.launch(&kernels::OCCUPANCY_MEAN, &args, LaunchDims::items(1)).unwrap();
         device.launch(&kernels::OCCUPANCY_BITS, &args, LaunchDims::items(bits.len())).unwrap();
         device.launch(&kernels::OCCUPANCY_BLOCKS, &args, LaunchDims::items(occupied_blocks.len())).unwrap();
-        // Sums of 4096 numbers of like sign.
+        // Sums of 4096 numbers of the same sign.
         outputs.rounded("parts", &get(&part), 1e-5);
         outputs.rounded("mean", &get(&mean), 1e-5);
         outputs.exact("bits", &halves(&get(&bits)));
@@ -137,7 +137,7 @@ pub fn occupancy_bits(device: &Device) -> Outputs {
     outputs
 }
 
-/// Words of which fp64 holds each.
+/// Splits words into 32-bit halves, which fp64 represents exactly.
 fn halves(words: &[u64]) -> Vec<u32> {
     words.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]).collect()
 }

@@ -8,12 +8,12 @@ use gridfield::train::{Adam, AdamStep, Moments};
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
 
-/// Products may be fused with sums or not, and divisions and roots are rounded: a few steps of fp32.
+/// Products and sums may be fused or not, and divisions and roots are rounded: a few fp32 steps.
 const FP32: f64 = 1e-6;
 
 const ENTRIES: usize = 200;
 
-/// Three steps in which other entries are touched each time; the others stand still.
+/// Runs three steps, each of which leaves a different quarter of the entries without a gradient.
 fn train(device: &Device, width: usize, outputs: &mut Outputs) -> (gridfield::device::Buffer<f32>, Moments, Adam) {
     let mut random = Random::new(5);
     let n = ENTRIES * width;
@@ -34,7 +34,7 @@ fn train(device: &Device, width: usize, outputs: &mut Outputs) -> (gridfield::de
         adam.update(device, &now, &value, &moments, 1e-3, copy).unwrap();
     }
     if let Some(copy) = &copy {
-        // Every entry was touched at least once, so that its copy is the rounded value.
+        // Every entry had a gradient at least once, so its copy is the rounded value.
         let rounded: Vec<f32> = get(&value).iter().map(|&value| half::f16::from_f32(value).to_f32()).collect();
         assert_eq!(copy.download().unwrap(), rounded);
     }

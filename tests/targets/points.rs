@@ -1,4 +1,4 @@
-//! Points: the encoding, what it keeps, and the scatter.
+//! Points: the encoding, its scatter weights, and the scatter.
 
 use gridfield::config::{GridConfig, GridIndex, GridKernel, PointsConfig};
 use gridfield::device::args::{GridLayout, ScatterArgs};
@@ -26,7 +26,8 @@ struct Setup {
     table: Vec<f32>,
 }
 
-/// Nodes in half of the box, so that some samples are out of reach of all; fewer active ones than at most.
+/// Nodes fill half of the box, so some samples are out of reach of all nodes, and some have fewer active nodes than the
+/// maximum.
 fn setups(device: &Device) -> Vec<Setup> {
     [(1, 8, 3), (2, 3, 2), (4, 1, 3), (8, 8, 3), (2, 8, 2)]
         .map(|(n_features, k, dimensions)| Setup::new(device, n_features, k, dimensions))
@@ -103,7 +104,7 @@ pub fn points_encode(device: &Device) -> Outputs {
     outputs
 }
 
-/// Weights, and behind them nodes as the bits of whole numbers.
+/// The weights, followed by the node indices, which are stored as the bits of floats.
 pub fn points_backward(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for setup in setups(device) {

@@ -23,7 +23,7 @@ pub fn uniform_parameters(device: &Device) -> Outputs {
     let args = UniformArgs { value: value.ptr(), seed: 7, stream: 3, range: 0.375 };
     device.launch(&kernels::UNIFORM_PARAMETERS, &args, LaunchDims::items(n)).unwrap();
     let mut outputs = Outputs::new();
-    // One rounding each, the same everywhere.
+    // One rounding each, the same on every target.
     outputs.exact("parameters", &get(&value));
     outputs
 }
@@ -38,7 +38,7 @@ pub fn spherical_harmonics_f64(device: &Device) -> Outputs {
         let basis = device.zeros::<f64>(16 * n).unwrap();
         let args = SphereArgs { direction: direction.ptr(), basis: basis.ptr(), degree };
         device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, LaunchDims::items(n)).unwrap();
-        // Products and sums may be fused or not: some steps of fp64.
+        // Products and sums may be fused or not: a few fp64 steps.
         outputs.rounded("basis", &get(&basis), 1e-14);
     }
     outputs

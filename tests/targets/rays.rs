@@ -1,4 +1,4 @@
-//! Rays from cameras, and their march through occupied space.
+//! Rays from cameras, and marching them through occupied space.
 
 use gridfield::device::args::{
     Camera, CameraRaysArgs, DrawRaysArgs, LensModel, MarchArgs, RayDistanceArgs, Space, SpaceMap, Steps,
@@ -9,13 +9,13 @@ use gridfield::radiance::{Chunk, ChunkSize};
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
 
-/// Short chains of products, quotients and a root, fused or not: some steps of fp32.
+/// Short chains of products, quotients and a root, fused or not: a few fp32 steps.
 const FP32: f64 = 2e-6;
 
 const RAYS: usize = 300;
 const BOX: ([f32; 3], [f32; 3]) = ([0.0; 3], [1.0; 3]);
 
-/// A camera outside the unit cube that looks at its middle, or away from it.
+/// Returns a camera outside the unit cube that looks at its centre, or away from it.
 fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pixel: u64) -> Camera {
     let z = random.direction().map(|x| x as f32);
     let up = if z[2].abs() < 0.9 { [0.0, 0.0, 1.0] } else { [1.0, 0.0, 0.0] };
@@ -44,7 +44,7 @@ fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pix
     }
 }
 
-/// The camera with a lens of each kind in turn, of coefficients as training images have them.
+/// Returns the camera with one of the lens kinds, with typical coefficients of real lenses.
 fn with_lens(camera: Camera, kind: usize) -> Camera {
     let radial = [-0.05, 0.02, -0.003, 1e-4];
     match kind % 3 {
@@ -70,7 +70,7 @@ fn ray_outputs(chunk: &Chunk, outputs: &mut Outputs) {
     outputs.rounded("background", &get(&chunk.rays.background), FP32);
     outputs.exact("samples in a segment", &get(&chunk.rays.segment_count));
     outputs.exact("counts", &get(&chunk.samples.count));
-    // The end of a ray that misses the box means nothing, and can be far.
+    // If a ray misses the box, its end has no meaning and may be far away.
     let (t, t_end) = (get(&chunk.rays.t), get(&chunk.rays.t_end));
     let ends: Vec<f32> = t.iter().zip(t_end).filter(|(t, _)| **t >= 0.0).map(|(_, end)| end).collect();
     outputs.rounded("end", &ends, FP32);
@@ -114,17 +114,17 @@ pub fn draw_rays(device: &Device) -> Outputs {
         device.launch(&kernels::DRAW_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
         ray_outputs(&chunk, &mut outputs);
         outputs.exact("photograph", &get(&chunk.rays.camera));
-        // In ndc a quotient of distances, of up to 1.
+        // In ndc, a quotient of distances of up to 1.
         outputs.rounded("place of the depth", &get(&chunk.rays.target_t), 2e-5);
         outputs.exact("target", &get(&chunk.rays.target));
     }
     outputs
 }
 
-/// Where the camera of the cases below stands, whose axes are those of the unit cube.
+/// Position of the camera in the cases below; its axes are those of the unit cube.
 const EYE: [f32; 3] = [0.45, 0.52, 1.1];
 
-/// A picture of a camera that looks into the unit cube along -z, in the space that a map makes of it.
+/// Returns the rays of a camera that looks into the unit cube along -z, after a map of space.
 fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
     let chunk = chunk(device, 1);
     let [x, y, z] = EYE;
@@ -151,7 +151,7 @@ fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
     chunk
 }
 
-/// A rig in the middle of the cube's front, with its near plane 0.1 before it.
+/// Returns a rig in the middle of the cube's front, with its near plane at distance 0.1.
 fn ndc() -> Space {
     let to_rig = [10.0, 0.0, 0.0, -5.0, 0.0, 10.0, 0.0, -5.0, 0.0, 0.0, 10.0, -10.0];
     Space { map: SpaceMap::Ndc as u32, to_rig, scale: [0.55, 0.6], rig_unit: 0.1 }
@@ -181,14 +181,15 @@ pub fn ray_distances(device: &Device) -> Outputs {
         set(&mut chunk.rays.transmittance, &transmittance);
         let args = RayDistanceArgs { rays: chunk.ray_args(), position: EYE, space };
         device.launch(&kernels::RAY_DISTANCES, &args, LaunchDims::items(RAYS)).unwrap();
-        // In ndc 1 / (1 - z) enlarges the rounding of z, most where the values are largest.
+        // In ndc, 1 / (1 - z) amplifies the rounding error of z, most where the values are largest.
         outputs.rounded("distance", &get(&chunk.rays.depth), 1e-5);
     }
     outputs
 }
 
-/// Several rounds through a grid of which a third is occupied, in the unit cube and in one with two cascades. Samples are
-/// reported ray by ray, since their places depend on which warp asks first.
+/// Several rounds through a grid of which a third is occupied: in the unit cube, with two cascades, and in a contracted
+/// space. Samples are reported ray by ray, because their positions in the buffers depend on which warp reserves space
+/// first.
 pub fn march_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     let contraction = Space { map: SpaceMap::Contraction as u32, ..Space::default() };
@@ -225,7 +226,8 @@ pub fn march_rays(device: &Device) -> Outputs {
     outputs
 }
 
-/// With too little room: which rays are dropped depends on the order, that they are well-formed does not.
+/// Too small a capacity: which rays are dropped depends on the order of the threads, but the result is always
+/// well-formed.
 fn overfull(device: &Device) -> Outputs {
     let capacity = 1500;
     let chunk = marched(device, 1, 0.0, Space::default(), capacity);
@@ -239,7 +241,7 @@ fn overfull(device: &Device) -> Outputs {
             assert!(dropped || dt[s as usize] > 0.0, "a ray that was not dropped has all its samples");
         }
     }
-    assert!(covered.iter().all(|&n| n == 1), "every place is one ray's");
+    assert!(covered.iter().all(|&n| n == 1), "every slot belongs to exactly one ray");
     assert!(t.contains(&-2.0));
     let mut outputs = Outputs::new();
     outputs.exact("samples", &[get(&chunk.samples.count)[3].min(capacity as u32)]);
@@ -290,7 +292,7 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, space: Space, capaci
             space,
         };
         device.launch_chunk(&kernels::MARCH_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
-        // As compositing does between rounds.
+        // Limits the count, as compositing does between rounds.
         let mut count = get(&chunk.samples.count);
         count[round + 1] = count[round + 1].min(capacity as u32);
         count[round + 2] = count[round + 1];
@@ -299,7 +301,7 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, space: Space, capaci
     chunk
 }
 
-/// A bit for each word of the occupancy that is not zero, in words of 4 x 4 x 4.
+/// Returns one bit for each non-zero word of the occupancy bits, in words of 4 × 4 × 4.
 fn occupied_blocks(bits: &[u64], resolution: usize, cascades: usize) -> Vec<u64> {
     let (blocks, groups) = (resolution / 4, resolution / 16);
     let mut words = vec![0; cascades * groups.pow(3)];

@@ -1,4 +1,4 @@
-//! The loops that measure the machine.
+//! The loops that measure the machine's peak throughput.
 
 use gridfield::device::args::{ROOFLINE_CHAINS, RooflineArgs};
 use gridfield::device::{Device, Kernel, LaunchDims, kernels};
@@ -7,7 +7,7 @@ use crate::common::Random;
 use crate::compare::{Outputs, get};
 
 const ITEMS: usize = 200;
-/// Groups of four numbers in the input; a power of two.
+/// Number of groups of four numbers in the input; a power of two.
 const GROUPS: usize = 256;
 
 fn run(device: &Device, kernel: &Kernel<RooflineArgs<'static>>, input: &[f32], turns: u32) -> Vec<f32> {
@@ -30,12 +30,12 @@ pub fn roofline_copy(device: &Device) -> Outputs {
 pub fn roofline_gather(device: &Device) -> Outputs {
     let input = Random::new(52).f32s(4 * GROUPS, -1.0, 1.0);
     let mut outputs = Outputs::new();
-    // Thirty sums of like numbers, which a compiler may add in another order.
+    // Thirty sums of similar numbers, which a compiler may add in a different order.
     outputs.rounded("sums", &run(device, &kernels::ROOFLINE_GATHER, &input, 30), 1e-5);
     outputs
 }
 
-/// With a factor of 1, numbers stay whole. The host returns the sum of two lanes.
+/// With a factor of 1, numbers stay integers. The host returns the sum of two lanes.
 pub fn roofline_fma(device: &Device) -> Outputs {
     let sums = run(device, &kernels::ROOFLINE_FMA, &[1.0, 2.0], 10);
     let lanes = if device.is_host() { 2.0 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! Whole training steps: host code and kernels together, as a GPU runs them.
+//! Whole training steps: host code and kernels together, as they run on a GPU.
 
 use std::path::Path;
 
@@ -13,11 +13,11 @@ use crate::common::{cuda, emulated, host};
 
 const STEPS: u64 = 30;
 
-/// Features begin within ±1e-4; what is beyond this has learned.
+/// Initial features are within ±1e-4; a feature beyond this value has learned.
 const LEARNED: f32 = 1e-3;
 
-/// A small field in training on small training images; statistics of the last ten steps, and the share of its features that have
-/// learned.
+/// Trains a small field on small training images; returns the statistics of the last ten steps, and the share of the
+/// features that have learned.
 fn train(device: &Device) -> (Statistics, f64) {
     let scene = Scene::open(Path::new("scenes/orrery")).unwrap();
     let mut config = Config::default();
@@ -45,7 +45,8 @@ fn train(device: &Device) -> (Statistics, f64) {
     (report, learned as f64 / features.len() as f64)
 }
 
-/// Targets draw the same rays, but round otherwise; over tens of steps the ways part a little, and the loss stays close.
+/// Targets draw the same rays but round differently; over tens of steps the results diverge slightly, and the loss
+/// stays close.
 #[test]
 fn training_goes_the_same_way_on_every_target() {
     let reference = train(&host());
@@ -63,7 +64,7 @@ fn compare(target: &str, (found, learned): &(Statistics, f64), (reference, expec
         found.psnr(),
         reference.psnr()
     );
-    assert!((learned / expected - 1.0).abs() < 0.1, "features that have learned");
+    assert!((learned / expected - 1.0).abs() < 0.1, "the share of features that have learned differs");
     assert!((found.psnr() - reference.psnr()).abs() < 0.3);
     assert!((found.samples as f64 / reference.samples as f64 - 1.0).abs() < 0.1);
 }
