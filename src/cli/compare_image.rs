@@ -11,8 +11,7 @@ use super::progress::counter;
 use super::{Outcome, fit_image, interrupt, print};
 use crate::config::{Config, GridIndex, ModelName};
 use crate::image_field::{Entry, Picture, Study, courses, error_maps, table};
-use crate::train::COMMIT;
-use crate::{Result, atomic};
+use crate::{COMMIT, Result, atomic};
 
 /// Maximum width and height in pixels of each error map.
 const MAP_SIDE: u32 = 512;

@@ -9,14 +9,15 @@ use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, print, refuse};
+use crate::checkpoint::Checkpoint;
 use crate::config::TaskName;
 use crate::device::Device;
 use crate::metrics::Lpips;
 use crate::radiance::evaluate::{Pictures, compare};
 use crate::radiance::{Protocol, Renderer, Report, Terms, plain_background, reopen_scene};
 use crate::scene::{Scene, Split, View};
+use crate::train::Run;
 use crate::train::run::Resolved;
-use crate::train::{Checkpoint, Run};
 use crate::{Error, Result, atomic};
 
 /// Background that an image is composited onto before it is compared.

@@ -7,11 +7,12 @@ use clap::Args;
 use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, fit_sdf, print, refuse};
+use crate::checkpoint::Checkpoint;
 use crate::config::TaskName;
 use crate::device::Device;
 use crate::mesh::{MeshFormat, Surface};
 use crate::radiance::{ColoredSurface, Renderer};
-use crate::train::{Checkpoint, Run};
+use crate::train::Run;
 use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]

@@ -9,14 +9,15 @@ use serde_json::Value;
 use super::machine::MachineArgs;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text};
 use super::{Outcome, print};
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::{FitTrainer, Predictor};
 use crate::image_field::{ImageData, ImageReport, Part, Picture, Shape, compare, render, side_by_side, write_image};
 use crate::media::{Pixels, write_png};
 use crate::metrics::error_map;
+use crate::train::Run;
 use crate::train::run::Resolved;
-use crate::train::{Checkpoint, Run};
 use crate::{Error, Result, atomic};
 
 /// Maximum width and height in pixels of each picture in the side-by-side comparison.

@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::machine::MachineArgs;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text};
 use super::{Outcome, print};
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::{FitTrainer, Predictor};
 use crate::mesh::Mesh;
 use crate::sdf::{DistanceData, HEAD, MeshFacts, SdfReport, SphereTracer, Target, evaluate, extract};
-use crate::train::Checkpoint;
 use crate::train::run::Resolved;
 use crate::{Error, Result, atomic};
 

@@ -30,8 +30,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-static VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{} (commit {})", crate::train::VERSION, crate::train::COMMIT));
+static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
 /// Folder in which `latest` is looked up.
 const OUTPUT_DIR: &str = "outputs";

@@ -10,15 +10,16 @@ use super::machine::MachineArgs;
 use super::progress::counter;
 use super::{OUTPUT_DIR, Outcome, interrupt, print, refuse};
 use crate::Error;
+use crate::checkpoint::Checkpoint;
 use crate::config::TaskName;
 use crate::device::Device;
-use crate::radiance::video::{Channel, Destination, Render, Shard, Video};
 use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
+use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
 use crate::sdf::turntable_scene;
+use crate::train::Run;
 use crate::train::run::Resolved;
-use crate::train::{Checkpoint, Run};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::progress::Drawer;
 use super::{Outcome, interrupt, print};
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::train::session::Task;
-use crate::train::{Checkpoint, Run, RunControl, StopReason, session};
+use crate::train::{Run, RunControl, StopReason, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]

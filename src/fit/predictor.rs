@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{FitChunk, FitSize};
 use super::fitter::Fitter;
+use crate::checkpoint::Checkpoint;
 use crate::decoder::Head;
 use crate::device::{Device, zeroed_vec};
 use crate::field::{Field, WorkerScratch};
-use crate::train::Checkpoint;
 use crate::{Error, Result};
 
 /// Evaluates a field at arbitrary points.

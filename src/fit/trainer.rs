@@ -9,6 +9,7 @@ use super::chunk::{FitChunk, FitSize};
 use super::eikonal::{Eikonal, gradient_scale};
 use super::fitter::Fitter;
 use super::predictor::Predictor;
+use crate::checkpoint::{Checkpoint, Header};
 use crate::config::Config;
 use crate::decoder::{Head, LayerNeurons};
 use crate::device::args::{FitLoss, ScatterArgs};
@@ -17,8 +18,8 @@ use crate::encoding::InitContext;
 use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
 use crate::geometry::UnitCube;
 use crate::train::progress::{Evaluated, Started, StepReport};
+use crate::train::schedule;
 use crate::train::session::Task;
-use crate::train::{Checkpoint, Header, schedule};
 use crate::{Error, Result};
 
 /// Number of points at which a field is checked for values that are not finite before it is saved.

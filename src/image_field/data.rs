@@ -10,13 +10,13 @@ use serde_json::{Map, Value};
 use super::compare::compare;
 use super::image::{Picture, Texels};
 use crate::Result;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ImageLoss};
 use crate::decoder::Head;
 use crate::device::args::{DrawPixelsArgs, PixelFormat};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
-use crate::train::Checkpoint;
 use crate::train::progress::Evaluated;
 
 /// A picture's pixels on a device, from which training samples are drawn.

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::compare::Comparison;
 use super::image::Picture;
+use crate::checkpoint::Header;
 use crate::device::Device;
-use crate::train::{Experiment, Header, Origin};
+use crate::train::{Experiment, Origin};
 
 /// Results of fitting a field to an image, with everything needed to reproduce them.
 #[derive(Clone, Debug, Serialize)]

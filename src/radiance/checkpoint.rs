@@ -14,11 +14,11 @@ use super::trainer::Trainer;
 use super::training_images::TrainingImages;
 use super::volume_renderer::VolumeRenderer;
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Header, Tensor};
 use crate::decoder::Head;
 use crate::device::Device;
 use crate::field::{Field, FieldOptimizer, fill, optimizer_tensors, restore_optimizer};
 use crate::scene::Scene;
-use crate::train::checkpoint::{Checkpoint, Header, Tensor};
 
 const OCCUPANCY_VALUE: &str = "occupancy.value";
 const OCCUPANCY_BITS: &str = "occupancy.bits";

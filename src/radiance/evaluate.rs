@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::frame::Frame;
 use super::protocol::Protocol;
 use super::renderer::Renderer;
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::metrics::{Lpips, error_map, psnr, ssim};
+use crate::render::Frame;
 use crate::scene::View;
 use crate::{Result, atomic};
 

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{Chunk, ChunkSize};
-use super::frame::Frame;
 use super::occupancy::Occupancy;
 use super::training_images::device_camera;
-use super::video::Render;
 use super::volume_renderer::{March, VolumeRenderer};
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Head;
 use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
 use crate::device::{Device, LaunchDims, kernels};
 use crate::field::{Field, WorkerScratch};
 use crate::geometry::{Camera, Space, UnitCube};
-use crate::train::Checkpoint;
+use crate::render::{Frame, Render};
 use crate::{Error, Result};
 
 /// Renders a trained field from any camera.

@@ -6,9 +6,10 @@ use super::dataset::plain_background;
 use super::evaluate::{self, Summary};
 use super::protocol::Protocol;
 use super::trainer::Trainer;
+use crate::checkpoint::Checkpoint;
 use crate::train::progress::{Evaluated, Started, StepReport};
+use crate::train::schedule;
 use crate::train::session::Task;
-use crate::train::{Checkpoint, schedule};
 use crate::{Error, Result};
 
 /// Maximum number of images in an evaluation during training.

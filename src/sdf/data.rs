@@ -12,6 +12,7 @@ use super::HEAD;
 use super::evaluate::inside_agreement;
 use super::target::Target;
 use crate::Result;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, SdfConfig};
 use crate::decoder::Head;
 use crate::device::args::BvhArgs;
@@ -19,7 +20,6 @@ use crate::device::{Device, Kernel, LaunchDims, Ptr, args, kernels};
 use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
 use crate::mesh::Scatter;
-use crate::train::Checkpoint;
 use crate::train::progress::Evaluated;
 
 /// Key of the [`MeshFacts`] in a checkpoint's header.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::progress::{Evaluated, Finished, Started, StepReport};
-use super::{Checkpoint, MetricsLog, Run, RunControl, StopReason, TrainEvent};
+use super::{MetricsLog, Run, RunControl, StopReason, TrainEvent};
+use crate::checkpoint::Checkpoint;
 use crate::config::TrainConfig;
 use crate::decoder::LayerNeurons;
 use crate::{Error, Result};

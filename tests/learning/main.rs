@@ -8,14 +8,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use common::{Random, cuda, emulated};
+use gridfield::checkpoint::{Checkpoint, Tensor, TensorData};
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::geometry::{Camera, UnitCube};
 use gridfield::radiance::evaluate::{Summary, compare};
 use gridfield::radiance::{Protocol, Renderer, Statistics, Trainer, TrainingImages, open_scene, plain_background};
 use gridfield::scene::Scene;
-use gridfield::train::Checkpoint;
-use gridfield::train::checkpoint::{Tensor, TensorData};
 use gridfield::train::session::{Task, train_until};
 use nalgebra::{Matrix3, Rotation3, Vector3};
 

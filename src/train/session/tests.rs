@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::checkpoint::{Header, Tensor};
 use crate::config::Config;
 use crate::geometry::UnitCube;
-use crate::train::{Header, Tensor};
 
 /// Counts steps of one second each; optionally fails or is interrupted after a given step.
 struct Counter {

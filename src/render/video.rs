@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Render;
 use super::frame::{Frame, SURFACE_OPACITY};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
@@ -48,15 +49,6 @@ pub struct FramePattern {
     digits: usize,
     /// The part of the name after the number, without the extension.
     after: String,
-}
-
-/// Renders a field as seen by a camera.
-pub trait Render {
-    /// Renders what the camera sees over a background (sRGB, 0 to 1).
-    ///
-    /// # Errors
-    /// Returns an error if the device fails, or if a pixel is not finite, as happens after training has diverged.
-    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame>;
 }
 
 /// A camera path and the channels to render along it.
