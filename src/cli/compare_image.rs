@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{Outcome, fit_image, interrupt, print};
+use super::training_args::file_name;
+use super::{Outcome, interrupt, print};
 use crate::config::{Config, GridIndex, ModelName};
 use crate::image_field::{Entry, Picture, Study, courses, error_maps, table};
 use crate::{COMMIT, Result, atomic};
@@ -71,7 +72,7 @@ impl CompareImageArgs {
         config.set_value("train.seed", self.seed)?;
         self.set.iter().try_for_each(|assignment| config.set(assignment))?;
         let picture = Arc::new(Picture::read(&self.image)?);
-        let name = fit_image::name_of(&self.image)?;
+        let name = file_name(&self.image, "image")?;
         let study = Study { device, config, name, picture, seconds: self.max_seconds };
         let models = if self.models.is_empty() { ModelName::ALL.to_vec() } else { self.models.clone() };
         let mut all: Vec<(f64, ModelName)> =

@@ -269,3 +269,10 @@ pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
     let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;
     Ok(text.to_owned())
 }
+
+/// Returns the name under which the results of fitting an image or a mesh are stored: its file's name without the
+/// extension.
+pub fn file_name(path: &Path, what: &str) -> Result<String> {
+    let name = path.file_stem().and_then(|stem| stem.to_str());
+    name.map(str::to_owned).ok_or_else(|| Error::file(path, format!("the {what}'s name is no text; rename the file")))
+}
