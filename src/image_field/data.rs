@@ -17,7 +17,7 @@ use crate::device::args::{DrawPixelsArgs, PixelFormat};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
-use crate::train::progress::Evaluated;
+use crate::train::event::Evaluated;
 
 /// A picture's pixels on a device, from which training samples are drawn.
 pub struct ImageData {

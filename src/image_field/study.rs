@@ -18,7 +18,8 @@ use crate::media::plot::{Axis, Content, Panel, Series, Style, figure};
 use crate::media::table::Table;
 use crate::media::to_rgb8;
 use crate::metrics::error_map;
-use crate::train::session::train_until;
+use crate::train::Progress;
+use crate::train::session::{Task as _, train_until};
 
 /// Settings of a comparison.
 pub struct Study {
@@ -82,12 +83,13 @@ impl Study {
         }
         let predictor = trainer.predictor()?;
         let Comparison { psnr, ssim, truth, fitted, .. } = compare(&predictor, &self.picture)?;
+        let Progress { step: steps, seconds } = trainer.progress();
         Ok(Some(Entry {
             model,
             share,
             n_parameters: predictor.n_parameters(),
-            steps: trainer.step,
-            seconds: trainer.seconds,
+            steps,
+            seconds,
             psnr,
             ssim,
             course,

@@ -1,19 +1,16 @@
 //! Radiance fields: a grid and two networks that give density and colour along rays, and their training and rendering.
 
 mod camera_optimizer;
-mod checkpoint;
 pub mod chunk;
 mod dataset;
 pub mod evaluate;
 mod finite_check;
-mod neurons;
 mod occupancy;
 mod occupancy_update;
 mod per_image;
 mod protocol;
 mod renderer;
 mod report;
-mod run;
 mod space;
 mod surface;
 mod trainer;

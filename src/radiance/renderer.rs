@@ -102,6 +102,10 @@ impl Renderer {
         Err(Error::file(&self.name, what))
     }
 
+    pub(super) fn volume(&self) -> VolumeRenderer<'_> {
+        VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march)
+    }
+
     /// Traces `pixels` and appends them to `strip`: all at once, or in two halves if the chunk has no capacity for all
     /// their samples.
     fn trace(
@@ -113,8 +117,7 @@ impl Renderer {
         pixels: Range<usize>,
         strip: &mut Strip,
     ) -> Result<()> {
-        let volume =
-            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume = self.volume();
         chunk.n_rays = pixels.len();
         let args = CameraRaysArgs {
             rays: chunk.ray_args(),

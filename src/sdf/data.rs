@@ -20,7 +20,7 @@ use crate::device::{Device, Kernel, LaunchDims, Ptr, args, kernels};
 use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
 use crate::mesh::Scatter;
-use crate::train::progress::Evaluated;
+use crate::train::event::Evaluated;
 
 /// Key of the [`MeshFacts`] in a checkpoint's header.
 const FACTS: &str = "mesh";

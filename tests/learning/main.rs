@@ -98,7 +98,7 @@ fn hash_grid() -> &'static Learned {
         let (last, running) = (config.train.max_steps, AtomicBool::new(false));
         train_until(&mut trainer, last - 100, None, &running, &mut |_| Ok(())).unwrap();
         trainer.report = Statistics::default();
-        (0..100).for_each(|_| Trainer::step(&mut trainer).unwrap());
+        (0..100).for_each(|_| trainer.train_step().unwrap());
         trainer.read_statistics().unwrap();
         let report = std::mem::take(&mut trainer.report);
         let found = trainer.checkpoint().unwrap();
@@ -150,7 +150,7 @@ fn few_samples_are_asked_for_in_vain() {
         let Some(device) = device else { continue };
         let training_images = training_images(device, &learned.config, &learned.scene);
         let mut trainer = Trainer::resume(device, &learned.checkpoint, &learned.scene, training_images).unwrap();
-        Trainer::step(&mut trainer).unwrap();
+        trainer.train_step().unwrap();
         trainer.read_statistics().unwrap();
         ratios.push((name, trainer.report.asked_per_composited()));
     }

@@ -426,7 +426,7 @@ impl Studio {
     }
 
     fn volume<'a>(&'a self, probe: &'a Probe) -> VolumeRenderer<'a> {
-        VolumeRenderer { device: &probe.device, field: &probe.field, occupancy: &self.occupancy, march: &self.march }
+        VolumeRenderer::new(&probe.device, &probe.field, &self.occupancy, &self.march)
     }
 
     /// The same rays each time, marched to their ends; returns the number of rounds.
