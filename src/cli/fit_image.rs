@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::FitTrainer;
-use crate::image_field::{ImageData, Picture};
+use crate::image_field::{Image, ImageData};
 use crate::train::Run;
 
 #[derive(Debug, Args)]
@@ -61,9 +61,9 @@ impl FitImageArgs {
 
     fn begin(&self, device: &Device) -> anyhow::Result<(Outcome, Run)> {
         let config = self.config(self.training.defaults(Config::of_image(device.is_host())))?;
-        let picture = Arc::new(Picture::read(&config.image.path)?);
+        let image = Arc::new(Image::read(&config.image.path)?);
         let name = file_name(&config.image.path, "image")?;
-        let mut trainer = FitTrainer::new(device, &config, ImageData::new(device, &config, &name, picture)?)?;
+        let mut trainer = FitTrainer::new(device, &config, ImageData::new(device, &config, &name, image)?)?;
         let run = self.training.create_run(&name, &config)?;
         Ok((self.training.train_new(&mut trainer, &run, &config)?, run))
     }
@@ -73,8 +73,8 @@ impl FitImageArgs {
         let config = self.config(checkpoint.header.config.clone())?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
-        let picture = Arc::new(task::image::reopen_picture(&checkpoint)?);
-        let data = ImageData::new(device, &config, &checkpoint.header.scene, picture)?;
+        let image = Arc::new(task::image::reopen_image(&checkpoint)?);
+        let data = ImageData::new(device, &config, &checkpoint.header.scene, image)?;
         let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
         drop(checkpoint);
         run.save_config(&config)?;

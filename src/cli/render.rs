@@ -1,4 +1,4 @@
-//! `gridfield render`: render a video, frames or a picture from a trained field.
+//! `gridfield render`: render a video, frames or an image from a trained field.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -69,7 +69,7 @@ pub struct RenderArgs {
     pub machine: MachineArgs,
 }
 
-/// A part of the picture, written as `x,y,w,h` in pixels of the fitted image.
+/// A part of a fitted image, written as `x,y,w,h` in its pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Crop {
     pub x: u32,

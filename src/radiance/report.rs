@@ -39,7 +39,7 @@ pub struct Report {
 pub struct Terms {
     pub protocol: Protocol,
     pub split: Split,
-    /// Background of both pictures, sRGB.
+    /// Background of both images, sRGB.
     pub background: [f32; 3],
 }
 

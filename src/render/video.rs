@@ -11,7 +11,7 @@ use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;
 use crate::{Error, Result, atomic};
 
-/// What a picture of a view shows.
+/// What an image of a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Channel {
@@ -141,7 +141,7 @@ impl<'a> Video<'a> {
             }
             let frame = self.renderer.render(camera, self.background)?;
             for (&channel, video) in self.channels.iter().zip(&mut videos) {
-                video.push(&self.picture(channel, &frame, camera))?;
+                video.push(&self.channel_image(channel, &frame, camera))?;
             }
             progress(number + 1);
         }
@@ -176,8 +176,8 @@ impl<'a> Video<'a> {
     fn write_frame(&self, camera: &Camera, files: &[(Channel, PathBuf)]) -> Result<()> {
         let frame = self.renderer.render(camera, self.background)?;
         files.iter().try_for_each(|(channel, file)| {
-            let picture = self.picture(*channel, &frame, camera);
-            media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&picture))
+            let image = self.channel_image(*channel, &frame, camera);
+            media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&image))
         })
     }
 
@@ -197,7 +197,7 @@ impl<'a> Video<'a> {
     }
 
     /// Converts a channel to 8-bit sRGB, `[h, w, 3]`.
-    fn picture(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
+    fn channel_image(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
         match channel {
             Channel::Rgb => media::to_rgb8(&frame.rgb),
             Channel::Depth => media::depth_rgb8(&surface_depths(frame), Some(self.depth_range)),

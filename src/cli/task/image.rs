@@ -7,14 +7,12 @@ use crate::checkpoint::Checkpoint;
 use crate::cli::render::Crop;
 use crate::cli::{Outcome, print};
 use crate::fit::Predictor;
-use crate::image_field::{
-    ImageReport, Part, Picture, Shape, compare, render as render_part, side_by_side, write_image,
-};
+use crate::image_field::{Image, ImageReport, Part, Shape, compare, render as render_part, side_by_side, write_image};
 use crate::media::{Pixels, write_png};
 use crate::metrics::error_map;
 use crate::{Error, Result, atomic};
 
-/// Maximum width and height in pixels of each picture in the side-by-side comparison.
+/// Maximum width and height in pixels of each image in the side-by-side comparison.
 const SHOWN_SIDE: u32 = 1024;
 
 /// What to keep of an evaluation in addition to its figures.
@@ -24,25 +22,25 @@ pub struct Kept {
     pub error_maps: bool,
 }
 
-/// Reads the picture that a checkpoint's field was fitted to.
+/// Reads the image that a checkpoint's field was fitted to.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or if its size or number of channels has changed.
-pub fn reopen_picture(checkpoint: &Checkpoint) -> Result<Picture> {
+pub fn reopen_image(checkpoint: &Checkpoint) -> Result<Image> {
     let path = &checkpoint.header.config.image.path;
-    let picture = Picture::read(path)?;
-    let (found, expected) = (Shape::of(&picture), Shape::from_checkpoint(checkpoint)?);
+    let image = Image::read(path)?;
+    let (found, expected) = (Shape::of(&image), Shape::from_checkpoint(checkpoint)?);
     if found != expected {
         let what = format!(
             "is {}, but the field was fitted to {}×{} pixels of {} channels; give the image of the run",
-            picture.describe(),
+            image.describe(),
             expected.width,
             expected.height,
             expected.n_channels
         );
         return Err(Error::file(path, what));
     }
-    Ok(picture)
+    Ok(image)
 }
 
 fn predictor(trained: &Trained) -> Result<(Shape, Predictor)> {
@@ -50,16 +48,15 @@ fn predictor(trained: &Trained) -> Result<(Shape, Predictor)> {
     Ok((shape, Predictor::from_checkpoint(&trained.device, &trained.checkpoint, shape.head())?))
 }
 
-/// Compares a fitted field with its image, writes the figures to `output` and a picture with the truth, the fit and the
+/// Compares a fitted field with its image, writes the figures to `output` and an image with the truth, the fit and the
 /// error side by side to the run's renders, and prints where they are.
 pub fn eval(trained: &Trained, kept: Kept, output: &Path) -> anyhow::Result<Outcome> {
     let Trained { device, resolved, checkpoint } = trained;
-    let picture = reopen_picture(checkpoint)?;
+    let image = reopen_image(checkpoint)?;
     let (shape, predictor) = predictor(trained)?;
-    let comparison = compare(&predictor, &picture)?;
+    let comparison = compare(&predictor, &image)?;
     let n_parameters = predictor.n_parameters();
-    let report =
-        ImageReport::new(&checkpoint.header, &resolved.checkpoint, device, &picture, &comparison, n_parameters);
+    let report = ImageReport::new(&checkpoint.header, &resolved.checkpoint, device, &image, &comparison, n_parameters);
     atomic::make_folder_of(output)?;
     atomic::write_json(output, &report)?;
     print::to_stdout(&table(&report))?;
@@ -96,7 +93,7 @@ fn table(report: &ImageReport) -> String {
     print::table_line(&columns)
 }
 
-/// Renders a fitted picture, or the part `crop` of it, at the requested size; by default one pixel for each pixel of
+/// Renders a fitted image, or the part `crop` of it, at the requested size; by default one pixel for each pixel of
 /// the image.
 pub fn render(
     trained: &Trained,

@@ -11,7 +11,7 @@ use crate::cli::render::RenderArgs;
 use crate::cli::{Outcome, print};
 use crate::mesh::{MeshFormat, Surface};
 use crate::metrics::Lpips;
-use crate::radiance::evaluate::{Pictures, compare};
+use crate::radiance::evaluate::{SavedImages, compare};
 use crate::radiance::{
     ColoredSurface, Protocol, Renderer, Report, Terms, plain_background, reopen_scene, scene_without_views,
 };
@@ -69,7 +69,7 @@ fn measure(trained: &Trained, args: &EvalArgs, scene: &Scene, terms: Terms, lpip
     let header = &checkpoint.header;
     let Terms { protocol, split, background } = terms;
     let views = views(args, scene, split)?;
-    let pictures = Pictures {
+    let saved = SavedImages {
         folder: resolved.renders_folder().join(format!("eval-{}", split.as_str())),
         images: args.save_images,
         error_maps: args.save_error_maps,
@@ -82,7 +82,7 @@ fn measure(trained: &Trained, args: &EvalArgs, scene: &Scene, terms: Terms, lpip
         if let Some(lpips) = lpips {
             compared.measure_lpips(lpips);
         }
-        pictures.save(&compared)?;
+        saved.save(&compared)?;
         scores.push(compared.score);
         bar.inc(1);
     }
