@@ -18,6 +18,7 @@ use gridfield::device::args::{ROOFLINE_CHAINS, RooflineArgs};
 use gridfield::device::{Device, DeviceChoice, LaunchDims, Profile, kernels};
 use gridfield::radiance::{Trainer, TrainingImages};
 use gridfield::scene::Scene;
+use gridfield::train::session::Task as _;
 use gridfield::{Error, Result};
 
 /// Training steps before the measurement, so that the occupancy grid has found the surfaces.
@@ -133,14 +134,14 @@ fn measure(
     roofline: &Roofline,
 ) -> Result<Measured> {
     for _ in 0..WARM_UP {
-        trainer.step()?;
+        trainer.train_step()?;
     }
     trainer.read_statistics()?;
     trainer.report = Default::default();
     profile.take()?;
     let begun = device.record_event()?;
     for _ in 0..MEASURED {
-        trainer.step()?;
+        trainer.train_step()?;
     }
     let seconds = device.record_event()?.seconds_since(&begun)?;
     trainer.read_statistics()?;

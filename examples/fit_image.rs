@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::fit::FitTrainer;
-use gridfield::image_field::{ImageData, Part, Picture, compare, render, write_image};
+use gridfield::image_field::{Image, ImageData, Part, compare, render, write_image};
 use gridfield::train::session::train_until;
 
 fn main() -> ExitCode {
@@ -38,15 +38,15 @@ fn run() -> Result<(), Box<dyn Error>> {
     config.train.max_steps = steps;
     config.validate()?;
 
-    let picture = Arc::new(Picture::read(Path::new(&image))?);
-    let data = ImageData::new(&device, &config, "image", picture.clone())?;
+    let image = Arc::new(Image::read(Path::new(&image))?);
+    let data = ImageData::new(&device, &config, "image", image.clone())?;
     let mut trainer = FitTrainer::new(&device, &config, data)?;
     train_until(&mut trainer, steps, None, &AtomicBool::new(false), &mut |_| Ok(()))?;
 
     let predictor = trainer.predictor()?;
-    println!("{:.2} dB", compare(&predictor, &picture)?.psnr);
-    let (width, height) = (picture.width, picture.height);
+    println!("{:.2} dB", compare(&predictor, &image)?.psnr);
+    let (width, height) = (image.width, image.height);
     let values = render(&predictor, &Part::whole(width, height))?;
-    write_image(Path::new(&output), (width, height), &values, picture.n_channels, picture.is_hdr())?;
+    write_image(Path::new(&output), (width, height), &values, image.n_channels, image.is_hdr())?;
     Ok(())
 }

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
+use gridfield::checkpoint::Checkpoint;
 use gridfield::device::{Device, DeviceChoice};
-use gridfield::radiance::video::{Channel, Video};
 use gridfield::radiance::{Renderer, plain_background, reopen_scene};
+use gridfield::render::{Channel, Video};
 use gridfield::scene::CameraPath;
 use gridfield::scene::path::PathOptions;
-use gridfield::train::Checkpoint;
 
 fn main() -> ExitCode {
     match run() {

@@ -57,7 +57,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     println!(
         "{} after {} steps: {:.2} dB on {} views",
         scene.name,
-        trainer.step(),
+        trainer.progress().step,
         Summary::of(&scores).psnr,
         scores.len()
     );

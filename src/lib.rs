@@ -36,12 +36,12 @@
 //! `examples/` has complete programs: training and measuring a scene, rendering a video, fitting an image. The program
 //! `gridfield` is behind the default feature `cli`; library users can leave it out.
 //!
-//! Modules depend on each other in one direction only: `cli → gtk → sdf → radiance | image_field → fit → field →
-//! encoding → train, decoder, metrics → mesh → scene, device,
-//! geometry`.
+//! Modules depend on each other in one direction only: `cli → gtk → sdf | radiance | image_field → render, fit → field →
+//! encoding → train → checkpoint → decoder → config → scene, metrics → mesh, media → geometry, device`.
 //! `encoding` does not depend on any task, `scene` does not depend on any device, and all unsafe code is in `device`.
 
 mod atomic;
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
@@ -61,8 +61,18 @@ pub mod mesh;
 pub mod metrics;
 mod npy;
 pub mod radiance;
+pub mod render;
 pub mod scene;
 pub mod sdf;
 pub mod train;
 
 pub use error::{Error, Result};
+
+/// The version of this crate, as `0.1.0`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The git commit that this binary was built from, or `unknown` if the build could not query git.
+pub const COMMIT: &str = match option_env!("GRIDFIELD_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};

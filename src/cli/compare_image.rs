@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{Outcome, fit_image, interrupt, print};
+use super::training_args::file_name;
+use super::{Outcome, interrupt, print};
 use crate::config::{Config, GridIndex, ModelName};
-use crate::image_field::{Entry, Picture, Study, courses, error_maps, table};
-use crate::train::COMMIT;
-use crate::{Result, atomic};
+use crate::image_field::{Entry, Image, Study, courses, error_maps, table};
+use crate::{COMMIT, Result, atomic};
 
 /// Maximum width and height in pixels of each error map.
 const MAP_SIDE: u32 = 512;
@@ -71,9 +71,9 @@ impl CompareImageArgs {
         let mut config = Config::of_image(device.is_host());
         config.set_value("train.seed", self.seed)?;
         self.set.iter().try_for_each(|assignment| config.set(assignment))?;
-        let picture = Arc::new(Picture::read(&self.image)?);
-        let name = fit_image::name_of(&self.image)?;
-        let study = Study { device, config, name, picture, seconds: self.max_seconds };
+        let image = Arc::new(Image::read(&self.image)?);
+        let name = file_name(&self.image, "image")?;
+        let study = Study { device, config, name, image, seconds: self.max_seconds };
         let models = if self.models.is_empty() { ModelName::ALL.to_vec() } else { self.models.clone() };
         let mut all: Vec<(f64, ModelName)> =
             self.parameters.iter().flat_map(|&share| models.iter().map(move |&model| (share, model))).collect();
@@ -112,19 +112,19 @@ impl CompareImageArgs {
     fn write(&self, study: &Study, models: &[ModelName], entries: &[Entry]) -> Result<()> {
         let report = Report {
             image: study.name.clone(),
-            width: study.picture.width,
-            height: study.picture.height,
+            width: study.image.width,
+            height: study.image.height,
             device: study.device.describe(),
             commit: COMMIT,
             entries,
         };
         atomic::write_json(&self.output.join("compare.json"), &report)?;
-        let title = format!("{}, {}", study.name, study.picture.describe());
+        let title = format!("{}, {}", study.name, study.image.describe());
         let svg = courses(&title, entries, models, &self.parameters);
         atomic::write(&self.output.join("compare.svg"), |file| file.write_all(svg.as_bytes()))?;
         for &share in &self.parameters {
             let own: Vec<&Entry> = entries.iter().filter(|entry| entry.share == share).collect();
-            error_maps(&self.output.join(format!("errors-{share}.png")), &study.picture, &own, MAP_SIDE)?;
+            error_maps(&self.output.join(format!("errors-{share}.png")), &study.image, &own, MAP_SIDE)?;
         }
         Ok(())
     }

@@ -1,23 +1,16 @@
 //! `gridfield eval`: evaluate a trained field on held-out images.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::fit_image::{self, Kept};
-use super::fit_sdf;
 use super::machine::MachineArgs;
-use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, print, refuse};
+use super::task::{self, Trained};
+use super::{Outcome, refuse};
+use crate::Result;
 use crate::config::TaskName;
-use crate::device::Device;
-use crate::metrics::Lpips;
-use crate::radiance::evaluate::{Pictures, compare};
-use crate::radiance::{Protocol, Renderer, Report, Terms, plain_background, reopen_scene};
-use crate::scene::{Scene, Split, View};
-use crate::train::run::Resolved;
-use crate::train::{Checkpoint, Run};
-use crate::{Error, Result, atomic};
+use crate::radiance::Protocol;
+use crate::scene::Split;
 
 /// Background that an image is composited onto before it is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,7 +21,7 @@ pub enum SolidBackground {
 
 impl SolidBackground {
     /// Returns the colour in sRGB.
-    fn color(self) -> [f32; 3] {
+    pub(super) fn color(self) -> [f32; 3] {
         match self {
             SolidBackground::White => [1.0; 3],
             SolidBackground::Black => [0.0; 3],
@@ -90,50 +83,22 @@ pub struct EvalArgs {
 
 impl EvalArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
-        let device = self.machine.open_device()?;
-        let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-        let output = self.output.clone().unwrap_or_else(|| resolved.eval_path());
-        let task = checkpoint.header.config.task;
-        let of_surfaces = [("--resolution", self.resolution.is_some() && task != TaskName::Sdf)];
-        refuse(&of_surfaces, "is for distance fields, and this run is of another task")?;
-        match task {
-            TaskName::Radiance => self.eval_views(&device, &resolved, &checkpoint, &output),
+        let trained = Trained::open(&self.run, &self.machine)?;
+        let output = self.output.clone().unwrap_or_else(|| trained.resolved.eval_path());
+        self.refuse_flags_of_other_tasks(trained.task())?;
+        match trained.task() {
+            TaskName::Radiance => task::radiance::eval(&trained, &self, &output),
             TaskName::Image => {
-                self.refuse_flags_of_views()?;
-                let kept = Kept { images: self.save_images, error_maps: self.save_error_maps };
-                fit_image::eval(&device, &resolved, &checkpoint, kept, &output)
+                let kept = task::image::Kept { images: self.save_images, error_maps: self.save_error_maps };
+                task::image::eval(&trained, kept, &output)
             }
-            TaskName::Sdf => {
-                self.refuse_flags_of_views()?;
-                let pictures = [("--save-images", self.save_images), ("--save-error-maps", self.save_error_maps)];
-                refuse(&pictures, "is for fields of images, and this run is of a mesh")?;
-                fit_sdf::eval(&device, &resolved, &checkpoint, self.resolution, &output)
-            }
+            TaskName::Sdf => task::sdf::eval(&trained, self.resolution, &output),
         }
     }
 
-    /// Returns the terms on which views are compared.
-    ///
-    /// # Errors
-    /// Returns an error if the requested background differs from the one that the protocol prescribes.
-    fn terms(&self, checkpoint: &Checkpoint, scene: &Scene) -> Result<Terms> {
-        let protocol = self.protocol.unwrap_or_default();
-        let asked = self.background.map(SolidBackground::color);
-        if let (Some(asked), Some(set)) = (asked, protocol.background())
-            && asked != set
-        {
-            let what = format!("--protocol {} is over white, leave --background away", protocol.as_str());
-            return Err(Error::config(what));
-        }
-        let background = asked.or(protocol.background());
-        let trained = || plain_background(&checkpoint.header.config.train, scene);
-        Ok(Terms { protocol, split: self.split.unwrap_or(Split::Test), background: background.unwrap_or_else(trained) })
-    }
-
-    /// Refuses the flags that only apply to a radiance field, which alone has views.
-    fn refuse_flags_of_views(&self) -> Result<()> {
-        let flags = [
+    fn refuse_flags_of_other_tasks(&self, task: TaskName) -> Result<()> {
+        let of_surfaces = [("--resolution", self.resolution.is_some())];
+        let of_views = [
             ("--protocol", self.protocol.is_some()),
             ("--split", self.split.is_some()),
             ("--background", self.background.is_some()),
@@ -141,96 +106,16 @@ impl EvalArgs {
             ("--scene", self.scene.is_some()),
             ("--lpips", self.lpips.is_some()),
         ];
-        refuse(&flags, "is for radiance fields, and this run is of another task")
-    }
-
-    fn eval_views(
-        &self,
-        device: &Device,
-        resolved: &Resolved,
-        checkpoint: &Checkpoint,
-        output: &Path,
-    ) -> anyhow::Result<Outcome> {
-        let scene = reopen_scene(checkpoint, self.scene.as_deref())?;
-        let terms = self.terms(checkpoint, &scene)?;
-        let lpips = self.lpips.as_deref().map(|path| read_lpips(path, terms.protocol)).transpose()?;
-        atomic::make_folder_of(output)?;
-        let report = self.measure(device, resolved, checkpoint, &scene, terms, lpips.as_ref())?;
-        atomic::write_json(output, &report)?;
-        print::to_stdout(&table(&report))?;
-        if lpips.is_none() {
-            print::to_stdout("LPIPS was not measured: it needs weights, --lpips FILE.safetensors (docs/formats.md)")?;
+        let of_images = [("--save-images", self.save_images), ("--save-error-maps", self.save_error_maps)];
+        if task != TaskName::Sdf {
+            refuse(&of_surfaces, "is for distance fields, and this run is of another task")?;
         }
-        print::to_stdout(&format!("figures of each image are in {}", output.display()))?;
-        Ok(Outcome::Done)
-    }
-
-    fn measure(
-        &self,
-        device: &Device,
-        resolved: &Resolved,
-        checkpoint: &Checkpoint,
-        scene: &Scene,
-        terms: Terms,
-        lpips: Option<&Lpips>,
-    ) -> Result<Report> {
-        let header = &checkpoint.header;
-        let Terms { protocol, split, background } = terms;
-        let views = self.views(scene, split)?;
-        let pictures = Pictures {
-            folder: resolved.renders_folder().join(format!("eval-{}", split.as_str())),
-            images: self.save_images,
-            error_maps: self.save_error_maps,
-        };
-        let renderer = Renderer::from_checkpoint(device, checkpoint)?;
-        let bar = counter("images", views.len(), false);
-        let mut scores = Vec::new();
-        for view in views {
-            let mut compared = compare(&renderer, view, header.config.scene.downscale, background, protocol)?;
-            if let Some(lpips) = lpips {
-                compared.measure_lpips(lpips);
-            }
-            pictures.save(&compared)?;
-            scores.push(compared.score);
-            bar.inc(1);
+        if task != TaskName::Radiance {
+            refuse(&of_views, "is for radiance fields, and this run is of another task")?;
         }
-        bar.finish_and_clear();
-        Ok(Report::new(header, &resolved.checkpoint, device, terms, lpips, scores))
-    }
-
-    fn views<'s>(&self, scene: &'s Scene, split: Split) -> Result<&'s [View]> {
-        let views = scene.splits.views(split);
-        if views.is_empty() {
-            let split = split.as_str();
-            return Err(Error::file(&scene.path, format!("the scene has no {split} images; choose another --split")));
+        if task == TaskName::Sdf {
+            refuse(&of_images, "is for fields of images, and this run is of a mesh")?;
         }
-        Ok(&views[..self.max_images.map_or(views.len(), |n| views.len().min(n as usize))])
+        Ok(())
     }
-}
-
-/// Reads the LPIPS weights at `path`, which must be those of the protocol's network.
-fn read_lpips(path: &Path, protocol: Protocol) -> Result<Lpips> {
-    let lpips = Lpips::read(path)?;
-    protocol.check_lpips(&lpips, path)?;
-    Ok(lpips)
-}
-
-/// Returns the mean figures as one line below its column headings.
-fn table(report: &Report) -> String {
-    let results = &report.results;
-    let spread = if results.psnr.is_finite() { format!(" ± {:.2}", results.psnr_std) } else { String::new() };
-    let psnr = print::decibels(results.psnr) + &spread;
-    let columns = [
-        ("scene", report.experiment.experiment_name.clone()),
-        ("step", print::grouped(report.origin.step)),
-        ("images", format!("{} {}", report.n_images, report.split)),
-        ("protocol", report.protocol.to_owned()),
-        ("background", report.background.clone()),
-        ("PSNR", psnr),
-        ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
-        ("LPIPS", results.lpips.map_or_else(|| "–".to_owned(), |lpips| format!("{lpips:.4}"))),
-        ("rays/s", print::metric(results.num_rays_per_sec)),
-        ("fps", format!("{:.1}", results.fps)),
-    ];
-    print::table_line(&columns)
 }

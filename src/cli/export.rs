@@ -6,12 +6,10 @@ use clap::Args;
 
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, fit_sdf, print, refuse};
+use super::task::{self, Trained};
+use super::{Outcome, print, refuse};
 use crate::config::TaskName;
-use crate::device::Device;
 use crate::mesh::{MeshFormat, Surface};
-use crate::radiance::{ColoredSurface, Renderer};
-use crate::train::{Checkpoint, Run};
 use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]
@@ -48,63 +46,27 @@ pub struct ExportArgs {
     pub machine: MachineArgs,
 }
 
-/// Density at which the transmittance drops to about one half over a fortieth of the unit cube's side.
-const DENSITY_THRESHOLD: f64 = 30.0;
-const POINTS: u32 = 1_000_000;
-
 impl ExportArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let format = self.check_destinations()?;
-        let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
-        let device = self.machine.open_device()?;
-        let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-        match (checkpoint.header.config.task, &self.mesh, format) {
-            (TaskName::Radiance, ..) => self.export_radiance(&device, &checkpoint, format)?,
-            (TaskName::Sdf, Some(path), Some(format)) => self.export_distances(&device, &checkpoint, path, format)?,
-            (TaskName::Sdf, ..) => self.refuse_flags_of_radiance()?,
-            (TaskName::Image, ..) => {
-                return Err(checkpoint.refuse("is of a fitted image, which has no surface; use render").into());
+        let mesh_file = self.check_destinations()?;
+        let trained = Trained::open(&self.run, &self.machine)?;
+        match trained.task() {
+            TaskName::Radiance => task::radiance::export(&trained, &self, mesh_file)?,
+            TaskName::Sdf => {
+                self.refuse_flags_of_radiance()?;
+                if let Some((path, format)) = mesh_file {
+                    task::sdf::export(&trained, &self, path, format)?;
+                }
+            }
+            TaskName::Image => {
+                return Err(trained.checkpoint.refuse("is of a fitted image, which has no surface; use render").into());
             }
         }
         Ok(Outcome::Done)
     }
 
-    fn export_radiance(
-        &self,
-        device: &Device,
-        checkpoint: &Checkpoint,
-        format: Option<MeshFormat>,
-    ) -> anyhow::Result<()> {
-        let renderer = Renderer::from_checkpoint(device, checkpoint)?;
-        let threshold = self.density_threshold.unwrap_or(DENSITY_THRESHOLD) as f32;
-        let surface = self.shown(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
-        if let (Some(path), Some(format)) = (&self.mesh, format) {
-            let ColoredSurface { mesh, normals, colors } = renderer.colored(&surface)?;
-            write(&Surface { mesh: &mesh, normals: Some(&normals), colors: Some(&colors) }, path, format)?;
-        }
-        if let Some(path) = &self.point_cloud {
-            let ColoredSurface { mesh, normals, colors } =
-                renderer.point_cloud(&surface, self.points.unwrap_or(POINTS) as usize)?;
-            write(&Surface { mesh: &mesh, normals: Some(&normals), colors: Some(&colors) }, path, MeshFormat::Ply)?;
-        }
-        Ok(())
-    }
-
-    fn export_distances(
-        &self,
-        device: &Device,
-        checkpoint: &Checkpoint,
-        path: &Path,
-        format: MeshFormat,
-    ) -> anyhow::Result<()> {
-        self.refuse_flags_of_radiance()?;
-        let mesh = self.shown(|resolution, progress| fit_sdf::surface(device, checkpoint, resolution, progress))?;
-        let normals = mesh.vertex_normals();
-        write(&Surface { mesh: &mesh, normals: Some(&normals), colors: None }, path, format)
-    }
-
-    /// Runs `extract` with a progress bar over its layers, and returns its result.
-    fn shown<T>(&self, extract: impl FnOnce(usize, &mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
+    /// Extracts a surface at the requested resolution, with a progress bar over its layers.
+    pub(super) fn extract<T>(&self, extract: impl FnOnce(usize, &mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
         let resolution = self.resolution as usize;
         let bar = counter("layers", resolution + 1, false);
         let extracted = extract(resolution, &mut |layers| bar.set_position(layers as u64));
@@ -118,20 +80,22 @@ impl ExportArgs {
         refuse(&flags, "is for radiance fields, and this run is of a mesh")
     }
 
-    /// Refuses destinations that cannot be written, before any work is done. Returns the format of the mesh, if one is
-    /// to be written.
-    fn check_destinations(&self) -> Result<Option<MeshFormat>> {
+    /// Refuses destinations that cannot be written, before any work is done. Returns the path and format of the
+    /// mesh, if one is to be written.
+    fn check_destinations(&self) -> Result<Option<(&Path, MeshFormat)>> {
         if let Some(path) = self.point_cloud.as_ref().filter(|path| MeshFormat::of(path).ok() != Some(MeshFormat::Ply))
         {
             return Err(Error::file(path, "a point cloud is written as .ply; give it that extension"));
         }
-        let format = self.mesh.as_ref().map(|path| self.format.map_or_else(|| MeshFormat::of(path), Ok)).transpose()?;
+        let with_format = |path| Ok((path, self.format.map_or_else(|| MeshFormat::of(path), Ok)?));
+        let mesh_file = self.mesh.as_deref().map(with_format).transpose()?;
         self.mesh.iter().chain(&self.point_cloud).try_for_each(|path| atomic::make_folder_of(path))?;
-        Ok(format)
+        Ok(mesh_file)
     }
 }
 
-fn write(surface: &Surface, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
+/// Writes a surface, and prints its size.
+pub(super) fn write_surface(surface: &Surface, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
     surface.write(path, format)?;
     let (vertices, triangles) = (surface.mesh.vertices.len() as u64, surface.mesh.triangles.len() as u64);
     let what = match triangles {

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::reading::ReadingArgs;
 use super::{OUTPUT_DIR, Outcome, info_scene, print};
+use crate::checkpoint::{Checkpoint, Header, Summary, TensorSummary};
 use crate::config::{
     Config, CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelName, TaskName,
 };
 use crate::decoder::{Head, LayerNeurons};
 use crate::encoding::{CoordinateNetworkShape, Cost, Grid};
 use crate::scene::{OpenOptions, Scene};
-use crate::train::checkpoint::{Summary, TensorSummary};
-use crate::train::{Checkpoint, Header, Run};
+use crate::train::Run;
 use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]

@@ -1,4 +1,5 @@
-//! The command line: one file per subcommand, each of which reads its arguments, calls the library and prints.
+//! The command line: one file per subcommand, each of which reads its arguments, calls the library and prints. `task/`
+//! holds what evaluating, rendering and exporting mean for each task.
 //!
 //! Exit codes: 0 for success, also if the reader of the output has gone away; 2 for a problem with the arguments, a
 //! file or the machine, reported in one sentence on stderr; 101 for a bug in gridfield, with a backtrace; 130 if
@@ -20,6 +21,7 @@ pub mod print;
 pub mod progress;
 pub mod reading;
 pub mod render;
+mod task;
 pub mod train;
 mod training_args;
 
@@ -30,8 +32,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-static VERSION: LazyLock<String> =
-    LazyLock::new(|| format!("{} (commit {})", crate::train::VERSION, crate::train::COMMIT));
+static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
 /// Folder in which `latest` is looked up.
 const OUTPUT_DIR: &str = "outputs";

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_pictures_have_an_infinite_ratio() {
+    fn equal_images_have_an_infinite_ratio() {
         assert_eq!([28.314, f64::INFINITY].map(decibels), ["28.31 dB", "∞ dB"]);
     }
 

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::print;
 use crate::config::TrainConfig;
 use crate::train::TrainEvent;
-use crate::train::progress::{Evaluated, Finished, Started, StepReport, StopReason};
+use crate::train::event::{Evaluated, Finished, Started, StepReport, StopReason};
 use crate::{Error, Result, atomic};
 
 /// Time between plain lines: short enough to follow a log live, and long enough that it stays readable as a whole.

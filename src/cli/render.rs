@@ -1,24 +1,20 @@
-//! `gridfield render`: render a video, frames or a picture from a trained field.
+//! `gridfield render`: render a video, frames or an image from a trained field.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 
-use super::fit_image::{self, Crop};
-use super::fit_sdf;
 use super::machine::MachineArgs;
 use super::progress::counter;
-use super::{OUTPUT_DIR, Outcome, interrupt, print, refuse};
-use crate::Error;
+use super::task::{self, Trained};
+use super::{Outcome, interrupt, print, refuse};
 use crate::config::TaskName;
-use crate::device::Device;
-use crate::radiance::video::{Channel, Destination, Render, Shard, Video};
-use crate::radiance::{Renderer, plain_background, reopen_scene, scene_without_views};
+use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
-use crate::sdf::turntable_scene;
 use crate::train::run::Resolved;
-use crate::train::{Checkpoint, Run};
+use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
@@ -73,9 +69,30 @@ pub struct RenderArgs {
     pub machine: MachineArgs,
 }
 
+/// A part of a fitted image, written as `x,y,w,h` in its pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crop {
+    pub x: u32,
+    pub y: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl FromStr for Crop {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let numbers: Option<Vec<u32>> = text.split(',').map(|word| word.trim().parse().ok()).collect();
+        match numbers.as_deref() {
+            Some(&[x, y, width, height]) if width > 0 && height > 0 => Ok(Crop { x, y, width, height }),
+            _ => Err("a part is x,y,width,height in pixels, as in 100,50,640,480".to_owned()),
+        }
+    }
+}
+
 /// Parses a path with one of the extensions that runs can be rendered to; which of them a run accepts is checked once
 /// its task is known.
-fn rendered_file(text: &str) -> Result<PathBuf, &'static str> {
+fn rendered_file(text: &str) -> std::result::Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("mp4" | "png" | "exr") if path.file_stem().is_some() => Ok(path),
@@ -83,53 +100,38 @@ fn rendered_file(text: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-fn destination(output: &Path) -> crate::Result<Destination> {
+fn destination(output: &Path) -> Result<Destination> {
     let what = |e: Error| Error::config(format!("--output {}: {e}", output.display()));
     output.to_string_lossy().parse().map_err(what)
 }
 
 impl RenderArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let resolved = Run::resolve(&self.run, Path::new(OUTPUT_DIR))?;
-        let device = self.machine.open_device()?;
-        let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
-        match checkpoint.header.config.task {
-            TaskName::Radiance => self.render_path(&device, &resolved, &checkpoint),
-            TaskName::Sdf => self.render_surface(&device, &resolved, &checkpoint),
+        let trained = Trained::open(&self.run, &self.machine)?;
+        match trained.task() {
+            TaskName::Radiance => task::radiance::render(&trained, &self),
+            TaskName::Sdf => {
+                refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
+                task::sdf::render(&trained, &self)
+            }
             TaskName::Image => {
                 self.refuse_flags_of_paths()?;
-                let size = (self.width, self.height);
-                fit_image::render_picture(&device, &resolved, &checkpoint, self.crop, size, self.output)
+                task::image::render(&trained, self.crop, (self.width, self.height), self.output)
             }
         }
     }
 
-    fn render_path(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
-        let config = &checkpoint.header.config;
-        let scene = self.open_scene(checkpoint, &self.choice())?;
-        let background = plain_background(&config.train, &scene);
-        let open = || Renderer::from_checkpoint(device, checkpoint);
-        self.render_video(resolved, &scene, config.scene.downscale, background, open)
-    }
-
-    /// Renders a distance field. It has no cameras of its own, so camera paths go around it.
-    fn render_surface(&self, device: &Device, resolved: &Resolved, checkpoint: &Checkpoint) -> anyhow::Result<Outcome> {
-        refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
-        let scene = turntable_scene(checkpoint)?;
-        self.render_video(resolved, &scene, 1, scene.background, || fit_sdf::tracer(device, checkpoint))
-    }
-
     /// Opens the renderer and renders the field along the requested camera path.
-    fn render_video<R: Render>(
+    pub(super) fn render_video<R: Render>(
         &self,
         resolved: &Resolved,
         scene: &Scene,
         downscale: u32,
         background: [f32; 3],
-        open: impl FnOnce() -> crate::Result<R>,
+        open: impl FnOnce() -> Result<R>,
     ) -> anyhow::Result<Outcome> {
         refuse(&[("--crop", self.crop.is_some())], "is for fitted images, and this run is of another task")?;
-        let choice = self.choice();
+        let choice = self.path.clone().unwrap_or(PathChoice::Orbit);
         let destination = match &self.output {
             Some(output) => destination(output)?,
             None => Destination::Video(resolved.renders_folder().join(format!("{}.mp4", choice.name()))),
@@ -141,12 +143,8 @@ impl RenderArgs {
         self.write(&video, &destination)
     }
 
-    fn choice(&self) -> PathChoice {
-        self.path.clone().unwrap_or(PathChoice::Orbit)
-    }
-
     /// Refuses the flags that only apply to a moving camera.
-    fn refuse_flags_of_paths(&self) -> crate::Result<()> {
+    fn refuse_flags_of_paths(&self) -> Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
             ("--outputs", !self.outputs.is_empty()),
@@ -156,15 +154,6 @@ impl RenderArgs {
             ("--scene", self.scene.is_some()),
         ];
         refuse(&flags, "is for fields in space, and this run is of an image")
-    }
-
-    /// Opens the scene. A camera-path file has cameras of its own, so a scene that is missing or has changed is no
-    /// obstacle then.
-    fn open_scene(&self, checkpoint: &Checkpoint, path: &PathChoice) -> crate::Result<Scene> {
-        match reopen_scene(checkpoint, self.scene.as_deref()) {
-            Err(_) if path.is_file() && self.scene.is_none() => Ok(scene_without_views(checkpoint)),
-            opened => opened,
-        }
     }
 
     fn options(&self) -> PathOptions {

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::progress::Drawer;
 use super::{Outcome, interrupt, print};
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::train::session::Task;
-use crate::train::{Checkpoint, Run, RunControl, StopReason, session};
+use crate::train::{Run, RunControl, StopReason, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -267,4 +268,11 @@ pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
     let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("{what} cannot be opened ({e})")))?;
     let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;
     Ok(text.to_owned())
+}
+
+/// Returns the name under which the results of fitting an image or a mesh are stored: its file's name without the
+/// extension.
+pub fn file_name(path: &Path, what: &str) -> Result<String> {
+    let name = path.file_stem().and_then(|stem| stem.to_str());
+    name.map(str::to_owned).ok_or_else(|| Error::file(path, format!("the {what}'s name is no text; rename the file")))
 }

@@ -9,11 +9,11 @@ use std::any::Any;
 
 use super::Grid;
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::OptimizerConfig;
 use crate::device::args::{Compute, ENCODE_TILES, EncodeLevelsArgs, GridLayout, SampleBatch, ScatterArgs};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::geometry::UnitCube;
-use crate::train::{Checkpoint, Tensor};
 
 /// Source of an encoding's initial state.
 pub enum Init<'a> {

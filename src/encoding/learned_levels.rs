@@ -5,11 +5,11 @@
 use super::interface::{Backward, Encode, Encoding, Init, encode_levels};
 use super::{Cascade, Grid, Local, ParamBlock};
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::GridConfig;
 use crate::decoder::Head;
 use crate::device::args::{CascadeArgs, ENCODE_TILES, LocalArgs, LocalScatterArgs, SUM_WIDTH, ScatterArgs, SumArgs};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
-use crate::train::{Checkpoint, Tensor};
 
 /// The learned parameters on a device: the coefficients of the local kernel function, followed by the matrices of the
 /// cascade, followed by zeros up to a multiple of [`SUM_WIDTH`].

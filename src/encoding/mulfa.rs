@@ -6,11 +6,11 @@ use std::f64::consts::PI;
 use super::interface::{Backward, Encode, Encoding, Init, encode_levels};
 use super::{Grid, ParamBlock};
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use crate::decoder::Head;
 use crate::device::args::{Compute, KernelFunction, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
-use crate::train::{Checkpoint, Tensor};
 
 /// First of the random streams that θ is drawn from; the networks' layers use the streams below.
 const FIRST_STREAM: u32 = 1 << 8;

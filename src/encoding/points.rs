@@ -7,13 +7,14 @@ use std::path::Path;
 use super::interface::{Backward, Encode, Encoding, Init, InitContext};
 use super::nodes::ActiveNodes;
 use super::point_file;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{GridConfig, GridIndex, PointsConfig};
 use crate::decoder::Head;
 use crate::device::args::{
     NEAREST, PointSet, PointsArgs, PointsNodesArgs, PointsScatterArgs, ScatterArgs, UniformArgs,
 };
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
-use crate::train::{Checkpoint, Run, Tensor};
+use crate::train::Run;
 use crate::{Error, Result};
 
 /// Name of the nodes in a checkpoint.

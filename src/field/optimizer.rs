@@ -1,11 +1,10 @@
 //! Optimizes a field's parameters: gradients accumulated by chunk, Adam, and the moving average used for rendering.
 
-use crate::Result;
 use crate::config::Config;
 use crate::device::args::{SUM_WIDTH, ScatterArgs, SumArgs};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
-use crate::encoding;
 use crate::train::{Adam, AdamStep, Moments};
+use crate::{Result, encoding};
 
 use super::Field;
 

@@ -4,12 +4,12 @@ use bytemuck::Pod;
 
 use super::{Field, FieldOptimizer};
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Element, Tensor, TensorData};
 use crate::config::Config;
 use crate::decoder::{Decoder, Head};
 use crate::device::{Buffer, Device};
 use crate::encoding::Init;
-use crate::train::checkpoint::{Checkpoint, Element, Tensor};
-use crate::train::{Moments, TensorData};
+use crate::train::Moments;
 
 const FEATURES: &str = "grid.features";
 /// Current base resolution, if the configuration raises it during training.

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{FitChunk, FitSize};
 use super::fitter::Fitter;
+use crate::checkpoint::Checkpoint;
 use crate::decoder::Head;
 use crate::device::{Device, zeroed_vec};
 use crate::field::{Field, WorkerScratch};
-use crate::train::Checkpoint;
 use crate::{Error, Result};
 
 /// Evaluates a field at arbitrary points.
@@ -61,6 +61,24 @@ impl Predictor {
     /// # Errors
     /// Returns an error if the device fails, or if a value is not finite, as happens after training has diverged.
     pub fn values(&self, n: usize, place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync) -> Result<Vec<f32>> {
+        let values = self.unchecked_values(n, place)?;
+        if values.iter().all(|value| value.is_finite()) {
+            return Ok(values);
+        }
+        let what = "the field gives values that are not finite, so that its training diverged or its numbers are \
+                    damaged; use an earlier checkpoint, or train again with a lower optimizer.learning_rate";
+        Err(Error::file(&self.name, what))
+    }
+
+    /// As [`Predictor::values`], but the values may be any numbers, NaN included.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub(super) fn unchecked_values(
+        &self,
+        n: usize,
+        place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync,
+    ) -> Result<Vec<f32>> {
         let mut values: Vec<f32> = zeroed_vec(n * self.n_outputs as usize)?;
         let mut strips: Vec<&mut [f32]> = values.chunks_mut(self.size.samples * self.n_outputs as usize).collect();
         self.device.for_each_chunk(&mut strips, |worker, index, strip| {
@@ -72,11 +90,6 @@ impl Predictor {
             fitter.forward(chunk, scratch)?;
             chunk.output.download_into(0, strip)
         })?;
-        if values.iter().all(|value| value.is_finite()) {
-            return Ok(values);
-        }
-        let what = "the field gives values that are not finite, so that its training diverged or its numbers are \
-                    damaged; use an earlier checkpoint, or train again with a lower optimizer.learning_rate";
-        Err(Error::file(&self.name, what))
+        Ok(values)
     }
 }

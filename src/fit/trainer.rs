@@ -9,6 +9,7 @@ use super::chunk::{FitChunk, FitSize};
 use super::eikonal::{Eikonal, gradient_scale};
 use super::fitter::Fitter;
 use super::predictor::Predictor;
+use crate::checkpoint::{Checkpoint, Header};
 use crate::config::Config;
 use crate::decoder::{Head, LayerNeurons};
 use crate::device::args::{FitLoss, ScatterArgs};
@@ -16,9 +17,9 @@ use crate::device::{Device, LaunchDims, Ptr};
 use crate::encoding::InitContext;
 use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
 use crate::geometry::UnitCube;
-use crate::train::progress::{Evaluated, Started, StepReport};
+use crate::train::event::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
-use crate::train::{Checkpoint, Header, schedule};
+use crate::train::{Progress, schedule};
 use crate::{Error, Result};
 
 /// Number of points at which a field is checked for values that are not finite before it is saved.
@@ -89,10 +90,7 @@ pub struct FitTrainer<D> {
     /// See [`FitSize::chunks_of_gradient`].
     chunks_of_gradient: usize,
     workers: Vec<WorkerScratch>,
-    /// Number of completed steps.
-    pub step: u64,
-    /// Time spent in training steps, in seconds.
-    pub seconds: f64,
+    progress: Progress,
     /// Sums of loss and squared error since the last report.
     sums: [f64; 2],
     counted: u64,
@@ -129,8 +127,7 @@ impl<D: Data> FitTrainer<D> {
             data,
             field,
             field_optimizer,
-            step: 0,
-            seconds: 0.0,
+            progress: Progress::default(),
             sums: [0.0; 2],
             counted: 0,
         })
@@ -146,36 +143,15 @@ impl<D: Data> FitTrainer<D> {
         let size = FitSize::for_training(device, config.train.batch_samples as usize, &field);
         let field_optimizer = FieldOptimizer::from_checkpoint(device, checkpoint, &mut field, size.n_gradients())?;
         let mut trainer = FitTrainer::with(device, config, data, field, field_optimizer, size)?;
-        trainer.step = checkpoint.header.step;
-        trainer.seconds = checkpoint.header.seconds;
+        trainer.progress = Progress::of(&checkpoint.header);
         Ok(trainer)
-    }
-
-    /// Performs one training step.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    pub fn step(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        self.field_optimizer.upscale(&self.device, &self.config, &mut self.field, progress)?;
-        self.field.prepare(&self.device)?;
-        self.fit()?;
-        self.field_optimizer.scatter(&self.device, &self.field, &self.scatters())?;
-        let rate = schedule::learning_rate(&self.config, self.step, self.seconds);
-        let n = self.n_with_target() as f64 * f64::from(gradient_scale(self.data.eikonal()));
-        self.field_optimizer.optimizer_step(&self.device, &self.config, &self.field, self.step + 1, rate, n)?;
-        self.step += 1;
-        self.counted += 1;
-        self.seconds += begun.elapsed().as_secs_f64();
-        Ok(())
     }
 
     /// Runs the forward and backward passes of all chunks.
     fn fit(&mut self) -> Result<()> {
         self.field_optimizer.begin()?;
         let (device, data, field_optimizer, workers, step) =
-            (&self.device, &self.data, &self.field_optimizer, &self.workers, self.step);
+            (&self.device, &self.data, &self.field_optimizer, &self.workers, self.progress.step);
         let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
         let (loss, eikonal) = (data.loss(), data.eikonal());
         let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
@@ -244,7 +220,7 @@ impl<D: Data> FitTrainer<D> {
     /// # Errors
     /// Returns an error if the device fails.
     pub fn predictor(&self) -> Result<Predictor> {
-        let field = self.field_optimizer.averaged(&self.device, &self.field, self.step)?;
+        let field = self.field_optimizer.averaged(&self.device, &self.field, self.progress.step)?;
         Predictor::new(&self.device, self.data.head(), field, Path::new(IN_TRAINING))
     }
 
@@ -256,50 +232,16 @@ impl<D: Data> FitTrainer<D> {
             let points: Vec<f32> = (first..first + chunk.n).flat_map(|i| quasirandom(i, dimensions)).collect();
             chunk.position.upload(0, &points)
         };
-        let values = self.predictor()?.values(N_PROBED, place);
-        values.map(drop).map_err(|_| Error::diverged(self.step, "the field's values are no longer finite numbers"))
-    }
-
-    fn read_statistics(&mut self) -> Result<()> {
-        for chunk in &mut self.chunks {
-            let sums = chunk.sums.download()?;
-            chunk.sums.clear()?;
-            self.sums[0] += f64::from(sums[0]);
-            self.sums[1] += f64::from(sums[1]);
-        }
-        Ok(())
-    }
-
-    /// Returns an error if the loss, as far as it has been read, is not finite.
-    fn check_loss(&self) -> Result<()> {
-        if self.sums[0].is_finite() {
+        let values = self.predictor()?.unchecked_values(N_PROBED, place)?;
+        if values.iter().all(|value| value.is_finite()) {
             return Ok(());
         }
-        Err(Error::diverged(self.step, format!("the loss became {}", self.sums[0])))
+        Err(Error::diverged(self.progress.step, "the field's values are no longer finite numbers"))
     }
 
     /// Returns the number of samples of a step that have targets.
     fn n_with_target(&self) -> usize {
         self.data.n_with_target(self.config.train.batch_samples as usize)
-    }
-
-    /// Returns the averages since the last report, and resets the sums.
-    fn step_report(&mut self, since: Instant) -> StepReport {
-        let [loss, squared_error] = std::mem::take(&mut self.sums);
-        let steps = std::mem::take(&mut self.counted) as f64;
-        let n = steps * self.n_with_target() as f64;
-        StepReport {
-            step: self.step,
-            loss: loss / n,
-            psnr: self.data.has_psnr().then(|| -10.0 * (squared_error / n).log10()),
-            learning_rate: schedule::learning_rate(&self.config, self.step, self.seconds),
-            rays_per_second: None,
-            samples_per_second: steps * f64::from(self.config.train.batch_samples) / since.elapsed().as_secs_f64(),
-            samples_per_ray: None,
-            asked_per_composited: None,
-            seconds: self.seconds,
-            eta_seconds: schedule::seconds_left(&self.config.train, self.step, self.seconds),
-        }
     }
 }
 
@@ -313,37 +255,69 @@ fn n_outputs(head: Head) -> u32 {
 impl<D: Data> Task for FitTrainer<D> {
     fn started(&self) -> Started {
         let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
-        Started::new(self.data.name(), &self.config, device, n_parameters, None, self.step)
+        Started::new(self.data.name(), &self.config, device, n_parameters, None, self.progress.step)
     }
 
-    fn step(&self) -> u64 {
-        self.step
+    fn progress(&self) -> Progress {
+        self.progress
     }
 
-    fn seconds(&self) -> f64 {
-        self.seconds
+    fn train_step(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let (device, config, progress) = (&self.device, &self.config, self.progress);
+        let completed = schedule::completed(&config.train, progress);
+        self.field_optimizer.upscale(device, config, &mut self.field, completed)?;
+        self.field.prepare(device)?;
+        self.fit()?;
+        self.field_optimizer.scatter(&self.device, &self.field, &self.scatters())?;
+        let rate = schedule::learning_rate(&self.config, progress);
+        let n = self.n_with_target() as f64 * f64::from(gradient_scale(self.data.eikonal()));
+        self.field_optimizer.optimizer_step(&self.device, &self.config, &self.field, progress.step + 1, rate, n)?;
+        self.counted += 1;
+        self.progress.count_step(begun);
+        Ok(())
     }
 
-    fn advance(&mut self) -> Result<()> {
-        self.step()?;
-        if self.device.is_host() {
-            self.read_statistics()?;
+    fn reads_each_step(&self) -> bool {
+        self.device.is_host()
+    }
+
+    fn read_statistics(&mut self) -> Result<()> {
+        for chunk in &mut self.chunks {
+            let sums = chunk.sums.download()?;
+            chunk.sums.clear()?;
+            self.sums[0] += f64::from(sums[0]);
+            self.sums[1] += f64::from(sums[1]);
         }
-        self.check_loss()
+        Ok(())
     }
 
-    fn report(&mut self, since: Instant) -> Result<Option<StepReport>> {
-        self.read_statistics()?;
-        self.check_loss()?;
-        Ok((self.counted > 0).then(|| self.step_report(since)))
+    fn summed_loss(&self) -> f64 {
+        self.sums[0]
+    }
+
+    fn averages(&mut self, since: Instant) -> Option<StepReport> {
+        if self.counted == 0 {
+            return None;
+        }
+        let [loss, squared_error] = std::mem::take(&mut self.sums);
+        let steps = std::mem::take(&mut self.counted) as f64;
+        let n = steps * self.n_with_target() as f64;
+        Some(StepReport {
+            loss: loss / n,
+            psnr: self.data.has_psnr().then(|| -10.0 * (squared_error / n).log10()),
+            samples_per_second: steps * f64::from(self.config.train.batch_samples) / since.elapsed().as_secs_f64(),
+            ..StepReport::at(self.progress, &self.config)
+        })
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
         self.finite_check()?;
         let (name, unit_cube) = (self.data.name(), self.data.unit_cube());
-        let mut header = Header::new(self.config.clone(), name, unit_cube, self.step, self.seconds);
+        let Progress { step, seconds } = self.progress;
+        let mut header = Header::new(self.config.clone(), name, unit_cube, step, seconds);
         header.trainer = self.data.scalars();
-        let field = self.field_optimizer.averaged(&self.device, &self.field, self.step)?;
+        let field = self.field_optimizer.averaged(&self.device, &self.field, step)?;
         header.neurons = self.neurons(&field)?;
         let mut tensors = field.tensors()?;
         tensors.extend(self.field_optimizer.tensors(&self.config, &self.field)?);
@@ -351,6 +325,6 @@ impl<D: Data> Task for FitTrainer<D> {
     }
 
     fn evaluate(&mut self) -> Result<Option<Evaluated>> {
-        self.data.evaluate(&self.predictor()?, self.step)
+        self.data.evaluate(&self.predictor()?, self.progress.step)
     }
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::random::Random;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
 use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Mulfa, ParamBlock, PointCloud};
 use crate::field::layer_name;
 use crate::geometry::UnitCube;
-use crate::train::{Checkpoint, Run};
+use crate::train::Run;
 use crate::{Error, Result};
 
 /// How θ is chosen if there is no checkpoint.

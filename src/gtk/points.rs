@@ -7,10 +7,11 @@ use image::ImageReader;
 use serde_json::Value;
 
 use super::random::Random;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, SceneConfig, TaskName};
 use crate::radiance::open_scene;
 use crate::scene::{Image8, Scene};
-use crate::train::{Checkpoint, Run};
+use crate::train::Run;
 use crate::{Error, Result};
 
 /// Random stream for drawing points and for choosing among them.

@@ -2,7 +2,7 @@
 
 use super::study::Finding;
 use crate::media::table::escaped;
-use crate::train::{COMMIT, VERSION};
+use crate::{COMMIT, VERSION};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:1400px;margin:2rem auto;padding:0 1rem;color:#222}\
     h1{font-size:1.6rem}h2{margin-top:2.5rem;border-bottom:1px solid #ccc}svg{max-width:100%;height:auto}\

@@ -15,8 +15,7 @@ use super::tangent::{Field, Readout};
 use super::{Model, Points, charts, memory};
 use crate::device::Device;
 use crate::media::table::{Table, figure};
-use crate::train::{COMMIT, VERSION};
-use crate::{Error, Result, atomic};
+use crate::{COMMIT, Error, Result, VERSION, atomic};
 
 /// Maximum number of points for which the JSON file contains the matrix. Larger ones are only in the `.npy` file.
 const MOST_IN_JSON: usize = 64;

@@ -1,4 +1,4 @@
-//! Training data from a picture.
+//! Training data from an image.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compare::compare;
-use super::image::{Picture, Texels};
+use super::image::{Image, Texels};
 use crate::Result;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ImageLoss};
 use crate::decoder::Head;
 use crate::device::args::{DrawPixelsArgs, PixelFormat};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
-use crate::train::Checkpoint;
-use crate::train::progress::Evaluated;
+use crate::train::event::Evaluated;
 
-/// A picture's pixels on a device, from which training samples are drawn.
+/// An image's pixels on a device, from which training samples are drawn.
 pub struct ImageData {
     name: String,
-    picture: Arc<Picture>,
+    image: Arc<Image>,
     pixels: Pixels,
     loss: FitLoss,
     seed: u32,
@@ -39,7 +39,7 @@ enum Pixels {
 /// Key of the [`Shape`] in a checkpoint's header.
 const SHAPE: &str = "image";
 
-/// Facts that a checkpoint stores about the picture to which its field was fitted.
+/// Facts that a checkpoint stores about the image to which its field was fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     pub width: u32,
@@ -51,15 +51,15 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn of(picture: &Picture) -> Self {
-        let Picture { width, height, n_channels, .. } = *picture;
-        Shape { width, height, n_channels, is_hdr: picture.is_hdr() }
+    pub fn of(image: &Image) -> Self {
+        let Image { width, height, n_channels, .. } = *image;
+        Shape { width, height, n_channels, is_hdr: image.is_hdr() }
     }
 
     /// Reads the shape from a checkpoint's header.
     ///
     /// # Errors
-    /// Returns an error if the field was not fitted to a picture, or if the stored shape is invalid.
+    /// Returns an error if the field was not fitted to an image, or if the stored shape is invalid.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let shape: Shape = checkpoint.trainer_state(SHAPE)?;
         if (1..=4).contains(&shape.n_channels) && shape.width > 0 && shape.height > 0 {
@@ -74,27 +74,27 @@ impl Shape {
 }
 
 impl ImageData {
-    /// Uploads the picture to the device.
+    /// Uploads the image to the device.
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn new(device: &Device, config: &Config, name: &str, picture: Arc<Picture>) -> Result<Self> {
-        let pixels = match &picture.texels {
+    pub fn new(device: &Device, config: &Config, name: &str, image: Arc<Image>) -> Result<Self> {
+        let pixels = match &image.texels {
             Texels::U8(texels) => Pixels::U8(device.upload(texels)?),
             Texels::U16(texels) => Pixels::U16(device.upload(texels)?),
             Texels::F32(texels) => Pixels::F32(device.upload(texels)?),
         };
         let loss = match config.image.loss {
-            ImageLoss::Auto if picture.is_hdr() => FitLoss::RelativeL2,
+            ImageLoss::Auto if image.is_hdr() => FitLoss::RelativeL2,
             ImageLoss::Auto | ImageLoss::L2 => FitLoss::L2,
             ImageLoss::RelativeL2 => FitLoss::RelativeL2,
         };
-        let strata = strata(config.train.batch_samples, picture.width, picture.height);
-        Ok(ImageData { name: name.to_owned(), picture, pixels, loss, seed: config.train.seed as u32, strata })
+        let strata = strata(config.train.batch_samples, image.width, image.height);
+        Ok(ImageData { name: name.to_owned(), image, pixels, loss, seed: config.train.seed as u32, strata })
     }
 
-    pub fn picture(&self) -> &Picture {
-        &self.picture
+    pub fn image(&self) -> &Image {
+        &self.image
     }
 }
 
@@ -112,14 +112,14 @@ impl Data for ImageData {
     }
 
     fn head(&self) -> Head {
-        Shape::of(&self.picture).head()
+        Shape::of(&self.image).head()
     }
 
     fn loss(&self) -> FitLoss {
         self.loss
     }
 
-    /// Returns the identity: pictures have no coordinates other than those of the unit square.
+    /// Returns the identity: images have no coordinates other than those of the unit square.
     fn unit_cube(&self) -> UnitCube {
         UnitCube { scale: 1.0, offset: [0.0; 3] }
     }
@@ -135,9 +135,9 @@ impl Data for ImageData {
             position: chunk.position.ptr(),
             target: chunk.target.ptr(),
             format: format as u32,
-            n_channels: self.picture.n_channels,
-            width: self.picture.width,
-            height: self.picture.height,
+            n_channels: self.image.n_channels,
+            width: self.image.width,
+            height: self.image.height,
             columns: self.strata.0,
             rows: self.strata.1,
             first_sample: first as u32,
@@ -149,7 +149,7 @@ impl Data for ImageData {
 
     fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>> {
         let begun = Instant::now();
-        let comparison = compare(predictor, &self.picture)?;
+        let comparison = compare(predictor, &self.image)?;
         Ok(Some(Evaluated {
             step,
             split: "whole".to_owned(),
@@ -162,12 +162,12 @@ impl Data for ImageData {
     }
 
     fn scalars(&self) -> Map<String, Value> {
-        let value = serde_json::to_value(Shape::of(&self.picture)).expect("a shape is plain numbers");
+        let value = serde_json::to_value(Shape::of(&self.image)).expect("a shape is plain numbers");
         [(SHAPE.to_owned(), value)].into_iter().collect()
     }
 
     fn has_psnr(&self) -> bool {
-        !self.picture.is_hdr()
+        !self.image.is_hdr()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pictures read from files: their values as stored, and as displayed.
+//! Images read from files: their values as stored, and as displayed.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -8,14 +8,14 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use crate::scene::jpeg_is_complete;
 use crate::{Error, Result};
 
-/// Maximum memory for decoding, in bytes; enough for a 16-bit picture of 200 megapixels.
+/// Maximum memory for decoding, in bytes; enough for a 16-bit image of 200 megapixels.
 const MOST_BYTES: u64 = 4 << 30;
 /// Maximum number of pixels, since the device uses 32-bit pixel indices.
 const MOST_PIXELS: u64 = 1 << 31;
 
-/// A picture, stored row by row from the top.
+/// An image, stored row by row from the top.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct Image {
     pub width: u32,
     pub height: u32,
     /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha (straight).
@@ -34,14 +34,14 @@ pub enum Texels {
     F32(Vec<f32>),
 }
 
-impl Picture {
+impl Image {
     /// Reads a PNG, JPEG, TIFF or OpenEXR file with 8 bits, 16 bits or floating point per channel: grey, grey with
     /// alpha, RGB or RGBA.
     ///
     /// # Errors
     /// Returns an error if the file is missing, truncated or of another type, or if it has no pixels, too many, or
     /// values that are not finite.
-    pub fn read(path: &Path) -> Result<Picture> {
+    pub fn read(path: &Path) -> Result<Image> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the image cannot be read ({e})")))?;
         let not_whole = |e: &dyn std::fmt::Display| {
             format!("is not a whole PNG, JPEG, TIFF or OpenEXR image ({e}); export it again")
@@ -56,10 +56,10 @@ impl Picture {
         limits.max_alloc = Some(MOST_BYTES);
         reader.limits(limits);
         let decoded = reader.decode().map_err(|e| Error::file(path, not_whole(&e)))?;
-        Picture::of(decoded).map_err(|what| Error::file(path, what))
+        Image::of(decoded).map_err(|what| Error::file(path, what))
     }
 
-    fn of(decoded: DynamicImage) -> std::result::Result<Picture, String> {
+    fn of(decoded: DynamicImage) -> std::result::Result<Image, String> {
         let (width, height) = (decoded.width(), decoded.height());
         if width == 0 || height == 0 {
             return Err(format!("is {width}×{height}: it has no pixels; export it again"));
@@ -85,9 +85,9 @@ impl Picture {
                 ));
             }
         };
-        let picture = Picture { width, height, n_channels, texels };
-        match picture.first_not_finite() {
-            None => Ok(picture),
+        let image = Image { width, height, n_channels, texels };
+        match image.first_not_finite() {
+            None => Ok(image),
             Some(at) => Err(format!(
                 "has a pixel at {}, {} that is not a finite number; export it again",
                 at % width as usize,
@@ -182,7 +182,7 @@ mod tests {
     fn pixels_that_are_not_finite_are_named() {
         let mut image = image::Rgb32FImage::new(4, 3);
         image.get_pixel_mut(2, 1).0[1] = f32::NAN;
-        let error = Picture::of(DynamicImage::ImageRgb32F(image)).unwrap_err();
+        let error = Image::of(DynamicImage::ImageRgb32F(image)).unwrap_err();
         assert!(error.starts_with("has a pixel at 2, 1 that is not"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Image fields: a grid and a network that predict the colour at any point of a picture.
+//! Image fields: a grid and a network that predict the colour at any point of an image.
 
 mod compare;
 mod data;
@@ -9,7 +9,7 @@ mod study;
 
 pub use compare::{Comparison, compare, side_by_side};
 pub use data::{ImageData, Shape};
-pub use image::{Picture, Texels, shown_rgb};
+pub use image::{Image, Texels, shown_rgb};
 pub use render::{Part, render, write_image};
 pub use report::ImageReport;
 pub use study::{Entry, Study, courses, error_maps, table};

@@ -1,4 +1,4 @@
-//! Rendering of fitted pictures at any size, in whole or in part.
+//! Rendering of fitted images at any size, in whole or in part.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::fit::{FitChunk, Predictor};
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::{Error, Result, atomic};
 
-/// A rectangle of the picture, in [0, 1] along each axis, and the resolution at which to render it.
+/// A rectangle of the image, in [0, 1] along each axis, and the resolution at which to render it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
     pub origin: [f32; 2],
@@ -24,7 +24,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Returns the whole picture at `width × height` pixels.
+    /// Returns the whole image at `width × height` pixels.
     pub fn whole(width: u32, height: u32) -> Self {
         Part { origin: [0.0; 2], extent: [1.0; 2], width, height }
     }
@@ -74,13 +74,13 @@ fn write_exr(path: &Path, (width, height): (u32, u32), values: &[f32], n_channel
         _ => pixel.to_vec(),
     };
     let wide: Vec<f32> = values.chunks_exact(n).flat_map(of).collect();
-    let picture = if n.is_multiple_of(2) {
+    let image = if n.is_multiple_of(2) {
         image::Rgba32FImage::from_raw(width, height, wide).map(DynamicImage::from)
     } else {
         image::Rgb32FImage::from_raw(width, height, wide).map(DynamicImage::from)
     };
     let mut encoded = Cursor::new(Vec::new());
-    picture
+    image
         .expect("as many values as pixels and channels")
         .write_to(&mut encoded, ImageFormat::OpenExr)
         .map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;

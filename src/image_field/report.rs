@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::compare::Comparison;
-use super::image::Picture;
+use super::image::Image;
+use crate::checkpoint::Header;
 use crate::device::Device;
-use crate::train::{Experiment, Header, Origin};
+use crate::train::{Experiment, Origin};
 
 /// Results of fitting a field to an image, with everything needed to reproduce them.
 #[derive(Clone, Debug, Serialize)]
@@ -40,7 +41,7 @@ impl ImageReport {
         header: &Header,
         checkpoint: &Path,
         device: &Device,
-        picture: &Picture,
+        image: &Image,
         comparison: &Comparison,
         n_parameters: usize,
     ) -> Self {
@@ -49,13 +50,13 @@ impl ImageReport {
             results: ImageResults {
                 psnr: comparison.psnr,
                 ssim: comparison.ssim,
-                relative_mse: picture.is_hdr().then_some(comparison.relative_mse),
+                relative_mse: image.is_hdr().then_some(comparison.relative_mse),
                 n_parameters,
-                compression_ratio: picture.n_bytes() as f64 / (4 * n_parameters) as f64,
+                compression_ratio: image.n_bytes() as f64 / (4 * n_parameters) as f64,
             },
-            width: picture.width,
-            height: picture.height,
-            n_channels: picture.n_channels,
+            width: image.width,
+            height: image.height,
+            n_channels: image.n_channels,
             origin: Origin::new(header, device),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::compare::{Comparison, compare, write_row};
 use super::data::{ImageData, Shape};
-use super::image::{Picture, shown_rgb};
+use super::image::{Image, shown_rgb};
 use crate::Result;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::device::Device;
@@ -18,14 +18,15 @@ use crate::media::plot::{Axis, Content, Panel, Series, Style, figure};
 use crate::media::table::Table;
 use crate::media::to_rgb8;
 use crate::metrics::error_map;
-use crate::train::session::train_until;
+use crate::train::Progress;
+use crate::train::session::{Task as _, train_until};
 
 /// Settings of a comparison.
 pub struct Study {
     pub device: Device,
     pub config: Config,
     pub name: String,
-    pub picture: Arc<Picture>,
+    pub image: Arc<Image>,
     /// Training time of each model, in seconds.
     pub seconds: f64,
 }
@@ -56,8 +57,8 @@ impl Study {
     pub fn config_of(&self, model: ModelName, share: f64) -> Result<Config> {
         let mut config = self.config.clone();
         config.model.name = model;
-        let n_parameters = (share * self.picture.n_pixels() as f64).round() as usize;
-        config.model.grid = sized(&model.grid_of(TaskName::Image), Shape::of(&self.picture).head(), n_parameters);
+        let n_parameters = (share * self.image.n_pixels() as f64).round() as usize;
+        config.model.grid = sized(&model.grid_of(TaskName::Image), Shape::of(&self.image).head(), n_parameters);
         config.train.max_steps = TrainConfig::NO_STEP_LIMIT;
         config.train.max_seconds = Some(self.seconds);
         config.validate()?;
@@ -70,7 +71,7 @@ impl Study {
     /// Returns an error if the configuration is invalid, the device fails or training diverges.
     pub fn train(&self, model: ModelName, share: f64, interrupted: &AtomicBool) -> Result<Option<Entry>> {
         let config = self.config_of(model, share)?;
-        let data = ImageData::new(&self.device, &config, &self.name, self.picture.clone())?;
+        let data = ImageData::new(&self.device, &config, &self.name, self.image.clone())?;
         let mut trainer = FitTrainer::new(&self.device, &config, data)?;
         let mut course = Vec::new();
         train_until(&mut trainer, u64::MAX, config.train.max_seconds, interrupted, &mut |report| {
@@ -81,13 +82,14 @@ impl Study {
             return Ok(None);
         }
         let predictor = trainer.predictor()?;
-        let Comparison { psnr, ssim, truth, fitted, .. } = compare(&predictor, &self.picture)?;
+        let Comparison { psnr, ssim, truth, fitted, .. } = compare(&predictor, &self.image)?;
+        let Progress { step: steps, seconds } = trainer.progress();
         Ok(Some(Entry {
             model,
             share,
             n_parameters: predictor.n_parameters(),
-            steps: trainer.step,
-            seconds: trainer.seconds,
+            steps,
+            seconds,
             psnr,
             ssim,
             course,
@@ -137,9 +139,8 @@ pub fn courses(title: &str, entries: &[Entry], models: &[ModelName], shares: &[f
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.
-pub fn error_maps(path: &Path, picture: &Picture, entries: &[&Entry], most: u32) -> Result<()> {
-    let truth = to_rgb8(&shown_rgb(&picture.values(), picture.n_channels, picture.is_hdr()));
-    let pictures: Vec<Vec<u8>> =
-        std::iter::once(truth).chain(entries.iter().map(|entry| entry.error.clone())).collect();
-    write_row(path, &pictures, picture.width, picture.height, most)
+pub fn error_maps(path: &Path, image: &Image, entries: &[&Entry], most: u32) -> Result<()> {
+    let truth = to_rgb8(&shown_rgb(&image.values(), image.n_channels, image.is_hdr()));
+    let images: Vec<Vec<u8>> = std::iter::once(truth).chain(entries.iter().map(|entry| entry.error.clone())).collect();
+    write_row(path, &images, image.width, image.height, most)
 }

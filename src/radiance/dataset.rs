@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoint;
 use crate::config::{Background, Preset, SceneConfig, TrainConfig};
 use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
-use crate::train::Checkpoint;
 use crate::{Error, Result};
 
 /// Key of the [`Fingerprint`] among the trainer's values in a checkpoint's header.

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::frame::Frame;
 use super::protocol::Protocol;
 use super::renderer::Renderer;
 use crate::media::{Pixels, to_rgb8, write_png};
 use crate::metrics::{Lpips, error_map, psnr, ssim};
+use crate::render::Frame;
 use crate::scene::View;
 use crate::{Result, atomic};
 
@@ -17,7 +17,7 @@ use crate::{Result, atomic};
 #[derive(Clone, Debug, Serialize)]
 pub struct ViewScore {
     pub name: String,
-    /// In dB, with peak 1, over all channels in sRGB. Infinite if the pictures are equal, which JSON represents as
+    /// In dB, with peak 1, over all channels in sRGB. Infinite if the images are equal, which JSON represents as
     /// null.
     pub psnr: f64,
     /// None if a side is shorter than the 11-pixel window.
@@ -30,7 +30,7 @@ pub struct ViewScore {
     pub height: usize,
 }
 
-/// A view's score and the pictures it was computed from, both as prepared by the protocol.
+/// A view's score and the images it was computed from, both as prepared by the protocol.
 pub struct Compared {
     pub score: ViewScore,
     pub frame: Frame,
@@ -75,9 +75,9 @@ impl Compared {
     }
 }
 
-/// Selects which pictures of an evaluation are saved, and where.
+/// Selects which images of an evaluation are saved, and where.
 #[derive(Clone, Debug)]
-pub struct Pictures {
+pub struct SavedImages {
     pub folder: PathBuf,
     /// Save the rendered image as `<view>.png`.
     pub images: bool,
@@ -85,8 +85,8 @@ pub struct Pictures {
     pub error_maps: bool,
 }
 
-impl Pictures {
-    /// Writes the selected pictures of a view, with `/` and `\` in its name replaced by `_`.
+impl SavedImages {
+    /// Writes the selected images of a view, with `/` and `\` in its name replaced by `_`.
     ///
     /// # Errors
     /// Returns an error if the folder or a file cannot be written.
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_picture_leaves_null_in_the_place_of_the_infinite() {
+    fn an_equal_image_leaves_null_in_the_place_of_the_infinite() {
         let scores = [score(30.0), score(f64::INFINITY)];
         let summary = serde_json::to_value(Summary::of(&scores)).unwrap();
         assert!(summary["psnr"].is_null() && summary["psnr_std"].is_null(), "{summary}");

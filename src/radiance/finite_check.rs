@@ -49,7 +49,7 @@ mod tests {
         field.refresh_copies(&device).unwrap();
         let occupancy = Occupancy::full(&device, &config.march).unwrap();
         let march = March::new(&config.march);
-        is_finite(&VolumeRenderer { device: &device, field: &field, occupancy: &occupancy, march: &march }).unwrap()
+        is_finite(&VolumeRenderer::new(&device, &field, &occupancy, &march)).unwrap()
     }
 
     #[test]

@@ -1,30 +1,24 @@
 //! Radiance fields: a grid and two networks that give density and colour along rays, and their training and rendering.
 
 mod camera_optimizer;
-mod checkpoint;
 pub mod chunk;
 mod dataset;
 pub mod evaluate;
 mod finite_check;
-mod frame;
-mod neurons;
 mod occupancy;
 mod occupancy_update;
 mod per_image;
 mod protocol;
 mod renderer;
 mod report;
-mod run;
 mod space;
 mod surface;
 mod trainer;
 mod training_images;
-pub mod video;
 mod volume_renderer;
 
 pub use chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk};
 pub use dataset::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
-pub use frame::Frame;
 pub use occupancy::Occupancy;
 pub use per_image::PER_IMAGE_NUMBERS;
 pub use protocol::Protocol;

@@ -1,9 +1,15 @@
 //! The occupancy grid: one bit per cell, set where the density is worth sampling (Instant-NGP, appendix C).
 
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::MarchConfig;
 use crate::device::args::{OCCUPANCY_PART, OccupancyBitsArgs};
 use crate::device::{Buffer, Device, LaunchDims, kernels};
+use crate::field::fill;
+
+/// Names of the grid's tensors in a checkpoint.
+const VALUE: &str = "occupancy.value";
+const BITS: &str = "occupancy.bits";
 
 pub struct Occupancy {
     /// `[cascades · resolution³]`, in the order of the bits: the decaying maximum of the optical thickness of a step.
@@ -36,6 +42,38 @@ impl Occupancy {
             threshold: config.occupancy_threshold as f32,
             decay: config.occupancy_decay as f32,
         })
+    }
+
+    /// Restores the grid of a checkpoint.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint has no such grid, or one of another size.
+    pub(super) fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
+        let mut occupancy = Occupancy::full(device, &checkpoint.header.config.march)?;
+        let shape = occupancy.shape();
+        fill(&mut occupancy.value, checkpoint, VALUE, &shape)?;
+        let bytes: &[u8] = checkpoint.get(BITS, &[shape[0], shape[1] / 8])?;
+        occupancy.bits.upload(0, &bytemuck::pod_collect_to_vec::<u8, u64>(bytes))?;
+        occupancy.renew_blocks(device)?;
+        Ok(occupancy)
+    }
+
+    /// Returns the grid as tensors of a checkpoint.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub(super) fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
+        let shape = self.shape();
+        let bytes: Vec<u8> = bytemuck::cast_slice(&self.bits.download()?).to_vec();
+        Ok(vec![
+            Tensor::new(VALUE, &shape, self.value.download()?),
+            Tensor::new(BITS, &[shape[0], shape[1] / 8], bytes),
+        ])
+    }
+
+    /// Returns the number of cascades, and of cells in each.
+    fn shape(&self) -> [usize; 2] {
+        [self.cascades as usize, (self.resolution as usize).pow(3)]
     }
 
     /// Returns the number of steps between updates, which are more frequent early in training.

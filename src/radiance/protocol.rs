@@ -1,4 +1,4 @@
-//! Evaluation protocols: how both pictures are processed before they are compared.
+//! Evaluation protocols: how both images are processed before they are compared.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ impl Protocol {
         }
     }
 
-    /// Returns the background that both pictures are composited over (sRGB), if the protocol prescribes one.
+    /// Returns the background that both images are composited over (sRGB), if the protocol prescribes one.
     pub fn background(self) -> Option<[f32; 3]> {
         match self {
             Protocol::Unrounded => None,
@@ -38,7 +38,7 @@ impl Protocol {
     /// Processes `rgb`, sRGB over the background, for the comparison. It may have any shape; values are in `[0, 1]`.
     ///
     /// NerfBaselines (Kulhánek and Sattler, 2024) says that it rounds to 8 bits, but its `convert_image_dtype`
-    /// multiplies by 255 and casts, which truncates. Its published scores were computed this way, so both pictures are
+    /// multiplies by 255 and casts, which truncates. Its published scores were computed this way, so both images are
     /// truncated here for comparable results.
     pub fn prepare(self, rgb: &mut [f32]) {
         match self {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_within_the_same_steps_are_equal_by_nerfbaselines_alone() {
+    fn images_within_the_same_steps_are_equal_by_nerfbaselines_alone() {
         let (a, b) = ([10.1, 200.6, 255.0], [10.9, 200.2, 255.0]);
         let compared = |protocol| psnr(&prepared(protocol, &a), &prepared(protocol, &b));
         assert_eq!(compared(Protocol::Nerfbaselines), f64::INFINITY);

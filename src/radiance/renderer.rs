@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::chunk::{Chunk, ChunkSize};
-use super::frame::Frame;
 use super::occupancy::Occupancy;
 use super::training_images::device_camera;
-use super::video::Render;
 use super::volume_renderer::{March, VolumeRenderer};
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Head;
 use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
 use crate::device::{Device, LaunchDims, kernels};
 use crate::field::{Field, WorkerScratch};
 use crate::geometry::{Camera, Space, UnitCube};
-use crate::train::Checkpoint;
+use crate::render::{Frame, Render};
 use crate::{Error, Result};
 
 /// Renders a trained field from any camera.
@@ -103,6 +102,10 @@ impl Renderer {
         Err(Error::file(&self.name, what))
     }
 
+    pub(super) fn volume(&self) -> VolumeRenderer<'_> {
+        VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march)
+    }
+
     /// Traces `pixels` and appends them to `strip`: all at once, or in two halves if the chunk has no capacity for all
     /// their samples.
     fn trace(
@@ -114,8 +117,7 @@ impl Renderer {
         pixels: Range<usize>,
         strip: &mut Strip,
     ) -> Result<()> {
-        let volume =
-            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume = self.volume();
         chunk.n_rays = pixels.len();
         let args = CameraRaysArgs {
             rays: chunk.ray_args(),

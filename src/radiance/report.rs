@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::evaluate::{Summary, ViewScore};
 use super::protocol::Protocol;
+use crate::checkpoint::Header;
 use crate::device::Device;
 use crate::metrics::Lpips;
 use crate::scene::Split;
-use crate::train::{Experiment, Header, Origin};
+use crate::train::{Experiment, Origin};
 
 /// An evaluation, with everything needed to repeat it.
 #[derive(Clone, Debug, Serialize)]
@@ -38,7 +39,7 @@ pub struct Report {
 pub struct Terms {
     pub protocol: Protocol,
     pub split: Split,
-    /// Background of both pictures, sRGB.
+    /// Background of both images, sRGB.
     pub background: [f32; 3],
 }
 

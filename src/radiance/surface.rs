@@ -4,7 +4,6 @@
 use std::sync::PoisonError;
 
 use super::renderer::Renderer;
-use super::volume_renderer::VolumeRenderer;
 use crate::geometry::FieldToScene;
 use crate::geometry::Space;
 use crate::mesh::{Mesh, Sampler, marching_cubes};
@@ -156,10 +155,6 @@ impl Renderer {
             chunk.samples.color.download_into(0, colors.as_flattened_mut())
         })?;
         Ok(pieces.into_iter().flat_map(|(.., colors)| colors).collect())
-    }
-
-    fn volume(&self) -> VolumeRenderer<'_> {
-        VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march }
     }
 }
 

@@ -104,10 +104,10 @@ fn rounds(max_samples: u32) -> Vec<u32> {
 /// A field with the occupancy grid and the marching settings to render it.
 #[derive(Clone, Copy)]
 pub struct VolumeRenderer<'a> {
-    pub device: &'a Device,
-    pub field: &'a Field,
-    pub occupancy: &'a Occupancy,
-    pub march: &'a March,
+    pub(super) device: &'a Device,
+    pub(super) field: &'a Field,
+    pub(super) occupancy: &'a Occupancy,
+    pub(super) march: &'a March,
 }
 
 /// Buffers for the gradients of [`VolumeRenderer::backward`].
@@ -133,7 +133,11 @@ pub struct Loss<'a> {
     pub exposure: Ptr<'a, f32>,
 }
 
-impl VolumeRenderer<'_> {
+impl<'a> VolumeRenderer<'a> {
+    pub fn new(device: &'a Device, field: &'a Field, occupancy: &'a Occupancy, march: &'a March) -> Self {
+        VolumeRenderer { device, field, occupancy, march }
+    }
+
     /// Marches and composites the chunk's rays to their ends, and returns the number of rounds. If the scratch buffers
     /// are for training, they keep the layers' inputs for [`VolumeRenderer::backward`].
     pub fn forward(&self, chunk: &Chunk, scratch: &WorkerScratch) -> Result<usize> {

@@ -12,6 +12,7 @@ use super::HEAD;
 use super::evaluate::inside_agreement;
 use super::target::Target;
 use crate::Result;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, SdfConfig};
 use crate::decoder::Head;
 use crate::device::args::BvhArgs;
@@ -19,8 +20,7 @@ use crate::device::{Device, Kernel, LaunchDims, Ptr, args, kernels};
 use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
 use crate::mesh::Scatter;
-use crate::train::Checkpoint;
-use crate::train::progress::Evaluated;
+use crate::train::event::Evaluated;
 
 /// Key of the [`MeshFacts`] in a checkpoint's header.
 const FACTS: &str = "mesh";

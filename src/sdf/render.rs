@@ -6,12 +6,11 @@ use nalgebra::{Vector3, vector};
 use super::gradient::gradients;
 use super::{MeshFacts, distances};
 use crate::Result;
+use crate::checkpoint::Checkpoint;
 use crate::fit::Predictor;
 use crate::geometry::{Camera, UnitCube};
-use crate::radiance::Frame;
-use crate::radiance::video::Render;
+use crate::render::{Frame, Render};
 use crate::scene::Scene;
-use crate::train::Checkpoint;
 
 /// Distance below which a ray counts as on the surface, in sides of the unit cube.
 const ON_SURFACE: f32 = 3e-4;

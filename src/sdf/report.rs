@@ -5,8 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::evaluate::SdfScore;
+use crate::checkpoint::Header;
 use crate::device::Device;
-use crate::train::{Experiment, Header, Origin};
+use crate::train::{Experiment, Origin};
 
 /// Results of fitting a field to a mesh, with everything needed to reproduce them.
 #[derive(Clone, Debug, Serialize)]

@@ -61,7 +61,7 @@ fn is_up_to(line: &str, step: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::progress::{Finished, StopReason};
+    use crate::train::event::{Finished, StopReason};
 
     fn finished(step: u64) -> TrainEvent {
         TrainEvent::Finished(Finished { step, seconds: 0.5, reason: StopReason::MaxSteps, neurons: Vec::new() })

@@ -1,192 +1,27 @@
-//! Progress of training: typed events that the command line displays and that are recorded in `metrics.jsonl`.
+//! How far a training has come.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use serde::{Serialize, Serializer};
+use crate::checkpoint::Header;
 
-use crate::config::Config;
-use crate::decoder::LayerNeurons;
-
-/// One event of a run. As JSON, each event is one object whose `event` field names its kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum TrainEvent {
-    Started(Started),
-    Step(StepReport),
-    Evaluated(Evaluated),
-    Saved {
-        step: u64,
-        #[serde(serialize_with = "as_text")]
-        path: PathBuf,
-    },
-    Finished(Finished),
-    /// Something the user should know that does not end the run.
-    Warning {
-        message: String,
-    },
-}
-
-/// Serializes a path as text. JSON holds only text, so a path that is not valid Unicode is converted lossily.
-fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
-/// Description of the run that is about to start.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Started {
-    pub scene: String,
-    /// As [`crate::config::ModelName::as_str`].
-    pub model: String,
-    /// Description of the device, such as `CPU, 2 threads, x86-64-v4`.
-    pub device: String,
-    /// Number of learned parameters: features and weights.
-    pub n_parameters: u64,
-    /// Number of training images; None for tasks that have none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub n_images: Option<u64>,
-    /// Number of steps already completed; above 0 if the run is resumed.
+/// How far a training has come, over all sessions of its run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Number of completed steps.
     pub step: u64,
-    pub max_steps: u64,
-    pub max_seconds: Option<f64>,
-}
-
-impl Started {
-    /// Describes a run of `config` on the scene named `scene`, from step `step` on.
-    pub fn new(
-        scene: &str,
-        config: &Config,
-        device: String,
-        n_parameters: usize,
-        n_images: Option<u64>,
-        step: u64,
-    ) -> Started {
-        Started {
-            scene: scene.to_owned(),
-            model: config.model.name.as_str().to_owned(),
-            device,
-            n_parameters: n_parameters as u64,
-            n_images,
-            step,
-            max_steps: config.train.max_steps,
-            max_seconds: config.train.max_seconds,
-        }
-    }
-}
-
-/// Progress of training, averaged since the previous report.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct StepReport {
-    /// Number of completed steps, including this one.
-    pub step: u64,
-    pub loss: f64,
-    /// PSNR in dB over the training pixels; None if the values have no peak.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub psnr: Option<f64>,
-    pub learning_rate: f64,
-    /// None for tasks without rays, as is `samples_per_ray`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rays_per_second: Option<f64>,
-    pub samples_per_second: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub samples_per_ray: Option<f64>,
-    /// Number of samples at which the field was evaluated per sample that contributed to its ray; the others lay behind
-    /// a surface.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked_per_composited: Option<f64>,
-    /// Seconds of training so far, excluding loading and saving.
-    pub seconds: f64,
-    /// Estimated seconds of training left; None until the speed is known.
-    pub eta_seconds: Option<f64>,
-}
-
-/// An evaluation during training.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evaluated {
-    pub step: u64,
-    pub split: String,
-    /// None for tasks that have none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub n_images: Option<u64>,
-    /// PSNR in dB, averaged over the images.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub psnr: Option<f64>,
-    /// None if an image is smaller than the window of the SSIM.
-    pub ssim: Option<f64>,
-    /// Intersection over union of the interiors, for distance fields.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub iou: Option<f64>,
-    /// Seconds that the evaluation took.
+    /// Seconds of training, excluding loading, saving and evaluating.
     pub seconds: f64,
 }
 
-/// The end of a run that did not fail.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finished {
-    pub step: u64,
-    /// Seconds of training, excluding loading and saving.
-    pub seconds: f64,
-    pub reason: StopReason,
-    /// Which neurons of the field are alive; empty if there are none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub neurons: Vec<LayerNeurons>,
-}
-
-/// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    MaxSteps,
-    MaxSeconds,
-    StopAfter,
-    Interrupted,
-}
-
-/// Reasons to end a run before its configured limits, without shortening its schedule.
-#[derive(Clone, Copy, Debug)]
-pub struct RunControl<'a> {
-    /// Stop after this many completed steps.
-    pub stop_after: Option<u64>,
-    /// Set by a signal handler; the run ends after the current step.
-    pub interrupted: &'a AtomicBool,
-}
-
-impl RunControl<'_> {
-    /// Returns why the run should end after `step` completed steps, if it should.
-    pub fn stop_reason(&self, step: u64) -> Option<StopReason> {
-        if self.interrupted.load(Ordering::Relaxed) {
-            Some(StopReason::Interrupted)
-        } else if self.stop_after.is_some_and(|last| step >= last) {
-            Some(StopReason::StopAfter)
-        } else {
-            None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_flat_json_objects_that_say_which_they_are() {
-        let finished = TrainEvent::Finished(Finished {
-            step: 7,
-            seconds: 1.5,
-            reason: StopReason::StopAfter,
-            neurons: Vec::new(),
-        });
-        let json = serde_json::to_string(&finished).unwrap();
-        assert_eq!(json, r#"{"event":"finished","step":7,"seconds":1.5,"reason":"stop_after"}"#);
+impl Progress {
+    /// Returns the progress at which a checkpoint was made.
+    pub fn of(header: &Header) -> Progress {
+        Progress { step: header.step, seconds: header.seconds }
     }
 
-    #[test]
-    fn an_interrupt_goes_before_a_planned_stop() {
-        let interrupted = AtomicBool::new(false);
-        let control = RunControl { stop_after: Some(10), interrupted: &interrupted };
-        assert_eq!(control.stop_reason(9), None);
-        assert_eq!(control.stop_reason(10), Some(StopReason::StopAfter));
-        interrupted.store(true, Ordering::Relaxed);
-        assert_eq!(control.stop_reason(10), Some(StopReason::Interrupted));
+    /// Counts a step that began at the moment `begun` and is now complete.
+    pub fn count_step(&mut self, begun: Instant) {
+        self.step += 1;
+        self.seconds += begun.elapsed().as_secs_f64();
     }
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{COMMIT, Header, VERSION};
+use crate::checkpoint::Header;
 use crate::device::Device;
+use crate::{COMMIT, VERSION};
 
 /// The first keys, which match those of nerfstudio's `eval.json`.
 #[derive(Clone, Debug, Serialize)]

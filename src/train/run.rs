@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Checkpoint;
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::{Error, Result, atomic};
 

@@ -1,60 +1,59 @@
 //! The learning rate over a run, as a factor on the configured learning rate.
 //!
-//! The decay follows *progress*, the completed fraction of the run, so that a run bounded by time goes through its
+//! The decay follows the completed fraction of the run, so that a run bounded by time goes through its
 //! whole schedule just as one bounded by steps does. Only the warm-up counts steps.
 
 use std::f64::consts::PI;
 
+use super::Progress;
 use crate::config::{Config, ScheduleConfig, ScheduleKind, TrainConfig};
 
-/// Returns the completed fraction of the run, in [0, 1]: that of its steps or of its seconds, whichever is larger.
-///
-/// `step` steps and `seconds` seconds of training have been completed; see [`TrainConfig::max_steps`] and
-/// [`TrainConfig::max_seconds`].
-pub fn progress(train: &TrainConfig, step: u64, seconds: f64) -> f64 {
-    let by_steps = step as f64 / train.max_steps as f64;
-    let by_seconds = train.max_seconds.map_or(0.0, |limit| seconds / limit);
+/// Returns the completed fraction of the run, in [0, 1]: that of its steps or of its seconds, whichever is larger; see
+/// [`TrainConfig::max_steps`] and [`TrainConfig::max_seconds`].
+pub fn completed(train: &TrainConfig, progress: Progress) -> f64 {
+    let by_steps = progress.step as f64 / train.max_steps as f64;
+    let by_seconds = train.max_seconds.map_or(0.0, |limit| progress.seconds / limit);
     by_steps.max(by_seconds).clamp(0.0, 1.0)
 }
 
-/// Returns the factor on the learning rate of step `step` (counted from 0), in (0, 1].
+/// Returns the factor on the learning rate of step `step` (counted from 0), in (0, 1], when the fraction `completed` of
+/// the run is completed.
 ///
 /// ```
 /// use gridfield::{config::ScheduleConfig, train::schedule};
 /// let schedule = ScheduleConfig { warmup_steps: 0, ..ScheduleConfig::default() };
 /// assert_eq!(schedule::factor(&schedule, 0.6, 600), 0.33);
 /// ```
-pub fn factor(schedule: &ScheduleConfig, progress: f64, step: u64) -> f64 {
-    warmup(schedule.warmup_steps, step) * decay(schedule, progress)
+pub fn factor(schedule: &ScheduleConfig, completed: f64, step: u64) -> f64 {
+    warmup(schedule.warmup_steps, step) * decay(schedule, completed)
 }
 
-/// Returns the learning rate of the step after `step` steps and `seconds` seconds of training.
-pub fn learning_rate(config: &Config, step: u64, seconds: f64) -> f64 {
-    let progress = progress(&config.train, step, seconds);
-    config.optimizer.learning_rate * factor(&config.optimizer.schedule, progress, step)
+/// Returns the learning rate of the step that follows.
+pub fn learning_rate(config: &Config, progress: Progress) -> f64 {
+    let completed = completed(&config.train, progress);
+    config.optimizer.learning_rate * factor(&config.optimizer.schedule, completed, progress.step)
 }
 
-/// Returns the estimated seconds of training left after `step` steps and `seconds` seconds; None until the speed is
-/// known.
-pub fn seconds_left(train: &TrainConfig, step: u64, seconds: f64) -> Option<f64> {
-    let progress = progress(train, step, seconds);
-    (progress > 0.0).then(|| seconds / progress * (1.0 - progress))
+/// Returns the estimated seconds of training left; None until the speed is known.
+pub fn seconds_left(train: &TrainConfig, progress: Progress) -> Option<f64> {
+    let completed = completed(train, progress);
+    (completed > 0.0).then(|| progress.seconds / completed * (1.0 - completed))
 }
 
 fn warmup(warmup_steps: u64, step: u64) -> f64 {
     if step < warmup_steps { (step + 1) as f64 / warmup_steps as f64 } else { 1.0 }
 }
 
-fn decay(schedule: &ScheduleConfig, progress: f64) -> f64 {
+fn decay(schedule: &ScheduleConfig, completed: f64) -> f64 {
     let last = schedule.final_fraction;
     match schedule.kind {
         ScheduleKind::Constant => 1.0,
         ScheduleKind::Step => {
-            let passed = schedule.milestones.iter().filter(|&&milestone| progress >= milestone).count();
+            let passed = schedule.milestones.iter().filter(|&&milestone| completed >= milestone).count();
             schedule.gamma.powi(passed as i32)
         }
-        ScheduleKind::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (PI * progress).cos()),
-        ScheduleKind::Exponential => last.powf(progress),
+        ScheduleKind::Cosine => last + (1.0 - last) * 0.5 * (1.0 + (PI * completed).cos()),
+        ScheduleKind::Exponential => last.powf(completed),
     }
 }
 
@@ -67,13 +66,14 @@ mod tests {
     }
 
     #[test]
-    fn progress_follows_the_limit_that_is_nearer() {
+    fn the_completed_fraction_follows_the_limit_that_is_nearer() {
+        let completed = |train: &_, step, seconds| completed(train, Progress { step, seconds });
         let train = TrainConfig { max_steps: 1000, max_seconds: Some(10.0), ..TrainConfig::default() };
-        assert_eq!(progress(&train, 250, 1.0), 0.25);
-        assert_eq!(progress(&train, 250, 5.0), 0.5);
-        assert_eq!(progress(&train, 5000, 5.0), 1.0);
+        assert_eq!(completed(&train, 250, 1.0), 0.25);
+        assert_eq!(completed(&train, 250, 5.0), 0.5);
+        assert_eq!(completed(&train, 5000, 5.0), 1.0);
         let no_clock = TrainConfig { max_seconds: None, ..train };
-        assert_eq!(progress(&no_clock, 250, 1e9), 0.25);
+        assert_eq!(completed(&no_clock, 250, 1e9), 0.25);
     }
 
     #[test]

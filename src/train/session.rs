@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::progress::{Evaluated, Finished, Started, StepReport};
-use super::{Checkpoint, MetricsLog, Run, RunControl, StopReason, TrainEvent};
+use super::event::{Evaluated, Finished, Started, StepReport};
+use super::{MetricsLog, Progress, Run, RunControl, StopReason, TrainEvent};
+use crate::checkpoint::Checkpoint;
 use crate::config::TrainConfig;
 use crate::decoder::LayerNeurons;
 use crate::{Error, Result};
@@ -19,24 +20,53 @@ pub trait Task {
     /// Returns what is about to be trained, for the first event of the run.
     fn started(&self) -> Started;
 
-    /// Returns the number of completed steps.
-    fn step(&self) -> u64;
+    fn progress(&self) -> Progress;
 
-    /// Returns the seconds of training so far, excluding loading, saving and evaluating.
-    fn seconds(&self) -> f64;
-
-    /// Runs one training step.
+    /// Performs one training step, without looking at its loss.
     ///
     /// # Errors
-    /// Returns [`Error::Diverged`] if the loss is found not to be finite. If reading the loss would mean waiting for
-    /// the device, this check is left to [`Task::report`].
-    fn advance(&mut self) -> Result<()>;
+    /// Returns an error if the device fails, and [`Error::Diverged`] if the step itself finds numbers that are not
+    /// finite.
+    fn train_step(&mut self) -> Result<()>;
+
+    /// Returns whether statistics can be read after each step, since that does not mean waiting for the device.
+    fn reads_each_step(&self) -> bool;
+
+    /// Adds the statistics that the device has collected since they were last read to the sums of the next report.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    fn read_statistics(&mut self) -> Result<()>;
+
+    /// Returns the sum of the losses since the last report, as far as they have been read.
+    fn summed_loss(&self) -> f64;
+
+    /// Returns the averages since the last report, made at the moment `since`, and resets the sums; None if there was
+    /// no progress.
+    fn averages(&mut self, since: Instant) -> Option<StepReport>;
+
+    /// Performs one training step and checks its loss.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Task::train_step`], and [`Error::Diverged`] if the loss is found not to be finite. If
+    /// reading the loss would mean waiting for the device, this check is left to [`Task::report`].
+    fn advance(&mut self) -> Result<()> {
+        self.train_step()?;
+        if self.reads_each_step() {
+            self.read_statistics()?;
+        }
+        check_loss(self)
+    }
 
     /// Returns the progress since the last report, made at the moment `since`; None if there was no progress.
     ///
     /// # Errors
     /// Returns an error if the device fails, and [`Error::Diverged`] if the loss is not finite.
-    fn report(&mut self, since: Instant) -> Result<Option<StepReport>>;
+    fn report(&mut self, since: Instant) -> Result<Option<StepReport>> {
+        self.read_statistics()?;
+        check_loss(self)?;
+        Ok(self.averages(since))
+    }
 
     /// Returns everything needed to render, and to continue from here bit for bit.
     ///
@@ -52,6 +82,14 @@ pub trait Task {
     fn evaluate(&mut self) -> Result<Option<Evaluated>>;
 }
 
+fn check_loss<T: Task + ?Sized>(task: &T) -> Result<()> {
+    let loss = task.summed_loss();
+    if loss.is_finite() {
+        return Ok(());
+    }
+    Err(Error::diverged(task.progress().step, format!("the loss became {loss}")))
+}
+
 /// Trains `task` until `step` steps or `max_seconds` seconds of training are completed, or `interrupted` is set.
 /// Reports at intervals and at the end.
 ///
@@ -65,7 +103,7 @@ pub fn train_until(
     report: &mut dyn FnMut(StepReport) -> Result<()>,
 ) -> Result<()> {
     let mut reported = Instant::now();
-    while task.step() < step && !is_over(task, max_seconds) && !interrupted.load(Ordering::Relaxed) {
+    while task.progress().step < step && !is_over(task, max_seconds) && !interrupted.load(Ordering::Relaxed) {
         task.advance()?;
         if reported.elapsed() >= REPORT_EVERY {
             task.report(reported)?.map_or(Ok(()), &mut *report)?;
@@ -76,7 +114,7 @@ pub fn train_until(
 }
 
 fn is_over(task: &dyn Task, max_seconds: Option<f64>) -> bool {
-    max_seconds.is_some_and(|limit| task.seconds() >= limit)
+    max_seconds.is_some_and(|limit| task.progress().seconds >= limit)
 }
 
 /// How a run ended.
@@ -100,13 +138,13 @@ pub fn train(
     control: &RunControl<'_>,
     on_event: &mut dyn FnMut(&TrainEvent) -> Result<()>,
 ) -> Result<Ended> {
-    run.prepare_to_resume(task.step())?;
-    let log = MetricsLog::open(&run.metrics_path(), task.step())?;
+    run.prepare_to_resume(task.progress().step)?;
+    let log = MetricsLog::open(&run.metrics_path(), task.progress().step)?;
     let mut session = Session { run, config, control, log, on_event, saved: None, neurons: Vec::new() };
     session.emit(TrainEvent::Started(task.started()))?;
     let trained = session.train(task).and_then(|reason| Ok((reason, session.save(task)?)));
     let (reason, checkpoint) = trained.map_err(|error| session.say_what_is_kept(error))?;
-    let (step, seconds) = (task.step(), task.seconds());
+    let Progress { step, seconds } = task.progress();
     let neurons = std::mem::take(&mut session.neurons);
     session.emit(TrainEvent::Finished(Finished { step, seconds, reason, neurons }))?;
     Ok(Ended { reason, checkpoint })
@@ -135,14 +173,14 @@ impl Session<'_> {
             if let Some(reason) = self.stop_reason(task) {
                 return Ok(reason);
             }
-            let until = self.next_pause(task.step());
+            let until = self.next_pause(task.progress().step);
             let interrupted = self.control.interrupted;
             let max_seconds = self.config.max_seconds;
             train_until(task, until, max_seconds, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))?;
-            if falls_on(task.step(), self.config.save_every) {
+            if falls_on(task.progress().step, self.config.save_every) {
                 self.save(task)?;
             }
-            if falls_on(task.step(), self.config.eval_every) {
+            if falls_on(task.progress().step, self.config.eval_every) {
                 self.evaluate(task)?;
             }
         }
@@ -150,12 +188,12 @@ impl Session<'_> {
 
     /// The configured limits come first, so that a finished run counts as finished whatever else might have stopped it.
     fn stop_reason(&self, task: &dyn Task) -> Option<StopReason> {
-        if task.step() >= self.config.max_steps {
+        if task.progress().step >= self.config.max_steps {
             Some(StopReason::MaxSteps)
         } else if is_over(task, self.config.max_seconds) {
             Some(StopReason::MaxSeconds)
         } else {
-            self.control.stop_reason(task.step())
+            self.control.stop_reason(task.progress().step)
         }
     }
 
@@ -169,7 +207,7 @@ impl Session<'_> {
 
     /// Saves the task in its current state, at most once per step.
     fn save(&mut self, task: &mut dyn Task) -> Result<PathBuf> {
-        let step = task.step();
+        let step = task.progress().step;
         if let Some((_, path)) = self.saved.as_ref().filter(|(saved, _)| *saved == step) {
             return Ok(path.clone());
         }

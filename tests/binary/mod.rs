@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use gridfield::train::Checkpoint;
+use gridfield::checkpoint::Checkpoint;
 
 /// The scene that comes with the project.
 pub const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");

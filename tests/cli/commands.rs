@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use crate::binary::{ORRERY, command, gridfield, printed, sentence, stderr, stdout};
+use gridfield::checkpoint::{Checkpoint, Header, Tensor};
 use gridfield::config::{Config, ModelName};
 use gridfield::geometry::UnitCube;
-use gridfield::train::{Checkpoint, Header, Run, Tensor};
+use gridfield::train::Run;
 
 /// Creates a folder with `outputs/boat/hash/first` and its checkpoint of step 42.
 fn with_a_run() -> (tempfile::TempDir, PathBuf) {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::binary::{ORRERY, printed, sentence, stderr, tiny_checkpoint, train_tiny};
+use gridfield::checkpoint::Checkpoint;
 use gridfield::mesh::{Bvh, Edges, Mesh};
 use gridfield::radiance::Renderer;
 use gridfield::scene::Scene;
-use gridfield::train::Checkpoint;
 use serde_json::Value;
 
 /// Half the side of the scene's box: half of the unit cube, divided by the scale for Blender scenes.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::binary::{ORRERY, TINY, printed, sentence, stderr, tiny_checkpoint, train_tiny};
 use crate::skip::skipped;
-use gridfield::train::{Checkpoint, Tensor};
+use gridfield::checkpoint::{Checkpoint, Tensor};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use gridfield::checkpoint::{Checkpoint, Header, Tensor};
 use gridfield::config::Config;
 use gridfield::geometry::UnitCube;
-use gridfield::train::{Checkpoint, Header, Tensor};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 

@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use gridfield::checkpoint::{Checkpoint, Header, Tensor};
 use gridfield::config::Config;
 use gridfield::geometry::UnitCube;
+use gridfield::train::Run;
 use gridfield::train::run::scene_name;
-use gridfield::train::{Checkpoint, Header, Run, Tensor};
 
 fn checkpoint(step: u64) -> Checkpoint<'static> {
     let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };

@@ -8,14 +8,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use common::{Random, cuda, emulated};
+use gridfield::checkpoint::{Checkpoint, Tensor, TensorData};
 use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::geometry::{Camera, UnitCube};
 use gridfield::radiance::evaluate::{Summary, compare};
 use gridfield::radiance::{Protocol, Renderer, Statistics, Trainer, TrainingImages, open_scene, plain_background};
 use gridfield::scene::Scene;
-use gridfield::train::Checkpoint;
-use gridfield::train::checkpoint::{Tensor, TensorData};
 use gridfield::train::session::{Task, train_until};
 use nalgebra::{Matrix3, Rotation3, Vector3};
 
@@ -99,7 +98,7 @@ fn hash_grid() -> &'static Learned {
         let (last, running) = (config.train.max_steps, AtomicBool::new(false));
         train_until(&mut trainer, last - 100, None, &running, &mut |_| Ok(())).unwrap();
         trainer.report = Statistics::default();
-        (0..100).for_each(|_| Trainer::step(&mut trainer).unwrap());
+        (0..100).for_each(|_| trainer.train_step().unwrap());
         trainer.read_statistics().unwrap();
         let report = std::mem::take(&mut trainer.report);
         let found = trainer.checkpoint().unwrap();
@@ -153,7 +152,7 @@ fn few_samples_are_asked_for_in_vain() {
         let Some(device) = device else { continue };
         let training_images = training_images(device, &learned.config, &learned.scene);
         let mut trainer = Trainer::resume(device, &learned.checkpoint, &learned.scene, training_images).unwrap();
-        Trainer::step(&mut trainer).unwrap();
+        trainer.train_step().unwrap();
         trainer.read_statistics().unwrap();
         ratios.push((name, trainer.report.asked_per_composited()));
     }

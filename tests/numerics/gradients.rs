@@ -431,7 +431,7 @@ impl Studio {
     }
 
     fn volume<'a>(&'a self, probe: &'a Probe) -> VolumeRenderer<'a> {
-        VolumeRenderer { device: &probe.device, field: &probe.field, occupancy: &self.occupancy, march: &self.march }
+        VolumeRenderer::new(&probe.device, &probe.field, &self.occupancy, &self.march)
     }
 
     /// Draws the same rays each time and marches them to their ends; returns the number of rounds.

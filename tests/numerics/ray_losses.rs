@@ -8,7 +8,7 @@ use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
 
 const N_RAYS: usize = 120;
-const N_PHOTOGRAPHS: usize = 5;
+const N_IMAGES: usize = 5;
 const STOP: f32 = 1e-2;
 const DELTA: f64 = 0.1;
 /// Sums of about 20 terms in f32, in pairs that nearly cancel.
@@ -29,14 +29,14 @@ struct Ray {
     /// Target depth; None where it is not known.
     target_t: Option<f64>,
     t_end: f64,
-    photograph: usize,
+    image: usize,
     dropped: bool,
 }
 
 struct Case {
     losses: RayLosses,
     contracted: bool,
-    exposure: Option<[[f64; 6]; N_PHOTOGRAPHS]>,
+    exposure: Option<[[f64; 6]; N_IMAGES]>,
 }
 
 fn exact(value: f64) -> f64 {
@@ -60,14 +60,14 @@ fn rays() -> Vec<Ray> {
             target: std::array::from_fn(|_| exact(random.unit())),
             target_t: (!number.is_multiple_of(3)).then(|| exact(random.between(0.2, 2.0))),
             t_end: exact(random.between(3.0, 4.0)),
-            photograph: random.below(N_PHOTOGRAPHS),
+            image: random.below(N_IMAGES),
             dropped: number % 13 == 5,
         }
     };
     (0..N_RAYS).map(&mut ray).collect()
 }
 
-fn exposures() -> [[f64; 6]; N_PHOTOGRAPHS] {
+fn exposures() -> [[f64; 6]; N_IMAGES] {
     let mut random = Random::new(62);
     std::array::from_fn(|_| std::array::from_fn(|_| exact(random.between(-0.3, 0.3))))
 }
@@ -112,7 +112,7 @@ fn loss(case: &Case, ray: &Ray) -> f64 {
     for channel in 0..3 {
         let seen = match &case.exposure {
             Some(exposure) => {
-                let own = exposure[ray.photograph];
+                let own = exposure[ray.image];
                 own[channel].exp() * color[channel] + own[3 + channel]
             }
             None => color[channel],
@@ -146,7 +146,7 @@ fn chunk(device: &Device, rays: &[Ray]) -> Chunk {
         own.t_end.upload(number, &[ray.t_end as f32]).unwrap();
         own.transmittance.upload(number, &[1.0]).unwrap();
         own.target_t.upload(number, &[ray.target_t.map_or(-1.0, |t| t as f32)]).unwrap();
-        own.camera.upload(number, &[ray.photograph as u32]).unwrap();
+        own.camera.upload(number, &[ray.image as u32]).unwrap();
         own.target.upload(3 * N_RAYS + number, &[1.0]).unwrap();
         for channel in 0..3 {
             own.target.upload(channel * N_RAYS + number, &[ray.target[channel] as f32]).unwrap();
@@ -168,7 +168,7 @@ fn composite(device: &Device, case: &Case, chunk: &Chunk) -> Vec<f64> {
     let exposure: Option<Buffer<f32>> = case
         .exposure
         .map(|exposure| device.upload(&exposure.as_flattened().iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap());
-    let dl_dexposure = device.zeros::<f32>(6 * N_PHOTOGRAPHS).unwrap();
+    let dl_dexposure = device.zeros::<f32>(6 * N_IMAGES).unwrap();
     let args = |round| CompositeArgs {
         rays: chunk.ray_args(),
         samples: chunk.samples.args(),
@@ -217,15 +217,15 @@ fn losses_and_gradients_match_double_precision(device: &Device) {
         assert_close("by log density", &found(&samples.dl_ddensity), &by_density, TOLERANCE);
         assert_close("by raw colour", &found(&samples.dl_dcolor), &by_color, TOLERANCE);
         if let Some(exposure) = case.exposure {
-            let along = |photograph: usize, number: usize| {
+            let along = |image: usize, number: usize| {
                 slope(|by| {
                     let mut exposure = exposure;
-                    exposure[photograph][number] += by;
+                    exposure[image][number] += by;
                     let case = Case { exposure: Some(exposure), ..case };
                     rays.iter().map(|ray| loss(&case, ray)).sum()
                 })
             };
-            let expected: Vec<f64> = (0..6 * N_PHOTOGRAPHS).map(|place| along(place / 6, place % 6)).collect();
+            let expected: Vec<f64> = (0..6 * N_IMAGES).map(|place| along(place / 6, place % 6)).collect();
             assert_close("by exposure", &by_exposure, &expected, TOLERANCE);
         }
     }
@@ -256,10 +256,10 @@ fn gradients_near_the_camera_are_kept_by_the_square_of_the_distance(device: &Dev
 fn exposures_are_shown_without_their_mean(device: &Device) {
     let own = exposures();
     let value = device.upload(&own.as_flattened().iter().map(|&x| x as f32).collect::<Vec<_>>()).unwrap();
-    let shown = device.zeros::<f32>(6 * N_PHOTOGRAPHS).unwrap();
-    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: N_PHOTOGRAPHS as u32 };
+    let shown = device.zeros::<f32>(6 * N_IMAGES).unwrap();
+    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: N_IMAGES as u32 };
     device.launch(&kernels::CENTRE_PER_IMAGE, &args, LaunchDims::items(6)).unwrap();
-    let mean = |number: usize| own.iter().map(|own| own[number]).sum::<f64>() / N_PHOTOGRAPHS as f64;
+    let mean = |number: usize| own.iter().map(|own| own[number]).sum::<f64>() / N_IMAGES as f64;
     let expected: Vec<f64> = own.iter().flat_map(|own| (0..6).map(|k| own[k] - mean(k))).collect();
     assert_close("exposure", &to_f64(&shown.download().unwrap()), &expected, 1e-6);
 }

@@ -273,7 +273,7 @@ fn drawn_rays_go_through_the_pixels_whose_colours_they_carry(device: &Device) {
     }
 }
 
-fn photographs_and_their_pixels_are_drawn_evenly(device: &Device) {
+fn images_and_their_pixels_are_drawn_evenly(device: &Device) {
     let mut counts = [0.0f64; 179];
     pixel_numbers(&draw(device, 1, 0, 1)).into_iter().for_each(|number| counts[number] += 1.0);
     let first: f64 = counts[..80].iter().sum();
@@ -284,9 +284,9 @@ fn photographs_and_their_pixels_are_drawn_evenly(device: &Device) {
         counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / mean
     };
     // Chi-squared with n - 1 degrees of freedom: mean about n, standard deviation about sqrt(2 n).
-    for photograph in [&counts[..80], &counts[80..]] {
-        let n = photograph.len() as f64;
-        assert!((spread(photograph) - n).abs() < 5.0 * (2.0 * n).sqrt(), "{}", spread(photograph));
+    for image in [&counts[..80], &counts[80..]] {
+        let n = image.len() as f64;
+        assert!((spread(image) - n).abs() < 5.0 * (2.0 * n).sqrt(), "{}", spread(image));
     }
 }
 
@@ -329,7 +329,7 @@ on_every_target!(
     random_rays_cross_the_box_where_their_points_are_inside,
     rays_parallel_to_axes_cross_the_box_or_miss_it,
     drawn_rays_go_through_the_pixels_whose_colours_they_carry,
-    photographs_and_their_pixels_are_drawn_evenly,
+    images_and_their_pixels_are_drawn_evenly,
     draws_depend_on_the_number_of_the_ray_and_the_step_alone,
     entries_are_jittered_within_a_step,
     backgrounds_are_black_white_or_a_colour_for_each_ray,

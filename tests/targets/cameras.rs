@@ -44,8 +44,8 @@ pub fn camera_gradient(device: &Device) -> Outputs {
         set(&mut chunk.rays.origin, &random.f32s(3 * RAYS, 0.0, 0.3));
         set(&mut chunk.rays.direction, &random.f32s(3 * RAYS, 0.2, 0.5));
         set(&mut chunk.rays.view, &random.f32s(3 * RAYS, -1.0, 1.0));
-        let photographs: Vec<u32> = random.u32s(RAYS).iter().map(|bits| bits % CAMERAS as u32).collect();
-        set(&mut chunk.rays.camera, &photographs);
+        let camera_of_ray: Vec<u32> = random.u32s(RAYS).iter().map(|bits| bits % CAMERAS as u32).collect();
+        set(&mut chunk.rays.camera, &camera_of_ray);
         let begin: Vec<u32> = (0..RAYS as u32).map(|ray| 4 * ray).collect();
         set(&mut chunk.rays.segment_begin, &begin);
         set(&mut chunk.rays.segment_count, &vec![4; RAYS]);

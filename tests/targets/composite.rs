@@ -11,7 +11,7 @@ use crate::compare::{Outputs, get, set};
 
 const RAYS: usize = 150;
 const ROUNDS: usize = 2;
-const PHOTOGRAPHS: usize = 7;
+const N_IMAGES: usize = 7;
 
 /// Exponentials differ by one or two fp32 steps between maths libraries, and a ray multiplies about ten of them.
 const FP32: f64 = 2e-5;
@@ -52,8 +52,8 @@ fn chunk(device: &Device) -> Chunk {
     set(&mut chunk.rays.target, &random.f32s(4 * RAYS, 0.0, 1.0));
     set(&mut chunk.rays.t_end, &random.f32s(RAYS, 2.0, 3.0));
     set(&mut chunk.rays.target_t, &random.f32s(RAYS, -1.0, 2.0));
-    let photographs: Vec<u32> = random.u32s(RAYS).iter().map(|bits| bits % PHOTOGRAPHS as u32).collect();
-    set(&mut chunk.rays.camera, &photographs);
+    let images: Vec<u32> = random.u32s(RAYS).iter().map(|bits| bits % N_IMAGES as u32).collect();
+    set(&mut chunk.rays.camera, &images);
     set(&mut chunk.rays.background, &random.f32s(3 * RAYS, 0.0, 1.0));
     chunk
 }
@@ -101,11 +101,11 @@ pub fn composite_rays(device: &Device) -> Outputs {
 
 pub fn composite_backward(device: &Device) -> Outputs {
     let mut random = Random::new(23);
-    let exposure = device.upload(&random.f32s(6 * PHOTOGRAPHS, -0.2, 0.2)).unwrap();
+    let exposure = device.upload(&random.f32s(6 * N_IMAGES, -0.2, 0.2)).unwrap();
     let mut outputs = Outputs::new();
     for (map, exposed) in [(0, false), (2, true)] {
         let chunk = chunk(device);
-        let gradient = device.zeros::<f32>(6 * PHOTOGRAPHS).unwrap();
+        let gradient = device.zeros::<f32>(6 * N_IMAGES).unwrap();
         backward(device, &chunk, Space { map, ..Space::default() }, exposed.then_some((&exposure, &gradient)));
         outputs.rounded("loss", &get(&chunk.rays.loss), FP32);
         outputs.rounded("squared error", &get(&chunk.rays.squared_error), FP32);
@@ -128,9 +128,9 @@ pub fn sample_weights(device: &Device) -> Outputs {
 }
 
 pub fn centre_per_image(device: &Device) -> Outputs {
-    let value = device.upload(&Random::new(24).f32s(6 * PHOTOGRAPHS, -0.2, 0.2)).unwrap();
-    let shown = device.zeros::<f32>(6 * PHOTOGRAPHS).unwrap();
-    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: PHOTOGRAPHS as u32 };
+    let value = device.upload(&Random::new(24).f32s(6 * N_IMAGES, -0.2, 0.2)).unwrap();
+    let shown = device.zeros::<f32>(6 * N_IMAGES).unwrap();
+    let args = CentreArgs { value: value.ptr(), centred: shown.ptr(), n_images: N_IMAGES as u32 };
     device.launch(&kernels::CENTRE_PER_IMAGE, &args, LaunchDims::items(6)).unwrap();
     let mut outputs = Outputs::new();
     // A sum in a fixed order, and a division.

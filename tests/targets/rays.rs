@@ -113,7 +113,7 @@ pub fn draw_rays(device: &Device) -> Outputs {
         };
         device.launch(&kernels::DRAW_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
         ray_outputs(&chunk, &mut outputs);
-        outputs.exact("photograph", &get(&chunk.rays.camera));
+        outputs.exact("camera", &get(&chunk.rays.camera));
         // In ndc, a quotient of distances of up to 1.
         outputs.rounded("place of the depth", &get(&chunk.rays.target_t), 2e-5);
         outputs.exact("target", &get(&chunk.rays.target));

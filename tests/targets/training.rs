@@ -33,7 +33,7 @@ fn train(device: &Device) -> (Statistics, f64) {
             trainer.read_statistics().unwrap();
             trainer.report = Statistics::default();
         }
-        Trainer::step(&mut trainer).unwrap();
+        trainer.train_step().unwrap();
     }
     trainer.read_statistics().unwrap();
     let report = std::mem::take(&mut trainer.report);

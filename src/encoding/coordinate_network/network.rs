@@ -3,6 +3,7 @@
 use super::start::Draw;
 use super::{CoordinateNetworkShape, D};
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{GridConfig, OptimizerConfig};
 use crate::decoder::Head;
 use crate::device::args::{
@@ -12,7 +13,6 @@ use crate::device::args::{
 use crate::device::{Buffer, ComputeBuffer, Device, LaunchDims, Ptr, kernels};
 use crate::encoding::interface::{Backward, Encode, Encoding, Init};
 use crate::encoding::{Grid, ParamBlock};
-use crate::train::{Checkpoint, Tensor};
 
 /// Name of the fixed frequencies of Fourier features in a checkpoint.
 const FREQUENCIES: &str = "waves.B";

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::checkpoint::{Header, Tensor};
 use crate::config::Config;
 use crate::geometry::UnitCube;
-use crate::train::{Header, Tensor};
 
 /// Counts steps of one second each; optionally fails or is interrupted after a given step.
 struct Counter {
@@ -37,36 +37,30 @@ impl Task for Counter {
         Started::new("none", &self.config, "none".to_owned(), 1, None, self.step)
     }
 
-    fn step(&self) -> u64 {
-        self.step
+    fn progress(&self) -> Progress {
+        Progress { step: self.step, seconds: self.step as f64 }
     }
 
-    fn seconds(&self) -> f64 {
-        self.step as f64
-    }
-
-    fn advance(&mut self) -> Result<()> {
+    fn train_step(&mut self) -> Result<()> {
         self.step += 1;
-        if self.step == self.diverges_at {
-            return Err(Error::diverged(self.step, "the loss became NaN"));
-        }
         self.interrupted.fetch_or(self.step == self.interrupted_at, Ordering::Relaxed);
         Ok(())
     }
 
-    fn report(&mut self, _: Instant) -> Result<Option<StepReport>> {
-        Ok(Some(StepReport {
-            step: self.step,
-            loss: 0.5,
-            psnr: Some(6.0),
-            learning_rate: 0.01,
-            rays_per_second: Some(1.0),
-            samples_per_second: 1.0,
-            samples_per_ray: Some(1.0),
-            asked_per_composited: Some(1.0),
-            seconds: self.seconds(),
-            eta_seconds: None,
-        }))
+    fn reads_each_step(&self) -> bool {
+        true
+    }
+
+    fn read_statistics(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn summed_loss(&self) -> f64 {
+        if self.step == self.diverges_at { f64::NAN } else { 0.5 }
+    }
+
+    fn averages(&mut self, _: Instant) -> Option<StepReport> {
+        Some(StepReport { loss: 0.5, ..StepReport::at(self.progress(), &self.config) })
     }
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
@@ -74,7 +68,7 @@ impl Task for Counter {
             return Err(Error::diverged(self.step, "the field became NaN"));
         }
         let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
-        let header = Header::new(self.config.clone(), "none", unit_cube, self.step, self.seconds());
+        let header = Header::new(self.config.clone(), "none", unit_cube, self.step, self.step as f64);
         Ok(Checkpoint::new(header, vec![Tensor::new("count", &[1], vec![self.step as u32])]))
     }
 

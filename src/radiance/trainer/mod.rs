@@ -1,15 +1,14 @@
 //! Training: draws rays from the training images, renders them, and takes gradient descent steps.
 
-use std::ops::RangeInclusive;
-use std::time::Instant;
+mod checkpoint;
+mod neurons;
+mod statistics;
+mod task;
 
-use super::camera_optimizer::CameraOptimizer;
-use super::chunk::{ChunkSize, TrainingChunk};
-use super::occupancy::Occupancy;
-use super::per_image::PerImage;
-use super::space::space_of;
-use super::training_images::TrainingImages;
-use super::volume_renderer::{Gradients, Loss, March, VolumeRenderer};
+use std::ops::RangeInclusive;
+
+pub use statistics::Statistics;
+
 use crate::config::{Config, TrainConfig};
 use crate::decoder::Head;
 use crate::device::args::{RayLosses, STATISTICS_PART, ScatterArgs, StatisticsArgs};
@@ -17,8 +16,16 @@ use crate::device::{Device, LaunchDims, Ptr, kernels};
 use crate::encoding::{Backward, InitContext};
 use crate::field::{Field, FieldOptimizer, WorkerScratch};
 use crate::geometry::{Space, UnitCube};
+use crate::radiance::camera_optimizer::CameraOptimizer;
+use crate::radiance::chunk::{ChunkSize, TrainingChunk};
+use crate::radiance::occupancy::Occupancy;
+use crate::radiance::per_image::PerImage;
+use crate::radiance::space::space_of;
+use crate::radiance::training_images::TrainingImages;
+use crate::radiance::volume_renderer::{Gradients, Loss, March, VolumeRenderer};
 use crate::scene::Scene;
-use crate::train::{AdamStep, schedule};
+use crate::train::session::Task as _;
+use crate::train::{AdamStep, Progress, schedule};
 use crate::{Error, Result};
 
 /// Samples expected per ray before any ray has been marched; this sets the number of rays in the first step.
@@ -26,66 +33,29 @@ const FIRST_SAMPLES_PER_RAY: usize = 512;
 
 /// A field in training, with all its state on the device.
 pub struct Trainer {
-    pub(super) device: Device,
-    pub(super) config: Config,
-    pub(super) scene: Scene,
-    pub(super) unit_cube: UnitCube,
-    pub(super) space: Space,
-    pub(super) field: Field,
-    pub(super) occupancy: Occupancy,
-    pub(super) training_images: TrainingImages,
-    pub(super) march: March,
-    pub(super) field_optimizer: FieldOptimizer,
-    pub(super) chunks: Vec<TrainingChunk>,
+    device: Device,
+    config: Config,
+    scene: Scene,
+    unit_cube: UnitCube,
+    space: Space,
+    field: Field,
+    occupancy: Occupancy,
+    training_images: TrainingImages,
+    march: March,
+    field_optimizer: FieldOptimizer,
+    chunks: Vec<TrainingChunk>,
     /// None if all training images are assumed to have the same exposure.
-    pub(super) exposure: Option<PerImage>,
+    exposure: Option<PerImage>,
     /// None if the scene's cameras are used unchanged.
-    pub(super) camera_optimizer: Option<CameraOptimizer>,
-    pub(super) workers: Vec<WorkerScratch>,
-    /// Number of completed steps.
-    pub step: u64,
-    /// Time spent in training steps, in seconds.
-    pub seconds: f64,
-    pub(super) rays_per_step: usize,
-    pub(super) occupancy_updates: u32,
+    camera_optimizer: Option<CameraOptimizer>,
+    workers: Vec<WorkerScratch>,
+    progress: Progress,
+    rays_per_step: usize,
+    occupancy_updates: u32,
     /// Sums since the last report.
     pub report: Statistics,
     /// Sums since the rays per step were last set.
-    pub(super) recent: Statistics,
-}
-
-/// Sums over the rays of some steps.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Statistics {
-    pub loss: f64,
-    pub squared_error: f64,
-    pub rays: u64,
-    pub samples: u64,
-    /// Rays that were left out because their samples did not fit.
-    pub dropped: u64,
-    /// Samples that contributed to their ray's colour, i.e. those before the ray became opaque.
-    pub composited: u64,
-}
-
-impl Statistics {
-    fn add(&mut self, other: &Statistics) {
-        self.loss += other.loss;
-        self.squared_error += other.squared_error;
-        self.rays += other.rays;
-        self.samples += other.samples;
-        self.dropped += other.dropped;
-        self.composited += other.composited;
-    }
-
-    /// Returns the number of samples evaluated per composited sample.
-    pub fn asked_per_composited(&self) -> f64 {
-        self.samples as f64 / self.composited.max(1) as f64
-    }
-
-    /// Returns the PSNR in dB over the rays that were not dropped.
-    pub fn psnr(&self) -> f64 {
-        -10.0 * (self.squared_error / (self.rays - self.dropped).max(1) as f64).log10()
-    }
+    recent: Statistics,
 }
 
 impl Trainer {
@@ -102,7 +72,7 @@ impl Trainer {
     }
 
     /// Creates a trainer at step 0 for an existing field.
-    pub(super) fn with_field(
+    fn with_field(
         device: &Device,
         config: &Config,
         scene: &Scene,
@@ -132,8 +102,7 @@ impl Trainer {
             workers: WorkerScratch::all(device, size.samples, &field, true)?,
             chunks,
             training_images,
-            step: 0,
-            seconds: 0.0,
+            progress: Progress::default(),
             rays_per_step: (config.train.batch_samples as usize / FIRST_SAMPLES_PER_RAY).max(size.n_chunks),
             occupancy_updates: 0,
             report: Statistics::default(),
@@ -142,7 +111,7 @@ impl Trainer {
         })
     }
 
-    pub(super) fn n_images(&self) -> usize {
+    fn n_images(&self) -> usize {
         self.training_images.cameras.len()
     }
 
@@ -151,33 +120,8 @@ impl Trainer {
         &self.space
     }
 
-    /// Performs one training step.
-    pub fn step(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        let progress = schedule::progress(&self.config.train, self.step, self.seconds);
-        self.field_optimizer.upscale(&self.device, &self.config, &mut self.field, progress)?;
-        self.field.prepare(&self.device)?;
-        if let Some(exposure) = &self.exposure {
-            exposure.prepare(&self.device)?;
-        }
-        if let Some(camera_optimizer) = &self.camera_optimizer {
-            camera_optimizer.prepare(&self.device, &self.training_images.cameras)?;
-        }
-        if self.step.is_multiple_of(Occupancy::interval(self.step)) {
-            self.update_occupancy()?;
-            self.adapt_rays()?;
-        }
-        let n_rays = self.trace()?;
-        self.scatter()?;
-        self.optimizer_step(n_rays)?;
-        self.step += 1;
-        self.seconds += begun.elapsed().as_secs_f64();
-        Ok(())
-    }
-
     fn update_occupancy(&mut self) -> Result<()> {
-        let volume =
-            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
         let (seed, number) = (self.config.train.seed, self.occupancy_updates);
         let finite = volume.update_occupancy(&mut self.chunks, &self.workers, seed, number)?;
         self.occupancy_updates += 1;
@@ -187,13 +131,13 @@ impl Trainer {
     /// Returns the error for outputs that are not finite. The loss does not necessarily show them: it is computed
     /// before the update of its step, and once such a field has emptied the occupancy grid, rays only see the
     /// background.
-    pub(super) fn not_finite(&self) -> Error {
-        Error::diverged(self.step, "the field's densities or colours are no longer finite numbers")
+    fn not_finite(&self) -> Error {
+        Error::diverged(self.progress.step, "the field's densities or colours are no longer finite numbers")
     }
 
     /// Returns the possible numbers of rays in a step: at least one per chunk, and no more than the chunks have
     /// capacity for.
-    pub(super) fn possible_rays(&self) -> RangeInclusive<usize> {
+    fn possible_rays(&self) -> RangeInclusive<usize> {
         self.chunks.len()..=self.chunks.iter().map(|chunk| chunk.chunk.rays.capacity).sum()
     }
 
@@ -212,8 +156,7 @@ impl Trainer {
 
     /// Runs the forward and backward passes of all chunks, and returns the number of rays.
     fn trace(&mut self) -> Result<usize> {
-        let volume =
-            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
         self.field_optimizer.begin()?;
         if let Some(exposure) = &mut self.exposure {
@@ -223,7 +166,7 @@ impl Trainer {
             camera_optimizer.corrections.gradients.clear()?;
         }
         let (device, config, training_images) = (&self.device, &self.config, &self.training_images);
-        let (field_optimizer, workers, step) = (&self.field_optimizer, &self.workers, self.step);
+        let (field_optimizer, workers, step) = (&self.field_optimizer, &self.workers, self.progress.step);
         let (exposure, camera_optimizer) = (self.exposure.as_ref(), self.camera_optimizer.as_ref());
         let loss = loss_of(&self.config.train, &self.space, exposure);
         device.for_each_chunk(&mut self.chunks, |worker, index, training| {
@@ -266,8 +209,7 @@ impl Trainer {
     /// Encodes the samples of the last step again if the field's kernel does the encoding. This changes nothing; it
     /// serves measurements.
     pub fn encode_again(&mut self) -> Result<()> {
-        let volume =
-            VolumeRenderer { device: &self.device, field: &self.field, occupancy: &self.occupancy, march: &self.march };
+        let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
         let workers = &self.workers;
         self.device.for_each_chunk(&mut self.chunks, |worker, _, training| {
             volume.encode_again(&training.chunk, &workers[worker], training.rounds)
@@ -299,15 +241,8 @@ impl Trainer {
 
     /// Takes an Adam step on features, weights, the encoding's parameters and the per-image parameters.
     fn optimizer_step(&mut self, n_rays: usize) -> Result<()> {
-        let rate = self.learning_rate();
-        self.field_optimizer.optimizer_step(
-            &self.device,
-            &self.config,
-            &self.field,
-            self.step + 1,
-            rate,
-            n_rays as f64,
-        )?;
+        let (rate, step) = (schedule::learning_rate(&self.config, self.progress), self.progress.step + 1);
+        self.field_optimizer.optimizer_step(&self.device, &self.config, &self.field, step, rate, n_rays as f64)?;
         let optimizer = &self.config.optimizer;
         let corrections = self.camera_optimizer.as_ref().map(|camera_optimizer| &camera_optimizer.corrections);
         for (numbers, own_rate) in
@@ -315,35 +250,9 @@ impl Trainer {
         {
             let Some(PerImage { value, gradients, moments, .. }) = numbers else { continue };
             let learning_rate = rate * own_rate / optimizer.learning_rate;
-            let now = AdamStep { step: self.step + 1, learning_rate, gradient_scale: 1.0 / n_rays as f64 };
+            let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n_rays as f64 };
             self.field_optimizer.optimizer_step_extra(&self.device, &now, value, gradients, moments)?;
         }
-        Ok(())
-    }
-
-    /// Returns the learning rate of the next step.
-    pub fn learning_rate(&self) -> f64 {
-        schedule::learning_rate(&self.config, self.step, self.seconds)
-    }
-
-    /// Adds the statistics counted on the device to `report` and `recent`.
-    pub fn read_statistics(&mut self) -> Result<()> {
-        let mut read = Statistics::default();
-        for training in &mut self.chunks {
-            let (sums, counts) = (training.sums.download()?, training.counts.download()?);
-            read.add(&Statistics {
-                loss: f64::from(sums[0]),
-                squared_error: f64::from(sums[1]),
-                rays: u64::from(counts[0]),
-                samples: u64::from(counts[1]),
-                dropped: u64::from(counts[2]),
-                composited: u64::from(counts[3]),
-            });
-            training.sums.clear()?;
-            training.counts.clear()?;
-        }
-        self.report.add(&read);
-        self.recent.add(&read);
         Ok(())
     }
 }

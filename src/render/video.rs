@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Render;
 use super::frame::{Frame, SURFACE_OPACITY};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;
 use crate::{Error, Result, atomic};
 
-/// What a picture of a view shows.
+/// What an image of a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Channel {
@@ -48,15 +49,6 @@ pub struct FramePattern {
     digits: usize,
     /// The part of the name after the number, without the extension.
     after: String,
-}
-
-/// Renders a field as seen by a camera.
-pub trait Render {
-    /// Renders what the camera sees over a background (sRGB, 0 to 1).
-    ///
-    /// # Errors
-    /// Returns an error if the device fails, or if a pixel is not finite, as happens after training has diverged.
-    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame>;
 }
 
 /// A camera path and the channels to render along it.
@@ -149,7 +141,7 @@ impl<'a> Video<'a> {
             }
             let frame = self.renderer.render(camera, self.background)?;
             for (&channel, video) in self.channels.iter().zip(&mut videos) {
-                video.push(&self.picture(channel, &frame, camera))?;
+                video.push(&self.channel_image(channel, &frame, camera))?;
             }
             progress(number + 1);
         }
@@ -184,8 +176,8 @@ impl<'a> Video<'a> {
     fn write_frame(&self, camera: &Camera, files: &[(Channel, PathBuf)]) -> Result<()> {
         let frame = self.renderer.render(camera, self.background)?;
         files.iter().try_for_each(|(channel, file)| {
-            let picture = self.picture(*channel, &frame, camera);
-            media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&picture))
+            let image = self.channel_image(*channel, &frame, camera);
+            media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&image))
         })
     }
 
@@ -205,7 +197,7 @@ impl<'a> Video<'a> {
     }
 
     /// Converts a channel to 8-bit sRGB, `[h, w, 3]`.
-    fn picture(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
+    fn channel_image(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
         match channel {
             Channel::Rgb => media::to_rgb8(&frame.rgb),
             Channel::Depth => media::depth_rgb8(&surface_depths(frame), Some(self.depth_range)),

@@ -15,11 +15,10 @@ use serde_json::{Map, Value};
 pub use file::{Summary, TensorSummary};
 pub use tensor::{Element, Tensor, TensorData};
 
-use super::{COMMIT, VERSION};
 use crate::config::Config;
 use crate::decoder::LayerNeurons;
 use crate::geometry::{Space, UnitCube};
-use crate::{Error, Result};
+use crate::{COMMIT, Error, Result, VERSION};
 
 /// Metadata of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,24 +4,24 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
 
-use super::chunk::ChunkSize;
-use super::dataset::{FINGERPRINT, Fingerprint};
-use super::finite_check;
-use super::occupancy::Occupancy;
-use super::per_image::PerImage;
-use super::renderer::Renderer;
-use super::trainer::Trainer;
-use super::training_images::TrainingImages;
-use super::volume_renderer::VolumeRenderer;
+use super::Trainer;
 use crate::Result;
+use crate::checkpoint::{Checkpoint, Header, Tensor};
 use crate::decoder::Head;
 use crate::device::Device;
 use crate::field::{Field, FieldOptimizer, fill, optimizer_tensors, restore_optimizer};
+use crate::radiance::chunk::ChunkSize;
+use crate::radiance::dataset::{FINGERPRINT, Fingerprint};
+use crate::radiance::finite_check;
+use crate::radiance::occupancy::Occupancy;
+use crate::radiance::per_image::PerImage;
+use crate::radiance::renderer::Renderer;
+use crate::radiance::training_images::TrainingImages;
+use crate::radiance::volume_renderer::VolumeRenderer;
 use crate::scene::Scene;
-use crate::train::checkpoint::{Checkpoint, Header, Tensor};
+use crate::train::Progress;
+use crate::train::session::Task as _;
 
-const OCCUPANCY_VALUE: &str = "occupancy.value";
-const OCCUPANCY_BITS: &str = "occupancy.bits";
 /// Name, in messages, of a field that comes from no file.
 const IN_TRAINING: &str = "the field in training";
 /// Names of the tensors with the per-image parameters.
@@ -31,31 +31,6 @@ const CORRECTION: &str = "camera_correction";
 /// Largest accepted count of rays or samples since the rays per step were last set. No run counts that many, and adding
 /// to such a count cannot overflow.
 const MOST_RECENT: u64 = 1 << 53;
-
-impl Occupancy {
-    fn shape(&self) -> [usize; 2] {
-        [self.cascades as usize, (self.resolution as usize).pow(3)]
-    }
-
-    pub(super) fn from_checkpoint(device: &Device, checkpoint: &Checkpoint) -> Result<Self> {
-        let mut occupancy = Occupancy::full(device, &checkpoint.header.config.march)?;
-        let shape = occupancy.shape();
-        fill(&mut occupancy.value, checkpoint, OCCUPANCY_VALUE, &shape)?;
-        let bytes: &[u8] = checkpoint.get(OCCUPANCY_BITS, &[shape[0], shape[1] / 8])?;
-        occupancy.bits.upload(0, &bytemuck::pod_collect_to_vec::<u8, u64>(bytes))?;
-        occupancy.renew_blocks(device)?;
-        Ok(occupancy)
-    }
-
-    fn tensors(&self) -> Result<Vec<Tensor<'static>>> {
-        let shape = self.shape();
-        let bytes: Vec<u8> = bytemuck::cast_slice(&self.bits.download()?).to_vec();
-        Ok(vec![
-            Tensor::new(OCCUPANCY_VALUE, &shape, self.value.download()?),
-            Tensor::new(OCCUPANCY_BITS, &[shape[0], shape[1] / 8], bytes),
-        ])
-    }
-}
 
 /// Reads the trainer's counter `name`, which must be within `range`: kernels and sums rely on it.
 fn count(checkpoint: &Checkpoint, name: &str, range: RangeInclusive<u64>) -> Result<u64> {
@@ -92,8 +67,7 @@ impl Trainer {
             fill(&mut numbers.value, checkpoint, name, &shape)?;
             restore_optimizer(checkpoint, &format!("optimizer.{name}"), &mut numbers.value, &mut numbers.moments)?;
         }
-        trainer.step = checkpoint.header.step;
-        trainer.seconds = checkpoint.header.seconds;
+        trainer.progress = Progress::of(&checkpoint.header);
         trainer.unit_cube = checkpoint.header.unit_cube;
         // Another device may have divided its work into chunks differently, and its number of rays may be slightly out
         // of range here.
@@ -103,7 +77,7 @@ impl Trainer {
         trainer.rays_per_step = rays.clamp(*possible.start(), *possible.end());
         // No step updates the grid more than once.
         trainer.occupancy_updates =
-            count(checkpoint, "occupancy_refreshes", 0..=trainer.step.min(u64::from(u32::MAX)))? as u32;
+            count(checkpoint, "occupancy_refreshes", 0..=trainer.progress.step.min(u64::from(u32::MAX)))? as u32;
         trainer.recent.rays = count(checkpoint, "recent_rays", 0..=MOST_RECENT)?;
         trainer.recent.samples = count(checkpoint, "recent_samples", 0..=MOST_RECENT)?;
         Ok(trainer)
@@ -112,8 +86,8 @@ impl Trainer {
     /// Returns a checkpoint with everything needed to render the field and to resume its training.
     pub(super) fn make_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
         self.read_statistics()?;
-        let mut header =
-            Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, self.step, self.seconds);
+        let Progress { step, seconds } = self.progress;
+        let mut header = Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, step, seconds);
         header.space = self.space;
         header.trainer = self.scalars();
         let field = self.averaged_field()?;
@@ -171,8 +145,8 @@ impl Trainer {
     /// Returns [`Error::Diverged`] if the field's outputs are not finite.
     fn averaged_field(&self) -> Result<Field> {
         let device = &self.device;
-        let field = self.field_optimizer.averaged(device, &self.field, self.step)?;
-        let volume = VolumeRenderer { device, field: &field, occupancy: &self.occupancy, march: &self.march };
+        let field = self.field_optimizer.averaged(device, &self.field, self.progress.step)?;
+        let volume = VolumeRenderer::new(device, &field, &self.occupancy, &self.march);
         if finite_check::is_finite(&volume)? { Ok(field) } else { Err(self.not_finite()) }
     }
 

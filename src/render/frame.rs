@@ -1,4 +1,4 @@
-//! A rendered picture: colour, depth and opacity, and normals from the depth.
+//! A rendered image: colour, depth and opacity, and normals from the depth.
 
 use crate::geometry::Camera;
 

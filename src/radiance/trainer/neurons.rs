@@ -1,11 +1,11 @@
 //! Finds the neurons of the networks that are active anywhere in what the training images show.
 
-use super::chunk::TrainingChunk;
-use super::trainer::Trainer;
-use super::volume_renderer::VolumeRenderer;
+use super::Trainer;
 use crate::Result;
 use crate::decoder::LayerNeurons;
 use crate::field::Field;
+use crate::radiance::chunk::TrainingChunk;
+use crate::radiance::volume_renderer::VolumeRenderer;
 
 /// A sample counts as seen if its weight in a pixel is above this.
 const LEAST_WEIGHT: f32 = 0.01;
@@ -19,11 +19,11 @@ impl Trainer {
     /// # Errors
     /// Returns an error if the device fails.
     pub(super) fn neurons(&mut self, field: &Field) -> Result<Vec<LayerNeurons>> {
-        let volume = VolumeRenderer { device: &self.device, field, occupancy: &self.occupancy, march: &self.march };
+        let volume = VolumeRenderer::new(&self.device, field, &self.occupancy, &self.march);
         let (n_chunks, n_rays) = (self.chunks.len(), self.rays_per_step.div_ceil(self.chunks.len()));
         let passes = SAMPLES.div_ceil(self.config.train.batch_samples as usize);
         let (training_images, train, workers, step) =
-            (&self.training_images, &self.config.train, &self.workers, self.step);
+            (&self.training_images, &self.config.train, &self.workers, self.progress.step);
         let cameras = self
             .camera_optimizer
             .as_ref()

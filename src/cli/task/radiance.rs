@@ -1,0 +1,160 @@
+//! Evaluating, rendering and exporting radiance fields.
+
+use std::path::Path;
+
+use super::Trained;
+use crate::checkpoint::Checkpoint;
+use crate::cli::eval::{EvalArgs, SolidBackground};
+use crate::cli::export::{ExportArgs, write_surface};
+use crate::cli::progress::counter;
+use crate::cli::render::RenderArgs;
+use crate::cli::{Outcome, print};
+use crate::mesh::{MeshFormat, Surface};
+use crate::metrics::Lpips;
+use crate::radiance::evaluate::{SavedImages, compare};
+use crate::radiance::{
+    ColoredSurface, Protocol, Renderer, Report, Terms, plain_background, reopen_scene, scene_without_views,
+};
+use crate::scene::path::PathChoice;
+use crate::scene::{Scene, Split, View};
+use crate::{Error, Result, atomic};
+
+/// Density at which the transmittance drops to about one half over a fortieth of the unit cube's side.
+const DENSITY_THRESHOLD: f64 = 30.0;
+const POINTS: u32 = 1_000_000;
+
+/// Compares a field with held-out images, writes the figures to `output`, and prints them.
+pub fn eval(trained: &Trained, args: &EvalArgs, output: &Path) -> anyhow::Result<Outcome> {
+    let scene = reopen_scene(&trained.checkpoint, args.scene.as_deref())?;
+    let terms = terms(args, &trained.checkpoint, &scene)?;
+    let lpips = args.lpips.as_deref().map(|path| read_lpips(path, terms.protocol)).transpose()?;
+    atomic::make_folder_of(output)?;
+    let report = measure(trained, args, &scene, terms, lpips.as_ref())?;
+    atomic::write_json(output, &report)?;
+    print::to_stdout(&table(&report))?;
+    if lpips.is_none() {
+        print::to_stdout("LPIPS was not measured: it needs weights, --lpips FILE.safetensors (docs/formats.md)")?;
+    }
+    print::to_stdout(&format!("figures of each image are in {}", output.display()))?;
+    Ok(Outcome::Done)
+}
+
+/// Returns the terms on which views are compared.
+///
+/// # Errors
+/// Returns an error if the requested background differs from the one that the protocol prescribes.
+fn terms(args: &EvalArgs, checkpoint: &Checkpoint, scene: &Scene) -> Result<Terms> {
+    let protocol = args.protocol.unwrap_or_default();
+    let asked = args.background.map(SolidBackground::color);
+    if let (Some(asked), Some(set)) = (asked, protocol.background())
+        && asked != set
+    {
+        let what = format!("--protocol {} is over white, leave --background away", protocol.as_str());
+        return Err(Error::config(what));
+    }
+    let background = asked.or(protocol.background());
+    let trained = || plain_background(&checkpoint.header.config.train, scene);
+    Ok(Terms { protocol, split: args.split.unwrap_or(Split::Test), background: background.unwrap_or_else(trained) })
+}
+
+/// Reads the LPIPS weights at `path`, which must be those of the protocol's network.
+fn read_lpips(path: &Path, protocol: Protocol) -> Result<Lpips> {
+    let lpips = Lpips::read(path)?;
+    protocol.check_lpips(&lpips, path)?;
+    Ok(lpips)
+}
+
+fn measure(trained: &Trained, args: &EvalArgs, scene: &Scene, terms: Terms, lpips: Option<&Lpips>) -> Result<Report> {
+    let Trained { device, resolved, checkpoint } = trained;
+    let header = &checkpoint.header;
+    let Terms { protocol, split, background } = terms;
+    let views = views(args, scene, split)?;
+    let saved = SavedImages {
+        folder: resolved.renders_folder().join(format!("eval-{}", split.as_str())),
+        images: args.save_images,
+        error_maps: args.save_error_maps,
+    };
+    let renderer = Renderer::from_checkpoint(device, checkpoint)?;
+    let bar = counter("images", views.len(), false);
+    let mut scores = Vec::new();
+    for view in views {
+        let mut compared = compare(&renderer, view, header.config.scene.downscale, background, protocol)?;
+        if let Some(lpips) = lpips {
+            compared.measure_lpips(lpips);
+        }
+        saved.save(&compared)?;
+        scores.push(compared.score);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(Report::new(header, &resolved.checkpoint, device, terms, lpips, scores))
+}
+
+fn views<'s>(args: &EvalArgs, scene: &'s Scene, split: Split) -> Result<&'s [View]> {
+    let views = scene.splits.views(split);
+    if views.is_empty() {
+        let split = split.as_str();
+        return Err(Error::file(&scene.path, format!("the scene has no {split} images; choose another --split")));
+    }
+    Ok(&views[..args.max_images.map_or(views.len(), |n| views.len().min(n as usize))])
+}
+
+/// Returns the mean figures as one line below its column headings.
+fn table(report: &Report) -> String {
+    let results = &report.results;
+    let spread = if results.psnr.is_finite() { format!(" ± {:.2}", results.psnr_std) } else { String::new() };
+    let psnr = print::decibels(results.psnr) + &spread;
+    let columns = [
+        ("scene", report.experiment.experiment_name.clone()),
+        ("step", print::grouped(report.origin.step)),
+        ("images", format!("{} {}", report.n_images, report.split)),
+        ("protocol", report.protocol.to_owned()),
+        ("background", report.background.clone()),
+        ("PSNR", psnr),
+        ("SSIM", results.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}"))),
+        ("LPIPS", results.lpips.map_or_else(|| "–".to_owned(), |lpips| format!("{lpips:.4}"))),
+        ("rays/s", print::metric(results.num_rays_per_sec)),
+        ("fps", format!("{:.1}", results.fps)),
+    ];
+    print::table_line(&columns)
+}
+
+/// Renders a field along the requested camera path.
+pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
+    let checkpoint = &trained.checkpoint;
+    let config = &checkpoint.header.config;
+    let scene = open_scene(args, checkpoint)?;
+    let background = plain_background(&config.train, &scene);
+    let open = || Renderer::from_checkpoint(&trained.device, checkpoint);
+    args.render_video(&trained.resolved, &scene, config.scene.downscale, background, open)
+}
+
+/// Opens the scene. A camera-path file has cameras of its own, so a scene that is missing or has changed is no obstacle
+/// then.
+fn open_scene(args: &RenderArgs, checkpoint: &Checkpoint) -> Result<Scene> {
+    let has_cameras = args.path.as_ref().is_some_and(PathChoice::is_file);
+    match reopen_scene(checkpoint, args.scene.as_deref()) {
+        Err(_) if has_cameras && args.scene.is_none() => Ok(scene_without_views(checkpoint)),
+        opened => opened,
+    }
+}
+
+/// Writes the field's surface as a mesh, as a point cloud, or as both.
+pub fn export(trained: &Trained, args: &ExportArgs, mesh_file: Option<(&Path, MeshFormat)>) -> anyhow::Result<()> {
+    let renderer = Renderer::from_checkpoint(&trained.device, &trained.checkpoint)?;
+    let threshold = args.density_threshold.unwrap_or(DENSITY_THRESHOLD) as f32;
+    let surface = args.extract(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
+    if let Some((path, format)) = mesh_file {
+        write_colored(&renderer.colored(&surface)?, path, format)?;
+    }
+    if let Some(path) = &args.point_cloud {
+        let points = renderer.point_cloud(&surface, args.points.unwrap_or(POINTS) as usize)?;
+        write_colored(&points, path, MeshFormat::Ply)?;
+    }
+    Ok(())
+}
+
+fn write_colored(surface: &ColoredSurface, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
+    let ColoredSurface { mesh, normals, colors } = surface;
+    write_surface(&Surface { mesh, normals: Some(normals), colors: Some(colors) }, path, format)
+}

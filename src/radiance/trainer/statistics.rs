@@ -1,0 +1,35 @@
+//! What the kernels count while they train.
+
+/// Sums over the rays of some steps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Statistics {
+    pub loss: f64,
+    pub squared_error: f64,
+    pub rays: u64,
+    pub samples: u64,
+    /// Rays that were left out because their samples did not fit.
+    pub dropped: u64,
+    /// Samples that contributed to their ray's colour, i.e. those before the ray became opaque.
+    pub composited: u64,
+}
+
+impl Statistics {
+    pub(super) fn add(&mut self, other: &Statistics) {
+        self.loss += other.loss;
+        self.squared_error += other.squared_error;
+        self.rays += other.rays;
+        self.samples += other.samples;
+        self.dropped += other.dropped;
+        self.composited += other.composited;
+    }
+
+    /// Returns the number of samples evaluated per composited sample.
+    pub fn asked_per_composited(&self) -> f64 {
+        self.samples as f64 / self.composited.max(1) as f64
+    }
+
+    /// Returns the PSNR in dB over the rays that were not dropped.
+    pub fn psnr(&self) -> f64 {
+        -10.0 * (self.squared_error / (self.rays - self.dropped).max(1) as f64).log10()
+    }
+}
