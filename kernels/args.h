@@ -444,8 +444,8 @@ typedef struct LocalScatterArgs {
 typedef struct CascadeArgs {
     SampleBatch samples;
     const float* theta;    // from `first` on: [F^2 L (L - 1) / 2] G_1, G_2, ..., each [l F, F]
-    GF_COMPUTE* features;  // [S, n_in] forward: in z, out h; backward: h
-    GF_COMPUTE* raw;       // [L F, S] z, saved for the backward pass; null: not saved
+    GF_COMPUTE* features;  // [S, n_in] in: z, out: h (forward)
+    GF_COMPUTE* saved;     // [2, L F, S] z and h, saved for the backward pass; null: not saved
     float* dL_dfeatures;   // [L, S, F] in: with respect to h, out: with respect to z (backward)
     float* dL_dtheta;      // shaped as theta, added to (backward)
     uint32_t first;        // index of the first number of G_1

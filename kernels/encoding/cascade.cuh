@@ -10,6 +10,7 @@
 // Each sample is computed by itself, level by level; the host computes GF_LANES samples at a time. Columns of the tile
 // lie one after the other, GF_CASCADE_STRIDE numbers apart.
 #pragma once
+#include "core/simd.cuh"
 #include "core/sincos.cuh"
 #include "core/tile.cuh"
 
@@ -68,31 +69,10 @@ GF_FN void store_group(compute_t* to, Columns values, uint32_t n) {
 #endif
 }
 
-/// Same for F numbers per sample.
-template <int F> GF_FN void load_group(const Pack<float, F>* from, uint32_t n, Columns values[F]) {
-#if GF_SIMT
-    const Pack<float, F> pack = n ? *from : Pack<float, F>{};
-    GF_UNROLL
-    for (int f = 0; f < F; ++f) values[f] = pack.value[f];
-#else
-    alignas(64) float lanes[F][GF_LANES];
-    for (uint32_t lane = 0; lane < GF_LANES; ++lane)
-        for (int f = 0; f < F; ++f) lanes[f][lane] = lane < n ? from[lane].value[f] : 0.0f;
-    for (int f = 0; f < F; ++f) values[f] = load_columns(lanes[f]);
-#endif
-}
-
-template <int F> GF_FN void store_group(Pack<float, F>* to, const Columns values[F], uint32_t n) {
-#if GF_SIMT
-    Pack<float, F> pack;
-    GF_UNROLL
-    for (int f = 0; f < F; ++f) pack.value[f] = values[f];
-    if (n) *to = pack;
-#else
-    alignas(64) float lanes[F][GF_LANES];
-    for (int f = 0; f < F; ++f) store_columns(lanes[f], values[f]);
-    for (uint32_t lane = 0; lane < min_of(n, (uint32_t)GF_LANES); ++lane)
-        for (int f = 0; f < F; ++f) to[lane].value[f] = lanes[f][lane];
+/// Sets the numbers of samples that are not there to zero.
+GF_FN void zero_after([[maybe_unused]] float* group, [[maybe_unused]] uint32_t n) {
+#if !GF_SIMT
+    for (uint32_t lane = n; lane < GF_LANES; ++lane) group[lane] = 0.0f;
 #endif
 }
 
@@ -105,6 +85,9 @@ template <int W> struct CascadeColumns {
 template <int W> struct CascadeShared {
     CascadeColumns<W> h;
     CascadeColumns<W> d;  // backward: gradients with respect to h, then to h_{<l} G_l
+#if !GF_SIMT
+    CascadeColumns<W> dL_dz;  // a thread writes those of its sample to device memory at once
+#endif
 };
 
 /// Returns G_l.
@@ -115,35 +98,62 @@ GF_FN const float* gates_of_level(const float* theta, uint32_t l, uint32_t n_fea
 /// Computes 1 + h_{<l} G_l for the samples of a group that begins at s.
 template <int F, int W>
 GF_FN void find_gate(const float* G, CascadeColumns<W>& h, uint32_t l, uint32_t s, Columns gate[F]) {
+    // Two sums for each gate, so that additions need not wait for each other.
+    Columns odd[F] = {};
     GF_UNROLL
     for (int f = 0; f < F; ++f) gate[f] = Columns{} + 1.0f;
-    for (uint32_t c = 0; c < l * F; ++c) {
-        const Columns value = load_columns(h.at(c, s));
+    const uint32_t n = l * F;
+    for (uint32_t c = 0; c + 2 <= n; c += 2) {
+        const Columns value = load_columns(h.at(c, s)), next = load_columns(h.at(c + 1, s));
         GF_UNROLL
-        for (int f = 0; f < F; ++f) gate[f] += G[c * F + f] * value;
+        for (int f = 0; f < F; ++f) {
+            gate[f] += G[c * F + f] * value;
+            odd[f] += G[(c + 1) * F + f] * next;
+        }
     }
+    if (n % 2) {
+        const Columns value = load_columns(h.at(n - 1, s));
+        GF_UNROLL
+        for (int f = 0; f < F; ++f) gate[f] += G[(n - 1) * F + f] * value;
+    }
+    GF_UNROLL
+    for (int f = 0; f < F; ++f) gate[f] += odd[f];
 }
 
-/// Copies the rows of a tile into columns, which are zero from the last row to the end of its group.
-template <int W>
-GF_FN void load_columns_of(Matrix x, uint32_t rows, uint32_t n_columns, CascadeColumns<W>& to) {
-    const uint32_t end = (rows + GF_LANES - 1) / GF_LANES * GF_LANES;
-    GF_FOR_EACH_IN_TILE(s, end) {
-        for (uint32_t c = 0; c < n_columns; ++c) *to.at(c, s) = s < rows ? (float)x.row(s)[c] : 0.0f;
+/// Copies `n` rows of `n_columns` numbers into columns, those of the rows from s on; on a GPU, a thread copies its row.
+template <typename T, int W>
+GF_FN void rows_to_columns(const T* rows, uint32_t stride, uint32_t n, uint32_t column, uint32_t n_columns,
+                           CascadeColumns<W>& to) {
+#if GF_SIMT
+    GF_FOR_EACH_IN_TILE(s, n) {
+        for (uint32_t c = 0; c < n_columns; ++c) *to.at(column + c, s) = (float)rows[(size_t)s * stride + c];
     }
+#else
+    transpose(rows, stride, n, n_columns, to.at(column, 0), GF_CASCADE_STRIDE);
+#endif
+}
+
+template <typename T, int W>
+GF_FN void columns_to_rows(CascadeColumns<W>& from, uint32_t column, uint32_t n_columns, uint32_t n, T* rows, uint32_t stride) {
+#if GF_SIMT
+    GF_FOR_EACH_IN_TILE(s, n) {
+        for (uint32_t c = 0; c < n_columns; ++c) rows[(size_t)s * stride + c] = (T)*from.at(column + c, s);
+    }
+#else
+    transpose(from.at(column, 0), GF_CASCADE_STRIDE, n_columns, n, rows, stride);
+#endif
 }
 
 template <int F, int W>
 GF_FN void cascade_forward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t first, uint32_t rows) {
     const uint32_t n_columns = a.n_levels * F;
-    const Matrix features = {(compute_t*)a.features + (size_t)first * a.n_in, a.n_in};
-    load_columns_of(features, rows, n_columns, shared.h);
+    const size_t capacity = a.samples.capacity;
+    compute_t* features = (compute_t*)a.features + (size_t)first * a.n_in;
+    compute_t* saved = a.saved ? (compute_t*)a.saved + first : nullptr;
+    rows_to_columns(features, a.n_in, rows, 0, n_columns, shared.h);
     GF_FOR_EACH_GROUP_IN_TILE(s, rows) {
-        if (a.raw) {
-            for (uint32_t c = 0; c < n_columns; ++c)
-                store_group((compute_t*)a.raw + (size_t)c * a.samples.capacity + first + s, load_columns(shared.h.at(c, s)),
-                            rows - s);
-        }
+        for (uint32_t c = 0; c < n_columns && saved; ++c)
+            store_group(saved + c * capacity + s, load_columns(shared.h.at(c, s)), rows - s);
         for (uint32_t l = 1; l < a.n_levels; ++l) {
             Columns gate[F];
             find_gate<F>(gates_of_level(a.theta + a.first, l, F), shared.h, l, s, gate);
@@ -153,10 +163,10 @@ GF_FN void cascade_forward_tile(const CascadeArgs& a, CascadeShared<W>& shared, 
                 store_columns(h, load_columns(h) * gate[f]);
             }
         }
+        for (uint32_t c = 0; c < n_columns && saved; ++c)
+            store_group(saved + (n_columns + c) * capacity + s, load_columns(shared.h.at(c, s)), rows - s);
     }
-    GF_FOR_EACH_IN_TILE(s, rows) {
-        for (uint32_t c = F; c < n_columns; ++c) features.row(s)[c] = (compute_t)*shared.h.at(c, s);
-    }
+    columns_to_rows(shared.h, F, n_columns - F, rows, features + F, a.n_in);
 }
 
 /// Adds the gradients with respect to all G_l: sums over the tile of h_{<l} times the gradients with respect to
@@ -183,28 +193,31 @@ template <int F, int W>
 GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t first, uint32_t rows) {
     const uint32_t n_columns = a.n_levels * F;
     const size_t capacity = a.samples.capacity;
-    load_columns_of({(compute_t*)a.features + (size_t)first * a.n_in, a.n_in}, rows, n_columns, shared.h);
-    Pack<float, F>* gradients = (Pack<float, F>*)a.dL_dfeatures + first;  // [L, S]
+    const compute_t *z = (const compute_t*)a.saved + first, *h = z + n_columns * capacity;
+    float* gradients = a.dL_dfeatures + (size_t)first * F;
+    for (uint32_t l = 0; l < a.n_levels; ++l)
+        rows_to_columns(gradients + l * capacity * F, F, rows, l * F, F, shared.d);
     GF_FOR_EACH_GROUP_IN_TILE(s, rows) {
-        for (uint32_t l = 0; l < a.n_levels; ++l) {
-            Columns dL_dh[F];
-            load_group<F>(gradients + l * capacity + s, rows - s, dL_dh);
-            GF_UNROLL
-            for (int f = 0; f < F; ++f) store_columns(shared.d.at(l * F + f, s), dL_dh[f]);
+        for (uint32_t c = 0; c < n_columns; ++c) {
+            store_columns(shared.h.at(c, s), load_group(h + c * capacity + s, rows - s));
+            zero_after(shared.d.at(c, s), rows - s);
         }
         for (uint32_t l = a.n_levels; l-- > 1;) {
             const float* G = gates_of_level(a.theta + a.first, l, F);
-            Columns gate[F], dL_dgate[F], dL_dz[F];
+            Columns gate[F], dL_dgate[F];
             find_gate<F>(G, shared.h, l, s, gate);
             GF_UNROLL
             for (int f = 0; f < F; ++f) {
                 const uint32_t c = l * F + f;
                 const Columns dL_dh = load_columns(shared.d.at(c, s));
-                dL_dz[f] = dL_dh * gate[f];
-                dL_dgate[f] = dL_dh * load_group((const compute_t*)a.raw + c * capacity + first + s, rows - s);
+                dL_dgate[f] = dL_dh * load_group(z + c * capacity + s, rows - s);
                 store_columns(shared.d.at(c, s), dL_dgate[f]);
+#if GF_SIMT
+                gradients[(l * capacity + s) * F + f] = dL_dh * gate[f];
+#else
+                store_columns(shared.dL_dz.at(c, s), dL_dh * gate[f]);
+#endif
             }
-            store_group<F>(gradients + l * capacity + s, dL_dz, rows - s);
             for (uint32_t c = 0; c < l * F; ++c) {
                 Columns sum = load_columns(shared.d.at(c, s));
                 GF_UNROLL
@@ -212,11 +225,12 @@ GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeShared<W>& shared,
                 store_columns(shared.d.at(c, s), sum);
             }
         }
-        Columns dL_dz[F];
-        GF_UNROLL
-        for (int f = 0; f < F; ++f) dL_dz[f] = load_columns(shared.d.at(f, s));
-        store_group<F>(gradients + s, dL_dz, rows - s);
     }
+    columns_to_rows(shared.d, 0, F, rows, gradients, F);  // h_0 is z_0
+#if !GF_SIMT
+    for (uint32_t l = 1; l < a.n_levels; ++l)
+        columns_to_rows(shared.dL_dz, l * F, F, rows, gradients + l * capacity * F, F);
+#endif
     tile_sync();
     add_gate_gradients<F>(a, shared, rows);
     tile_sync();

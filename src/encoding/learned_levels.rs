@@ -80,7 +80,7 @@ impl LearnedLevels {
             samples: work.samples,
             theta: self.theta.ptr(),
             features: work.features,
-            raw: work.saved_activations,
+            saved: work.saved_activations,
             dl_dfeatures: Ptr::NULL,
             dl_dtheta: Ptr::NULL,
             first: self.first_gate() as u32,
@@ -105,9 +105,9 @@ impl Encoding for LearnedLevels {
         self.theta.len()
     }
 
-    /// The saved activations are the features before the cascade, `[L F, S]`.
+    /// The saved activations are the features before and after the cascade, `[2, L F, S]`.
     fn n_saved_activations(&self) -> usize {
-        self.cascade.map_or(0, |cascade| cascade.n_columns())
+        self.cascade.map_or(0, |cascade| 2 * cascade.n_columns())
     }
 
     fn n_scatter_weights(&self) -> usize {
