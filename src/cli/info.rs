@@ -168,13 +168,18 @@ fn networks(config: &Config) -> String {
         return "none behind it".to_owned();
     }
     if config.task != TaskName::Radiance {
-        return format!("{} × {}", config.model.network.n_hidden_layers, config.model.network.n_neurons);
+        return layers(&config.model.network);
     }
     let (density, color) = (&config.model.density_network, &config.model.color_network);
-    format!(
-        "density {} × {}, color {} × {}, view direction to degree {}",
-        density.n_hidden_layers, density.n_neurons, color.n_hidden_layers, color.n_neurons, config.model.sh_degree
-    )
+    format!("density {}, color {}, view direction to degree {}", layers(density), layers(color), config.model.sh_degree)
+}
+
+/// Describes a network: hidden layers × neurons.
+fn layers(network: &NetworkConfig) -> String {
+    match network.n_hidden_layers {
+        0 => "one matrix".to_owned(),
+        n => format!("{n} × {}", network.n_neurons),
+    }
 }
 
 fn alive(neurons: &[LayerNeurons]) -> String {

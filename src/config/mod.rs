@@ -243,7 +243,8 @@ pub enum MulfaVariant {
     Modulated,
 }
 
-/// A fully connected network: `n_hidden_layers` layers of `n_neurons`, ReLU between them, no biases.
+/// A fully connected network: `n_hidden_layers` layers of `n_neurons`, ReLU between them, no biases. Without hidden
+/// layers it is a matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkConfig {

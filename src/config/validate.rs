@@ -300,7 +300,7 @@ impl MulfaConfig {
 impl NetworkConfig {
     fn validate(&self, key: &str) -> Result<()> {
         one_of(&format!("{key}.n_neurons"), self.n_neurons, &[16, 32, 64, 128])?;
-        between(&format!("{key}.n_hidden_layers"), self.n_hidden_layers, 1..=8)
+        between(&format!("{key}.n_hidden_layers"), self.n_hidden_layers, 0..=8)
     }
 }
 
