@@ -36,6 +36,19 @@ struct Matrix {
     GF_FN compute_t* row(uint32_t s) const { return data + (size_t)s * stride; }
 };
 
+/// The weights of layers, in two copies: each product reads the one whose rows it multiplies. A layer's matrix begins at
+/// layer.weights in both.
+struct Weights {
+    const compute_t* w;             // W [n_out, n_in]
+    const compute_t* w_transposed;  // W^T [n_in, n_out]
+};
+
+/// Returns the two copies that follow one another in a buffer of `n_weights` weights each.
+GF_FN Weights weights_in(const void* buffer, uint32_t n_weights) {
+    const compute_t* w = (const compute_t*)buffer;
+    return {w, w + n_weights};
+}
+
 GF_FN void tile_sync() {
 #if GF_SIMT
     __syncthreads();
@@ -168,21 +181,20 @@ GF_FN void multiply(Matrix left, const compute_t* w, uint32_t n_columns, uint32_
 
 /// Computes y = x W^T, followed by a ReLU if `relu` is set. Rows past the tile's last sample are computed but never
 /// read.
-GF_FN void tile_forward(Matrix x, const Layer& layer, const compute_t* weights, uint32_t, Matrix y, uint32_t, bool relu) {
-    multiply(x, weights + layer.weights, layer.n_out, layer.n_in, [&](uint32_t row, uint32_t c, float value, float next) {
+GF_FN void tile_forward(Matrix x, const Layer& layer, Weights weights, Matrix y, uint32_t, bool relu) {
+    multiply(x, weights.w + layer.weights, layer.n_out, layer.n_in, [&](uint32_t row, uint32_t c, float value, float next) {
         store_pair(y.row(row) + c, relu && !(value > 0.0f) ? 0.0f : value, relu && !(next > 0.0f) ? 0.0f : next);
     });
 }
 
 /// Computes dx = dy W, times the derivative of the ReLU that produced x if `relu` is set. dx may be x itself.
-GF_FN void tile_backward_input(Matrix dy, const Layer& layer, const compute_t* weights, uint32_t n_weights, Matrix x,
-                               Matrix dx, uint32_t, bool relu) {
-    const compute_t* transposed = weights + n_weights + layer.weights;  // [n_in, n_out]
-    multiply(dy, transposed, layer.n_in, layer.n_out, [&](uint32_t row, uint32_t c, float value, float next) {
+GF_FN void tile_backward_input(Matrix dy, const Layer& layer, Weights weights, Matrix x, Matrix dx, uint32_t, bool relu) {
+    const auto write = [&](uint32_t row, uint32_t c, float value, float next) {
         const compute_t* made = x.row(row) + c;
         const bool open = !relu || (float)made[0] > 0.0f, next_open = !relu || (float)made[1] > 0.0f;
         store_pair(dx.row(row) + c, open ? value : 0.0f, next_open ? next : 0.0f);
-    });
+    };
+    multiply(dy, weights.w_transposed + layer.weights, layer.n_in, layer.n_out, write);
 }
 
 /// Computes dW += scale dy^T x. Rows past the tile's last sample must be zero in dy and finite in x.
@@ -223,7 +235,7 @@ GF_FN void tile_column_sums(Matrix x, uint32_t n_columns, float scale, float* su
 #else
 // ------------------------------------------------------------------------------------------------------------------
 // Vector units. Every product is out[m, :] += left(m, k) * right[k, :] with vectors along the neurons, so that no
-// operand is ever transposed in the loop. The weights are stored both as W and as W^T (prepare_weights).
+// operand is ever transposed in the loop. Hence the two copies of the weights.
 
 typedef float Lanes __attribute__((vector_size(4 * GF_LANES), aligned(4), may_alias));
 
@@ -325,9 +337,8 @@ GF_FN void multiply(const float* left, size_t left_m, size_t left_k, const float
 }
 
 /// Computes y = x W^T, followed by a ReLU if `relu` is set.
-GF_FN void tile_forward(Matrix x, const Layer& layer, const float* weights, uint32_t n_weights, Matrix y,
-                        uint32_t rows, bool relu) {
-    const float* transposed = weights + n_weights + layer.weights;  // [n_in, n_out]
+GF_FN void tile_forward(Matrix x, const Layer& layer, Weights weights, Matrix y, uint32_t rows, bool relu) {
+    const float* transposed = weights.w_transposed + layer.weights;
     if (relu)
         multiply<false, true>(x.data, x.stride, 1, transposed, layer.n_out, y.data, y.stride, rows, layer.n_out,
                               layer.n_in);
@@ -338,9 +349,9 @@ GF_FN void tile_forward(Matrix x, const Layer& layer, const float* weights, uint
 
 /// Computes dx = dy W, times the derivative of the ReLU that produced x if `relu` is set. n_out does not need to be a
 /// multiple of 16.
-GF_FN void tile_backward_input(Matrix dy, const Layer& layer, const float* weights, uint32_t, Matrix x,
-                               Matrix dx, uint32_t rows, bool relu) {
-    multiply<false, false>(dy.data, dy.stride, 1, weights + layer.weights, layer.n_in, dx.data, dx.stride, rows,
+GF_FN void tile_backward_input(Matrix dy, const Layer& layer, Weights weights, Matrix x, Matrix dx, uint32_t rows,
+                               bool relu) {
+    multiply<false, false>(dy.data, dy.stride, 1, weights.w + layer.weights, layer.n_in, dx.data, dx.stride, rows,
                            layer.n_in, layer.n_out);
     if (!relu) return;
     for (uint32_t s = 0; s < rows; ++s) {

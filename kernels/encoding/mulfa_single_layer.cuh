@@ -146,7 +146,7 @@ template <int D, int K> struct TurnedValues {
 
     /// Computes q of level l from gamma.
     GF_FN void find_query(const TurnedPlan& plan, uint32_t l) const {
-        tile_forward(gamma(), plan.query, work.prepared(), plan.n_prepared, query(l), rows, false);
+        tile_forward(gamma(), plan.query, work.weights(plan), query(l), rows, false);
         tile_sync();
         work.keep_query(l, query(l));
     }
@@ -175,7 +175,7 @@ template <int D, int K> struct TurnedValues {
             }
         }
         tile_sync();
-        tile_forward(swung(), plan.node, work.prepared(), plan.n_prepared, value(), rows, false);
+        tile_forward(swung(), plan.node, work.weights(plan), value(), rows, false);
         tile_sync();
     }
 
@@ -209,7 +209,7 @@ template <int D, int K> struct TurnedValues {
         tile_backward_weights(value(), swung(), plan.node, scale, a.dL_dprepared, rows);
         tile_column_sums(value(), padded(P * K), scale, a.dL_dprepared + plan.bias, rows);
         tile_sync();
-        tile_backward_input(value(), plan.node, work.prepared(), plan.n_prepared, swung(), swung(), rows, false);
+        tile_backward_input(value(), plan.node, work.weights(plan), swung(), swung(), rows, false);
         tile_sync();
         turn_back(l, at);
         tile_sync();

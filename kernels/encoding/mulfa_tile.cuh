@@ -62,7 +62,8 @@ template <int D> struct MulfaWork {
         : a(args), first(begin), rows(min_of(end - begin, (uint32_t)GF_TILE)), H(args.grid.mulfa.width),
           all(GF_SIMT ? (uint32_t)GF_TILE : rows) {}
 
-    GF_FN const compute_t* prepared() const { return (const compute_t*)a.prepared; }
+    /// Returns the prepared matrices of all levels; `plan` knows how many numbers they are.
+    template <typename Plan> GF_FN Weights weights(const Plan& plan) const { return weights_in(a.prepared, plan.n_prepared); }
 
     /// Returns the matrix of q of level l that is saved from the forward to the backward pass.
     GF_FN Matrix kept_query(uint32_t l) const {

@@ -28,10 +28,10 @@ template <int W> struct NetworkShared {
 /// Networks at a tile of samples: the data that their layers compute with.
 struct NetworkTile {
     const NetworkLayout& network;
-    const compute_t* weights;  // compute copy, see prepare_weights
-    compute_t* activations;    // inputs of each layer, [S, n_in], one matrix after another; null: not saved
-    uint32_t capacity;         // S
-    uint32_t first, rows;      // first sample and number of samples of the tile
+    Weights weights;         // compute copies, see prepare_weights
+    compute_t* activations;  // inputs of each layer, [S, n_in], one matrix after another; null: not saved
+    uint32_t capacity;       // S
+    uint32_t first, rows;    // first sample and number of samples of the tile
 
     /// Returns whether a layer's inputs are the neurons of a hidden layer, which end in a ReLU. The inputs of the first layer
     /// of each network are not.
@@ -50,7 +50,8 @@ struct NetworkTile {
 
 /// Builds the networks of a kernel's arguments, FieldArgs or FitArgs.
 template <typename Args> GF_FN NetworkTile network_tile(const Args& a, uint32_t first, uint32_t rows) {
-    return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
+    const Weights weights = weights_in(a.weights, a.network.n_weights);
+    return {a.network, weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
 }
 
 /// Loads the gradients with respect to a tile's values, scaled up, into the columns of the last layer. Columns past the
@@ -91,8 +92,7 @@ template <int W> struct Flow {
         for (uint32_t l = begin; l < end; ++l) {
             keep(l, x);
             const Matrix y = input(l + 1);
-            tile_forward(x, at.network.layers[l], at.weights, at.network.n_weights, y, at.rows,
-                         l + 1 < end);
+            tile_forward(x, at.network.layers[l], at.weights, y, at.rows, l + 1 < end);
             tile_sync();
             x = y;
         }
@@ -125,8 +125,7 @@ template <int W> struct BackwardFlow {
         tile_sync();
         tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
         tile_sync();
-        tile_backward_input(dy, at.network.layers[l], at.weights, at.network.n_weights, x, dx, at.rows,
-                            at.follows_relu(l));
+        tile_backward_input(dy, at.network.layers[l], at.weights, x, dx, at.rows, at.follows_relu(l));
         tile_sync();
     }
 };
