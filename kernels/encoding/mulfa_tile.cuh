@@ -63,7 +63,9 @@ template <int D> struct MulfaWork {
           all(GF_SIMT ? (uint32_t)GF_TILE : rows) {}
 
     /// Returns the prepared matrices of all levels; `plan` knows how many numbers they are.
-    template <typename Plan> GF_FN Weights weights(const Plan& plan) const { return weights_in(a.prepared, plan.n_prepared); }
+    template <typename Plan> GF_FN Weights weights(const Plan& plan) const {
+        return weights_in(a.prepared, plan.n_prepared);
+    }
 
     /// Returns the matrix of q of level l that is saved from the forward to the backward pass.
     GF_FN Matrix kept_query(uint32_t l) const {

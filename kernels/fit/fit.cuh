@@ -30,15 +30,10 @@ template <int W> GF_FN void fit_backward_tile(const FitArgs& a, uint32_t tile, N
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
-    Matrix dy = {shared.a, NetworkShared<W>::stride}, dx = {shared.b, NetworkShared<W>::stride};
-    load_value_gradients(a.dL_doutput, a.n_outputs, first, rows, GF_TILE, dy);
-    for (uint32_t l = flow.at.n_layers(); l-- > 0;) {
-        flow.layer(l, dy, dx);
-        const Matrix swap = dy;
-        dy = dx;
-        dx = swap;
-    }
-    write_feature_gradients(a.grid, dy, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
+    const uint32_t n_layers = flow.at.n_layers();
+    load_value_gradients(a.dL_doutput, a.n_outputs, first, rows, GF_TILE, flow.gradient(n_layers));
+    const Matrix dx = flow.run(0, n_layers);
+    write_feature_gradients(a.grid, dx, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 
 namespace {
 
-/// Scratch of a block: the inputs and outputs of a layer, alternately. W is the width of the widest layer.
+/// Scratch of a block: two matrices, which the layers read and write alternately. W is the width of the widest layer.
 template <int W> struct NetworkShared {
 #if GF_SIMT
     static const uint32_t stride = W + 8;  // 16 bytes of padding, so that rows start in different banks
@@ -23,6 +23,9 @@ template <int W> struct NetworkShared {
 #endif
     alignas(64) compute_t a[GF_TILE * stride];
     alignas(64) compute_t b[GF_TILE * stride];
+
+    /// Returns the matrix of the inputs of a layer, or of their gradient. Those of layer + 1 are its outputs.
+    GF_FN Matrix matrix(uint32_t layer) { return {layer % 2 ? b : a, stride}; }
 };
 
 /// Networks at a tile of samples: the data that their layers compute with.
@@ -76,7 +79,7 @@ template <int W> struct Flow {
 #if !GF_SIMT
         if (at.activations && layer < at.n_layers()) return at.kept_input(layer);
 #endif
-        return {layer % 2 ? shared.b : shared.a, NetworkShared<W>::stride};
+        return shared.matrix(layer);
     }
 
     GF_FN void keep(uint32_t layer, Matrix x) const {
@@ -100,7 +103,7 @@ template <int W> struct Flow {
     }
 };
 
-/// Backward pass through layers: from dy (gradient of a layer's output) to dx (gradient of its input).
+/// Backward pass through layers. It adds to the gradients with respect to their weights.
 template <int W> struct BackwardFlow {
     NetworkTile at;
     NetworkShared<W>& shared;
@@ -120,13 +123,23 @@ template <int W> struct BackwardFlow {
 #endif
     }
 
-    GF_FN void layer(uint32_t l, Matrix dy, Matrix dx) const {
+    /// Returns the gradient with respect to the inputs of a layer; of n_layers(): with respect to the last outputs.
+    GF_FN Matrix gradient(uint32_t layer) const { return shared.matrix(layer); }
+
+    GF_FN void layer(uint32_t l) const {
+        const Matrix dy = gradient(l + 1), dx = gradient(l);
         const Matrix x = fetch(l, dx);
         tile_sync();
         tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
         tile_sync();
         tile_backward_input(dy, at.network.layers[l], at.weights, x, dx, at.rows, at.follows_relu(l));
         tile_sync();
+    }
+
+    /// Runs layers [begin, end), the last one first: from gradient(end) to gradient(begin), which it returns.
+    GF_FN Matrix run(uint32_t begin, uint32_t end) const {
+        for (uint32_t l = end; l-- > begin;) layer(l);
+        return gradient(begin);
     }
 };
 

@@ -71,26 +71,15 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
-    const uint32_t n_density = a.network.n_density_layers;
-    Matrix dy = {shared.a, NetworkShared<W>::stride}, dx = {shared.b, NetworkShared<W>::stride};
-    GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
-        for (int c = 0; c < 16; ++c)
-            dy.row(s)[c] = (compute_t)(
-                s < rows && c < 3 ? GF_LOSS_SCALE * a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
+    const uint32_t n_density = a.network.n_density_layers, n_layers = flow.at.n_layers();
+    load_value_gradients(a.samples.dL_dcolor, 3, first, rows, GF_TILE, flow.gradient(n_layers));
+    const Matrix dh = flow.run(n_density, n_layers);
+    if (a.dL_dview) write_view_gradients(a, dh, first, rows);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        dh.row(s)[0] = (compute_t)((float)dh.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
     }
-    for (uint32_t l = flow.at.n_layers(); l-- > 0;) {
-        flow.layer(l, dy, dx);
-        const Matrix swap = dy;
-        dy = dx;
-        dx = swap;
-        if (l == n_density) {
-            if (a.dL_dview) write_view_gradients(a, dy, first, rows);
-            GF_FOR_EACH_IN_TILE(s, rows) {
-                dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
-            }
-        }
-    }
-    write_feature_gradients(a.grid, dy, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
+    const Matrix dx = flow.run(0, n_density);
+    write_feature_gradients(a.grid, dx, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
 }
 
 }  // namespace
