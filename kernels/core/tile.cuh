@@ -66,6 +66,40 @@ GF_FN void copy_tile(Matrix from, Matrix to, uint32_t rows, uint32_t n_columns) 
 #endif
 }
 
+/// A matrix of a tile that the forward pass saves in device memory for the backward pass. A block of threads works in its
+/// scratch and copies; one core works in place.
+struct Staged {
+    Matrix saved;  // no data: not saved
+    Matrix scratch;
+    uint32_t rows, n_columns;
+
+    /// Returns the matrix to work in.
+    GF_FN Matrix matrix() const {
+#if GF_SIMT
+        return scratch;
+#else
+        return saved.data ? saved : scratch;
+#endif
+    }
+
+    /// Saves the matrix, if it is to be saved.
+    GF_FN void save() const {
+#if GF_SIMT
+        if (saved.data) copy_tile(scratch, saved, rows, n_columns);
+#endif
+    }
+
+    /// Gets back what was saved, with zeros in the rows past the last sample that products read, and synchronises the block.
+    GF_FN void fetch() const {
+#if GF_SIMT
+        copy_tile(saved, scratch, rows, n_columns);
+        for (uint32_t s = rows + threadIdx.x; s < GF_TILE; s += GF_TILE)
+            for (uint32_t c = 0; c < n_columns; ++c) scratch.row(s)[c] = (compute_t)0.0f;
+        tile_sync();
+#endif
+    }
+};
+
 #if GF_SIMT
 // ------------------------------------------------------------------------------------------------------------------
 // Tensor cores: fp16 operands, fp32 accumulation, in products of 16 rows, 8 columns and 16 terms (PTX ISA,

@@ -111,7 +111,8 @@ template <int D, int K> struct LayeredValues {
 
     GF_FN Matrix gamma() const { return {shared.gamma.data, Scratch<GF_MULFA_GAMMA>::stride}; }
     GF_FN Matrix narrow(Scratch<GF_MULFA_WIDTH>& scratch) const { return {scratch.data, Scratch<GF_MULFA_WIDTH>::stride}; }
-    GF_FN Matrix query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Staged staged_query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Matrix query(uint32_t l) const { return staged_query(l).matrix(); }
     GF_FN Matrix dquery() const { return narrow(shared.dquery); }
     GF_FN Matrix factor(uint32_t layer) const { return narrow(shared.corner.factor[layer - 1]); }
     GF_FN Matrix place() const { return {shared.place.data, Scratch<GF_PLACE>::stride}; }
@@ -173,13 +174,13 @@ template <int D, int K> struct LayeredValues {
         const LayeredPlan<D> plan(a.grid, l);
         load_level(l);
         if (again) {
-            work.fetch_query(l, query(l));
+            staged_query(l).fetch();
         } else {
             work.find_gamma(points, gamma());
             tile_sync();
             tile_forward(gamma(), plan.query(), work.weights(plan), query(l), rows, false);
             tile_sync();
-            work.keep_query(l, query(l));
+            staged_query(l).save();
         }
         const Matrix z = narrow(shared.corner.z), v = narrow(shared.corner.spare);
         for (uint32_t c = 0; c < (uint32_t)P; ++c) {

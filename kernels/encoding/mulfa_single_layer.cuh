@@ -136,7 +136,8 @@ template <int D, int K> struct TurnedValues {
     GF_FN Matrix gamma() const {
         return {shared.gamma.data, padded(2 * a.grid.mulfa.n_frequencies * D + 1) + GF_MULFA_SKEW};
     }
-    GF_FN Matrix query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Staged staged_query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Matrix query(uint32_t l) const { return staged_query(l).matrix(); }
     GF_FN Matrix turn() const { return {shared.turn.data, 2 * H + GF_MULFA_SKEW}; }
     GF_FN Matrix place() const { return {shared.turn.data + H, 2 * H + GF_MULFA_SKEW}; }
     GF_FN Matrix swung() const { return {shared.swung.data, 2 * H + GF_MULFA_SKEW}; }
@@ -148,14 +149,14 @@ template <int D, int K> struct TurnedValues {
     GF_FN void find_query(const TurnedPlan& plan, uint32_t l) const {
         tile_forward(gamma(), plan.query, work.weights(plan), query(l), rows, false);
         tile_sync();
-        work.keep_query(l, query(l));
+        staged_query(l).save();
     }
 
     GF_TILE_FN void find(uint32_t l, PointTile<D>&, MulfaPoint<D>& at, bool again) const {
         const TurnedPlan plan = turned_plan<D>(a.grid, l);
         work.load_omega(l, 0, shared.omega);
         tile_sync();
-        if (again) work.fetch_query(l, query(l));
+        if (again) staged_query(l).fetch();
         else find_query(plan, l);
         GF_FOR_EACH_IN_TILE(s, all) {
             float place[D];

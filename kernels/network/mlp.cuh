@@ -42,12 +42,20 @@ struct NetworkTile {
 
     GF_FN uint32_t n_layers() const { return network.n_density_layers + network.n_color_layers; }
 
-    /// Returns the matrix of a layer's inputs that is saved from the forward to the backward pass.
-    GF_FN Matrix kept_input(uint32_t layer) const {
+    /// Returns the matrix in which a layer's inputs are saved.
+    GF_FN Matrix saved_input(uint32_t layer) const {
         size_t columns = 0;
         for (uint32_t l = 0; l < layer; ++l) columns += network.layers[l].n_in;
         const uint32_t n_in = network.layers[layer].n_in;
         return {activations + columns * capacity + (size_t)first * n_in, n_in};
+    }
+
+    /// Returns the inputs of a layer, which the forward pass saves if there are activations.
+    GF_FN Staged input(uint32_t layer, Matrix scratch) const {
+        const uint32_t n_in = network.layers[layer].n_in;
+        Matrix saved = {nullptr, n_in};
+        if (activations) saved = saved_input(layer);
+        return {saved, scratch, rows, n_in};
     }
 };
 
@@ -69,37 +77,26 @@ GF_FN void load_value_gradients(const float* dL_doutput, uint32_t n_outputs, uin
     }
 }
 
-/// Forward pass through layers. On the host, layers write directly to the saved matrices; a block of threads works in
-/// shared memory and copies.
+/// Forward pass through layers.
 template <int W> struct Flow {
     NetworkTile at;
     NetworkShared<W>& shared;
 
+    GF_FN Staged staged(uint32_t layer) const { return at.input(layer, shared.matrix(layer)); }
+
+    /// Returns the inputs of a layer; of n_layers(): the last outputs, which are not saved.
     GF_FN Matrix input(uint32_t layer) const {
-#if !GF_SIMT
-        if (at.activations && layer < at.n_layers()) return at.kept_input(layer);
-#endif
-        return shared.matrix(layer);
+        return layer < at.n_layers() ? staged(layer).matrix() : shared.matrix(layer);
     }
 
-    GF_FN void keep(uint32_t layer, Matrix x) const {
-#if GF_SIMT
-        if (at.activations) copy_tile(x, at.kept_input(layer), at.rows, at.network.layers[layer].n_in);
-#else
-        (void)layer, (void)x;  // already in place
-#endif
-    }
-
-    /// Runs layers [begin, end), the last without a ReLU, and returns the matrix of its output.
-    GF_FN Matrix run(Matrix x, uint32_t begin, uint32_t end) const {
+    /// Runs layers [begin, end), the last one without a ReLU: from input(begin) to input(end), which it returns.
+    GF_FN Matrix run(uint32_t begin, uint32_t end) const {
         for (uint32_t l = begin; l < end; ++l) {
-            keep(l, x);
-            const Matrix y = input(l + 1);
-            tile_forward(x, at.network.layers[l], at.weights, y, at.rows, l + 1 < end);
+            staged(l).save();
+            tile_forward(input(l), at.network.layers[l], at.weights, input(l + 1), at.rows, l + 1 < end);
             tile_sync();
-            x = y;
         }
-        return x;
+        return input(end);
     }
 };
 
@@ -109,27 +106,14 @@ template <int W> struct BackwardFlow {
     NetworkShared<W>& shared;
     float* dL_dweights;
 
-    /// Returns the layer's saved input: in place (host), or copied to the buffer that dx will overwrite.
-    GF_FN Matrix fetch(uint32_t layer, Matrix buffer) const {
-        const Matrix kept = at.kept_input(layer);
-#if GF_SIMT
-        copy_tile(kept, buffer, at.rows, at.network.layers[layer].n_in);
-        for (uint32_t s = at.rows + threadIdx.x; s < GF_TILE; s += GF_TILE)
-            for (uint32_t c = 0; c < at.network.layers[layer].n_in; ++c) buffer.row(s)[c] = (compute_t)0.0f;
-        return buffer;
-#else
-        (void)buffer;
-        return kept;
-#endif
-    }
-
     /// Returns the gradient with respect to the inputs of a layer; of n_layers(): with respect to the last outputs.
     GF_FN Matrix gradient(uint32_t layer) const { return shared.matrix(layer); }
 
     GF_FN void layer(uint32_t l) const {
         const Matrix dy = gradient(l + 1), dx = gradient(l);
-        const Matrix x = fetch(l, dx);
-        tile_sync();
+        const Staged staged = at.input(l, dx);  // its scratch, if it uses any, is overwritten by dx
+        staged.fetch();
+        const Matrix x = staged.matrix();
         tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
         tile_sync();
         tile_backward_input(dy, at.network.layers[l], at.weights, x, dx, at.rows, at.follows_relu(l));

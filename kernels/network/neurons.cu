@@ -14,7 +14,7 @@ GF_ITEM_KERNEL(count_active, ActiveArgs) {
         if (neuron < n_in) break;
         neuron -= n_in;
     }
-    const Matrix inputs = at.kept_input(layer);
+    const Matrix inputs = at.saved_input(layer);
     const uint32_t n = min_of(*a.count, a.capacity);
     uint32_t active = 0;
     for (uint32_t s = 0; s < n; ++s) {

@@ -15,7 +15,7 @@ GF_TILE_KERNEL(encode_samples, FieldArgs, NetworkShared<128>) {
     const Matrix x = {shared.a, n_in};
     encode_tile<3>(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, rows, n_in);
     tile_sync();
-    copy_tile(x, network_tile(a, first, rows).kept_input(0), rows, n_in);
+    copy_tile(x, network_tile(a, first, rows).saved_input(0), rows, n_in);
 }
 
 // The copies of the weights that the tile primitives compute with: W of all layers, followed by W^T of all layers. One

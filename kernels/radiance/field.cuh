@@ -28,14 +28,14 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     const Flow<W> flow = {network_tile(a, first, rows), shared};
     const uint32_t n_density = a.network.n_density_layers;
-    Matrix x = flow.input(0);
+    const Matrix x = flow.input(0);
     const uint32_t n_in = a.network.layers[0].n_in;
     if (a.features) copy_tile({(compute_t*)a.features + (size_t)first * n_in, n_in}, x, rows, n_in);
     else encode_tile<3>(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, rows, n_in);
     tile_sync();
-    x = flow.run(x, 0, n_density);
+    const Matrix h = flow.run(0, n_density);  // and, in the columns after it, the other inputs of the colour network
     GF_FOR_EACH_IN_TILE(s, rows) {
-        a.samples.density[first + s] = density_of((float)x.row(s)[0]);
+        a.samples.density[first + s] = density_of((float)h.row(s)[0]);
     }
     if (a.density_only) return;
     GF_FOR_EACH_IN_TILE(s, rows) {
@@ -44,12 +44,12 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
                                     a.rays.view[2 * (size_t)a.rays.capacity + ray]};
         float basis[16];
         spherical_harmonics(direction, a.network.sh_degree, basis);
-        for (int i = 0; i < 16; ++i) x.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
+        for (int i = 0; i < 16; ++i) h.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
     }
     tile_sync();
-    x = flow.run(x, n_density, flow.at.n_layers());
+    const Matrix color = flow.run(n_density, flow.at.n_layers());
     GF_FOR_EACH_IN_TILE(s, rows) {
-        for (int c = 0; c < 3; ++c) a.samples.color[3 * (size_t)(first + s) + c] = logistic((float)x.row(s)[c]);
+        for (int c = 0; c < 3; ++c) a.samples.color[3 * (size_t)(first + s) + c] = logistic((float)color.row(s)[c]);
     }
 }
 
