@@ -253,11 +253,9 @@ template <int D, int K> struct LayeredValues {
     }
 
     /// Computes dL_dprepared += dy^T x for one of the matrices.
-    GF_FN void add_gradient(Matrix dy, Matrix x, Layer layer, uint32_t used) const {
+    GF_FN void add_gradient(Matrix dy, Matrix x, Layer layer, [[maybe_unused]] uint32_t used) const {
 #if !GF_SIMT
         layer.n_out = used;  // padding has no gradient
-#else
-        (void)used;
 #endif
         tile_backward_weights(dy, x, layer, 1.0f / GF_MULFA_SCALE, a.dL_dprepared, rows);
     }

@@ -5,7 +5,6 @@
 
 // One item per neuron, layer after layer: the number of counted samples for which it is active.
 GF_ITEM_KERNEL(count_active, ActiveArgs) {
-    (void)j;
     const NetworkTile at = {a.network, {}, (compute_t*)a.activations, a.capacity, 0, 0};
     uint32_t neuron = i, layer = 0;
     for (;; ++layer) {
