@@ -1,7 +1,8 @@
 // Target definitions: how a kernel becomes an entry point, function qualifiers, the compute type, atomics and warp
-// operations. Most kernels are written against these definitions alone. Where the targets need different algorithms,
-// other files branch on GF_SIMT too: mainly the primitives (tile.cuh, simd.cuh, sincos.cuh, network.cuh,
-// grid/mulfa_tile.cuh), and a few kernels (for example march.cu).
+// operations. Most kernels are written against these definitions and the primitives alone. Where the targets need
+// different algorithms, there are two bodies: of the tile primitives (core/tile_simt.cuh, core/tile_host.cuh), of
+// vectors (core/simd.cuh, core/sincos.cuh) and of marching (radiance/march.cu). Other files branch on GF_SIMT in single
+// places: sizes of scratch, scales of fp16 gradients, padding, and how far ahead to load.
 //
 // A kernel is written once and becomes, by target:
 //   cuda      (nvcc)          a __global__ function, loaded from PTX
