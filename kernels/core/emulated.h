@@ -66,31 +66,31 @@ uint64_t* gf_emulated_slots();
     }
 
 #define GF_ITEM_KERNEL(name, Args)                                                                                     \
-    static void name##_item(const Args& a, uint32_t i, uint32_t j);                                                    \
+    GF_ITEM_BODY(name, Args);                                                                                          \
     static void name##_thread(const void* arguments, uint32_t n_items) {                                               \
         const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                                                      \
         if (i < n_items) name##_item(*static_cast<const Args*>(arguments), i, blockIdx.y);                             \
     }                                                                                                                  \
     GF_EMULATED_SYMBOL(name, (n_items + GF_TILE - 1) / GF_TILE, 0, 0)                                                  \
-    static void name##_item(const Args& a, uint32_t i, uint32_t j)
+    GF_ITEM_BODY(name, Args)
 
 #define GF_WARP_KERNEL(name, Args)                                                                                     \
-    static void name##_item(const Args& a, uint32_t i, uint32_t j);                                                    \
+    GF_ITEM_BODY(name, Args);                                                                                          \
     static void name##_thread(const void* arguments, uint32_t n_items) {                                               \
         const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                                               \
         if (i < n_items) name##_item(*static_cast<const Args*>(arguments), i, blockIdx.y);                             \
     }                                                                                                                  \
     GF_EMULATED_SYMBOL(name, (n_items * 32 + GF_TILE - 1) / GF_TILE, 0, 1)                                             \
-    static void name##_item(const Args& a, uint32_t i, uint32_t j)
+    GF_ITEM_BODY(name, Args)
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                             \
-    static void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                                 \
+    GF_TILE_BODY(name, Args, Shared);                                                                                  \
     static void name##_thread(const void* arguments, uint32_t) {                                                       \
         Shared& shared = *reinterpret_cast<Shared*>(gf_emulated_now.shared);                                           \
         name##_tile(*static_cast<const Args*>(arguments), blockIdx.x, blockIdx.y, shared);                             \
     }                                                                                                                  \
     GF_EMULATED_SYMBOL(name, n_items, sizeof(Shared), 1)                                                               \
-    static void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
+    GF_TILE_BODY(name, Args, Shared)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Barriers, warp exchange, atomics. Only one fiber runs at a time, so plain additions are atomic.

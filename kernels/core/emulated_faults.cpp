@@ -15,34 +15,29 @@ struct FaultShared {
 
 // Each thread reads what its neighbour wrote: with a barrier in between here, without one (a race) in fault_race.
 GF_TILE_KERNEL(fault_none, FaultArgs, FaultShared) {
-    (void)tile, (void)j;
     shared.value[threadIdx.x] = (float)threadIdx.x;
     __syncthreads();
     a.out[threadIdx.x] = shared.value[(threadIdx.x + 1u) % GF_TILE];
 }
 
 GF_TILE_KERNEL(fault_race, FaultArgs, FaultShared) {
-    (void)tile, (void)j;
     shared.value[threadIdx.x] = (float)threadIdx.x;
     a.out[threadIdx.x] = shared.value[(threadIdx.x + 1u) % GF_TILE];
 }
 
 // Half of the threads never reach the barrier.
 GF_TILE_KERNEL(fault_early_end, FaultArgs, FaultShared) {
-    (void)tile, (void)j, (void)a, (void)shared;
     if (threadIdx.x < GF_TILE / 2) return;
     __syncthreads();
 }
 
 // One lane waits at a warp barrier, all others at the block barrier.
 GF_TILE_KERNEL(fault_two_barriers, FaultArgs, FaultShared) {
-    (void)tile, (void)j, (void)a, (void)shared;
     if (threadIdx.x == 5u) __syncwarp();
     else __syncthreads();
 }
 
 // Reads uninitialised shared memory.
 GF_TILE_KERNEL(fault_unwritten, FaultArgs, FaultShared) {
-    (void)tile, (void)j;
     a.out[threadIdx.x] = shared.value[threadIdx.x];
 }

@@ -1,7 +1,8 @@
 // Target definitions: how a kernel becomes an entry point, function qualifiers, the compute type, atomics and warp
-// operations. Most kernels are written against these definitions alone. Where the targets need different algorithms,
-// other files branch on GF_SIMT too: mainly the primitives (tile.cuh, simd.cuh, sincos.cuh, network.cuh,
-// grid/mulfa_tile.cuh), and a few kernels (for example march.cu).
+// operations. Most kernels are written against these definitions and the primitives alone. Where the targets need
+// different algorithms, there are two bodies: of the tile primitives (core/tile_simt.cuh, core/tile_host.cuh), of
+// vectors (core/simd.cuh, core/sincos.cuh) and of marching (radiance/march.cu). Other files branch on GF_SIMT in single
+// places: sizes of scratch, scales of fp16 gradients, padding, and how far ahead to load.
 //
 // A kernel is written once and becomes, by target:
 //   cuda      (nvcc)          a __global__ function, loaded from PTX
@@ -35,6 +36,14 @@
 #define GF_ROLLED
 #endif
 
+// A kernel's body as a function. It may leave any of its parameters unused.
+#define GF_ITEM_BODY(name, Args)                                                                                       \
+    static GF_FN void name##_item([[maybe_unused]] const Args& a, [[maybe_unused]] uint32_t i,                         \
+                                  [[maybe_unused]] uint32_t j)
+#define GF_TILE_BODY(name, Args, Shared)                                                                               \
+    static GF_FN void name##_tile([[maybe_unused]] const Args& a, [[maybe_unused]] uint32_t tile,                      \
+                                  [[maybe_unused]] uint32_t j, [[maybe_unused]] Shared& shared)
+
 #if defined(__CUDACC__)
 #define GF_SIMT 1
 #include <cuda_fp16.h>
@@ -47,30 +56,30 @@
 #endif
 typedef __half gf_half;
 
-#define GF_ITEM_KERNEL(name, Args)                                                            \
-    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                     \
-    extern "C" __global__ void __launch_bounds__(128, GF_LEAST_BLOCKS) name(const Args a, uint32_t n_items) { \
-        const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                             \
-        if (i < n_items) name##_item(a, i, blockIdx.y);                                       \
-    }                                                                                         \
-    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
+#define GF_ITEM_KERNEL(name, Args)                                                                                     \
+    GF_ITEM_BODY(name, Args);                                                                                          \
+    extern "C" __global__ void __launch_bounds__(128, GF_LEAST_BLOCKS) name(const Args a, uint32_t n_items) {          \
+        const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                                                      \
+        if (i < n_items) name##_item(a, i, blockIdx.y);                                                                \
+    }                                                                                                                  \
+    GF_ITEM_BODY(name, Args)
 
-#define GF_WARP_KERNEL(name, Args)                                                            \
-    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                     \
-    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t n_items) {  \
-        const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                      \
-        if (i < n_items) name##_item(a, i, blockIdx.y);                                       \
-    }                                                                                         \
-    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
+#define GF_WARP_KERNEL(name, Args)                                                                                     \
+    GF_ITEM_BODY(name, Args);                                                                                          \
+    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t n_items) {                           \
+        const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                                               \
+        if (i < n_items) name##_item(a, i, blockIdx.y);                                                                \
+    }                                                                                                                  \
+    GF_ITEM_BODY(name, Args)
 
-#define GF_TILE_KERNEL(name, Args, Shared)                                                                   \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                             \
-    extern "C" __global__ void __launch_bounds__(GF_TILE, GF_LEAST_BLOCKS) name(const Args a, uint32_t) {    \
-        extern __shared__ __align__(128) unsigned char gf_shared[];                                          \
-        name##_tile(a, blockIdx.x, blockIdx.y, *reinterpret_cast<Shared*>(gf_shared));                                   \
-    }                                                                                                        \
-    extern "C" __device__ const uint32_t name##_shared_bytes = sizeof(Shared);                               \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
+#define GF_TILE_KERNEL(name, Args, Shared)                                                                             \
+    GF_TILE_BODY(name, Args, Shared);                                                                                  \
+    extern "C" __global__ void __launch_bounds__(GF_TILE, GF_LEAST_BLOCKS) name(const Args a, uint32_t) {              \
+        extern __shared__ __align__(128) unsigned char gf_shared[];                                                    \
+        name##_tile(a, blockIdx.x, blockIdx.y, *reinterpret_cast<Shared*>(gf_shared));                                 \
+    }                                                                                                                  \
+    extern "C" __device__ const uint32_t name##_shared_bytes = sizeof(Shared);                                         \
+    GF_TILE_BODY(name, Args, Shared)
 
 #elif defined(GF_EMULATED)
 #define GF_SIMT 1
@@ -91,24 +100,24 @@ typedef __half gf_half;
 #define GF_SYMBOL(name) GF_JOIN(name, _, GF_LEVEL)
 
 // The arguments are copied to the stack, so that the compiler knows that no store in the body changes them.
-#define GF_ITEM_KERNEL(name, Args)                                                                             \
-    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j);                                             \
-    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {         \
-        const Args a = *arguments;                                                                             \
-        for (uint32_t i = begin; i < end; ++i) name##_item(a, i, j);                                           \
-    }                                                                                                          \
-    static GF_FN void name##_item(const Args& a, uint32_t i, uint32_t j)
+#define GF_ITEM_KERNEL(name, Args)                                                                                     \
+    GF_ITEM_BODY(name, Args);                                                                                          \
+    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {                 \
+        const Args a = *arguments;                                                                                     \
+        for (uint32_t i = begin; i < end; ++i) name##_item(a, i, j);                                                   \
+    }                                                                                                                  \
+    GF_ITEM_BODY(name, Args)
 
 #define GF_WARP_KERNEL(name, Args) GF_ITEM_KERNEL(name, Args)
 
-#define GF_TILE_KERNEL(name, Args, Shared)                                                                     \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared);                                      \
-    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {         \
-        const Args a = *arguments;                                                                             \
-        alignas(64) Shared shared;                                                                             \
-        for (uint32_t tile = begin; tile < end; ++tile) name##_tile(a, tile, j, shared);                          \
-    }                                                                                                          \
-    static GF_FN void name##_tile(const Args& a, uint32_t tile, uint32_t j, Shared& shared)
+#define GF_TILE_KERNEL(name, Args, Shared)                                                                             \
+    GF_TILE_BODY(name, Args, Shared);                                                                                  \
+    extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {                 \
+        const Args a = *arguments;                                                                                     \
+        alignas(64) Shared shared;                                                                                     \
+        for (uint32_t tile = begin; tile < end; ++tile) name##_tile(a, tile, j, shared);                               \
+    }                                                                                                                  \
+    GF_TILE_BODY(name, Args, Shared)
 #endif
 
 // Numbers processed at a time: one per GPU thread, one vector per host core.
@@ -214,10 +223,8 @@ GF_FN uint32_t reserve(uint32_t* counter, uint32_t count) {
 }
 
 /// Prefetches memory that will be read soon. Does nothing on GPUs, which hide the latency behind other threads.
-GF_FN void prefetch(const void* address) {
-#if GF_SIMT
-    (void)address;
-#else
+GF_FN void prefetch([[maybe_unused]] const void* address) {
+#if !GF_SIMT
     __builtin_prefetch(address, 0, 2);
 #endif
 }

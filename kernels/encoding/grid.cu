@@ -107,7 +107,6 @@ template <typename T, int D, int F> GF_FN void encode_point_backward(const Encod
 // second-level cache. Each block processes GF_ENCODE_TILES tiles, since in later rounds most blocks would have nothing
 // to do.
 GF_TILE_KERNEL(encode_levels, EncodeLevelsArgs, NoShared) {
-    (void)shared;
     const uint32_t begin = a.samples.count[a.round] + tile * GF_ENCODE_TILES * GF_TILE;
     const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     for (uint32_t t = 0; t < GF_ENCODE_TILES; ++t) {
@@ -122,7 +121,6 @@ GF_TILE_KERNEL(encode_levels, EncodeLevelsArgs, NoShared) {
 // One row per level: gradient[entry, f] += weight dL_dfeatures[f]. On the host, one thread owns a level and adds the
 // samples in order, so the sums do not depend on the number of threads.
 GF_TILE_KERNEL(grid_scatter, ScatterArgs, NoShared) {
-    (void)shared;
     const uint32_t first = tile * GF_TILE, end = *a.count;
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
@@ -131,19 +129,16 @@ GF_TILE_KERNEL(grid_scatter, ScatterArgs, NoShared) {
 }
 
 GF_ITEM_KERNEL(spherical_harmonics_f64, SphereArgs) {
-    (void)j;
     spherical_harmonics<double>(a.direction + 3 * (size_t)i, a.degree, a.basis + 16 * (size_t)i);
 }
 
 GF_ITEM_KERNEL(philox, RandomArgs) {
-    (void)j;
     const Random4 draw = philox4x32(a.counter + 4 * (size_t)i, a.key);
     for (int k = 0; k < 4; ++k) a.out[4 * (size_t)i + k] = draw.x[k];
 }
 
 // One item per parameter: uniform in [-range, range).
 GF_ITEM_KERNEL(uniform_parameters, UniformArgs) {
-    (void)j;
     const Random4 draw = random_draw(a.seed, RANDOM_PARAMETERS, a.stream, i);
     a.value[i] = a.range * (2.0f * random_unit(draw.x[0]) - 1.0f);
 }
@@ -153,9 +148,9 @@ GF_ITEM_KERNEL(uniform_parameters, UniformArgs) {
 #define GF_LEAST_BLOCKS 1
 
 // 2D and 3D points with two features per level, as in the oracle. One item per point.
-GF_ITEM_KERNEL(encode_2d_f32, EncodeArgs) { (void)j, encode_point<float, 2, 2>(a, i); }
-GF_ITEM_KERNEL(encode_3d_f32, EncodeArgs) { (void)j, encode_point<float, 3, 2>(a, i); }
-GF_ITEM_KERNEL(encode_2d_f64, EncodeArgs) { (void)j, encode_point<double, 2, 2>(a, i); }
-GF_ITEM_KERNEL(encode_3d_f64, EncodeArgs) { (void)j, encode_point<double, 3, 2>(a, i); }
-GF_ITEM_KERNEL(encode_backward_2d_f64, EncodeArgs) { (void)j, encode_point_backward<double, 2, 2>(a, i); }
-GF_ITEM_KERNEL(encode_backward_3d_f64, EncodeArgs) { (void)j, encode_point_backward<double, 3, 2>(a, i); }
+GF_ITEM_KERNEL(encode_2d_f32, EncodeArgs) { encode_point<float, 2, 2>(a, i); }
+GF_ITEM_KERNEL(encode_3d_f32, EncodeArgs) { encode_point<float, 3, 2>(a, i); }
+GF_ITEM_KERNEL(encode_2d_f64, EncodeArgs) { encode_point<double, 2, 2>(a, i); }
+GF_ITEM_KERNEL(encode_3d_f64, EncodeArgs) { encode_point<double, 3, 2>(a, i); }
+GF_ITEM_KERNEL(encode_backward_2d_f64, EncodeArgs) { encode_point_backward<double, 2, 2>(a, i); }
+GF_ITEM_KERNEL(encode_backward_3d_f64, EncodeArgs) { encode_point_backward<double, 3, 2>(a, i); }

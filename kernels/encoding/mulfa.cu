@@ -36,20 +36,18 @@ template <int D> GF_FN float gradient_of_levels(const PrepareMulfaArgs& a, uint3
 
 }  // namespace
 
-GF_TILE_KERNEL(mulfa_encode_2d, MulfaArgs, TurnedShared) { (void)j, choose_tile<2, TurnedValues>(a, tile, shared, false); }
-GF_TILE_KERNEL(mulfa_encode_3d, MulfaArgs, TurnedShared) { (void)j, choose_tile<3, TurnedValues>(a, tile, shared, false); }
-GF_TILE_KERNEL(mulfa_backward_2d, MulfaArgs, TurnedShared) { (void)j, choose_tile<2, TurnedValues>(a, tile, shared, true); }
-GF_TILE_KERNEL(mulfa_backward_3d, MulfaArgs, TurnedShared) { (void)j, choose_tile<3, TurnedValues>(a, tile, shared, true); }
+GF_TILE_KERNEL(mulfa_encode_2d, MulfaArgs, TurnedShared) { choose_tile<2, TurnedValues>(a, tile, shared, false); }
+GF_TILE_KERNEL(mulfa_encode_3d, MulfaArgs, TurnedShared) { choose_tile<3, TurnedValues>(a, tile, shared, false); }
+GF_TILE_KERNEL(mulfa_backward_2d, MulfaArgs, TurnedShared) { choose_tile<2, TurnedValues>(a, tile, shared, true); }
+GF_TILE_KERNEL(mulfa_backward_3d, MulfaArgs, TurnedShared) { choose_tile<3, TurnedValues>(a, tile, shared, true); }
 
 // One item per prepared number: the matrices of all levels, in the order of turned_plan or LayeredPlan.
 GF_ITEM_KERNEL(prepare_mulfa, PrepareMulfaArgs) {
-    (void)j;
     if (a.grid.dimensions == 2) prepare_number<2>(a, i);
     else prepare_number<3>(a, i);
 }
 
 // One item per number of theta: its gradient, from the gradients with respect to the prepared numbers.
 GF_ITEM_KERNEL(mulfa_gradient, PrepareMulfaArgs) {
-    (void)j;
     a.dL_dtheta[i] = a.grid.dimensions == 2 ? gradient_of_levels<2>(a, i) : gradient_of_levels<3>(a, i);
 }

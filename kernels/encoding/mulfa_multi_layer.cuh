@@ -111,7 +111,8 @@ template <int D, int K> struct LayeredValues {
 
     GF_FN Matrix gamma() const { return {shared.gamma.data, Scratch<GF_MULFA_GAMMA>::stride}; }
     GF_FN Matrix narrow(Scratch<GF_MULFA_WIDTH>& scratch) const { return {scratch.data, Scratch<GF_MULFA_WIDTH>::stride}; }
-    GF_FN Matrix query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Staged staged_query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Matrix query(uint32_t l) const { return staged_query(l).matrix(); }
     GF_FN Matrix dquery() const { return narrow(shared.dquery); }
     GF_FN Matrix factor(uint32_t layer) const { return narrow(shared.corner.factor[layer - 1]); }
     GF_FN Matrix place() const { return {shared.place.data, Scratch<GF_PLACE>::stride}; }
@@ -153,7 +154,7 @@ template <int D, int K> struct LayeredValues {
     GF_TILE_FN void forward_layers(const LayeredPlan<D>& plan, uint32_t l, uint32_t c, MulfaPoint<D>& at, Matrix z) const {
         forward_layer(l, 0, c, at, query(l), z);
         for (uint32_t layer = 1; layer < n; ++layer) {
-            tile_forward(z, plan.hidden(layer), work.prepared(), plan.n_prepared, factor(layer), rows, false);
+            tile_forward(z, plan.hidden(layer), work.weights(plan), factor(layer), rows, false);
             tile_sync();
             forward_layer(l, layer, c, at, factor(layer), z);
         }
@@ -173,18 +174,18 @@ template <int D, int K> struct LayeredValues {
         const LayeredPlan<D> plan(a.grid, l);
         load_level(l);
         if (again) {
-            work.fetch_query(l, query(l));
+            staged_query(l).fetch();
         } else {
             work.find_gamma(points, gamma());
             tile_sync();
-            tile_forward(gamma(), plan.query(), work.prepared(), plan.n_prepared, query(l), rows, false);
+            tile_forward(gamma(), plan.query(), work.weights(plan), query(l), rows, false);
             tile_sync();
-            work.keep_query(l, query(l));
+            staged_query(l).save();
         }
         const Matrix z = narrow(shared.corner.z), v = narrow(shared.corner.spare);
         for (uint32_t c = 0; c < (uint32_t)P; ++c) {
             forward_layers(plan, l, c, at, z);
-            tile_forward(z, plan.output(), work.prepared(), plan.n_prepared, v, rows, false);
+            tile_forward(z, plan.output(), work.weights(plan), v, rows, false);
             tile_sync();
             GF_FOR_EACH_IN_TILE(s, all) {
                 GF_UNROLL
@@ -252,11 +253,9 @@ template <int D, int K> struct LayeredValues {
     }
 
     /// Computes dL_dprepared += dy^T x for one of the matrices.
-    GF_FN void add_gradient(Matrix dy, Matrix x, Layer layer, uint32_t used) const {
+    GF_FN void add_gradient(Matrix dy, Matrix x, Layer layer, [[maybe_unused]] uint32_t used) const {
 #if !GF_SIMT
         layer.n_out = used;  // padding has no gradient
-#else
-        (void)used;
 #endif
         tile_backward_weights(dy, x, layer, 1.0f / GF_MULFA_SCALE, a.dL_dprepared, rows);
     }
@@ -269,7 +268,7 @@ template <int D, int K> struct LayeredValues {
         add_gradient(other, dz, plan.output(), K);
         tile_column_sums(other, padded(K), scale, a.dL_dprepared + plan.output_bias(), rows);
         tile_sync();
-        tile_backward_input(other, plan.output(), work.prepared(), plan.n_prepared, dz, dz, rows, false);
+        tile_backward_input(other, plan.output(), work.weights(plan), dz, dz, rows, false);
         tile_sync();
         for (uint32_t layer = n - 1; layer > 0; --layer) {
             swing_back(l, layer, c, at, dz, layer > 1 ? factor(layer - 1) : query(l), other);
@@ -277,8 +276,7 @@ template <int D, int K> struct LayeredValues {
             tile_column_sums(dz, H, scale, a.dL_dprepared + plan.bias(layer), rows);
             add_gradient(place(), factor(layer), plan.place(layer), D + 1);
             tile_sync();
-            tile_backward_input(dz, plan.hidden(layer), work.prepared(), plan.n_prepared, other, other, rows,
-                                false);
+            tile_backward_input(dz, plan.hidden(layer), work.weights(plan), other, other, rows, false);
             tile_sync();
             const Matrix swap = dz;
             dz = other;

@@ -136,7 +136,8 @@ template <int D, int K> struct TurnedValues {
     GF_FN Matrix gamma() const {
         return {shared.gamma.data, padded(2 * a.grid.mulfa.n_frequencies * D + 1) + GF_MULFA_SKEW};
     }
-    GF_FN Matrix query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Staged staged_query(uint32_t l) const { return work.query(l, shared.query.data); }
+    GF_FN Matrix query(uint32_t l) const { return staged_query(l).matrix(); }
     GF_FN Matrix turn() const { return {shared.turn.data, 2 * H + GF_MULFA_SKEW}; }
     GF_FN Matrix place() const { return {shared.turn.data + H, 2 * H + GF_MULFA_SKEW}; }
     GF_FN Matrix swung() const { return {shared.swung.data, 2 * H + GF_MULFA_SKEW}; }
@@ -146,16 +147,16 @@ template <int D, int K> struct TurnedValues {
 
     /// Computes q of level l from gamma.
     GF_FN void find_query(const TurnedPlan& plan, uint32_t l) const {
-        tile_forward(gamma(), plan.query, work.prepared(), plan.n_prepared, query(l), rows, false);
+        tile_forward(gamma(), plan.query, work.weights(plan), query(l), rows, false);
         tile_sync();
-        work.keep_query(l, query(l));
+        staged_query(l).save();
     }
 
     GF_TILE_FN void find(uint32_t l, PointTile<D>&, MulfaPoint<D>& at, bool again) const {
         const TurnedPlan plan = turned_plan<D>(a.grid, l);
         work.load_omega(l, 0, shared.omega);
         tile_sync();
-        if (again) work.fetch_query(l, query(l));
+        if (again) staged_query(l).fetch();
         else find_query(plan, l);
         GF_FOR_EACH_IN_TILE(s, all) {
             float place[D];
@@ -175,7 +176,7 @@ template <int D, int K> struct TurnedValues {
             }
         }
         tile_sync();
-        tile_forward(swung(), plan.node, work.prepared(), plan.n_prepared, value(), rows, false);
+        tile_forward(swung(), plan.node, work.weights(plan), value(), rows, false);
         tile_sync();
     }
 
@@ -209,7 +210,7 @@ template <int D, int K> struct TurnedValues {
         tile_backward_weights(value(), swung(), plan.node, scale, a.dL_dprepared, rows);
         tile_column_sums(value(), padded(P * K), scale, a.dL_dprepared + plan.bias, rows);
         tile_sync();
-        tile_backward_input(value(), plan.node, work.prepared(), plan.n_prepared, swung(), swung(), rows, false);
+        tile_backward_input(value(), plan.node, work.weights(plan), swung(), swung(), rows, false);
         tile_sync();
         turn_back(l, at);
         tile_sync();

@@ -62,42 +62,15 @@ template <int D> struct MulfaWork {
         : a(args), first(begin), rows(min_of(end - begin, (uint32_t)GF_TILE)), H(args.grid.mulfa.width),
           all(GF_SIMT ? (uint32_t)GF_TILE : rows) {}
 
-    GF_FN const compute_t* prepared() const { return (const compute_t*)a.prepared; }
-
-    /// Returns the matrix of q of level l that is saved from the forward to the backward pass.
-    GF_FN Matrix kept_query(uint32_t l) const {
-        return {(compute_t*)a.query + ((size_t)l * a.samples.capacity + first) * H, H};
+    /// Returns the prepared matrices of all levels; `plan` knows how many numbers they are.
+    template <typename Plan> GF_FN Weights weights(const Plan& plan) const {
+        return weights_in(a.prepared, plan.n_prepared);
     }
 
-    /// Returns the matrix in which q of level l is computed: on the host the saved one if there is one, otherwise the
-    /// block's scratch.
-    GF_FN Matrix query(uint32_t l, compute_t* scratch) const {
-#if !GF_SIMT
-        if (a.query) return kept_query(l);
-#else
-        (void)l;
-#endif
-        return {scratch, H + GF_MULFA_SKEW};
-    }
-
-    GF_FN void keep_query(uint32_t l, Matrix query) const {
-#if GF_SIMT
-        if (a.query) copy_tile(query, kept_query(l), rows, H);
-#else
-        (void)l, (void)query;  // already in place
-#endif
-    }
-
-    GF_FN void fetch_query(uint32_t l, Matrix query) const {
-#if GF_SIMT
-        copy_tile(kept_query(l), query, rows, H);
-        GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
-            for (uint32_t h = 0; s >= rows && h < H; ++h) query.row(s)[h] = (compute_t)0.0f;
-        }
-        tile_sync();
-#else
-        (void)l, (void)query;
-#endif
+    /// Returns q of level l, which the forward pass saves if the arguments have memory for it.
+    GF_FN Staged query(uint32_t l, compute_t* scratch) const {
+        compute_t* const saved = a.query ? (compute_t*)a.query + ((size_t)l * a.samples.capacity + first) * H : nullptr;
+        return {{saved, H}, {scratch, H + GF_MULFA_SKEW}, rows, H};
     }
 
     GF_FN PointTile<D> points() const {

@@ -173,12 +173,12 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
 }  // namespace
 
 // One item per point.
-GF_ITEM_KERNEL(active_nodes_1d_f32, ActiveNodesArgs) { (void)j, active_nodes_point<float, 1>(a, i); }
-GF_ITEM_KERNEL(active_nodes_2d_f32, ActiveNodesArgs) { (void)j, active_nodes_point<float, 2>(a, i); }
-GF_ITEM_KERNEL(active_nodes_3d_f32, ActiveNodesArgs) { (void)j, active_nodes_point<float, 3>(a, i); }
-GF_ITEM_KERNEL(active_nodes_1d_f64, ActiveNodesArgs) { (void)j, active_nodes_point<double, 1>(a, i); }
-GF_ITEM_KERNEL(active_nodes_2d_f64, ActiveNodesArgs) { (void)j, active_nodes_point<double, 2>(a, i); }
-GF_ITEM_KERNEL(active_nodes_3d_f64, ActiveNodesArgs) { (void)j, active_nodes_point<double, 3>(a, i); }
-GF_ITEM_KERNEL(active_nodes_backward_1d_f64, ActiveNodesArgs) { (void)j, active_nodes_point_backward<double, 1>(a, i); }
-GF_ITEM_KERNEL(active_nodes_backward_2d_f64, ActiveNodesArgs) { (void)j, active_nodes_point_backward<double, 2>(a, i); }
-GF_ITEM_KERNEL(active_nodes_backward_3d_f64, ActiveNodesArgs) { (void)j, active_nodes_point_backward<double, 3>(a, i); }
+GF_ITEM_KERNEL(active_nodes_1d_f32, ActiveNodesArgs) { active_nodes_point<float, 1>(a, i); }
+GF_ITEM_KERNEL(active_nodes_2d_f32, ActiveNodesArgs) { active_nodes_point<float, 2>(a, i); }
+GF_ITEM_KERNEL(active_nodes_3d_f32, ActiveNodesArgs) { active_nodes_point<float, 3>(a, i); }
+GF_ITEM_KERNEL(active_nodes_1d_f64, ActiveNodesArgs) { active_nodes_point<double, 1>(a, i); }
+GF_ITEM_KERNEL(active_nodes_2d_f64, ActiveNodesArgs) { active_nodes_point<double, 2>(a, i); }
+GF_ITEM_KERNEL(active_nodes_3d_f64, ActiveNodesArgs) { active_nodes_point<double, 3>(a, i); }
+GF_ITEM_KERNEL(active_nodes_backward_1d_f64, ActiveNodesArgs) { active_nodes_point_backward<double, 1>(a, i); }
+GF_ITEM_KERNEL(active_nodes_backward_2d_f64, ActiveNodesArgs) { active_nodes_point_backward<double, 2>(a, i); }
+GF_ITEM_KERNEL(active_nodes_backward_3d_f64, ActiveNodesArgs) { active_nodes_point_backward<double, 3>(a, i); }

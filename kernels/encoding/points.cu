@@ -51,7 +51,6 @@ template <int F> GF_FN void scatter_part(const PointsScatterArgs& a, uint32_t fi
 }  // namespace
 
 GF_TILE_KERNEL(points_encode, PointsArgs, NoShared) {
-    (void)j, (void)shared;
     const uint32_t first = a.samples.count[a.round] + tile * GF_TILE;
     const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     if (first >= end) return;
@@ -72,7 +71,6 @@ GF_TILE_KERNEL(points_encode, PointsArgs, NoShared) {
 // Finds the active nodes again. Saving them in every round would be wasteful, since most of these samples are never
 // used.
 GF_TILE_KERNEL(points_backward, PointsArgs, NoShared) {
-    (void)j, (void)shared;
     const uint32_t first = tile * GF_TILE, end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
@@ -92,7 +90,6 @@ GF_TILE_KERNEL(points_backward, PointsArgs, NoShared) {
 // gradient[entry, f] += phi dL_dfeatures[f]. Each launch row adds to one part of the table. On the host, one thread
 // owns a part and adds the samples in order.
 GF_TILE_KERNEL(points_scatter, PointsScatterArgs, NoShared) {
-    (void)shared;
     const uint32_t first = tile * GF_TILE, end = min_of(*a.count, a.capacity);
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
@@ -106,7 +103,6 @@ GF_TILE_KERNEL(points_scatter, PointsScatterArgs, NoShared) {
 
 // The active nodes alone: the rows of Phi, and their gradients with respect to the points. One item per point.
 GF_ITEM_KERNEL(points_nodes_f64, PointsNodesArgs) {
-    (void)j;
     double x[3];
     place_of(a.points, a.position + a.points.dimensions * (size_t)i, x);
     const ActivePoints<double> active(a.points, x);
@@ -119,7 +115,6 @@ GF_ITEM_KERNEL(points_nodes_f64, PointsNodesArgs) {
 }
 
 GF_ITEM_KERNEL(points_nodes_backward_f64, PointsNodesArgs) {
-    (void)j;
     double x[3];
     place_of(a.points, a.position + a.points.dimensions * (size_t)i, x);
     const ActivePoints<double> active(a.points, x);

@@ -3,7 +3,6 @@
 
 // Computes the unsigned distance of each point. A known upper bound prunes the search.
 GF_TILE_KERNEL(bvh_distance, BvhArgs, BvhStack) {
-    (void)j;
     const uint32_t first = tile * GF_TILE;
     GF_FOR_EACH_IN_TILE(s, min_of(a.n - first, (uint32_t)GF_TILE)) {
         const size_t i = (size_t)first + s;
@@ -20,7 +19,6 @@ GF_TILE_KERNEL(bvh_distance, BvhArgs, BvhStack) {
 // Computes the winding number of each point, or negates the point's distance where the winding number says inside, or
 // both.
 GF_TILE_KERNEL(bvh_winding, BvhArgs, BvhStack) {
-    (void)j;
     const uint32_t first = tile * GF_TILE;
     GF_FOR_EACH_IN_TILE(s, min_of(a.n - first, (uint32_t)GF_TILE)) {
         const size_t i = (size_t)first + s;

@@ -16,7 +16,6 @@ GF_FN float corner_sign(int c, int k) { return c == 0 || c == k + 1 ? 1.0f : -1.
 // the chunk so that all kinds of points have their share, and moved away from the faces of the unit cube until the
 // corners are inside.
 GF_ITEM_KERNEL(eikonal_points, EikonalArgs) {
-    (void)j;
     const uint64_t middle = (uint64_t)i * a.n_with_target / a.n_stencils;
     for (int k = 0; k < 3; ++k) {
         const float x = clamp_to(a.position[3 * middle + k], a.step, 1.0f - a.step);
@@ -31,7 +30,6 @@ GF_ITEM_KERNEL(eikonal_points, EikonalArgs) {
 // respect to the values at its corners. Steep places are rare, but with a plain square they would dominate the step,
 // and their gradients would not fit fp16.
 GF_ITEM_KERNEL(eikonal_loss, EikonalArgs) {
-    (void)j;
     const size_t first = a.n_with_target + 4 * (size_t)i;
     const float* f = a.output + first;
     const float per_step = 0.25f / a.step;

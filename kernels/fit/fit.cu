@@ -22,14 +22,13 @@ GF_FN Loss loss_of(uint32_t kind, float y, float t) {
 
 }  // namespace
 
-GF_TILE_KERNEL(fit_forward_64, FitArgs, NetworkShared<64>) { (void)j, fit_forward_tile(a, tile, shared); }
-GF_TILE_KERNEL(fit_forward_128, FitArgs, NetworkShared<128>) { (void)j, fit_forward_tile(a, tile, shared); }
-GF_TILE_KERNEL(fit_backward_64, FitArgs, NetworkShared<64>) { (void)j, fit_backward_tile(a, tile, shared); }
-GF_TILE_KERNEL(fit_backward_128, FitArgs, NetworkShared<128>) { (void)j, fit_backward_tile(a, tile, shared); }
+GF_TILE_KERNEL(fit_forward_64, FitArgs, NetworkShared<64>) { fit_forward_tile(a, tile, shared); }
+GF_TILE_KERNEL(fit_forward_128, FitArgs, NetworkShared<128>) { fit_forward_tile(a, tile, shared); }
+GF_TILE_KERNEL(fit_backward_64, FitArgs, NetworkShared<64>) { fit_backward_tile(a, tile, shared); }
+GF_TILE_KERNEL(fit_backward_128, FitArgs, NetworkShared<128>) { fit_backward_tile(a, tile, shared); }
 
 // One item per sample: its loss and the gradient with respect to its values.
 GF_ITEM_KERNEL(fit_loss, FitLossArgs) {
-    (void)j;
     if (i >= *a.count) return;
     const float share = 1.0f / (float)a.n_outputs, scale = a.scale * share;
     float sum = 0.0f, squared = 0.0f;
@@ -47,7 +46,6 @@ GF_ITEM_KERNEL(fit_loss, FitLossArgs) {
 
 // One item per GF_STATISTICS_PART samples: their sums.
 GF_ITEM_KERNEL(fit_statistics, FitLossArgs) {
-    (void)j;
     const uint32_t begin = i * GF_STATISTICS_PART, end = min_of(begin + GF_STATISTICS_PART, *a.count);
     float loss = 0.0f, squared_error = 0.0f;
     for (uint32_t s = begin; s < end; ++s) {

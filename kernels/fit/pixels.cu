@@ -22,7 +22,6 @@ GF_FN uint32_t pixel_in(float number, uint32_t strata, uint32_t size) {
 // One item per sample: a random pixel of its stratum, at the pixel's centre. Consecutive samples lie close to each
 // other, and so do the nodes that they read.
 GF_ITEM_KERNEL(draw_pixels, DrawPixelsArgs) {
-    (void)j;
     const uint32_t number = a.first_sample + i;
     const Random4 draw = random_draw(a.seed, RANDOM_IMAGE_PIXEL, a.step, number);
     const bool has_stratum = number < a.columns * a.rows;
@@ -40,7 +39,6 @@ GF_ITEM_KERNEL(draw_pixels, DrawPixelsArgs) {
 
 // One item per pixel of a rendered image.
 GF_ITEM_KERNEL(pixel_centers, PixelCentersArgs) {
-    (void)j;
     const uint32_t pixel = a.first_pixel + i;
     a.position[2 * (size_t)i] = a.origin[0] + a.step[0] * ((float)(pixel % a.width) + 0.5f);
     a.position[2 * (size_t)i + 1] = a.origin[1] + a.step[1] * ((float)(pixel / a.width) + 0.5f);

@@ -41,7 +41,6 @@ GF_FN uint32_t third_bits(uint32_t code) {
 // Points spread over the area and moved off it by `deviation` times a logistic number along each axis, clamped to the
 // unit cube. The surface is no farther from such a point than the length of the unclamped move.
 GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
-    (void)j;
     const uint32_t number = a.first + i;
     const Random4 draw = random_draw(a.seed, RANDOM_SURFACE + 2u * a.stream, a.step, number);
     const uint32_t triangle = triangle_at(a, stratum(number, a.n, draw.x[0]));
@@ -64,7 +63,6 @@ GF_ITEM_KERNEL(surface_points, SurfaceArgs) {
 
 // Points spread over the unit cube along a Morton curve of 2^30 cells.
 GF_ITEM_KERNEL(cube_points, SurfaceArgs) {
-    (void)j;
     const uint32_t number = a.first + i;
     const Random4 draw = random_draw(a.seed, RANDOM_CUBE + a.stream, a.step, number);
     const uint32_t code = stratum(number, a.n, draw.x[0]) >> 2;

@@ -23,17 +23,15 @@ GF_FN void choose_network(const CoordinateNetworkArgs& a, uint32_t tile, bool ba
 
 }  // namespace
 
-GF_TILE_KERNEL(coordinate_network_forward, CoordinateNetworkArgs, NoShared) { (void)j, (void)shared, choose_network(a, tile, false); }
-GF_TILE_KERNEL(coordinate_network_backward, CoordinateNetworkArgs, NoShared) { (void)j, (void)shared, choose_network(a, tile, true); }
+GF_TILE_KERNEL(coordinate_network_forward, CoordinateNetworkArgs, NoShared) { choose_network(a, tile, false); }
+GF_TILE_KERNEL(coordinate_network_backward, CoordinateNetworkArgs, NoShared) { choose_network(a, tile, true); }
 
 // One item per prepared number: copies learned parameters into padded matrices.
 GF_ITEM_KERNEL(prepare_coordinate_network, PrepareCoordinateNetworkArgs) {
-    (void)j;
     if (a.place[i] != GF_COORDINATE_NONE) a.prepared[i] = a.theta[a.place[i]];
 }
 
 // One item per prepared number: its gradient is the gradient of the learned parameter that it is a copy of.
 GF_ITEM_KERNEL(coordinate_network_gradient, PrepareCoordinateNetworkArgs) {
-    (void)j;
     if (a.place[i] != GF_COORDINATE_NONE) a.dL_dtheta[a.place[i]] = a.dL_dprepared[i];
 }

@@ -113,7 +113,7 @@ template <int KIND> struct WavesTile {
 
     /// k
     GF_FN uint32_t n_matrices() const { return a.network.n_density_layers; }
-    GF_FN const compute_t* weights() const { return (const compute_t*)a.weights; }
+    GF_FN Weights weights() const { return weights_in(a.weights, a.network.n_weights); }
 
     /// Returns a matrix of the tile's activations, located after `column` columns of other matrices.
     GF_FN Matrix matrix(uint32_t column, uint32_t stride) const {
@@ -197,8 +197,7 @@ template <int KIND> struct WavesTile {
     GF_FN void forward() const {
         layer(0);
         for (uint32_t l = 1; l <= n_matrices(); ++l) {
-            tile_forward(input(l - 1), a.network.layers[l - 1], weights(), a.network.n_weights, product(l), rows,
-                         false);
+            tile_forward(input(l - 1), a.network.layers[l - 1], weights(), product(l), rows, false);
             tile_sync();
             if (l < n_matrices()) layer(l);
         }
@@ -241,8 +240,7 @@ template <int KIND> struct WavesTile {
         tile_backward_weights(dy, z, layer, 1.0f / GF_LOSS_SCALE, a.dL_dprepared, rows);
         if (!IS_FILTERED && l == 0) return;
         tile_sync();
-        tile_backward_input(dy, layer, weights(), a.network.n_weights, z, IS_FILTERED ? z : product(l), rows,
-                            !IS_FILTERED);
+        tile_backward_input(dy, layer, weights(), z, IS_FILTERED ? z : product(l), rows, !IS_FILTERED);
         tile_sync();
         if (IS_FILTERED) filter_backward(l);
         else tile_column_sums(product(l), a.n_neurons, 1.0f / GF_LOSS_SCALE, number_gradients(l) + ROW_B, rows);

@@ -14,7 +14,7 @@
 
 namespace {
 
-/// Scratch of a block: the inputs and outputs of a layer, alternately. W is the width of the widest layer.
+/// Scratch of a block: two matrices, which the layers read and write alternately. W is the width of the widest layer.
 template <int W> struct NetworkShared {
 #if GF_SIMT
     static const uint32_t stride = W + 8;  // 16 bytes of padding, so that rows start in different banks
@@ -23,15 +23,18 @@ template <int W> struct NetworkShared {
 #endif
     alignas(64) compute_t a[GF_TILE * stride];
     alignas(64) compute_t b[GF_TILE * stride];
+
+    /// Returns the matrix of the inputs of a layer, or of their gradient. Those of layer + 1 are its outputs.
+    GF_FN Matrix matrix(uint32_t layer) { return {layer % 2 ? b : a, stride}; }
 };
 
 /// Networks at a tile of samples: the data that their layers compute with.
 struct NetworkTile {
     const NetworkLayout& network;
-    const compute_t* weights;  // compute copy, see prepare_weights
-    compute_t* activations;    // inputs of each layer, [S, n_in], one matrix after another; null: not saved
-    uint32_t capacity;         // S
-    uint32_t first, rows;      // first sample and number of samples of the tile
+    Weights weights;         // compute copies, see prepare_weights
+    compute_t* activations;  // inputs of each layer, [S, n_in], one matrix after another; null: not saved
+    uint32_t capacity;       // S
+    uint32_t first, rows;    // first sample and number of samples of the tile
 
     /// Returns whether a layer's inputs are the neurons of a hidden layer, which end in a ReLU. The inputs of the first layer
     /// of each network are not.
@@ -39,18 +42,27 @@ struct NetworkTile {
 
     GF_FN uint32_t n_layers() const { return network.n_density_layers + network.n_color_layers; }
 
-    /// Returns the matrix of a layer's inputs that is saved from the forward to the backward pass.
-    GF_FN Matrix kept_input(uint32_t layer) const {
+    /// Returns the matrix in which a layer's inputs are saved.
+    GF_FN Matrix saved_input(uint32_t layer) const {
         size_t columns = 0;
         for (uint32_t l = 0; l < layer; ++l) columns += network.layers[l].n_in;
         const uint32_t n_in = network.layers[layer].n_in;
         return {activations + columns * capacity + (size_t)first * n_in, n_in};
     }
+
+    /// Returns the inputs of a layer, which the forward pass saves if there are activations.
+    GF_FN Staged input(uint32_t layer, Matrix scratch) const {
+        const uint32_t n_in = network.layers[layer].n_in;
+        Matrix saved = {nullptr, n_in};
+        if (activations) saved = saved_input(layer);
+        return {saved, scratch, rows, n_in};
+    }
 };
 
 /// Builds the networks of a kernel's arguments, FieldArgs or FitArgs.
 template <typename Args> GF_FN NetworkTile network_tile(const Args& a, uint32_t first, uint32_t rows) {
-    return {a.network, (const compute_t*)a.weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
+    const Weights weights = weights_in(a.weights, a.network.n_weights);
+    return {a.network, weights, (compute_t*)a.activations, a.samples.capacity, first, rows};
 }
 
 /// Loads the gradients with respect to a tile's values, scaled up, into the columns of the last layer. Columns past the
@@ -65,69 +77,53 @@ GF_FN void load_value_gradients(const float* dL_doutput, uint32_t n_outputs, uin
     }
 }
 
-/// Forward pass through layers. On the host, layers write directly to the saved matrices; a block of threads works in
-/// shared memory and copies.
+/// Forward pass through layers.
 template <int W> struct Flow {
     NetworkTile at;
     NetworkShared<W>& shared;
 
+    GF_FN Staged staged(uint32_t layer) const { return at.input(layer, shared.matrix(layer)); }
+
+    /// Returns the inputs of a layer; of n_layers(): the last outputs, which are not saved.
     GF_FN Matrix input(uint32_t layer) const {
-#if !GF_SIMT
-        if (at.activations && layer < at.n_layers()) return at.kept_input(layer);
-#endif
-        return {layer % 2 ? shared.b : shared.a, NetworkShared<W>::stride};
+        return layer < at.n_layers() ? staged(layer).matrix() : shared.matrix(layer);
     }
 
-    GF_FN void keep(uint32_t layer, Matrix x) const {
-#if GF_SIMT
-        if (at.activations) copy_tile(x, at.kept_input(layer), at.rows, at.network.layers[layer].n_in);
-#else
-        (void)layer, (void)x;  // already in place
-#endif
-    }
-
-    /// Runs layers [begin, end), the last without a ReLU, and returns the matrix of its output.
-    GF_FN Matrix run(Matrix x, uint32_t begin, uint32_t end) const {
+    /// Runs layers [begin, end), the last one without a ReLU: from input(begin) to input(end), which it returns.
+    GF_FN Matrix run(uint32_t begin, uint32_t end) const {
         for (uint32_t l = begin; l < end; ++l) {
-            keep(l, x);
-            const Matrix y = input(l + 1);
-            tile_forward(x, at.network.layers[l], at.weights, at.network.n_weights, y, at.rows,
-                         l + 1 < end);
+            staged(l).save();
+            tile_forward(input(l), at.network.layers[l], at.weights, input(l + 1), at.rows, l + 1 < end);
             tile_sync();
-            x = y;
         }
-        return x;
+        return input(end);
     }
 };
 
-/// Backward pass through layers: from dy (gradient of a layer's output) to dx (gradient of its input).
+/// Backward pass through layers. It adds to the gradients with respect to their weights.
 template <int W> struct BackwardFlow {
     NetworkTile at;
     NetworkShared<W>& shared;
     float* dL_dweights;
 
-    /// Returns the layer's saved input: in place (host), or copied to the buffer that dx will overwrite.
-    GF_FN Matrix fetch(uint32_t layer, Matrix buffer) const {
-        const Matrix kept = at.kept_input(layer);
-#if GF_SIMT
-        copy_tile(kept, buffer, at.rows, at.network.layers[layer].n_in);
-        for (uint32_t s = at.rows + threadIdx.x; s < GF_TILE; s += GF_TILE)
-            for (uint32_t c = 0; c < at.network.layers[layer].n_in; ++c) buffer.row(s)[c] = (compute_t)0.0f;
-        return buffer;
-#else
-        (void)buffer;
-        return kept;
-#endif
-    }
+    /// Returns the gradient with respect to the inputs of a layer; of n_layers(): with respect to the last outputs.
+    GF_FN Matrix gradient(uint32_t layer) const { return shared.matrix(layer); }
 
-    GF_FN void layer(uint32_t l, Matrix dy, Matrix dx) const {
-        const Matrix x = fetch(l, dx);
-        tile_sync();
+    GF_FN void layer(uint32_t l) const {
+        const Matrix dy = gradient(l + 1), dx = gradient(l);
+        const Staged staged = at.input(l, dx);  // its scratch, if it uses any, is overwritten by dx
+        staged.fetch();
+        const Matrix x = staged.matrix();
         tile_backward_weights(dy, x, at.network.layers[l], 1.0f / GF_LOSS_SCALE, dL_dweights, at.rows);
         tile_sync();
-        tile_backward_input(dy, at.network.layers[l], at.weights, at.network.n_weights, x, dx, at.rows,
-                            at.follows_relu(l));
+        tile_backward_input(dy, at.network.layers[l], at.weights, x, dx, at.rows, at.follows_relu(l));
         tile_sync();
+    }
+
+    /// Runs layers [begin, end), the last one first: from gradient(end) to gradient(begin), which it returns.
+    GF_FN Matrix run(uint32_t begin, uint32_t end) const {
+        for (uint32_t l = end; l-- > begin;) layer(l);
+        return gradient(begin);
     }
 };
 

@@ -5,8 +5,7 @@
 
 // One item per neuron, layer after layer: the number of counted samples for which it is active.
 GF_ITEM_KERNEL(count_active, ActiveArgs) {
-    (void)j;
-    const NetworkTile at = {a.network, nullptr, (compute_t*)a.activations, a.capacity, 0, 0};
+    const NetworkTile at = {a.network, {}, (compute_t*)a.activations, a.capacity, 0, 0};
     uint32_t neuron = i, layer = 0;
     for (;; ++layer) {
         const uint32_t n_in = a.network.layers[layer].n_in;
@@ -14,7 +13,7 @@ GF_ITEM_KERNEL(count_active, ActiveArgs) {
         if (neuron < n_in) break;
         neuron -= n_in;
     }
-    const Matrix inputs = at.kept_input(layer);
+    const Matrix inputs = at.saved_input(layer);
     const uint32_t n = min_of(*a.count, a.capacity);
     uint32_t active = 0;
     for (uint32_t s = 0; s < n; ++s) {

@@ -53,7 +53,6 @@ template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
 // One item per entry of `width` parameters. Each entry counts its own updates, so that the bias correction is also
 // right for entries that are first touched late.
 GF_ITEM_KERNEL(adam, AdamArgs) {
-    (void)j;
     switch (a.width) {
         case 1: update_entry<1>(a, i); break;
         case 2: update_entry<2>(a, i); break;
@@ -64,7 +63,6 @@ GF_ITEM_KERNEL(adam, AdamArgs) {
 
 // The moving average at the current step. One item per entry.
 GF_ITEM_KERNEL(average_now, AverageArgs) {
-    (void)j;
     const float decay = looked_up(a.decays, a.n_decays, a.step - a.average_step[i]);
     for (uint32_t k = 0; k < a.width; ++k) {
         const size_t p = (size_t)i * a.width + k;
@@ -75,7 +73,6 @@ GF_ITEM_KERNEL(average_now, AverageArgs) {
 // sum[n] = sum over parts, in order; n is a multiple of GF_SUM_WIDTH. One item per GF_SUM_WIDTH numbers, which the host
 // adds as vectors.
 GF_ITEM_KERNEL(sum_parts, SumArgs) {
-    (void)j;
     const size_t begin = (size_t)i * GF_SUM_WIDTH;
     float sum[GF_SUM_WIDTH] = {};
     for (uint32_t part = 0; part < a.n_parts; ++part) {

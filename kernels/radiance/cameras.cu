@@ -37,7 +37,6 @@ GF_FN float sample_distance(const CameraGradientArgs& a, uint32_t i, const float
 
 // One item per sample: the gradient with respect to its position in the field.
 GF_ITEM_KERNEL(position_gradient, PositionGradientArgs) {
-    (void)j;
     if (i >= a.samples.count[a.round + 1]) return;
     float x[3], dL_dx[3] = {};
     for (int k = 0; k < 3; ++k) x[k] = a.samples.position[3 * (size_t)i + k];
@@ -52,7 +51,6 @@ GF_ITEM_KERNEL(position_gradient, PositionGradientArgs) {
 
 // One item per ray: its contribution to the gradient with respect to its camera's correction.
 GF_ITEM_KERNEL(camera_gradient, CameraGradientArgs) {
-    (void)j;
     const size_t n = a.rays.capacity;
     if (a.rays.t[i] == GF_RAY_DROPPED) return;
     const uint32_t camera = a.rays.camera[i];
@@ -86,7 +84,6 @@ GF_ITEM_KERNEL(camera_gradient, CameraGradientArgs) {
 
 // One item per camera: applies its correction.
 GF_ITEM_KERNEL(correct_cameras, CorrectCamerasArgs) {
-    (void)j;
     Camera camera = a.cameras[i];
     const float* own = a.correction + 6 * (size_t)i;
     for (int column = 0; column < 3; ++column) {

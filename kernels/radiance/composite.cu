@@ -91,7 +91,6 @@ GF_FN float expose(const CompositeArgs& a, uint32_t i, int channel, float& color
 }  // namespace
 
 GF_ITEM_KERNEL(composite_rays, CompositeArgs) {
-    (void)j;
     const size_t n = a.rays.capacity;
     if (i == 0) a.samples.count[a.round + 2] = a.samples.count[a.round + 1] =
         min_of(a.samples.count[a.round + 1], a.samples.capacity);
@@ -112,7 +111,6 @@ GF_ITEM_KERNEL(composite_rays, CompositeArgs) {
 }
 
 GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
-    (void)j;
     const size_t n = a.rays.capacity;
     const bool dropped = a.rays.t[i] == GF_RAY_DROPPED;
     float final_color[3], dL_dpixel[3], loss = 0.0f, squared_error = 0.0f;
@@ -165,7 +163,6 @@ GF_ITEM_KERNEL(composite_backward, CompositeArgs) {
 
 // Writes the weights of the samples of finished rays to dL_ddensity, instead of gradients.
 GF_ITEM_KERNEL(sample_weights, CompositeArgs) {
-    (void)j;
     const bool dropped = a.rays.t[i] == GF_RAY_DROPPED;
     visit_samples(a, i, [&](uint32_t sample, const Shade&, const Composite<float>&, float weight, bool) {
         a.samples.dL_ddensity[sample] = dropped ? 0.0f : weight;
@@ -174,7 +171,6 @@ GF_ITEM_KERNEL(sample_weights, CompositeArgs) {
 
 // Composites a whole ray in fp64, forward and backward, for comparison with the oracle.
 GF_ITEM_KERNEL(composite_ray_f64, CompositeRayArgs) {
-    (void)i, (void)j;
     Composite<double> composite = {1.0, {0.0, 0.0, 0.0}, 0.0};
     for (uint32_t s = 0; s < a.n; ++s) a.weights[s] = composite.add(a.density[s], a.color + 3 * s, a.dt[s], a.t[s]);
     for (int c = 0; c < 3; ++c) a.pixel[c] = composite.color[c] + composite.transmittance * a.background[c];
@@ -192,7 +188,6 @@ GF_ITEM_KERNEL(composite_ray_f64, CompositeRayArgs) {
 
 // One item per GF_STATISTICS_PART rays: the statistics that a training step reports.
 GF_ITEM_KERNEL(ray_statistics, StatisticsArgs) {
-    (void)j;
     const uint32_t begin = i * GF_STATISTICS_PART, end = min_of(begin + GF_STATISTICS_PART, a.rays.n_rays);
     float loss = 0.0f, squared_error = 0.0f;
     uint32_t dropped = 0, composited = 0;

@@ -28,14 +28,14 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     const Flow<W> flow = {network_tile(a, first, rows), shared};
     const uint32_t n_density = a.network.n_density_layers;
-    Matrix x = flow.input(0);
+    const Matrix x = flow.input(0);
     const uint32_t n_in = a.network.layers[0].n_in;
     if (a.features) copy_tile({(compute_t*)a.features + (size_t)first * n_in, n_in}, x, rows, n_in);
     else encode_tile<3>(a.grid, (const compute_t*)a.table, a.samples.position + 3 * (size_t)first, x, rows, n_in);
     tile_sync();
-    x = flow.run(x, 0, n_density);
+    const Matrix h = flow.run(0, n_density);  // and, in the columns after it, the other inputs of the colour network
     GF_FOR_EACH_IN_TILE(s, rows) {
-        a.samples.density[first + s] = density_of((float)x.row(s)[0]);
+        a.samples.density[first + s] = density_of((float)h.row(s)[0]);
     }
     if (a.density_only) return;
     GF_FOR_EACH_IN_TILE(s, rows) {
@@ -44,12 +44,12 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
                                     a.rays.view[2 * (size_t)a.rays.capacity + ray]};
         float basis[16];
         spherical_harmonics(direction, a.network.sh_degree, basis);
-        for (int i = 0; i < 16; ++i) x.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
+        for (int i = 0; i < 16; ++i) h.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
     }
     tile_sync();
-    x = flow.run(x, n_density, flow.at.n_layers());
+    const Matrix color = flow.run(n_density, flow.at.n_layers());
     GF_FOR_EACH_IN_TILE(s, rows) {
-        for (int c = 0; c < 3; ++c) a.samples.color[3 * (size_t)(first + s) + c] = logistic((float)x.row(s)[c]);
+        for (int c = 0; c < 3; ++c) a.samples.color[3 * (size_t)(first + s) + c] = logistic((float)color.row(s)[c]);
     }
 }
 
@@ -71,26 +71,15 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
     const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
-    const uint32_t n_density = a.network.n_density_layers;
-    Matrix dy = {shared.a, NetworkShared<W>::stride}, dx = {shared.b, NetworkShared<W>::stride};
-    GF_FOR_EACH_IN_TILE(s, (uint32_t)GF_TILE) {
-        for (int c = 0; c < 16; ++c)
-            dy.row(s)[c] = (compute_t)(
-                s < rows && c < 3 ? GF_LOSS_SCALE * a.samples.dL_dcolor[3 * (size_t)(first + s) + c] : 0.0f);
+    const uint32_t n_density = a.network.n_density_layers, n_layers = flow.at.n_layers();
+    load_value_gradients(a.samples.dL_dcolor, 3, first, rows, GF_TILE, flow.gradient(n_layers));
+    const Matrix dh = flow.run(n_density, n_layers);
+    if (a.dL_dview) write_view_gradients(a, dh, first, rows);
+    GF_FOR_EACH_IN_TILE(s, rows) {
+        dh.row(s)[0] = (compute_t)((float)dh.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
     }
-    for (uint32_t l = flow.at.n_layers(); l-- > 0;) {
-        flow.layer(l, dy, dx);
-        const Matrix swap = dy;
-        dy = dx;
-        dx = swap;
-        if (l == n_density) {
-            if (a.dL_dview) write_view_gradients(a, dy, first, rows);
-            GF_FOR_EACH_IN_TILE(s, rows) {
-                dy.row(s)[0] = (compute_t)((float)dy.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
-            }
-        }
-    }
-    write_feature_gradients(a.grid, dy, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
+    const Matrix dx = flow.run(0, n_density);
+    write_feature_gradients(a.grid, dx, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
 }
 
 }  // namespace

@@ -185,7 +185,6 @@ GF_FN void field_point(const MarchArgs& a, const float p[3], float q[3]) {
 
 // One item per ray: the samples of one round, appended to those of the chunk.
 GF_WARP_KERNEL(march_rays, MarchArgs) {
-    (void)j;
     const float begin = a.rays.t[i];
     if (!(begin >= 0.0f)) return;
     const MarchRay ray = march_ray(a.rays, i);

@@ -12,7 +12,6 @@ GF_FN uint32_t visited_cell(const OccupancyArgs& a, uint32_t i) { return (a.firs
 
 // One item per visited cell: a random point in it.
 GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
-    (void)j;
     if (i == 0) {
         a.samples.count[0] = 0;
         a.samples.count[1] = a.n;
@@ -34,7 +33,6 @@ GF_ITEM_KERNEL(occupancy_points, OccupancyArgs) {
 
 // One item per visited cell, after the field has set the densities.
 GF_ITEM_KERNEL(occupancy_update, OccupancyArgs) {
-    (void)j;
     float* value = a.value + visited_cell(a, i);
     *value = max_of(*value, a.samples.density[i] * a.step_size);
 }
@@ -42,7 +40,6 @@ GF_ITEM_KERNEL(occupancy_update, OccupancyArgs) {
 // One item per training sample: updates the cells that contain it, in the smallest cascade that does and in all larger
 // ones, with the density that the field has there.
 GF_ITEM_KERNEL(occupancy_accumulate, OccupancyAccumulateArgs) {
-    (void)j;
     if (i >= min_of(a.samples.count[a.round], a.samples.capacity)) return;
     const float thickness = a.samples.density[i] * a.step_size;
     const float* position = a.samples.position + 3 * (size_t)i;
@@ -67,13 +64,11 @@ GF_ITEM_KERNEL(occupancy_accumulate, OccupancyAccumulateArgs) {
 
 // One item per cell.
 GF_ITEM_KERNEL(occupancy_decay, OccupancyDecayArgs) {
-    (void)j;
     a.value[i] *= a.decay;
 }
 
 // The mean, summed in an order that does not depend on the threads: sums of parts first, then their sum.
 GF_ITEM_KERNEL(occupancy_parts, OccupancyBitsArgs) {
-    (void)j;
     const uint32_t begin = i * GF_OCCUPANCY_PART, end = min_of(begin + GF_OCCUPANCY_PART, a.n_cells);
     float sum = 0.0f;
     for (uint32_t cell = begin; cell < end; ++cell) sum += a.value[cell];
@@ -81,7 +76,6 @@ GF_ITEM_KERNEL(occupancy_parts, OccupancyBitsArgs) {
 }
 
 GF_ITEM_KERNEL(occupancy_mean, OccupancyBitsArgs) {
-    (void)i, (void)j;
     double sum = 0.0;
     for (uint32_t part = 0; part * GF_OCCUPANCY_PART < a.n_cells; ++part) sum += (double)a.part[part];
     *a.mean = (float)(sum / (double)a.n_cells);
@@ -89,7 +83,6 @@ GF_ITEM_KERNEL(occupancy_mean, OccupancyBitsArgs) {
 
 // One item per word of 64 cells.
 GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
-    (void)j;
     const float threshold = min_of(a.threshold, *a.mean);
     uint64_t word = 0;
     for (uint32_t bit = 0; bit < 64u; ++bit)
@@ -99,7 +92,6 @@ GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
 
 // One item per word of 64 blocks: which of them are not empty.
 GF_ITEM_KERNEL(occupancy_blocks, OccupancyBitsArgs) {
-    (void)j;
     const uint32_t groups = a.resolution / 16, blocks = a.resolution / 4;
     // z continues into the next cascades.
     const uint32_t x = i % groups * 4, y = i / groups % groups * 4, z = i / (groups * groups) * 4;

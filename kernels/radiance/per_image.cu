@@ -5,7 +5,6 @@
 // One item for each of the six parameters. Only differences between images are observable, so the mean is subtracted: a
 // view without parameters of its own then corresponds to the mean.
 GF_ITEM_KERNEL(centre_per_image, CentreArgs) {
-    (void)j;
     float sum = 0.0f;
     for (uint32_t image = 0; image < a.n_images; ++image) sum += a.value[6 * (size_t)image + i];
     const float mean = sum / (float)a.n_images;

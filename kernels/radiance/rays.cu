@@ -75,7 +75,6 @@ GF_FN float target_of(const DrawRaysArgs& a, const Camera& camera, uint32_t pixe
 
 // One item per ray: a pixel of a training image, drawn uniformly over images and then over pixels.
 GF_ITEM_KERNEL(draw_rays, DrawRaysArgs) {
-    (void)j;
     if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
     const uint32_t number = a.first_ray + i;
     const Random4 draw = random_draw(a.seed, RANDOM_PIXEL, a.step, number);
@@ -98,7 +97,6 @@ GF_ITEM_KERNEL(draw_rays, DrawRaysArgs) {
 
 // One item per pixel.
 GF_ITEM_KERNEL(camera_rays, CameraRaysArgs) {
-    (void)j;
     if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
     const uint32_t pixel = a.first_pixel + i;
     const float px = (float)(pixel % a.camera.width) + 0.5f, py = (float)(pixel / a.camera.width) + 0.5f;
@@ -109,7 +107,6 @@ GF_ITEM_KERNEL(camera_rays, CameraRaysArgs) {
 // One item per ray of a rendered image: the distance from the camera to what the ray shows; 0 where it shows nothing.
 // The mean is taken along the marched ray, hence of 1/distance in NDC, whose z is uniform in 1/distance.
 GF_ITEM_KERNEL(ray_distances, RayDistanceArgs) {
-    (void)j;
     const size_t n = a.rays.capacity;
     const float opacity = 1.0f - a.rays.transmittance[i];
     const float origin[3] = {a.rays.origin[i], a.rays.origin[n + i], a.rays.origin[2 * n + i]};

@@ -5,7 +5,6 @@
 // One item per long run of independent fused multiply-adds: GF_ROOFLINE_CHAINS chains of one vector (host) or one
 // number.
 GF_ITEM_KERNEL(roofline_fma, RooflineArgs) {
-    (void)j;
 #if GF_SIMT
     typedef float Number;
     const float first = (float)i;
@@ -34,14 +33,12 @@ GF_ITEM_KERNEL(roofline_fma, RooflineArgs) {
 
 // One item per four consecutive numbers: output = input, in the widest accesses that the memory allows.
 GF_ITEM_KERNEL(roofline_copy, RooflineArgs) {
-    (void)j;
     ((Pack<float, 4>*)a.output)[i] = ((const Pack<float, 4>*)a.input)[i];
 }
 
 // One item per sum of `turns` groups of four numbers at random places in `input`, whose number of groups is a power of
 // two.
 GF_ITEM_KERNEL(roofline_gather, RooflineArgs) {
-    (void)j;
     float sum[4] = {};
     uint32_t place = i * 2654435761u;
     for (uint32_t turn = 0; turn < a.turns; ++turn) {
