@@ -134,6 +134,7 @@ run_stages() {
 run_train() {
     train_on_both hash 1000
     train_on_both mulfagrid 200
+    train_on_both cascade_local 200
 }
 
 run_sanitizer() {

@@ -77,7 +77,7 @@ class Field:
             f = u - node
             if self.config["grid"]["kernel"] == "smoothstep":
                 f = f * f * (3 - 2 * f)
-            entries_of, weights, nodes = [], [], []
+            entries_of, weights, nodes, offsets = [], [], [], []
             for corner in range(8):
                 bits = np.array([corner & 1, corner >> 1 & 1, corner >> 2], dtype=np.uint32)
                 n = node + bits
@@ -88,11 +88,33 @@ class Field:
                 entries_of.append(first + entry)
                 weights.append(np.prod(np.where(bits == 1, f, 1 - f), axis=1)[:, None])
                 nodes.append(n / (scale + 1))
+                offsets.append(u - n)
             if self.config["grid"]["kernel"] == "mulfa" and level < self.config["grid"]["mulfa"]["n_levels"]:
                 weights = self.mulfa(level, x, nodes, weights)
+            if self.config["grid"]["kernel"] == "local":
+                weights = [self.local(level, d) for d in offsets]
             total = sum(weight * table[entry] for weight, entry in zip(weights, entries_of))
             columns.append(total)
+        if self.config["grid"].get("cascade", False):
+            columns = self.cascade(columns)
         return np.mean(columns, axis=0) if index == "fourier" else np.concatenate(columns, axis=1)
+
+    def local(self, level, d):
+        """Weights of a node for each feature, [n, F], at points at d from it, in cells."""
+        theta = self.tensors["kernel.local"][level].astype(np.float64)  # [D, 1 + 2 K, F]
+        terms = [np.ones_like(d)]
+        for q in range(1, self.config["grid"]["local"]["n_frequencies"] + 1):
+            terms += [np.cos(q * np.pi * d), np.sin(q * np.pi * d)]
+        factors = np.einsum("tnj,jtk->njk", np.stack(terms), theta)
+        return np.prod((1 - np.abs(d))[:, :, None] * factors, axis=1)
+
+    def cascade(self, z):
+        """Paragraph "Cascade": from the features of each level, [n, F] each, to those that the network reads."""
+        h = [z[0]]
+        for level in range(1, len(z)):
+            gates = self.tensors[f"cascade.{level}"].astype(np.float64)
+            h.append(z[level] * (1 + np.concatenate(h, axis=1) @ gates))
+        return h
 
     def features_of_points(self, x):
         node, points = self.tensors["grid.nodes"].astype(np.float64), self.config["grid"]["points"]

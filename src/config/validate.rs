@@ -181,8 +181,8 @@ impl GridConfig {
             && matches!(self.kernel, GridKernel::Linear | GridKernel::Smoothstep)
             && !self.cascade;
         require(fractions.is_empty() || resamples, || {
-            "model.grid.upscale_at is set, but only the index dense with the kernel linear or smoothstep can be resampled to \
-             another resolution; set it to []"
+            "model.grid.upscale_at is set, but only the index dense with the kernel linear or smoothstep, without a cascade, \
+             can be resampled to another resolution; set it to []"
                 .to_owned()
         })?;
         let coarsest = f64::from(self.base_resolution) / 2f64.powi(fractions.len() as i32);

@@ -108,6 +108,11 @@ pub trait Encoding: Any + Send + Sync {
         None
     }
 
+    /// Returns the number of those parameters, without padding.
+    fn n_parameters(&self) -> usize {
+        self.parameters().map_or(0, Buffer::len)
+    }
+
     /// Returns the learning rate of the parameters.
     fn learning_rate(&self, optimizer: &OptimizerConfig) -> f64 {
         optimizer.kernel_learning_rate

@@ -38,7 +38,7 @@ pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Re
 impl LearnedLevels {
     fn zeros(device: &Device, local: Option<Local>, cascade: Option<Cascade>, dimensions: u32) -> Result<Self> {
         let mut levels = LearnedLevels { local, cascade, dimensions, theta: device.zeros(0)? };
-        levels.theta = device.zeros(ParamBlock::n_in_all(&levels.blocks()).next_multiple_of(SUM_WIDTH))?;
+        levels.theta = device.zeros(levels.n_parameters().next_multiple_of(SUM_WIDTH))?;
         Ok(levels)
     }
 
@@ -99,6 +99,10 @@ impl Encoding for LearnedLevels {
 
     fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
         Some(&mut self.theta)
+    }
+
+    fn n_parameters(&self) -> usize {
+        ParamBlock::n_in_all(&self.blocks())
     }
 
     fn n_gradients(&self) -> usize {

@@ -109,7 +109,7 @@ impl Field {
     }
 
     pub fn n_parameters(&self) -> usize {
-        self.table.len() + self.weights.len() + self.encoding_parameters().map_or(0, Buffer::len)
+        self.table.len() + self.weights.len() + self.encoding.as_ref().map_or(0, |encoding| encoding.n_parameters())
     }
 
     /// Returns the learned parameters of the encoding besides the table.

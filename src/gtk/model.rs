@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::random::Random;
 use crate::checkpoint::Checkpoint;
-use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
+use crate::config::{Config, GridConfig, GridIndex, GridKernel, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
 use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Mulfa, ParamBlock, PointCloud};
@@ -91,13 +91,17 @@ impl ModelSpec {
             spec.label = format!("{} {}", spec.label, own.join(" "));
         }
         spec.config.validate()?;
+        spec.require_analysable()?;
         Ok(spec)
     }
 
-    /// Returns the names that need no file: the aliases for analysis and the models that have a grid.
+    /// Returns the names that need no file: the aliases for analysis and the models that can be analysed.
     pub fn names() -> Vec<String> {
-        let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
-        let encodings = ModelName::ALL.iter().filter(has_grid).map(|encoding| encoding.as_str());
+        let can_be_analysed = |encoding: &&ModelName| {
+            let grid = encoding.grid();
+            grid.index != GridIndex::None && learned_levels(&grid).is_none()
+        };
+        let encodings = ModelName::ALL.iter().filter(can_be_analysed).map(|encoding| encoding.as_str());
         ALIASES.iter().map(|(name, _)| *name).chain(encodings).map(str::to_owned).collect()
     }
 
@@ -156,7 +160,8 @@ impl ModelSpec {
             ALIAS_GRID.iter().chain(*keys).try_for_each(|key| config.set(&format!("model.grid.{key}")))?;
             return Ok(plain(alias, config));
         }
-        if ModelSpec::names().iter().any(|encoding| encoding == name) {
+        let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
+        if ModelName::ALL.iter().filter(has_grid).any(|encoding| encoding.as_str() == name) {
             config.set(&format!("model.name={name}"))?;
             return Ok(plain(name, config));
         }
@@ -170,6 +175,17 @@ impl ModelSpec {
         let checkpoint = Checkpoint::read(&Run::resolve(path, Path::new(DEFAULT_OUTPUTS))?.checkpoint)?;
         let (config, label) = (checkpoint.header.config.clone(), stem(path));
         Ok(ModelSpec { label, config, theta: None, checkpoint: Some(Box::new(checkpoint)) })
+    }
+
+    /// Refuses grids whose active nodes have no kernel in fp64 (`kernels/encoding/nodes.cu`).
+    fn require_analysable(&self) -> Result<()> {
+        learned_levels(&self.config.model.grid).map_or(Ok(()), |what| {
+            Err(Error::config(format!(
+                "{} has {what}, whose tangent kernel gridfield gtk cannot compute yet; give a model with another kernel and \
+                 without a cascade, such as linear or mulfagrid",
+                self.label
+            )))
+        })
     }
 
     fn set(&mut self, assignment: &str) -> Result<()> {
@@ -236,6 +252,15 @@ impl Trained {
             Ok((n_out, n_in, checkpoint.get::<f32>(&name, &[n_out, n_in])?.to_vec()))
         });
         Ok(Trained { features, layers: layers.collect::<Result<_>>()? })
+    }
+}
+
+/// Returns what a grid has that the analysis does not know, if anything.
+fn learned_levels(grid: &GridConfig) -> Option<&'static str> {
+    match (grid.cascade, grid.kernel) {
+        (true, _) => Some("a cascade of levels"),
+        (false, GridKernel::Local) => Some("the kernel local"),
+        (false, _) => None,
     }
 }
 

@@ -61,6 +61,10 @@ fn every_model_fits_a_picture() {
     for (model, least) in [
         ("hash", 33.0),
         ("mulfagrid", 33.0),
+        ("cascade", 33.0),
+        ("local", 33.0),
+        ("cascade_local", 33.0),
+        ("amplitude", 33.0),
         ("dense", 33.0),
         ("fourier", 28.0),
         ("points", 28.0),
@@ -186,6 +190,7 @@ fn models_that_no_width_makes_so_large_are_named() {
 #[test]
 fn resume_gives_the_same_bits_for_any_number_of_threads() {
     resumes_bit_for_bit("mulfagrid", &[]);
+    resumes_bit_for_bit("cascade_local", &["--set=model.grid.local.n_frequencies=2"]);
 }
 
 /// With a moving average, and with steps of 65 chunks, which share gradient buffers in pairs.

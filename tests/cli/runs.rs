@@ -266,6 +266,9 @@ fn every_encoding_resumes_with_the_same_bits() {
     let fourier = ["--model=fourier", "--set=model.grid.n_levels=5", "--set=model.grid.base_resolution=12"];
     assert_resume_gives_the_same_bits("fourier", &fourier);
     assert_resume_gives_the_same_bits("mulfagrid", &["--model=mulfagrid"]);
+    let frequencies = "--set=model.grid.local.n_frequencies=2";
+    assert_resume_gives_the_same_bits("cascade_local", &["--model=cascade_local", frequencies]);
+    assert_resume_gives_the_same_bits("cascade", &["--model=cascade", "--set=train.ema_decay=0.9"]);
     let points = ["--model=points", "--set=model.grid.n_levels=1", "--set=model.grid.points.resolution=10"];
     assert_resume_gives_the_same_bits("points", &points);
 }

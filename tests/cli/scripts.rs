@@ -96,7 +96,7 @@ fn the_gpu_check_runs_where_it_was_packed_and_runs_again() {
         let text = fs::read_to_string(folder.path().join("results/gpu_check.json")).unwrap();
         let report: Value = serde_json::from_str(&text).expect(&text);
         assert_eq!((&report["commit"], &report["failed"]), (&"0123abc".into(), &Value::Array(Vec::new())));
-        for model in ["hash", "mulfagrid"] {
+        for model in ["hash", "mulfagrid", "cascade_local"] {
             assert_eq!(report[format!("psnr_cuda_minus_cpu_{model}")], 0.0);
         }
         let skips: Vec<&str> =

@@ -140,7 +140,7 @@ fn stopping_and_going_on_gives_the_same_bits() {
 
 #[test]
 fn every_model_fits_distances() {
-    for model in ["hash", "mulfagrid", "dense", "fourier", "points"] {
+    for model in ["hash", "mulfagrid", "cascade_local", "amplitude", "dense", "fourier", "points"] {
         let folder = tempfile::tempdir().unwrap();
         write(&big_torus(), &folder.path().join("shape.obj"));
         let settings = [

@@ -129,7 +129,7 @@ fn wrong_types_name_key_value_and_expectation() {
         ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
         (
             "model.name=tree",
-            "model.name is \"tree\", but must be one of `hash`, `mulfagrid`, `dense`, `fourier`, `points`, `fourier_features`, `fourier_net`, `gabor_net`",
+            "model.name is \"tree\", but must be one of `hash`, `mulfagrid`, `cascade`, `local`, `cascade_local`, `amplitude`, `dense`, `fourier`, `points`, `fourier_features`, `fourier_net`, `gabor_net`",
         ),
         ("optimizer.schedule.milestones=0.5", "optimizer.schedule.milestones is 0.5, but must be a list of numbers"),
         (
@@ -171,6 +171,7 @@ fn every_range_is_guarded() {
         ("model.sh_degree=5", "model.sh_degree is 5, but must be from 1 to 4"),
         ("model.grid.mulfa.depth=0", "model.grid.mulfa.depth is 0, but must be from 1 to 3"),
         ("model.grid.mulfa.depth=4", "model.grid.mulfa.depth is 4, but must be from 1 to 3"),
+        ("model.grid.local.n_frequencies=3", "model.grid.local.n_frequencies is 3, but must be from 0 to 2"),
         ("march.near=-1", "march.near is -1, but must be from 0 to 1000"),
         ("train.distortion_loss=-1", "train.distortion_loss is -1"),
         ("train.depth_loss=1e9", "train.depth_loss is 1000000000"),
@@ -289,6 +290,9 @@ fn index_and_kernel_functions_that_do_not_fit_are_refused_with_the_reason() {
         (&["model.name=dense", "model.grid.base_resolution=8"], "begins below 4 nodes per axis"),
         (&["model.name=dense", "model.grid.base_resolution=700"], "model.grid may hold 2744000000 features"),
         (&["model.name=points", "optimizer.total_variation=1e-5"], "set it to 0"),
+        (&["model.name=fourier", "model.grid.kernel=local"], "the bands of fourier are averaged"),
+        (&["model.name=points", "model.grid.kernel=local"], "points have no cells to interpolate in"),
+        (&["model.name=dense", "model.grid.kernel=local"], "only the index dense with the kernel linear or smoothstep"),
         (
             &["model.name=points", "model.grid.points.file=a.ply", "model.grid.points.from_run=latest"],
             "model.grid.points.file and model.grid.points.from_run are both given",
@@ -300,9 +304,54 @@ fn index_and_kernel_functions_that_do_not_fit_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_cascade_without_levels_to_cascade_is_refused_with_the_reason() {
+    for (settings, says) in [
+        (
+            &["model.name=points", "model.grid.cascade=true"][..],
+            "model.grid.cascade is set, but only the indices hash and dense have levels",
+        ),
+        (
+            &["model.name=fourier", "model.grid.cascade=true"],
+            "the bands of the index fourier are averaged, not stacked",
+        ),
+        (&["model.name=mulfagrid", "model.grid.cascade=true"], "the kernel mulfa is not combined with it"),
+        (&["model.name=cascade", "model.grid.kernel=mulfa"], "the kernel mulfa is not combined with it"),
+        (&["model.name=cascade", "model.grid.n_levels=1"], "a single level has no coarser one to depend on"),
+        (&["model.name=dense", "model.grid.cascade=true"], "a single level has no coarser one to depend on"),
+        (
+            &["model.name=dense", "model.grid.cascade=true", "model.grid.n_levels=2"],
+            "model.grid.upscale_at is set, but only the index dense with the kernel linear or smoothstep, without a \
+             cascade,",
+        ),
+    ] {
+        let error = refusal(settings);
+        assert!(error.contains(says), "{settings:?}: {error}");
+    }
+    let mut config = Config::of_image(true);
+    config.set("model.name=gabor_net").unwrap();
+    config.set("model.grid.cascade=true").unwrap();
+    let error = config.validate().unwrap_err().to_string();
+    assert!(error.contains("only the indices hash and dense have levels"), "{error}");
+}
+
+/// A configuration of version 0.2.0, which has neither `cascade` nor `local`.
+#[test]
+fn a_config_without_the_keys_of_learned_levels_still_loads() {
+    let mut tree = Config::default().to_value();
+    let grid = tree.pointer_mut("/model/grid").unwrap().as_object_mut().unwrap();
+    assert!(grid.remove("cascade").is_some() && grid.remove("local").is_some());
+    let (_folder, path) = written(&tree.to_string());
+    assert_eq!(Config::load(path).unwrap(), Config::default());
+}
+
+#[test]
 fn other_kernels_go_with_the_index_functions_that_have_cells() {
     for settings in [
-        &["model.name=dense", "model.grid.kernel=smoothstep"][..],
+        &["model.name=dense", "model.grid.upscale_at=[]", "model.grid.kernel=local"][..],
+        &["model.name=cascade", "model.grid.kernel=smoothstep"],
+        &["model.name=cascade_local", "model.grid.index=dense", "model.grid.n_levels=4"],
+        &["model.name=hash", "model.grid.cascade=true", "model.grid.local.n_frequencies=2", "model.grid.kernel=local"],
+        &["model.name=dense", "model.grid.kernel=smoothstep"],
         &["model.name=dense", "model.grid.upscale_at=[]", "model.grid.kernel=mulfa"],
         &[
             "model.name=dense",
@@ -382,7 +431,7 @@ fn cameras_are_refined_where_the_encoding_has_a_gradient_by_position() {
             assert_eq!(refused(&settings.map(String::as_str)), None, "{index} {kernel}");
         }
     }
-    for model in ["points", "mulfagrid"] {
+    for model in ["points", "mulfagrid", "cascade", "local", "cascade_local", "amplitude"] {
         let error = refused(&[&format!("model.name={model}")]).unwrap();
         assert!(
             error.starts_with("train.refine_cameras is set, but needs the gradient by a sample's place"),

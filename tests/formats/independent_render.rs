@@ -90,6 +90,15 @@ fn a_script_renders_every_variant_of_mulfagrid() {
 }
 
 #[test]
+fn a_script_renders_a_cascade_of_levels_with_learned_windows() {
+    let test = "a_script_renders_a_cascade_of_levels_with_learned_windows";
+    let settings = ["--model=cascade_local", "--set=model.grid.local.n_frequencies=2"];
+    assert_script_agrees_on(test, "cascade_local", &settings);
+    let smooth = ["--model=cascade", "--set=model.grid.kernel=smoothstep", "--set=train.ema_decay=0.9"];
+    assert_script_agrees_on(test, "cascade", &smooth);
+}
+
+#[test]
 fn a_script_renders_a_field_that_fills_its_box() {
     // Almost nothing is learned: every cell stays occupied and nothing is opaque, so rays have as many samples as
     // possible.

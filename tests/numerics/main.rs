@@ -12,6 +12,7 @@ mod eikonal;
 mod encodings;
 mod fit;
 mod gradients;
+mod learned_levels;
 mod marching;
 mod marching_cubes;
 mod mesh_distance;
