@@ -99,7 +99,7 @@ impl Cuda {
     }
 
     /// Queues a kernel, between two events if profiling is on.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
+    pub(super) fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let Some(profile) = &self.profile else { return self.queue(kernel, args, grid) };
         let mark = || Ok(Event::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.record_event()?));
         let begin = mark()?;
@@ -143,7 +143,7 @@ impl Cuda {
     }
 
     /// Allocates zeroed memory.
-    pub fn allocate(&self, bytes: usize) -> Result<Memory> {
+    pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
         let gpu = self.gpu.clone();
         gpu.bind()?;
         // SAFETY: the address is stored in a `Memory`, which frees it once.
