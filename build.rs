@@ -1,5 +1,6 @@
 //! Compiles the kernels, `kernels/**/*.cu`: for the host, once per instruction level; for GPUs, if there is an nvcc;
-//! and for the emulated target, with the feature `emulated`. Writes the table through which Rust calls them. An output
+//! and for the emulated target, with the feature `emulated`. Those in `kernels/testing`, which only tests and benchmarks
+//! launch, are left out without the feature `testing`. Writes the table through which Rust calls the kernels. An output
 //! that was compiled from the same sources with the same flags is kept, so a new commit, whose hash the program
 //! contains, does not recompile the kernels.
 
@@ -10,6 +11,7 @@ mod fresh;
 #[path = "build/nvcc.rs"]
 mod nvcc;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -43,7 +45,12 @@ fn main() {
     println!("cargo:rerun-if-changed=kernels");
     let header = fs::read_to_string("kernels/args.h").expect("kernels/args.h is there");
     fs::write(out.join("args.rs"), args::generate(&header)).expect("OUT_DIR is writable");
-    let sources = kernel_sources(Path::new("kernels"));
+    let sources = kernel_sources(Path::new("kernels"), env::var_os("CARGO_FEATURE_TESTING").is_some());
+    let names: BTreeSet<_> = sources.iter().map(|source| source.file_stem()).collect();
+    assert!(
+        names.len() == sources.len(),
+        "two kernel sources have the same name, by which the program finds their PTX"
+    );
     let digest = fresh::digest(Path::new("kernels"));
     let levels =
         if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") { X86_LEVELS } else { DEFAULT_LEVELS };
@@ -60,13 +67,15 @@ fn main() {
     println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
 }
 
-/// Returns all `.cu` files below a folder, sorted by path.
-fn kernel_sources(folder: &Path) -> Vec<PathBuf> {
+/// Returns all `.cu` files below a folder, sorted by path; those in folders named `testing` only if `testing` is set.
+fn kernel_sources(folder: &Path, testing: bool) -> Vec<PathBuf> {
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).expect("the kernels folder is there") {
         let path = entry.expect("the kernels folder is readable").path();
         if path.is_dir() {
-            sources.extend(kernel_sources(&path));
+            if testing || path.file_name().is_none_or(|name| name != "testing") {
+                sources.extend(kernel_sources(&path, testing));
+            }
         } else if path.extension().is_some_and(|extension| extension == "cu") {
             sources.push(path);
         }

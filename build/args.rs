@@ -40,7 +40,7 @@ pub fn generate(header: &str) -> String {
                 doc.extend(comment);
                 // The type in which kernels compute does not concern the host.
                 if name != "GF_COMPUTE" {
-                    constant(&mut out, &name[3..], &value.concat(), &doc);
+                    constant(&mut out, &name[3..], &value.concat().replace("GF_", ""), &doc);
                 }
                 doc.clear();
             }

@@ -10,8 +10,10 @@
 #define GF_COMPUTE void  // fp16 on cuda and emulated, fp32 on host
 #endif
 
-// Samples, rays or pixels that one block of a tile kernel works on.
-#define GF_TILE 128
+// Threads per block of every kernel on a GPU.
+#define GF_BLOCK 128
+// Samples, rays or pixels that one block of a tile kernel works on: one for each of its threads.
+#define GF_TILE GF_BLOCK
 // Most levels of a grid.
 #define GF_MAX_LEVELS 32
 // Most layers of the networks of a field.
@@ -684,7 +686,12 @@ typedef struct AverageArgs {
     uint32_t step;
 } AverageArgs;
 
-// Standalone encoding of points, for analysis, tests and benchmarks.
+// What a GPU is opened with: kernels/core/probe.cu.
+typedef struct ProbeArgs {
+    uint32_t* ran;  // [1] set to 1
+} ProbeArgs;
+
+// Standalone encoding of points, for tests: kernels/testing/encode_points.cu.
 typedef struct EncodeArgs {
     GridLayout grid;
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
@@ -696,7 +703,7 @@ typedef struct EncodeArgs {
     void* dL_dposition;           // [n, D] (backward)
 } EncodeArgs;
 
-// Active nodes and their weights at positions, for analysis and tests; in fp32 or fp64, depending on the kernel. P is
+// Active nodes and their weights at positions: kernels/encoding/nodes.cuh. In fp64 for analysis, in fp32 for tests. P is
 // 2^D.
 typedef struct ActiveNodesArgs {
     GridLayout grid;
@@ -713,7 +720,7 @@ typedef struct ActiveNodesArgs {
     uint32_t theta_stride;        // backward: distance between the dL_dtheta of consecutive positions; 0: shared
 } ActiveNodesArgs;
 
-// Compositing of one ray with given colours, for tests.
+// Compositing of one ray with given colours, for tests: kernels/testing/oracle.cu.
 typedef struct CompositeRayArgs {
     const double* density;  // [n]
     const double* color;    // [n, 3]
@@ -728,14 +735,14 @@ typedef struct CompositeRayArgs {
     uint32_t n;
 } CompositeRayArgs;
 
-// Spherical harmonics in fp64, for tests.
+// Spherical harmonics in fp64, for tests: kernels/testing/oracle.cu.
 typedef struct SphereArgs {
     const double* direction;  // [n, 3]
     double* basis;            // [n, 16]
     uint32_t degree;
 } SphereArgs;
 
-// Philox4x32-10, for tests.
+// Philox4x32-10, for tests: kernels/testing/oracle.cu.
 typedef struct RandomArgs {
     uint32_t key[2];
     const uint32_t* counter;  // [n, 4]

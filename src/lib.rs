@@ -40,6 +40,20 @@
 //! encoding → train → checkpoint → decoder → config → scene, metrics → mesh, media → geometry, device`.
 //! `encoding` does not depend on any task, `scene` does not depend on any device, and all unsafe code is in `device`.
 
+/// Re-exports within the crate what launches kernels or takes their arguments; with the feature `testing` it is public, for
+/// tests and benchmarks. `device` says why.
+macro_rules! internal_use {
+    ($($tree:tt)*) => {
+        #[cfg(feature = "testing")]
+        #[doc(hidden)]
+        pub use $($tree)*;
+        // The crate itself uses some by their full paths.
+        #[cfg(not(feature = "testing"))]
+        #[allow(unused_imports)]
+        pub(crate) use $($tree)*;
+    };
+}
+
 mod atomic;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
@@ -50,6 +64,10 @@ pub mod decoder;
 pub mod device;
 pub mod encoding;
 pub mod error;
+#[cfg(not(feature = "testing"))]
+mod field;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
 pub mod field;
 pub mod fit;
 pub mod geometry;

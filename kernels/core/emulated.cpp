@@ -9,6 +9,8 @@
 #undef _FORTIFY_SOURCE  // its longjmp treats a jump to another stack as an error
 #include "core/emulated.h"
 
+#include "args.h"
+
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@ __thread EmulatedNow gf_emulated_now;
 
 namespace {
 
-const uint32_t THREADS = 128;  // threads per block, in every kernel
+const uint32_t THREADS = GF_BLOCK;
 const uint32_t WARP = 32;
 const size_t STACK_BYTES = 128 * 1024;
 

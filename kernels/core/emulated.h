@@ -71,7 +71,7 @@ uint64_t* gf_emulated_slots();
         const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                                                      \
         if (i < n_items) name##_item(*static_cast<const Args*>(arguments), i, blockIdx.y);                             \
     }                                                                                                                  \
-    GF_EMULATED_SYMBOL(name, (n_items + GF_TILE - 1) / GF_TILE, 0, 0)                                                  \
+    GF_EMULATED_SYMBOL(name, (n_items + GF_BLOCK - 1) / GF_BLOCK, 0, 0)                                                  \
     GF_ITEM_BODY(name, Args)
 
 #define GF_WARP_KERNEL(name, Args)                                                                                     \
@@ -80,7 +80,7 @@ uint64_t* gf_emulated_slots();
         const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                                               \
         if (i < n_items) name##_item(*static_cast<const Args*>(arguments), i, blockIdx.y);                             \
     }                                                                                                                  \
-    GF_EMULATED_SYMBOL(name, (n_items * 32 + GF_TILE - 1) / GF_TILE, 0, 1)                                             \
+    GF_EMULATED_SYMBOL(name, (n_items * 32 + GF_BLOCK - 1) / GF_BLOCK, 0, 1)                                             \
     GF_ITEM_BODY(name, Args)
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                             \

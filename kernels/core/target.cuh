@@ -58,7 +58,7 @@ typedef __half gf_half;
 
 #define GF_ITEM_KERNEL(name, Args)                                                                                     \
     GF_ITEM_BODY(name, Args);                                                                                          \
-    extern "C" __global__ void __launch_bounds__(128, GF_LEAST_BLOCKS) name(const Args a, uint32_t n_items) {          \
+    extern "C" __global__ void __launch_bounds__(GF_BLOCK, GF_LEAST_BLOCKS) name(const Args a, uint32_t n_items) {          \
         const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;                                                      \
         if (i < n_items) name##_item(a, i, blockIdx.y);                                                                \
     }                                                                                                                  \
@@ -66,7 +66,7 @@ typedef __half gf_half;
 
 #define GF_WARP_KERNEL(name, Args)                                                                                     \
     GF_ITEM_BODY(name, Args);                                                                                          \
-    extern "C" __global__ void __launch_bounds__(128) name(const Args a, uint32_t n_items) {                           \
+    extern "C" __global__ void __launch_bounds__(GF_BLOCK) name(const Args a, uint32_t n_items) {                           \
         const uint32_t i = (blockIdx.x * blockDim.x + threadIdx.x) / 32;                                               \
         if (i < n_items) name##_item(a, i, blockIdx.y);                                                                \
     }                                                                                                                  \
@@ -74,7 +74,7 @@ typedef __half gf_half;
 
 #define GF_TILE_KERNEL(name, Args, Shared)                                                                             \
     GF_TILE_BODY(name, Args, Shared);                                                                                  \
-    extern "C" __global__ void __launch_bounds__(GF_TILE, GF_LEAST_BLOCKS) name(const Args a, uint32_t) {              \
+    extern "C" __global__ void __launch_bounds__(GF_BLOCK, GF_LEAST_BLOCKS) name(const Args a, uint32_t) {              \
         extern __shared__ __align__(128) unsigned char gf_shared[];                                                    \
         name##_tile(a, blockIdx.x, blockIdx.y, *reinterpret_cast<Shared*>(gf_shared));                                 \
     }                                                                                                                  \

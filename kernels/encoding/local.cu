@@ -240,9 +240,9 @@ template <int D> GF_FN void local_scatter_tile(const LocalScatterArgs& a, uint32
 
 }  // namespace
 
-GF_TILE_KERNEL(local_encode_2d, LocalArgs, NoShared) { (void)shared, local_encode_tiles<2>(a, tile, j); }
-GF_TILE_KERNEL(local_encode_3d, LocalArgs, NoShared) { (void)shared, local_encode_tiles<3>(a, tile, j); }
+GF_TILE_KERNEL(local_encode_2d, LocalArgs, NoShared) { local_encode_tiles<2>(a, tile, j); }
+GF_TILE_KERNEL(local_encode_3d, LocalArgs, NoShared) { local_encode_tiles<3>(a, tile, j); }
 GF_TILE_KERNEL(local_backward_2d, LocalArgs, LocalShared) { local_backward_tile<2>(a, shared, tile, j); }
 GF_TILE_KERNEL(local_backward_3d, LocalArgs, LocalShared) { local_backward_tile<3>(a, shared, tile, j); }
-GF_TILE_KERNEL(local_scatter_2d, LocalScatterArgs, NoShared) { (void)shared, local_scatter_tile<2>(a, tile, j); }
-GF_TILE_KERNEL(local_scatter_3d, LocalScatterArgs, NoShared) { (void)shared, local_scatter_tile<3>(a, tile, j); }
+GF_TILE_KERNEL(local_scatter_2d, LocalScatterArgs, NoShared) { local_scatter_tile<2>(a, tile, j); }
+GF_TILE_KERNEL(local_scatter_3d, LocalScatterArgs, NoShared) { local_scatter_tile<3>(a, tile, j); }

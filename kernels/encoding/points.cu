@@ -101,7 +101,7 @@ GF_TILE_KERNEL(points_scatter, PointsScatterArgs, NoShared) {
     }
 }
 
-// The active nodes alone: the rows of Phi, and their gradients with respect to the points. One item per point.
+// The active nodes alone: the rows of Phi. One item per point.
 GF_ITEM_KERNEL(points_nodes_f64, PointsNodesArgs) {
     double x[3];
     place_of(a.points, a.position + a.points.dimensions * (size_t)i, x);
@@ -112,17 +112,4 @@ GF_ITEM_KERNEL(points_nodes_f64, PointsNodesArgs) {
     a.entry[row + GF_NEAREST] = a.points.n_nodes;
     GF_UNROLL
     for (int n = 0; n <= GF_NEAREST; ++n) a.phi[row + n] = active.phi[n];
-}
-
-GF_ITEM_KERNEL(points_nodes_backward_f64, PointsNodesArgs) {
-    double x[3];
-    place_of(a.points, a.position + a.points.dimensions * (size_t)i, x);
-    const ActivePoints<double> active(a.points, x);
-    double dL_dphi[GF_NEAREST + 1], dL_dx[3];
-    GF_UNROLL
-    for (int n = 0; n <= GF_NEAREST; ++n) dL_dphi[n] = a.dL_dphi[(size_t)i * (GF_NEAREST + 1) + n];
-    active.position_gradient(a.points, x, dL_dphi, dL_dx);
-    GF_UNROLL
-    for (uint32_t k = 0; k < 3; ++k)
-        if (k < a.points.dimensions) a.dL_dposition[a.points.dimensions * (size_t)i + k] = dL_dx[k];
 }

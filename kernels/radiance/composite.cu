@@ -169,23 +169,6 @@ GF_ITEM_KERNEL(sample_weights, CompositeArgs) {
     });
 }
 
-// Composites a whole ray in fp64, forward and backward, for comparison with the oracle.
-GF_ITEM_KERNEL(composite_ray_f64, CompositeRayArgs) {
-    Composite<double> composite = {1.0, {0.0, 0.0, 0.0}, 0.0};
-    for (uint32_t s = 0; s < a.n; ++s) a.weights[s] = composite.add(a.density[s], a.color + 3 * s, a.dt[s], a.t[s]);
-    for (int c = 0; c < 3; ++c) a.pixel[c] = composite.color[c] + composite.transmittance * a.background[c];
-    a.pixel[3] = composite.depth;
-    a.pixel[4] = 1.0 - composite.transmittance;
-    a.pixel[5] = composite.transmittance;
-    composite = {1.0, {0.0, 0.0, 0.0}, 0.0};
-    for (uint32_t s = 0; s < a.n; ++s) {
-        const double* color = a.color + 3 * s;
-        const double weight = composite.add(a.density[s], color, a.dt[s], a.t[s]);
-        a.dL_ddensity[s] = density_gradient(composite, a.pixel, color, a.dt[s], a.dL_dcolor);
-        for (int c = 0; c < 3; ++c) a.dL_dsample[3 * s + c] = weight * a.dL_dcolor[c];
-    }
-}
-
 // One item per GF_STATISTICS_PART rays: the statistics that a training step reports.
 GF_ITEM_KERNEL(ray_statistics, StatisticsArgs) {
     const uint32_t begin = i * GF_STATISTICS_PART, end = min_of(begin + GF_STATISTICS_PART, a.rays.n_rays);

@@ -1,6 +1,7 @@
 //! Arguments of the kernels, with the constants and enums that kernels share with the host, generated from
-//! `kernels/args.h` by
-//! `build/args.rs`. Device pointers borrow their buffers.
+//! `kernels/args.h` by `build/args.rs`. Device pointers borrow their buffers.
+// The header also has what only kernels, or only the kernels of tests, use.
+#![cfg_attr(not(feature = "testing"), allow(dead_code))]
 
 use super::Ptr;
 

@@ -75,6 +75,7 @@ impl<T: Pod> Buffer<T> {
     }
 
     /// Returns the pointer for a kernel's arguments.
+    #[doc(hidden)]
     pub fn ptr(&self) -> Ptr<'_, T> {
         match &self.memory {
             Memory::Host(memory) => Ptr::new(memory.address.as_ptr().cast()),
@@ -83,11 +84,13 @@ impl<T: Pod> Buffer<T> {
     }
 
     /// Returns [`Buffer::ptr`], or null for an empty buffer, which stands for an absent argument.
+    #[doc(hidden)]
     pub fn ptr_or_null(&self) -> Ptr<'_, T> {
         if self.is_empty() { Ptr::NULL } else { self.ptr() }
     }
 
     /// Returns a pointer to element `first`.
+    #[doc(hidden)]
     pub fn ptr_at(&self, first: usize) -> Ptr<'_, T> {
         assert!(first <= self.len, "a pointer past the end of a buffer");
         Ptr::new(self.ptr().address.wrapping_add(first))

@@ -49,14 +49,14 @@ impl Cpu {
     }
 
     /// Runs a kernel over all items in order, on the calling thread.
-    pub fn launch_here<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
+    pub(super) fn launch_here<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         for row in 0..grid.rows {
             self.run(kernel, args, 0, grid.items, row);
         }
     }
 
     /// Runs a kernel over all items on all threads. Only for kernels whose items do not write to each other's memory.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
+    pub(super) fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         let smallest = if kernel.shape == Shape::Tile { 4 } else { 1024 };
         let part = grid.items.div_ceil(8 * self.threads() as u32).max(smallest);
         let parts = grid.items.div_ceil(part);
@@ -69,7 +69,7 @@ impl Cpu {
     }
 
     /// Runs the rows in parallel, and the launches of each row in order.
-    pub fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, LaunchDims)], rows: u32) {
+    pub(super) fn launch_rows<A: Args>(&self, kernel: &Kernel<A::Static>, launches: &[(A, LaunchDims)], rows: u32) {
         self.install(|| {
             // Later rows are finer levels, which take longer, so they start first.
             (0..rows).into_par_iter().with_max_len(1).rev().for_each(|row| {
@@ -105,7 +105,7 @@ impl Cpu {
     }
 
     /// Runs a kernel over items `begin .. end` of one row, on the calling thread.
-    pub fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
+    fn run<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, begin: u32, end: u32, row: u32) {
         let begun = self.profile.as_ref().map(|_| thread_time());
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
         // this device. As on a GPU, the caller guarantees that the buffers are as long as the arguments say.

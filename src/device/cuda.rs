@@ -84,7 +84,7 @@ impl Cuda {
         let (loaded, last_kernel) = (Mutex::default(), Mutex::new("none"));
         let gpu = Gpu { context, stream, capability, loaded, name, last_kernel };
         // Load one module now: if the driver rejects the kernels, this fails while another device can still be chosen.
-        gpu.module(&mut gpu.loaded(), kernels::ROOFLINE_COPY.source)?;
+        gpu.module(&mut gpu.loaded(), kernels::PROBE.source)?;
         Ok(Cuda { gpu: Arc::new(gpu), profile: None })
     }
 
@@ -99,7 +99,7 @@ impl Cuda {
     }
 
     /// Queues a kernel, between two events if profiling is on.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
+    pub(super) fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let Some(profile) = &self.profile else { return self.queue(kernel, args, grid) };
         let mark = || Ok(Event::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.record_event()?));
         let begin = mark()?;
@@ -110,8 +110,8 @@ impl Cuda {
 
     fn queue<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let blocks = match kernel.shape {
-            Shape::Item => grid.items.div_ceil(args::TILE as u32),
-            Shape::Warp => grid.items.div_ceil(args::TILE as u32 / WARP),
+            Shape::Item => grid.items.div_ceil(args::BLOCK as u32),
+            Shape::Warp => grid.items.div_ceil(args::BLOCK as u32 / WARP),
             Shape::Tile => grid.items,
         };
         if blocks == 0 || grid.rows == 0 {
@@ -131,7 +131,7 @@ impl Cuda {
             result::launch_kernel(
                 function.function.cu_function(),
                 (blocks, grid.rows, 1),
-                (args::TILE as u32, 1, 1),
+                (args::BLOCK as u32, 1, 1),
                 function.shared_bytes,
                 gpu.stream.cu_stream(),
                 &mut parameters,
@@ -143,7 +143,7 @@ impl Cuda {
     }
 
     /// Allocates zeroed memory.
-    pub fn allocate(&self, bytes: usize) -> Result<Memory> {
+    pub(super) fn allocate(&self, bytes: usize) -> Result<Memory> {
         let gpu = self.gpu.clone();
         gpu.bind()?;
         // SAFETY: the address is stored in a `Memory`, which frees it once.

@@ -37,7 +37,7 @@ impl Emulated {
     ///
     /// # Panics
     /// Panics if threads of a block wait at different barriers, or if some wait while others have ended.
-    pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
+    pub(super) fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
         // this device. As on a GPU, the caller guarantees that the buffers are as long as the arguments say.
         let ran = unsafe { run(kernel.emulated, std::ptr::from_ref(args).cast(), grid, self.order) };

@@ -16,22 +16,23 @@ mod points;
 mod registry;
 mod sizing;
 
-pub use cascade::Cascade;
-pub use coordinate_network::{CoordinateNetwork, CoordinateNetworkShape};
 pub use cost::Cost;
-pub use dense::{add_total_variation, resample};
-pub use interface::{Backward, Encode, Encoding, Init, InitContext, encode_levels};
-pub use learned_levels::LearnedLevels;
-pub use local::Local;
-pub use mulfa::{Mulfa, Theta};
-pub use nodes::{ActiveNodes, NodeGradients};
-pub use param_block::ParamBlock;
-pub use points::PointCloud;
-pub use registry::open;
 pub use sizing::sized;
 
 use crate::config::{GridConfig, GridIndex, GridKernel};
 use crate::device::args::{self, NEAREST};
+
+internal_use!(cascade::Cascade);
+internal_use!(coordinate_network::{CoordinateNetwork, CoordinateNetworkShape});
+internal_use!(dense::{add_total_variation, resample});
+internal_use!(interface::{Backward, Encode, Encoding, Init, InitContext, encode_levels});
+internal_use!(learned_levels::LearnedLevels);
+internal_use!(local::Local);
+internal_use!(mulfa::{Mulfa, Theta});
+internal_use!(nodes::{ActiveNodes, NodeGradients});
+internal_use!(param_block::ParamBlock);
+internal_use!(points::PointCloud);
+internal_use!(registry::open);
 
 /// One level of a regular grid (Instant-NGP, section 3): scale `s = N_min · b^level − 1`, resolution `⌈s⌉ + 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
 use crate::decoder::Head;
-use crate::device::args::{Compute, KernelFunction, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
+use crate::device::args::{KernelFunction, MulfaArgs, MulfaLayout, PrepareMulfaArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, Kernel, LaunchDims, Ptr, kernels};
 
 /// First of the random streams that θ is drawn from; the networks' layers use the streams below.
@@ -242,7 +242,9 @@ impl Theta {
         })
     }
 
-    pub fn prepared_ptr(&self) -> Ptr<'_, Compute> {
+    /// Returns the numbers that the kernels compute with, for tests.
+    #[cfg(feature = "testing")]
+    pub fn prepared_ptr(&self) -> Ptr<'_, crate::device::args::Compute> {
         self.prepared.ptr()
     }
 

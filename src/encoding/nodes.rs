@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 
-use super::Grid;
+use super::{Grid, Mulfa};
 use crate::Result;
 use crate::device::args::{ActiveNodesArgs, MAX_LEVELS};
 use crate::device::{Buffer, Device, Kernel, LaunchDims, Ptr, kernels};
@@ -36,12 +36,16 @@ pub struct NodeGradients {
 
 impl Grid {
     /// Computes φ at `x` (`[n, D]`, in [0, 1]) for a kernel function with parameters `theta` (empty if it has none).
-    /// Point clouds have their own function, [`super::PointCloud::active_nodes`].
+    /// Point clouds have a function of their own.
     ///
     /// # Errors
     /// Returns an error if the device fails.
+    ///
+    /// # Panics
+    /// Panics if `x` or `theta` has another length.
     pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
         let n = self.n_points(x);
+        self.check_theta(theta);
         let kernel: &NodesKernel = match self.dimensions {
             1 => &kernels::ACTIVE_NODES_1D_F64,
             2 => &kernels::ACTIVE_NODES_2D_F64,
@@ -74,6 +78,9 @@ impl Grid {
     ///
     /// # Errors
     /// Returns an error if the device fails.
+    ///
+    /// # Panics
+    /// Panics if `x`, `theta` or `dl_dphi` has another length.
     pub fn active_nodes_backward(
         &self,
         device: &Device,
@@ -83,6 +90,12 @@ impl Grid {
         by_point: bool,
     ) -> Result<NodeGradients> {
         let n = self.n_points(x);
+        self.check_theta(theta);
+        assert_eq!(
+            dl_dphi.len(),
+            n * self.levels.len() * self.n_corners() * self.n_outputs(),
+            "a gradient for each phi"
+        );
         let kernel: &NodesKernel = match self.dimensions {
             1 => &kernels::ACTIVE_NODES_BACKWARD_1D_F64,
             2 => &kernels::ACTIVE_NODES_BACKWARD_2D_F64,
@@ -120,6 +133,14 @@ impl Grid {
     fn n_points(&self, x: &[f64]) -> usize {
         assert_eq!(x.len() % self.dimensions as usize, 0, "whole points");
         x.len() / self.dimensions as usize
+    }
+
+    fn check_theta(&self, theta: &[f64]) {
+        assert_eq!(
+            theta.len(),
+            self.mulfa.as_ref().map_or(0, Mulfa::n_parameters),
+            "all parameters of the kernel function"
+        );
     }
 
     fn scratch(&self, device: &Device, n: usize) -> Result<Buffer<f64>> {

@@ -145,6 +145,7 @@ impl PointCloud {
     ///
     /// # Errors
     /// Returns an error if the device fails.
+    #[cfg(feature = "testing")]
     pub fn active_nodes_backward(&self, device: &Device, x: &[f64], dl_dphi: &[f64]) -> Result<Vec<f64>> {
         let (position, dl_dphi, dl_dposition) = (device.upload(x)?, device.upload(dl_dphi)?, device.zeros(x.len())?);
         let args = PointsNodesArgs {

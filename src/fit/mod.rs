@@ -1,5 +1,5 @@
 //! Fields that are fitted to values at points: the common part of images and signed distance fields. A task provides
-//! the training points and their target values ([`Data`]); this module has the chunks of samples, the training step,
+//! the training points and their target values (`Data`); this module has the chunks of samples, the training step,
 //! checkpoints, and the evaluation of trained fields.
 
 mod chunk;
@@ -8,10 +8,11 @@ mod fitter;
 mod predictor;
 mod trainer;
 
-pub use chunk::{FitChunk, FitSize};
-pub use eikonal::Eikonal;
-pub use fitter::Fitter;
 pub use predictor::Predictor;
-pub use trainer::{Data, FitTrainer};
+pub use trainer::FitTrainer;
 
-pub use crate::device::args::FitLoss;
+internal_use!(chunk::{FitChunk, FitSize});
+internal_use!(eikonal::Eikonal);
+internal_use!(fitter::Fitter);
+internal_use!(trainer::Data);
+internal_use!(crate::device::args::FitLoss);

@@ -28,6 +28,7 @@ impl Predictor {
     ///
     /// # Errors
     /// Returns an error if the device fails.
+    #[doc(hidden)]
     pub fn new(device: &Device, head: Head, field: Field, name: &Path) -> Result<Self> {
         let Head::Values { n_outputs, .. } = head else { unreachable!("fitted fields have values") };
         let size = FitSize::for_prediction(device, &field);
@@ -60,7 +61,11 @@ impl Predictor {
     ///
     /// # Errors
     /// Returns an error if the device fails, or if a value is not finite, as happens after training has diverged.
-    pub fn values(&self, n: usize, place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync) -> Result<Vec<f32>> {
+    pub(crate) fn values(
+        &self,
+        n: usize,
+        place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync,
+    ) -> Result<Vec<f32>> {
         let values = self.unchecked_values(n, place)?;
         if values.iter().all(|value| value.is_finite()) {
             return Ok(values);
@@ -91,5 +96,12 @@ impl Predictor {
             chunk.output.download_into(0, strip)
         })?;
         Ok(values)
+    }
+
+    /// Predictor::values, for tests.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn predict(&self, n: usize, place: impl Fn(&mut FitChunk, usize) -> Result<()> + Sync) -> Result<Vec<f32>> {
+        self.values(n, place)
     }
 }

@@ -82,11 +82,10 @@ pub trait Data: Send + Sync {
 pub struct FitTrainer<D> {
     device: Device,
     config: Config,
-    pub data: D,
-    pub field: Field,
+    data: D,
+    pub(super) field: Field,
     field_optimizer: FieldOptimizer,
-    /// The samples of the last step.
-    pub chunks: Vec<FitChunk>,
+    chunks: Vec<FitChunk>,
     /// See [`FitSize::chunks_of_gradient`].
     chunks_of_gradient: usize,
     workers: Vec<WorkerScratch>,
@@ -213,6 +212,17 @@ impl<D: Data> FitTrainer<D> {
             capacity: chunk.capacity() as u32,
         };
         (args, LaunchDims::tiles(chunk.n))
+    }
+
+    /// Returns what the field is fitted to.
+    pub fn data(&self) -> &D {
+        &self.data
+    }
+
+    /// Returns the samples of the last step.
+    #[doc(hidden)]
+    pub fn chunks(&self) -> &[FitChunk] {
+        &self.chunks
     }
 
     /// Returns a predictor of the field as it would be saved now.

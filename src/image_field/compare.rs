@@ -30,7 +30,7 @@ pub struct Comparison {
 /// Evaluates the field at all pixels of `image` and compares the two.
 ///
 /// # Errors
-/// Returns the errors of [`Predictor::values`].
+/// Returns an error if the device fails, or if the field gives a value that is not finite.
 pub fn compare(predictor: &Predictor, image: &Image) -> Result<Comparison> {
     let values = render(predictor, &Part::whole(image.width, image.height))?;
     let (n_channels, is_hdr) = (image.n_channels, image.is_hdr());

@@ -33,7 +33,7 @@ impl Part {
 /// Evaluates the field at the centres of the part's pixels: `[height, width, n_channels]`.
 ///
 /// # Errors
-/// Returns the errors of [`Predictor::values`].
+/// Returns an error if the device fails, or if the field gives a value that is not finite.
 pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
     let step = [part.extent[0] / part.width as f32, part.extent[1] / part.height as f32];
     let place = |chunk: &mut FitChunk, first: usize| {

@@ -63,6 +63,7 @@ impl Sampler {
     }
 
     /// Returns the arguments of both kernels; `triangle` may be null.
+    #[doc(hidden)]
     pub fn args<'a>(
         &'a self,
         scatter: &Scatter,

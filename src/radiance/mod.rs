@@ -1,7 +1,7 @@
 //! Radiance fields: a grid and two networks that give density and colour along rays, and their training and rendering.
 
 mod camera_optimizer;
-pub mod chunk;
+mod chunk;
 mod dataset;
 pub mod evaluate;
 mod finite_check;
@@ -17,14 +17,16 @@ mod trainer;
 mod training_images;
 mod volume_renderer;
 
-pub use chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk};
 pub use dataset::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
-pub use occupancy::Occupancy;
 pub use per_image::PER_IMAGE_NUMBERS;
 pub use protocol::Protocol;
 pub use renderer::Renderer;
 pub use report::{Report, Terms};
 pub use surface::ColoredSurface;
 pub use trainer::{Statistics, Trainer};
-pub use training_images::{TrainingImages, device_camera};
-pub use volume_renderer::{Gradients, Loss, March, VolumeRenderer};
+pub use training_images::TrainingImages;
+
+internal_use!(chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk});
+internal_use!(occupancy::Occupancy);
+internal_use!(training_images::device_camera);
+internal_use!(volume_renderer::{Gradients, Loss, March, VolumeRenderer});

@@ -14,14 +14,14 @@ const BATCH: usize = 16;
 
 pub struct TrainingImages {
     /// RGBA, sRGB with straight alpha, one image after the other.
-    pub pixels: Buffer<u8>,
-    pub cameras: Buffer<args::Camera>,
+    pub(super) pixels: Buffer<u8>,
+    pub(super) cameras: Buffer<args::Camera>,
     /// Depth of each pixel along the optical axis, in unit-cube units, 0 where unknown; empty without depth maps.
-    pub depths: Buffer<f32>,
+    pub(super) depths: Buffer<f32>,
     /// Indices of the unmasked pixels, one image after the other; empty without masks.
-    pub drawn_pixels: Buffer<u32>,
+    pub(super) drawn_pixels: Buffer<u32>,
     /// `[n + 1]` offsets of the images in `drawn_pixels`.
-    pub drawn_begin: Buffer<u32>,
+    pub(super) drawn_begin: Buffer<u32>,
 }
 
 impl TrainingImages {
@@ -60,7 +60,7 @@ impl TrainingImages {
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn draw(
+    pub(super) fn draw(
         &self,
         volume: &VolumeRenderer,
         cameras: &Buffer<args::Camera>,

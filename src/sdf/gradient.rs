@@ -13,7 +13,7 @@ const CORNERS: [[f32; 3]; 4] = [[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, 
 /// nearer to the cube's faces than h are moved inwards to distance h from them.
 ///
 /// # Errors
-/// Returns the errors of [`Predictor::values`].
+/// Returns an error if the device fails, or if the field gives a value that is not finite.
 pub(super) fn gradients(predictor: &Predictor, points: &[[f32; 3]], step: f32) -> Result<Vec<Vector3<f32>>> {
     let around = |point: &[f32; 3]| {
         let middle = point.map(|x| x.clamp(step, 1.0 - step));

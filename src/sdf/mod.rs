@@ -25,7 +25,7 @@ pub const HEAD: Head = Head::Values { dimensions: 3, n_outputs: 1 };
 /// Returns the field's distances at points of the unit cube.
 ///
 /// # Errors
-/// Returns the errors of [`Predictor::values`].
+/// Returns an error if the device fails, or if the field gives a value that is not finite.
 pub fn distances(predictor: &Predictor, points: &[[f32; 3]]) -> Result<Vec<f32>> {
     let place = |chunk: &mut FitChunk, first: usize| {
         let own = &points[first..first + chunk.n];

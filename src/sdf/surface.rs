@@ -16,7 +16,8 @@ const TRUST: f32 = 1.5;
 /// completed layers.
 ///
 /// # Errors
-/// Returns an error if the field has no surface, and the errors of [`marching_cubes`] and [`Predictor::values`].
+/// Returns an error if the field has no surface, if the device fails or the field gives a value that
+/// is not finite, and the errors of [`marching_cubes`].
 pub fn extract(predictor: &Predictor, resolution: usize, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
     let points = resolution + 1;
     let blocks = points.div_ceil(BLOCK);

@@ -9,9 +9,10 @@ pub mod run;
 pub mod schedule;
 pub mod session;
 
-pub use adam::{Adam, AdamStep, Moments};
 pub use event::{RunControl, StopReason, TrainEvent};
 pub use log::MetricsLog;
 pub use progress::Progress;
 pub use report::{Experiment, Origin};
 pub use run::Run;
+
+internal_use!(adam::{Adam, AdamStep, Moments});

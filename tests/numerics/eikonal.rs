@@ -128,7 +128,7 @@ fn a_step_is_shared_out_between_targets_and_stencils(device: &Device) {
         let mut trainer = trainer(device, &config, crate::shapes::sphere(8));
         trainer.advance().unwrap();
         let (mut n, mut n_with_target, mut in_cube) = (0, 0, Vec::new());
-        for chunk in &trainer.chunks {
+        for chunk in trainer.chunks() {
             let n_stencils = if weight > 0.0 { chunk.n / 16 } else { 0 };
             assert_eq!(chunk.n_with_target + 4 * n_stencils, chunk.n, "{batch}");
             assert_eq!(chunk.count.download().unwrap(), [0, chunk.n as u32, chunk.n_with_target as u32]);
@@ -178,7 +178,7 @@ fn the_reported_loss_is_that_of_both(device: &Device) {
     let begun = Instant::now();
     trainer.advance().unwrap();
     let [mut by_targets, mut by_stencils] = [0.0, 0.0];
-    for chunk in &trainer.chunks {
+    for chunk in trainer.chunks() {
         let output = to_f64(&chunk.output.download().unwrap());
         let target = to_f64(&chunk.target.download().unwrap());
         let mape = |s: usize| (output[s] - target[s]).abs() / (target[s].abs() + 0.01);
@@ -212,7 +212,7 @@ fn error_with(weight: f64) -> f64 {
     for _ in 0..config.train.max_steps {
         trainer.advance().unwrap();
     }
-    let score = eikonal_score(&trainer.predictor().unwrap(), &trainer.data.target).unwrap();
+    let score = eikonal_score(&trainer.predictor().unwrap(), &trainer.data().target).unwrap();
     score.eikonal_error_on_surface
 }
 

@@ -155,7 +155,7 @@ fn a_new_field_begins_with_its_features(device: &Device) {
         let predictor = Predictor::new(device, head, field, Path::new("new")).unwrap();
         let points = Random::new(62).f32s(3 * SAMPLES, 0.0, 1.0);
         let place = |chunk: &mut FitChunk, first: usize| chunk.position.upload(0, &points[3 * first..][..3 * chunk.n]);
-        to_f64(&predictor.values(SAMPLES, place).unwrap())
+        to_f64(&predictor.predict(SAMPLES, place).unwrap())
     };
     let host = values(&crate::common::host());
     assert!(host.iter().all(|&value| value != 0.0));

@@ -23,6 +23,7 @@ mod nodes;
 mod occupancy;
 mod optimizer;
 mod points;
+mod probe;
 mod random;
 mod rays;
 mod roofline;
@@ -134,6 +135,7 @@ parity! {
     prepare_mulfa: mulfa::prepare_mulfa;
     prepare_coordinate_network: coordinate_networks::prepare_coordinate_network;
     prepare_weights: field::prepare_weights;
+    probe: probe::probe;
     ray_distances: rays::ray_distances;
     ray_statistics: composite::ray_statistics;
     resample_levels: dense::resample_levels;

@@ -106,6 +106,7 @@ impl CoordinateNetwork {
     }
 
     /// Returns `[n_prepared]`: the padded matrices, then the per-neuron numbers.
+    #[cfg(feature = "testing")]
     pub fn prepared(&self) -> &Buffer<f32> {
         &self.prepared
     }

@@ -49,7 +49,7 @@ impl Bvh {
         })
     }
 
-    pub fn args(&self) -> args::Bvh<'_> {
+    pub(crate) fn args(&self) -> args::Bvh<'_> {
         args::Bvh {
             bounds: self.bounds.ptr(),
             dipole: self.dipole.ptr(),
@@ -60,6 +60,7 @@ impl Bvh {
     }
 
     /// Returns arguments of both kernels for `n` points, with no outputs set.
+    #[doc(hidden)]
     pub fn query<'a>(&'a self, position: Ptr<'a, f32>, n: usize) -> BvhArgs<'a> {
         BvhArgs {
             bvh: self.args(),
