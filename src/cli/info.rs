@@ -9,7 +9,7 @@ use super::reading::ReadingArgs;
 use super::{OUTPUT_DIR, Outcome, info_scene, print};
 use crate::checkpoint::{Checkpoint, Header, Summary, TensorSummary};
 use crate::config::{
-    Config, CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelName, TaskName,
+    Config, CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelName, NetworkConfig, TaskName,
 };
 use crate::decoder::{Head, LayerNeurons};
 use crate::encoding::{CoordinateNetworkShape, Cost, Grid};
