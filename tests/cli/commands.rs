@@ -165,10 +165,10 @@ fn info_lists_the_members_of_the_family() {
     // corners.
     assert_eq!(lines[0][..7], ["hash", "hash", "linear", "11.7", "M", "199", "MB"], "{text}");
     assert_eq!(lines[0][8], "64", "{text}");
-    assert_eq!(lines[4][..3], ["points", "points", "gaussian"], "{text}");
+    assert_eq!(lines[8][..3], ["points", "points", "gaussian"], "{text}");
     // Networks without a grid; the figures are for the three channels of an image.
-    assert_eq!(lines[6][..4], ["fourier_net", "none", "–", "201"], "{text}");
-    assert!(lines[5..].iter().all(|words| words.contains(&"images:")), "{text}");
+    assert_eq!(lines[10][..4], ["fourier_net", "none", "–", "201"], "{text}");
+    assert!(lines[9..].iter().all(|words| words.contains(&"images:")), "{text}");
     let both = sentence(folder.path(), &["info", "--models", ORRERY]);
     assert!(both.contains("cannot be used with"), "{both}");
     assert!(sentence(folder.path(), &["info"]).contains("<SCENE|RUN|CHECKPOINT>"));
