@@ -157,7 +157,11 @@ fn encode(device: &Device, setups: Vec<Setup>, tolerance: f64) -> Outputs {
         );
         assert!((first..end).all(|s| of_sample(s).iter().any(|&x| x != 0.0)), "samples of the round are encoded");
         outputs.rounded("features", &features, tolerance);
-        outputs.rounded("saved activations", &setup.saved_activations.download().unwrap(), HALF);
+        // Before the cascade, then after it.
+        let saved = setup.saved_activations.download().unwrap();
+        let (before, after) = saved.split_at(saved.len() / 2);
+        outputs.rounded("features before the cascade", before, HALF);
+        outputs.rounded("features after the cascade", after, tolerance);
     }
     outputs
 }
