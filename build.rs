@@ -114,11 +114,8 @@ fn compile_library(build: &mut cc::Build, name: &str, out: &Path, digest: u64) {
     // Flags from the environment (CXXFLAGS and the like) are among the arguments, and cargo is told to watch their
     // variables.
     let compiler = build.get_compiler();
-    let stamp = fresh::Stamp::new(out, name, &format!("{digest:x} {compiler:?}"));
-    if !stamp.is_current() {
-        build.cargo_metadata(false).compile(name);
-        stamp.write();
-    }
+    fresh::Stamp::new(out, name, &format!("{digest:x} {compiler:?}"))
+        .refresh(|| build.cargo_metadata(false).compile(name));
     println!("cargo:rustc-link-search=native={}", out.display());
     println!("cargo:rustc-link-lib=static={name}");
     let vendor = env::var("CARGO_CFG_TARGET_VENDOR").unwrap_or_default();

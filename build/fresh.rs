@@ -40,13 +40,14 @@ impl Stamp {
         Self { path: out.join(format!("{name}.inputs")), inputs: inputs.to_string() }
     }
 
-    /// Returns whether the output was made from the same inputs.
-    pub fn is_current(&self) -> bool {
-        fs::read_to_string(&self.path).is_ok_and(|inputs| inputs == self.inputs)
-    }
-
-    /// Records that the output has been made.
-    pub fn write(&self) {
+    /// Makes the output unless it was made from the same inputs. If `make` fails halfway, no inputs are on record, so
+    /// that the next build makes the output again.
+    pub fn refresh(&self, make: impl FnOnce()) {
+        if fs::read_to_string(&self.path).is_ok_and(|inputs| inputs == self.inputs) {
+            return;
+        }
+        fs::write(&self.path, "").expect("OUT_DIR is writable");
+        make();
         fs::write(&self.path, &self.inputs).expect("OUT_DIR is writable");
     }
 }

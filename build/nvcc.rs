@@ -100,35 +100,36 @@ fn release(nvcc: &Path) -> Option<String> {
     Some(text.split_once("release ")?.1.split(',').next()?.to_string())
 }
 
-/// Compiles all sources for all architectures, on as many threads as cargo allows. Returns (name of the source,
-/// architecture, PTX file).
+/// Compiles all sources for all architectures, unless that has been done, on as many threads as cargo allows. Returns
+/// (name of the source, architecture, PTX file).
 fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path, stamp: &Stamp) -> Vec<(String, u32, PathBuf)> {
     let work: Vec<(&PathBuf, u32)> =
         sources.iter().flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture))).collect();
+    stamp.refresh(|| compile_in_parallel(nvcc, &work, out));
+    let module = |&(source, architecture): &(&PathBuf, u32)| {
+        let (name, ptx) = output(source, architecture, out);
+        (name, architecture, ptx)
+    };
+    let mut modules: Vec<_> = work.iter().map(module).collect();
+    modules.sort();
+    // Drop a module for a newer architecture if it does not differ from the older one.
+    modules.dedup_by(|newer, older| newer.0 == older.0 && instructions(&newer.2) == instructions(&older.2));
+    modules
+}
+
+fn compile_in_parallel(nvcc: &Path, work: &[(&PathBuf, u32)], out: &Path) {
     let next = Mutex::new(work.iter());
-    let done = Mutex::new(Vec::new());
     let jobs = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
     std::thread::scope(|scope| {
         for _ in 0..work.len().min(jobs) {
             scope.spawn(|| {
                 loop {
                     let Some((source, architecture)) = next.lock().expect("no thread panicked").next() else { break };
-                    let (name, ptx) = output(source, *architecture, out);
-                    if !stamp.is_current() {
-                        compile_one(nvcc, source, *architecture, &ptx);
-                    }
-                    let module = (name, *architecture, ptx);
-                    done.lock().expect("no thread panicked").push(module);
+                    compile_one(nvcc, source, *architecture, &output(source, *architecture, out).1);
                 }
             });
         }
     });
-    stamp.write();
-    let mut modules = done.into_inner().expect("no thread panicked");
-    modules.sort();
-    // Drop a module for a newer architecture if it does not differ from the older one.
-    modules.dedup_by(|newer, older| newer.0 == older.0 && instructions(&newer.2) == instructions(&older.2));
-    modules
 }
 
 /// Returns the PTX without the line that names the architecture.

@@ -18,6 +18,8 @@
 #define GF_MAX_LEVELS 32
 // Most layers of the networks of a field.
 #define GF_MAX_LAYERS 18
+// Most frequencies of the local kernel function.
+#define GF_LOCAL_FREQUENCIES 2
 // Most marching rounds of a ray.
 #define GF_MAX_ROUNDS 16
 

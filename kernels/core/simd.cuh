@@ -23,44 +23,6 @@ GF_FN wide wide_sqrt(wide x) {
 }
 #endif
 
-#if !GF_SIMT
-/// Four numbers, wherever they are in memory.
-typedef float Quad __attribute__((vector_size(16), aligned(4), may_alias));
-
-#if defined(__clang__)
-#define GF_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#else
-typedef int32_t QuadIndex __attribute__((vector_size(16)));
-#define GF_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, QuadIndex{i, j, k, l})
-#endif
-
-/// Transposes a block of 4 x 4 numbers; strides are between rows.
-GF_FN void transpose_quads(const float* from, size_t from_stride, float* to, size_t to_stride) {
-    const Quad a = *(const Quad*)from, b = *(const Quad*)(from + from_stride);
-    const Quad c = *(const Quad*)(from + 2 * from_stride), d = *(const Quad*)(from + 3 * from_stride);
-    const Quad ab_low = GF_SHUFFLE(a, b, 0, 4, 1, 5), ab_high = GF_SHUFFLE(a, b, 2, 6, 3, 7);
-    const Quad cd_low = GF_SHUFFLE(c, d, 0, 4, 1, 5), cd_high = GF_SHUFFLE(c, d, 2, 6, 3, 7);
-    *(Quad*)to = GF_SHUFFLE(ab_low, cd_low, 0, 1, 4, 5);
-    *(Quad*)(to + to_stride) = GF_SHUFFLE(ab_low, cd_low, 2, 3, 6, 7);
-    *(Quad*)(to + 2 * to_stride) = GF_SHUFFLE(ab_high, cd_high, 0, 1, 4, 5);
-    *(Quad*)(to + 3 * to_stride) = GF_SHUFFLE(ab_high, cd_high, 2, 3, 6, 7);
-}
-
-/// Computes to[c, r] = from[r, c] for n_rows rows of n_columns.
-GF_FN void transpose(const float* from, size_t from_stride, uint32_t n_rows, uint32_t n_columns, float* to, size_t to_stride) {
-    uint32_t r = 0;
-    for (; r + 4 <= n_rows; r += 4) {
-        uint32_t c = 0;
-        for (; c + 4 <= n_columns; c += 4)
-            transpose_quads(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
-        for (; c < n_columns; ++c)
-            for (uint32_t k = r; k < r + 4; ++k) to[c * to_stride + k] = from[k * from_stride + c];
-    }
-    for (; r < n_rows; ++r)
-        for (uint32_t c = 0; c < n_columns; ++c) to[c * to_stride + r] = from[r * from_stride + c];
-}
-#endif
-
 GF_FN wide load_wide(const float* from) { return *(const wide*)from; }
 GF_FN wide wide_of(float x) { return x - wide{}; }
 GF_FN wide wide_min(wide a, wide b) { return b < a ? b : a; }

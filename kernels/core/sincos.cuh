@@ -1,7 +1,7 @@
 // Sine and cosine with one implementation for all targets and both precisions. The compilers' own versions differ
 // between targets, need a stack frame on GPUs (to support arguments of any size), and do not vectorise on every host.
 #pragma once
-#include "core/target.cuh"
+#include "core/columns.cuh"
 
 namespace {
 
@@ -14,15 +14,7 @@ template <typename T> struct ScalarOf {
     typedef T type;
 };
 
-// Consecutive columns of a row, processed together.
-#if GF_SIMT
-typedef float Columns;
-typedef float StoredColumns;
-#else
-typedef float Columns __attribute__((vector_size(4 * GF_LANES)));
-typedef float StoredColumns __attribute__((vector_size(4 * GF_LANES), aligned(4), may_alias));
-typedef int32_t IntColumns __attribute__((vector_size(4 * GF_LANES)));
-
+#if !GF_SIMT
 template <> struct ScalarOf<Columns> {
     typedef float type;
 };
@@ -44,13 +36,6 @@ GF_FN Columns exponential(Columns x) {
     for (int n = 7; n > 0; --n) sum = 1.0f + sum * r * (1.0f / (float)n);
     return sum * (Columns)((to_int(twos) + 127) << 23);  // the bits of a power of 2
 }
-#endif
-
-GF_FN Columns load_columns(const float* from) { return *(const StoredColumns*)from; }
-GF_FN void store_columns(float* to, Columns values) { *(StoredColumns*)to = values; }
-#if GF_SIMT
-GF_FN Columns load_columns(const gf_half* from) { return (float)*from; }
-GF_FN void store_columns(gf_half* to, Columns value) { *to = (gf_half)value; }
 #endif
 
 /// Number of Taylor terms that reach rounding accuracy for |r| <= pi / 4.

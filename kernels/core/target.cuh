@@ -1,8 +1,8 @@
 // Target definitions: how a kernel becomes an entry point, function qualifiers, the compute type, atomics and warp
 // operations. Most kernels are written against these definitions and the primitives alone. Where the targets need
 // different algorithms, there are two bodies: of the tile primitives (core/tile_simt.cuh, core/tile_host.cuh), of
-// vectors (core/simd.cuh, core/sincos.cuh) and of marching (radiance/march.cu). Other files branch on GF_SIMT in single
-// places: sizes of scratch, scales of fp16 gradients, padding, and how far ahead to load.
+// vectors (core/columns.cuh, core/simd.cuh, core/sincos.cuh) and of marching (radiance/march.cu). Other files branch on
+// GF_SIMT in single places: sizes of scratch, scales of fp16 gradients, padding, and how far ahead to load.
 //
 // A kernel is written once and becomes, by target:
 //   cuda      (nvcc)          a __global__ function, loaded from PTX
@@ -235,5 +235,20 @@ GF_FN double exponential(double x) { return exp(x); }
 template <typename T> GF_FN T min_of(T a, T b) { return b < a ? b : a; }
 template <typename T> GF_FN T max_of(T a, T b) { return a < b ? b : a; }
 template <typename T> GF_FN T clamp_to(T x, T low, T high) { return min_of(max_of(x, low), high); }
+
+/// A number known at compile time, as the argument of a generic lambda.
+template <int N> struct Constant {
+    static const int value = N;
+};
+
+/// Calls `run` with a grid's number of features per level, 1, 2, 4 or 8, as a Constant.
+template <typename Run> GF_FN void with_features(uint32_t n_features, Run run) {
+    switch (n_features) {
+        case 1: run(Constant<1>()); break;
+        case 2: run(Constant<2>()); break;
+        case 4: run(Constant<4>()); break;
+        default: run(Constant<8>()); break;
+    }
+}
 
 }  // namespace

@@ -19,6 +19,10 @@ namespace {
 
 // GF_FOR_EACH_IN_TILE(s, n) is the head of a loop over s = 0 ... n - 1, whose iterations a block's threads share, one
 // per thread. n is at most GF_TILE.
+//
+// GF_FOR_EACH_GROUP_IN_TILE(s, n) is the same in groups of GF_LANES samples, of which s is the first.
+//
+// GF_SHARE_IN_TILE(i, n) is the head of a loop over any number of items that a block's threads share.
 
 /// A value per sample, value[s], that lasts from one such loop to the next: a register of the sample's thread, or an
 /// array.

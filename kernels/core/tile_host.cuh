@@ -6,6 +6,8 @@
 #include "core/tile.cuh"
 
 #define GF_FOR_EACH_IN_TILE(s, n) for (uint32_t s = 0; s < (n); ++s)
+#define GF_FOR_EACH_GROUP_IN_TILE(s, n) for (uint32_t s = 0; s < (n); s += GF_LANES)
+#define GF_SHARE_IN_TILE(i, n) for (uint32_t i = 0; i < (n); ++i)
 
 namespace {
 

@@ -10,6 +10,8 @@
 #include "core/tile.cuh"
 
 #define GF_FOR_EACH_IN_TILE(s, n) if (const uint32_t s = threadIdx.x; s < (n))
+#define GF_FOR_EACH_GROUP_IN_TILE(s, n) GF_FOR_EACH_IN_TILE(s, n)
+#define GF_SHARE_IN_TILE(i, n) for (uint32_t i = threadIdx.x; i < (n); i += GF_TILE)
 
 #define GF_WARPS (GF_TILE / 32)
 #define GF_STRIP 4  // adjacent products that share their left matrix
@@ -38,8 +40,9 @@ GF_FN void Staged::save() const {
 
 GF_FN void Staged::fetch() const {
     copy_tile(saved, scratch, rows, n_columns);
-    for (uint32_t s = rows + threadIdx.x; s < GF_TILE; s += GF_TILE)
-        for (uint32_t c = 0; c < n_columns; ++c) scratch.row(s)[c] = (compute_t)0.0f;
+    // Written as one loop per thread: a loop over rows costs the caller registers.
+    const uint32_t s = threadIdx.x;
+    for (uint32_t c = 0; s >= rows && c < n_columns; ++c) scratch.row(s)[c] = (compute_t)0.0f;
     tile_sync();
 }
 

@@ -4,5 +4,9 @@
 
 GF_TILE_KERNEL(cascade_forward_64, CascadeArgs, CascadeShared<64>) { cascade_forward_tile(a, shared, tile); }
 GF_TILE_KERNEL(cascade_forward_128, CascadeArgs, CascadeShared<128>) { cascade_forward_tile(a, shared, tile); }
-GF_TILE_KERNEL(cascade_backward_64, CascadeArgs, CascadeShared<64>) { cascade_backward_tile(a, shared, tile); }
-GF_TILE_KERNEL(cascade_backward_128, CascadeArgs, CascadeShared<128>) { cascade_backward_tile(a, shared, tile); }
+GF_TILE_KERNEL(cascade_backward_64, CascadeArgs, CascadeBackwardShared<64>) {
+    cascade_backward_tile(a, shared, tile);
+}
+GF_TILE_KERNEL(cascade_backward_128, CascadeArgs, CascadeBackwardShared<128>) {
+    cascade_backward_tile(a, shared, tile);
+}

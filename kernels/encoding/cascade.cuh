@@ -10,8 +10,7 @@
 // Each sample is computed by itself, level by level; the host computes GF_LANES samples at a time. Columns of the tile
 // lie one after the other, GF_CASCADE_STRIDE numbers apart.
 #pragma once
-#include "core/simd.cuh"
-#include "core/sincos.cuh"
+#include "core/columns.cuh"
 #include "core/tile.cuh"
 
 // Threads that sum over samples read different columns at the same sample: an odd stride puts them in different banks.
@@ -21,60 +20,7 @@
 #define GF_CASCADE_STRIDE GF_TILE
 #endif
 
-// Loops over the samples of a tile, GF_LANES at a time; s is the first of them.
-#if GF_SIMT
-#define GF_FOR_EACH_GROUP_IN_TILE(s, rows) if (const uint32_t s = threadIdx.x; s < (rows))
-#else
-#define GF_FOR_EACH_GROUP_IN_TILE(s, rows) for (uint32_t s = 0; s < (rows); s += GF_LANES)
-#endif
-
-// Loops over n items that the threads of a tile share.
-#if GF_SIMT
-#define GF_FOR_EACH_ITEM_OF_TILE(i, n) for (uint32_t i = threadIdx.x; i < (n); i += GF_TILE)
-#else
-#define GF_FOR_EACH_ITEM_OF_TILE(i, n) for (uint32_t i = 0; i < (n); ++i)
-#endif
-
 namespace {
-
-/// Returns the sum of the lanes.
-GF_FN float sum_of(Columns x) {
-#if GF_SIMT
-    return x;
-#else
-    float sum = 0.0f;
-    for (int lane = 0; lane < GF_LANES; ++lane) sum += x[lane];
-    return sum;
-#endif
-}
-
-/// Loads the numbers of up to GF_LANES samples, `n` of which are there; the others are zero.
-GF_FN Columns load_group(const compute_t* from, uint32_t n) {
-#if GF_SIMT
-    return n ? load_columns(from) : 0.0f;
-#else
-    if (n >= GF_LANES) return load_columns(from);
-    Columns values = {};
-    for (uint32_t lane = 0; lane < n; ++lane) values[lane] = from[lane];
-    return values;
-#endif
-}
-
-GF_FN void store_group(compute_t* to, Columns values, uint32_t n) {
-#if GF_SIMT
-    if (n) store_columns(to, values);
-#else
-    if (n >= GF_LANES) return store_columns(to, values);
-    for (uint32_t lane = 0; lane < n; ++lane) to[lane] = values[lane];
-#endif
-}
-
-/// Sets the numbers of samples that are not there to zero.
-GF_FN void zero_after([[maybe_unused]] float* group, [[maybe_unused]] uint32_t n) {
-#if !GF_SIMT
-    for (uint32_t lane = n; lane < GF_LANES; ++lane) group[lane] = 0.0f;
-#endif
-}
 
 /// One number per sample and column, of at most W columns.
 template <int W> struct CascadeColumns {
@@ -82,9 +28,15 @@ template <int W> struct CascadeColumns {
     GF_FN float* at(uint32_t column, uint32_t s) { return data + column * GF_CASCADE_STRIDE + s; }
 };
 
+/// Scratch of the forward pass.
 template <int W> struct CascadeShared {
     CascadeColumns<W> h;
-    CascadeColumns<W> d;  // backward: gradients with respect to h, then to h_{<l} G_l
+};
+
+/// Scratch of the backward pass.
+template <int W> struct CascadeBackwardShared {
+    CascadeColumns<W> h;
+    CascadeColumns<W> d;  // gradients with respect to h, then to h_{<l} G_l
 #if !GF_SIMT
     CascadeColumns<W> dL_dz;  // a thread writes those of its sample to device memory at once
 #endif
@@ -120,7 +72,7 @@ GF_FN void find_gate(const float* G, CascadeColumns<W>& h, uint32_t l, uint32_t 
     for (int f = 0; f < F; ++f) gate[f] += odd[f];
 }
 
-/// Copies `n` rows of `n_columns` numbers into columns, those of the rows from s on; on a GPU, a thread copies its row.
+/// Copies `n` rows of `n_columns` numbers into columns, from `column` on. On a GPU, each thread copies its sample's row.
 template <typename T, int W>
 GF_FN void rows_to_columns(const T* rows, uint32_t stride, uint32_t n, uint32_t column, uint32_t n_columns,
                            CascadeColumns<W>& to) {
@@ -133,6 +85,7 @@ GF_FN void rows_to_columns(const T* rows, uint32_t stride, uint32_t n, uint32_t 
 #endif
 }
 
+/// Copies columns back into rows, as rows_to_columns.
 template <typename T, int W>
 GF_FN void columns_to_rows(CascadeColumns<W>& from, uint32_t column, uint32_t n_columns, uint32_t n, T* rows, uint32_t stride) {
 #if GF_SIMT
@@ -171,9 +124,9 @@ GF_FN void cascade_forward_tile(const CascadeArgs& a, CascadeShared<W>& shared, 
 
 /// Adds the gradients with respect to all G_l: sums over the tile of h_{<l} times the gradients with respect to
 /// h_{<l} G_l.
-template <int F, int W> GF_FN void add_gate_gradients(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t rows) {
+template <int F, int W> GF_FN void add_gate_gradients(const CascadeArgs& a, CascadeBackwardShared<W>& shared, uint32_t rows) {
     // One item per row of a matrix.
-    GF_FOR_EACH_ITEM_OF_TILE(i, F * (a.n_levels * (a.n_levels - 1) / 2)) {
+    GF_SHARE_IN_TILE(i, F * (a.n_levels * (a.n_levels - 1) / 2)) {
         uint32_t l = 1, c = i;
         for (; c >= l * F; ++l) c -= l * F;
         Columns sum[F] = {};
@@ -190,7 +143,7 @@ template <int F, int W> GF_FN void add_gate_gradients(const CascadeArgs& a, Casc
 }
 
 template <int F, int W>
-GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t first, uint32_t rows) {
+GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeBackwardShared<W>& shared, uint32_t first, uint32_t rows) {
     const uint32_t n_columns = a.n_levels * F;
     const size_t capacity = a.samples.capacity;
     const compute_t *z = (const compute_t*)a.saved + first, *h = z + n_columns * capacity;
@@ -241,24 +194,14 @@ template <int W> GF_FN void cascade_forward_tile(const CascadeArgs& a, CascadeSh
     const uint32_t end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
-    switch (a.n_features) {
-        case 1: cascade_forward_tile<1>(a, shared, first, rows); break;
-        case 2: cascade_forward_tile<2>(a, shared, first, rows); break;
-        case 4: cascade_forward_tile<4>(a, shared, first, rows); break;
-        default: cascade_forward_tile<8>(a, shared, first, rows); break;
-    }
+    with_features(a.n_features, [&](auto f) { cascade_forward_tile<decltype(f)::value>(a, shared, first, rows); });
 }
 
-template <int W> GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeShared<W>& shared, uint32_t tile) {
+template <int W> GF_FN void cascade_backward_tile(const CascadeArgs& a, CascadeBackwardShared<W>& shared, uint32_t tile) {
     const uint32_t first = tile * GF_TILE, end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     if (first >= end) return;
     const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
-    switch (a.n_features) {
-        case 1: cascade_backward_tile<1>(a, shared, first, rows); break;
-        case 2: cascade_backward_tile<2>(a, shared, first, rows); break;
-        case 4: cascade_backward_tile<4>(a, shared, first, rows); break;
-        default: cascade_backward_tile<8>(a, shared, first, rows); break;
-    }
+    with_features(a.n_features, [&](auto f) { cascade_backward_tile<decltype(f)::value>(a, shared, first, rows); });
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 
 namespace {
 
-/// Returns whether the kernel function has parameters of its own.
-GF_FN bool is_learned(uint32_t kernel) { return kernel >= KERNEL_MULFA_PAPER; }
+/// Returns whether the kernel function is the multiplicative Fourier adaptive one.
+GF_FN bool is_mulfa(uint32_t kernel) { return kernel >= KERNEL_MULFA_PAPER && kernel <= KERNEL_MULFA_MODULATED; }
 
 /// Returns the profile along one axis: the weight of the upper node at fraction f of the cell.
 template <typename T> GF_FN T profile(uint32_t kernel, T f) {

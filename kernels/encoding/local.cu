@@ -15,7 +15,7 @@ template <int F> struct LocalBlock {
 /// A tile of samples on one level: active nodes and the terms of the kernel function.
 template <int D, int F, int K> struct LocalTile {
     static const int B = LocalBlock<F>::size;
-    static const int n_terms = 1 + 2 * K;
+    static const int n_terms = local_terms(K);
     PerSample<float> fraction[D];
     PerSample<float> term[D][2 * K + 1];
     PerSample<uint32_t> entry[1 << D];
@@ -113,6 +113,7 @@ template <int D, int F, int K>
 GF_FN void local_backward(const LocalArgs& a, LocalShared& shared, uint32_t first, uint32_t rows, uint32_t l) {
     typedef LocalTile<D, F, K> Tile;
     const int B = Tile::B, n_theta = D * Tile::n_terms * F;
+    static_assert(n_theta <= GF_TILE, "a thread for each coefficient");
     const compute_t* table = (const compute_t*)a.table;
     const float *theta = a.theta + l * n_theta, *dL_dfeatures = a.dL_dfeatures + ((size_t)l * a.samples.capacity + first) * F;
     Tile tile;
@@ -181,39 +182,16 @@ GF_FN void local_scatter(const LocalScatterArgs& a, uint32_t first, uint32_t row
     }
 }
 
-/// Calls run.template operator()<F, K>() for a grid's features per level and frequencies.
-template <int F, typename Run> GF_FN void choose_frequencies(const GridLayout& grid, const Run& run) {
-    switch (grid.local_frequencies) {
-        case 0: run.template of<F, 0>(); break;
-        case 1: run.template of<F, 1>(); break;
-        default: run.template of<F, 2>(); break;
-    }
+/// Calls `run` with a grid's features per level and frequencies as Constants.
+template <typename Run> GF_FN void with_local(const GridLayout& grid, Run run) {
+    with_features(grid.n_features, [&](auto f) {
+        switch (grid.local_frequencies) {
+            case 0: run(f, Constant<0>()); break;
+            case 1: run(f, Constant<1>()); break;
+            default: run(f, Constant<2>()); break;
+        }
+    });
 }
-template <typename Run> GF_FN void choose_local(const GridLayout& grid, const Run& run) {
-    switch (grid.n_features) {
-        case 1: choose_frequencies<1>(grid, run); break;
-        case 2: choose_frequencies<2>(grid, run); break;
-        case 4: choose_frequencies<4>(grid, run); break;
-        default: choose_frequencies<8>(grid, run); break;
-    }
-}
-
-template <int D> struct LocalForward {
-    const LocalArgs& a;
-    uint32_t first, rows, l;
-    template <int F, int K> GF_FN void of() const { local_forward<D, F, K>(a, first, rows, l); }
-};
-template <int D> struct LocalBackward {
-    const LocalArgs& a;
-    LocalShared& shared;
-    uint32_t first, rows, l;
-    template <int F, int K> GF_FN void of() const { local_backward<D, F, K>(a, shared, first, rows, l); }
-};
-template <int D> struct LocalScatter {
-    const LocalScatterArgs& a;
-    uint32_t first, rows, l;
-    template <int F, int K> GF_FN void of() const { local_scatter<D, F, K>(a, first, rows, l); }
-};
 
 /// Runs the forward pass on GF_ENCODE_TILES tiles, as encode_levels does.
 template <int D> GF_FN void local_encode_tiles(const LocalArgs& a, uint32_t block, uint32_t l) {
@@ -222,20 +200,27 @@ template <int D> GF_FN void local_encode_tiles(const LocalArgs& a, uint32_t bloc
     for (uint32_t t = 0; t < GF_ENCODE_TILES; ++t) {
         const uint32_t first = begin + t * GF_TILE;
         if (first >= end) return;
-        choose_local(a.grid, LocalForward<D>{a, first, min_of(end - first, (uint32_t)GF_TILE), l});
+        const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+        with_local(a.grid, [&](auto f, auto k) { local_forward<D, decltype(f)::value, decltype(k)::value>(a, first, rows, l); });
     }
 }
 
 template <int D> GF_FN void local_backward_tile(const LocalArgs& a, LocalShared& shared, uint32_t tile, uint32_t l) {
     const uint32_t first = tile * GF_TILE, end = min_of(a.samples.count[a.round + 1], a.samples.capacity);
     if (first >= end) return;
-    choose_local(a.grid, LocalBackward<D>{a, shared, first, min_of(end - first, (uint32_t)GF_TILE), l});
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    with_local(a.grid, [&](auto f, auto k) {
+        local_backward<D, decltype(f)::value, decltype(k)::value>(a, shared, first, rows, l);
+    });
 }
 
 template <int D> GF_FN void local_scatter_tile(const LocalScatterArgs& a, uint32_t tile, uint32_t l) {
     const uint32_t first = tile * GF_TILE, end = *a.scatter.count;
     if (first >= end) return;
-    choose_local(a.scatter.grid, LocalScatter<D>{a, first, min_of(end - first, (uint32_t)GF_TILE), l});
+    const uint32_t rows = min_of(end - first, (uint32_t)GF_TILE);
+    with_local(a.scatter.grid, [&](auto f, auto k) {
+        local_scatter<D, decltype(f)::value, decltype(k)::value>(a, first, rows, l);
+    });
 }
 
 }  // namespace

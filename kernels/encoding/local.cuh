@@ -14,8 +14,6 @@
 #include "encoding/index.cuh"
 #include "core/sincos.cuh"
 
-#define GF_LOCAL_FREQUENCIES 2  // largest K
-
 namespace {
 
 GF_FN constexpr uint32_t local_terms(uint32_t n_frequencies) { return 1 + 2 * n_frequencies; }

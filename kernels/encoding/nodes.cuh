@@ -90,7 +90,7 @@ template <typename T, int D> GF_FN void active_nodes_point(const ActiveNodesArgs
     const int P = 1 << D;
     const T* x = (const T*)a.position + (size_t)i * D;
     const MulfaLayout& m = a.grid.mulfa;
-    const bool learned = is_learned(a.grid.kernel);
+    const bool learned = is_mulfa(a.grid.kernel);
     const uint32_t n_outputs = learned ? m.n_outputs : 1;
     const MulfaScratch<T, D> scratch(a, i);
     if (learned) fourier_features<T, D>(m.n_frequencies, x, scratch.gamma);
@@ -123,7 +123,7 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
     const int P = 1 << D;
     const T* x = (const T*)a.position + (size_t)i * D;
     const MulfaLayout& m = a.grid.mulfa;
-    const bool learned = is_learned(a.grid.kernel);
+    const bool learned = is_mulfa(a.grid.kernel);
     const uint32_t n_outputs = learned ? m.n_outputs : 1;
     const MulfaScratch<T, D> scratch(a, i);
     T dL_dx[D] = {};

@@ -32,7 +32,7 @@ template <int W> GF_FN void fit_backward_tile(const FitArgs& a, uint32_t tile, N
     const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
     const uint32_t n_layers = flow.at.n_layers();
     load_value_gradients(a.dL_doutput, a.n_outputs, first, rows, GF_TILE, flow.gradient(n_layers));
-    const Matrix dx = flow.run(0, n_layers);
+    const Matrix dx = flow.run([](uint32_t) {});
     write_feature_gradients(a.grid, dx, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
 }
 

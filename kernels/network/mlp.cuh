@@ -120,10 +120,14 @@ template <int W> struct BackwardFlow {
         tile_sync();
     }
 
-    /// Runs layers [begin, end), the last one first: from gradient(end) to gradient(begin), which it returns.
-    GF_FN Matrix run(uint32_t begin, uint32_t end) const {
-        for (uint32_t l = end; l-- > begin;) layer(l);
-        return gradient(begin);
+    /// Runs all layers, the last one first, and returns gradient(0). `after(l)` is called once gradient(l) is complete
+    /// and may change it.
+    template <typename After> GF_FN Matrix run(After after) const {
+        for (uint32_t l = at.n_layers(); l-- > 0;) {
+            layer(l);
+            after(l);
+        }
+        return gradient(0);
     }
 };
 

@@ -73,12 +73,14 @@ template <int W> GF_FN void field_backward_tile(const FieldArgs& a, uint32_t til
     const BackwardFlow<W> flow = {network_tile(a, first, rows), shared, a.dL_dweights};
     const uint32_t n_density = a.network.n_density_layers, n_layers = flow.at.n_layers();
     load_value_gradients(a.samples.dL_dcolor, 3, first, rows, GF_TILE, flow.gradient(n_layers));
-    const Matrix dh = flow.run(n_density, n_layers);
-    if (a.dL_dview) write_view_gradients(a, dh, first, rows);
-    GF_FOR_EACH_IN_TILE(s, rows) {
-        dh.row(s)[0] = (compute_t)((float)dh.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
-    }
-    const Matrix dx = flow.run(0, n_density);
+    const Matrix dx = flow.run([&](uint32_t layer) {
+        if (layer != n_density) return;
+        const Matrix dh = flow.gradient(layer);
+        if (a.dL_dview) write_view_gradients(a, dh, first, rows);
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            dh.row(s)[0] = (compute_t)((float)dh.row(s)[0] + GF_LOSS_SCALE * a.samples.dL_ddensity[first + s]);
+        }
+    });
     write_feature_gradients(a.grid, dx, 1.0f / GF_LOSS_SCALE, a.dL_dfeatures, a.samples.capacity, first, rows);
 }
 

@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::scene::Format;
 
-pub use family::{CoordinateNetworkConfig, CoordinateNetworkKind, GridIndex, ModelName, PointsConfig};
+pub use family::{
+    CoordinateNetworkConfig, CoordinateNetworkKind, GridIndex, LocalConfig, ModelName, MulfaConfig, MulfaVariant,
+    PointsConfig,
+};
 pub use preset::Preset;
 pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 
@@ -175,72 +178,6 @@ pub enum GridKernel {
     Local,
     /// Gaussian of the distance, for `points`.
     Gaussian,
-}
-
-/// The local kernel function; see `docs/models.md`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LocalConfig {
-    /// `K`: number of frequencies, 0 to 2. With 0, a node's weight is the linear one times an amplitude for each level,
-    /// feature and axis.
-    pub n_frequencies: u32,
-}
-
-impl Default for LocalConfig {
-    fn default() -> Self {
-        LocalConfig { n_frequencies: 1 }
-    }
-}
-
-/// The multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8); see `docs/models.md`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MulfaConfig {
-    pub variant: MulfaVariant,
-    /// `m`: number of frequencies 2⁰π … 2^(m−1)π of the query.
-    pub n_frequencies: u32,
-    /// `n`: number of multiplicative layers, 1 to 3.
-    pub depth: u32,
-    /// `H`: number of neurons per layer, a multiple of 16.
-    pub width: u32,
-    /// Number of levels with this kernel, starting from the coarsest; finer levels are linear.
-    pub n_levels: u32,
-    /// Whether each feature of a level has its own kernel value, instead of one for all.
-    pub per_feature: bool,
-    /// Whether all levels share one θ, instead of having one each.
-    pub shared: bool,
-    /// `Ω` is initialised uniformly in ±π times this.
-    pub node_frequency: f64,
-    /// `paper` only: minimum magnitude of the denominator.
-    pub floor: f64,
-}
-
-impl Default for MulfaConfig {
-    fn default() -> Self {
-        MulfaConfig {
-            variant: MulfaVariant::Modulated,
-            n_frequencies: 7,
-            depth: 1,
-            width: 16,
-            n_levels: 2,
-            per_feature: false,
-            shared: false,
-            node_frequency: 4.0,
-            floor: 1e-3,
-        }
-    }
-}
-
-/// How `v(x, p)` becomes a weight; `B` are the multilinear weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MulfaVariant {
-    /// Equation 8: `v / Σ v`, with the denominator kept away from zero.
-    Paper,
-    /// `B eᵛ / Σ B eᵛ`.
-    Windowed,
-    /// `B (1 + v)`.
-    Modulated,
 }
 
 /// A fully connected network: `n_hidden_layers` layers of `n_neurons`, ReLU between them, no biases. Without hidden

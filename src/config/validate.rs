@@ -7,6 +7,7 @@ use super::{
     Config, CoordinateNetworkConfig, GridConfig, GridIndex, GridKernel, MarchConfig, ModelConfig, MulfaConfig,
     NetworkConfig, OptimizerConfig, PointsConfig, SceneConfig, SdfConfig, SpaceMap, TaskName, TrainConfig,
 };
+use crate::device::args::LOCAL_FREQUENCIES;
 use crate::{Error, Result};
 
 /// Maximum number of inputs of the kernels' widest network.
@@ -119,7 +120,7 @@ impl GridConfig {
         self.mulfa.validate()?;
         self.points.validate()?;
         self.waves.validate()?;
-        between("model.grid.local.n_frequencies", self.local.n_frequencies, 0..=2)?;
+        between("model.grid.local.n_frequencies", self.local.n_frequencies, 0..=LOCAL_FREQUENCIES as u32)?;
         self.validate_kernel()?;
         self.validate_cascade()?;
         self.validate_upscaling()?;

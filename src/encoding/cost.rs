@@ -5,7 +5,7 @@ use crate::config::{GridIndex, GridKernel};
 use crate::device::args::NEAREST;
 
 /// Floating-point operations of a sine with its cosine, and of an exponential.
-const SINE_COSINE: usize = 24;
+pub(super) const SINE_COSINE: usize = 24;
 const EXPONENTIAL: usize = 12;
 /// Number of nodes of a point cloud that a search looks at: those of 27 cells, about two in each.
 const CANDIDATES: usize = 54;

@@ -16,7 +16,6 @@ use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 pub struct LearnedLevels {
     local: Option<Local>,
     cascade: Option<Cascade>,
-    dimensions: u32,
     theta: Buffer<f32>,
 }
 
@@ -26,7 +25,7 @@ pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Re
     if local.is_none() && cascade.is_none() {
         return Ok(None);
     }
-    let mut levels = LearnedLevels::zeros(device, local, cascade, head.dimensions())?;
+    let mut levels = LearnedLevels::zeros(device, local, cascade)?;
     match init {
         Init::Blank => {}
         Init::New(_) => levels.theta.upload(0, &local.map_or_else(Vec::new, |local| local.initial()))?,
@@ -36,8 +35,8 @@ pub fn open(device: &Device, config: &GridConfig, head: Head, init: &Init) -> Re
 }
 
 impl LearnedLevels {
-    fn zeros(device: &Device, local: Option<Local>, cascade: Option<Cascade>, dimensions: u32) -> Result<Self> {
-        let mut levels = LearnedLevels { local, cascade, dimensions, theta: device.zeros(0)? };
+    fn zeros(device: &Device, local: Option<Local>, cascade: Option<Cascade>) -> Result<Self> {
+        let mut levels = LearnedLevels { local, cascade, theta: device.zeros(0)? };
         levels.theta = device.zeros(levels.n_parameters().next_multiple_of(SUM_WIDTH))?;
         Ok(levels)
     }
@@ -119,10 +118,9 @@ impl Encoding for LearnedLevels {
     }
 
     fn encode(&self, device: &Device, work: &Encode, most: usize) -> Result<()> {
-        if self.local.is_some() {
-            let kernel = if self.dimensions == 2 { &kernels::LOCAL_ENCODE_2D } else { &kernels::LOCAL_ENCODE_3D };
+        if let Some(local) = self.local {
             let blocks = LaunchDims::tiles(most.div_ceil(ENCODE_TILES)).rows(work.grid.n_levels as usize);
-            device.launch_chunk(kernel, &self.local_args(work), blocks)?;
+            device.launch_chunk(local.kernels().encode, &self.local_args(work), blocks)?;
         } else {
             encode_levels(device, work, 0, most)?;
         }
@@ -139,28 +137,25 @@ impl Encoding for LearnedLevels {
             };
             device.launch_chunk(cascade.kernels().1, &args, LaunchDims::tiles(most))?;
         }
-        if self.local.is_none() {
-            return Ok(());
-        }
+        let Some(local) = self.local else { return Ok(()) };
         let args = LocalArgs {
             dl_dfeatures: gradients.dl_dfeatures,
             dl_dtheta: gradients.dl_dparameters,
             ..self.local_args(work)
         };
-        let kernel = if self.dimensions == 2 { &kernels::LOCAL_BACKWARD_2D } else { &kernels::LOCAL_BACKWARD_3D };
-        device.launch_chunk(kernel, &args, LaunchDims::tiles(most).rows(work.grid.n_levels as usize))
+        let blocks = LaunchDims::tiles(most).rows(work.grid.n_levels as usize);
+        device.launch_chunk(local.kernels().backward, &args, blocks)
     }
 
     fn scatter(&self, device: &Device, launches: &[(ScatterArgs, LaunchDims)], n_levels: usize) -> Result<()> {
-        if self.local.is_none() {
+        let Some(local) = self.local else {
             return device.launch_rows(&kernels::GRID_SCATTER, launches, n_levels);
-        }
-        let kernel = if self.dimensions == 2 { &kernels::LOCAL_SCATTER_2D } else { &kernels::LOCAL_SCATTER_3D };
+        };
         let launches: Vec<_> = launches
             .iter()
             .map(|&(scatter, tiles)| (LocalScatterArgs { scatter, theta: self.theta.ptr() }, tiles))
             .collect();
-        device.launch_rows(kernel, &launches, n_levels)
+        device.launch_rows(local.kernels().scatter, &launches, n_levels)
     }
 
     /// Copies the gradients, which are those with respect to the parameters themselves.
@@ -171,7 +166,7 @@ impl Encoding for LearnedLevels {
     }
 
     fn new_like(&self, device: &Device) -> Result<Box<dyn Encoding>> {
-        Ok(Box::new(LearnedLevels::zeros(device, self.local, self.cascade, self.dimensions)?))
+        Ok(Box::new(LearnedLevels::zeros(device, self.local, self.cascade)?))
     }
 
     fn tensors(&self) -> Result<Vec<Tensor<'static>>> {

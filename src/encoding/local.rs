@@ -2,10 +2,17 @@
 //! `docs/models.md` has the formulas.
 
 use super::ParamBlock;
+use super::cost::SINE_COSINE;
 use crate::config::{GridConfig, GridKernel};
+use crate::device::args::{LocalArgs, LocalScatterArgs};
+use crate::device::{Kernel, kernels};
 
-/// Floating-point operations of the sine and cosine of an angle.
-const SINE_COSINE: usize = 24;
+/// Kernels of the local kernel function.
+pub struct LocalKernels {
+    pub encode: &'static Kernel<LocalArgs<'static>>,
+    pub backward: &'static Kernel<LocalArgs<'static>>,
+    pub scatter: &'static Kernel<LocalScatterArgs<'static>>,
+}
 
 /// Shape of the coefficients `[L, D, 1 + 2 K, F]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +39,7 @@ impl Local {
         1 + 2 * self.n_frequencies as usize
     }
 
-    /// Returns the coefficients as the one block that they are.
+    /// Returns the block of all coefficients, which begins at number `first`.
     pub fn block(&self, first: usize) -> ParamBlock {
         let shape = vec![self.n_levels, self.dimensions, self.n_terms(), self.n_features];
         ParamBlock { name: "kernel.local".to_owned(), first, shape }
@@ -42,6 +49,22 @@ impl Local {
     pub fn initial(&self) -> Vec<f32> {
         let term = |term: usize| vec![if term == 0 { 1.0 } else { 0.0 }; self.n_features];
         (0..self.n_levels * self.dimensions).flat_map(|_| (0..self.n_terms()).flat_map(term)).collect()
+    }
+
+    pub fn kernels(&self) -> LocalKernels {
+        if self.dimensions == 2 {
+            LocalKernels {
+                encode: &kernels::LOCAL_ENCODE_2D,
+                backward: &kernels::LOCAL_BACKWARD_2D,
+                scatter: &kernels::LOCAL_SCATTER_2D,
+            }
+        } else {
+            LocalKernels {
+                encode: &kernels::LOCAL_ENCODE_3D,
+                backward: &kernels::LOCAL_BACKWARD_3D,
+                scatter: &kernels::LOCAL_SCATTER_3D,
+            }
+        }
     }
 
     /// Returns the floating-point operations for the factors and the products of a sample's nodes on all levels, beside

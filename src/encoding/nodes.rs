@@ -42,7 +42,8 @@ impl Grid {
     /// Returns an error if the device fails.
     ///
     /// # Panics
-    /// Panics if `x` or `theta` has another length.
+    /// Panics if `x` or `theta` has another length, or if the kernel function is `local`, which these kernels do not
+    /// have.
     pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
         let n = self.n_points(x);
         self.check_theta(theta);
@@ -80,7 +81,7 @@ impl Grid {
     /// Returns an error if the device fails.
     ///
     /// # Panics
-    /// Panics if `x`, `theta` or `dl_dphi` has another length.
+    /// Panics if `x`, `theta` or `dl_dphi` has another length, or if the kernel function is `local`.
     pub fn active_nodes_backward(
         &self,
         device: &Device,
@@ -136,6 +137,7 @@ impl Grid {
     }
 
     fn check_theta(&self, theta: &[f64]) {
+        assert!(self.local.is_none(), "the kernels of active nodes do not have the local kernel function");
         assert_eq!(
             theta.len(),
             self.mulfa.as_ref().map_or(0, Mulfa::n_parameters),

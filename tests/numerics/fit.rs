@@ -68,8 +68,14 @@ fn loss_of(loss: FitLoss, y: f64, t: f64) -> (f64, f64) {
 }
 
 fn fields_give_values_and_gradients_as_written_down(device: &Device) {
-    let cases = [(2, 3, FitLoss::L2), (2, 1, FitLoss::RelativeL2), (3, 1, FitLoss::Mape), (3, 4, FitLoss::L2)];
-    for (dimensions, n_outputs, loss) in cases {
+    let cases = [
+        (2, 3, 2, FitLoss::L2),
+        (2, 1, 2, FitLoss::RelativeL2),
+        (3, 1, 2, FitLoss::Mape),
+        (3, 4, 2, FitLoss::L2),
+        (2, 3, 0, FitLoss::L2),
+    ];
+    for (dimensions, n_outputs, n_hidden_layers, loss) in cases {
         let head = Head::Values { dimensions, n_outputs };
         let model = ModelConfig {
             grid: GridConfig {
@@ -79,7 +85,7 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
                 base_resolution: 5,
                 ..GridConfig::default()
             },
-            network: NetworkConfig { n_neurons: 32, n_hidden_layers: 2 },
+            network: NetworkConfig { n_neurons: 32, n_hidden_layers },
             ..ModelConfig::default()
         };
         let mut random = Random::new(61);

@@ -39,6 +39,7 @@ const NARROW: &[Case] = &[
 const WIDE: &[Case] = &[
     Case { dimensions: 2, n_outputs: 4, index: GridIndex::Hash, n_levels: 12, n_features: 8, network: (64, 1) },
     Case { dimensions: 3, n_outputs: 1, index: GridIndex::Hash, n_levels: 2, n_features: 2, network: (128, 2) },
+    Case { dimensions: 2, n_outputs: 3, index: GridIndex::Hash, n_levels: 6, n_features: 4, network: (64, 0) },
 ];
 
 struct Setup {
