@@ -16,6 +16,7 @@ mod points;
 mod registry;
 mod sizing;
 
+pub use coordinate_network::CoordinateNetworkShape;
 pub use cost::Cost;
 pub use sizing::sized;
 
@@ -23,7 +24,7 @@ use crate::config::{GridConfig, GridIndex, GridKernel};
 use crate::device::args::{self, NEAREST};
 
 internal_use!(cascade::Cascade);
-internal_use!(coordinate_network::{CoordinateNetwork, CoordinateNetworkShape});
+internal_use!(coordinate_network::CoordinateNetwork);
 internal_use!(dense::{add_total_variation, resample});
 internal_use!(interface::{Backward, Encode, Encoding, Init, InitContext, encode_levels});
 internal_use!(learned_levels::LearnedLevels);
