@@ -153,7 +153,7 @@ impl CoordinateNetworkShape {
         layer.weights as usize + out * layer.n_in as usize + column
     }
 
-    /// Returns, for each prepared number, the index of its parameter in θ, or [`COORDINATE_NONE`].
+    /// Returns, for each prepared number, the index of its parameter in θ, or `COORDINATE_NONE`.
     pub fn places(&self) -> Vec<u32> {
         let mut places = vec![COORDINATE_NONE; self.n_prepared().1];
         let layout = self.layout();
