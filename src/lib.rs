@@ -82,6 +82,7 @@ pub mod radiance;
 pub mod render;
 pub mod scene;
 pub mod sdf;
+mod text;
 pub mod train;
 
 pub use error::{Error, Result};

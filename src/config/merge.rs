@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Config, ModelName};
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Reason why a layer was refused; the caller adds where the layer came from.
 type Refusal = String;
@@ -32,7 +32,7 @@ impl Config {
     /// Returns the same errors as [`Config::load`].
     pub fn with_file(&self, path: impl AsRef<Path>) -> Result<Config> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
+        let text = text::read(path)
             .map_err(|e| Error::file(path, format!("the config file cannot be read ({e}); check the path")))?;
         let layer = serde_json::from_str(&text)
             .map_err(|e| Error::file(path, format!("not valid JSON ({e}); a config is one JSON object")))?;

@@ -1,18 +1,22 @@
 //! glTF 2.0, as text with its buffers in separate files or embedded, and binary (GLB): the triangles of the default
 //! scene, transformed by its nodes.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gltf::Glb;
 use gltf::accessor::{DataType, Dimensions};
 use gltf::buffer::Source;
 use gltf::mesh::Mode;
 use gltf::{Accessor, Document, Gltf, Node, Primitive, Semantic};
 use nalgebra::{Matrix4, Point3};
+use serde_json::Value;
 
 use super::{Read, no_vertex};
 use crate::mesh::Mesh;
+use crate::text::as_utf8;
 
 /// Length of the GLB header, whose last four bytes are the length of the file.
 const GLB_HEADER: u32 = 12;
@@ -22,8 +26,14 @@ pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
     if bytes.starts_with(b"glTF") && length.is_none_or(|length| length < GLB_HEADER || length as usize > bytes.len()) {
         return Err("truncated: it is shorter than its GLB header says; fetch it again".to_owned());
     }
-    let Gltf { document, blob } =
-        Gltf::from_slice(bytes).map_err(|e| format!("not a glTF file that can be read ({e})"))?;
+    let unreadable = |e: gltf::Error| format!("not a glTF file that can be read ({e})");
+    let (json, blob) = if bytes.starts_with(b"glTF") {
+        let glb = Glb::from_slice(bytes).map_err(unreadable)?;
+        (glb.json, glb.bin.map(Cow::into_owned))
+    } else {
+        (as_utf8(bytes), None)
+    };
+    let Gltf { document, .. } = Gltf::from_slice(&geometry_of(&json)?).map_err(unreadable)?;
     let buffers = buffers(&document, blob, path.parent().unwrap_or(Path::new("")))?;
     let scene = document.default_scene().or_else(|| document.scenes().next());
     let roots: Vec<Node> = match &scene {
@@ -44,6 +54,46 @@ pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
         left.extend(node.children().map(|child| (child, to_scene)));
     }
     Ok(mesh)
+}
+
+/// Extensions that encode geometry in ways that are not read.
+const REFUSED: [&str; 5] = [
+    "KHR_draco_mesh_compression",
+    "EXT_meshopt_compression",
+    "KHR_meshopt_compression",
+    "KHR_mesh_quantization",
+    "EXT_mesh_gpu_instancing",
+];
+
+/// Returns the JSON without what does not touch the surface, such as materials and textures, so that extensions of these
+/// do not matter.
+///
+/// # Errors
+/// Returns an error that names the extension if one is required that encodes geometry.
+fn geometry_of(json: &[u8]) -> Read<Vec<u8>> {
+    let not_json = |e| format!("not a glTF file that can be read ({e})");
+    let mut root: Value = serde_json::from_slice(json).map_err(not_json)?;
+    let required = root.get("extensionsRequired").and_then(Value::as_array);
+    let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(name) = required.iter().find(|name| REFUSED.contains(name)) {
+        return Err(format!("needs the extension {name}, which is not read; export it without compression"));
+    }
+    let without = |value: &mut Value, keys: &[&str]| {
+        if let Some(object) = value.as_object_mut() {
+            keys.iter().for_each(|key| _ = object.shift_remove(*key));
+        }
+    };
+    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).map_or(0, Vec::len);
+    without(
+        &mut root,
+        &["extensionsRequired", "extensionsUsed", "materials", "textures", "images", "samplers", "animations"],
+    );
+    for mesh in 0..list(&root, "meshes") {
+        for primitive in 0..list(&root["meshes"][mesh], "primitives") {
+            without(&mut root["meshes"][mesh]["primitives"][primitive], &["material"]);
+        }
+    }
+    serde_json::to_vec(&root).map_err(not_json)
 }
 
 /// Returns the bytes of each buffer.
@@ -74,7 +124,10 @@ fn resolve(uri: &str, folder: &Path) -> Read<Vec<u8>> {
     if uri.contains("://") {
         return Err(format!("{uri} is not a file beside it"));
     }
-    let file = folder.join(percent_decoded(uri));
+    let name = percent_decoded(uri);
+    let file = folder.join(&name);
+    // Some programs write `\\` as the separator of folders.
+    let file = if file.is_file() { file } else { folder.join(name.replace('\\', "/")) };
     std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))
 }
 
@@ -213,6 +266,25 @@ mod tests {
         std::fs::write(folder.path().join("the buffer.bin"), buffer(2)).unwrap();
         let beside = document("the%20buffer.bin", 42);
         assert_eq!(read(beside.as_bytes(), &folder.path().join("a.gltf")).unwrap(), expected);
+    }
+
+    #[test]
+    fn extensions_that_do_not_touch_the_surface_are_passed_over() {
+        let with = |extension: &str| {
+            let more = format!(
+                r#"{{"extensionsUsed": ["{extension}"], "extensionsRequired": ["{extension}"], "materials": [{{}}],
+                "textures": [{{"extensions": {{"KHR_texture_basisu": {{"source": 0}}}}}}], "asset""#
+            );
+            let text = document(&inline(&buffer(2)), 42).replacen("{\"asset\"", &more, 1);
+            let text = text.replacen("\"indices\": 1", "\"indices\": 1, \"material\": 0", 1);
+            read(format!("\u{feff}{text}").as_bytes(), Path::new("a.gltf"))
+        };
+        for extension in ["KHR_materials_unlit", "KHR_texture_transform", "KHR_texture_basisu", "EXT_unheard_of"] {
+            assert_eq!(with(extension).unwrap().triangles, [[0, 2, 1]], "{extension}");
+        }
+        for extension in REFUSED {
+            assert!(with(extension).unwrap_err().contains(&format!("needs the extension {extension}")));
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use super::{Read, fan};
 use crate::mesh::Mesh;
+use crate::text::as_utf8;
 
 pub fn read(bytes: &[u8]) -> Read<Mesh> {
+    let bytes = as_utf8(bytes);
     let mut mesh = Mesh::default();
     let mut polygon = Vec::new();
     let mut joined = String::new();

@@ -3,6 +3,7 @@
 
 use super::{Read, fan};
 use crate::mesh::Mesh;
+use crate::text::as_utf8;
 
 /// Vertex coordinates and triangles of a file.
 pub struct Ply {
@@ -47,6 +48,8 @@ impl Ply {
     /// Reads the vertices of a file and, if `with_faces`, its triangles.
     pub fn read(bytes: &[u8], with_faces: bool) -> Read<Ply> {
         const END: &[u8] = b"end_header";
+        let bytes = as_utf8(bytes);
+        let bytes = &*bytes;
         if !bytes.starts_with(b"ply") {
             return Err("not a PLY file: it does not begin with `ply`".to_owned());
         }

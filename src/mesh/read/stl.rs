@@ -1,8 +1,9 @@
-//! STL, binary and ASCII. The file's length tells which of the two it is, since binary files may also begin with
-//! `solid`.
+//! STL, binary and ASCII. Since binary files may also begin with `solid`, the file's length and its second line tell which
+//! of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the last facet.
 
 use super::Read;
 use crate::mesh::Mesh;
+use crate::text::as_utf8;
 
 const HEADER: usize = 84;
 const FACET: usize = 50;
@@ -11,7 +12,21 @@ pub fn read(bytes: &[u8]) -> Read<Mesh> {
     let announced =
         bytes.get(80..HEADER).map(|count| u32::from_le_bytes(count.try_into().expect("four bytes")) as usize);
     let is_whole = announced.is_some_and(|n| n * FACET + HEADER == bytes.len());
-    if !is_whole && bytes.trim_ascii_start().starts_with(b"solid") { text(bytes) } else { binary(bytes, announced) }
+    let as_text = as_utf8(bytes);
+    if !is_whole && is_text(&as_text) { text(&as_text) } else { binary(bytes, announced) }
+}
+
+/// Returns whether the file begins with `solid`, and its next line with a word that stands there in text.
+fn is_text(bytes: &[u8]) -> bool {
+    let begun = bytes.trim_ascii_start();
+    if !begun.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"solid")) {
+        return false;
+    }
+    let mut lines = begun.split(|&byte| byte == b'\n').skip(1).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    lines.next().is_none_or(|line| {
+        let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_lowercase();
+        [&b"facet"[..], b"endsolid", b"end"].contains(&&word[..])
+    })
 }
 
 fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
@@ -35,24 +50,30 @@ fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
 }
 
 fn text(bytes: &[u8]) -> Read<Mesh> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| "begins with `solid`, but is neither text nor a whole binary STL file")?;
     let mut vertices = Vec::new();
     let mut ended = false;
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let line = String::from_utf8_lossy(line).to_ascii_lowercase();
         let mut words = line.split_whitespace();
-        match words.next() {
-            Some("vertex") => {
+        // Some programs write the words of an end apart.
+        let word = match words.next() {
+            Some("end") => format!("end{}", words.next().unwrap_or_default()),
+            word => word.unwrap_or_default().to_owned(),
+        };
+        match word.as_str() {
+            "vertex" => {
                 let mut number_of = || words.next().and_then(|word| word.parse::<f32>().ok());
                 let (Some(x), Some(y), Some(z)) = (number_of(), number_of(), number_of()) else {
                     return Err(format!("line {} has a vertex without three numbers; fetch it again", number + 1));
                 };
                 vertices.push([x, y, z]);
             }
-            Some("endfacet") if vertices.len() % 3 != 0 => {
+            "endfacet" if vertices.len() % 3 != 0 => {
                 return Err(format!("line {} ends a facet that has not three corners", number + 1));
             }
-            word => ended = word == Some("endsolid") || (ended && word.is_none()),
+            "endsolid" => ended = true,
+            "solid" | "facet" => ended = false,
+            _ => {}
         }
     }
     if ended {
@@ -90,6 +111,25 @@ mod tests {
         let expected = soup(vec![[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.5]]);
         assert_eq!(read(format!("{TEXT}endsolid\n").as_bytes()).unwrap(), expected);
         assert_eq!(read(&binary_file(1)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_programs_make_of_the_format_is_read() {
+        let expected = soup(vec![[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.5]]);
+        let whole = format!("{TEXT}endsolid\n");
+        let latin_1 = [b"solid K\xf6rper\r\n", whole[6..].as_bytes()].concat();
+        let behind = [&whole[..], "\n\u{1a}\0\0"].concat();
+        for text in [
+            whole.to_uppercase().into_bytes(),
+            whole.replace("endsolid", "end solid a").replace("endfacet", "end facet").into_bytes(),
+            latin_1,
+            behind.into_bytes(),
+            format!("\u{feff}{whole}").into_bytes(),
+        ] {
+            assert_eq!(read(&text).unwrap(), expected, "{}", String::from_utf8_lossy(&text));
+        }
+        assert_eq!(read(&[binary_file(1), vec![1, 2]].concat()).unwrap(), expected, "bytes behind a binary file");
+        assert!(read(whole.to_uppercase().replace("ENDSOLID", "").as_bytes()).unwrap_err().contains("truncated"));
     }
 
     #[test]
