@@ -22,7 +22,7 @@ const MAP_SIDE: u32 = 512;
 /// given).
 #[derive(Debug, Args)]
 pub struct CompareImageArgs {
-    /// A PNG, JPEG, TIFF or OpenEXR file
+    /// A PNG, JPEG, WebP, TIFF, OpenEXR, BMP, TGA or GIF file
     #[arg(value_name = "IMAGE")]
     pub image: PathBuf,
 

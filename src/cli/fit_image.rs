@@ -20,7 +20,7 @@ use crate::train::Run;
 
 #[derive(Debug, Args)]
 pub struct FitImageArgs {
-    /// A PNG, JPEG, TIFF or OpenEXR file. With --resume: its current path, if it has moved
+    /// A PNG, JPEG, WebP, TIFF, OpenEXR, BMP, TGA or GIF file. With --resume: its current path, if it has moved
     #[arg(value_name = "IMAGE", required_unless_present = "resume")]
     pub image: Option<PathBuf>,
 

@@ -141,10 +141,14 @@ impl TrainArgs {
     }
 
     fn load_training_images(&self, device: &Device, scene: &Scene, config: &Config) -> Result<TrainingImages> {
-        let views = &scene.splits.train;
+        let mut views = scene.splits.train.clone();
+        if config.train.depth_loss == 0.0 {
+            // Depth maps that nothing uses may be missing or of another kind.
+            views.iter_mut().for_each(|view| view.depth = None);
+        }
         let bar = counter("images", views.len(), self.training.shown.is_silent());
         let done = |done, _| bar.set_position(done as u64);
-        let loaded = TrainingImages::load(device, views, config.scene.downscale, &scene.unit_cube, &done);
+        let loaded = TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, &done);
         bar.finish_and_clear();
         loaded
     }

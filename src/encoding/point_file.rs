@@ -17,7 +17,8 @@ type Refusal = String;
 pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
     let bytes = std::fs::read(path)
         .map_err(|e| Error::file(path, format!("the point cloud cannot be read ({e}); check the path")))?;
-    let points = match path.extension().and_then(OsStr::to_str) {
+    let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    let points = match extension.as_deref() {
         Some("npy") => numpy(&bytes),
         Some("ply") => Ply::read(&bytes, false).map(|ply| ply.vertices),
         _ => Err("a point cloud is a .ply or .npy file; check model.grid.points.file".to_owned()),

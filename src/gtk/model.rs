@@ -166,7 +166,7 @@ impl ModelSpec {
             return Ok(plain(name, config));
         }
         let path = Path::new(name);
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             return Ok(plain(&stem(path), Config::load(path)?));
         }
         if name != "latest" && !path.exists() {

@@ -77,9 +77,10 @@ impl Points {
             let view = &scene.splits.train[0];
             return of_image(view.image_path(), &view.load(1)?, scene.background, n, seed);
         }
-        match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        match extension.to_ascii_lowercase().as_str() {
             "json" => of_list(path),
-            "png" | "jpg" | "jpeg" => of_image(path, &decode(path)?, [1.0; 3], n, seed),
+            "png" | "jpg" | "jpeg" | "webp" => of_image(path, &decode(path)?, [1.0; 3], n, seed),
             _ if path.is_dir() || path.is_file() || path == Path::new("latest") => of_checkpoint(path, n, seed),
             _ => Err(Error::file(
                 path,
@@ -171,8 +172,8 @@ fn file_name(path: &Path) -> String {
 }
 
 fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::file(path, format!("cannot be read ({e}); check the path")))?;
+    let text =
+        crate::text::read(path).map_err(|e| Error::file(path, format!("cannot be read ({e}); check the path")))?;
     serde_json::from_str(&text).map_err(|e| Error::file(path, format!("not valid JSON ({e})")))
 }
 

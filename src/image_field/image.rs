@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
-use crate::scene::jpeg_is_complete;
+use crate::scene::{foreign_format, jpeg_is_complete};
 use crate::{Error, Result};
 
 /// Maximum memory for decoding, in bytes; enough for a 16-bit image of 200 megapixels.
@@ -35,20 +35,27 @@ pub enum Texels {
 }
 
 impl Image {
-    /// Reads a PNG, JPEG, TIFF or OpenEXR file with 8 bits, 16 bits or floating point per channel: grey, grey with
-    /// alpha, RGB or RGBA.
+    /// Reads a PNG, JPEG, TIFF, OpenEXR, WebP, BMP, TGA or GIF file with 8 bits, 16 bits or floating point per channel:
+    /// grey, grey with alpha, RGB or RGBA. Of several frames, the first is read.
     ///
     /// # Errors
     /// Returns an error if the file is missing, truncated or of another type, or if it has no pixels, too many, or
     /// values that are not finite.
     pub fn read(path: &Path) -> Result<Image> {
         let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the image cannot be read ({e})")))?;
-        let not_whole = |e: &dyn std::fmt::Display| {
-            format!("is not a whole PNG, JPEG, TIFF or OpenEXR image ({e}); export it again")
+        let not_whole = |e: &dyn std::fmt::Display| match foreign_format(&bytes) {
+            Some(format) => format!("is {format}, which is not read; convert it to PNG or JPEG"),
+            None => {
+                format!("is not a whole PNG, JPEG, TIFF, OpenEXR, WebP, BMP, TGA or GIF image ({e}); export it again")
+            }
         };
         let mut reader = ImageReader::new(Cursor::new(&bytes))
             .with_guessed_format()
             .map_err(|e| Error::file(path, not_whole(&e)))?;
+        // TGA files have nothing at their beginning that tells what they are.
+        if reader.format().is_none() && ImageFormat::from_path(path).is_ok_and(|format| format == ImageFormat::Tga) {
+            reader.set_format(ImageFormat::Tga);
+        }
         if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_complete(&bytes) {
             return Err(Error::file(path, "is a truncated JPEG; copy or export the image again"));
         }

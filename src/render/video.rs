@@ -241,7 +241,8 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Destination> {
         let path = Path::new(text);
-        match path.extension().and_then(|extension| extension.to_str()) {
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        match extension.as_deref() {
             Some("mp4") if path.file_stem().is_some() => Ok(Destination::Video(path.to_path_buf())),
             Some("png") => FramePattern::parse(path).map(Destination::Frames),
             _ => Err(Error::config("expected a video such as orbit.mp4, or frames such as frames/%04d.png")),

@@ -1,5 +1,6 @@
 //! Reader of Blender-format scenes: `transforms_{train,val,test}.json` next to folders of images.
 
+use super::frames::Frame;
 use super::json::{self, Node};
 use super::load::in_order;
 use super::transforms::placement;
@@ -16,29 +17,47 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     let train_file = transforms(folder, "train");
     let document = json::read(&train_file)?;
     let root = Node::root(&train_file, &document);
-    let optional = |split| match transforms(folder, split) {
-        file if file.exists() => read_file(folder, &file),
+    let mut notes = Vec::new();
+    let mut optional = |split| match transforms(folder, split) {
+        file if file.exists() => read_optional(folder, &file, &mut notes),
         _ => Ok(Vec::new()),
     };
     let splits = Splits { train: read_split(folder, &root)?, val: optional("val")?, test: optional("test")? };
     let (unit_cube, aabb_scale) = placement(&root)?.unwrap_or((UnitCube::BLENDER, None));
     let capture = Capture { aabb_scale, ..Capture::of(CaptureKind::Synthetic, &splits.train) };
-    Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes: Vec::new() })
+    Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes })
 }
 
 fn transforms(folder: &Path, split: &str) -> PathBuf {
     folder.join(format!("transforms_{split}.json"))
 }
 
-fn read_file(folder: &Path, file: &Path) -> Result<Vec<View>> {
+/// Reads a split that may be empty: a file without frames, or one of whose images none is there. Programs that make
+/// training images alone write such files.
+fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<Vec<View>> {
     let document = json::read(file)?;
-    read_split(folder, &Node::root(file, &document))
+    let root = Node::root(file, &document);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if root.get("frames").is_some_and(|frames| frames.is_empty()) {
+        notes.push(format!("{name} lists no frames; the split is empty"));
+        return Ok(Vec::new());
+    }
+    let frames = frames::read(folder, &root)?;
+    if frames.iter().all(|frame| frame.image_path.is_none()) {
+        let (n, first) = (frames.len(), frames[0].file_path);
+        notes.push(format!("none of the {n} images of {name} is there, the first of them {first}; the split is empty"));
+        return Ok(Vec::new());
+    }
+    views(folder, &root, &frames)
 }
 
 fn read_split(folder: &Path, root: &Node) -> Result<Vec<View>> {
-    let frames = frames::read(folder, root)?;
+    views(folder, root, &frames::read(folder, root)?)
+}
+
+fn views(folder: &Path, root: &Node, frames: &[Frame]) -> Result<Vec<View>> {
     if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
         return Err(frame.missing(folder));
     }
-    in_order(&frames, |frame| frame.view(folder, root))
+    in_order(frames, |frame| frame.view(folder, root))
 }

@@ -8,12 +8,13 @@
 use super::View;
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size};
+use super::names;
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens};
 use std::path::{Path, PathBuf};
 
-/// Extensions tried, in this order, for a `file_path` that does not name a file as written.
-const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "PNG", "JPG", "JPEG"];
+/// Extensions tried, in this order and in any case, for a `file_path` that does not name a file as written.
+const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// Tolerance for the last row of a pose: exporters round, but a transposed or projective matrix is far off.
 const LAST_ROW_TOLERANCE: f64 = 1e-3;
@@ -58,7 +59,7 @@ impl<'a> Frame<'a> {
 
     /// Returns the error for a required image that is missing.
     pub fn missing(&self, folder: &Path) -> crate::Error {
-        let tried = "as it stands and with .png, .jpg and .jpeg";
+        let tried = "as it stands and with .png, .jpg, .jpeg and .webp";
         self.node.error(format!(
             "names an image that is not in {} ({tried}); restore it or remove the frame",
             folder.display()
@@ -67,21 +68,16 @@ impl<'a> Frame<'a> {
 }
 
 pub(super) fn find_image(folder: &Path, file_path: &str) -> Option<PathBuf> {
-    let plain = folder.join(file_path.trim_start_matches("./"));
-    let with = |extension| {
-        let mut path = plain.clone().into_os_string();
-        path.push(".");
-        path.push(extension);
-        PathBuf::from(path)
-    };
-    std::iter::once(plain.clone()).chain(EXTENSIONS.map(with)).find(|path| path.is_file())
+    let with = |extension| names::find(folder, &format!("{file_path}.{extension}"));
+    names::find(folder, file_path).or_else(|| EXTENSIONS.iter().find_map(with))
 }
 
 /// Returns the name of a view: `./train/r_0.png` → `train/r_0`.
 fn view_name(file_path: &str) -> String {
-    let path = file_path.trim_start_matches("./");
+    let path = names::with_slashes(file_path);
+    let path = path.trim_start_matches("./");
     match path.rsplit_once('.') {
-        Some((stem, extension)) if EXTENSIONS.contains(&extension) => stem.to_owned(),
+        Some((stem, extension)) if EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) => stem.to_owned(),
         _ => path.to_owned(),
     }
 }
@@ -89,12 +85,13 @@ fn view_name(file_path: &str) -> String {
 fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
     let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
     let rows = node.items()?;
-    if rows.len() != 4 {
+    if rows.len() != 3 && rows.len() != 4 {
         return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
     }
     let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
-    if rows[3].iter().zip([0.0, 0.0, 0.0, 1.0]).any(|(found, expected)| (found - expected).abs() > LAST_ROW_TOLERANCE) {
-        let what = format!("has the last row {:?}, expected [0, 0, 0, 1]; export the camera again", rows[3]);
+    let differs = |(found, expected): (&f64, f64)| (found - expected).abs() > LAST_ROW_TOLERANCE;
+    if let Some(last) = rows.get(3).filter(|row| row.iter().zip([0.0, 0.0, 0.0, 1.0]).any(differs)) {
+        let what = format!("has the last row {last:?}, expected [0, 0, 0, 1]; export the camera again");
         return Err(node.error(what));
     }
     checked_pose(&node, [rows[0], rows[1], rows[2]])
@@ -211,5 +208,6 @@ mod tests {
         assert_eq!(view_name("./train/r_0"), "train/r_0");
         assert_eq!(view_name("images/0.5.JPG"), "images/0.5");
         assert_eq!(view_name("train/r_0.5"), "train/r_0.5");
+        assert_eq!(view_name(".\\train\\r_0.Png"), "train/r_0");
     }
 }

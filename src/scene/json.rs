@@ -1,14 +1,14 @@
 //! JSON values that record the file, frame and key they came from, so that every error message can name them.
 
 use crate::geometry::pose;
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 use serde_json::Value;
 use std::path::Path;
 
 /// Reads the JSON document in `file`. Python writes NaN and Infinity, which JSON does not have. They are read as
 /// strings, so that the error message can name the key that holds one.
 pub(super) fn read(file: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
+    let text = text::read(file).map_err(|e| Error::file(file, format!("cannot be read: {e}")))?;
     let parsed = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&quote_non_finite(&text)));
     parsed.map_err(|e| {
         let what = match e.is_eof() {
@@ -82,6 +82,15 @@ impl<'a> Node<'a> {
         Ok(items.iter().enumerate().map(node).collect())
     }
 
+    /// Returns whether this is an array without elements.
+    pub fn is_empty(&self) -> bool {
+        self.value.as_array().is_some_and(Vec::is_empty)
+    }
+
+    pub fn is_array(&self) -> bool {
+        self.value.is_array()
+    }
+
     pub fn text(&self) -> Result<&'a str> {
         self.value.as_str().ok_or_else(|| self.wrong_kind("a string"))
     }
@@ -90,7 +99,7 @@ impl<'a> Node<'a> {
         self.value.as_bool().ok_or_else(|| self.wrong_kind("true or false"))
     }
 
-    /// Returns a number that is finite in single precision.
+    /// Returns a number that is finite in single precision. It may stand in quotes, as some programs write numbers.
     pub fn number(&self) -> Result<f64> {
         match self.value {
             Value::Number(number) => number
@@ -100,6 +109,11 @@ impl<'a> Node<'a> {
             Value::String(word) if NON_FINITE.contains(&word.as_str()) => {
                 Err(self.error(format!("is {word}; a finite number is needed")))
             }
+            Value::String(text) => match text.trim().parse::<f64>() {
+                Ok(number) if (number as f32).is_finite() => Ok(number),
+                Ok(_) => Err(self.error(format!("is {text:?}; a finite number is needed"))),
+                Err(_) => Err(self.wrong_kind("a number")),
+            },
             _ => Err(self.wrong_kind("a number")),
         }
     }

@@ -6,7 +6,8 @@ use crate::geometry::{Camera, Intrinsics};
 use crate::{Error, Result, npy};
 use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
-use std::io::{Cursor, ErrorKind};
+use std::fs::File;
+use std::io::{Cursor, ErrorKind, Read as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -69,7 +70,8 @@ fn reduced_copy(image: &Path, reduced: u32) -> Option<PathBuf> {
     let folder = folder.or_else(|| image.parent())?;
     let beside = folder.with_file_name(format!("{}_{reduced}", folder.file_name()?.to_str()?));
     let same = beside.join(image.strip_prefix(folder).ok()?);
-    let others = ["png", "jpg", "jpeg", "JPG", "PNG"].map(|extension| same.with_extension(extension));
+    let others =
+        ["png", "jpg", "jpeg", "webp", "JPG", "PNG", "JPEG", "WEBP"].map(|extension| same.with_extension(extension));
     std::iter::once(same).chain(others).find(|path| path.is_file())
 }
 
@@ -211,8 +213,13 @@ fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Result<Vec<f32>>
 /// Decodes a depth map into its width, height and values, none of which is negative.
 fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
     let whose = format!("the depth map of {frame}");
-    let bytes = std::fs::read(path).map_err(|e| unreadable(path, &whose, &e))?;
-    if path.extension().is_some_and(|extension| extension == "npy") {
+    let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => {
+            Error::file(path, format!("{whose} is not there; restore it, or set train.depth_loss to 0"))
+        }
+        _ => unreadable(path, &whose, &e),
+    })?;
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
         let array = npy::parse(&bytes).map_err(|refusal| Error::file(path, format!("{whose} is {refusal}")))?;
         let [height, width] = array.shape[..] else {
             return Err(Error::file(path, format!("{whose} has the shape {:?}, expected [h, w]", array.shape)));
@@ -285,7 +292,26 @@ fn undecodable(path: &Path, frame: &str, error: &image::ImageError) -> Error {
     if let image::ImageError::IoError(e) = error {
         return unreadable(path, frame, e);
     }
-    Error::file(path, format!("{frame} is not a whole PNG or JPEG ({error}); copy or export the image again"))
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    if let (Ok(_), Some(format)) = (read, foreign_format(&start)) {
+        return Error::file(path, format!("{frame} is {format}, which is not read; convert it to PNG or JPEG"));
+    }
+    Error::file(path, format!("{frame} is not a whole PNG, JPEG or WebP ({error}); copy or export the image again"))
+}
+
+/// Returns the name of a format that is known but not read, by the first bytes of a file.
+pub(crate) fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => Some("an AVIF image"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e', ..] => Some("a HEIC image"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => Some("a HEIF image"),
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Some("a JPEG XL image"),
+        [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("a JPEG 2000 image"),
+        [b'8', b'B', b'P', b'S', ..] => Some("a Photoshop document"),
+        [b'%', b'P', b'D', b'F', ..] => Some("a PDF document"),
+        _ => None,
+    }
 }
 
 fn unreadable(path: &Path, frame: &str, error: &std::io::Error) -> Error {
@@ -305,12 +331,26 @@ fn nonzero(path: &Path, frame: &str, (width, height): (u32, u32)) -> Result<(u32
     Ok((width, height))
 }
 
-/// Returns whether an end-of-image marker follows the last start-of-scan marker. The decoder silently fills a missing
-/// end with grey. In scan data, 0xFF is always followed by 0 or a restart marker, so the data cannot fool this check.
+/// Returns whether the image reaches its end-of-image marker. The decoder silently fills a missing end with grey.
+/// Segments are followed from the start, since bytes of any kind may stand behind the end, such as the film of a motion
+/// photo, and a thumbnail inside a segment has an end of its own.
 pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let marker = |code: u8| move |pair: &[u8]| pair == [0xFF, code];
-    let scan = bytes.windows(2).rposition(marker(0xDA)).unwrap_or(0);
-    bytes[scan..].windows(2).any(marker(0xD9))
+    let mut at = 2;
+    // In scan data, 0xFF is followed by 0 or a restart marker; between segments, other bytes are passed over as libjpeg
+    // does.
+    while let Some(&[first, code]) = bytes.get(at..at + 2) {
+        match (first, code) {
+            (0xFF, 0xD9) => return true,
+            (0xFF, 0x00 | 0x01 | 0xD0..=0xD8) => at += 2,
+            (0xFF, 0xFF) => at += 1,
+            (0xFF, _) => match bytes.get(at + 2..at + 4) {
+                Some(length) => at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2),
+                None => return false,
+            },
+            _ => at += 1,
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -325,6 +365,23 @@ mod tests {
             assert_eq!(result.unwrap_err().to_string(), "49");
         }
         assert_eq!(in_order(&items, |&i| Ok(i)).unwrap(), items);
+    }
+
+    #[test]
+    fn a_jpeg_ends_at_its_own_end_whatever_stands_behind() {
+        let mut whole = Cursor::new(Vec::new());
+        let noise = |x: u32, y: u32| image::Luma([(x * x * 31 + y * y * 17) as u8]);
+        image::GrayImage::from_fn(40, 30, noise).write_to(&mut whole, ImageFormat::Jpeg).unwrap();
+        let whole = whole.into_inner();
+        assert!(jpeg_is_complete(&whole));
+        assert!(jpeg_is_complete(&[&whole[..], &[0xFF, 0xDA, 0, 4, 1, 2, 3]].concat()), "bytes behind");
+        // A whole picture inside a segment is not the end of the picture around it.
+        let length = (whole.len() as u16 + 2).to_be_bytes();
+        let thumbnail = [&whole[..2], &[0xFF, 0xE1], &length, &whole, &whole[2..]].concat();
+        assert!(jpeg_is_complete(&thumbnail));
+        for cut in [2, 3, 5, 20, thumbnail.len() / 2, thumbnail.len() - whole.len() / 2, thumbnail.len() - 1] {
+            assert!(!jpeg_is_complete(&thumbnail[..cut]), "{cut}");
+        }
     }
 
     #[test]

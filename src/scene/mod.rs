@@ -15,6 +15,7 @@ pub mod import;
 mod json;
 mod llff;
 mod load;
+mod names;
 mod open;
 pub mod path;
 mod rig;
@@ -25,8 +26,8 @@ mod view;
 
 pub use capture::{Capture, CaptureKind};
 pub use image8::Image8;
-pub(crate) use load::jpeg_is_complete;
 pub use load::load_images;
+pub(crate) use load::{foreign_format, jpeg_is_complete};
 pub use open::OpenOptions;
 pub use path::CameraPath;
 pub use rig::RigFault;

@@ -6,6 +6,7 @@
 use super::json::{self, Node};
 use super::load::image_files;
 use super::load::{self, in_order};
+use super::names;
 use super::view::{DepthMap, Mask};
 use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out};
 use crate::geometry::UnitCube;
@@ -78,7 +79,11 @@ pub(super) fn placement(root: &Node) -> Result<Option<(UnitCube, Option<u32>)>> 
             false => Err(node.error("is too small; a number above 0 is needed")),
         })
     })?;
-    let offset = offset.map_or(Ok(usual_offset), |node| Ok(node.numbers::<3>()?.map(|x| x as f32)))?;
+    let offset = offset.map_or(Ok(usual_offset), |node| {
+        // One number is the offset along every axis, as in instant-ngp.
+        let offset = if node.is_array() { node.numbers::<3>()? } else { [node.number()?; 3] };
+        Ok(offset.map(|x| x as f32))
+    })?;
     let aabb_scale = aabb_scale.map(|node| read_aabb_scale(&node)).transpose()?;
     Ok(Some((UnitCube { scale, offset }, aabb_scale)))
 }
@@ -112,18 +117,26 @@ fn depth(folder: &Path, frame: &Node, root: &Node) -> Result<Option<DepthMap>> {
     };
     if let Some(node) = frame.get("depth_file_path") {
         let unit = unit("depth_unit_scale_factor", Some(NERFSTUDIO_DEPTH_UNIT))?.unwrap_or(NERFSTUDIO_DEPTH_UNIT);
-        return Ok(Some(DepthMap { path: existing(folder, &node)?, unit: unit as f32 }));
+        return Ok(Some(DepthMap { path: depth_file(folder, &node)?, unit: unit as f32 }));
     }
     let (Some(node), Some(unit)) = (frame.get("depth_path"), unit("integer_depth_scale", None)?) else {
         return Ok(None);
     };
-    Ok(Some(DepthMap { path: existing(folder, &node)?, unit: unit as f32 }))
+    Ok(Some(DepthMap { path: depth_file(folder, &node)?, unit: unit as f32 }))
 }
 
 fn existing(folder: &Path, node: &Node) -> Result<PathBuf> {
-    let path = folder.join(node.text()?.trim_start_matches("./"));
-    let missing = || node.error(format!("names {}, which is not there; restore it or remove the key", path.display()));
-    if path.is_file() { Ok(path) } else { Err(missing()) }
+    let name = node.text()?;
+    names::find(folder, name).ok_or_else(|| {
+        let path = folder.join(name.trim_start_matches("./"));
+        node.error(format!("names {}, which is not there; restore it or remove the key", path.display()))
+    })
+}
+
+/// Returns the file of a depth map, which is looked for only where depths are used.
+fn depth_file(folder: &Path, node: &Node) -> Result<PathBuf> {
+    let name = node.text()?;
+    Ok(names::find(folder, name).unwrap_or_else(|| folder.join(name.trim_start_matches("./"))))
 }
 
 /// Returns the file's own splits, if it lists any; `names` are the names of `views` as written in the file.
@@ -132,7 +145,7 @@ fn listed_splits(root: &Node, names: &[&str], views: &[View], absent: &[&frames:
     if train.is_none() && val.is_none() && test.is_none() {
         return Ok(None);
     }
-    let plain = |name: &str| name.trim_start_matches("./").to_owned();
+    let plain = |name: &str| names::with_slashes(name).trim_start_matches("./").to_owned();
     let places: HashMap<String, usize> = names.iter().enumerate().map(|(i, name)| (plain(name), i)).collect();
     let listed = |list: Option<Node>| -> Result<Vec<View>> {
         let items = list.map_or(Ok(Vec::new()), |list| list.items())?;

@@ -11,6 +11,7 @@ mod independent_render;
 mod llff;
 mod media;
 mod old_checkpoints;
+mod other_systems;
 mod paths;
 mod run;
 mod scene;

@@ -9,6 +9,7 @@ mod text;
 
 use super::load::image_files;
 use super::load::{self, in_order};
+use super::names;
 use super::view::Mask;
 use super::{Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
 use crate::geometry::Camera;
@@ -112,7 +113,8 @@ fn read_model(sparse: &Path) -> Result<Model> {
 /// Returns the view of an image, or `None` if the image file is missing.
 fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>> {
     let name = view_name(&image.name);
-    let files = image_files(&folder.join(IMAGES).join(&image.name), &name)?;
+    let path = folder.join(IMAGES).join(&image.name);
+    let files = image_files(&names::find(&folder.join(IMAGES), &image.name).unwrap_or(path), &name)?;
     if files.is_empty() {
         return Ok(None);
     }
@@ -122,8 +124,8 @@ fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>
         camera = load::camera_for(&camera, full, &name)?;
     }
     files.iter().try_for_each(|file| load::check_size(file, &camera.intrinsics, &name))?;
-    let mask = folder.join(MASKS).join(format!("{}.png", image.name));
-    let mask = mask.is_file().then_some(Mask { path: mask, white_counts: true });
+    let mask = names::find(&folder.join(MASKS), &format!("{}.png", image.name));
+    let mask = mask.map(|path| Mask { path, white_counts: true });
     Ok(Some(View { images: files, bounds: bounds(model, image), mask, ..View::new(name, "", camera) }))
 }
 
@@ -152,5 +154,5 @@ fn bounds(model: &Model, image: &Registered) -> Option<[f32; 2]> {
 }
 
 fn view_name(name: &str) -> String {
-    Path::new(name).with_extension("").to_string_lossy().into_owned()
+    Path::new(&names::with_slashes(name)).with_extension("").to_string_lossy().into_owned()
 }

@@ -1,6 +1,7 @@
 //! Reader of COLMAP's text files: one line per record, two per image; lines that begin with `#` are comments.
 
 use super::model::{Model, Refusal, Registered, camera};
+use crate::text::as_utf8;
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -10,7 +11,8 @@ use std::path::Path;
 /// Returns an error that names the number of the line that cannot be read.
 pub(super) fn parse(file: &Path, bytes: &[u8], model: &mut Model) -> Result<()> {
     let no_text = || Error::file(file, "is no UTF-8 text; export the reconstruction again");
-    let text = std::str::from_utf8(bytes).map_err(|_| no_text())?;
+    let bytes = as_utf8(bytes);
+    let text = std::str::from_utf8(&bytes).map_err(|_| no_text())?;
     let mut lines = text.lines().enumerate();
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     while let Some((number, line)) = lines.next() {

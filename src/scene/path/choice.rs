@@ -108,7 +108,7 @@ impl FromStr for PathChoice {
             "spiral" => Ok(PathChoice::Spiral),
             "interpolate" => Ok(PathChoice::Interpolate),
             "dataset" => Ok(PathChoice::Dataset),
-            file if Path::new(file).extension().is_some_and(|extension| extension == "json") => {
+            file if Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) => {
                 Ok(PathChoice::File(file.into()))
             }
             _ => Err(Error::config("expected orbit, spiral, interpolate, dataset or a camera-path file, FILE.json")),

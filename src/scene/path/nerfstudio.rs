@@ -38,7 +38,11 @@ fn read_side(root: &Node, key: &str) -> Result<u32> {
 
 fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
     let node = frame.require("camera_to_world", "16 numbers, row by row")?;
-    let m = node.numbers::<16>()?;
+    // The last row may be left out.
+    let m = match node.items()?.len() {
+        12 => node.numbers::<12>()?.to_vec(),
+        _ => node.numbers::<16>()?.to_vec(),
+    };
     let rows = std::array::from_fn(|row| std::array::from_fn(|column| m[4 * row + column]));
     Ok(Camera {
         camera_to_world: checked_pose(&node, rows)?,

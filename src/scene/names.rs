@@ -1,0 +1,48 @@
+//! Names of files inside a scene, as programs on other systems write them.
+
+use std::path::{Path, PathBuf};
+
+/// Returns the file `name` of a folder, if it is there: as it stands, or else with `\\` as the separator of folders, or
+/// with its extension in another case.
+pub(super) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let slashed = with_slashes(name);
+    let spelled = [name, &slashed].map(|name| folder.join(name.trim_start_matches("./")));
+    let as_named = spelled.iter().find(|path| path.is_file()).cloned();
+    as_named.or_else(|| spelled.iter().find_map(|path| other_case(path)))
+}
+
+/// Returns the name with `/` as the separator of folders.
+pub(super) fn with_slashes(name: &str) -> String {
+    name.replace('\\', "/")
+}
+
+/// Returns the file at `path` whose extension is written in lower case, in capitals or with one capital.
+fn other_case(path: &Path) -> Option<PathBuf> {
+    let extension = path.extension()?.to_str()?;
+    let lower = extension.to_ascii_lowercase();
+    let capital = lower.get(..1)?.to_ascii_uppercase() + &lower[1..];
+    let cases = [extension.to_ascii_uppercase(), lower, capital];
+    cases.iter().map(|case| path.with_extension(case)).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_under_the_spellings_of_other_systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("images")).unwrap();
+        for name in ["images/a.JPG", "images/b.png", "c\\d.png"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        let found = |name: &str| find(folder.path(), name);
+        for name in ["images/a.JPG", "./images/a.jpg", "images\\a.Jpg", ".\\images\\a.JPG"] {
+            assert_eq!(found(name).unwrap().canonicalize().unwrap(), at("images/a.JPG").canonicalize().unwrap());
+        }
+        assert_eq!(found("images\\b.PNG"), Some(at("images/b.png")));
+        assert_eq!(found("c\\d.png"), Some(at("c\\d.png")), "a name that is there as it stands is taken");
+        assert_eq!((found("images/e.png"), found("images/a")), (None, None));
+    }
+}
