@@ -23,7 +23,7 @@ fn is_text(bytes: &[u8]) -> bool {
         return false;
     }
     let mut lines = begun.split(|&byte| byte == b'\n').skip(1).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    lines.next().is_none_or(|line| {
+    lines.next().map_or(!bytes.contains(&0), |line| {
         let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_lowercase();
         [&b"facet"[..], b"endsolid", b"end"].contains(&&word[..])
     })
