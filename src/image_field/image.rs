@@ -16,10 +16,13 @@ const MOST_PIXELS: u64 = 1 << 31;
 /// An image, stored row by row from the top.
 #[derive(Clone, Debug)]
 pub struct Image {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
     /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha (straight).
     pub n_channels: u32,
+    /// Values of the pixels, `[height, width, n_channels]`.
     pub texels: Texels,
 }
 
@@ -105,6 +108,7 @@ impl Image {
         }
     }
 
+    /// Returns the number of pixels.
     pub fn n_pixels(&self) -> usize {
         self.width as usize * self.height as usize
     }

@@ -33,6 +33,7 @@ const MARGIN: f32 = 0.1;
 /// Triangles that share vertices.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
+    /// Coordinates of the vertices.
     pub vertices: Vec<[f32; 3]>,
     /// Vertex indices, counter-clockwise seen from outside.
     pub triangles: Vec<[u32; 3]>,
