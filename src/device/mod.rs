@@ -73,6 +73,7 @@ pub enum Device {
     Cpu(Cpu),
     /// A GPU with CUDA.
     Cuda(Cuda),
+    /// The emulated GPU, for tests.
     #[cfg(feature = "emulated")]
     Emulated(Emulated),
 }
