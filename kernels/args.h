@@ -85,7 +85,7 @@ enum PixelFormat : uint32_t {
     PIXELS_U8 = 0,
     // In units of 1 / 65535.
     PIXELS_U16 = 1,
-    // fp32, as it is.
+    // fp32, in any range.
     PIXELS_F32 = 2,
 };
 
@@ -459,7 +459,7 @@ typedef struct LocalArgs {
 
 // Scatter with the local kernel function: kernels/encoding/local.cu.
 typedef struct LocalScatterArgs {
-    ScatterArgs scatter;  // the scatter, with phi null
+    ScatterArgs scatter;  // levels, positions and gradients; its phi is not used
     const float* theta;  // [L, D, 1 + 2 K, F]
 } LocalScatterArgs;
 

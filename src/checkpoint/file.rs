@@ -29,7 +29,7 @@ const LENGTH_BYTES: u64 = 8;
 /// Contents of a checkpoint, read without the elements of its tensors.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The header, checked as for a full read.
+    /// Everything but the tensors.
     pub header: Header,
     /// Name, type and shape of each tensor.
     pub tensors: Vec<TensorSummary>,
