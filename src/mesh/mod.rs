@@ -40,9 +40,9 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into triangle
-    /// fans, vertices at exactly the same position are merged, and triangles whose corners are not three different
-    /// vertices are dropped.
+    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into
+    /// triangles within their outline, vertices at exactly the same position are merged, and triangles whose corners
+    /// are not three different vertices are dropped.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it
