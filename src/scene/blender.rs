@@ -16,27 +16,30 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     let train_file = transforms(folder, "train");
     let document = json::read(&train_file)?;
     let root = Node::root(&train_file, &document);
-    let optional = |split| match transforms(folder, split) {
-        file if file.exists() => read_file(folder, &file),
+    let mut notes = Vec::new();
+    let mut optional = |split| match transforms(folder, split) {
+        file if file.exists() => read_file(folder, &file, &mut notes),
         _ => Ok(Vec::new()),
     };
-    let splits = Splits { train: read_split(folder, &root)?, val: optional("val")?, test: optional("test")? };
+    let (val, test) = (optional("val")?, optional("test")?);
+    let splits = Splits { train: read_split(folder, &root, &mut notes)?, val, test };
     let (unit_cube, aabb_scale) = placement(&root)?.unwrap_or((UnitCube::BLENDER, None));
     let capture = Capture { aabb_scale, ..Capture::of(CaptureKind::Synthetic, &splits.train) };
-    Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes: Vec::new() })
+    Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes })
 }
 
 fn transforms(folder: &Path, split: &str) -> PathBuf {
     folder.join(format!("transforms_{split}.json"))
 }
 
-fn read_file(folder: &Path, file: &Path) -> Result<Vec<View>> {
+fn read_file(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<Vec<View>> {
     let document = json::read(file)?;
-    read_split(folder, &Node::root(file, &document))
+    read_split(folder, &Node::root(file, &document), notes)
 }
 
-fn read_split(folder: &Path, root: &Node) -> Result<Vec<View>> {
+fn read_split(folder: &Path, root: &Node, notes: &mut Vec<String>) -> Result<Vec<View>> {
     let frames = frames::read(folder, root)?;
+    notes.extend(frames::passed_over(root, &frames));
     if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
         return Err(frame.missing(folder));
     }

@@ -177,6 +177,50 @@ const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 /// Keys with which instant-ngp files describe lenses that are not supported here.
 const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "from_mitsuba"];
 
+/// Keys of nerfstudio and instant-ngp that change what their programs learn or show, and that are not supported here:
+/// visible areas, transparent colours, moving cameras, further lens terms, boxes, environment maps and rays as data.
+const PASSED_OVER: [&str; 22] = [
+    "fisheye_crop_radius",
+    "white_transparent",
+    "black_transparent",
+    "mask_color",
+    "rolling_shutter",
+    "transform_matrix_start",
+    "transform_matrix_end",
+    "aabb",
+    "render_aabb",
+    "k5",
+    "k6",
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "x_fov",
+    "y_fov",
+    "envmap",
+    "env_map",
+    "is_hdr",
+    "enable_ray_loading",
+    "n_extra_learnable_dims",
+];
+
+/// Returns a note on the keys of a file and its frames that change the picture and are not supported, if there are any.
+/// Keys whose value switches them off do not count.
+pub(super) fn passed_over(root: &Node, frames: &[Frame]) -> Option<String> {
+    let sets = |node: &Node, key: &str| node.get(key).is_some_and(|value| !value.is_off());
+    let keys: Vec<&str> = PASSED_OVER
+        .into_iter()
+        .filter(|key| sets(root, key) || frames.iter().any(|frame| sets(&frame.node, key)))
+        .collect();
+    let file = root.file_name();
+    (!keys.is_empty()).then(|| {
+        format!(
+            "{file} has keys that change the picture and are not supported, so they are passed over: {}",
+            keys.join(", ")
+        )
+    })
+}
+
 fn read_lens(keys: &Keys) -> Result<Lens> {
     for key in OTHER_LENSES {
         if let Some(node) = keys.get(key).filter(|node| !matches!(node.flag(), Ok(false))) {
@@ -205,6 +249,28 @@ fn read_lens(keys: &Keys) -> Result<Lens> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_are_passed_over_are_named_once_unless_they_are_off() {
+        let pose = serde_json::json!([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]);
+        let frame = |key: &str, value: serde_json::Value| serde_json::json!({ "file_path": "a", "transform_matrix": pose, key: value });
+        let note = |first: serde_json::Value, frames: [serde_json::Value; 2]| {
+            let mut document = first;
+            document["frames"] = frames.into();
+            let root = Node::root(Path::new("scene/transforms.json"), &document);
+            passed_over(&root, &read(Path::new("absent"), &root).unwrap())
+        };
+        let found = note(
+            serde_json::json!({ "fisheye_crop_radius": 12, "white_transparent": true, "aabb": [[-1, -1, -1], [1, 1, 1]] }),
+            [frame("rolling_shutter", serde_json::json!([0, 0, 0, 1])), frame("fisheye_crop_radius", 12.into())],
+        );
+        let expected = "transforms.json has keys that change the picture and are not supported, so they are passed over: \
+                        fisheye_crop_radius, white_transparent, rolling_shutter, aabb";
+        assert_eq!(found.as_deref(), Some(expected));
+        let off = serde_json::json!({ "white_transparent": false, "k5": 0.0, "fisheye_crop_radius": null, "k1": 0.1 });
+        let frames = [frame("rolling_shutter", serde_json::json!([0, 0, 0, 0])), frame("sharpness", 3.into())];
+        assert_eq!(note(off, frames), None);
+    }
 
     #[test]
     fn names_lose_the_prefix_and_image_extension() {
