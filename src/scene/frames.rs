@@ -7,7 +7,7 @@
 
 use super::View;
 use super::json::{Node, checked_pose};
-use super::load::{ASPECT_TOLERANCE, image_size};
+use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl<'a> Frame<'a> {
         let Some(image_path) = &self.image_path else { return Err(self.missing(folder)) };
         let name = view_name(self.file_path);
         let size = image_size(image_path, &name)?;
-        let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, size)?;
+        let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, image_path, size)?;
         Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world: self.camera_to_world }))
     }
 
@@ -142,15 +142,16 @@ fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
     Ok(focal)
 }
 
-/// Reads the intrinsics in pixels of the image file, whose width and height are `size`.
-fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
+/// Reads the intrinsics in pixels of the image file `image`, whose width and height are `size`.
+fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrinsics> {
     let (image_width, image_height) = (f64::from(size.0), f64::from(size.1));
     let width = keys.positive("w")?.unwrap_or(image_width);
     let height = keys.positive("h")?.unwrap_or(image_height);
     let (x, y) = (image_width / width, image_height / height);
     if (x / y - 1.0).abs() > ASPECT_TOLERANCE {
+        let turned = turned_when_shown(image, size, (width, height));
         let what = format!(
-            "has an image of {}×{}, but w and h are {width}×{height}, of another aspect ratio; correct one of them",
+            "has an image of {}×{}, but w and h are {width}×{height}, of another aspect ratio{turned}; correct one of them",
             size.0, size.1
         );
         return Err(keys.frame.error(what));

@@ -27,6 +27,8 @@ pub use capture::{Capture, CaptureKind};
 pub use image8::Image8;
 pub(crate) use load::jpeg_is_complete;
 pub use load::load_images;
+#[cfg(test)]
+pub(crate) use load::sideways_jpeg;
 pub use open::OpenOptions;
 pub use path::CameraPath;
 pub use rig::RigFault;
