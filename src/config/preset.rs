@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ScheduleKind, SpaceMap};
+use super::{Config, GridConfig, GridIndex, ScheduleKind, SpaceMap};
 
 /// Default side of the scene's box in unit cubes, when the cameras are within one unit cube.
 const USUAL_REACH: u32 = 4;
@@ -42,7 +42,8 @@ impl Preset {
     pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {
         base.scene.preset = self;
         match self {
-            Preset::Auto | Preset::Blender => {}
+            Preset::Auto => {}
+            Preset::Blender => in_one_box(&mut base),
             Preset::Llff => forward_facing(&mut base),
             Preset::Photos => in_boxes(&mut base, reach.unwrap_or(USUAL_REACH)),
             Preset::Unbounded => contracted(&mut base),
@@ -51,12 +52,25 @@ impl Preset {
     }
 }
 
+/// Sets the defaults for an object in the unit cube. The finest level has 512 nodes per axis: a level with cells much
+/// smaller than a pixel fits each training view without being right between them (docs/results.md, "The finest level").
+fn in_one_box(config: &mut Config) {
+    set_level_scale(&mut config.model.grid, 1.6407);
+}
+
+/// Sets the ratio between the resolutions of a hash grid's levels. The levels of other grids have their own meaning.
+fn set_level_scale(grid: &mut GridConfig, per_level_scale: f64) {
+    if grid.index == GridIndex::Hash {
+        grid.per_level_scale = per_level_scale;
+    }
+}
+
 /// Sets the defaults for forward-facing scenes. Each value was chosen by short training runs on one scene, with every
 /// 8th view held out.
 fn forward_facing(config: &mut Config) {
     config.march.space = SpaceMap::Ndc;
     config.march.step_scale = 5.0;
-    config.model.grid.per_level_scale = 1.65;
+    set_level_scale(&mut config.model.grid, 1.65);
     config.optimizer.learning_rate = 0.02;
     config.optimizer.schedule.kind = ScheduleKind::Cosine;
     config.train.batch_samples /= 2;
