@@ -41,27 +41,29 @@ impl Preset {
     /// known.
     pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {
         base.scene.preset = self;
+        self.shape_grid(&mut base.model.grid);
         match self {
-            Preset::Auto => {}
-            Preset::Blender => in_one_box(&mut base),
+            Preset::Auto | Preset::Blender => {}
             Preset::Llff => forward_facing(&mut base),
             Preset::Photos => in_boxes(&mut base, reach.unwrap_or(USUAL_REACH)),
             Preset::Unbounded => contracted(&mut base),
         }
         base
     }
-}
 
-/// Sets the defaults for an object in the unit cube. The finest level has 512 nodes per axis: a level with cells much
-/// smaller than a pixel fits each training view without being right between them (docs/results.md, "The finest level").
-fn in_one_box(config: &mut Config) {
-    set_level_scale(&mut config.model.grid, 1.6407);
-}
-
-/// Sets the ratio between the resolutions of a hash grid's levels. The levels of other grids have their own meaning.
-fn set_level_scale(grid: &mut GridConfig, per_level_scale: f64) {
-    if grid.index == GridIndex::Hash {
-        grid.per_level_scale = per_level_scale;
+    /// Sets the ratio between the resolutions of a hash grid's levels, where the preset has one. The levels of other
+    /// grids have their own meaning.
+    pub(super) fn shape_grid(self, grid: &mut GridConfig) {
+        let per_level_scale = match self {
+            // Up to 512 nodes per axis: a level with cells much smaller than a pixel fits each training view without
+            // being right between them (docs/results.md, "The finest level").
+            Preset::Blender => 1.6407,
+            Preset::Llff => 1.65,
+            Preset::Auto | Preset::Photos | Preset::Unbounded => return,
+        };
+        if grid.index == GridIndex::Hash {
+            grid.per_level_scale = per_level_scale;
+        }
     }
 }
 
@@ -70,7 +72,6 @@ fn set_level_scale(grid: &mut GridConfig, per_level_scale: f64) {
 fn forward_facing(config: &mut Config) {
     config.march.space = SpaceMap::Ndc;
     config.march.step_scale = 5.0;
-    set_level_scale(&mut config.model.grid, 1.65);
     config.optimizer.learning_rate = 0.02;
     config.optimizer.schedule.kind = ScheduleKind::Cosine;
     config.train.batch_samples /= 2;
