@@ -145,7 +145,7 @@ fn declared_kernels(path: &Path) -> Vec<Kernel> {
 /// Returns Rust source: one `Kernel` constant per kernel, with its symbols at every level and its emulation.
 fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String {
     let mut text = format!(
-        "pub const LEVELS: [&str; {}] = {:?};\n",
+        "/// Instruction levels that the kernels are compiled for, in ascending order.\npub const LEVELS: [&str; {}] = {:?};\n",
         levels.len(),
         levels.iter().map(|l| l.name).collect::<Vec<_>>()
     );

@@ -31,7 +31,9 @@ enum KernelFunction : uint32_t {
     KERNEL_SMOOTHSTEP = 1,
     // Multiplicative Fourier adaptive, in three variants: kernels/encoding/mulfa.cuh.
     KERNEL_MULFA_PAPER = 2,
+    // B e^v / sum B e^v, where B is phi of KERNEL_LINEAR.
     KERNEL_MULFA_WINDOWED = 3,
+    // B (1 + v).
     KERNEL_MULFA_MODULATED = 4,
     // A learned window for each level and feature, in units of nodes: kernels/encoding/local.cuh.
     KERNEL_LOCAL = 5,
@@ -39,21 +41,29 @@ enum KernelFunction : uint32_t {
 
 // The map from space to the field: kernels/radiance/space.cuh.
 enum SpaceMap : uint32_t {
+    // The field covers the cascades' box.
     SPACE_IDENTITY = 0,
+    // Normalised device coordinates of a forward-facing rig.
     SPACE_NDC = 1,
+    // All of space, contracted into a bounded box.
     SPACE_CONTRACTION = 2,
 };
 
 // The lens model of a camera: kernels/radiance/lens.cuh.
 enum LensModel : uint32_t {
+    // No distortion.
     LENS_PERSPECTIVE = 0,
+    // Four radial and two tangential coefficients.
     LENS_OPENCV = 1,
+    // Equidistant projection with four radial coefficients.
     LENS_FISHEYE = 2,
 };
 
 // The background of training rays.
 enum BackgroundMode : uint32_t {
+    // 0, 0, 0
     BACKGROUND_BLACK = 0,
+    // 1, 1, 1
     BACKGROUND_WHITE = 1,
     // A new colour for every ray and step.
     BACKGROUND_RANDOM = 2,
@@ -75,25 +85,32 @@ enum PixelFormat : uint32_t {
     PIXELS_U8 = 0,
     // In units of 1 / 65535.
     PIXELS_U16 = 1,
+    // fp32, in any range.
     PIXELS_F32 = 2,
 };
 
 // The kind of a coordinate network: kernels/network/coordinate_network.cuh.
 enum CoordinateNetworkKind : uint32_t {
+    // A ReLU network of random Fourier features.
     COORDINATE_FOURIER_FEATURES = 0,
+    // A multiplicative filter network with sinusoidal filters.
     COORDINATE_FOURIER_NET = 1,
+    // A multiplicative filter network with Gabor filters.
     COORDINATE_GABOR_NET = 2,
 };
 
 // Rows of the per-neuron numbers of a coordinate network's layer, [GF_COORDINATE_ROWS, P]. The first layer has no b,
 // the last has only b. With Fourier features, omega of the first layer is B.
 enum CoordinateNetworkRow : uint32_t {
+    // Bias.
     ROW_B = 0,
     // And row 2.
     ROW_OMEGA = 1,
+    // Phase of the sine.
     ROW_PHI = 3,
     // And row 5.
     ROW_MU = 4,
+    // Rate of the Gaussian envelope.
     ROW_GAMMA = 6,
 };
 
@@ -121,29 +138,31 @@ typedef struct MulfaLayout {
     float floor;             // paper: least size of the denominator
 } MulfaLayout;
 
+// Shape of a grid.
 typedef struct GridLayout {
     uint32_t dimensions;  // D
-    uint32_t n_levels;
+    uint32_t n_levels;  // L
     uint32_t n_features;  // per level
     uint32_t kernel;      // KernelFunction
     uint32_t averaged;    // 1: the features of all levels are averaged, F in all; 0: they follow each other, L F in all
     uint32_t local_frequencies;  // K of the local kernel
-    MulfaLayout mulfa;
-    GridLevel levels[GF_MAX_LEVELS];
+    MulfaLayout mulfa;  // shape of the mulfa kernel, if kernel is one
+    GridLevel levels[GF_MAX_LEVELS];  // the first n_levels are used, from coarse to fine
 } GridLayout;
 
 // One matrix of a network: y = W x, W row-major [n_out, n_in].
 typedef struct Layer {
-    uint32_t n_in;
-    uint32_t n_out;
+    uint32_t n_in;  // number of inputs
+    uint32_t n_out;  // number of outputs
     uint32_t weights;  // first weight in the weight buffers
 } Layer;
 
+// Shape of the networks of a field.
 typedef struct NetworkLayout {
     uint32_t n_density_layers;  // features -> 16 values, the first of which is the log density
     uint32_t n_color_layers;    // (16 values, 16 spherical harmonics) -> 16 values, the first 3 of which are colour
-    uint32_t n_weights;
-    uint32_t sh_degree;
+    uint32_t n_weights;  // weights of all layers
+    uint32_t sh_degree;  // degree of the spherical harmonics of the viewing direction
     Layer layers[GF_MAX_LAYERS];  // density layers, then colour layers
 } NetworkLayout;
 
@@ -151,7 +170,7 @@ typedef struct NetworkLayout {
 typedef struct Camera {
     float camera_to_world[12];  // row-major [3, 4], in the unit cube; x right, y up, looks along -z
     float fl_x, fl_y, cx, cy;   // pixels
-    uint32_t width, height;
+    uint32_t width, height;  // of the image, pixels
     uint64_t first_pixel;  // index of its image's first pixel in the pixel buffer
     uint32_t lens;         // LensModel
     float lens_limit;      // radius at distance 1 (fisheye: angle) up to which the image does not fold over
@@ -171,7 +190,7 @@ typedef struct Space {
 typedef struct Steps {
     float size;         // at t = 0
     float cone_angle;   // 0 keeps steps constant
-    float largest;
+    float largest;  // upper limit of the step length
     float inverse_far;  // beyond this distance steps are even in 1/t; 0 for nowhere
 } Steps;
 
@@ -197,7 +216,7 @@ typedef struct RayBatch {
     float* target_t;          // [R] position of the known depth on the marched ray; -1: unknown (training)
     uint32_t* camera;         // [R] index of the training image (training)
     uint32_t* composited;     // [R] samples composited into finished rays; 0 for dropped rays (training)
-    uint32_t n_rays;
+    uint32_t n_rays;  // rays in use, at most R
     uint32_t capacity;  // R
 } RayBatch;
 
@@ -217,18 +236,18 @@ typedef struct SampleBatch {
 
 // Draws training rays: kernels/radiance/rays.cu.
 typedef struct DrawRaysArgs {
-    RayBatch rays;
+    RayBatch rays;  // the rays of the chunk
     uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
-    const Camera* cameras;
+    const Camera* cameras;  // the training cameras
     const uint8_t* pixels;  // RGBA, sRGB, straight alpha
-    uint32_t n_cameras;
-    uint32_t seed;
-    uint32_t step;
+    uint32_t n_cameras;  // number of training cameras
+    uint32_t seed;  // seed of the run
+    uint32_t step;  // training step
     uint32_t first_ray;   // index of the chunk's first ray within the step
     uint32_t background;  // BackgroundMode
-    float box_min[3], box_max[3];
-    float step_size;
-    Space space;
+    float box_min[3], box_max[3];  // box that rays are clipped to, in the unit cube
+    float step_size;  // length of a step at the camera, in the unit cube
+    Space space;  // map from space to the field
     float near;  // least distance of samples from the camera
     const float* depths;           // per pixel, along the optical axis, in the unit cube; 0: unknown; null: none
     const uint32_t* drawn_pixels;  // pixels that may be drawn, image by image; null: all
@@ -237,46 +256,46 @@ typedef struct DrawRaysArgs {
 
 // One ray per pixel of a rendered image: kernels/radiance/rays.cu.
 typedef struct CameraRaysArgs {
-    RayBatch rays;
+    RayBatch rays;  // the rays of the chunk
     uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
-    Camera camera;
+    Camera camera;  // camera of the rendered image
     uint32_t first_pixel;  // first pixel of the chunk, in row order
-    float background[3];
-    float box_min[3], box_max[3];
-    Space space;
-    float near;
+    float background[3];  // colour behind the field, sRGB
+    float box_min[3], box_max[3];  // box that rays are clipped to, in the unit cube
+    Space space;  // map from space to the field
+    float near;  // least distance of samples from the camera
 } CameraRaysArgs;
 
 // Turns depths into distances from the camera: kernels/radiance/rays.cu.
 typedef struct RayDistanceArgs {
     RayBatch rays;     // depth: in, the sum of weight times t; out, distance from the camera in the unit cube
     float position[3];  // of the camera, in the unit cube
-    Space space;
+    Space space;  // map from space to the field
 } RayDistanceArgs;
 
 // One round of ray marching: kernels/radiance/march.cu.
 typedef struct MarchArgs {
-    RayBatch rays;
-    SampleBatch samples;
+    RayBatch rays;  // the rays of the chunk
+    SampleBatch samples;  // the samples of the chunk
     const uint64_t* occupancy;        // [cascades, resolution^3 / 64] one word per block of 4 x 4 x 4 cells
     const uint64_t* occupied_blocks;  // [cascades, resolution^3 / 4096] one bit per word that is not zero
-    uint32_t resolution;
-    uint32_t cascades;
-    uint32_t round;
+    uint32_t resolution;  // cells per axis of one cascade
+    uint32_t cascades;  // number of cascades of the occupancy grid
+    uint32_t round;  // the round to work on, from 0
     uint32_t max_steps;  // most samples of a ray in this round
-    Steps steps;
-    Space space;
+    Steps steps;  // lengths of the steps
+    Space space;  // map from space to the field
 } MarchArgs;
 
 // Forward and backward pass of a radiance field: kernels/radiance/field.cuh.
 typedef struct FieldArgs {
-    GridLayout grid;
-    NetworkLayout network;
+    GridLayout grid;  // shape of the grid
+    NetworkLayout network;  // shape of the networks
     const GF_COMPUTE* table;    // [entries, F]
     const GF_COMPUTE* weights;  // compute copy, see prepare_weights
     const GF_COMPUTE* features;  // [S, n_in] inputs of the first layer if another kernel computed them; null: encode from the table
-    SampleBatch samples;
-    RayBatch rays;
+    SampleBatch samples;  // the samples of the chunk
+    RayBatch rays;  // the rays of the chunk
     GF_COMPUTE* activations;   // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
     float* dL_dfeatures;       // [L, S, F], or [S, F] for averaged levels (backward)
     float* dL_dweights;        // shaped as the weights, fp32, added to (backward)
@@ -289,24 +308,24 @@ typedef struct FieldArgs {
 // matrices are prepared from theta once a step, and gradients are collected with respect to the prepared matrices. P is
 // 2^D.
 typedef struct MulfaArgs {
-    GridLayout grid;
-    SampleBatch samples;
+    GridLayout grid;  // shape of the grid
+    SampleBatch samples;  // the samples of the chunk
     const GF_COMPUTE* table;      // [entries, F]
     const GF_COMPUTE* prepared;   // see prepare_mulfa
-    const float* theta;
+    const float* theta;  // parameters of the kernel function, see MulfaLayout
     GF_COMPUTE* features;         // [S, n_in], columns past those of the grid are zero (forward)
     GF_COMPUTE* query;            // [L, S, H] q, saved for the backward pass, which overwrites it; null: not saved
     const float* dL_dfeatures;    // [L, S, F] (backward)
     float* phi;                   // [mulfa.n_levels, S, P K] for grid_scatter (backward)
     float* dL_dprepared;          // see mulfa_gradient, added to (backward)
-    uint32_t n_in;
+    uint32_t n_in;  // columns of the features, a multiple of 16
     uint32_t round;               // forward: the round to evaluate; backward: all rounds up to this one
 } MulfaArgs;
 
 // Prepares the matrices of MulfaArgs from theta, and maps their gradients back: kernels/encoding/mulfa.cu.
 typedef struct PrepareMulfaArgs {
-    GridLayout grid;
-    const float* theta;
+    GridLayout grid;  // shape of the grid
+    const float* theta;  // parameters of the kernel function, see MulfaLayout
     GF_COMPUTE* prepared;        // [n_prepared], followed by the transposes
     const float* dL_dprepared;   // (gradient)
     float* dL_dtheta;            // shaped as theta, set (gradient)
@@ -321,11 +340,11 @@ typedef struct RayLosses {
 
 // Compositing, its loss and its backward pass: kernels/radiance/composite.cu.
 typedef struct CompositeArgs {
-    RayBatch rays;
-    SampleBatch samples;
+    RayBatch rays;  // the rays of the chunk
+    SampleBatch samples;  // the samples of the chunk
     uint32_t round;     // forward: the round to add; backward: number of rounds
-    float stop_transmittance;
-    float huber_delta;
+    float stop_transmittance;  // rays below this transmittance are finished
+    float huber_delta;  // error at which the Huber loss becomes linear
     RayLosses losses;  // backward
     Space space;       // backward
     const float* exposure;  // [n_images, 6] log gain of each channel, then offsets; null: none (backward)
@@ -335,12 +354,12 @@ typedef struct CompositeArgs {
 // Forward and backward pass of a field fitted to values (features -> one network -> n_outputs values):
 // kernels/fit/fit.cuh. Of the samples, only position and count are used, as one round.
 typedef struct FitArgs {
-    GridLayout grid;
+    GridLayout grid;  // shape of the grid
     NetworkLayout network;       // all of its layers are density layers
     const GF_COMPUTE* table;     // [entries, F]
     const GF_COMPUTE* weights;   // compute copy, see prepare_weights
     const GF_COMPUTE* features;  // [S, n_in] inputs of the first layer if another kernel computed them; null: encode from the table
-    SampleBatch samples;
+    SampleBatch samples;  // the samples of the chunk
     GF_COMPUTE* activations;     // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
     float* output;               // [S, n_outputs] (forward)
     const float* dL_doutput;     // [S, n_outputs] (backward)
@@ -358,7 +377,7 @@ typedef struct FitLossArgs {
     float* squared_error;   // [S] mean over outputs
     const uint32_t* count;  // [1] number of samples
     float* sums;            // [2] loss and squared error, added to (statistics)
-    uint32_t n_outputs;
+    uint32_t n_outputs;  // values per sample
     uint32_t kind;          // FitLoss
     float scale;            // factor on dL_doutput, which Adam divides out again
 } FitLossArgs;
@@ -371,8 +390,8 @@ typedef struct EikonalArgs {
     float* dL_doutput;       // [S] set at corners
     float* loss;             // [S] set at corners, each to a quarter of the stencil's loss
     float* squared_error;    // [S] set at corners, to 0
-    uint32_t n_with_target;
-    uint32_t n_stencils;
+    uint32_t n_with_target;  // samples before the first stencil
+    uint32_t n_stencils;  // number of stencils
     float step;              // h: distance of the corners from the stencil's centre, along each axis
     float weight;            // weight of a stencil's loss
     float scale;             // factor on dL_doutput, as in FitLossArgs
@@ -384,18 +403,18 @@ typedef struct DrawPixelsArgs {
     float* position;        // [S, 2] centres of pixels; the image is [0, 1]^2, y down
     float* target;          // [S, n_channels]
     uint32_t format;        // PixelFormat
-    uint32_t n_channels;
-    uint32_t width, height;
+    uint32_t n_channels;  // channels of the image, 1 to 4
+    uint32_t width, height;  // of the image, pixels
     uint32_t columns, rows;  // strata of the step, numbered row by row; further samples are unstratified
     uint32_t first_sample;   // index of the chunk's first sample within the step
-    uint32_t seed;
-    uint32_t step;
+    uint32_t seed;  // seed of the run
+    uint32_t step;  // training step
 } DrawPixelsArgs;
 
 // Pixel centres of a region of an image, row by row: kernels/fit/pixels.cu.
 typedef struct PixelCentersArgs {
     float* position;        // [n, 2]
-    uint32_t first_pixel;
+    uint32_t first_pixel;  // first pixel of the launch, in row order
     uint32_t width, height;  // of the region
     float origin[2];        // corner of the region in [0, 1]^2
     float step[2];          // distance between pixels
@@ -406,17 +425,17 @@ typedef struct PixelCentersArgs {
 // Features of a round's samples from levels with a fixed kernel function: kernels/encoding/grid.cu.
 typedef struct EncodeLevelsArgs {
     GridLayout grid;          // its levels are not averaged
-    SampleBatch samples;
+    SampleBatch samples;  // the samples of the chunk
     const GF_COMPUTE* table;  // [entries, F]
     GF_COMPUTE* features;     // [S, n_in] set in the columns of these levels
-    uint32_t n_in;
-    uint32_t round;
-    uint32_t first_level;
+    uint32_t n_in;  // columns of the features, a multiple of 16
+    uint32_t round;  // the round to work on, from 0
+    uint32_t first_level;  // first level to encode
 } EncodeLevelsArgs;
 
 // Scatters gradients with respect to features into the table: kernels/encoding/grid.cu.
 typedef struct ScatterArgs {
-    GridLayout grid;
+    GridLayout grid;  // shape of the grid
     const float* position;      // [S, D]
     const float* dL_dfeatures;  // [L, S, F], or [S, F] for averaged levels
     const float* phi;           // [mulfa.n_levels, S, P K] weights of a learned kernel function; null: fixed
@@ -427,26 +446,26 @@ typedef struct ScatterArgs {
 
 // Encoding with the local kernel function, and the gradients of its coefficients: kernels/encoding/local.cu.
 typedef struct LocalArgs {
-    GridLayout grid;
-    SampleBatch samples;
+    GridLayout grid;  // shape of the grid
+    SampleBatch samples;  // the samples of the chunk
     const GF_COMPUTE* table;    // [entries, F]
     const float* theta;         // [L, D, 1 + 2 K, F]
     GF_COMPUTE* features;       // [S, n_in], columns past those of the grid are zero (encode)
     const float* dL_dfeatures;  // [L, S, F] (backward)
     float* dL_dtheta;           // shaped as theta, added to (backward)
-    uint32_t n_in;
+    uint32_t n_in;  // columns of the features, a multiple of 16
     uint32_t round;             // encode: samples of this round; backward: all up to the end of this round
 } LocalArgs;
 
 // Scatter with the local kernel function: kernels/encoding/local.cu.
 typedef struct LocalScatterArgs {
-    ScatterArgs scatter;
+    ScatterArgs scatter;  // levels, positions and gradients; its phi is not used
     const float* theta;  // [L, D, 1 + 2 K, F]
 } LocalScatterArgs;
 
 // The cascade of levels: kernels/encoding/cascade.cuh.
 typedef struct CascadeArgs {
-    SampleBatch samples;
+    SampleBatch samples;  // the samples of the chunk
     const float* theta;    // from `first` on: [F^2 L (L - 1) / 2] G_1, G_2, ..., each [l F, F]
     GF_COMPUTE* features;  // [S, n_in] in: z, out: h (forward)
     GF_COMPUTE* saved;     // [2, L F, S] z and h, saved for the backward pass; null: not saved
@@ -455,7 +474,7 @@ typedef struct CascadeArgs {
     uint32_t first;        // index of the first number of G_1
     uint32_t n_levels;     // L
     uint32_t n_features;   // F
-    uint32_t n_in;
+    uint32_t n_in;  // columns of the features, a multiple of 16
     uint32_t round;        // forward: samples of this round; backward: all up to the end of this round
 } CascadeArgs;
 
@@ -468,10 +487,10 @@ typedef struct ResampleArgs {
 
 // Gradient of the total variation of dense levels: kernels/encoding/dense.cu.
 typedef struct VariationArgs {
-    GridLayout grid;
+    GridLayout grid;  // shape of the grid
     const float* table;  // [entries, F]
     float* gradient;     // [entries, F], added to
-    float weight;
+    float weight;  // weight of the loss
 } VariationArgs;
 
 #define GF_NEAREST 8  // most nodes of a point set that are active at one position
@@ -489,13 +508,13 @@ typedef struct PointSet {
 
 // Encoding by a point set: kernels/encoding/points.cu.
 typedef struct PointsArgs {
-    PointSet points;
-    SampleBatch samples;
+    PointSet points;  // the nodes
+    SampleBatch samples;  // the samples of the chunk
     const GF_COMPUTE* table;  // [N + 1, F]
     GF_COMPUTE* features;     // [S, n_in], columns past F are zero (encode)
     float* kept;              // [S, GF_NEAREST + 1] phi, out of reach last; then [S, GF_NEAREST] node indices as uint32_t (backward)
-    uint32_t n_features;
-    uint32_t n_in;
+    uint32_t n_features;  // F
+    uint32_t n_in;  // columns of the features, a multiple of 16
     uint32_t round;           // encode: samples of this round; backward: all up to the end of this round
 } PointsArgs;
 
@@ -505,15 +524,15 @@ typedef struct PointsScatterArgs {
     const float* dL_dfeatures;  // [S, F]
     const uint32_t* count;      // [1] number of samples
     float* gradient;            // [N + 1, F], added to
-    uint32_t n_nodes;
-    uint32_t n_features;
+    uint32_t n_nodes;  // N
+    uint32_t n_features;  // F
     uint32_t capacity;          // S
     uint32_t n_parts;           // number of parts the table is split into, one per launch row
 } PointsScatterArgs;
 
 // Active nodes of a point set, for analysis and tests; n is GF_NEAREST + 1, out of reach last.
 typedef struct PointsNodesArgs {
-    PointSet points;
+    PointSet points;  // the nodes
     const double* position;  // [items, D]
     uint32_t* entry;         // [items, n] rows of the table
     double* phi;             // [items, n]
@@ -543,7 +562,7 @@ typedef struct CoordinateNetworkArgs {
 
 // Copies learned parameters into padded matrices, and gradients back: kernels/network/coordinate_network.cu.
 typedef struct PrepareCoordinateNetworkArgs {
-    const float* theta;
+    const float* theta;  // learned parameters
     const uint32_t* place;      // [items] index in theta of each prepared number, or GF_COORDINATE_NONE
     float* prepared;            // [items] weights, then the neurons' numbers; numbers that are not learned are not written
     const float* dL_dprepared;  // [items] (gradient)
@@ -554,22 +573,22 @@ typedef struct PrepareCoordinateNetworkArgs {
 typedef struct CentreArgs {
     const float* value;  // [n_images, 6]
     float* centred;      // [n_images, 6] value minus its mean over images
-    uint32_t n_images;
+    uint32_t n_images;  // number of images
 } CentreArgs;
 
 // Applies camera corrections (rotation vector about the camera centre in radians, then translation in the unit cube):
 // kernels/radiance/cameras.cu.
 typedef struct CorrectCamerasArgs {
-    const Camera* cameras;
+    const Camera* cameras;  // [n] cameras of the scene
     const float* correction;  // [n, 6]
-    Camera* corrected;
+    Camera* corrected;  // [n] set
 } CorrectCamerasArgs;
 
 // Gradient with respect to sample positions: kernels/radiance/cameras.cu.
 typedef struct PositionGradientArgs {
-    GridLayout grid;
-    SampleBatch samples;
-    const GF_COMPUTE* table;
+    GridLayout grid;  // shape of the grid
+    SampleBatch samples;  // the samples of the chunk
+    const GF_COMPUTE* table;  // [entries, F]
     const float* dL_dfeatures;  // as written by field_backward
     float* dL_dposition;        // [S, 3] in the field, set
     uint32_t round;             // all rounds up to this one
@@ -577,24 +596,24 @@ typedef struct PositionGradientArgs {
 
 // Gradient with respect to camera corrections: kernels/radiance/cameras.cu.
 typedef struct CameraGradientArgs {
-    RayBatch rays;
-    SampleBatch samples;
+    RayBatch rays;  // the rays of the chunk
+    SampleBatch samples;  // the samples of the chunk
     const Camera* cameras;      // the corrected cameras that the rays were drawn from
     const float* correction;    // [n, 6] their corrections
     const float* dL_dposition;  // [S, 3]
     const float* dL_dview;      // [S, 3]
     float* dL_dcorrection;      // [n, 6], added to
-    Space space;
-    uint32_t cascades;
-    uint32_t rounds;
+    Space space;  // map from space to the field
+    uint32_t cascades;  // number of cascades of the occupancy grid
+    uint32_t rounds;  // number of rounds marched
 } CameraGradientArgs;
 
 // Sum over the parts of a gradient: kernels/optim/adam.cu.
 typedef struct SumArgs {
     const float* parts;  // [n_parts, n]
     float* sum;          // [n]
-    uint32_t n_parts;
-    uint32_t n;
+    uint32_t n_parts;  // number of parts
+    uint32_t n;  // numbers per part
 } SumArgs;
 
 // Numbers that one item of sum_parts adds.
@@ -612,18 +631,18 @@ typedef struct AdamArgs {
     GF_COMPUTE* copy;  // [n, width] fp16 copy; null: none
     const float* corrections;  // [n_corrections] sqrt(1 - beta2^k) / (1 - beta1^k) for k updates; the last entry for all larger k
     const float* decays;       // [n_decays] average_decay^k; the last entry for all larger k
-    uint32_t n_corrections;
-    uint32_t n_decays;
+    uint32_t n_corrections;  // length of corrections
+    uint32_t n_decays;  // length of decays
     uint32_t width;    // 1, 2, 4 or 8; an entry is skipped when all its gradients are zero
     uint32_t step;     // training step, counted from 1
-    float learning_rate, beta1, beta2, epsilon;
-    float l2_reg;
+    float learning_rate, beta1, beta2, epsilon;  // Adam's constants
+    float l2_reg;  // factor of the L2 penalty
     float gradient_scale;  // 1 / rays, as gradients are sums over rays
 } AdamArgs;
 
 // Copies network weights into the layout that kernels compute with: kernels/radiance/field.cu.
 typedef struct PrepareWeightsArgs {
-    NetworkLayout network;
+    NetworkLayout network;  // shape of the networks
     const float* weights;  // master copy
     GF_COMPUTE* compute;   // W of each layer, then (from n_weights) the transposes
 } PrepareWeightsArgs;
@@ -634,42 +653,42 @@ typedef struct PrepareWeightsArgs {
 typedef struct OccupancyArgs {
     SampleBatch samples;  // position in, density out
     float* value;         // [cascades * resolution^3] largest recent optical thickness of a step in the cell
-    uint32_t resolution;
-    uint32_t cascades;
+    uint32_t resolution;  // cells per axis of one cascade
+    uint32_t cascades;  // number of cascades of the occupancy grid
     uint32_t first;   // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
-    uint32_t stride;
-    uint32_t phase;
-    uint32_t n;
-    uint32_t seed;
-    uint32_t step;
-    float step_size;
+    uint32_t stride;  // distance between visited cells
+    uint32_t phase;  // offset of the visited cells, below stride
+    uint32_t n;  // number of visited cells
+    uint32_t seed;  // seed of the run
+    uint32_t step;  // training step
+    float step_size;  // length of a step at the camera, in the unit cube
 } OccupancyArgs;
 
 // Raises the occupancy values of cells that samples lie in: kernels/radiance/occupancy.cu.
 typedef struct OccupancyAccumulateArgs {
-    SampleBatch samples;
+    SampleBatch samples;  // the samples of the chunk
     float* value;  // as in OccupancyArgs
-    uint32_t resolution;
-    uint32_t cascades;
+    uint32_t resolution;  // cells per axis of one cascade
+    uint32_t cascades;  // number of cascades of the occupancy grid
     uint32_t round;  // samples of the rounds before this one are used
-    float step_size;
+    float step_size;  // length of a step at the camera, in the unit cube
 } OccupancyAccumulateArgs;
 
 // Decays all occupancy values: kernels/radiance/occupancy.cu.
 typedef struct OccupancyDecayArgs {
     float* value;  // as in OccupancyArgs
-    float decay;
+    float decay;  // factor on all values
 } OccupancyDecayArgs;
 
 // Thresholds occupancy values into bits: kernels/radiance/occupancy.cu.
 typedef struct OccupancyBitsArgs {
-    const float* value;
+    const float* value;  // as in OccupancyArgs
     float* part;  // [cells / GF_OCCUPANCY_PART] sums of the values
     float* mean;  // [1]
-    uint64_t* bits;
-    uint64_t* occupied_blocks;
-    uint32_t resolution;
-    uint32_t n_cells;
+    uint64_t* bits;  // [cells / 64] set, see OccupancyArgs
+    uint64_t* occupied_blocks;  // [cells / 4096] set, one bit per word of bits that is not zero
+    uint32_t resolution;  // cells per axis of one cascade
+    uint32_t n_cells;  // cells of all cascades
     float threshold;  // a cell is occupied above min(threshold, mean)
 } OccupancyBitsArgs;
 
@@ -683,9 +702,9 @@ typedef struct AverageArgs {
     const uint32_t* average_step;  // [n]
     float* now;                   // [n, width]
     const float* decays;          // as in AdamArgs
-    uint32_t n_decays;
-    uint32_t width;
-    uint32_t step;
+    uint32_t n_decays;  // length of decays
+    uint32_t width;  // numbers per entry
+    uint32_t step;  // training step
 } AverageArgs;
 
 // What a GPU is opened with: kernels/core/probe.cu.
@@ -695,7 +714,7 @@ typedef struct ProbeArgs {
 
 // Standalone encoding of points, for tests: kernels/testing/encode_points.cu.
 typedef struct EncodeArgs {
-    GridLayout grid;
+    GridLayout grid;  // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
     const void* table;            // [entries, F]
@@ -708,7 +727,7 @@ typedef struct EncodeArgs {
 // Active nodes and their weights at positions: kernels/encoding/nodes.cuh. In fp64 for analysis, in fp32 for tests. P is
 // 2^D.
 typedef struct ActiveNodesArgs {
-    GridLayout grid;
+    GridLayout grid;  // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
     const void* theta;            // [n_theta] or [L, n_theta]; null for fixed kernel functions
@@ -728,41 +747,41 @@ typedef struct CompositeRayArgs {
     const double* color;    // [n, 3]
     const double* dt;       // [n]
     const double* t;        // [n]
-    double background[3];
-    double dL_dcolor[3];
+    double background[3];  // colour behind the ray
+    double dL_dcolor[3];  // gradient with respect to the colour over the background
     double* weights;        // [n]
     double* pixel;          // [6] colour over the background, depth, opacity, transmittance
     double* dL_ddensity;    // [n]
     double* dL_dsample;     // [n, 3] gradient with respect to the samples' colours
-    uint32_t n;
+    uint32_t n;  // number of samples
 } CompositeRayArgs;
 
 // Spherical harmonics in fp64, for tests: kernels/testing/oracle.cu.
 typedef struct SphereArgs {
     const double* direction;  // [n, 3]
     double* basis;            // [n, 16]
-    uint32_t degree;
+    uint32_t degree;  // degree of the spherical harmonics, 1 to 4
 } SphereArgs;
 
 // Philox4x32-10, for tests: kernels/testing/oracle.cu.
 typedef struct RandomArgs {
-    uint32_t key[2];
+    uint32_t key[2];  // key of the generator
     const uint32_t* counter;  // [n, 4]
     uint32_t* out;            // [n, 4]
 } RandomArgs;
 
 // Fills parameters with uniform random numbers.
 typedef struct UniformArgs {
-    float* value;
-    uint32_t seed;
+    float* value;  // [n] set
+    uint32_t seed;  // seed of the run
     uint32_t stream;  // random stream, one per set of parameters
-    float range;
+    float range;  // numbers are in [-range, range)
 } UniformArgs;
 
 // Sums for the report of a training step: kernels/radiance/composite.cu.
 typedef struct StatisticsArgs {
-    RayBatch rays;
-    SampleBatch samples;
+    RayBatch rays;  // the rays of the chunk
+    SampleBatch samples;  // the samples of the chunk
     uint32_t round;    // number of rounds marched
     float* sums;       // [2] loss and squared error, added to
     uint32_t* counts;  // [4] rays, samples, dropped rays, composited samples; added to
@@ -773,7 +792,7 @@ typedef struct StatisticsArgs {
 
 // Counts active neurons: kernels/network/neurons.cu.
 typedef struct ActiveArgs {
-    NetworkLayout network;
+    NetworkLayout network;  // shape of the networks
     const GF_COMPUTE* activations;  // as saved by FieldArgs and FitArgs
     const float* weight;            // [S] compositing weight; null: all samples count
     const uint32_t* count;          // [1] number of samples
@@ -787,10 +806,10 @@ typedef struct ActiveArgs {
 
 // Measures the ceilings of a machine: kernels/testing/roofline.cu.
 typedef struct RooflineArgs {
-    const float* input;
-    float* output;
+    const float* input;  // numbers to read
+    float* output;  // numbers written, so that the work is not optimised away
     uint32_t* lanes;    // [1] vector width (host)
-    uint32_t turns;
+    uint32_t turns;  // repetitions of the work
     uint32_t n_groups;  // groups of four numbers in the input
 } RooflineArgs;
 
@@ -811,13 +830,13 @@ typedef struct Bvh {
 
 // Distance and winding number queries: kernels/fit/bvh.cu.
 typedef struct BvhArgs {
-    Bvh bvh;
+    Bvh bvh;  // hierarchy of the mesh
     const float* position;  // [n, 3]
     const float* bound;     // [n] upper bound of the distance; null: unknown (distance)
     float* distance;        // [n] set (distance); negated inside, null: not wanted (winding)
     uint32_t* triangle;     // [n] nearest triangle; null: not wanted (distance)
     float* winding;         // [n] winding number; null: not wanted (winding)
-    uint32_t n;
+    uint32_t n;  // number of points
     float accuracy;         // groups farther than this many radii count as a dipole (winding)
 } BvhArgs;
 
@@ -829,11 +848,11 @@ typedef struct SurfaceArgs {
     float* position;             // [items, 3]
     float* bound;                // [items] upper bound of the distance to the surface
     uint32_t* triangle;          // [items] triangle that the point was drawn from; null: not wanted
-    uint32_t n_triangles;
+    uint32_t n_triangles;  // triangles of the mesh
     uint32_t n;                  // number of points in all; this launch draws those from `first` on
-    uint32_t first;
-    uint32_t seed;
-    uint32_t step;
+    uint32_t first;  // index of the first point of this launch
+    uint32_t seed;  // seed of the run
+    uint32_t step;  // training step
     uint32_t stream;             // 0 to 7: independent points of the same step
     float deviation;             // scale of the displacement off the surface; 0: none
 } SurfaceArgs;

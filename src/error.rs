@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+/// The result of functions of this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error caused by the user, a file or the machine. The command line prints it and exits with code 2; bugs in
@@ -11,7 +12,12 @@ pub enum Error {
     /// A file or folder is missing, unreadable, unwritable, or not what it should be. The message names the frame or
     /// key, if there is one.
     #[error("{}: {what}", path.display())]
-    File { path: PathBuf, what: String },
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// A configuration key, value or flag is wrong.
     #[error("{0}")]
     Config(String),
@@ -20,18 +26,28 @@ pub enum Error {
     Device(String),
     /// Training produced non-finite numbers.
     #[error("training diverged: {what} at step {step}; {kept}")]
-    Diverged { step: u64, what: String, kept: String },
+    Diverged {
+        /// Training step at which this was found.
+        step: u64,
+        /// The number that is not finite.
+        what: String,
+        /// Which checkpoint remains.
+        kept: String,
+    },
 }
 
 impl Error {
+    /// Returns an [`Error::File`] about `path`.
     pub fn file(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
         Error::File { path: path.as_ref().to_path_buf(), what: one_line(what.into()) }
     }
 
+    /// Returns an [`Error::Config`].
     pub fn config(what: impl Into<String>) -> Self {
         Error::Config(one_line(what.into()))
     }
 
+    /// Returns an [`Error::Device`].
     pub fn device(what: impl Into<String>) -> Self {
         Error::Device(what.into())
     }

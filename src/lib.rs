@@ -56,7 +56,9 @@ macro_rules! internal_use {
 
 mod atomic;
 pub mod checkpoint;
+// Documentation of arguments and their structs would become help texts of the program.
 #[cfg(feature = "cli")]
+#[allow(missing_docs)]
 pub mod cli;
 pub mod config;
 pub mod decoder;

@@ -29,7 +29,9 @@ const LENGTH_BYTES: u64 = 8;
 /// Contents of a checkpoint, read without the elements of its tensors.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    /// Everything but the tensors.
     pub header: Header,
+    /// Name, type and shape of each tensor.
     pub tensors: Vec<TensorSummary>,
     /// Size of the file.
     pub bytes: u64,
@@ -38,9 +40,11 @@ pub struct Summary {
 /// One tensor of a [`Summary`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSummary {
+    /// Name of the tensor in the file.
     pub name: String,
     /// `F32`, `U32` or `U8`.
     pub dtype: String,
+    /// Extent of each dimension, in row-major order.
     pub shape: Vec<usize>,
 }
 

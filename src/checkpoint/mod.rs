@@ -33,10 +33,12 @@ pub struct Header {
     pub seconds: f64,
     /// The scene's name, which is that of its folder.
     pub scene: String,
+    /// Placement of the scene in the field's unit cube.
     pub unit_cube: UnitCube,
     /// How space is laid out in the unit cube.
     #[serde(default)]
     pub space: Space,
+    /// Configuration of the run.
     pub config: Config,
     /// Which neurons are alive; empty if this was not measured or there are no neurons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -68,7 +70,9 @@ impl Header {
 /// a checkpoint read from a file owns everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<'a> {
+    /// Everything but the tensors.
     pub header: Header,
+    /// The parameters and the state of the optimizer.
     pub tensors: Vec<Tensor<'a>>,
     /// Path of the file it was read from, for error messages; None for a checkpoint made in memory.
     origin: Option<PathBuf>,

@@ -11,8 +11,11 @@ const _: () = assert!(cfg!(target_endian = "little"), "checkpoints are read and 
 /// An array in row-major order with a name and a shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor<'a> {
+    /// Name, unique in a checkpoint.
     pub name: String,
+    /// Extent of each dimension.
     pub shape: Vec<usize>,
+    /// The elements in row-major order.
     pub data: TensorData<'a>,
 }
 
@@ -31,8 +34,11 @@ impl<'a> Tensor<'a> {
 /// The elements of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorData<'a> {
+    /// 32-bit floating-point numbers.
     F32(Cow<'a, [f32]>),
+    /// Unsigned 32-bit integers.
     U32(Cow<'a, [u32]>),
+    /// Bytes.
     U8(Cow<'a, [u8]>),
 }
 
@@ -55,6 +61,7 @@ impl TensorData<'_> {
         }
     }
 
+    /// Returns whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

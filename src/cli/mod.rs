@@ -83,6 +83,7 @@ enum Command {
 /// How a command that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
+    /// The command did all that it was asked to.
     Done,
     /// Ended by Ctrl-C or a signal; a training run has saved its work so far.
     Interrupted,

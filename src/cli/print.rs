@@ -90,6 +90,7 @@ pub fn table_line(columns: &[(&str, String)]) -> String {
     format!("{}\n{}", line(names.collect()), line(values.collect()))
 }
 
+/// Returns aligned rows of names and values.
 pub fn rows(rows: &[(&str, String)]) -> String {
     rows.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
 }

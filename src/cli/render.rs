@@ -72,9 +72,13 @@ pub struct RenderArgs {
 /// A part of a fitted image, written as `x,y,w,h` in its pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Crop {
+    /// Left edge in pixels.
     pub x: u32,
+    /// Upper edge in pixels.
     pub y: u32,
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
 }
 

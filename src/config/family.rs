@@ -175,6 +175,7 @@ impl Default for LocalConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MulfaConfig {
+    /// Variant of the kernel function.
     pub variant: MulfaVariant,
     /// `m`: number of frequencies 2⁰π … 2^(m−1)π of the query.
     pub n_frequencies: u32,
@@ -249,6 +250,7 @@ impl Default for PointsConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoordinateNetworkConfig {
+    /// Architecture of the network.
     pub kind: CoordinateNetworkKind,
     /// `H`: number of neurons per layer.
     pub width: u32,
@@ -283,7 +285,10 @@ impl Default for CoordinateNetworkConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CoordinateNetworkKind {
+    /// A ReLU network of random Fourier features (Tancik et al. 2020).
     FourierFeatures,
+    /// A multiplicative filter network with sinusoidal filters (Fathony et al. 2021).
     FourierNet,
+    /// A multiplicative filter network with Gabor filters (Fathony et al. 2021).
     GaborNet,
 }

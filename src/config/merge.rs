@@ -95,14 +95,15 @@ impl Config {
         keys
     }
 
-    /// Returns this configuration, with the default grid of the encoding `name` if that differs from the current
-    /// encoding.
+    /// Returns this configuration, with the default grid of the encoding `name`, in the shape of the preset, if that
+    /// differs from the current encoding.
     fn base_for(&self, name: Option<&Value>) -> Config {
         let mut base = self.clone();
         if let Some(name) = name.and_then(|name| serde_json::from_value::<ModelName>(name.clone()).ok())
             && name != base.model.name
         {
             base.model.grid = name.grid_of(self.task);
+            self.scene.preset.shape_grid(&mut base.model.grid);
         }
         base
     }

@@ -30,12 +30,19 @@ pub use task::{ImageConfig, ImageLoss, SdfConfig, TaskName};
 pub struct Config {
     /// Set by the training command.
     pub task: TaskName,
+    /// The field: its encoding and its networks.
     pub model: ModelConfig,
+    /// Samples along rays and the occupancy grid; radiance fields only.
     pub march: MarchConfig,
+    /// Length, batches and losses of training.
     pub train: TrainConfig,
+    /// Learning rates and other constants of Adam.
     pub optimizer: OptimizerConfig,
+    /// The captured scene of a radiance field.
     pub scene: SceneConfig,
+    /// The image that a field is fitted to.
     pub image: ImageConfig,
+    /// The mesh that a distance field is fitted to.
     pub sdf: SdfConfig,
 }
 
@@ -77,7 +84,9 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
+    /// Encoding of the model family.
     pub name: ModelName,
+    /// Keys of the encoding.
     pub grid: GridConfig,
     /// For radiance fields: maps features to density.
     pub density_network: NetworkConfig,
@@ -114,6 +123,7 @@ impl ModelConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GridConfig {
+    /// `L`: number of levels.
     pub n_levels: u32,
     /// Number of features per node and level: 1, 2, 4 or 8.
     pub n_features_per_level: u32,
@@ -121,8 +131,11 @@ pub struct GridConfig {
     pub log2_hashmap_size: u32,
     /// Nodes per axis of the coarsest level.
     pub base_resolution: u32,
+    /// `b`: ratio of the scales of consecutive levels.
     pub per_level_scale: f64,
+    /// Index function `U`, which selects the nodes.
     pub index: GridIndex,
+    /// Kernel function `φ`, which weights the nodes.
     pub kernel: GridKernel,
     /// `dense` only: fractions of the run at which the resolution doubles, finally reaching `base_resolution`; empty
     /// for none.
@@ -130,9 +143,13 @@ pub struct GridConfig {
     /// Whether each level's features are multiplied by a learned function of the coarser levels' features; see
     /// `docs/models.md`.
     pub cascade: bool,
+    /// Keys of the kernel `local`.
     pub local: LocalConfig,
+    /// Keys of the kernel `mulfa`.
     pub mulfa: MulfaConfig,
+    /// Keys of the index `points`.
     pub points: PointsConfig,
+    /// Keys of the coordinate networks.
     pub waves: CoordinateNetworkConfig,
 }
 
@@ -187,6 +204,7 @@ pub enum GridKernel {
 pub struct NetworkConfig {
     /// 16, 32, 64 or 128.
     pub n_neurons: u32,
+    /// Number of hidden layers.
     pub n_hidden_layers: u32,
 }
 
@@ -200,6 +218,7 @@ impl Default for NetworkConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MarchConfig {
+    /// Map from space to the field.
     pub space: SpaceMap,
     /// No samples are taken closer to the camera than this, in units of the unit cube.
     pub near: f64,
@@ -207,6 +226,7 @@ pub struct MarchConfig {
     pub occupancy_resolution: u32,
     /// Cascade `c` covers the unit cube enlarged by `2^c` about its centre.
     pub cascades: u32,
+    /// Maximum number of samples of one ray.
     pub max_samples_per_ray: u32,
     /// At each update, a cell is set to `max(occupancy_decay · old, new)`.
     pub occupancy_decay: f64,
@@ -250,12 +270,14 @@ pub enum SpaceMap {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
+    /// Number of training steps.
     pub max_steps: u64,
     /// Seconds of training, not counting loading and saving; the run ends at whichever of the two limits is reached
     /// first.
     pub max_seconds: Option<f64>,
     /// Target number of samples per training step.
     pub batch_samples: u32,
+    /// Seed of all random numbers of the run.
     pub seed: u64,
     /// Background behind transparent pixels and behind the field during training.
     pub background: Background,
@@ -310,6 +332,8 @@ impl Default for TrainConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
+// The variants' documentation would become help texts of the program.
+#[allow(missing_docs)]
 pub enum Background {
     White,
     Black,
@@ -332,6 +356,7 @@ impl Background {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
+    /// Initial learning rate, after the warm-up, of features and network weights.
     pub learning_rate: f64,
     /// Learning rate of the kernel function's parameters θ.
     pub kernel_learning_rate: f64,
@@ -341,8 +366,11 @@ pub struct OptimizerConfig {
     pub exposure_learning_rate: f64,
     /// Learning rate of the camera corrections, in radians and in units of the unit cube.
     pub camera_learning_rate: f64,
+    /// Decay rate of Adam's first moment.
     pub beta1: f64,
+    /// Decay rate of Adam's second moment.
     pub beta2: f64,
+    /// Number that Adam adds to the root of the second moment.
     pub epsilon: f64,
     /// L2 penalty on the weights of the networks, not on the features of the grid. Adam divides the gradient of the
     /// penalty by the root of the second moment as well, so the penalty wears down rarely active neurons: at 1e-6, half
@@ -350,6 +378,7 @@ pub struct OptimizerConfig {
     pub l2_reg: f64,
     /// Weight of the squared total variation loss on dense levels; 0 for none.
     pub total_variation: f64,
+    /// Change of the learning rates over the run.
     pub schedule: ScheduleConfig,
 }
 
@@ -375,6 +404,7 @@ impl Default for OptimizerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
+    /// Shape of the schedule.
     pub kind: ScheduleKind,
     /// Number of warm-up steps, over which the learning rate rises linearly.
     pub warmup_steps: u64,
@@ -402,9 +432,13 @@ impl Default for ScheduleConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleKind {
+    /// Multiplied by `gamma` at each of the milestones.
     Step,
+    /// Decays along half a cosine.
     Cosine,
+    /// Constant after the warm-up.
     Constant,
+    /// Decays exponentially.
     Exponential,
 }
 

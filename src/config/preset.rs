@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, ScheduleKind, SpaceMap};
+use super::{Config, GridConfig, GridIndex, ScheduleKind, SpaceMap};
 
 /// Default side of the scene's box in unit cubes, when the cameras are within one unit cube.
 const USUAL_REACH: u32 = 4;
@@ -41,6 +41,7 @@ impl Preset {
     /// known.
     pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {
         base.scene.preset = self;
+        self.shape_grid(&mut base.model.grid);
         match self {
             Preset::Auto | Preset::Blender => {}
             Preset::Llff => forward_facing(&mut base),
@@ -49,6 +50,21 @@ impl Preset {
         }
         base
     }
+
+    /// Sets the ratio between the resolutions of a hash grid's levels, where the preset has one. The levels of other
+    /// grids have their own meaning.
+    pub(super) fn shape_grid(self, grid: &mut GridConfig) {
+        let per_level_scale = match self {
+            // Up to 512 nodes per axis: a level with cells much smaller than a pixel fits each training view without
+            // being right between them (docs/results.md, "The finest level").
+            Preset::Blender => 1.6407,
+            Preset::Llff => 1.65,
+            Preset::Auto | Preset::Photos | Preset::Unbounded => return,
+        };
+        if grid.index == GridIndex::Hash {
+            grid.per_level_scale = per_level_scale;
+        }
+    }
 }
 
 /// Sets the defaults for forward-facing scenes. Each value was chosen by short training runs on one scene, with every
@@ -56,7 +72,6 @@ impl Preset {
 fn forward_facing(config: &mut Config) {
     config.march.space = SpaceMap::Ndc;
     config.march.step_scale = 5.0;
-    config.model.grid.per_level_scale = 1.65;
     config.optimizer.learning_rate = 0.02;
     config.optimizer.schedule.kind = ScheduleKind::Cosine;
     config.train.batch_samples /= 2;

@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskName {
+    /// A radiance field of a captured scene.
     #[default]
     Radiance,
+    /// An image.
     Image,
+    /// The signed distance to a mesh.
     Sdf,
 }
 
@@ -39,6 +42,7 @@ impl TaskName {
 pub struct ImageConfig {
     /// Image file.
     pub path: PathBuf,
+    /// Loss of the fitted values.
     pub loss: ImageLoss,
 }
 

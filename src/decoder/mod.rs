@@ -19,7 +19,12 @@ pub enum Head {
     /// Density and colour in space.
     Radiance,
     /// `n_outputs` numbers, 1 to 16, at points of `dimensions` coordinates.
-    Values { dimensions: u32, n_outputs: u32 },
+    Values {
+        /// Number of coordinates of a point.
+        dimensions: u32,
+        /// Number of values at a point.
+        n_outputs: u32,
+    },
 }
 
 impl Head {
@@ -36,8 +41,11 @@ impl Head {
 /// colour network. In a fitted field, all layers count as the density network's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoder {
+    /// Layers of the density network, then those of the colour network.
     pub layers: Vec<LayerShape>,
+    /// Number of layers of the density network.
     pub n_density_layers: usize,
+    /// Degree of the spherical harmonics of the viewing direction.
     pub sh_degree: u32,
 }
 
@@ -47,18 +55,23 @@ pub struct Decoder {
 pub struct LayerNeurons {
     /// The network and the number of the layer in it, such as `density 1`.
     pub layer: String,
+    /// Number of neurons that are alive.
     pub alive: u32,
+    /// Number of neurons of the layer.
     pub of: u32,
 }
 
 /// A weight matrix `[n_out, n_in]`; both are multiples of 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerShape {
+    /// Number of inputs.
     pub n_in: u32,
+    /// Number of outputs.
     pub n_out: u32,
 }
 
 impl LayerShape {
+    /// Returns the number of elements of the matrix.
     pub fn n_weights(self) -> usize {
         (self.n_in * self.n_out) as usize
     }
@@ -92,6 +105,7 @@ impl Decoder {
         self.layers.first().map_or(0, |layer| layer.n_in)
     }
 
+    /// Returns the number of weights of all layers.
     pub fn n_weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.n_weights()).sum()
     }

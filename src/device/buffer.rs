@@ -66,10 +66,12 @@ impl<T: Pod> Buffer<T> {
         Buffer { memory: Memory::Cuda(memory), len, item: PhantomData }
     }
 
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Returns whether the buffer has no elements.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -6,12 +6,16 @@ use super::args::Compute;
 use super::{Buffer, Device, Ptr};
 use crate::Result;
 
+/// Numbers in the type that kernels compute with on a device: [`Compute`].
 pub enum ComputeBuffer {
+    /// fp32, for the host.
     F32(Buffer<f32>),
+    /// fp16, for GPUs and the emulated GPU.
     F16(Buffer<f16>),
 }
 
 impl ComputeBuffer {
+    /// Allocates `len` zeros.
     pub fn zeros(device: &Device, len: usize) -> Result<Self> {
         if device.computes_in_fp16() {
             Ok(ComputeBuffer::F16(device.zeros(len)?))
@@ -39,6 +43,7 @@ impl ComputeBuffer {
         }
     }
 
+    /// Returns a pointer for the arguments of a kernel.
     pub fn ptr(&self) -> Ptr<'_, Compute> {
         match self {
             ComputeBuffer::F32(buffer) => buffer.ptr().cast(),

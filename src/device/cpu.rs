@@ -13,6 +13,7 @@ use crate::{Error, Result};
 /// A kernel compiled for the host, called with `(arguments, first item, end, row)`.
 pub type HostFn = unsafe extern "C" fn(*const c_void, u32, u32, u32);
 
+/// The CPU as a device: a pool of threads, and the kernels compiled for its instruction set.
 #[derive(Clone)]
 pub struct Cpu {
     threads: Arc<rayon::ThreadPool>,
@@ -35,6 +36,7 @@ impl Cpu {
         Cpu { profile: Some(profile), ..self.clone() }
     }
 
+    /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()
     }
@@ -44,6 +46,7 @@ impl Cpu {
         LEVELS[self.level]
     }
 
+    /// Runs `work` in the device's thread pool and returns its result.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.threads.install(work)
     }
@@ -93,6 +96,7 @@ impl Cpu {
         })
     }
 
+    /// Returns a description such as `CPU, 2 threads, x86-64-v4`.
     pub fn describe(&self) -> String {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };

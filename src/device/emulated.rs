@@ -10,7 +10,9 @@ use super::{Args, Kernel, LaunchDims};
 /// more than reordered additions explain, there is a race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// Blocks and threads run in ascending order.
     Forward,
+    /// Blocks and threads run in descending order.
     Reverse,
 }
 
@@ -23,12 +25,14 @@ pub struct Options {
 /// A kernel compiled for emulation, called with `(arguments, items, rows, options)`. Returns null, or an error message.
 pub type EmulatedFn = unsafe extern "C" fn(*const c_void, u32, u32, *const Options) -> *const c_char;
 
+/// The emulated GPU, which runs the CUDA branches of the kernels block by block on the CPU.
 #[derive(Clone, Copy)]
 pub struct Emulated {
     order: Order,
 }
 
 impl Emulated {
+    /// Returns a device that runs threads in the given order.
     pub fn new(order: Order) -> Self {
         Emulated { order }
     }
@@ -44,6 +48,7 @@ impl Emulated {
         ran.unwrap_or_else(|divergence| panic!("barrier divergence: {divergence}"));
     }
 
+    /// Returns a description for reports.
     pub fn describe(&self) -> String {
         format!("emulated GPU, {:?} order", self.order).to_lowercase()
     }

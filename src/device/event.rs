@@ -9,7 +9,9 @@ use crate::Result;
 
 /// A point in a device's work. On a GPU it is an event in the queue, and recording it does not wait.
 pub enum Event {
+    /// A moment on the host, whose launches return when their work is done.
     Host(Instant),
+    /// An event in a GPU's queue.
     Cuda(Cuda, CudaEvent),
 }
 

@@ -23,9 +23,11 @@ pub mod kernels {
 
 /// A kernel with arguments `A`.
 pub struct Kernel<A> {
+    /// Name of the kernel.
     pub name: &'static str,
     /// Name of the source file below `kernels/`, without its extension.
     pub source: &'static str,
+    /// How launches divide the work.
     pub shape: Shape,
     pub(super) host: [cpu::HostFn; kernels::LEVELS.len()],
     #[cfg(feature = "emulated")]
@@ -52,6 +54,7 @@ pub struct LaunchDims {
 }
 
 impl LaunchDims {
+    /// Returns the dimensions of a launch with one row of `items`.
     pub fn items(items: usize) -> Self {
         LaunchDims { items: u32::try_from(items).expect("fewer than 2^32 items"), rows: 1 }
     }
@@ -61,6 +64,7 @@ impl LaunchDims {
         LaunchDims::items(samples.div_ceil(args::TILE))
     }
 
+    /// Returns the same dimensions with `rows` rows.
     pub fn rows(self, rows: usize) -> Self {
         LaunchDims { rows: rows as u32, ..self }
     }

@@ -60,14 +60,20 @@ internal_use!(kernel::{Kernel, LaunchDims, Shape, kernels});
 pub enum DeviceChoice {
     /// CUDA if there is a driver, a GPU and kernels for it, else the CPU.
     Auto,
+    /// The CPU.
     Cpu,
+    /// A GPU with CUDA.
     Cuda,
 }
 
+/// A device that runs kernels. Clones share the device.
 #[derive(Clone)]
 pub enum Device {
+    /// The CPU.
     Cpu(Cpu),
+    /// A GPU with CUDA.
     Cuda(Cuda),
+    /// The emulated GPU, for tests.
     #[cfg(feature = "emulated")]
     Emulated(Emulated),
 }
@@ -113,6 +119,7 @@ impl Device {
         }
     }
 
+    /// Returns a buffer on the device with a copy of `values`.
     pub fn upload<T: Pod>(&self, values: &[T]) -> Result<Buffer<T>> {
         let mut buffer = self.zeros(values.len())?;
         buffer.upload(0, values)?;

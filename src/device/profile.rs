@@ -27,6 +27,7 @@ pub(super) fn thread_time() -> Duration {
 /// CPU time that threads spent in a kernel, or the time that a GPU spent in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct KernelTime {
+    /// Number of launches.
     pub calls: u64,
     /// Total time over all threads.
     pub time: Duration,

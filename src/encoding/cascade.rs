@@ -12,7 +12,9 @@ const NARROW: usize = 64;
 /// Shape of the matrices `G_l`, `[l F, F]` for each level but the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cascade {
+    /// `L`: number of levels.
     pub n_levels: usize,
+    /// `F`: number of features per level.
     pub n_features: usize,
 }
 
@@ -34,6 +36,7 @@ impl Cascade {
         blocks.into_iter().map(|block| ParamBlock { first: first + block.first, ..block }).collect()
     }
 
+    /// Returns the number of learned parameters.
     pub fn n_parameters(&self) -> usize {
         self.n_features * self.n_features * self.n_levels * (self.n_levels - 1) / 2
     }

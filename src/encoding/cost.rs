@@ -27,6 +27,7 @@ pub struct Cost {
 }
 
 impl Grid {
+    /// Returns the cost of the grid.
     pub fn cost(&self) -> Cost {
         let mulfa = self.mulfa.as_ref().map_or(0, Mulfa::n_parameters);
         let local = self.local.map_or(0, |local| local.block(0).n_numbers());

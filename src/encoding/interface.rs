@@ -28,6 +28,7 @@ pub enum Init<'a> {
 /// What an encoding needs to know about the run that it is initialized for.
 #[derive(Clone, Copy, Debug)]
 pub struct InitContext {
+    /// Seed of the run.
     pub seed: u64,
     /// Map from scene coordinates to those of the unit cube.
     pub unit_cube: UnitCube,
@@ -38,8 +39,11 @@ pub struct InitContext {
 /// The samples of a chunk to encode, with the buffers they read and write.
 #[derive(Clone, Copy)]
 pub struct Encode<'a> {
+    /// Shape of the grid.
     pub grid: GridLayout,
+    /// The samples of the chunk.
     pub samples: SampleBatch<'a>,
+    /// Features of the nodes, `[entries, F]`.
     pub table: Ptr<'a, Compute>,
     /// `[S, n_in]`: output for the features; the columns past them are set to zero.
     pub features: Ptr<'a, Compute>,
@@ -48,6 +52,7 @@ pub struct Encode<'a> {
     pub saved_activations: Ptr<'a, Compute>,
     /// `[S, n_outputs]`: output of an encoding that gives the values; null for others.
     pub values: Ptr<'a, f32>,
+    /// Number of columns of the features, a multiple of 16.
     pub n_in: u32,
     /// In the forward pass, only the samples of this round are encoded; in the backward pass, all samples up to its
     /// end.
@@ -104,6 +109,7 @@ pub trait Encoding: Any + Send + Sync {
         None
     }
 
+    /// Returns the parameters that the encoding learns beside the table, if there are any.
     fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
         None
     }

@@ -51,6 +51,7 @@ impl Local {
         (0..self.n_levels * self.dimensions).flat_map(|_| (0..self.n_terms()).flat_map(term)).collect()
     }
 
+    /// Returns the kernels for this number of dimensions.
     pub fn kernels(&self) -> LocalKernels {
         if self.dimensions == 2 {
             LocalKernels {

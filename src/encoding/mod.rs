@@ -38,6 +38,7 @@ internal_use!(registry::open);
 /// One level of a regular grid (Instant-NGP, section 3): scale `s = N_min · b^level − 1`, resolution `⌈s⌉ + 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
+    /// `s`: number of cells per unit length.
     pub scale: f64,
     /// Number of nodes per axis.
     pub resolution: u32,
@@ -59,9 +60,13 @@ pub struct Level {
 pub struct Grid {
     /// `D`: 1, 2 or 3.
     pub dimensions: u32,
+    /// Levels from the coarsest to the finest.
     pub levels: Vec<Level>,
+    /// `F`: number of features of a node on one level.
     pub n_features_per_level: u32,
+    /// Index function.
     pub index: GridIndex,
+    /// Kernel function.
     pub kernel: GridKernel,
     /// Number of nodes of a level that are active at a point: `2^D`; for point clouds, the nearest nodes and one more.
     n_corners: usize,
@@ -74,6 +79,7 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// Lays out the levels of a grid in `dimensions` dimensions.
     pub fn new(config: &GridConfig, dimensions: u32) -> Self {
         let mut offset = 0;
         let n_levels = if config.index == GridIndex::None { 0 } else { config.n_levels };
@@ -105,6 +111,7 @@ impl Grid {
         self.levels.iter().map(|level| level.entries as usize).sum()
     }
 
+    /// Returns the number of features of all nodes.
     pub fn n_parameters(&self) -> usize {
         self.n_entries() * self.n_features_per_level as usize
     }

@@ -20,6 +20,7 @@ const PLACE: usize = 16;
 /// Shape of the kernel function's parameters θ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mulfa {
+    /// Variant, depth and width of the kernel function.
     pub config: MulfaConfig,
     dimensions: u32,
     /// `K`: number of kernel values at a node.

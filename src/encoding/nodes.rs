@@ -13,6 +13,7 @@ type NodesKernel = Kernel<ActiveNodesArgs<'static>>;
 /// Active nodes of `n` points, in rows of `n_levels · n_corners` nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveNodes {
+    /// Number of levels.
     pub n_levels: usize,
     /// Number of nodes of a level that are active at a point: `2^D`; for point clouds, the nearest nodes and the entry
     /// for everything out of reach.

@@ -9,6 +9,7 @@ pub struct ParamBlock {
     pub name: String,
     /// Index of the first number in θ.
     pub first: usize,
+    /// Extent of each dimension.
     pub shape: Vec<usize>,
 }
 
@@ -29,6 +30,7 @@ impl ParamBlock {
         blocks.last().map_or(0, |block| block.range().end)
     }
 
+    /// Returns the number of parameters of the block.
     pub fn n_numbers(&self) -> usize {
         self.shape.iter().product()
     }

@@ -9,6 +9,7 @@ use crate::field::Field;
 /// How work is divided into chunks on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FitSize {
+    /// Number of chunks of a step.
     pub n_chunks: usize,
     /// Capacity of a chunk in samples. With several chunks it is a multiple of [`TILE`], so that no stencil is split
     /// between chunks.
@@ -80,6 +81,7 @@ pub struct FitChunk {
     pub target: Buffer<f32>,
     /// `[S, n_outputs]`
     pub output: Buffer<f32>,
+    /// Gradient of the loss with respect to `output`, `[S, n_outputs]`.
     pub dl_doutput: Buffer<f32>,
     /// `[S]`
     pub loss: Buffer<f32>,
@@ -93,6 +95,7 @@ pub struct FitChunk {
     pub sums: Buffer<f32>,
     /// `[3]`: 0, the number of samples, and the number of samples with a target.
     pub count: Buffer<u32>,
+    /// Number of samples in use.
     pub n: usize,
     /// Number of samples with a target; corners of stencils ([`Eikonal`](super::Eikonal)) follow them.
     pub n_with_target: usize,
@@ -102,6 +105,7 @@ pub struct FitChunk {
 }
 
 impl FitChunk {
+    /// Allocates a chunk for `samples` samples, with activations and gradients if it is for `training`.
     pub fn new(device: &Device, samples: usize, head: Head, field: &Field, training: bool) -> Result<Self> {
         let Head::Values { dimensions, n_outputs } = head else { unreachable!("fitted fields have values") };
         let (positions, values) = (samples * dimensions as usize, samples * n_outputs as usize);
@@ -146,6 +150,7 @@ impl FitChunk {
         Ok(())
     }
 
+    /// Returns `S`, the maximum number of samples.
     pub fn capacity(&self) -> usize {
         self.capacity
     }

@@ -11,8 +11,11 @@ use crate::field::{ChunkGradients, Field, WorkerScratch};
 /// A fitted field that processes chunks.
 #[derive(Clone, Copy)]
 pub struct Fitter<'a> {
+    /// Device that holds the field.
     pub device: &'a Device,
+    /// The field to evaluate.
     pub field: &'a Field,
+    /// Number of values at a point.
     pub n_outputs: u32,
 }
 

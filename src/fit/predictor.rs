@@ -52,6 +52,7 @@ impl Predictor {
         self.field.n_parameters()
     }
 
+    /// Returns the device that holds the field.
     pub fn device(&self) -> &Device {
         &self.device
     }

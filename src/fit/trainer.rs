@@ -32,8 +32,10 @@ pub trait Data: Send + Sync {
     /// Returns the name under which results are filed.
     fn name(&self) -> &str;
 
+    /// Returns what the field represents.
     fn head(&self) -> Head;
 
+    /// Returns the loss of the fitted values.
     fn loss(&self) -> FitLoss;
 
     /// Returns the map between `[0, 1]^D` and the data's own coordinates.

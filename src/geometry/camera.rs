@@ -6,12 +6,19 @@ use super::lens::Lens;
 /// pixel coordinates (the middle of the image is `(width / 2, height / 2)`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Intrinsics {
+    /// Width of the image in pixels.
     pub width: u32,
+    /// Height of the image in pixels.
     pub height: u32,
+    /// Horizontal focal length in pixels.
     pub fl_x: f32,
+    /// Vertical focal length in pixels.
     pub fl_y: f32,
+    /// Horizontal coordinate of the principal point in pixels.
     pub cx: f32,
+    /// Vertical coordinate of the principal point in pixels, downwards.
     pub cy: f32,
+    /// Distortion of the lens.
     pub lens: Lens,
 }
 
@@ -58,6 +65,7 @@ impl Intrinsics {
 /// A camera in a scene.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Camera {
+    /// Image size, focal lengths, principal point and lens.
     pub intrinsics: Intrinsics,
     /// Row-major 3×4 matrix. Its columns are the camera's x (right), y (up) and z (backwards: the camera looks along
     /// −z) axes and its position, in scene coordinates.

@@ -12,7 +12,9 @@ const FARTHEST: f64 = 20.0;
 /// How a field's box, `[0, 1]³`, is placed in a scene.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldToScene {
+    /// Map from the unit cube to the field.
     pub space: Space,
+    /// Placement of the scene in the unit cube.
     pub unit_cube: UnitCube,
     /// Side of the box of all cascades, in sides of the unit cube; 1 in contracted space and in NDC.
     pub side: f32,

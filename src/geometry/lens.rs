@@ -13,10 +13,18 @@ pub enum Lens {
     /// OpenCV's model, with `r² = x² + y²`:
     /// `x_d = x (1 + k₁r² + k₂r⁴ + k₃r⁶ + k₄r⁸) + 2 p₁xy + p₂(r² + 2x²)`,
     /// `y_d = y (1 + k₁r² + k₂r⁴ + k₃r⁶ + k₄r⁸) + 2 p₂xy + p₁(r² + 2y²)`.
-    OpenCv { k: [f32; 4], p: [f32; 2] },
+    OpenCv {
+        /// Radial coefficients `k₁` to `k₄`.
+        k: [f32; 4],
+        /// Tangential coefficients `p₁` and `p₂`.
+        p: [f32; 2],
+    },
     /// OpenCV's fisheye model, with `θ` the angle to the optical axis: the distance of the point from the centre is
     /// `θ (1 + k₁θ² + k₂θ⁴ + k₃θ⁶ + k₄θ⁸)`.
-    Fisheye { k: [f32; 4] },
+    Fisheye {
+        /// Radial coefficients `k₁` to `k₄`.
+        k: [f32; 4],
+    },
 }
 
 /// Steps of Newton's method: starting from the distorted point, each doubles the correct digits, and few lenses need

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// `x_unit = scale · x_scene + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitCube {
+    /// Side of the unit cube divided by that of the same cube in scene units.
     pub scale: f32,
+    /// Position of the scene's origin in the unit cube.
     pub offset: [f32; 3],
 }
 

@@ -18,7 +18,9 @@ use crate::{Error, Result};
 /// The bound of one model at a set of points.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bound {
+    /// Label of the model.
     pub model: String,
+    /// Number of points.
     pub n: usize,
     /// Values for the unscaled G.
     pub as_it_is: Values,
@@ -42,12 +44,14 @@ pub struct Values {
     pub delta: f64,
     /// `sqrt(2Δ/n)`
     pub bound: f64,
+    /// Smallest eigenvalue.
     pub lambda_min: f64,
 }
 
 /// Agreement between ranking the models by bound and by error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ranking {
+    /// Number of models compared.
     pub n_models: usize,
     /// Spearman's rank correlation of the bound for the unscaled G with the error. It is 1 if both give the same
     /// ranking.
@@ -59,6 +63,7 @@ pub struct Ranking {
 /// Δ of two points as a function of their labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LabelMap {
+    /// Label of the model.
     pub model: String,
     /// The two points.
     pub points: [Vec<f64>; 2],
@@ -68,6 +73,7 @@ pub struct LabelMap {
     pub labels: Vec<f64>,
     /// Δ, `[y2, y1]`: one row for each y2.
     pub delta: Vec<Vec<f64>>,
+    /// `λ_max / λ_min` of the two points' G.
     pub condition_number: f64,
 }
 

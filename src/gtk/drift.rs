@@ -20,9 +20,13 @@ const EPSILON: f64 = 1e-15;
 /// Settings of training with full-batch Adam steps on `½ mean (f − y)²`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Training {
+    /// How the field's value is computed from its features.
     pub readout: Readout,
+    /// Number of steps.
     pub steps: usize,
+    /// Learning rate of Adam.
     pub learning_rate: f64,
+    /// Seed of the initial parameters.
     pub seed: u64,
 }
 
@@ -40,8 +44,11 @@ pub struct Trajectory {
 /// Drift of one model's kernels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drift {
+    /// Label of the model.
     pub model: String,
+    /// Number of points.
     pub n: usize,
+    /// Number of learned parameters.
     pub n_parameters: usize,
     /// The recorded steps.
     pub steps: Vec<usize>,

@@ -25,7 +25,9 @@ pub const ROUNDING: f64 = 1e-11;
 /// A training run and its predictions. Arrays of outputs are indexed by recorded step, then by point.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Flow {
+    /// Label of the model.
     pub model: String,
+    /// Number of points.
     pub n: usize,
     /// η; the default is 0.1 / λ_max.
     pub learning_rate: f64,
@@ -33,6 +35,7 @@ pub struct Flow {
     pub steps: Vec<usize>,
     /// Time `ηk` of each recorded step.
     pub times: Vec<f64>,
+    /// Outputs of gradient descent.
     pub outputs: Vec<Vec<f64>>,
     /// Outputs predicted by the law of gradient descent.
     pub predicted: Vec<Vec<f64>>,
@@ -46,7 +49,9 @@ pub struct Flow {
     pub deviation: Vec<f64>,
     /// Deviation from `predicted_flow`, defined in the same way.
     pub deviation_flow: Vec<f64>,
+    /// Maximum of `deviation`.
     pub largest_deviation: f64,
+    /// Maximum of `deviation_flow`.
     pub largest_deviation_flow: f64,
 }
 
@@ -58,6 +63,7 @@ pub struct Law {
 }
 
 impl Law {
+    /// Decomposes the matrix G, which is symmetric.
     pub fn of(gram: &Mat<f64>) -> Self {
         let eigen = gram.self_adjoint_eigen(Side::Lower).expect("finite numbers, for which the QR iteration ends");
         let values = eigen.S().column_vector();

@@ -17,6 +17,7 @@ use crate::{Result, atomic};
 pub struct Rows {
     /// Number of entries of a row.
     pub per_row: usize,
+    /// Number of columns of the matrix.
     pub n_columns: usize,
     /// Column of each entry, `[n, per_row]`.
     pub column: Vec<u32>,
@@ -41,6 +42,7 @@ impl Rows {
         Rows { per_row: nodes.n_levels * nodes.n_corners, n_columns, column: nodes.entry, value }
     }
 
+    /// Returns the number of rows.
     pub fn n(&self) -> usize {
         self.column.len() / self.per_row.max(1)
     }

@@ -43,6 +43,7 @@ const DEFAULT_OUTPUTS: &str = "outputs";
 /// A model as requested by the user.
 #[derive(Clone, Debug)]
 pub struct ModelSpec {
+    /// Name of the model in figures and tables.
     pub label: String,
     config: Config,
     theta: Option<ThetaChoice>,
@@ -62,13 +63,17 @@ pub struct Trained {
 /// A grid with a fixed kernel function.
 #[derive(Clone)]
 pub struct Model {
+    /// Name of the model in figures and tables.
     pub label: String,
+    /// Configuration of the grid.
     pub config: GridConfig,
+    /// Levels and sizes of the grid.
     pub grid: Grid,
     /// The [`PointCloud`], if the nodes are points instead of grid nodes.
     cloud: Option<Arc<dyn Encoding>>,
     /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty if it has none.
     pub theta: Vec<f64>,
+    /// Learned features and network, if the model comes from a checkpoint.
     pub trained: Option<Trained>,
 }
 

@@ -89,6 +89,7 @@ impl Points {
         }
     }
 
+    /// Returns the number of points.
     pub fn n(&self) -> usize {
         self.x.len() / self.dimensions as usize
     }

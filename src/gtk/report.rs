@@ -12,6 +12,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:1400px;ma
 
 /// Content of a section.
 pub enum Section {
+    /// A measurement with its figure and table.
     Finding(Box<Finding>),
     /// A measurement that could not be made: its name and the reason.
     Refused(String, String),

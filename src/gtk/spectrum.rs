@@ -52,11 +52,15 @@ pub struct Profile {
 /// Spectrum of one model's G, and its kernel profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Spectrum {
+    /// Label of the model.
     pub model: String,
+    /// Number of points.
     pub n: usize,
     /// Number of nodes that are active at one or more of the points.
     pub active_nodes: usize,
+    /// Eigenvalues of G.
     pub eigenvalues: Eigenvalues,
+    /// The kernel as a function of distance.
     pub profile: Profile,
     /// Time to compute G and its eigenvalues, in seconds.
     pub seconds: f64,

@@ -29,9 +29,13 @@ const MAP_STEPS: usize = 100;
 
 /// Models, and the points at which they are analysed.
 pub struct Study<'d> {
+    /// Device that computes the nodes and their weights.
     pub device: &'d Device,
+    /// Models to compare.
     pub models: Vec<Model>,
+    /// Points at which the kernels are evaluated.
     pub points: Points,
+    /// Seed of all random choices.
     pub seed: u64,
     /// Called after each model.
     pub progress: &'d dyn Fn(),
@@ -41,11 +45,15 @@ pub struct Study<'d> {
 pub struct Finding {
     /// Name of the measurement, which is also the base name of its files.
     pub name: &'static str,
+    /// Heading of the section.
     pub title: String,
     /// Explanation of the figure.
     pub explanation: &'static str,
+    /// Numbers of the measurement, as written to its JSON file.
     pub json: Value,
+    /// The figure as SVG.
     pub svg: String,
+    /// Summary with one row per model.
     pub table: Table,
     /// Remarks that matter to the reader, for example that a matrix is nearly singular.
     pub notes: Vec<String>,

@@ -35,8 +35,11 @@ const MLP_NEURONS: usize = 16;
 /// A row-major weight matrix `[n_out, n_in]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
+    /// Number of outputs.
     pub n_out: usize,
+    /// Number of inputs.
     pub n_in: usize,
+    /// Elements, `[n_out, n_in]`.
     pub weight: Vec<f64>,
 }
 
@@ -51,7 +54,9 @@ pub struct Field<'m> {
     n_features: usize,
     /// Features of the nodes in use, `[n_used, F]`.
     pub features: Vec<f64>,
+    /// Parameters of the kernel function; empty if it has none.
     pub theta: Vec<f64>,
+    /// Layers of the decoder.
     pub layers: Vec<Layer>,
 }
 
@@ -68,8 +73,11 @@ pub struct Jacobian {
 
 /// The three parts whose sum is the full tangent kernel.
 pub struct Kernels {
+    /// Part of the features, `[n, n]`.
     pub features: Mat<f64>,
+    /// Part of the kernel function's parameters θ, `[n, n]`.
     pub theta: Mat<f64>,
+    /// Part of the decoder's weights, `[n, n]`.
     pub decoder: Mat<f64>,
 }
 
@@ -106,10 +114,12 @@ impl<'m> Field<'m> {
         Ok(field)
     }
 
+    /// Returns the number of points.
     pub fn n(&self) -> usize {
         self.x.len() / self.model.grid.dimensions as usize
     }
 
+    /// Returns the number of the decoder's weights.
     pub fn n_weights(&self) -> usize {
         self.layers.iter().map(|layer| layer.weight.len()).sum()
     }
@@ -249,6 +259,7 @@ impl Layer {
 }
 
 impl Kernels {
+    /// Returns the full tangent kernel, `[n, n]`.
     pub fn sum(&self) -> Mat<f64> {
         &self.features + &self.theta + &self.decoder
     }

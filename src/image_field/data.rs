@@ -42,7 +42,9 @@ const SHAPE: &str = "image";
 /// Facts that a checkpoint stores about the image to which its field was fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
     /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA.
     pub n_channels: u32,
@@ -51,6 +53,7 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// Returns the facts about `image`.
     pub fn of(image: &Image) -> Self {
         let Image { width, height, n_channels, .. } = *image;
         Shape { width, height, n_channels, is_hdr: image.is_hdr() }
@@ -68,6 +71,7 @@ impl Shape {
         Err(checkpoint.refuse(format!("the header's `{SHAPE}` is {shape:?}, which no picture is; the file is damaged")))
     }
 
+    /// Returns what a field of the image represents: one value per channel at points of two coordinates.
     pub fn head(&self) -> Head {
         Head::Values { dimensions: 2, n_outputs: self.n_channels }
     }
@@ -93,6 +97,7 @@ impl ImageData {
         Ok(ImageData { name: name.to_owned(), image, pixels, loss, seed: config.train.seed as u32, strata })
     }
 
+    /// Returns the image that the field is fitted to.
     pub fn image(&self) -> &Image {
         &self.image
     }

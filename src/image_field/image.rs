@@ -3,7 +3,8 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::scene::{foreign_format, jpeg_is_complete};
 use crate::{Error, Result};
@@ -16,10 +17,13 @@ const MOST_PIXELS: u64 = 1 << 31;
 /// An image, stored row by row from the top.
 #[derive(Clone, Debug)]
 pub struct Image {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
     /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha (straight).
     pub n_channels: u32,
+    /// Values of the pixels, `[height, width, n_channels]`.
     pub texels: Texels,
 }
 
@@ -36,7 +40,8 @@ pub enum Texels {
 
 impl Image {
     /// Reads a PNG, JPEG, TIFF, OpenEXR, WebP, BMP, TGA or GIF file with 8 bits, 16 bits or floating point per channel:
-    /// grey, grey with alpha, RGB or RGBA. Of several frames, the first is read.
+    /// grey, grey with alpha, RGB or RGBA. Of several frames, the first is read. The image is turned as its EXIF
+    /// orientation says.
     ///
     /// # Errors
     /// Returns an error if the file is missing, truncated or of another type, or if it has no pixels, too many, or
@@ -61,8 +66,16 @@ impl Image {
         }
         let mut limits = Limits::default();
         limits.max_alloc = Some(MOST_BYTES);
-        reader.limits(limits);
-        let decoded = reader.decode().map_err(|e| Error::file(path, not_whole(&e)))?;
+        reader.limits(limits.clone());
+        let decode = || {
+            let mut decoder = reader.into_decoder()?;
+            limits.reserve(decoder.total_bytes())?;
+            let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+            let mut decoded = DynamicImage::from_decoder(decoder)?;
+            decoded.apply_orientation(orientation);
+            Ok(decoded)
+        };
+        let decoded = decode().map_err(|e: ImageError| Error::file(path, not_whole(&e)))?;
         Image::of(decoded).map_err(|what| Error::file(path, what))
     }
 
@@ -112,6 +125,7 @@ impl Image {
         }
     }
 
+    /// Returns the number of pixels.
     pub fn n_pixels(&self) -> usize {
         self.width as usize * self.height as usize
     }
@@ -175,6 +189,20 @@ fn srgb(linear: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scene::sideways_jpeg;
+
+    #[test]
+    fn images_are_turned_as_exif_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, sideways_jpeg()).unwrap();
+        let image = Image::read(&path).unwrap();
+        assert_eq!((image.width, image.height, image.n_channels), (16, 32, 3));
+        let Texels::U8(values) = image.texels else { panic!("8 bits") };
+        let [top, bottom] = [&values[..3], &values[values.len() - 3..]];
+        assert!(top[0] > 200 && top[2] < 50, "red: {top:?}");
+        assert!(bottom[0] < 50 && bottom[2] > 200, "blue: {bottom:?}");
+    }
 
     #[test]
     fn grey_alpha_and_linear_values_are_shown() {

@@ -15,7 +15,9 @@ use crate::{Error, Result, atomic};
 /// A rectangle of the image, in [0, 1] along each axis, and the resolution at which to render it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
+    /// Upper left corner, x and y.
     pub origin: [f32; 2],
+    /// Width and height.
     pub extent: [f32; 2],
     /// Width in pixels.
     pub width: u32,

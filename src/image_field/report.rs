@@ -13,12 +13,18 @@ use crate::train::{Experiment, Origin};
 /// Results of fitting a field to an image, with everything needed to reproduce them.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageReport {
+    /// What was evaluated.
     #[serde(flatten)]
     pub experiment: Experiment,
+    /// Scores of the fitted image.
     pub results: ImageResults,
+    /// Width of the image in pixels.
     pub width: u32,
+    /// Height of the image in pixels.
     pub height: u32,
+    /// Number of channels of the image.
     pub n_channels: u32,
+    /// How to repeat training and evaluation.
     #[serde(flatten)]
     pub origin: Origin,
 }
@@ -37,6 +43,7 @@ pub struct ImageResults {
 }
 
 impl ImageReport {
+    /// Assembles the report of an evaluation.
     pub fn new(
         header: &Header,
         checkpoint: &Path,

@@ -23,9 +23,13 @@ use crate::train::session::{Task as _, train_until};
 
 /// Settings of a comparison.
 pub struct Study {
+    /// Device that trains all models.
     pub device: Device,
+    /// Configuration from which those of the models are derived.
     pub config: Config,
+    /// Name of the image.
     pub name: String,
+    /// The image to fit.
     pub image: Arc<Image>,
     /// Training time of each model, in seconds.
     pub seconds: f64,
@@ -34,17 +38,23 @@ pub struct Study {
 /// Results of one model at one size.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
+    /// The model.
     pub model: ModelName,
     /// Requested number of parameters per pixel of the image.
     pub share: f64,
+    /// Number of learned parameters.
     pub n_parameters: usize,
+    /// Number of training steps.
     pub steps: u64,
+    /// Seconds of training.
     pub seconds: f64,
     /// PSNR over the whole image after training, in dB.
     pub psnr: f64,
+    /// SSIM over the whole image, where it is defined.
     pub ssim: Option<f64>,
     /// Training curve: seconds of training, and PSNR in dB over the pixels trained on since the previous point.
     pub course: Vec<(f64, f64)>,
+    /// Map of the errors, for the figure.
     #[serde(skip)]
     pub error: Vec<u8>,
 }

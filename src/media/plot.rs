@@ -39,8 +39,10 @@ const BAR_MARGIN: i32 = 74;
 /// Width of the colour bar.
 const BAR: usize = 14;
 
+/// An axis of a panel.
 #[derive(Clone, Debug, Default)]
 pub struct Axis {
+    /// Text beside the axis.
     pub label: String,
     /// Whether the axis is logarithmic. Values below the axis are drawn at its edge.
     pub log: bool,
@@ -49,14 +51,17 @@ pub struct Axis {
 }
 
 impl Axis {
+    /// Returns a linear axis that fits its values.
     pub fn linear(label: &str) -> Self {
         Axis { label: label.to_owned(), ..Axis::default() }
     }
 
+    /// Returns a logarithmic axis that fits its values.
     pub fn log(label: &str) -> Self {
         Axis { log: true, ..Axis::linear(label) }
     }
 
+    /// Returns the axis with the given range.
     pub fn from(self, range: Range<f64>) -> Self {
         Axis { range: Some(range), ..self }
     }
@@ -85,42 +90,59 @@ impl Axis {
 /// A series. Its colour is that of its entry in the legend.
 #[derive(Clone, Debug)]
 pub struct Series {
+    /// Index of the series' entry in the legend.
     pub legend: usize,
+    /// Points as pairs of x and y, in drawing order.
     pub points: Vec<(f64, f64)>,
+    /// How the points are drawn.
     pub style: Style,
 }
 
+/// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
+    /// A solid line through the points.
     Line,
+    /// A dashed line through the points.
     Dashed,
+    /// Separate dots.
     Dots,
 }
 
 /// Values over a rectangle, shown as colours.
 #[derive(Clone, Debug)]
 pub struct Heat {
+    /// Number of values in a row.
     pub width: usize,
     /// `[height, width]`, with the first row at the bottom.
     pub values: Vec<f64>,
     /// Ends of the colour bar; colours are constant beyond them.
     pub range: Range<f64>,
+    /// Text beside the colour bar.
     pub label: String,
     /// Whether the colour bar's numbers are exponents of 10.
     pub log: bool,
 }
 
+/// What a panel shows.
 #[derive(Clone, Debug)]
 pub enum Content {
+    /// Lines and dots.
     Series(Vec<Series>),
+    /// A map of colours.
     Heat(Heat),
 }
 
+/// One diagram of a figure.
 #[derive(Clone, Debug)]
 pub struct Panel {
+    /// Text above the diagram.
     pub title: String,
+    /// Horizontal axis.
     pub x: Axis,
+    /// Vertical axis.
     pub y: Axis,
+    /// What is drawn between the axes.
     pub content: Content,
 }
 

@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 /// Rows with their column headings; every row has as many cells as there are headings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
+    /// Headings of the columns.
     pub head: Vec<String>,
+    /// Cells, row by row.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Table {
+    /// Returns a table with the given headings and rows.
     pub fn new(head: &[&str], rows: Vec<Vec<String>>) -> Self {
         Table { head: head.iter().map(|&name| name.to_owned()).collect(), rows }
     }
@@ -28,6 +31,7 @@ impl Table {
         cells().map(line).collect::<Vec<_>>().join("\n")
     }
 
+    /// Returns the table as HTML.
     pub fn html(&self) -> String {
         let mut out = String::from("<table>\n");
         let mut row = |tag: &str, cells: &[String]| {

@@ -7,6 +7,7 @@ use super::Mesh;
 /// Counts over the edges of a mesh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Edges {
+    /// Number of edges.
     pub edges: usize,
     /// Edges of one triangle, where the surface ends.
     pub boundary: usize,
@@ -17,6 +18,7 @@ pub struct Edges {
 }
 
 impl Edges {
+    /// Counts the edges of `mesh`.
     pub fn of(mesh: &Mesh) -> Self {
         // An edge is stored as its lower vertex, its higher vertex, and whether the triangle runs from the lower to the
         // higher.

@@ -33,15 +33,16 @@ const MARGIN: f32 = 0.1;
 /// Triangles that share vertices.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
+    /// Coordinates of the vertices.
     pub vertices: Vec<[f32; 3]>,
     /// Vertex indices, counter-clockwise seen from outside.
     pub triangles: Vec<[u32; 3]>,
 }
 
 impl Mesh {
-    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into triangle
-    /// fans, vertices at exactly the same position are merged, and triangles whose corners are not three different
-    /// vertices are dropped.
+    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into
+    /// triangles within their outline, vertices at exactly the same position are merged, and triangles whose corners
+    /// are not three different vertices are dropped.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it

@@ -15,7 +15,9 @@ pub struct Sampler {
 /// Selects the points to draw, which are a pure function of these fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Scatter {
+    /// Seed of the run.
     pub seed: u32,
+    /// Training step.
     pub step: u32,
     /// Selects independent points of the same step: 0 to 7.
     pub stream: u32,
@@ -31,6 +33,7 @@ pub struct Scatter {
 /// Points on a surface.
 #[derive(Clone, Debug, Default)]
 pub struct OnSurface {
+    /// Coordinates of the points.
     pub points: Vec<[f32; 3]>,
     /// The triangle on which each point lies.
     pub triangles: Vec<u32>,

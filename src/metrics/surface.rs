@@ -20,10 +20,12 @@ pub struct SurfaceScore {
     /// Harmonic mean of the two fractions of points, on the fit and on the truth, that are closer to the other surface
     /// than `f_score_distance` (Tatarchenko et al., CVPR 2019).
     pub f_score: f64,
+    /// Distance up to which a point counts as correct in the F-score.
     pub f_score_distance: f64,
     /// Mean |cosine| between the normal at a point and the normal of the other surface at its nearest point, over the
     /// points on both surfaces.
     pub normal_consistency: f64,
+    /// Number of points drawn on each surface.
     pub n_points: usize,
 }
 
@@ -43,6 +45,7 @@ struct OneWay {
 }
 
 impl<'a> Measured<'a> {
+    /// Prepares a mesh and its hierarchy for measurement.
     pub fn new(mesh: &'a Mesh, bvh: &'a Bvh) -> Self {
         Measured { mesh, bvh, normals: mesh.triangle_normals() }
     }

@@ -43,23 +43,41 @@ impl ChunkSize {
 
 /// Buffers of a [`RayBatch`].
 pub struct Rays {
+    /// Origin of the marched ray, in the unit cube or in NDC, `[3, R]`.
     pub origin: Buffer<f32>,
+    /// Unit direction of the marched ray, `[3, R]`.
     pub direction: Buffer<f32>,
+    /// Unit viewing direction in the scene, `[3, R]`.
     pub view: Buffer<f32>,
+    /// Start of the next step; negative for finished and dropped rays, `[R]`.
     pub t: Buffer<f32>,
+    /// Where the ray leaves the box, `[R]`.
     pub t_end: Buffer<f32>,
+    /// Transmittance after the samples so far, `[R]`.
     pub transmittance: Buffer<f32>,
+    /// Colour composited so far, without background, `[3, R]`.
     pub color: Buffer<f32>,
+    /// Sum of weight times `t`, `[R]`.
     pub depth: Buffer<f32>,
+    /// RGBA of the training image with straight alpha, `[4, R]`.
     pub target: Buffer<f32>,
+    /// Colour behind the field, `[3, R]`.
     pub background: Buffer<f32>,
+    /// First sample of the ray in each round, `[MAX_ROUNDS, R]`.
     pub segment_begin: Buffer<u32>,
+    /// Number of samples of the ray in each round, `[MAX_ROUNDS, R]`.
     pub segment_count: Buffer<u32>,
+    /// Mean squared error over channels, of finished rays, `[R]`.
     pub squared_error: Buffer<f32>,
+    /// Loss of finished rays, `[R]`.
     pub loss: Buffer<f32>,
+    /// Position of the known depth on the marched ray; -1 if it is unknown, `[R]`.
     pub target_t: Buffer<f32>,
+    /// Index of the training image, `[R]`.
     pub camera: Buffer<u32>,
+    /// Number of samples composited into finished rays, `[R]`.
     pub composited: Buffer<u32>,
+    /// `R`: maximum number of rays.
     pub capacity: usize,
 }
 
@@ -87,6 +105,7 @@ impl Rays {
         })
     }
 
+    /// Returns the arguments for kernels that work on the first `n_rays` rays.
     pub fn args(&self, n_rays: usize) -> RayBatch<'_> {
         RayBatch {
             origin: self.origin.ptr(),
@@ -114,15 +133,25 @@ impl Rays {
 
 /// Buffers of a [`SampleBatch`].
 pub struct Samples {
+    /// Position in the field, `[S, 3]`.
     pub position: Buffer<f32>,
+    /// Distance along the marched ray, `[S]`.
     pub t: Buffer<f32>,
+    /// Length of the step, `[S]`.
     pub dt: Buffer<f32>,
+    /// Index of the ray in the chunk, `[S]`.
     pub ray: Buffer<u32>,
+    /// Density per unit of the unit cube, `[S]`.
     pub density: Buffer<f32>,
+    /// Colour, `[S, 3]`.
     pub color: Buffer<f32>,
+    /// Gradient with respect to the raw density output, `[S]`.
     pub dl_ddensity: Buffer<f32>,
+    /// Gradient with respect to the raw colour output, `[S, 3]`.
     pub dl_dcolor: Buffer<f32>,
+    /// Number of samples before each round, `[MAX_ROUNDS + 2]`.
     pub count: Buffer<u32>,
+    /// `S`: maximum number of samples.
     pub capacity: usize,
 }
 
@@ -142,6 +171,7 @@ impl Samples {
         })
     }
 
+    /// Returns the arguments for kernels.
     pub fn args(&self) -> SampleBatch<'_> {
         SampleBatch {
             position: self.position.ptr(),
@@ -160,16 +190,21 @@ impl Samples {
 
 /// The rays and samples of a chunk.
 pub struct Chunk {
+    /// The rays.
     pub rays: Rays,
+    /// Their samples.
     pub samples: Samples,
+    /// Number of rays in use.
     pub n_rays: usize,
 }
 
 impl Chunk {
+    /// Allocates a chunk of the given size.
     pub fn new(device: &Device, size: ChunkSize) -> Result<Self> {
         Ok(Chunk { rays: Rays::new(device, size.rays)?, samples: Samples::new(device, size.samples)?, n_rays: 0 })
     }
 
+    /// Returns the arguments for kernels that work on the rays in use.
     pub fn ray_args(&self) -> RayBatch<'_> {
         self.rays.args(self.n_rays)
     }
@@ -177,17 +212,19 @@ impl Chunk {
 
 /// A chunk with the buffers that the rest of a training step needs.
 pub struct TrainingChunk {
+    /// Rays and samples.
     pub chunk: Chunk,
     /// `[L, S, F]`, or `[S, F]` if levels are averaged.
     pub dl_dfeatures: Buffer<f32>,
-    /// `[S, 3]` gradients with respect to the sample positions in the field and to the viewing directions; empty unless
-    /// cameras are optimized.
+    /// Gradient with respect to the sample positions in the field, `[S, 3]`; empty unless cameras are optimized.
     pub dl_dposition: Buffer<f32>,
+    /// Gradient with respect to the viewing direction, `[S, 3]`; empty unless cameras are optimized.
     pub dl_dview: Buffer<f32>,
     /// Scatter weights, which the encoding's backward pass leaves for the scatter; empty if the grid has no encoding.
     pub scatter_weights: Buffer<f32>,
     /// Statistics since the last read: loss and squared error; rays, samples, dropped rays and composited samples.
     pub sums: Buffer<f32>,
+    /// Counts for the report of a step, `[4]`: rays, samples, dropped rays, composited samples.
     pub counts: Buffer<u32>,
     /// Number of rounds marched in this step.
     pub rounds: usize,

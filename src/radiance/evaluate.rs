@@ -16,6 +16,7 @@ use crate::{Result, atomic};
 /// Scores of one view.
 #[derive(Clone, Debug, Serialize)]
 pub struct ViewScore {
+    /// Name of the view.
     pub name: String,
     /// In dB, with peak 1, over all channels in sRGB. Infinite if the images are equal, which JSON represents as
     /// null.
@@ -26,13 +27,17 @@ pub struct ViewScore {
     pub lpips: Option<f64>,
     /// Rendering time in seconds.
     pub seconds: f64,
+    /// Width of the compared images in pixels.
     pub width: usize,
+    /// Height of the compared images in pixels.
     pub height: usize,
 }
 
 /// A view's score and the images it was computed from, both as prepared by the protocol.
 pub struct Compared {
+    /// The scores.
     pub score: ViewScore,
+    /// The rendered image.
     pub frame: Frame,
     /// `[h, w, 3]` the ground-truth image over the background.
     pub truth: Vec<f32>,
@@ -78,6 +83,7 @@ impl Compared {
 /// Selects which images of an evaluation are saved, and where.
 #[derive(Clone, Debug)]
 pub struct SavedImages {
+    /// Folder that the images are written to.
     pub folder: PathBuf,
     /// Save the rendered image as `<view>.png`.
     pub images: bool,
@@ -115,9 +121,13 @@ pub struct Summary {
     pub psnr: f64,
     /// Standard deviation over views; NaN if the mean is infinite, which JSON represents as null.
     pub psnr_std: f64,
+    /// Mean SSIM over views; None if it was not measured.
     pub ssim: Option<f64>,
+    /// Mean LPIPS over views; None if it was not measured.
     pub lpips: Option<f64>,
+    /// Rays rendered per second.
     pub num_rays_per_sec: f64,
+    /// Views rendered per second.
     pub fps: f64,
 }
 

@@ -11,6 +11,7 @@ use crate::field::fill;
 const VALUE: &str = "occupancy.value";
 const BITS: &str = "occupancy.bits";
 
+/// The occupancy grid of a radiance field, on a device.
 pub struct Occupancy {
     /// `[cascades · resolution³]`, in the order of the bits: the decaying maximum of the optical thickness of a step.
     pub value: Buffer<f32>,
@@ -21,7 +22,9 @@ pub struct Occupancy {
     pub blocks: Buffer<u64>,
     part: Buffer<f32>,
     mean: Buffer<f32>,
+    /// Number of cells per axis of one cascade.
     pub resolution: u32,
+    /// Number of cascades.
     pub cascades: u32,
     threshold: f32,
     pub(super) decay: f32,
@@ -81,6 +84,7 @@ impl Occupancy {
         (step / 16).clamp(1, 16)
     }
 
+    /// Returns the number of cells of all cascades.
     pub fn n_cells(&self) -> usize {
         self.value.len()
     }

@@ -15,29 +15,38 @@ use crate::train::{Experiment, Origin};
 /// An evaluation, with everything needed to repeat it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What was evaluated.
     #[serde(flatten)]
     pub experiment: Experiment,
+    /// Scores over all views.
     pub results: Summary,
     /// Name of the evaluation protocol.
     pub protocol: &'static str,
+    /// Name of the split.
     pub split: String,
+    /// Number of views.
     pub n_images: usize,
     /// `white`, `black`, or three sRGB values.
     pub background: String,
+    /// Colour space in which images are compared.
     pub color_space: &'static str,
     /// LPIPS network, `alex` or `vgg`; None if LPIPS was not measured.
     pub lpips_network: Option<&'static str>,
     /// Factor by which the images were downscaled.
     pub downscale: u32,
+    /// How to repeat training and evaluation.
     #[serde(flatten)]
     pub origin: Origin,
+    /// Scores of each view.
     pub per_image: Vec<ViewScore>,
 }
 
 /// Settings of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
+    /// Evaluation protocol.
     pub protocol: Protocol,
+    /// Views to evaluate.
     pub split: Split,
     /// Background of both images, sRGB.
     pub background: [f32; 3],

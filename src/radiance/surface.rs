@@ -20,8 +20,11 @@ const HOST_PIECE: usize = 1 << 12;
 
 /// A surface with a normal and a colour (sRGB, 0 to 1) per vertex; a point cloud if it has no triangles.
 pub struct ColoredSurface {
+    /// Vertices and triangles.
     pub mesh: Mesh,
+    /// Unit normal of each vertex.
     pub normals: Vec<[f32; 3]>,
+    /// Colour of each vertex.
     pub colors: Vec<[f32; 3]>,
 }
 

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 /// Number of images decoded at a time before upload; only these are in memory twice.
 const BATCH: usize = 16;
 
+/// Training images, their cameras, depths and masks on a device.
 pub struct TrainingImages {
     /// RGBA, sRGB with straight alpha, one image after the other.
     pub(super) pixels: Buffer<u8>,

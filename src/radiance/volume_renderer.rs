@@ -27,12 +27,15 @@ const FARTHEST: f32 = 512.0;
 /// Ray marching settings; lengths are in units of the unit cube.
 #[derive(Clone, Debug)]
 pub struct March {
+    /// Lengths of the steps.
     pub steps: args::Steps,
+    /// Map from space to the field.
     pub space: args::Space,
     /// Distance from the camera at which rays start.
     pub near: f32,
     /// Corners of the box in which rays are marched.
     pub box_min: [f32; 3],
+    /// Maximum corner of that box.
     pub box_max: [f32; 3],
     /// Maximum number of samples per ray in each round.
     rounds: Vec<u32>,
@@ -126,6 +129,7 @@ pub struct Gradients<'a> {
 /// Training loss settings.
 #[derive(Clone, Copy)]
 pub struct Loss<'a> {
+    /// Error (of a colour or a depth) at which the Huber loss becomes linear.
     pub huber_delta: f32,
     /// Settings of the losses besides the colour loss.
     pub beside: RayLosses,
@@ -134,6 +138,7 @@ pub struct Loss<'a> {
 }
 
 impl<'a> VolumeRenderer<'a> {
+    /// Returns a renderer of `field` that skips the empty cells of `occupancy`.
     pub fn new(device: &'a Device, field: &'a Field, occupancy: &'a Occupancy, march: &'a March) -> Self {
         VolumeRenderer { device, field, occupancy, march }
     }

@@ -5,7 +5,9 @@ use crate::geometry::Camera;
 /// Pixels in row order.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    /// Width in pixels.
     pub width: usize,
+    /// Height in pixels.
     pub height: usize,
     /// `[h, w, 3]` sRGB over the background, 0 to 1.
     pub rgb: Vec<f32>,

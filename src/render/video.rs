@@ -28,7 +28,9 @@ pub enum Channel {
 /// The share of the frames that this process renders: part `index` of `count`, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
+    /// Number of this part, from 1 to `count`.
     pub index: usize,
+    /// Number of parts.
     pub count: usize,
 }
 

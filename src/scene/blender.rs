@@ -22,7 +22,8 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
         file if file.exists() => read_optional(folder, &file, &mut notes),
         _ => Ok(Vec::new()),
     };
-    let splits = Splits { train: read_split(folder, &root)?, val: optional("val")?, test: optional("test")? };
+    let (val, test) = (optional("val")?, optional("test")?);
+    let splits = Splits { train: read_split(folder, &root, &mut notes)?, val, test };
     let (unit_cube, aabb_scale) = placement(&root)?.unwrap_or((UnitCube::BLENDER, None));
     let capture = Capture { aabb_scale, ..Capture::of(CaptureKind::Synthetic, &splits.train) };
     Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes })
@@ -48,11 +49,14 @@ fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<
         notes.push(format!("none of the {n} images of {name} is there, the first of them {first}; the split is empty"));
         return Ok(Vec::new());
     }
+    notes.extend(frames::passed_over(&root, &frames));
     views(folder, &root, &frames)
 }
 
-fn read_split(folder: &Path, root: &Node) -> Result<Vec<View>> {
-    views(folder, root, &frames::read(folder, root)?)
+fn read_split(folder: &Path, root: &Node, notes: &mut Vec<String>) -> Result<Vec<View>> {
+    let frames = frames::read(folder, root)?;
+    notes.extend(frames::passed_over(root, &frames));
+    views(folder, root, &frames)
 }
 
 fn views(folder: &Path, root: &Node, frames: &[Frame]) -> Result<Vec<View>> {

@@ -17,6 +17,7 @@ pub enum CaptureKind {
 /// Properties of how a scene was photographed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Capture {
+    /// Where the cameras stand and look.
     pub kind: CaptureKind,
     /// Nearest and farthest depth of anything seen by a training camera, along its optical axis in scene units, where
     /// the format provides them. `0 < near < far`, both finite. Always present where `kind` is

@@ -7,7 +7,7 @@
 
 use super::View;
 use super::json::{Node, checked_pose};
-use super::load::{ASPECT_TOLERANCE, image_size};
+use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
 use super::names;
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens};
@@ -53,7 +53,7 @@ impl<'a> Frame<'a> {
         let Some(image_path) = &self.image_path else { return Err(self.missing(folder)) };
         let name = view_name(self.file_path);
         let size = image_size(image_path, &name)?;
-        let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, size)?;
+        let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, image_path, size)?;
         Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world: self.camera_to_world }))
     }
 
@@ -139,15 +139,16 @@ fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
     Ok(focal)
 }
 
-/// Reads the intrinsics in pixels of the image file, whose width and height are `size`.
-fn read_intrinsics(keys: &Keys, size: (u32, u32)) -> Result<Intrinsics> {
+/// Reads the intrinsics in pixels of the image file `image`, whose width and height are `size`.
+fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrinsics> {
     let (image_width, image_height) = (f64::from(size.0), f64::from(size.1));
     let width = keys.positive("w")?.unwrap_or(image_width);
     let height = keys.positive("h")?.unwrap_or(image_height);
     let (x, y) = (image_width / width, image_height / height);
     if (x / y - 1.0).abs() > ASPECT_TOLERANCE {
+        let turned = turned_when_shown(image, size, (width, height));
         let what = format!(
-            "has an image of {}×{}, but w and h are {width}×{height}, of another aspect ratio; correct one of them",
+            "has an image of {}×{}, but w and h are {width}×{height}, of another aspect ratio{turned}; correct one of them",
             size.0, size.1
         );
         return Err(keys.frame.error(what));
@@ -173,6 +174,50 @@ const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 
 /// Keys with which instant-ngp files describe lenses that are not supported here.
 const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "from_mitsuba"];
+
+/// Keys of nerfstudio and instant-ngp that change what their programs learn or show, and that are not supported here:
+/// visible areas, transparent colours, moving cameras, further lens terms, boxes, environment maps and rays as data.
+const PASSED_OVER: [&str; 22] = [
+    "fisheye_crop_radius",
+    "white_transparent",
+    "black_transparent",
+    "mask_color",
+    "rolling_shutter",
+    "transform_matrix_start",
+    "transform_matrix_end",
+    "aabb",
+    "render_aabb",
+    "k5",
+    "k6",
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "x_fov",
+    "y_fov",
+    "envmap",
+    "env_map",
+    "is_hdr",
+    "enable_ray_loading",
+    "n_extra_learnable_dims",
+];
+
+/// Returns a note on the keys of a file and its frames that change the picture and are not supported, if there are any.
+/// Keys whose value switches them off do not count.
+pub(super) fn passed_over(root: &Node, frames: &[Frame]) -> Option<String> {
+    let sets = |node: &Node, key: &str| node.get(key).is_some_and(|value| !value.is_off());
+    let keys: Vec<&str> = PASSED_OVER
+        .into_iter()
+        .filter(|key| sets(root, key) || frames.iter().any(|frame| sets(&frame.node, key)))
+        .collect();
+    let file = root.file_name();
+    (!keys.is_empty()).then(|| {
+        format!(
+            "{file} has keys that change the picture and are not supported, so they are passed over: {}",
+            keys.join(", ")
+        )
+    })
+}
 
 fn read_lens(keys: &Keys) -> Result<Lens> {
     for key in OTHER_LENSES {
@@ -202,6 +247,28 @@ fn read_lens(keys: &Keys) -> Result<Lens> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_are_passed_over_are_named_once_unless_they_are_off() {
+        let pose = serde_json::json!([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]);
+        let frame = |key: &str, value: serde_json::Value| serde_json::json!({ "file_path": "a", "transform_matrix": pose, key: value });
+        let note = |first: serde_json::Value, frames: [serde_json::Value; 2]| {
+            let mut document = first;
+            document["frames"] = frames.into();
+            let root = Node::root(Path::new("scene/transforms.json"), &document);
+            passed_over(&root, &read(Path::new("absent"), &root).unwrap())
+        };
+        let found = note(
+            serde_json::json!({ "fisheye_crop_radius": 12, "white_transparent": true, "aabb": [[-1, -1, -1], [1, 1, 1]] }),
+            [frame("rolling_shutter", serde_json::json!([0, 0, 0, 1])), frame("fisheye_crop_radius", 12.into())],
+        );
+        let expected = "transforms.json has keys that change the picture and are not supported, so they are passed over: \
+                        fisheye_crop_radius, white_transparent, rolling_shutter, aabb";
+        assert_eq!(found.as_deref(), Some(expected));
+        let off = serde_json::json!({ "white_transparent": false, "k5": 0.0, "fisheye_crop_radius": null, "k1": 0.1 });
+        let frames = [frame("rolling_shutter", serde_json::json!([0, 0, 0, 0])), frame("sharpness", 3.into())];
+        assert_eq!(note(off, frames), None);
+    }
 
     #[test]
     fn names_lose_the_prefix_and_image_extension() {

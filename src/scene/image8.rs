@@ -4,8 +4,11 @@
 /// `[height, width, 4]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image8 {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
+    /// Red, green, blue and alpha of each pixel, row by row.
     pub rgba: Vec<u8>,
 }
 

@@ -42,8 +42,11 @@ pub struct ImportOptions {
 /// Stage that COLMAP is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportStage {
+    /// Features are extracted from the photographs.
     Features,
+    /// Features of pairs of photographs are matched.
     Matches,
+    /// Poses are reconstructed.
     Poses,
 }
 
@@ -70,6 +73,7 @@ impl ImportStage {
 /// Result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imported {
+    /// Number of photographs.
     pub n_images: usize,
     /// Number of images whose pose COLMAP found.
     pub n_placed: usize,

@@ -134,6 +134,16 @@ impl<'a> Node<'a> {
         numbers.try_into().map_err(|_| self.error(format!("has {found} numbers, expected {N}")))
     }
 
+    /// Returns the name of the file, without its folder.
+    pub fn file_name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Returns whether the value switches something off: null, false, 0, nothing, or only such values.
+    pub fn is_off(&self) -> bool {
+        is_off(self.value)
+    }
+
     /// Returns an error about this value. `what` continues the sentence that the key begins, for example "is missing".
     pub fn error(&self, what: impl AsRef<str>) -> Error {
         let place = match (self.frame.as_str(), self.key.as_str()) {
@@ -146,6 +156,17 @@ impl<'a> Node<'a> {
 
     fn wrong_kind(&self, expected: &str) -> Error {
         self.error(format!("is {}, expected {expected}", describe(self.value)))
+    }
+}
+
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(is_off),
+        Value::Object(fields) => fields.values().all(is_off),
     }
 }
 

@@ -4,7 +4,8 @@ use super::view::{DepthMap, ImageFile, Mask};
 use super::{Image8, View};
 use crate::geometry::{Camera, Intrinsics};
 use crate::{Error, Result, npy};
-use image::{ImageFormat, ImageReader};
+use image::metadata::Orientation;
+use image::{ImageDecoder, ImageFormat, ImageReader};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read as _};
@@ -164,14 +165,32 @@ pub(super) fn camera_for(camera: &Camera, image: &ImageFile, view: &str) -> Resu
     let Intrinsics { width, height, .. } = camera.intrinsics;
     let (x, y) = (f64::from(image.width) / f64::from(width), f64::from(image.height) / f64::from(height));
     if (x / y - 1.0).abs() > ASPECT_TOLERANCE {
+        let size = (image.width, image.height);
+        let turned = turned_when_shown(&image.path, size, (width.into(), height.into()));
         let what = format!(
-            "{view} is {}×{}, but its camera is of {width}×{height}, of another aspect ratio; correct one of them",
+            "{view} is {}×{}, but its camera is of {width}×{height}, of another aspect ratio{turned}; correct one of them",
             image.width, image.height
         );
         return Err(Error::file(&image.path, what));
     }
     let same = (width, height) == (image.width, image.height);
     Ok(if same { *camera } else { camera.scaled(image.width, image.height) })
+}
+
+/// Returns a clause for the message that the size of an image file is not the expected one, if the two sizes are swapped
+/// and the file's EXIF orientation swaps them when it is shown. Otherwise returns nothing.
+pub(super) fn turned_when_shown(path: &Path, (width, height): (u32, u32), expected: (f64, f64)) -> &'static str {
+    let orientation = || ImageReader::open(path)?.with_guessed_format()?.into_decoder()?.orientation();
+    let turns = matches!(
+        orientation(),
+        Ok(Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH)
+    );
+    let swapped = (f64::from(height) / expected.0 * expected.1 / f64::from(width) - 1.0).abs() <= ASPECT_TOLERANCE;
+    if turns && swapped {
+        " (its EXIF orientation turns it when it is shown, but photographs of a scene are read as they are stored)"
+    } else {
+        ""
+    }
 }
 
 /// Returns an error if a reduced image does not have the expected size, up to rounding.
@@ -353,9 +372,42 @@ pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     false
 }
 
+/// Returns a JPEG that is stored as 32×16, red on the left and blue on the right, and whose EXIF orientation, 6, turns it
+/// by a quarter clockwise.
+#[cfg(test)]
+pub(crate) fn sideways_jpeg() -> Vec<u8> {
+    let pixels = image::RgbImage::from_fn(32, 16, |x, _| image::Rgb(if x < 16 { [255, 0, 0] } else { [0, 0, 255] }));
+    let mut bytes = Vec::new();
+    pixels.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
+    let directory = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let length = (directory.len() as u16 + 2).to_be_bytes();
+    // Behind the two bytes that begin the file.
+    bytes.splice(2..2, [b"\xff\xe1", &length[..], directory].concat());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn photographs_that_are_turned_when_shown_say_so_where_their_size_is_swapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, sideways_jpeg()).unwrap();
+        let file = ImageFile::open(path.clone(), 1, "a").unwrap();
+        assert_eq!((file.width, file.height), (32, 16), "as stored");
+        let camera = |width, height| Camera {
+            intrinsics: Intrinsics::from_fov_y(width, height, 0.8),
+            camera_to_world: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]],
+        };
+        assert!(camera_for(&camera(64, 32), &file, "a").is_ok());
+        let refusal = |width, height| camera_for(&camera(width, height), &file, "a").unwrap_err().to_string();
+        assert!(refusal(16, 32).contains("of another aspect ratio (its EXIF orientation turns it when it is shown"));
+        assert!(!refusal(20, 20).contains("EXIF"));
+        image::RgbImage::new(32, 16).save(folder.path().join("a.png")).unwrap();
+        assert_eq!(turned_when_shown(&folder.path().join("a.png"), (32, 16), (16.0, 32.0)), "");
+    }
 
     #[test]
     fn first_error_by_order_wins() {

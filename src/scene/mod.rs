@@ -27,6 +27,8 @@ mod view;
 pub use capture::{Capture, CaptureKind};
 pub use image8::Image8;
 pub use load::load_images;
+#[cfg(test)]
+pub(crate) use load::sideways_jpeg;
 pub(crate) use load::{foreign_format, jpeg_is_complete};
 pub use open::OpenOptions;
 pub use path::CameraPath;
@@ -44,7 +46,9 @@ pub struct Scene {
     pub path: PathBuf,
     /// Name of the folder, under which outputs are filed.
     pub name: String,
+    /// Format that the scene was read from.
     pub format: Format,
+    /// Views for training, validation and testing.
     pub splits: Splits,
     /// Placement of the model's unit cube in the scene.
     pub unit_cube: UnitCube,
@@ -99,8 +103,11 @@ impl Format {
 /// Views by purpose. `train` is never empty in a scene that was opened; `val` and `test` are empty if it has none.
 #[derive(Clone, Debug, Default)]
 pub struct Splits {
+    /// Training views.
     pub train: Vec<View>,
+    /// Validation views.
     pub val: Vec<View>,
+    /// Test views.
     pub test: Vec<View>,
 }
 
@@ -118,6 +125,8 @@ impl Splits {
 /// Purpose of a set of views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+// The variants' documentation would become help texts of the program.
+#[allow(missing_docs)]
 pub enum Split {
     Train,
     Val,

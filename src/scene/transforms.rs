@@ -44,7 +44,7 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
         view.depth = depth(folder, &frame.node, &root)?;
         Ok(view)
     })?;
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = frames::passed_over(&root, &frames).into_iter().collect();
     if let Some(first) = absent.first() {
         let (n, all) = (absent.len(), frames.len());
         notes.push(format!("{n} of {all} frames have no image and are skipped, the first of them {}", first.file_path));

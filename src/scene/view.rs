@@ -17,23 +17,27 @@ pub struct View {
     pub bounds: Option<[f32; 2]>,
     /// Which pixels of the photograph count, if not all.
     pub mask: Option<Mask>,
+    /// Depths of the photograph's pixels, if known.
     pub depth: Option<DepthMap>,
 }
 
 /// Image file of a photograph at one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFile {
+    /// Path of the file.
     pub path: PathBuf,
     /// Factor by which the photograph's full size is reduced.
     pub reduced: u32,
     /// Width and height in pixels when the scene was opened.
     pub width: u32,
+    /// Height in pixels when the scene was opened.
     pub height: u32,
 }
 
 /// An image, grey or in colour, of the pixels of a photograph that count in training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
+    /// Path of the image file.
     pub path: PathBuf,
     /// Whether pixels above 0 count, rather than those that are 0.
     pub white_counts: bool,
@@ -43,6 +47,7 @@ pub struct Mask {
 /// unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DepthMap {
+    /// Path of the depth file.
     pub path: PathBuf,
     /// Size of one unit of the stored values, in scene units.
     pub unit: f32,

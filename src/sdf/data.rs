@@ -28,8 +28,11 @@ const FACTS: &str = "mesh";
 /// Facts that a checkpoint stores about the mesh to which its field was fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeshFacts {
+    /// Number of vertices.
     pub n_vertices: u64,
+    /// Number of triangles.
     pub n_triangles: u64,
+    /// Number of edges with only one triangle.
     pub boundary_edges: u64,
     /// Minimum corner of the mesh's bounding box, in the unit cube.
     pub low: [f32; 3],
@@ -38,6 +41,7 @@ pub struct MeshFacts {
 }
 
 impl MeshFacts {
+    /// Collects the facts about `target`.
     pub fn of(target: &Target) -> Self {
         let (low, high) = target.mesh.bounds();
         MeshFacts {
@@ -67,6 +71,7 @@ impl MeshFacts {
 /// A mesh from which training points are drawn.
 pub struct DistanceData {
     name: String,
+    /// The mesh that the field is fitted to.
     pub target: Target,
     config: SdfConfig,
     seed: u32,
@@ -90,6 +95,7 @@ struct Draw {
 }
 
 impl DistanceData {
+    /// Prepares training on `target`, which reports call `name`.
     pub fn new(config: &Config, name: &str, target: Target) -> Self {
         DistanceData {
             name: name.to_owned(),

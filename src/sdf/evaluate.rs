@@ -38,10 +38,12 @@ pub struct SdfScore {
     pub sdf_error: f64,
     /// Mean absolute error over the points whose distance to the surface is below a hundredth of the longest side.
     pub sdf_error_near: f64,
+    /// How far the field's gradients are from length 1.
     #[serde(flatten)]
     pub eikonal: EikonalScore,
     /// Number of points in the cube.
     pub n_cube_points: usize,
+    /// Comparison of the field's surface with the mesh.
     #[serde(flatten)]
     pub surface: SurfaceScore,
     /// Number of triangles of the field's surface as extracted for the comparison.

@@ -11,8 +11,11 @@ use crate::mesh::{Bvh, Edges, Mesh, Sampler};
 pub struct Target {
     /// The mesh in the unit cube, with triangles facing outwards.
     pub mesh: Mesh,
+    /// Hierarchy of the mesh for distances and signs.
     pub bvh: Bvh,
+    /// Draws points on the mesh.
     pub sampler: Sampler,
+    /// Counts over the edges of the mesh.
     pub edges: Edges,
     /// Longest side of the mesh's bounding box in the unit cube: the unit in which distances are reported.
     pub size: f32,

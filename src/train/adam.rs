@@ -9,12 +9,15 @@ use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 pub struct Moments {
     /// Gradient of the step, summed over rays; zero between steps.
     pub gradient: Buffer<f32>,
+    /// First moment of the gradient.
     pub first: Buffer<f32>,
+    /// Second moment of the gradient.
     pub second: Buffer<f32>,
     /// Number of updates of each entry.
     pub steps: Buffer<u32>,
     /// Moving average, and the step up to which each entry of it has been brought.
     pub average: Option<(Buffer<f32>, Buffer<u32>)>,
+    /// Number of parameters of an entry.
     pub width: usize,
 }
 
@@ -49,6 +52,7 @@ pub struct Adam {
 pub struct AdamStep {
     /// Number of the training step, from 1.
     pub step: u64,
+    /// Learning rate of the step.
     pub learning_rate: f64,
     /// Factor on the gradients: 1 over the number of rays they are summed over.
     pub gradient_scale: f64,

@@ -13,17 +13,25 @@ use crate::decoder::LayerNeurons;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TrainEvent {
+    /// The run begins.
     Started(Started),
+    /// Progress of training.
     Step(StepReport),
+    /// A part of the data was evaluated.
     Evaluated(Evaluated),
+    /// A checkpoint was written.
     Saved {
+        /// Number of completed steps.
         step: u64,
+        /// Path of the checkpoint.
         #[serde(serialize_with = "as_text")]
         path: PathBuf,
     },
+    /// The run ended.
     Finished(Finished),
     /// Something the user should know that does not end the run.
     Warning {
+        /// Text for the user.
         message: String,
     },
 }
@@ -36,6 +44,7 @@ fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error>
 /// Description of the run that is about to start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Started {
+    /// Name of the scene, image or mesh.
     pub scene: String,
     /// As [`crate::config::ModelName::as_str`].
     pub model: String,
@@ -48,7 +57,9 @@ pub struct Started {
     pub n_images: Option<u64>,
     /// Number of steps already completed; above 0 if the run is resumed.
     pub step: u64,
+    /// Step at which the run ends.
     pub max_steps: u64,
+    /// Seconds of training after which the run ends; None without a limit.
     pub max_seconds: Option<f64>,
 }
 
@@ -80,15 +91,19 @@ impl Started {
 pub struct StepReport {
     /// Number of completed steps, including this one.
     pub step: u64,
+    /// Training loss.
     pub loss: f64,
     /// PSNR in dB over the training pixels; None if the values have no peak.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
+    /// Learning rate of the step.
     pub learning_rate: f64,
     /// None for tasks without rays, as is `samples_per_ray`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rays_per_second: Option<f64>,
+    /// Samples processed per second.
     pub samples_per_second: f64,
+    /// Mean number of samples per ray.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_per_ray: Option<f64>,
     /// Number of samples at which the field was evaluated per sample that contributed to its ray; the others lay behind
@@ -122,7 +137,9 @@ impl StepReport {
 /// An evaluation during training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluated {
+    /// Number of completed steps.
     pub step: u64,
+    /// What was evaluated.
     pub split: String,
     /// None for tasks that have none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,9 +159,11 @@ pub struct Evaluated {
 /// The end of a run that did not fail.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finished {
+    /// Number of completed steps.
     pub step: u64,
     /// Seconds of training, excluding loading and saving.
     pub seconds: f64,
+    /// Why the run ended.
     pub reason: StopReason,
     /// Which neurons of the field are alive; empty if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -155,9 +174,13 @@ pub struct Finished {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
+    /// All steps were completed.
     MaxSteps,
+    /// The configured training time is over.
     MaxSeconds,
+    /// The requested early end was reached.
     StopAfter,
+    /// The user interrupted the run.
     Interrupted,
 }
 

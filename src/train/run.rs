@@ -29,6 +29,7 @@ pub struct Run {
 /// The checkpoint and run that a `RUN` argument of the command line refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
+    /// Path of the checkpoint.
     pub checkpoint: PathBuf,
     /// The run that contains the checkpoint; None for a checkpoint file outside any run.
     pub run: Option<Run>,
@@ -44,10 +45,12 @@ impl Resolved {
         }
     }
 
+    /// Returns the path of the evaluation's report.
     pub fn eval_path(&self) -> PathBuf {
         self.folder().join("eval.json")
     }
 
+    /// Returns the folder for rendered images and videos.
     pub fn renders_folder(&self) -> PathBuf {
         self.folder().join("renders")
     }
@@ -116,14 +119,17 @@ impl Run {
         Ok(Resolved { checkpoint: run.newest_checkpoint()?, run: Some(run) })
     }
 
+    /// Returns the run's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// Returns the path of the saved configuration.
     pub fn config_path(&self) -> PathBuf {
         self.folder.join(CONFIG)
     }
 
+    /// Returns the path of the log of events.
     pub fn metrics_path(&self) -> PathBuf {
         self.folder.join("metrics.jsonl")
     }

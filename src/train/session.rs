@@ -20,6 +20,7 @@ pub trait Task {
     /// Returns what is about to be trained, for the first event of the run.
     fn started(&self) -> Started;
 
+    /// Returns how far the run has come.
     fn progress(&self) -> Progress;
 
     /// Performs one training step, without looking at its loss.
@@ -120,6 +121,7 @@ fn is_over(task: &dyn Task, max_seconds: Option<f64>) -> bool {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
+    /// Why the run ended.
     pub reason: StopReason,
     /// The checkpoint of the last step.
     pub checkpoint: PathBuf,

@@ -445,6 +445,19 @@ fn cameras_are_refined_where_the_encoding_has_a_gradient_by_position() {
 fn presets_set_defaults_that_other_settings_go_before() {
     use gridfield::config::{Preset, SpaceMap};
     assert_eq!(Preset::Blender.over(Config::on_cpu(), None).march, Config::on_cpu().march);
+    let of_model = |model: &str, preset: Preset| {
+        let (mut before, mut after) = (Config::on_cpu(), preset.over(Config::on_cpu(), None));
+        before.set_value("model.name", model).unwrap();
+        after.set_value("model.name", model).unwrap();
+        assert_eq!(preset.over(before, None).model, after.model, "{model}: in either order");
+        after.model.grid.per_level_scale
+    };
+    let finest = 16.0 * of_model("hash", Preset::Blender).powi(7);
+    assert_eq!(finest.round(), 512.0);
+    assert_eq!(of_model("mulfagrid", Preset::Blender), of_model("hash", Preset::Blender));
+    for preset in [Preset::Blender, Preset::Llff] {
+        assert_eq!(of_model("fourier", preset), 1.0, "bands of a Fourier grid are no levels");
+    }
     for (reach, cascades) in [(None, 3), (Some(1), 1), (Some(9), 5)] {
         assert_eq!(Preset::Photos.over(Config::on_cpu(), reach).march.cascades, cascades);
     }

@@ -22,7 +22,9 @@ const D: usize = 2;
 /// The shape of a coordinate network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoordinateNetworkShape {
+    /// Kind, width and depth of the network.
     pub config: CoordinateNetworkConfig,
+    /// Number of values at a point, 1 to 16.
     pub n_outputs: u32,
 }
 

@@ -34,6 +34,7 @@ impl CoordinateNetworkShape {
 
 /// A coordinate network on a device.
 pub struct CoordinateNetwork {
+    /// Kind, size and number of outputs.
     pub shape: CoordinateNetworkShape,
     layout: NetworkLayout,
     n_columns: u32,

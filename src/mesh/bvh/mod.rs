@@ -29,6 +29,7 @@ pub struct Bvh {
 pub struct Nearest {
     /// Distance in units of the mesh's coordinates.
     pub distance: Vec<f32>,
+    /// Index in the mesh of the triangle nearest to each point.
     pub triangle: Vec<u32>,
 }
 

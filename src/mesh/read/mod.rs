@@ -4,6 +4,7 @@
 mod gltf;
 mod obj;
 pub mod ply;
+mod polygon;
 mod stl;
 
 use std::ffi::OsStr;
@@ -55,9 +56,4 @@ fn checked(mesh: Mesh) -> Read<Mesh> {
 /// Returns the refusal of a face, counted from 0, that refers to a vertex that does not exist.
 fn no_vertex(face: usize, vertex: i64, n: usize) -> Refusal {
     format!("face {face} names vertex {vertex}, but there are {n} vertices, counted from 0; export it again")
-}
-
-/// Adds the triangles of a polygon: a fan around its first corner.
-fn fan(polygon: &[u32], triangles: &mut Vec<[u32; 3]>) {
-    triangles.extend(polygon.windows(2).skip(1).map(|pair| [polygon[0], pair[0], pair[1]]));
 }

@@ -1,6 +1,7 @@
 //! Wavefront OBJ: `v` and `f` lines; all other lines are irrelevant for a surface and are ignored.
 
-use super::{Read, fan};
+use super::Read;
+use super::polygon::triangulate;
 use crate::mesh::Mesh;
 use crate::text::as_utf8;
 
@@ -33,7 +34,7 @@ pub fn read(bytes: &[u8]) -> Read<Mesh> {
                         polygon.len()
                     ));
                 }
-                fan(&polygon, &mut mesh.triangles);
+                triangulate(&polygon, &mesh.vertices, &mut mesh.triangles);
             }
             _ => {}
         }
@@ -79,6 +80,15 @@ mod tests {
         let mesh = read(text).unwrap();
         assert_eq!(mesh.vertices, [[0.0; 3], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]);
         assert_eq!(mesh.triangles, [[0, 1, 2], [0, 2, 3], [3, 0, 1]]);
+    }
+
+    #[test]
+    fn concave_polygons_are_split_within_their_outline() {
+        // A dart in both orders. Its first corner does not see the third.
+        let text = b"v 0 0 0\nv 4 0 0\nv 1 1 0\nv 0 4 0\nf 2 3 4 1\nf 4 3 2 1\n";
+        let mesh = read(text).unwrap();
+        assert_eq!(mesh.triangles.len(), 4);
+        assert_eq!(mesh.area(), 8.0, "each of the two faces has an area of 4");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! PLY (Turk, "The PLY polygon file format", 1994): ASCII, and binary in both byte orders. Reads the coordinates of
 //! vertices and the vertex lists of faces; everything else in a file is skipped.
 
-use super::{Read, fan};
+use super::polygon::triangulate;
+use super::{Read, no_vertex};
 use crate::mesh::Mesh;
 use crate::text::as_utf8;
 
@@ -59,6 +60,8 @@ impl Ply {
         let (format, elements) = parse_header(header)?;
         let mut numbers = Numbers { format, left: &bytes[end + line_end + 1..] };
         let mut ply = Ply { vertices: Vec::new(), triangles: Vec::new() };
+        // Faces may stand before the vertices that they name.
+        let mut faces = Faces::default();
         let has_vertices = elements.iter().any(|element| element.name == "vertex");
         if !has_vertices {
             return Err("its PLY header announces no vertices".to_owned());
@@ -66,14 +69,39 @@ impl Ply {
         for element in &elements {
             match element.name.as_str() {
                 "vertex" => ply.vertices = numbers.vertices(element)?,
-                "face" if with_faces => ply.triangles = numbers.faces(element)?,
+                "face" if with_faces => faces = numbers.faces(element)?,
                 _ => numbers.pass(element)?,
             }
             if element.name == "vertex" && !with_faces {
                 break;
             }
         }
+        ply.triangles = faces.triangles(&ply.vertices)?;
         Ok(ply)
+    }
+}
+
+/// The polygons of a file.
+#[derive(Default)]
+struct Faces {
+    /// Corners of all faces, one after the other.
+    corners: Vec<u32>,
+    /// For each face, the place in `corners` behind its last one.
+    ends: Vec<usize>,
+}
+
+impl Faces {
+    fn triangles(&self, vertices: &[[f32; 3]]) -> Read<Vec<[u32; 3]>> {
+        let (mut triangles, mut begin) = (Vec::new(), 0);
+        for (face, &end) in self.ends.iter().enumerate() {
+            let polygon = &self.corners[begin..end];
+            if let Some(&vertex) = polygon.iter().find(|&&vertex| vertex as usize >= vertices.len()) {
+                return Err(no_vertex(face, i64::from(vertex), vertices.len()));
+            }
+            triangulate(polygon, vertices, &mut triangles);
+            begin = end;
+        }
+        Ok(triangles)
     }
 }
 
@@ -244,7 +272,7 @@ impl Numbers<'_> {
         Ok(vertices)
     }
 
-    fn faces(&mut self, element: &Element) -> Read<Vec<[u32; 3]>> {
+    fn faces(&mut self, element: &Element) -> Read<Faces> {
         let is_list = |property: &Property| {
             matches!(property, Property::List { name, item, .. }
                 if (name == "vertex_indices" || name == "vertex_index") && !item.is_float())
@@ -252,13 +280,11 @@ impl Numbers<'_> {
         let Some(place) = element.properties.iter().position(is_list) else {
             return Err("its faces have no list vertex_indices of whole numbers".to_owned());
         };
-        let (mut triangles, mut polygon) = (Vec::new(), Vec::new());
-        let mut wrong = None;
+        let (mut faces, mut wrong) = (Faces::default(), None);
         self.rows(element, |at, numbers, row| {
             if at == place {
-                polygon.clear();
-                polygon.extend(numbers.iter().map(|&number| number as u32));
-                fan(&polygon, &mut triangles);
+                faces.corners.extend(numbers.iter().map(|&number| number as u32));
+                faces.ends.push(faces.corners.len());
                 // In ASCII, a number that should be an integer may not be one.
                 let bad = numbers.iter().find(|&&number| f64::from(number as u32) != number);
                 wrong = wrong.or(bad.map(|&number| (row, number)));
@@ -266,7 +292,7 @@ impl Numbers<'_> {
         })?;
         match wrong {
             Some((row, number)) => Err(format!("face {row} names vertex {number}, but vertices are counted from 0")),
-            None => Ok(triangles),
+            None => Ok(faces),
         }
     }
 
@@ -337,6 +363,20 @@ mod tests {
         assert_eq!(read_mesh(&file("ascii", ASCII.as_bytes())).unwrap(), expected);
         assert_eq!(read_mesh(&file("binary_little_endian", &binary_body(false))).unwrap(), expected);
         assert_eq!(read_mesh(&file("binary_big_endian", &binary_body(true))).unwrap(), expected);
+    }
+
+    #[test]
+    fn concave_polygons_are_split_within_their_outline_also_before_their_vertices() {
+        let vertices = "element vertex 4\nproperty float x\nproperty float y\nproperty double z\n";
+        let faces = "element face 2\nproperty list uchar int vertex_indices\n";
+        let (places, corners) = ("0 0 0\n4 0 0\n1 1 0\n0 4 0\n", "4 1 2 3 0\n4 3 2 1 0\n");
+        for (header, body) in [
+            ([vertices, faces].concat(), [places, corners].concat()),
+            ([faces, vertices].concat(), [corners, places].concat()),
+        ] {
+            let mesh = read_mesh(format!("ply\nformat ascii 1.0\n{header}end_header\n{body}").as_bytes()).unwrap();
+            assert_eq!((mesh.triangles.len(), mesh.area()), (4, 8.0));
+        }
     }
 
     #[test]

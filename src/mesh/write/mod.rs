@@ -14,6 +14,7 @@ use crate::{Error, Result, atomic};
 /// A surface, or a point cloud if the mesh has no triangles.
 #[derive(Clone, Copy)]
 pub struct Surface<'a> {
+    /// Vertices and triangles.
     pub mesh: &'a Mesh,
     /// One for each vertex, of length 1.
     pub normals: Option<&'a [[f32; 3]]>,

@@ -24,6 +24,7 @@ pub enum Backbone {
 }
 
 impl Backbone {
+    /// Returns the name of the network, as in files and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Backbone::Alex => "alex",
@@ -102,6 +103,7 @@ const PIECE: usize = 4096;
 
 /// A network with its weights.
 pub struct Lpips {
+    /// The network whose activations are compared.
     pub backbone: Backbone,
     convolutions: Vec<Convolution>,
     /// Channel weights of each compared layer, `[n_out]`.

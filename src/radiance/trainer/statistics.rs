@@ -3,9 +3,13 @@
 /// Sums over the rays of some steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Statistics {
+    /// Sum of the rays' losses.
     pub loss: f64,
+    /// Sum of the rays' squared errors, each the mean over channels.
     pub squared_error: f64,
+    /// Number of rays.
     pub rays: u64,
+    /// Number of samples.
     pub samples: u64,
     /// Rays that were left out because their samples did not fit.
     pub dropped: u64,

@@ -12,7 +12,9 @@ const N_KEYS: usize = 12;
 /// Source of a camera path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathChoice {
+    /// A circle around the scene.
     Orbit,
+    /// A spiral in front of the scene.
     Spiral,
     /// Through training cameras.
     Interpolate,

@@ -13,7 +13,10 @@ pub enum Order {
     /// All cameras in the order of the file.
     File,
     /// At most `n_keys` cameras that are spread far apart, each followed by the nearest of the remaining ones.
-    Nearest { n_keys: usize },
+    Nearest {
+        /// Maximum number of cameras.
+        n_keys: usize,
+    },
 }
 
 const SECONDS_BETWEEN_KEYS: f32 = 1.0;

@@ -21,6 +21,7 @@ use std::path::Path;
 /// A camera for every frame of a video, all of the same size.
 #[derive(Clone, Debug)]
 pub struct CameraPath {
+    /// Cameras of the frames, in order.
     pub frames: Vec<Camera>,
     /// Frames per second.
     pub fps: f32,
