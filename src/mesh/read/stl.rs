@@ -117,7 +117,7 @@ mod tests {
     fn what_programs_make_of_the_format_is_read() {
         let expected = soup(vec![[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.5]]);
         let whole = format!("{TEXT}endsolid\n");
-        let latin_1 = [b"solid K\xf6rper\r\n", whole[6..].as_bytes()].concat();
+        let latin_1 = [b"solid K\xf6rper\r\n", &whole.as_bytes()[6..]].concat();
         let behind = [&whole[..], "\n\u{1a}\0\0"].concat();
         for text in [
             whole.to_uppercase().into_bytes(),
