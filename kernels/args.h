@@ -104,13 +104,13 @@ enum CoordinateNetworkKind : uint32_t {
 enum CoordinateNetworkRow : uint32_t {
     // Bias.
     ROW_B = 0,
-    // And row 2.
+    // Frequencies of the sine by x and y, in this row and the next.
     ROW_OMEGA = 1,
     // Phase of the sine.
     ROW_PHI = 3,
-    // And row 5.
+    // Centre of the Gaussian envelope, x and y, in this row and the next.
     ROW_MU = 4,
-    // Rate of the Gaussian envelope.
+    // Decay of the Gaussian envelope.
     ROW_GAMMA = 6,
 };
 
@@ -121,7 +121,7 @@ typedef struct GridLevel {
     uint32_t entries;     // nodes stored: min(round_up(resolution^D, 8), 2^log2_hashmap_size)
     uint32_t offset;      // first entry of the level in the table
     uint32_t hashed;      // 1: spatial hash, 0: dense index
-    uint32_t band;        // of a Fourier grid: the coordinates that the level is looked up at, kernels/encoding/fourier.cuh
+    uint32_t band;  // of a Fourier grid: the coordinates that the level is looked up at, kernels/encoding/fourier.cuh
 } GridLevel;
 
 // Shape of the multiplicative Fourier adaptive kernel (Zhao et al. 2024, equations 6 to 8) and of its parameters theta.
@@ -140,29 +140,29 @@ typedef struct MulfaLayout {
 
 // Shape of a grid.
 typedef struct GridLayout {
-    uint32_t dimensions;  // D
-    uint32_t n_levels;  // L
-    uint32_t n_features;  // per level
-    uint32_t kernel;      // KernelFunction
-    uint32_t averaged;    // 1: the features of all levels are averaged, F in all; 0: they follow each other, L F in all
-    uint32_t local_frequencies;  // K of the local kernel
-    MulfaLayout mulfa;  // shape of the mulfa kernel, if kernel is one
+    uint32_t dimensions;              // D
+    uint32_t n_levels;                // L
+    uint32_t n_features;              // per level
+    uint32_t kernel;                  // KernelFunction
+    uint32_t averaged;  // 1: the features of all levels are averaged, F in all; 0: they follow each other, L F in all
+    uint32_t local_frequencies;       // K of the local kernel
+    MulfaLayout mulfa;                // shape of the kernel function, for the KERNEL_MULFA variants
     GridLevel levels[GF_MAX_LEVELS];  // the first n_levels are used, from coarse to fine
 } GridLayout;
 
 // One matrix of a network: y = W x, W row-major [n_out, n_in].
 typedef struct Layer {
-    uint32_t n_in;  // number of inputs
-    uint32_t n_out;  // number of outputs
+    uint32_t n_in;     // number of inputs
+    uint32_t n_out;    // number of outputs
     uint32_t weights;  // first weight in the weight buffers
 } Layer;
 
 // Shape of the networks of a field.
 typedef struct NetworkLayout {
-    uint32_t n_density_layers;  // features -> 16 values, the first of which is the log density
-    uint32_t n_color_layers;    // (16 values, 16 spherical harmonics) -> 16 values, the first 3 of which are colour
-    uint32_t n_weights;  // weights of all layers
-    uint32_t sh_degree;  // degree of the spherical harmonics of the viewing direction
+    uint32_t n_density_layers;    // features -> 16 values, the first of which is the log density
+    uint32_t n_color_layers;      // (16 values, 16 spherical harmonics) -> 16 values, the first 3 of which are colour
+    uint32_t n_weights;           // weights of all layers
+    uint32_t sh_degree;           // degree of the spherical harmonics of the viewing direction
     Layer layers[GF_MAX_LAYERS];  // density layers, then colour layers
 } NetworkLayout;
 
@@ -170,12 +170,12 @@ typedef struct NetworkLayout {
 typedef struct Camera {
     float camera_to_world[12];  // row-major [3, 4], in the unit cube; x right, y up, looks along -z
     float fl_x, fl_y, cx, cy;   // pixels
-    uint32_t width, height;  // of the image, pixels
-    uint64_t first_pixel;  // index of its image's first pixel in the pixel buffer
-    uint32_t lens;         // LensModel
-    float lens_limit;      // radius at distance 1 (fisheye: angle) up to which the image does not fold over
-    float radial[4];       // k1 .. k4
-    float tangential[2];   // p1, p2; a fisheye has none
+    uint32_t width, height;     // of the image, pixels
+    uint64_t first_pixel;       // index of its image's first pixel in the pixel buffer
+    uint32_t lens;              // LensModel
+    float lens_limit;           // radius at distance 1 (fisheye: angle) up to which the image does not fold over
+    float radial[4];            // k1 .. k4
+    float tangential[2];        // p1, p2; a fisheye has none
 } Camera;
 
 // The map from space to the field: kernels/radiance/space.cuh.
@@ -190,7 +190,7 @@ typedef struct Space {
 typedef struct Steps {
     float size;         // at t = 0
     float cone_angle;   // 0 keeps steps constant
-    float largest;  // upper limit of the step length
+    float largest;      // upper limit of the step length
     float inverse_far;  // beyond this distance steps are even in 1/t; 0 for nowhere
 } Steps;
 
@@ -199,16 +199,16 @@ typedef struct Steps {
 
 // The rays of a chunk. Vectors are stored by component: [3, R] holds x of all rays, then y, then z.
 typedef struct RayBatch {
-    float* origin;         // [3, R] origin of the marched ray, in the unit cube or in NDC
-    float* direction;      // [3, R] direction of the marched ray, unit length
-    float* view;           // [3, R] viewing direction in the scene, unit length
-    float* t;              // [R] start of the next step; -1: finished; GF_RAY_DROPPED: dropped
-    float* t_end;          // [R] where the ray leaves the box
-    float* transmittance;  // [R]
-    float* color;          // [3, R] composited so far, without background
-    float* depth;          // [R] sum of weight times t
-    float* target;         // [4, R] RGBA of the training image, straight alpha
-    float* background;     // [3, R]
+    float* origin;            // [3, R] origin of the marched ray, in the unit cube or in NDC
+    float* direction;         // [3, R] direction of the marched ray, unit length
+    float* view;              // [3, R] viewing direction in the scene, unit length
+    float* t;                 // [R] start of the next step; -1: finished; GF_RAY_DROPPED: dropped
+    float* t_end;             // [R] where the ray leaves the box
+    float* transmittance;     // [R]
+    float* color;             // [3, R] composited so far, without background
+    float* depth;             // [R] sum of weight times t
+    float* target;            // [4, R] RGBA of the training image, straight alpha
+    float* background;        // [3, R]
     uint32_t* segment_begin;  // [GF_MAX_ROUNDS, R] first sample of the ray in a round
     uint32_t* segment_count;  // [GF_MAX_ROUNDS, R]
     float* squared_error;     // [R] of finished rays, mean over channels; 0 for dropped rays
@@ -216,18 +216,18 @@ typedef struct RayBatch {
     float* target_t;          // [R] position of the known depth on the marched ray; -1: unknown (training)
     uint32_t* camera;         // [R] index of the training image (training)
     uint32_t* composited;     // [R] samples composited into finished rays; 0 for dropped rays (training)
-    uint32_t n_rays;  // rays in use, at most R
-    uint32_t capacity;  // R
+    uint32_t n_rays;          // rays in use, at most R
+    uint32_t capacity;        // R
 } RayBatch;
 
 // The samples of a chunk, appended round by round.
 typedef struct SampleBatch {
-    float* position;   // [S, D] in [0, 1]^D; for radiance fields the box of all cascades
-    float* t;          // [S] distance along the marched ray
-    float* dt;         // [S] step length
-    uint32_t* ray;     // [S] index of the ray in the chunk
-    float* density;    // [S] sigma, per unit of the unit cube
-    float* color;      // [S, 3]
+    float* position;     // [S, D] in [0, 1]^D; for radiance fields the box of all cascades
+    float* t;            // [S] distance along the marched ray
+    float* dt;           // [S] step length
+    uint32_t* ray;       // [S] index of the ray in the chunk
+    float* density;      // [S] sigma, per unit of the unit cube
+    float* color;        // [S, 3]
     float* dL_ddensity;  // [S] gradient with respect to the raw density output, activation included
     float* dL_dcolor;    // [S, 3] gradient with respect to the raw colour output, activation included
     uint32_t* count;     // [GF_MAX_ROUNDS + 2] samples before each round; count[r + 1] is the end of round r
@@ -236,19 +236,19 @@ typedef struct SampleBatch {
 
 // Draws training rays: kernels/radiance/rays.cu.
 typedef struct DrawRaysArgs {
-    RayBatch rays;  // the rays of the chunk
-    uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
-    const Camera* cameras;  // the training cameras
-    const uint8_t* pixels;  // RGBA, sRGB, straight alpha
-    uint32_t n_cameras;  // number of training cameras
-    uint32_t seed;  // seed of the run
-    uint32_t step;  // training step
-    uint32_t first_ray;   // index of the chunk's first ray within the step
-    uint32_t background;  // BackgroundMode
+    RayBatch rays;                 // the rays of the chunk
+    uint32_t* samples_count;       // of the chunk's SampleBatch, set to zero
+    const Camera* cameras;         // the training cameras
+    const uint8_t* pixels;         // RGBA, sRGB, straight alpha
+    uint32_t n_cameras;            // number of training cameras
+    uint32_t seed;                 // seed of the run
+    uint32_t step;                 // training step
+    uint32_t first_ray;            // index of the chunk's first ray within the step
+    uint32_t background;           // BackgroundMode
     float box_min[3], box_max[3];  // box that rays are clipped to, in the unit cube
-    float step_size;  // length of a step at the camera, in the unit cube
-    Space space;  // map from space to the field
-    float near;  // least distance of samples from the camera
+    float step_size;               // length of a step at the camera, in the unit cube
+    Space space;                   // map from space to the field
+    float near;                    // least distance of samples from the camera
     const float* depths;           // per pixel, along the optical axis, in the unit cube; 0: unknown; null: none
     const uint32_t* drawn_pixels;  // pixels that may be drawn, image by image; null: all
     const uint32_t* drawn_begin;   // [n_cameras + 1] offset of each image in drawn_pixels
@@ -256,79 +256,79 @@ typedef struct DrawRaysArgs {
 
 // One ray per pixel of a rendered image: kernels/radiance/rays.cu.
 typedef struct CameraRaysArgs {
-    RayBatch rays;  // the rays of the chunk
-    uint32_t* samples_count;  // of the chunk's SampleBatch, set to zero
-    Camera camera;  // camera of the rendered image
-    uint32_t first_pixel;  // first pixel of the chunk, in row order
-    float background[3];  // colour behind the field, sRGB
+    RayBatch rays;                 // the rays of the chunk
+    uint32_t* samples_count;       // of the chunk's SampleBatch, set to zero
+    Camera camera;                 // camera of the rendered image
+    uint32_t first_pixel;          // first pixel of the chunk, in row order
+    float background[3];           // colour behind the field, sRGB
     float box_min[3], box_max[3];  // box that rays are clipped to, in the unit cube
-    Space space;  // map from space to the field
-    float near;  // least distance of samples from the camera
+    Space space;                   // map from space to the field
+    float near;                    // least distance of samples from the camera
 } CameraRaysArgs;
 
 // Turns depths into distances from the camera: kernels/radiance/rays.cu.
 typedef struct RayDistanceArgs {
-    RayBatch rays;     // depth: in, the sum of weight times t; out, distance from the camera in the unit cube
+    RayBatch rays;      // depth: in, the sum of weight times t; out, distance from the camera in the unit cube
     float position[3];  // of the camera, in the unit cube
-    Space space;  // map from space to the field
+    Space space;        // map from space to the field
 } RayDistanceArgs;
 
 // One round of ray marching: kernels/radiance/march.cu.
 typedef struct MarchArgs {
-    RayBatch rays;  // the rays of the chunk
-    SampleBatch samples;  // the samples of the chunk
+    RayBatch rays;                    // the rays of the chunk
+    SampleBatch samples;              // the samples of the chunk
     const uint64_t* occupancy;        // [cascades, resolution^3 / 64] one word per block of 4 x 4 x 4 cells
     const uint64_t* occupied_blocks;  // [cascades, resolution^3 / 4096] one bit per word that is not zero
-    uint32_t resolution;  // cells per axis of one cascade
-    uint32_t cascades;  // number of cascades of the occupancy grid
-    uint32_t round;  // the round to work on, from 0
-    uint32_t max_steps;  // most samples of a ray in this round
-    Steps steps;  // lengths of the steps
-    Space space;  // map from space to the field
+    uint32_t resolution;              // cells per axis of one cascade
+    uint32_t cascades;                // number of cascades of the occupancy grid
+    uint32_t round;                   // the round to work on, from 0
+    uint32_t max_steps;               // most samples of a ray in this round
+    Steps steps;                      // lengths of the steps
+    Space space;                      // map from space to the field
 } MarchArgs;
 
 // Forward and backward pass of a radiance field: kernels/radiance/field.cuh.
 typedef struct FieldArgs {
-    GridLayout grid;  // shape of the grid
-    NetworkLayout network;  // shape of the networks
-    const GF_COMPUTE* table;    // [entries, F]
-    const GF_COMPUTE* weights;  // compute copy, see prepare_weights
+    GridLayout grid;             // shape of the grid
+    NetworkLayout network;       // shape of the networks
+    const GF_COMPUTE* table;     // [entries, F]
+    const GF_COMPUTE* weights;   // compute copy, see prepare_weights
     const GF_COMPUTE* features;  // [S, n_in] inputs of the first layer if another kernel computed them; null: encode from the table
-    SampleBatch samples;  // the samples of the chunk
-    RayBatch rays;  // the rays of the chunk
-    GF_COMPUTE* activations;   // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
-    float* dL_dfeatures;       // [L, S, F], or [S, F] for averaged levels (backward)
-    float* dL_dweights;        // shaped as the weights, fp32, added to (backward)
-    uint32_t round;            // forward: the round to evaluate; backward: all rounds up to this one
-    uint32_t density_only;     // forward: 1 skips the colour network
-    float* dL_dview;           // [S, 3] gradient with respect to the viewing direction, set; null: not needed (backward)
+    SampleBatch samples;         // the samples of the chunk
+    RayBatch rays;               // the rays of the chunk
+    GF_COMPUTE* activations;     // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
+    float* dL_dfeatures;         // [L, S, F], or [S, F] for averaged levels (backward)
+    float* dL_dweights;          // shaped as the weights, fp32, added to (backward)
+    uint32_t round;              // forward: the round to evaluate; backward: all rounds up to this one
+    uint32_t density_only;       // forward: 1 skips the colour network
+    float* dL_dview;  // [S, 3] gradient with respect to the viewing direction, set; null: not needed (backward)
 } FieldArgs;
 
 // The multiplicative Fourier adaptive kernel at a tile of samples, for training: kernels/encoding/mulfa_tile.cuh. Its
 // matrices are prepared from theta once a step, and gradients are collected with respect to the prepared matrices. P is
 // 2^D.
 typedef struct MulfaArgs {
-    GridLayout grid;  // shape of the grid
-    SampleBatch samples;  // the samples of the chunk
-    const GF_COMPUTE* table;      // [entries, F]
-    const GF_COMPUTE* prepared;   // see prepare_mulfa
-    const float* theta;  // parameters of the kernel function, see MulfaLayout
-    GF_COMPUTE* features;         // [S, n_in], columns past those of the grid are zero (forward)
-    GF_COMPUTE* query;            // [L, S, H] q, saved for the backward pass, which overwrites it; null: not saved
-    const float* dL_dfeatures;    // [L, S, F] (backward)
-    float* phi;                   // [mulfa.n_levels, S, P K] for grid_scatter (backward)
-    float* dL_dprepared;          // see mulfa_gradient, added to (backward)
-    uint32_t n_in;  // columns of the features, a multiple of 16
-    uint32_t round;               // forward: the round to evaluate; backward: all rounds up to this one
+    GridLayout grid;             // shape of the grid
+    SampleBatch samples;         // the samples of the chunk
+    const GF_COMPUTE* table;     // [entries, F]
+    const GF_COMPUTE* prepared;  // see prepare_mulfa
+    const float* theta;          // parameters of the kernel function, see MulfaLayout
+    GF_COMPUTE* features;        // [S, n_in], columns past those of the grid are zero (forward)
+    GF_COMPUTE* query;           // [L, S, H] q, saved for the backward pass, which overwrites it; null: not saved
+    const float* dL_dfeatures;   // [L, S, F] (backward)
+    float* phi;                  // [mulfa.n_levels, S, P K] for grid_scatter (backward)
+    float* dL_dprepared;         // see mulfa_gradient, added to (backward)
+    uint32_t n_in;               // columns of the features, a multiple of 16
+    uint32_t round;              // forward: the round to evaluate; backward: all rounds up to this one
 } MulfaArgs;
 
 // Prepares the matrices of MulfaArgs from theta, and maps their gradients back: kernels/encoding/mulfa.cu.
 typedef struct PrepareMulfaArgs {
-    GridLayout grid;  // shape of the grid
-    const float* theta;  // parameters of the kernel function, see MulfaLayout
-    GF_COMPUTE* prepared;        // [n_prepared], followed by the transposes
-    const float* dL_dprepared;   // (gradient)
-    float* dL_dtheta;            // shaped as theta, set (gradient)
+    GridLayout grid;            // shape of the grid
+    const float* theta;         // parameters of the kernel function, see MulfaLayout
+    GF_COMPUTE* prepared;       // [n_prepared], followed by the transposes
+    const float* dL_dprepared;  // (gradient)
+    float* dL_dtheta;           // shaped as theta, set (gradient)
 } PrepareMulfaArgs;
 
 // Weights of the losses on a ray beside its colour: kernels/radiance/ray_losses.cuh.
@@ -340,26 +340,26 @@ typedef struct RayLosses {
 
 // Compositing, its loss and its backward pass: kernels/radiance/composite.cu.
 typedef struct CompositeArgs {
-    RayBatch rays;  // the rays of the chunk
-    SampleBatch samples;  // the samples of the chunk
-    uint32_t round;     // forward: the round to add; backward: number of rounds
+    RayBatch rays;             // the rays of the chunk
+    SampleBatch samples;       // the samples of the chunk
+    uint32_t round;            // forward: the round to add; backward: number of rounds
     float stop_transmittance;  // rays below this transmittance are finished
-    float huber_delta;  // error at which the Huber loss becomes linear
-    RayLosses losses;  // backward
-    Space space;       // backward
-    const float* exposure;  // [n_images, 6] log gain of each channel, then offsets; null: none (backward)
-    float* dL_dexposure;    // shaped as exposure, added to (backward)
+    float huber_delta;         // error at which the Huber loss becomes linear
+    RayLosses losses;          // backward
+    Space space;               // backward
+    const float* exposure;     // [n_images, 6] log gain of each channel, then offsets; null: none (backward)
+    float* dL_dexposure;       // shaped as exposure, added to (backward)
 } CompositeArgs;
 
 // Forward and backward pass of a field fitted to values (features -> one network -> n_outputs values):
 // kernels/fit/fit.cuh. Of the samples, only position and count are used, as one round.
 typedef struct FitArgs {
-    GridLayout grid;  // shape of the grid
+    GridLayout grid;             // shape of the grid
     NetworkLayout network;       // all of its layers are density layers
     const GF_COMPUTE* table;     // [entries, F]
     const GF_COMPUTE* weights;   // compute copy, see prepare_weights
     const GF_COMPUTE* features;  // [S, n_in] inputs of the first layer if another kernel computed them; null: encode from the table
-    SampleBatch samples;  // the samples of the chunk
+    SampleBatch samples;         // the samples of the chunk
     GF_COMPUTE* activations;     // inputs of each layer, [S, n_in], one matrix after the other; null: not saved
     float* output;               // [S, n_outputs] (forward)
     const float* dL_doutput;     // [S, n_outputs] (backward)
@@ -377,7 +377,7 @@ typedef struct FitLossArgs {
     float* squared_error;   // [S] mean over outputs
     const uint32_t* count;  // [1] number of samples
     float* sums;            // [2] loss and squared error, added to (statistics)
-    uint32_t n_outputs;  // values per sample
+    uint32_t n_outputs;     // values per sample
     uint32_t kind;          // FitLoss
     float scale;            // factor on dL_doutput, which Adam divides out again
 } FitLossArgs;
@@ -391,7 +391,7 @@ typedef struct EikonalArgs {
     float* loss;             // [S] set at corners, each to a quarter of the stencil's loss
     float* squared_error;    // [S] set at corners, to 0
     uint32_t n_with_target;  // samples before the first stencil
-    uint32_t n_stencils;  // number of stencils
+    uint32_t n_stencils;     // number of stencils
     float step;              // h: distance of the corners from the stencil's centre, along each axis
     float weight;            // weight of a stencil's loss
     float scale;             // factor on dL_doutput, as in FitLossArgs
@@ -399,25 +399,25 @@ typedef struct EikonalArgs {
 
 // Draws the pixels of a training step: kernels/fit/pixels.cu.
 typedef struct DrawPixelsArgs {
-    const void* pixels;     // [height, width, n_channels]
-    float* position;        // [S, 2] centres of pixels; the image is [0, 1]^2, y down
-    float* target;          // [S, n_channels]
-    uint32_t format;        // PixelFormat
-    uint32_t n_channels;  // channels of the image, 1 to 4
+    const void* pixels;      // [height, width, n_channels]
+    float* position;         // [S, 2] centres of pixels; the image is [0, 1]^2, y down
+    float* target;           // [S, n_channels]
+    uint32_t format;         // PixelFormat
+    uint32_t n_channels;     // channels of the image, 1 to 4
     uint32_t width, height;  // of the image, pixels
     uint32_t columns, rows;  // strata of the step, numbered row by row; further samples are unstratified
     uint32_t first_sample;   // index of the chunk's first sample within the step
-    uint32_t seed;  // seed of the run
-    uint32_t step;  // training step
+    uint32_t seed;           // seed of the run
+    uint32_t step;           // training step
 } DrawPixelsArgs;
 
 // Pixel centres of a region of an image, row by row: kernels/fit/pixels.cu.
 typedef struct PixelCentersArgs {
-    float* position;        // [n, 2]
-    uint32_t first_pixel;  // first pixel of the launch, in row order
+    float* position;         // [n, 2]
+    uint32_t first_pixel;    // first pixel of the launch, in row order
     uint32_t width, height;  // of the region
-    float origin[2];        // corner of the region in [0, 1]^2
-    float step[2];          // distance between pixels
+    float origin[2];         // corner of the region in [0, 1]^2
+    float step[2];           // distance between pixels
 } PixelCentersArgs;
 
 #define GF_ENCODE_TILES 8  // tiles per block of encode_levels
@@ -425,17 +425,17 @@ typedef struct PixelCentersArgs {
 // Features of a round's samples from levels with a fixed kernel function: kernels/encoding/grid.cu.
 typedef struct EncodeLevelsArgs {
     GridLayout grid;          // its levels are not averaged
-    SampleBatch samples;  // the samples of the chunk
+    SampleBatch samples;      // the samples of the chunk
     const GF_COMPUTE* table;  // [entries, F]
     GF_COMPUTE* features;     // [S, n_in] set in the columns of these levels
-    uint32_t n_in;  // columns of the features, a multiple of 16
-    uint32_t round;  // the round to work on, from 0
-    uint32_t first_level;  // first level to encode
+    uint32_t n_in;            // columns of the features, a multiple of 16
+    uint32_t round;           // the round to work on, from 0
+    uint32_t first_level;     // first level to encode
 } EncodeLevelsArgs;
 
 // Scatters gradients with respect to features into the table: kernels/encoding/grid.cu.
 typedef struct ScatterArgs {
-    GridLayout grid;  // shape of the grid
+    GridLayout grid;            // shape of the grid
     const float* position;      // [S, D]
     const float* dL_dfeatures;  // [L, S, F], or [S, F] for averaged levels
     const float* phi;           // [mulfa.n_levels, S, P K] weights of a learned kernel function; null: fixed
@@ -446,26 +446,26 @@ typedef struct ScatterArgs {
 
 // Encoding with the local kernel function, and the gradients of its coefficients: kernels/encoding/local.cu.
 typedef struct LocalArgs {
-    GridLayout grid;  // shape of the grid
-    SampleBatch samples;  // the samples of the chunk
+    GridLayout grid;            // shape of the grid
+    SampleBatch samples;        // the samples of the chunk
     const GF_COMPUTE* table;    // [entries, F]
     const float* theta;         // [L, D, 1 + 2 K, F]
     GF_COMPUTE* features;       // [S, n_in], columns past those of the grid are zero (encode)
     const float* dL_dfeatures;  // [L, S, F] (backward)
     float* dL_dtheta;           // shaped as theta, added to (backward)
-    uint32_t n_in;  // columns of the features, a multiple of 16
+    uint32_t n_in;              // columns of the features, a multiple of 16
     uint32_t round;             // encode: samples of this round; backward: all up to the end of this round
 } LocalArgs;
 
 // Scatter with the local kernel function: kernels/encoding/local.cu.
 typedef struct LocalScatterArgs {
     ScatterArgs scatter;  // levels, positions and gradients; its phi is not used
-    const float* theta;  // [L, D, 1 + 2 K, F]
+    const float* theta;   // [L, D, 1 + 2 K, F]
 } LocalScatterArgs;
 
 // The cascade of levels: kernels/encoding/cascade.cuh.
 typedef struct CascadeArgs {
-    SampleBatch samples;  // the samples of the chunk
+    SampleBatch samples;   // the samples of the chunk
     const float* theta;    // from `first` on: [F^2 L (L - 1) / 2] G_1, G_2, ..., each [l F, F]
     GF_COMPUTE* features;  // [S, n_in] in: z, out: h (forward)
     GF_COMPUTE* saved;     // [2, L F, S] z and h, saved for the backward pass; null: not saved
@@ -474,7 +474,7 @@ typedef struct CascadeArgs {
     uint32_t first;        // index of the first number of G_1
     uint32_t n_levels;     // L
     uint32_t n_features;   // F
-    uint32_t n_in;  // columns of the features, a multiple of 16
+    uint32_t n_in;         // columns of the features, a multiple of 16
     uint32_t round;        // forward: samples of this round; backward: all up to the end of this round
 } CascadeArgs;
 
@@ -487,10 +487,10 @@ typedef struct ResampleArgs {
 
 // Gradient of the total variation of dense levels: kernels/encoding/dense.cu.
 typedef struct VariationArgs {
-    GridLayout grid;  // shape of the grid
+    GridLayout grid;     // shape of the grid
     const float* table;  // [entries, F]
     float* gradient;     // [entries, F], added to
-    float weight;  // weight of the loss
+    float weight;        // weight of the loss
 } VariationArgs;
 
 #define GF_NEAREST 8  // most nodes of a point set that are active at one position
@@ -508,13 +508,13 @@ typedef struct PointSet {
 
 // Encoding by a point set: kernels/encoding/points.cu.
 typedef struct PointsArgs {
-    PointSet points;  // the nodes
-    SampleBatch samples;  // the samples of the chunk
+    PointSet points;          // the nodes
+    SampleBatch samples;      // the samples of the chunk
     const GF_COMPUTE* table;  // [N + 1, F]
     GF_COMPUTE* features;     // [S, n_in], columns past F are zero (encode)
-    float* kept;              // [S, GF_NEAREST + 1] phi, out of reach last; then [S, GF_NEAREST] node indices as uint32_t (backward)
-    uint32_t n_features;  // F
-    uint32_t n_in;  // columns of the features, a multiple of 16
+    float* kept;  // [S, GF_NEAREST + 1] phi, out of reach last; then [S, GF_NEAREST] node indices as uint32_t (backward)
+    uint32_t n_features;      // F
+    uint32_t n_in;            // columns of the features, a multiple of 16
     uint32_t round;           // encode: samples of this round; backward: all up to the end of this round
 } PointsArgs;
 
@@ -524,15 +524,15 @@ typedef struct PointsScatterArgs {
     const float* dL_dfeatures;  // [S, F]
     const uint32_t* count;      // [1] number of samples
     float* gradient;            // [N + 1, F], added to
-    uint32_t n_nodes;  // N
-    uint32_t n_features;  // F
+    uint32_t n_nodes;           // N
+    uint32_t n_features;        // F
     uint32_t capacity;          // S
     uint32_t n_parts;           // number of parts the table is split into, one per launch row
 } PointsScatterArgs;
 
 // Active nodes of a point set, for analysis and tests; n is GF_NEAREST + 1, out of reach last.
 typedef struct PointsNodesArgs {
-    PointSet points;  // the nodes
+    PointSet points;         // the nodes
     const double* position;  // [items, D]
     uint32_t* entry;         // [items, n] rows of the table
     double* phi;             // [items, n]
@@ -562,9 +562,9 @@ typedef struct CoordinateNetworkArgs {
 
 // Copies learned parameters into padded matrices, and gradients back: kernels/network/coordinate_network.cu.
 typedef struct PrepareCoordinateNetworkArgs {
-    const float* theta;  // learned parameters
+    const float* theta;         // learned parameters
     const uint32_t* place;      // [items] index in theta of each prepared number, or GF_COORDINATE_NONE
-    float* prepared;            // [items] weights, then the neurons' numbers; numbers that are not learned are not written
+    float* prepared;  // [items] weights, then the neurons' numbers; numbers that are not learned are not written
     const float* dL_dprepared;  // [items] (gradient)
     float* dL_dtheta;           // shaped as theta, set (gradient)
 } PrepareCoordinateNetworkArgs;
@@ -573,22 +573,22 @@ typedef struct PrepareCoordinateNetworkArgs {
 typedef struct CentreArgs {
     const float* value;  // [n_images, 6]
     float* centred;      // [n_images, 6] value minus its mean over images
-    uint32_t n_images;  // number of images
+    uint32_t n_images;   // number of images
 } CentreArgs;
 
 // Applies camera corrections (rotation vector about the camera centre in radians, then translation in the unit cube):
 // kernels/radiance/cameras.cu.
 typedef struct CorrectCamerasArgs {
-    const Camera* cameras;  // [n] cameras of the scene
+    const Camera* cameras;    // [n] cameras of the scene
     const float* correction;  // [n, 6]
-    Camera* corrected;  // [n] set
+    Camera* corrected;        // [n] set
 } CorrectCamerasArgs;
 
 // Gradient with respect to sample positions: kernels/radiance/cameras.cu.
 typedef struct PositionGradientArgs {
-    GridLayout grid;  // shape of the grid
-    SampleBatch samples;  // the samples of the chunk
-    const GF_COMPUTE* table;  // [entries, F]
+    GridLayout grid;            // shape of the grid
+    SampleBatch samples;        // the samples of the chunk
+    const GF_COMPUTE* table;    // [entries, F]
     const float* dL_dfeatures;  // as written by field_backward
     float* dL_dposition;        // [S, 3] in the field, set
     uint32_t round;             // all rounds up to this one
@@ -596,24 +596,24 @@ typedef struct PositionGradientArgs {
 
 // Gradient with respect to camera corrections: kernels/radiance/cameras.cu.
 typedef struct CameraGradientArgs {
-    RayBatch rays;  // the rays of the chunk
-    SampleBatch samples;  // the samples of the chunk
+    RayBatch rays;              // the rays of the chunk
+    SampleBatch samples;        // the samples of the chunk
     const Camera* cameras;      // the corrected cameras that the rays were drawn from
     const float* correction;    // [n, 6] their corrections
     const float* dL_dposition;  // [S, 3]
     const float* dL_dview;      // [S, 3]
     float* dL_dcorrection;      // [n, 6], added to
-    Space space;  // map from space to the field
-    uint32_t cascades;  // number of cascades of the occupancy grid
-    uint32_t rounds;  // number of rounds marched
+    Space space;                // map from space to the field
+    uint32_t cascades;          // number of cascades of the occupancy grid
+    uint32_t rounds;            // number of rounds marched
 } CameraGradientArgs;
 
 // Sum over the parts of a gradient: kernels/optim/adam.cu.
 typedef struct SumArgs {
     const float* parts;  // [n_parts, n]
     float* sum;          // [n]
-    uint32_t n_parts;  // number of parts
-    uint32_t n;  // numbers per part
+    uint32_t n_parts;    // number of parts
+    uint32_t n;          // numbers per part
 } SumArgs;
 
 // Numbers that one item of sum_parts adds.
@@ -621,30 +621,30 @@ typedef struct SumArgs {
 
 // One step of Adam: kernels/optim/adam.cu.
 typedef struct AdamArgs {
-    float* value;      // [n, width]
-    float* gradient;   // [n, width], set to zero
-    float* moment1;    // [n, width]
-    float* moment2;    // [n, width]
-    uint32_t* steps;   // [n] number of updates of each entry
-    float* average;    // [n, width] exponential moving average of the value; null: none
-    uint32_t* average_step;  // [n] step at which the average was brought up to date
-    GF_COMPUTE* copy;  // [n, width] fp16 copy; null: none
+    float* value;                                // [n, width]
+    float* gradient;                             // [n, width], set to zero
+    float* moment1;                              // [n, width]
+    float* moment2;                              // [n, width]
+    uint32_t* steps;                             // [n] number of updates of each entry
+    float* average;                              // [n, width] exponential moving average of the value; null: none
+    uint32_t* average_step;                      // [n] step at which the average was brought up to date
+    GF_COMPUTE* copy;                            // [n, width] fp16 copy; null: none
     const float* corrections;  // [n_corrections] sqrt(1 - beta2^k) / (1 - beta1^k) for k updates; the last entry for all larger k
-    const float* decays;       // [n_decays] average_decay^k; the last entry for all larger k
-    uint32_t n_corrections;  // length of corrections
-    uint32_t n_decays;  // length of decays
-    uint32_t width;    // 1, 2, 4 or 8; an entry is skipped when all its gradients are zero
-    uint32_t step;     // training step, counted from 1
+    const float* decays;                         // [n_decays] average_decay^k; the last entry for all larger k
+    uint32_t n_corrections;                      // length of corrections
+    uint32_t n_decays;                           // length of decays
+    uint32_t width;                              // 1, 2, 4 or 8; an entry is skipped when all its gradients are zero
+    uint32_t step;                               // training step, counted from 1
     float learning_rate, beta1, beta2, epsilon;  // Adam's constants
-    float l2_reg;  // factor of the L2 penalty
-    float gradient_scale;  // 1 / rays, as gradients are sums over rays
+    float l2_reg;                                // factor of the L2 penalty
+    float gradient_scale;                        // 1 / rays, as gradients are sums over rays
 } AdamArgs;
 
 // Copies network weights into the layout that kernels compute with: kernels/radiance/field.cu.
 typedef struct PrepareWeightsArgs {
     NetworkLayout network;  // shape of the networks
-    const float* weights;  // master copy
-    GF_COMPUTE* compute;   // W of each layer, then (from n_weights) the transposes
+    const float* weights;   // master copy
+    GF_COMPUTE* compute;    // W of each layer, then (from n_weights) the transposes
 } PrepareWeightsArgs;
 
 // Update of the occupancy grid: kernels/radiance/occupancy.cu. Cells are numbered block by block: cell / 64 is the word
@@ -654,42 +654,42 @@ typedef struct OccupancyArgs {
     SampleBatch samples;  // position in, density out
     float* value;         // [cascades * resolution^3] largest recent optical thickness of a step in the cell
     uint32_t resolution;  // cells per axis of one cascade
-    uint32_t cascades;  // number of cascades of the occupancy grid
-    uint32_t first;   // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
-    uint32_t stride;  // distance between visited cells
-    uint32_t phase;  // offset of the visited cells, below stride
-    uint32_t n;  // number of visited cells
-    uint32_t seed;  // seed of the run
-    uint32_t step;  // training step
-    float step_size;  // length of a step at the camera, in the unit cube
+    uint32_t cascades;    // number of cascades of the occupancy grid
+    uint32_t first;       // cells visited: (first + i) stride + phase, for i = 0 .. n - 1
+    uint32_t stride;      // distance between visited cells
+    uint32_t phase;       // offset of the visited cells, below stride
+    uint32_t n;           // number of visited cells
+    uint32_t seed;        // seed of the run
+    uint32_t step;        // training step
+    float step_size;      // length of a step at the camera, in the unit cube
 } OccupancyArgs;
 
 // Raises the occupancy values of cells that samples lie in: kernels/radiance/occupancy.cu.
 typedef struct OccupancyAccumulateArgs {
     SampleBatch samples;  // the samples of the chunk
-    float* value;  // as in OccupancyArgs
+    float* value;         // as in OccupancyArgs
     uint32_t resolution;  // cells per axis of one cascade
-    uint32_t cascades;  // number of cascades of the occupancy grid
-    uint32_t round;  // samples of the rounds before this one are used
-    float step_size;  // length of a step at the camera, in the unit cube
+    uint32_t cascades;    // number of cascades of the occupancy grid
+    uint32_t round;       // samples of the rounds before this one are used
+    float step_size;      // length of a step at the camera, in the unit cube
 } OccupancyAccumulateArgs;
 
 // Decays all occupancy values: kernels/radiance/occupancy.cu.
 typedef struct OccupancyDecayArgs {
     float* value;  // as in OccupancyArgs
-    float decay;  // factor on all values
+    float decay;   // factor on all values
 } OccupancyDecayArgs;
 
 // Thresholds occupancy values into bits: kernels/radiance/occupancy.cu.
 typedef struct OccupancyBitsArgs {
-    const float* value;  // as in OccupancyArgs
-    float* part;  // [cells / GF_OCCUPANCY_PART] sums of the values
-    float* mean;  // [1]
-    uint64_t* bits;  // [cells / 64] set, see OccupancyArgs
+    const float* value;         // as in OccupancyArgs
+    float* part;                // [cells / GF_OCCUPANCY_PART] sums of the values
+    float* mean;                // [1]
+    uint64_t* bits;             // [cells / 64] set, see OccupancyArgs
     uint64_t* occupied_blocks;  // [cells / 4096] set, one bit per word of bits that is not zero
-    uint32_t resolution;  // cells per axis of one cascade
-    uint32_t n_cells;  // cells of all cascades
-    float threshold;  // a cell is occupied above min(threshold, mean)
+    uint32_t resolution;        // cells per axis of one cascade
+    uint32_t n_cells;           // cells of all cascades
+    float threshold;            // a cell is occupied above min(threshold, mean)
 } OccupancyBitsArgs;
 
 // Cells whose values one item of occupancy_parts adds.
@@ -697,14 +697,14 @@ typedef struct OccupancyBitsArgs {
 
 // The moving average at the current step: kernels/optim/adam.cu.
 typedef struct AverageArgs {
-    const float* value;           // [n, width]
-    const float* average;         // [n, width] as of average_step
+    const float* value;            // [n, width]
+    const float* average;          // [n, width] as of average_step
     const uint32_t* average_step;  // [n]
-    float* now;                   // [n, width]
-    const float* decays;          // as in AdamArgs
-    uint32_t n_decays;  // length of decays
-    uint32_t width;  // numbers per entry
-    uint32_t step;  // training step
+    float* now;                    // [n, width]
+    const float* decays;           // as in AdamArgs
+    uint32_t n_decays;             // length of decays
+    uint32_t width;                // numbers per entry
+    uint32_t step;                 // training step
 } AverageArgs;
 
 // What a GPU is opened with: kernels/core/probe.cu.
@@ -714,7 +714,7 @@ typedef struct ProbeArgs {
 
 // Standalone encoding of points, for tests: kernels/testing/encode_points.cu.
 typedef struct EncodeArgs {
-    GridLayout grid;  // shape of the grid
+    GridLayout grid;              // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
     const void* table;            // [entries, F]
@@ -727,7 +727,7 @@ typedef struct EncodeArgs {
 // Active nodes and their weights at positions: kernels/encoding/nodes.cuh. In fp64 for analysis, in fp32 for tests. P is
 // 2^D.
 typedef struct ActiveNodesArgs {
-    GridLayout grid;  // shape of the grid
+    GridLayout grid;              // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
     const void* theta;            // [n_theta] or [L, n_theta]; null for fixed kernel functions
@@ -747,44 +747,44 @@ typedef struct CompositeRayArgs {
     const double* color;    // [n, 3]
     const double* dt;       // [n]
     const double* t;        // [n]
-    double background[3];  // colour behind the ray
-    double dL_dcolor[3];  // gradient with respect to the colour over the background
+    double background[3];   // colour behind the ray
+    double dL_dcolor[3];    // gradient with respect to the colour over the background
     double* weights;        // [n]
     double* pixel;          // [6] colour over the background, depth, opacity, transmittance
     double* dL_ddensity;    // [n]
     double* dL_dsample;     // [n, 3] gradient with respect to the samples' colours
-    uint32_t n;  // number of samples
+    uint32_t n;             // number of samples
 } CompositeRayArgs;
 
 // Spherical harmonics in fp64, for tests: kernels/testing/oracle.cu.
 typedef struct SphereArgs {
     const double* direction;  // [n, 3]
     double* basis;            // [n, 16]
-    uint32_t degree;  // degree of the spherical harmonics, 1 to 4
+    uint32_t degree;          // degree of the spherical harmonics, 1 to 4
 } SphereArgs;
 
 // Philox4x32-10, for tests: kernels/testing/oracle.cu.
 typedef struct RandomArgs {
-    uint32_t key[2];  // key of the generator
+    uint32_t key[2];          // key of the generator
     const uint32_t* counter;  // [n, 4]
     uint32_t* out;            // [n, 4]
 } RandomArgs;
 
 // Fills parameters with uniform random numbers.
 typedef struct UniformArgs {
-    float* value;  // [n] set
-    uint32_t seed;  // seed of the run
+    float* value;     // [n] set
+    uint32_t seed;    // seed of the run
     uint32_t stream;  // random stream, one per set of parameters
-    float range;  // numbers are in [-range, range)
+    float range;      // numbers are in [-range, range)
 } UniformArgs;
 
 // Sums for the report of a training step: kernels/radiance/composite.cu.
 typedef struct StatisticsArgs {
-    RayBatch rays;  // the rays of the chunk
+    RayBatch rays;        // the rays of the chunk
     SampleBatch samples;  // the samples of the chunk
-    uint32_t round;    // number of rounds marched
-    float* sums;       // [2] loss and squared error, added to
-    uint32_t* counts;  // [4] rays, samples, dropped rays, composited samples; added to
+    uint32_t round;       // number of rounds marched
+    float* sums;          // [2] loss and squared error, added to
+    uint32_t* counts;     // [4] rays, samples, dropped rays, composited samples; added to
 } StatisticsArgs;
 
 // Rays that one item of ray_statistics adds.
@@ -792,7 +792,7 @@ typedef struct StatisticsArgs {
 
 // Counts active neurons: kernels/network/neurons.cu.
 typedef struct ActiveArgs {
-    NetworkLayout network;  // shape of the networks
+    NetworkLayout network;          // shape of the networks
     const GF_COMPUTE* activations;  // as saved by FieldArgs and FitArgs
     const float* weight;            // [S] compositing weight; null: all samples count
     const uint32_t* count;          // [1] number of samples
@@ -807,10 +807,10 @@ typedef struct ActiveArgs {
 // Measures the ceilings of a machine: kernels/testing/roofline.cu.
 typedef struct RooflineArgs {
     const float* input;  // numbers to read
-    float* output;  // numbers written, so that the work is not optimised away
-    uint32_t* lanes;    // [1] vector width (host)
-    uint32_t turns;  // repetitions of the work
-    uint32_t n_groups;  // groups of four numbers in the input
+    float* output;       // numbers written, so that the work is not optimised away
+    uint32_t* lanes;     // [1] vector width (host)
+    uint32_t turns;      // repetitions of the work
+    uint32_t n_groups;   // groups of four numbers in the input
 } RooflineArgs;
 
 #define GF_BVH_STACK 64            // depth of the traversal stack; src/mesh/bvh/build.rs never needs more
@@ -820,9 +820,10 @@ typedef struct RooflineArgs {
 // A bounding volume hierarchy of a mesh, eight children per node, up to eight triangles per leaf. Node 0 is the root.
 // Numbers of a group of eight are stored by column: kernels/fit/bvh.cuh.
 typedef struct Bvh {
-    const float* bounds;       // [nodes, 6, 8] minimum and maximum x, y, z of each child; absent: 1e30, -1e30
-    const float* dipole;       // [nodes, 7, 8] of each child: area-weighted centroid; sum of area times normal; squared
-                               // distance from the centroid to the farthest vertex, absent: -1
+    const float* bounds;  // [nodes, 6, 8] minimum and maximum x, y, z of each child; absent: 1e30, -1e30
+    // [nodes, 7, 8] of each child: area-weighted centroid; sum of area times normal; squared distance from the centroid
+    // to the farthest vertex, absent: -1
+    const float* dipole;
     const uint32_t* child;     // [nodes, 8]
     const float* corner;       // [blocks, 9, 8] the three vertices of each triangle; absent triangles are a point
     const uint32_t* triangle;  // [blocks, 8] index in the mesh
@@ -830,13 +831,13 @@ typedef struct Bvh {
 
 // Distance and winding number queries: kernels/fit/bvh.cu.
 typedef struct BvhArgs {
-    Bvh bvh;  // hierarchy of the mesh
+    Bvh bvh;                // hierarchy of the mesh
     const float* position;  // [n, 3]
     const float* bound;     // [n] upper bound of the distance; null: unknown (distance)
     float* distance;        // [n] set (distance); negated inside, null: not wanted (winding)
     uint32_t* triangle;     // [n] nearest triangle; null: not wanted (distance)
     float* winding;         // [n] winding number; null: not wanted (winding)
-    uint32_t n;  // number of points
+    uint32_t n;             // number of points
     float accuracy;         // groups farther than this many radii count as a dipole (winding)
 } BvhArgs;
 
@@ -848,11 +849,11 @@ typedef struct SurfaceArgs {
     float* position;             // [items, 3]
     float* bound;                // [items] upper bound of the distance to the surface
     uint32_t* triangle;          // [items] triangle that the point was drawn from; null: not wanted
-    uint32_t n_triangles;  // triangles of the mesh
+    uint32_t n_triangles;        // triangles of the mesh
     uint32_t n;                  // number of points in all; this launch draws those from `first` on
-    uint32_t first;  // index of the first point of this launch
-    uint32_t seed;  // seed of the run
-    uint32_t step;  // training step
+    uint32_t first;              // index of the first point of this launch
+    uint32_t seed;               // seed of the run
+    uint32_t step;               // training step
     uint32_t stream;             // 0 to 7: independent points of the same step
     float deviation;             // scale of the displacement off the surface; 0: none
 } SurfaceArgs;

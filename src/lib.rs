@@ -79,6 +79,7 @@ pub mod media;
 mod memory;
 pub mod mesh;
 pub mod metrics;
+mod names;
 mod npy;
 pub mod radiance;
 pub mod render;

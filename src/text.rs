@@ -8,7 +8,7 @@ use std::path::Path;
 pub(crate) fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path)?;
     let text = String::from_utf8(as_utf8(&bytes).into_owned());
-    text.map_err(|_| Error::new(ErrorKind::InvalidData, "it is no text in UTF-8 or UTF-16"))
+    text.map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 or UTF-16 text"))
 }
 
 /// Returns the bytes of a text without its byte order mark, converted to UTF-8 if the mark is that of UTF-16. Bytes

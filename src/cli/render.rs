@@ -14,7 +14,7 @@ use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
 use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
 use crate::train::run::Resolved;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
@@ -98,9 +98,8 @@ impl FromStr for Crop {
 /// its task is known.
 fn rendered_file(text: &str) -> std::result::Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    match extension.as_deref() {
-        Some("mp4" | "png" | "exr") if path.file_stem().is_some() => Ok(path),
+    match names::extension(&path).as_str() {
+        "mp4" | "png" | "exr" if path.file_stem().is_some() => Ok(path),
         _ => Err("expected a video such as orbit.mp4, or frames such as frames/%04d.png; of an image a .png or .exr"),
     }
 }

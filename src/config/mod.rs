@@ -131,7 +131,7 @@ pub struct GridConfig {
     pub log2_hashmap_size: u32,
     /// Nodes per axis of the coarsest level.
     pub base_resolution: u32,
-    /// `b`: ratio of the scales of consecutive levels.
+    /// `b`: ratio between the resolutions of a level and the next coarser one.
     pub per_level_scale: f64,
     /// Index function `U`, which selects the nodes.
     pub index: GridIndex,

@@ -1,10 +1,9 @@
 //! Reads point clouds: the vertices of a PLY file, or a NumPy array `[N, 3]` of floats.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::mesh::Ply;
-use crate::{Error, Result, npy};
+use crate::{Error, Result, names, npy};
 
 /// Reason why a file was refused; the caller adds the file's name.
 type Refusal = String;
@@ -17,10 +16,9 @@ type Refusal = String;
 pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
     let bytes = std::fs::read(path)
         .map_err(|e| Error::file(path, format!("the point cloud cannot be read ({e}); check the path")))?;
-    let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-    let points = match extension.as_deref() {
-        Some("npy") => numpy(&bytes),
-        Some("ply") => Ply::read(&bytes, false).map(|ply| ply.vertices),
+    let points = match names::extension(path).as_str() {
+        "npy" => numpy(&bytes),
+        "ply" => Ply::read(&bytes, false).map(|ply| ply.vertices),
         _ => Err("a point cloud is a .ply or .npy file; check model.grid.points.file".to_owned()),
     };
     let points = points.map_err(|refusal| Error::file(path, refusal))?;

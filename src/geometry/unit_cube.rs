@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// `x_unit = scale · x_scene + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnitCube {
-    /// Side of the unit cube divided by that of the same cube in scene units.
+    /// Unit cubes per scene unit.
     pub scale: f32,
     /// Position of the scene's origin in the unit cube.
     pub offset: [f32; 3],

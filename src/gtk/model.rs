@@ -14,7 +14,7 @@ use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Mulf
 use crate::field::layer_name;
 use crate::geometry::UnitCube;
 use crate::train::Run;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// How θ is chosen if there is no checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -171,7 +171,7 @@ impl ModelSpec {
             return Ok(plain(name, config));
         }
         let path = Path::new(name);
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        if names::extension(path) == "json" {
             return Ok(plain(&stem(path), Config::load(path)?));
         }
         if name != "latest" && !path.exists() {

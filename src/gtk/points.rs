@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::random::Random;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, SceneConfig, TaskName};
+use crate::names::{self, IMAGE_EXTENSIONS};
 use crate::radiance::open_scene;
 use crate::scene::{Image8, Scene};
 use crate::train::Run;
-use crate::{Error, Result};
+use crate::{Error, Result, text};
 
 /// Random stream for drawing points and for choosing among them.
 const POINTS: u64 = 1;
@@ -77,10 +78,9 @@ impl Points {
             let view = &scene.splits.train[0];
             return of_image(view.image_path(), &view.load(1)?, scene.background, n, seed);
         }
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        match extension.to_ascii_lowercase().as_str() {
+        match names::extension(path).as_str() {
             "json" => of_list(path),
-            "png" | "jpg" | "jpeg" | "webp" => of_image(path, &decode(path)?, [1.0; 3], n, seed),
+            image if IMAGE_EXTENSIONS.contains(&image) => of_image(path, &decode(path)?, [1.0; 3], n, seed),
             _ if path.is_dir() || path.is_file() || path == Path::new("latest") => of_checkpoint(path, n, seed),
             _ => Err(Error::file(
                 path,
@@ -173,8 +173,7 @@ fn file_name(path: &Path) -> String {
 }
 
 fn read_json(path: &Path) -> Result<Value> {
-    let text =
-        crate::text::read(path).map_err(|e| Error::file(path, format!("cannot be read ({e}); check the path")))?;
+    let text = text::read(path).map_err(|e| Error::file(path, format!("cannot be read ({e}); check the path")))?;
     serde_json::from_str(&text).map_err(|e| Error::file(path, format!("not valid JSON ({e})")))
 }
 

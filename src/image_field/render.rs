@@ -10,7 +10,7 @@ use crate::device::args::PixelCentersArgs;
 use crate::device::{LaunchDims, kernels};
 use crate::fit::{FitChunk, Predictor};
 use crate::media::{Pixels, to_rgb8, write_png};
-use crate::{Error, Result, atomic};
+use crate::{Error, Result, atomic, names};
 
 /// A rectangle of the image, in [0, 1] along each axis, and the resolution at which to render it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,10 +59,10 @@ pub fn render(predictor: &Predictor, part: &Part) -> Result<Vec<f32>> {
 /// Returns an error if the extension is a different one, or if the file cannot be written.
 pub fn write_image(path: &Path, size: (u32, u32), values: &[f32], n_channels: u32, is_hdr: bool) -> Result<()> {
     let (width, height) = size;
-    match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
-        Some("png") if n_channels == 4 && !is_hdr => write_png(path, width, height, Pixels::Rgba8(&to_rgb8(values))),
-        Some("png") => write_png(path, width, height, Pixels::Rgb8(&to_rgb8(&shown_rgb(values, n_channels, is_hdr)))),
-        Some("exr") => write_exr(path, size, values, n_channels),
+    match names::extension(path).as_str() {
+        "png" if n_channels == 4 && !is_hdr => write_png(path, width, height, Pixels::Rgba8(&to_rgb8(values))),
+        "png" => write_png(path, width, height, Pixels::Rgb8(&to_rgb8(&shown_rgb(values, n_channels, is_hdr)))),
+        "exr" => write_exr(path, size, values, n_channels),
         _ => Err(Error::file(path, "a picture is written as .png or .exr; choose such a name")),
     }
 }

@@ -9,7 +9,7 @@ use super::frame::{Frame, SURFACE_OPACITY};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;
-use crate::{Error, Result, atomic};
+use crate::{Error, Result, atomic, names};
 
 /// What an image of a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,10 +243,9 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Destination> {
         let path = Path::new(text);
-        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-        match extension.as_deref() {
-            Some("mp4") if path.file_stem().is_some() => Ok(Destination::Video(path.to_path_buf())),
-            Some("png") => FramePattern::parse(path).map(Destination::Frames),
+        match names::extension(path).as_str() {
+            "mp4" if path.file_stem().is_some() => Ok(Destination::Video(path.to_path_buf())),
+            "png" => FramePattern::parse(path).map(Destination::Frames),
             _ => Err(Error::config("expected a video such as orbit.mp4, or frames such as frames/%04d.png")),
         }
     }

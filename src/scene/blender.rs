@@ -33,12 +33,12 @@ fn transforms(folder: &Path, split: &str) -> PathBuf {
     folder.join(format!("transforms_{split}.json"))
 }
 
-/// Reads a split that may be empty: a file without frames, or one of whose images none is there. Programs that make
-/// training images alone write such files.
+/// Reads a split that may be empty: the file lists no frames, or none of their images exists. Programs that render
+/// training images only write such files.
 fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<Vec<View>> {
     let document = json::read(file)?;
     let root = Node::root(file, &document);
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = root.file_name();
     if root.get("frames").is_some_and(|frames| frames.is_empty()) {
         notes.push(format!("{name} lists no frames; the split is empty"));
         return Ok(Vec::new());
@@ -49,17 +49,15 @@ fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<
         notes.push(format!("none of the {n} images of {name} is there, the first of them {first}; the split is empty"));
         return Ok(Vec::new());
     }
-    notes.extend(frames::passed_over(&root, &frames));
-    views(folder, &root, &frames)
+    views(folder, &root, &frames, notes)
 }
 
 fn read_split(folder: &Path, root: &Node, notes: &mut Vec<String>) -> Result<Vec<View>> {
-    let frames = frames::read(folder, root)?;
-    notes.extend(frames::passed_over(root, &frames));
-    views(folder, root, &frames)
+    views(folder, root, &frames::read(folder, root)?, notes)
 }
 
-fn views(folder: &Path, root: &Node, frames: &[Frame]) -> Result<Vec<View>> {
+fn views(folder: &Path, root: &Node, frames: &[Frame], notes: &mut Vec<String>) -> Result<Vec<View>> {
+    notes.extend(frames::passed_over(root, frames));
     if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
         return Err(frame.missing(folder));
     }

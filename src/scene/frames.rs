@@ -8,13 +8,10 @@
 use super::View;
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
-use super::names;
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens};
+use crate::names::{self, IMAGE_EXTENSIONS};
 use std::path::{Path, PathBuf};
-
-/// Extensions tried, in this order and in any case, for a `file_path` that does not name a file as written.
-const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// Tolerance for the last row of a pose: exporters round, but a transposed or projective matrix is far off.
 const LAST_ROW_TOLERANCE: f64 = 1e-3;
@@ -69,7 +66,7 @@ impl<'a> Frame<'a> {
 
 pub(super) fn find_image(folder: &Path, file_path: &str) -> Option<PathBuf> {
     let with = |extension| names::find(folder, &format!("{file_path}.{extension}"));
-    names::find(folder, file_path).or_else(|| EXTENSIONS.iter().find_map(with))
+    names::find(folder, file_path).or_else(|| IMAGE_EXTENSIONS.iter().find_map(with))
 }
 
 /// Returns the name of a view: `./train/r_0.png` → `train/r_0`.
@@ -77,7 +74,9 @@ fn view_name(file_path: &str) -> String {
     let path = names::with_slashes(file_path);
     let path = path.trim_start_matches("./");
     match path.rsplit_once('.') {
-        Some((stem, extension)) if EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) => stem.to_owned(),
+        Some((stem, extension)) if IMAGE_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) => {
+            stem.to_owned()
+        }
         _ => path.to_owned(),
     }
 }
@@ -175,8 +174,9 @@ const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 /// Keys with which instant-ngp files describe lenses that are not supported here.
 const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "from_mitsuba"];
 
-/// Keys of nerfstudio and instant-ngp that change what their programs learn or show, and that are not supported here:
-/// visible areas, transparent colours, moving cameras, further lens terms, boxes, environment maps and rays as data.
+/// Keys of nerfstudio and instant-ngp that change what these programs learn or show, and that are not supported here:
+/// image circles, transparent colours, rolling shutters, further lens coefficients, crop boxes, environment maps and
+/// stored rays.
 const PASSED_OVER: [&str; 22] = [
     "fisheye_crop_radius",
     "white_transparent",

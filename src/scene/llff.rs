@@ -7,6 +7,7 @@
 use super::load::in_order;
 use super::{Capture, CaptureKind, Contents, ImageFile, OpenOptions, View, fit, hold_out, load};
 use crate::geometry::{Camera, Intrinsics, Lens, pose};
+use crate::names::{self, IMAGE_EXTENSIONS};
 use crate::{Error, Result, npy};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,6 @@ const FILE: &str = "poses_bounds.npy";
 
 /// Folders of images and the factors by which their images are reduced.
 const FOLDERS: [(&str, u32); 4] = [("images", 1), ("images_2", 2), ("images_4", 4), ("images_8", 8)];
-
-const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// Largest plausible number of pixels along a side of a photograph.
 const MOST_PIXELS: f64 = 1e6;
@@ -120,16 +119,15 @@ fn views(folder: &Path, rows: &[Row]) -> Result<Vec<View>> {
 }
 
 /// Returns the image files of a folder, sorted by name like Python's `sorted`. Names that begin with a dot are passed
-/// over: macOS leaves files such as `._a.jpg` on other systems' disks.
+/// over: macOS leaves such files (`._a.jpg`) on disks of other systems.
 pub(super) fn images_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let list = || -> std::io::Result<Vec<PathBuf>> {
         std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
     };
     let mut files = list().map_err(|e| Error::file(folder, format!("cannot be read: {e}")))?;
     files.retain(|path| {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        !is_hidden && EXTENSIONS.contains(&extension.as_str())
+        !is_hidden && IMAGE_EXTENSIONS.contains(&names::extension(path).as_str())
     });
     files.sort();
     Ok(files)

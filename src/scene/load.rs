@@ -3,6 +3,7 @@
 use super::view::{DepthMap, ImageFile, Mask};
 use super::{Image8, View};
 use crate::geometry::{Camera, Intrinsics};
+use crate::names::{self, IMAGE_EXTENSIONS};
 use crate::{Error, Result, npy};
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat, ImageReader};
@@ -71,9 +72,9 @@ fn reduced_copy(image: &Path, reduced: u32) -> Option<PathBuf> {
     let folder = folder.or_else(|| image.parent())?;
     let beside = folder.with_file_name(format!("{}_{reduced}", folder.file_name()?.to_str()?));
     let same = beside.join(image.strip_prefix(folder).ok()?);
-    let others =
-        ["png", "jpg", "jpeg", "webp", "JPG", "PNG", "JPEG", "WEBP"].map(|extension| same.with_extension(extension));
-    std::iter::once(same).chain(others).find(|path| path.is_file())
+    let others = IMAGE_EXTENSIONS.map(|extension| same.with_extension(extension));
+    let find = |path: &PathBuf| if path.is_file() { Some(path.clone()) } else { names::other_case(path) };
+    std::iter::once(&same).chain(&others).find_map(find)
 }
 
 /// Decodes `views`, each reduced by `downscale`, in parallel, and returns the images in the order of the views.
@@ -238,7 +239,7 @@ fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
         }
         _ => unreadable(path, &whose, &e),
     })?;
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy")) {
+    if names::extension(path) == "npy" {
         let array = npy::parse(&bytes).map_err(|refusal| Error::file(path, format!("{whose} is {refusal}")))?;
         let [height, width] = array.shape[..] else {
             return Err(Error::file(path, format!("{whose} has the shape {:?}, expected [h, w]", array.shape)));

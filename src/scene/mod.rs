@@ -15,7 +15,6 @@ pub mod import;
 mod json;
 mod llff;
 mod load;
-mod names;
 mod open;
 pub mod path;
 mod rig;

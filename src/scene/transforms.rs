@@ -6,11 +6,10 @@
 use super::json::{self, Node};
 use super::load::image_files;
 use super::load::{self, in_order};
-use super::names;
 use super::view::{DepthMap, Mask};
 use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out};
 use crate::geometry::UnitCube;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

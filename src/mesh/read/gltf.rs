@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::{Read, no_vertex};
 use crate::mesh::Mesh;
+use crate::names;
 use crate::text::as_utf8;
 
 /// Length of the GLB header, whose last four bytes are the length of the file.
@@ -56,7 +57,7 @@ pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
     Ok(mesh)
 }
 
-/// Extensions that encode geometry in ways that are not read.
+/// Extensions that encode geometry and are not supported.
 const REFUSED: [&str; 5] = [
     "KHR_draco_mesh_compression",
     "EXT_meshopt_compression",
@@ -65,8 +66,8 @@ const REFUSED: [&str; 5] = [
     "EXT_mesh_gpu_instancing",
 ];
 
-/// Returns the JSON without what does not touch the surface, such as materials and textures, so that extensions of these
-/// do not matter.
+/// Returns the JSON without what does not affect the surface, such as materials and textures, so that their extensions
+/// need not be supported.
 ///
 /// # Errors
 /// Returns an error that names the extension if one is required that encodes geometry.
@@ -76,24 +77,25 @@ fn geometry_of(json: &[u8]) -> Read<Vec<u8>> {
     let required = root.get("extensionsRequired").and_then(Value::as_array);
     let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
     if let Some(name) = required.iter().find(|name| REFUSED.contains(name)) {
-        return Err(format!("needs the extension {name}, which is not read; export it without compression"));
+        return Err(format!("needs the extension {name}, which is not supported; export it without this extension"));
     }
     let without = |value: &mut Value, keys: &[&str]| {
         if let Some(object) = value.as_object_mut() {
             keys.iter().for_each(|key| _ = object.shift_remove(*key));
         }
     };
-    let list = |value: &Value, key: &str| value.get(key).and_then(Value::as_array).map_or(0, Vec::len);
     without(
         &mut root,
         &["extensionsRequired", "extensionsUsed", "materials", "textures", "images", "samplers", "animations"],
     );
-    for mesh in 0..list(&root, "meshes") {
-        for primitive in 0..list(&root["meshes"][mesh], "primitives") {
-            without(&mut root["meshes"][mesh]["primitives"][primitive], &["material"]);
-        }
-    }
+    let primitives = elements(&mut root, "meshes").flat_map(|mesh| elements(mesh, "primitives"));
+    primitives.for_each(|primitive| without(primitive, &["material"]));
     serde_json::to_vec(&root).map_err(not_json)
+}
+
+/// Returns the elements of the array `key` of an object, or nothing if there is no such array.
+fn elements<'a>(object: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
+    object.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
 /// Returns the bytes of each buffer.
@@ -125,9 +127,7 @@ fn resolve(uri: &str, folder: &Path) -> Read<Vec<u8>> {
         return Err(format!("{uri} is not a file beside it"));
     }
     let name = percent_decoded(uri);
-    let file = folder.join(&name);
-    // Some programs write `\\` as the separator of folders.
-    let file = if file.is_file() { file } else { folder.join(name.replace('\\', "/")) };
+    let file = names::find(folder, &name).unwrap_or_else(|| folder.join(&name));
     std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))
 }
 

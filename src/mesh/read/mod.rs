@@ -7,11 +7,10 @@ pub mod ply;
 mod polygon;
 mod stl;
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Mesh;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// Reason why a file was refused.
 pub type Refusal = String;
@@ -19,8 +18,7 @@ pub type Read<T> = std::result::Result<T, Refusal>;
 
 /// Reads the mesh as the file has it, with vertex indices and coordinates checked.
 pub fn read(path: &Path) -> Result<Mesh> {
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
-    let reader = match extension.as_str() {
+    let reader = match names::extension(path).as_str() {
         "obj" => |bytes: &[u8], _: &Path| obj::read(bytes),
         "ply" => |bytes: &[u8], _: &Path| ply::read_mesh(bytes),
         "stl" => |bytes: &[u8], _: &Path| stl::read(bytes),

@@ -5,11 +5,10 @@ mod obj;
 mod ply;
 mod stl;
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Mesh;
-use crate::{Error, Result, atomic};
+use crate::{Error, Result, atomic, names};
 
 /// A surface, or a point cloud if the mesh has no triangles.
 #[derive(Clone, Copy)]
@@ -42,8 +41,7 @@ impl MeshFormat {
     /// # Errors
     /// Returns an error if it stands for none.
     pub fn of(path: &Path) -> Result<MeshFormat> {
-        let extension = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
-        match extension.as_str() {
+        match names::extension(path).as_str() {
             "ply" => Ok(MeshFormat::Ply),
             "obj" => Ok(MeshFormat::Obj),
             "stl" => Ok(MeshFormat::Stl),

@@ -9,11 +9,10 @@ mod text;
 
 use super::load::image_files;
 use super::load::{self, in_order};
-use super::names;
 use super::view::Mask;
 use super::{Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
 use crate::geometry::Camera;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 use model::{Model, Registered};
 use nalgebra::{Quaternion, UnitQuaternion, Vector3};
 use std::path::{Path, PathBuf};

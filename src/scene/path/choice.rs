@@ -2,7 +2,7 @@
 
 use super::{CameraPath, Order, PathOptions};
 use crate::scene::{Scene, View};
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -110,9 +110,7 @@ impl FromStr for PathChoice {
             "spiral" => Ok(PathChoice::Spiral),
             "interpolate" => Ok(PathChoice::Interpolate),
             "dataset" => Ok(PathChoice::Dataset),
-            file if Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) => {
-                Ok(PathChoice::File(file.into()))
-            }
+            file if names::extension(Path::new(file)) == "json" => Ok(PathChoice::File(file.into())),
             _ => Err(Error::config("expected orbit, spiral, interpolate, dataset or a camera-path file, FILE.json")),
         }
     }

@@ -1,10 +1,18 @@
-//! Names of files inside a scene, as programs on other systems write them.
+//! Names of files as programs on other systems write them: separators, extensions in any case.
 
 use std::path::{Path, PathBuf};
 
-/// Returns the file `name` of a folder, if it is there: as it stands, or else with `\\` as the separator of folders, or
+/// Extensions of the images of scenes, in lower case and in the order in which they are tried.
+pub(crate) const IMAGE_EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// Returns the extension of a file name in lower case, without the dot; empty if there is none.
+pub(crate) fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+/// Returns the file `name` of a folder, if it exists: under this name, or else with `\` as the separator of folders, or
 /// with its extension in another case.
-pub(super) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let slashed = with_slashes(name);
     let spelled = [name, &slashed].map(|name| folder.join(name.trim_start_matches("./")));
     let as_named = spelled.iter().find(|path| path.is_file()).cloned();
@@ -12,16 +20,15 @@ pub(super) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the name with `/` as the separator of folders.
-pub(super) fn with_slashes(name: &str) -> String {
+pub(crate) fn with_slashes(name: &str) -> String {
     name.replace('\\', "/")
 }
 
-/// Returns the file at `path` whose extension is written in lower case, in capitals or with one capital.
-fn other_case(path: &Path) -> Option<PathBuf> {
-    let extension = path.extension()?.to_str()?;
-    let lower = extension.to_ascii_lowercase();
-    let capital = lower.get(..1)?.to_ascii_uppercase() + &lower[1..];
-    let cases = [extension.to_ascii_uppercase(), lower, capital];
+/// Returns the file `path` with its extension in capitals, in lower case or capitalized, if it exists.
+pub(crate) fn other_case(path: &Path) -> Option<PathBuf> {
+    let lower = extension(path);
+    let capitalized = lower.get(..1)?.to_ascii_uppercase() + &lower[1..];
+    let cases = [lower.to_ascii_uppercase(), lower, capitalized];
     cases.iter().map(|case| path.with_extension(case)).find(|path| path.is_file())
 }
 
