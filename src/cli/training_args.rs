@@ -2,6 +2,7 @@
 //! configuration, and the training itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -12,7 +13,7 @@ use super::{Outcome, interrupt, print};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::train::session::Task;
-use crate::train::{Run, RunControl, StopReason, session};
+use crate::train::{Observer, Run, RunControl, StopReason, TrainEvent, Wish, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -201,23 +202,52 @@ impl TrainingArgs {
     }
 
     /// Trains a new run, and removes its folder if training fails before the first checkpoint.
-    pub fn train_new(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
-        self.train(task, run, config).map_err(|error| match run.discard_without_checkpoint() {
+    pub fn train_new(
+        &self,
+        task: &mut dyn Task,
+        run: &Run,
+        config: &Config,
+        viewer: Option<&mut dyn Observer>,
+    ) -> anyhow::Result<Outcome> {
+        self.train(task, run, config, viewer).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
             false => error,
         })
     }
 
-    /// Trains to the end of the run, or until `--stop-after` or Ctrl-C ends it.
-    pub fn train(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
+    /// Trains to the end of the run, or until `--stop-after`, Ctrl-C or a viewer ends it.
+    pub fn train(
+        &self,
+        task: &mut dyn Task,
+        run: &Run,
+        config: &Config,
+        viewer: Option<&mut dyn Observer>,
+    ) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
         let control = RunControl { stop_after: self.length.stop_after, interrupted };
-        let mut drawer = Drawer::new(self.shown.quiet, self.shown.json);
-        let ended = session::train(task, run, &config.train, &control, &mut |event| drawer.draw(event))?;
+        let mut shown = Shown { drawer: Drawer::new(self.shown.quiet, self.shown.json), viewer };
+        let ended = session::train(task, run, &config.train, &control, &mut shown)?;
         if !self.shown.is_silent() {
             print::to_stdout(&what_next(run, config.task, ended.reason))?;
         }
         Ok(if ended.reason == StopReason::Interrupted { Outcome::Interrupted } else { Outcome::Done })
+    }
+}
+
+/// Where a run is shown: in the terminal, and to a viewer if there is one.
+struct Shown<'a> {
+    drawer: Drawer,
+    viewer: Option<&'a mut dyn Observer>,
+}
+
+impl Observer for Shown<'_> {
+    fn on_event(&mut self, event: &TrainEvent) -> Result<()> {
+        self.drawer.draw(event)?;
+        self.viewer.as_mut().map_or(Ok(()), |viewer| viewer.on_event(event))
+    }
+
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Wish {
+        self.viewer.as_mut().map_or(Wish::Step, |viewer| viewer.between_steps(task, interrupted))
     }
 }
 
@@ -244,7 +274,7 @@ fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
     let folder = print::shell_word(&run.folder().to_string_lossy());
     let program = print::program();
     let mut lines = format!("results are in {folder}\n");
-    if matches!(reason, StopReason::Interrupted | StopReason::StopAfter) {
+    if matches!(reason, StopReason::Interrupted | StopReason::StopAfter | StopReason::Requested) {
         lines += &format!("  to go on:    {program} {} --resume {folder}\n", task.command());
     }
     lines += &format!("  to evaluate: {program} eval {folder}\n");

@@ -24,3 +24,4 @@ mod sdf;
 mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod viewer;

@@ -9,6 +9,7 @@ mod orbit;
 
 pub use choice::PathChoice;
 pub(super) use framing::up_axis as up_of;
+pub use framing::{Focus, focus};
 pub use interpolate::Order;
 
 use super::json::{self, Node};
