@@ -15,6 +15,8 @@ use crate::train::TrainEvent;
 pub const MOST_BYTES: usize = 4096;
 /// Largest number of pixels of a picture: those of a screen of 2560 × 1600.
 pub const MOST_PIXELS: u32 = 2560 * 1600;
+/// Largest number of pixels along a side, far below the 65535 of a JPEG.
+pub const MOST_SIDE: u32 = 8192;
 /// Range of the vertical field of view in radians.
 const FIELDS_OF_VIEW: std::ops::RangeInclusive<f32> = 0.01..=3.0;
 /// Farthest position of a camera along an axis, in scene units: squares of it are in the range of single precision.
@@ -75,8 +77,10 @@ impl WireView {
     pub fn request(&self) -> Result<ViewRequest, String> {
         let WireView { camera_to_world, fov_y, width, height, .. } = *self;
         let pixels = u64::from(width) * u64::from(height);
-        if pixels == 0 || pixels > u64::from(MOST_PIXELS) {
-            return Err(format!("a picture of {width}×{height} is asked for; expected 1 to {MOST_PIXELS} pixels"));
+        if pixels == 0 || pixels > u64::from(MOST_PIXELS) || width.max(height) > MOST_SIDE {
+            return Err(format!(
+                "a picture of {width}×{height} is asked for; expected 1 to {MOST_PIXELS} pixels, and at most {MOST_SIDE} along a side"
+            ));
         }
         if !FIELDS_OF_VIEW.contains(&fov_y) {
             return Err(format!("the field of view is {fov_y}; expected 0.01 to 3 radians"));
@@ -227,6 +231,7 @@ mod tests {
         for (key, value, says) in [
             ("width", json!(0), "0×48"),
             ("width", json!(4_000_000_000u32), "expected 1 to"),
+            ("width", json!(8193), "at most 8192"),
             ("fov_y", json!(0), "field of view is 0"),
             ("fov_y", json!(1e40), "field of view is inf"),
             ("camera_to_world", flat, "pose"),
