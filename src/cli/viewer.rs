@@ -70,7 +70,11 @@ impl ViewerArgs {
             if let Told::Paused(paused) = told
                 && !quiet
             {
-                print::to_stderr(if paused { "gridfield: paused from the viewer" } else { "gridfield: training goes on" });
+                print::to_stderr(if paused {
+                    "gridfield: paused from the viewer"
+                } else {
+                    "gridfield: training goes on"
+                });
             }
         };
         Ok(Watched { host: Host::new(asks, Box::new(tell), background, self.viewer_share), _server: server })
@@ -133,7 +137,11 @@ impl Observer for Watched {
         self.host.on_event(event)
     }
 
-    fn between_steps(&mut self, task: &dyn crate::train::session::Task, interrupted: &std::sync::atomic::AtomicBool) -> Wish {
+    fn between_steps(
+        &mut self,
+        task: &dyn crate::train::session::Task,
+        interrupted: &std::sync::atomic::AtomicBool,
+    ) -> Wish {
         self.host.between_steps(task, interrupted)
     }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::channel::{Channel, surface_depths};
 use super::Render;
+use super::channel::{Channel, surface_depths};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;

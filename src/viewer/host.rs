@@ -173,7 +173,8 @@ impl Host {
                 (view.reply)(Answer::Superseded);
                 continue;
             }
-            let begun = self.renewed(step, open).and_then(|of| Ok((of, Progressive::new(&view.request, self.background)?)));
+            let begun =
+                self.renewed(step, open).and_then(|of| Ok((of, Progressive::new(&view.request, self.background)?)));
             match begun {
                 Ok((of, frame)) => return Some(Job { view, frame, of, time: Duration::ZERO }),
                 Err(error) => (view.reply)(Answer::Failed(error.to_string())),

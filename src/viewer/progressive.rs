@@ -63,8 +63,7 @@ impl Progressive {
 
 /// Returns the camera that sees only `rows` rows of the image, from row `first` on.
 fn band_of(camera: &Camera, first: usize, rows: usize) -> Camera {
-    let intrinsics =
-        Intrinsics { height: rows as u32, cy: camera.intrinsics.cy - first as f32, ..camera.intrinsics };
+    let intrinsics = Intrinsics { height: rows as u32, cy: camera.intrinsics.cy - first as f32, ..camera.intrinsics };
     Camera { intrinsics, ..*camera }
 }
 

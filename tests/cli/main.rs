@@ -25,3 +25,4 @@ mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod viewer;
+mod viewer_host;

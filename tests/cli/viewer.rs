@@ -5,20 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::binary::{ORRERY, TINY, command, printed, sentence, tiny_checkpoint, tiny_run, train_tiny};
-use gridfield::checkpoint::{Checkpoint, Tensor};
-use gridfield::config::Config;
-use gridfield::device::{Device, DeviceChoice};
-use gridfield::radiance::{Trainer, TrainingImages, open_scene};
-use gridfield::render::Channel;
-use gridfield::train::session::train;
-use gridfield::train::{Observer, Run, RunControl, StopReason, TrainEvent};
-use gridfield::viewer::{Answer, Ask, Host, MOST_ASKS, Told, View, ViewRequest};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::handshake::client::generate_key;
@@ -247,7 +236,9 @@ fn the_page_needs_the_token_and_strangers_get_403() {
     let page = served.get(&format!("/?token={token}"), &own);
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("<title>gridfield</title>"), "{page}");
     let headers = page.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
-    for expected in ["content-security-policy: default-src 'none'", "referrer-policy: no-referrer", "cache-control: no-store"] {
+    for expected in
+        ["content-security-policy: default-src 'none'", "referrer-policy: no-referrer", "cache-control: no-store"]
+    {
         assert!(headers.contains(expected), "{headers}");
     }
     assert!(!page.contains("{{nonce}}"));
@@ -398,7 +389,11 @@ fn a_run_is_paused_saved_and_stopped_from_the_browser() {
 #[test]
 fn a_distance_field_is_shown_too() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("shape.obj"), "v 1 0 0\nv -1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 4\nf 3 2 4\nf 2 1 4\nf 1 2 3\n").unwrap();
+    fs::write(
+        folder.path().join("shape.obj"),
+        "v 1 0 0\nv -1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 4\nf 3 2 4\nf 2 1 4\nf 1 2 3\n",
+    )
+    .unwrap();
     let settings = ["--set=train.batch_samples=4096", "--set=model.grid.log2_hashmap_size=10", "--device=cpu"];
     printed(folder.path(), &[&["fit-sdf", "shape.obj", "--max-steps=60", "--quiet"], &settings[..]].concat());
     let served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
@@ -425,7 +420,14 @@ fn faults_of_the_viewer_end_with_a_sentence() {
     assert!(error.contains("no run with a checkpoint"), "{error}");
     printed(
         folder.path(),
-        &["fit-image", &format!("{ORRERY}/test/r_0.png"), "--max-steps=2", "--quiet", "--device=cpu", "--set=train.batch_samples=2048"],
+        &[
+            "fit-image",
+            &format!("{ORRERY}/test/r_0.png"),
+            "--max-steps=2",
+            "--quiet",
+            "--device=cpu",
+            "--set=train.batch_samples=2048",
+        ],
     );
     let error = sentence(folder.path(), &["view", "latest", "--device=cpu"]);
     assert!(error.starts_with("the viewer shows fields in space, and this run is of an image"), "{error}");
@@ -446,83 +448,5 @@ fn faults_of_the_viewer_end_with_a_sentence() {
         let output = command(folder.path(), &args).output().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && error.contains(says), "{args:?}: {error}");
-    }
-}
-
-/// Settings for which a step takes milliseconds.
-fn tiny_config() -> Config {
-    let mut config = Config::on_cpu();
-    config.set_value("scene.path", ORRERY).unwrap();
-    for assignment in [
-        "scene.downscale=8",
-        "train.batch_samples=2048",
-        "train.max_steps=60",
-        "train.ema_decay=0.9",
-        "model.grid.log2_hashmap_size=12",
-        "model.grid.n_levels=4",
-        "march.occupancy_resolution=32",
-    ] {
-        config.set(assignment).unwrap();
-    }
-    config
-}
-
-/// Trains the tiny model with an observer, and returns what a checkpoint of its end holds.
-fn trained_tensors(observer: &mut dyn Observer) -> Vec<Tensor<'static>> {
-    let (device, config, folder) = (Device::open(DeviceChoice::Cpu, 2).unwrap(), tiny_config(), tempfile::tempdir().unwrap());
-    let scene = open_scene(&config.scene).unwrap();
-    let images =
-        TrainingImages::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {}).unwrap();
-    let mut trainer = Trainer::new(&device, &config, &scene, images).unwrap();
-    let run = Run::create(folder.path(), &scene.name, None, &config).unwrap();
-    let control = RunControl { stop_after: None, interrupted: &AtomicBool::new(false) };
-    let ended = train(&mut trainer, &run, &config.train, &control, observer).unwrap();
-    assert_eq!(ended.reason, StopReason::MaxSteps);
-    Checkpoint::read(&ended.checkpoint).unwrap().tensors
-}
-
-#[test]
-fn training_gives_the_same_bits_with_a_viewer_as_without() {
-    let alone = trained_tensors(&mut |_: &TrainEvent| Ok(()));
-    let (asks, asked) = sync_channel(MOST_ASKS);
-    let scene = open_scene(&tiny_config().scene).unwrap();
-    let camera = scene.splits.test[0].camera.downscaled(16);
-    let (asks, steps) = (Arc::new(asks), Arc::new(Mutex::new(Vec::new())));
-    // Each event asks for three pictures, and the run is held once.
-    let (own_asks, own_steps) = (asks.clone(), steps.clone());
-    let numbers = AtomicU64::new(0);
-    let ask_for_pictures = move || {
-        for channel in [Channel::Rgb, Channel::Depth, Channel::Normal] {
-            let steps = own_steps.clone();
-            let reply = Box::new(move |answer| match answer {
-                Answer::Picture(picture) => steps.lock().unwrap().push(picture.step),
-                other => panic!("{other:?}"),
-            });
-            let number = numbers.fetch_add(1, Ordering::Relaxed);
-            let view = View {
-                request: ViewRequest { camera, channel, background: None },
-                number,
-                newest: Arc::default(),
-                reply,
-            };
-            assert!(own_asks.try_send(Ask::View(view)).is_ok());
-        }
-    };
-    ask_for_pictures();
-    assert!(asks.try_send(Ask::Pause).is_ok() && asks.try_send(Ask::Save).is_ok());
-    let resume = asks.clone();
-    let tell = Box::new(move |told| {
-        if matches!(told, Told::Paused(true)) {
-            assert!(resume.try_send(Ask::Resume).is_ok());
-        }
-        ask_for_pictures();
-    });
-    let mut host = Host::new(asked, tell, [1.0; 3], 0.9);
-    let watched = trained_tensors(&mut host);
-    let steps = steps.lock().unwrap();
-    assert!(steps.len() >= 6 && steps.iter().any(|&step| step > 0), "pictures of steps {steps:?}");
-    assert_eq!(watched.len(), alone.len());
-    for (found, expected) in watched.iter().zip(&alone) {
-        assert!(found == expected, "{} differs", found.name);
     }
 }

@@ -212,7 +212,8 @@ fn wished(task: &mut Counter, run: &Run, wishes: &[Wish]) -> (StopReason, Vec<St
     let config = task.config.train.clone();
     let ended = train(task, run, &config, &control, &mut Wishing(wishes.to_vec())).unwrap();
     let lines = std::fs::read_to_string(run.metrics_path()).unwrap();
-    let kind = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
+    let kind =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
     (ended.reason, lines.lines().map(kind).collect())
 }
 

@@ -125,7 +125,8 @@ mod tests {
         let with = |query| admit(true, "127.0.0.1:7007", None, query);
         assert_eq!(with(TOKEN), "yes");
         assert_eq!(with("a=b&token=0123abcd"), "yes");
-        for query in ["", "token=", "token=0123abc", "token=0123abcde", "token=0123abcX", "TOKEN=0123abcd", "0123abcd"] {
+        for query in ["", "token=", "token=0123abc", "token=0123abcde", "token=0123abcX", "TOKEN=0123abcd", "0123abcd"]
+        {
             assert_eq!(with(query), "token", "{query}");
         }
     }
@@ -135,7 +136,9 @@ mod tests {
         for host in ["localhost", "LocalHost:1", "127.0.0.1:9000", "127.1.2.3", "[::1]:7007", "[::1]"] {
             assert_eq!(admit(true, host, None, TOKEN), "yes", "{host}");
         }
-        for host in ["evil.example", "evil.example:7007", "localhost.evil.example", "127.0.0.1.evil.example", "", ":7007"] {
+        for host in
+            ["evil.example", "evil.example:7007", "localhost.evil.example", "127.0.0.1.evil.example", "", ":7007"]
+        {
             assert_eq!(admit(true, host, None, TOKEN), "host", "{host}");
             assert_eq!(admit(false, host, None, TOKEN), "host", "{host}");
         }
@@ -157,9 +160,14 @@ mod tests {
     fn foreign_pages_are_refused() {
         let from = |origin| admit(true, "localhost:7007", Some(origin), TOKEN);
         assert_eq!(from("http://localhost:7007"), "yes");
-        for origin in
-            ["http://evil.example", "http://localhost:7008", "http://127.0.0.1:7007", "null", "", "http://localhost:7007.evil"]
-        {
+        for origin in [
+            "http://evil.example",
+            "http://localhost:7008",
+            "http://127.0.0.1:7007",
+            "null",
+            "",
+            "http://localhost:7007.evil",
+        ] {
             assert_eq!(from(origin), "origin", "{origin}");
         }
     }

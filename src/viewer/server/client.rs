@@ -206,7 +206,12 @@ fn encode(picture: &Picture) -> Vec<u8> {
 
 /// Returns the beginning of a reason that a close frame has room for (125 bytes with its code, RFC 6455, section 5.5).
 fn short(why: &str) -> String {
-    why.chars().scan(0, |length, c| { *length += c.len_utf8(); (*length <= 120).then_some(c) }).collect()
+    why.chars()
+        .scan(0, |length, c| {
+            *length += c.len_utf8();
+            (*length <= 120).then_some(c)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -210,7 +210,10 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing_from_elsewhere() {
-        assert!(PAGE.contains(&format!("<script nonce=\"{NONCE}\">")) && PAGE.contains(&format!("<style nonce=\"{NONCE}\">")));
+        assert!(
+            PAGE.contains(&format!("<script nonce=\"{NONCE}\">"))
+                && PAGE.contains(&format!("<style nonce=\"{NONCE}\">"))
+        );
         for foreign in ["http://", "https://", "src=\"", "@import", "style=\""] {
             assert!(!PAGE.contains(foreign), "{foreign}");
         }
