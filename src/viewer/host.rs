@@ -18,7 +18,7 @@ const BAND_TIME: f64 = 0.03;
 /// Pixels of the first band, before the speed is known.
 const FIRST_PIXELS: usize = 4096;
 /// Fraction of the share that may go into copies of a field in training; the rest is for pictures of it.
-const SNAPSHOT_SHARE: f64 = 0.5;
+const SNAPSHOT_SHARE: f64 = 0.25;
 /// Time without a request after which the copy of the field is dropped.
 const FORGET_AFTER: Duration = Duration::from_secs(20);
 /// How often a host that waits looks whether it was interrupted.

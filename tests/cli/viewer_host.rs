@@ -120,7 +120,7 @@ impl Observer for Timed {
 /// viewer took, and the number of its pictures.
 fn time_with_viewer(looks: bool) -> (f64, f64, usize) {
     let mut config = tiny_config();
-    config.set("train.max_steps=1000000000").unwrap();
+    config.set("train.max_steps=900000000").unwrap();
     config.set("train.max_seconds=2").unwrap();
     let scene = open_scene(&config.scene).unwrap();
     let camera = scene.splits.test[0].camera.downscaled(4);

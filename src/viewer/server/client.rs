@@ -16,8 +16,12 @@ use super::hub::{Hub, Seat, text};
 use crate::viewer::protocol::{ClientMessage, PictureHeader, ServerMessage, WireView, picture_message};
 use crate::viewer::{Answer, Ask, Picture, View, ViewRequest};
 
-/// Quality of the pictures: higher ones show no difference in a rendered field.
-const JPEG_QUALITY: u8 = 88;
+/// Quality of large pictures, where higher ones show no difference in a rendered field, and of small ones, which are
+/// magnified.
+const QUALITY: u8 = 88;
+const QUALITY_OF_SMALL: u8 = 96;
+/// Number of pixels below which a picture is small.
+const SMALL: u32 = 300 * 300;
 /// Requests of a browser that may be under way: one that is rendered, and a newer one that replaces it.
 const MOST_UNDER_WAY: usize = 2;
 /// Messages that a browser may send each second for long, and at once. Pictures come at most 60 times a second.
@@ -197,7 +201,8 @@ async fn encoded(picture: Picture) -> Result<Message, End> {
 fn encode(picture: &Picture) -> Vec<u8> {
     let mut jpeg = Vec::new();
     let Picture { number, width, height, ref rgb, step, seconds } = *picture;
-    JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
+    let quality = if width * height < SMALL { QUALITY_OF_SMALL } else { QUALITY };
+    JpegEncoder::new_with_quality(&mut jpeg, quality)
         .encode(rgb, width, height, ExtendedColorType::Rgb8)
         .expect("a picture has three bytes for each pixel, and memory can be written");
     let header = PictureHeader { id: number, width, height, step, ms: 1e3 * seconds };
