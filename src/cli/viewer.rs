@@ -125,9 +125,9 @@ pub fn announce(listening: &Listening, quiet: bool) {
     }
     if !listening.is_local() {
         print::to_stderr(
-            "gridfield: warning: the viewer can be reached from other machines, and the connection is not encrypted: \
-             whoever reads the address on its way can look, pause and stop the run; ssh -L with the default address is \
-             safer (docs/viewer.md)",
+            "gridfield: warning: the viewer can be reached from other machines, where the address begins with this \
+             machine's own, and the connection is not encrypted: whoever reads the address on its way can look, pause and \
+             stop the run; ssh -L with the default address is safer (docs/viewer.md)",
         );
     }
 }
