@@ -171,8 +171,8 @@ impl Views {
         // There is room for all answers that are under way, so that the reply never waits; it fails if the browser left.
         let reply = Box::new(move |answer| drop(answers.try_send(answer)));
         match hub.ask(Ask::View(View { request, number, newest: self.newest.clone(), reply })) {
-            Ok(()) => self.under_way += 1,
-            Err(_) => self.waiting = Some((number, request)),
+            None => self.under_way += 1,
+            Some(_) => self.waiting = Some((number, request)),
         }
     }
 }

@@ -86,11 +86,11 @@ impl Hub {
 
     /// Passes on what a browser asks. Returns what it asked if that cannot be passed on now, and nothing if it asks for
     /// what a finished run cannot do.
-    pub fn ask(&self, ask: Ask) -> Result<(), Ask> {
+    pub fn ask(&self, ask: Ask) -> Option<Ask> {
         if !self.is_training && !matches!(ask, Ask::View(_)) {
-            return Ok(());
+            return None;
         }
-        self.asks.try_send(ask).map_err(|(TrySendError::Full(ask) | TrySendError::Disconnected(ask))| ask)
+        self.asks.try_send(ask).err().map(|(TrySendError::Full(ask) | TrySendError::Disconnected(ask))| ask)
     }
 
     /// Tells all browsers of the course of the run.
