@@ -730,7 +730,7 @@ typedef struct ActiveNodesArgs {
     GridLayout grid;              // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
-    const void* theta;            // [n_theta] or [L, n_theta]; null for fixed kernel functions
+    const void* theta;            // [n_theta], [L, n_theta] or, of the local kernel, [L, D, 1 + 2 K, F]; else null
     uint32_t* entry;              // [n, L, P] rows of the table
     void* phi;                    // [n, L, P, K]; K is 1 for fixed kernel functions
     const void* dL_dphi;          // [n, L, P, K] (backward)

@@ -14,7 +14,17 @@ use crate::gtk::tangent::Readout;
 use crate::gtk::{Arrangement, Finding, ModelSpec, Points, Study, ThetaChoice, memory, study};
 use crate::{Error, Result, atomic};
 
-const MODELS: [&str; 5] = ["linear", "smoothstep", "mulfa-paper", "mulfa-windowed", "mulfa-modulated"];
+/// The kernels with one level, and a cascade of two levels beside the same levels without it.
+const MODELS: [&str; 8] = [
+    "linear",
+    "smoothstep",
+    "mulfa-paper",
+    "mulfa-windowed",
+    "mulfa-modulated",
+    "linear,kernel=local,label=local",
+    "linear,n_levels=2,base_resolution=16,label=linear 16–32",
+    "linear,n_levels=2,base_resolution=16,cascade=true,label=cascade 16–32",
+];
 /// Models for comparing bounds with errors on data: enough of them for a meaningful rank correlation, and each with a
 /// level fine enough to resolve a few hundred pixels.
 const DATA_MODELS: [&str; 12] = [
@@ -64,7 +74,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct StudyArgs {
     /// NAME[,key=value]...: a model, JSON config, run or checkpoint, with keys of model.grid, label or theta; repeat
-    /// the flag for several models [default: linear, smoothstep and the mulfa variants]
+    /// the flag for several models [default: linear, smoothstep, the mulfa variants, local, and two levels with and without a cascade]
     #[arg(short, long = "model", value_name = "MODEL", help_heading = "Models")]
     models: Vec<String>,
 

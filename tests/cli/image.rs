@@ -173,6 +173,23 @@ fn models_are_compared_at_equal_size() {
 }
 
 #[test]
+fn models_are_compared_with_several_seeds_for_equal_steps() {
+    let folder = folder();
+    let args = ["compare-image", "image.png", "--models=hash,cascade", "--parameters=2", "--max-steps=20", "--seeds=3,5"];
+    let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
+    assert_eq!(said.lines().filter(|line| line.contains(" ± ")).count(), 2, "{said}");
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("compare/compare.json")).unwrap()).unwrap();
+    let entries = report["entries"].as_array().unwrap();
+    let of = |key: &str| entries.iter().map(|entry| entry[key].clone()).collect::<Vec<Value>>();
+    assert_eq!(of("seed"), [3, 5, 3, 5]);
+    assert_eq!(of("steps"), [20; 4]);
+    assert_ne!(entries[0]["psnr"], entries[1]["psnr"]);
+    // As with one seed, the maps are the image and one for each model.
+    assert_eq!(image::image_dimensions(folder.path().join("compare/errors-2.png")).unwrap(), (180, 44));
+}
+
+#[test]
 fn models_that_no_width_makes_so_large_are_named() {
     let folder = folder();
     let args = ["compare-image", "image.png", "--parameters=2000", "--max-seconds=0.05", "--device=cpu"];
