@@ -21,7 +21,7 @@
 // Most frequencies of the local kernel function.
 #define GF_LOCAL_FREQUENCIES 2
 // Most marching rounds of a ray.
-#define GF_MAX_ROUNDS 16
+#define GF_MAX_ROUNDS 32
 
 // The kernel function phi of a grid: kernels/encoding/kernel.cuh.
 enum KernelFunction : uint32_t {
