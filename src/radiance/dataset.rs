@@ -34,7 +34,9 @@ pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
     if let Some(fault) = faults.iter().find(|fault| fault.is_fatal())
         && scene.capture.kind != CaptureKind::Synthetic
     {
-        return Err(Error::file(&scene.path, fault.to_string()));
+        // Where the convention of the poses explains it, this is said too.
+        let told = faults.iter().filter(|other| *other == fault || other.is_convention()).map(RigFault::to_string);
+        return Err(Error::file(&scene.path, told.collect::<Vec<_>>().join("; ")));
     }
     scene.notes.extend(faults.iter().map(RigFault::to_string));
     if let Some(scale) = config.scale {
@@ -58,7 +60,8 @@ pub fn preset_for(asked: Preset, scene: &Scene) -> Preset {
 
 fn open_options(config: &SceneConfig) -> OpenOptions {
     let sparse = (!config.sparse.as_os_str().is_empty()).then(|| config.sparse.clone());
-    OpenOptions { format: config.format, sparse, allow_missing: config.allow_missing }
+    let SceneConfig { format, allow_missing, pose_convention, .. } = *config;
+    OpenOptions { format, sparse, allow_missing, pose_convention }
 }
 
 /// Opens the scene of a checkpoint's field, at the configured path or in the folder `moved_to`, with the map to the

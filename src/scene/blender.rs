@@ -4,7 +4,7 @@ use super::frames::Frame;
 use super::json::{self, Node};
 use super::load::in_order;
 use super::transforms::placement;
-use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, frames};
+use super::{Capture, CaptureKind, Contents, OpenOptions, PoseConvention, Splits, View, frames};
 use crate::Result;
 use crate::geometry::UnitCube;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,18 @@ pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     transforms(folder, "train").is_file()
 }
 
-pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
+pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     let train_file = transforms(folder, "train");
     let document = json::read(&train_file)?;
     let root = Node::root(&train_file, &document);
+    let convention = options.pose_convention;
     let mut notes = Vec::new();
     let mut optional = |split| match transforms(folder, split) {
-        file if file.exists() => read_optional(folder, &file, &mut notes),
+        file if file.exists() => read_optional(folder, &file, convention, &mut notes),
         _ => Ok(Vec::new()),
     };
     let (val, test) = (optional("val")?, optional("test")?);
-    let splits = Splits { train: read_split(folder, &root, &mut notes)?, val, test };
+    let splits = Splits { train: read_split(folder, &root, convention, &mut notes)?, val, test };
     let (unit_cube, aabb_scale) = placement(&root)?.unwrap_or((UnitCube::BLENDER, None));
     let capture = Capture { aabb_scale, ..Capture::of(CaptureKind::Synthetic, &splits.train) };
     Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes })
@@ -35,7 +36,7 @@ fn transforms(folder: &Path, split: &str) -> PathBuf {
 
 /// Reads a split that may be empty: the file lists no frames, or none of their images exists. Programs that render
 /// training images only write such files.
-fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<Vec<View>> {
+fn read_optional(folder: &Path, file: &Path, convention: PoseConvention, notes: &mut Vec<String>) -> Result<Vec<View>> {
     let document = json::read(file)?;
     let root = Node::root(file, &document);
     let name = root.file_name();
@@ -43,7 +44,7 @@ fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<
         notes.push(format!("{name} lists no frames; the split is empty"));
         return Ok(Vec::new());
     }
-    let frames = frames::read(folder, &root)?;
+    let frames = frames::read(folder, &root, convention)?;
     if frames.iter().all(|frame| frame.image_path.is_none()) {
         let (n, first) = (frames.len(), frames[0].file_path);
         notes.push(format!("none of the {n} images of {name} is there, the first of them {first}; the split is empty"));
@@ -52,8 +53,8 @@ fn read_optional(folder: &Path, file: &Path, notes: &mut Vec<String>) -> Result<
     views(folder, &root, &frames, notes)
 }
 
-fn read_split(folder: &Path, root: &Node, notes: &mut Vec<String>) -> Result<Vec<View>> {
-    views(folder, root, &frames::read(folder, root)?, notes)
+fn read_split(folder: &Path, root: &Node, convention: PoseConvention, notes: &mut Vec<String>) -> Result<Vec<View>> {
+    views(folder, root, &frames::read(folder, root, convention)?, notes)
 }
 
 fn views(folder: &Path, root: &Node, frames: &[Frame], notes: &mut Vec<String>) -> Result<Vec<View>> {

@@ -5,9 +5,9 @@
 //! given in the same place. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
 //! where `w` and `h` are not given.
 
-use super::View;
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
+use super::{PoseConvention, View};
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens};
 use crate::names::{self, IMAGE_EXTENSIONS};
@@ -27,21 +27,21 @@ pub(super) struct Frame<'a> {
 }
 
 /// Reads the frames of a transforms file, whose images may be missing from `folder`.
-pub(super) fn read<'a>(folder: &Path, root: &Node<'a>) -> Result<Vec<Frame<'a>>> {
+pub(super) fn read<'a>(folder: &Path, root: &Node<'a>, convention: PoseConvention) -> Result<Vec<Frame<'a>>> {
     let list = root.require("frames", "the list of cameras and images")?;
     let nodes = list.items()?;
     if nodes.is_empty() {
         return Err(list.error("is empty; a split needs at least one frame"));
     }
-    nodes.into_iter().enumerate().map(|(i, node)| Frame::read(folder, i, node)).collect()
+    nodes.into_iter().enumerate().map(|(i, node)| Frame::read(folder, i, node, convention)).collect()
 }
 
 impl<'a> Frame<'a> {
-    fn read(folder: &Path, index: usize, node: Node<'a>) -> Result<Self> {
+    fn read(folder: &Path, index: usize, node: Node<'a>, convention: PoseConvention) -> Result<Self> {
         let node = node.named(format!("frame {index}"));
         let file_path = node.require("file_path", "the image's path in the scene's folder")?.text()?;
         let node = node.named(format!("frame {index} ({file_path})"));
-        let camera_to_world = read_pose(&node)?;
+        let camera_to_world = convention.to_opengl(read_pose(&node)?);
         Ok(Frame { node, file_path, image_path: find_image(folder, file_path), camera_to_world })
     }
 
@@ -256,7 +256,7 @@ mod tests {
             let mut document = first;
             document["frames"] = frames.into();
             let root = Node::root(Path::new("scene/transforms.json"), &document);
-            passed_over(&root, &read(Path::new("absent"), &root).unwrap())
+            passed_over(&root, &read(Path::new("absent"), &root, PoseConvention::OpenGl).unwrap())
         };
         let found = note(
             serde_json::json!({ "fisheye_crop_radius": 12, "white_transparent": true, "aabb": [[-1, -1, -1], [1, 1, 1]] }),

@@ -99,6 +99,38 @@ impl Format {
     }
 }
 
+/// Axes of the cameras in a transforms file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum PoseConvention {
+    /// x right, y up, z back: those of the formats.
+    #[default]
+    #[cfg_attr(feature = "cli", value(name = "opengl"))]
+    OpenGl,
+    /// x right, y down, z forward: those of files that were converted without turning the axes.
+    #[cfg_attr(feature = "cli", value(name = "opencv"))]
+    OpenCv,
+}
+
+impl PoseConvention {
+    /// Returns the name used in config files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PoseConvention::OpenGl => "opengl",
+            PoseConvention::OpenCv => "opencv",
+        }
+    }
+
+    /// Returns a camera-to-world matrix of this convention with the axes that cameras have here.
+    fn to_opengl(self, rows: [[f32; 4]; 3]) -> [[f32; 4]; 3] {
+        match self {
+            PoseConvention::OpenGl => rows,
+            PoseConvention::OpenCv => rows.map(|[right, down, forward, position]| [right, -down, -forward, position]),
+        }
+    }
+}
+
 /// Views by purpose. `train` is never empty in a scene that was opened; `val` and `test` are empty if it has none.
 #[derive(Clone, Debug, Default)]
 pub struct Splits {

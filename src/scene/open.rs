@@ -1,6 +1,6 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
-use super::{Contents, Format, Scene, blender, colmap, llff, transforms};
+use super::{Contents, Format, PoseConvention, Scene, blender, colmap, llff, transforms};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ pub struct OpenOptions {
     pub sparse: Option<PathBuf>,
     /// Whether images named by a COLMAP reconstruction may be missing; they are then skipped.
     pub allow_missing: bool,
+    /// Axes of the cameras in transforms files.
+    pub pose_convention: PoseConvention,
 }
 
 /// A reader and how its format is recognised.
@@ -79,6 +81,12 @@ impl Scene {
         let Some(reader) = readers.clone().find(|reader| (reader.is_here)(path, options)) else {
             return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
         };
+        let has_choice = matches!(reader.format, Format::Blender | Format::Transforms);
+        if options.pose_convention != PoseConvention::default() && !has_choice {
+            let what = "the convention of poses can be chosen for transforms files only, and this scene has none; leave \
+                        --pose-convention away";
+            return Err(Error::file(path, what));
+        }
         let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path, options)?;
         Ok(Scene {
             path: path.to_path_buf(),

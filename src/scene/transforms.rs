@@ -25,11 +25,11 @@ pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     folder.join(FILE).is_file()
 }
 
-pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
+pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     let file = folder.join(FILE);
     let document = json::read(&file)?;
     let root = Node::root(&file, &document);
-    let frames = frames::read(folder, &root)?;
+    let frames = frames::read(folder, &root, options.pose_convention)?;
     let (mut there, absent): (Vec<_>, Vec<_>) = frames.iter().partition(|frame| frame.image_path.is_some());
     if there.is_empty() {
         return Err(absent[0].missing(folder));
