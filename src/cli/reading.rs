@@ -28,6 +28,6 @@ impl ReadingArgs {
     pub(super) fn options(&self) -> OpenOptions {
         let sparse = self.sparse.as_ref().map(Into::into);
         let pose_convention = self.pose_convention.unwrap_or_default();
-        OpenOptions { format: self.format, sparse, allow_missing: self.allow_missing, pose_convention }
+        OpenOptions { format: self.format, sparse, allow_missing: self.allow_missing, pose_convention, origin: None }
     }
 }

@@ -110,7 +110,9 @@ impl TrainArgs {
             return Ok(());
         }
         scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
-        print::to_stdout(&format!("preset {}; unit cube: {}; {space}", config.scene.preset.as_str(), scene.unit_cube))
+        let (preset, unit_cube) = (config.scene.preset.as_str(), &scene.unit_cube);
+        let space = space.describe(&unit_cube.origin);
+        print::to_stdout(&format!("preset {preset}; unit cube: {unit_cube}; {space}"))
     }
 
     /// Returns the configuration with these arguments applied to the defaults of a preset.

@@ -9,7 +9,7 @@ use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
 use super::{PoseConvention, View};
 use crate::Result;
-use crate::geometry::{Camera, Intrinsics, Lens};
+use crate::geometry::{Camera, Intrinsics, Lens, pose};
 use crate::names::{self, IMAGE_EXTENSIONS};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,8 @@ pub(super) struct Frame<'a> {
     pub file_path: &'a str,
     /// `None` if the image is missing.
     pub image_path: Option<PathBuf>,
-    camera_to_world: [[f32; 4]; 3],
+    /// In the coordinates of the file.
+    camera_to_world: [[f64; 4]; 3],
 }
 
 /// Reads the frames of a transforms file, whose images may be missing from `folder`.
@@ -45,13 +46,19 @@ impl<'a> Frame<'a> {
         Ok(Frame { node, file_path, image_path: find_image(folder, file_path), camera_to_world })
     }
 
-    /// Returns the view of this frame, whose image must exist.
-    pub fn view(&self, folder: &Path, root: &Node) -> Result<View> {
+    /// Returns the position of the camera in the coordinates of the file.
+    pub fn position(&self) -> [f64; 3] {
+        pose::position(&self.camera_to_world)
+    }
+
+    /// Returns the view of this frame, whose image must exist, in coordinates relative to `origin`.
+    pub fn view(&self, folder: &Path, root: &Node, origin: &[f64; 3]) -> Result<View> {
         let Some(image_path) = &self.image_path else { return Err(self.missing(folder)) };
         let name = view_name(self.file_path);
         let size = image_size(image_path, &name)?;
         let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, image_path, size)?;
-        Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world: self.camera_to_world }))
+        let camera_to_world = pose::relative_to(origin, &self.camera_to_world);
+        Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world }))
     }
 
     /// Returns the error for a required image that is missing.
@@ -81,7 +88,7 @@ fn view_name(file_path: &str) -> String {
     }
 }
 
-fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
+fn read_pose(frame: &Node) -> Result<[[f64; 4]; 3]> {
     let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
     let rows = node.items()?;
     if rows.len() != 3 && rows.len() != 4 {

@@ -183,11 +183,11 @@ fn describe(value: &Value) -> String {
 }
 
 /// Returns the first three rows of the camera-to-world matrix in `node`, or an error if its rotation part is singular.
-pub(super) fn checked_pose(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f32; 4]; 3]> {
+pub(super) fn checked_pose(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f64; 4]; 3]> {
     if pose::is_singular(&rows) {
         return Err(node.error("is singular: its rotation part has no inverse; export the camera again"));
     }
-    Ok(rows.map(|row| row.map(|value| value as f32)))
+    Ok(rows)
 }
 
 #[cfg(test)]

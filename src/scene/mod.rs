@@ -1,6 +1,6 @@
 //! Scenes: cameras, images, and the readers that load them from disk. Independent of any device.
 //!
-//! World space is the scene's own. A camera looks along its −z axis, with x to the right and y up (the OpenGL and
+//! World space is the scene's own; its coordinates are those of the files, relative to [`UnitCube::origin`]. A camera looks along its −z axis, with x to the right and y up (the OpenGL and
 //! Blender convention). Pixel coordinates are continuous, with the origin at the top left corner of the image and y
 //! down: the centre of pixel `(i, j)` is `(i + 0.5, j + 0.5)`.
 
@@ -36,6 +36,7 @@ pub use view::{DepthMap, ImageFile, Mask, View};
 
 use crate::geometry::UnitCube;
 use serde::{Deserialize, Serialize};
+use std::ops::Neg;
 use std::path::PathBuf;
 
 /// A set of photographs with known cameras, read and validated, with no image decoded yet.
@@ -53,7 +54,7 @@ pub struct Scene {
     pub unit_cube: UnitCube,
     /// How the scene was photographed.
     pub capture: Capture,
-    /// Points on the scene's surfaces in scene coordinates, if the format has them.
+    /// Points on the scene's surfaces in scene coordinates (see [`UnitCube`]), if the format has them.
     pub points: Vec<[f32; 3]>,
     /// Notes for the user on how the scene was read, one sentence each.
     pub notes: Vec<String>,
@@ -123,7 +124,7 @@ impl PoseConvention {
     }
 
     /// Returns a camera-to-world matrix of this convention with the axes that cameras have here.
-    fn to_opengl(self, rows: [[f32; 4]; 3]) -> [[f32; 4]; 3] {
+    fn to_opengl<T: Neg<Output = T>>(self, rows: [[T; 4]; 3]) -> [[T; 4]; 3] {
         match self {
             PoseConvention::OpenGl => rows,
             PoseConvention::OpenCv => rows.map(|[right, down, forward, position]| [right, -down, -forward, position]),

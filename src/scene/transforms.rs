@@ -35,8 +35,9 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
         return Err(absent[0].missing(folder));
     }
     there.sort_by_key(|frame| frame.file_path);
+    let origin = options.origin_for(there.iter().map(|frame| frame.position()));
     let views = in_order(&there, |frame| {
-        let mut view = frame.view(folder, &root)?;
+        let mut view = frame.view(folder, &root, &origin)?;
         view.images = image_files(view.image_path(), &view.name)?;
         view.images.iter().try_for_each(|file| load::check_size(file, &view.camera.intrinsics, &view.name))?;
         view.mask = mask(folder, &frame.node, &view)?;
@@ -57,34 +58,41 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
         return Err(Error::file(&file, "leaves no view to train on; it needs at least two frames with an image"));
     }
     let capture = Capture::of(CaptureKind::Inward, &splits.train);
-    let placed = placement(&root)?;
+    let placed = placement(&root, &splits.train, origin)?;
     let aabb_scale = placed.and_then(|(_, aabb_scale)| aabb_scale);
-    let unit_cube = placed.map_or_else(|| fit::around_cameras(&splits.train, &[]), |(unit_cube, _)| unit_cube);
+    let unit_cube = placed.map_or_else(|| fit::around_cameras(&splits.train, &[], origin), |(unit_cube, _)| unit_cube);
     Ok(Contents { splits, unit_cube, capture: Capture { aabb_scale, ..capture }, points: Vec::new(), notes })
 }
 
 /// Returns the map to the unit cube and the size of the box around it, if the file has any of instant-ngp's keys for
 /// them. instant-ngp's loader scales and translates positions before it permutes their axes cyclically, so `offset` is
 /// in the axes of the scene. The box is a cube around the unit cube's centre, so the permutation does not affect it.
-pub(super) fn placement(root: &Node) -> Result<Option<(UnitCube, Option<u32>)>> {
+/// Both are in the coordinates of the file; those of `views` are relative to `origin`.
+pub(super) fn placement(root: &Node, views: &[View], origin: [f64; 3]) -> Result<Option<(UnitCube, Option<u32>)>> {
     let [scale, offset, aabb_scale] = ["scale", "offset", "aabb_scale"].map(|key| root.get(key));
     if scale.is_none() && offset.is_none() && aabb_scale.is_none() {
         return Ok(None);
     }
-    let UnitCube { scale: usual_scale, offset: usual_offset } = UnitCube::BLENDER;
-    let scale = scale.map_or(Ok(usual_scale), |node| {
-        node.positive().map(|scale| scale as f32).and_then(|scale| match scale > 0.0 {
-            true => Ok(scale),
-            false => Err(node.error("is too small; a number above 0 is needed")),
-        })
-    })?;
-    let offset = offset.map_or(Ok(usual_offset), |node| {
-        // One number is the offset along every axis, as in instant-ngp.
-        let offset = if node.is_array() { node.numbers::<3>()? } else { [node.number()?; 3] };
-        Ok(offset.map(|x| x as f32))
-    })?;
-    let aabb_scale = aabb_scale.map(|node| read_aabb_scale(&node)).transpose()?;
-    Ok(Some((UnitCube { scale, offset }, aabb_scale)))
+    let scale = scale.map(|node| read_scale(&node)).transpose()?;
+    let usual = fit::usual(views, origin);
+    let unit_cube = match (scale, offset) {
+        (None, None) => usual,
+        (Some(scale), None) => usual.with_scale(scale as f32),
+        (scale, Some(node)) => {
+            // One number is the offset along every axis, as in instant-ngp.
+            let offset = if node.is_array() { node.numbers::<3>()? } else { [node.number()?; 3] };
+            UnitCube::of_files(scale.unwrap_or(usual.scale.into()), offset, origin)
+        }
+    };
+    Ok(Some((unit_cube, aabb_scale.map(|node| read_aabb_scale(&node)).transpose()?)))
+}
+
+/// Reads a scale, which must be above 0 in single precision.
+fn read_scale(node: &Node) -> Result<f64> {
+    match node.positive()? {
+        scale if scale as f32 > 0.0 => Ok(scale),
+        _ => Err(node.error("is too small; a number above 0 is needed")),
+    }
 }
 
 /// Reads `aabb_scale`. instant-ngp accepts powers of two; other values are rounded up to the next one.

@@ -7,6 +7,7 @@ mod captures;
 mod checkpoint;
 mod colmap;
 mod config;
+mod far;
 mod independent_render;
 mod llff;
 mod media;

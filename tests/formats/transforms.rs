@@ -77,7 +77,7 @@ fn the_place_that_instant_ngp_gives_is_kept_in_the_axes_of_the_scene() {
         document["offset"] = json!([0.5, 0.25, -0.75]);
         document["aabb_scale"] = json!(5);
     });
-    assert_eq!(scene.unit_cube, UnitCube { scale: 0.2, offset: [0.5, 0.25, -0.75] });
+    assert_eq!(scene.unit_cube, UnitCube::new(0.2, [0.5, 0.25, -0.75]));
     assert_eq!(scene.capture.aabb_scale, Some(8), "the next power of two");
 }
 

@@ -91,7 +91,7 @@ impl CameraPath {
         let document = json::read(path)?;
         let root = Node::root(path, &document);
         if root.get("camera_path").is_some() {
-            nerfstudio::read(&root, options)
+            nerfstudio::read(&root, scene, options)
         } else if root.get("path").is_some() {
             instant_ngp::read(&root, scene, options)
         } else {

@@ -2,10 +2,11 @@
 
 use super::{CameraPath, DEFAULT_FPS, MAX_SIDE, PathOptions, read_fov, read_list};
 use crate::Result;
-use crate::geometry::{Camera, Intrinsics};
+use crate::geometry::{Camera, Intrinsics, pose};
+use crate::scene::Scene;
 use crate::scene::json::{Node, checked_pose};
 
-pub(super) fn read(root: &Node, options: &PathOptions) -> Result<CameraPath> {
+pub(super) fn read(root: &Node, scene: &Scene, options: &PathOptions) -> Result<CameraPath> {
     refuse_other_cameras(root)?;
     let (width, height) = match options.size {
         Some(_) => options.size_or(&Intrinsics::from_fov_y(1, 1, 1.0))?,
@@ -14,7 +15,10 @@ pub(super) fn read(root: &Node, options: &PathOptions) -> Result<CameraPath> {
     let frames = read_list(root, "camera_path", "camera_path")?;
     let fps = root.get("fps").map(|node| node.positive()).transpose()?;
     Ok(CameraPath {
-        frames: frames.iter().map(|frame| read_frame(frame, width, height)).collect::<Result<_>>()?,
+        frames: frames
+            .iter()
+            .map(|frame| read_frame(frame, (width, height), &scene.unit_cube.origin))
+            .collect::<Result<_>>()?,
         fps: options.fps_or(fps.map_or(DEFAULT_FPS, |fps| fps as f32))?,
     })
 }
@@ -36,7 +40,7 @@ fn read_side(root: &Node, key: &str) -> Result<u32> {
     }
 }
 
-fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
+fn read_frame(frame: &Node, (width, height): (u32, u32), origin: &[f64; 3]) -> Result<Camera> {
     let node = frame.require("camera_to_world", "16 numbers, row by row")?;
     // The last row may be left out.
     let m = match node.items()?.len() {
@@ -45,7 +49,7 @@ fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
     };
     let rows = std::array::from_fn(|row| std::array::from_fn(|column| m[4 * row + column]));
     Ok(Camera {
-        camera_to_world: checked_pose(&node, rows)?,
+        camera_to_world: pose::relative_to(origin, &checked_pose(&node, rows)?),
         intrinsics: Intrinsics::from_fov_y(width, height, read_fov(frame)?),
     })
 }
