@@ -13,9 +13,6 @@ use crate::geometry::{Camera, Intrinsics, Lens, pose};
 use crate::names::{self, IMAGE_EXTENSIONS};
 use std::path::{Path, PathBuf};
 
-/// Tolerance for the last row of a pose: exporters round, but a transposed or projective matrix is far off.
-const LAST_ROW_TOLERANCE: f64 = 1e-3;
-
 /// A frame before the size of its image is known.
 pub(super) struct Frame<'a> {
     pub node: Node<'a>,
@@ -90,17 +87,7 @@ fn view_name(file_path: &str) -> String {
 
 fn read_pose(frame: &Node) -> Result<[[f64; 4]; 3]> {
     let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
-    let rows = node.items()?;
-    if rows.len() != 3 && rows.len() != 4 {
-        return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
-    }
-    let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
-    let differs = |(found, expected): (&f64, f64)| (found - expected).abs() > LAST_ROW_TOLERANCE;
-    if let Some(last) = rows.get(3).filter(|row| row.iter().zip([0.0, 0.0, 0.0, 1.0]).any(differs)) {
-        let what = format!("has the last row {last:?}, expected [0, 0, 0, 1]; export the camera again");
-        return Err(node.error(what));
-    }
-    checked_pose(&node, [rows[0], rows[1], rows[2]])
+    checked_pose(&node, node.matrix()?)
 }
 
 /// Looks up a key in the frame first, then in the file.

@@ -19,6 +19,14 @@ pub(super) fn read(file: &Path) -> Result<Value> {
     })
 }
 
+/// Tolerance for the last row of a matrix: exporters round, but a transposed or projective matrix is far off.
+const LAST_ROW_TOLERANCE: f64 = 1e-3;
+
+/// Returns whether these numbers are the last row of an affine 4×4 matrix.
+pub(super) fn is_last_row(row: &[f64; 4]) -> bool {
+    row.iter().zip([0.0, 0.0, 0.0, 1.0]).all(|(found, expected)| (found - expected).abs() <= LAST_ROW_TOLERANCE)
+}
+
 const NON_FINITE: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
 
 fn quote_non_finite(text: &str) -> String {
@@ -132,6 +140,20 @@ impl<'a> Node<'a> {
         let numbers = items.iter().map(Node::number).collect::<Result<Vec<_>>>()?;
         let found = numbers.len();
         numbers.try_into().map_err(|_| self.error(format!("has {found} numbers, expected {N}")))
+    }
+
+    /// Returns the first three rows of a 4×4 matrix, whose last row may be left out.
+    pub fn matrix(&self) -> Result<[[f64; 4]; 3]> {
+        let rows = self.items()?;
+        if rows.len() != 3 && rows.len() != 4 {
+            return Err(self.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
+        }
+        let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
+        if let Some(last) = rows.get(3).filter(|row| !is_last_row(row)) {
+            let what = format!("has the last row {last:?}, expected [0, 0, 0, 1]; export the camera again");
+            return Err(self.error(what));
+        }
+        Ok([rows[0], rows[1], rows[2]])
     }
 
     /// Returns the name of the file, without its folder.

@@ -16,6 +16,7 @@ mod gtk;
 mod image;
 mod import;
 mod lpips;
+mod paths;
 mod protocol;
 mod runs;
 mod same_bits;

@@ -11,6 +11,7 @@ mod far;
 mod independent_render;
 mod llff;
 mod media;
+mod nerfstudio_paths;
 mod old_checkpoints;
 mod other_systems;
 mod paths;
