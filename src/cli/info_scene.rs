@@ -20,7 +20,7 @@ pub(super) fn describe(scene: &Scene) -> String {
         ("cameras", distances(scene)),
         ("bounds", bounds(scene)),
         ("points", count(scene.points.len(), "of the scene's surfaces")),
-        ("masks", count(splits.train.iter().filter(|view| view.mask.is_some()).count(), "of the training images")),
+        ("masks", count(splits.train.iter().filter(|view| view.is_masked()).count(), "of the training images")),
         (
             "depth maps",
             count(splits.train.iter().filter(|view| view.depth.is_some()).count(), "of the training images"),

@@ -68,5 +68,7 @@ fn views(
     if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
         return Err(frame.missing(folder));
     }
-    in_order(frames, |frame| frame.view(folder, root, origin))
+    let views = in_order(frames, |frame| frame.view(folder, root, origin))?;
+    notes.extend(frames::crop_without_fisheye(root, &views));
+    Ok(views)
 }

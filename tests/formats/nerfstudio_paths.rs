@@ -234,6 +234,11 @@ fn frames_are_resampled_to_a_length_in_seconds() {
     for (i, pose) in poses.iter().enumerate() {
         assert!(apart(&more[4 * i], pose) < 1e-5, "every fourth is a listed frame");
     }
+    let mut cropped = listed(&poses);
+    cropped["crop"] = json!({ "crop_center": [0, 0, 0], "crop_scale": [1, 1, 1] });
+    place.write("path.json", &cropped);
+    let notes = place.read(PathTransforms::Beside, None).unwrap().notes;
+    assert!(notes[1].contains("has a crop box, which is not supported"), "{notes:?}");
     let between = Vector3::from(more[2].position()).metric_distance(&Vector3::from(more[0].position()));
     assert!((0.5..2.0).contains(&between), "{between}");
     assert!(apart(&frames(0.2)[1], &poses[4]) < 1e-5, "fewer frames keep the ends");

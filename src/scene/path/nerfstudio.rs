@@ -24,13 +24,17 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
     let fps = root.get("fps").map(|node| node.positive()).transpose()?;
     let fps = options.fps_or(fps.map_or(DEFAULT_FPS, |fps| fps as f32))?;
     let (frame, note) = PathFrame::of(file, scene, &options.transforms)?;
+    let mut notes = vec![note];
+    if root.get("crop").is_some_and(|crop| !crop.is_off()) {
+        notes.push(format!("{} has a crop box, which is not supported; all of the scene is shown", file.display()));
+    }
     let in_scene = |rows: [[f64; 4]; 3]| pose::relative_to(&scene.unit_cube.origin, &frame.to_scene(&rows));
     let lists_frames = root.get("camera_path").is_some_and(|frames| !frames.is_empty());
     if !lists_frames && root.get("keyframes").is_some_and(|keys| !keys.is_empty()) {
         let spline = read_keys(root, in_scene)?;
         let n_frames = options.n_frames(seconds(root, &spline)?, fps)?;
-        let of_keys = format!("{} lists key cameras alone, so its frames are interpolated", file.display());
-        return Ok(CameraPath { frames: spline.frames(n_frames, size), fps, notes: vec![note, of_keys] });
+        notes.push(format!("{} lists key cameras alone, so its frames are interpolated", file.display()));
+        return Ok(CameraPath { frames: spline.frames(n_frames, size), fps, notes });
     }
     let frames = read_list(root, "camera_path", "camera_path")?;
     let frames = frames.iter().map(|frame| read_frame(frame, size, in_scene)).collect::<Result<Vec<_>>>()?;
@@ -40,7 +44,7 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
             Error::file(file, "has a mirrored camera, between which and others nothing can be; leave --seconds away")
         })?,
     };
-    Ok(CameraPath { frames, fps, notes: vec![note] })
+    Ok(CameraPath { frames, fps, notes })
 }
 
 fn refuse_other_cameras(root: &Node) -> Result<()> {
