@@ -71,8 +71,9 @@ impl fmt::Display for RigFault {
                  the poses are camera-to-world and that cameras look along −z",
             ),
             RigFault::OpenCvAxes => f.write_str(
-                "the viewing axes of most training cameras meet behind the cameras, as they do where the poses of a \
-                 transforms file have OpenCV's axes (y down, z forward); if these have, give --pose-convention opencv",
+                "the viewing axes of most training cameras meet behind the cameras, as they do where all look outwards, and \
+                 where the poses of a transforms file have OpenCV's axes (y down, z forward); if these have, give \
+                 --pose-convention opencv",
             ),
             RigFault::WorldToCamera => f.write_str(
                 "the poses look like world-to-camera matrices: inverted, they look at one place, and as they are they do \

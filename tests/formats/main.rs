@@ -15,6 +15,7 @@ mod nerfstudio_paths;
 mod old_checkpoints;
 mod other_systems;
 mod paths;
+mod pose_conventions;
 mod run;
 mod scene;
 #[path = "../skip/mod.rs"]
