@@ -98,29 +98,29 @@ impl Spline {
         let before = (place as usize).min(self.seconds.len() - 1);
         let (p1, p2) = (self.keys[before], self.keys[(before + 1) % n]);
         let (m1, m2) = (self.tangent(before), self.tangent((before + 1) % n));
-        let sign = if nearer(&p1, p2) == p2 { 1.0 } else { -1.0 };
-        hermite(p1, m1, nearer(&p1, p2), with_sign(m2, sign), place - before as f64)
+        let sign = sign_beside(&p1, &p2);
+        hermite(p1, m1, with_sign(p2, sign), with_sign(m2, sign), place - before as f64)
     }
 
     /// Returns the derivative at a key, by place. At the ends of an open path the second derivative is 0.
     fn tangent(&self, key: usize) -> Numbers {
         let n = self.keys.len();
         let p = self.keys[key];
-        let way = |from: usize, to: usize| nearer(&p, self.keys[to]) - nearer(&p, self.keys[from]);
-        let inner = |key: usize| self.slack * way((key + n - 1) % n, (key + 1) % n);
+        let beside = |of: usize, numbers: Numbers| with_sign(numbers, sign_beside(&p, &self.keys[of]));
+        let way = |from: usize, to: usize| beside(to, self.keys[to]) - beside(from, self.keys[from]);
         match key {
-            key if self.closed || (0 < key && key + 1 < n) => inner(key),
+            key if self.closed || (0 < key && key + 1 < n) => way((key + n - 1) % n, (key + 1) % n) * self.slack,
             _ if n == 2 => way(0, 1),
-            0 => 1.5 * way(0, 1) - 0.5 * inner(1),
-            _ => 1.5 * way(n - 2, n - 1) - 0.5 * inner(n - 2),
+            0 => way(0, 1) * 1.5 - beside(1, self.tangent(1)) * 0.5,
+            _ => way(n - 2, n - 1) * 1.5 - beside(n - 2, self.tangent(n - 2)) * 0.5,
         }
     }
 }
 
-/// Returns `numbers` with their quaternion on the side of that of `of`: it and its negative are one rotation.
-fn nearer(of: &Numbers, numbers: Numbers) -> Numbers {
-    let dot = of.fixed_rows::<4>(3).dot(&numbers.fixed_rows::<4>(3));
-    with_sign(numbers, if dot < 0.0 { -1.0 } else { 1.0 })
+/// Returns the sign with which the quaternion of `key` is on the side of that of `of`: it and its negative are one
+/// rotation.
+fn sign_beside(of: &Numbers, key: &Numbers) -> f64 {
+    if of.fixed_rows::<4>(3).dot(&key.fixed_rows::<4>(3)) < 0.0 { -1.0 } else { 1.0 }
 }
 
 fn with_sign(mut numbers: Numbers, sign: f64) -> Numbers {
