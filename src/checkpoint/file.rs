@@ -191,12 +191,15 @@ fn own_header(path: &Path, metadata: &Metadata) -> Result<Header> {
 }
 
 /// Checks the map into the unit cube. The scale must be above 0, since rendering divides by it.
-fn check_unit_cube(UnitCube { scale, offset }: &UnitCube) -> std::result::Result<(), String> {
+fn check_unit_cube(UnitCube { scale, offset, origin }: &UnitCube) -> std::result::Result<(), String> {
     if !(*scale > 0.0 && scale.is_normal()) {
         return Err(format!("`unit_cube.scale` is {scale} in the checkpoint's header, but must be finite and above 0"));
     }
     if !offset.iter().all(|x| x.is_finite()) {
         return Err(format!("`unit_cube.offset` is {offset:?} in the checkpoint's header, but must be finite"));
+    }
+    if !origin.iter().all(|x| x.is_finite()) {
+        return Err(format!("`unit_cube.origin` is {origin:?} in the checkpoint's header, but must be finite"));
     }
     Ok(())
 }

@@ -97,6 +97,9 @@ impl ExportArgs {
 /// Writes a surface, and prints its size.
 pub(super) fn write_surface(surface: &Surface, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
     surface.write(path, format)?;
+    if let Some(note) = surface.rounding(format) {
+        print::to_stderr(&format!("gridfield: note: {note}"));
+    }
     let (vertices, triangles) = (surface.mesh.vertices.len() as u64, surface.mesh.triangles.len() as u64);
     let what = match triangles {
         0 => format!("{} points", print::grouped(vertices)),

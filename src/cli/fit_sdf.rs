@@ -44,7 +44,7 @@ impl FitSdfArgs {
 
     fn begin(&self, device: &Device) -> anyhow::Result<Outcome> {
         let config = self.config(self.training.defaults(Config::of_sdf(device.is_host())))?;
-        let target = Target::read(device, &config.sdf.path)?;
+        let target = Target::read(device, &config.sdf.path, None)?;
         let name = file_name(&config.sdf.path, "mesh")?;
         self.tell_of(&target)?;
         let mut trainer = FitTrainer::new(device, &config, DistanceData::new(&config, &name, target))?;

@@ -123,7 +123,7 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
             TaskName::Sdf => ("mesh", format!("{}, from {}", header.scene, config.sdf.path.display())),
         },
         ("unit cube", header.unit_cube.to_string()),
-        ("space", header.space.to_string()),
+        ("space", header.space.describe(&header.unit_cube.origin)),
         ("preset", config.scene.preset.as_str().to_owned()),
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),

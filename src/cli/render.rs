@@ -12,7 +12,7 @@ use super::{Outcome, interrupt, print, refuse};
 use crate::config::TaskName;
 use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
-use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
+use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions, PathTransforms};
 use crate::train::run::Resolved;
 use crate::{Error, Result, names};
 
@@ -42,6 +42,11 @@ pub struct RenderArgs {
     /// Height in pixels [default: as the training images]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
     pub height: Option<u32>,
+
+    /// For a camera path of nerfstudio: its run's dataparser_transforms.json, which maps the path's frame to the scene, or
+    /// none for a path in the scene's coordinates [default: the file beside the path, if there is one]
+    #[arg(long, value_name = "FILE", help_heading = "What to render")]
+    pub path_transforms: Option<PathTransforms>,
 
     /// Frames per second [default: the path file's, else 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240), help_heading = "What to render")]
@@ -141,6 +146,7 @@ impl RenderArgs {
             None => Destination::Video(resolved.renders_folder().join(format!("{}.mp4", choice.name()))),
         };
         let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
+        path.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
         let renderer = open()?;
         let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
         let video = Video::new(&renderer, &path, background, &outputs)?;
@@ -151,6 +157,7 @@ impl RenderArgs {
     fn refuse_flags_of_paths(&self) -> Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
+            ("--path-transforms", self.path_transforms.is_some()),
             ("--outputs", !self.outputs.is_empty()),
             ("--fps", self.fps.is_some()),
             ("--seconds", self.seconds.is_some()),
@@ -161,7 +168,12 @@ impl RenderArgs {
     }
 
     fn options(&self) -> PathOptions {
-        PathOptions { size: None, fps: self.fps.map(|fps| fps as f32), seconds: self.seconds.map(|s| s as f32) }
+        PathOptions {
+            size: None,
+            fps: self.fps.map(|fps| fps as f32),
+            seconds: self.seconds.map(|s| s as f32),
+            transforms: self.path_transforms.clone().unwrap_or_default(),
+        }
     }
 
     fn write(&self, video: &Video, destination: &Destination) -> anyhow::Result<Outcome> {

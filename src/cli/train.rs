@@ -75,6 +75,7 @@ impl TrainArgs {
             ("scene.format", what.reading.format.map(|format| format.as_str().into())),
             ("scene.sparse", what.reading.sparse.clone().map(Value::from)),
             ("scene.allow_missing", what.reading.allow_missing.then_some(true.into())),
+            ("scene.pose_convention", what.reading.pose_convention.map(|convention| convention.as_str().into())),
             ("scene.preset", what.preset.map(|preset| preset.as_str().into())),
             ("scene.downscale", what.downscale.map(Value::from)),
             ("scene.scale", what.scene_scale.map(Value::from)),
@@ -109,7 +110,9 @@ impl TrainArgs {
             return Ok(());
         }
         scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
-        print::to_stdout(&format!("preset {}; unit cube: {}; {space}", config.scene.preset.as_str(), scene.unit_cube))
+        let (preset, unit_cube) = (config.scene.preset.as_str(), &scene.unit_cube);
+        let space = space.describe(&unit_cube.origin);
+        print::to_stdout(&format!("preset {preset}; unit cube: {unit_cube}; {space}"))
     }
 
     /// Returns the configuration with these arguments applied to the defaults of a preset.
@@ -125,6 +128,7 @@ impl TrainArgs {
             ("--format", reading.format.is_some()),
             ("--sparse", reading.sparse.is_some()),
             ("--allow-missing", reading.allow_missing),
+            ("--pose-convention", reading.pose_convention.is_some()),
         ];
         refuse(&of_reading, "cannot be used with --resume, which reads the scene as the run did")?;
         let (run, mut checkpoint) = self.training.resumed(run, TaskName::Radiance)?;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scene::Format;
+use crate::scene::{Format, PoseConvention};
 
 pub use family::{
     CoordinateNetworkConfig, CoordinateNetworkKind, GridIndex, LocalConfig, ModelName, MulfaConfig, MulfaVariant,
@@ -454,6 +454,8 @@ pub struct SceneConfig {
     pub sparse: PathBuf,
     /// Whether to skip images that a COLMAP reconstruction names but that are missing.
     pub allow_missing: bool,
+    /// Axes of the cameras in transforms files.
+    pub pose_convention: PoseConvention,
     /// Kind of scene that the defaults are for.
     pub preset: Preset,
     /// Factor by which the width and height of the images are reduced, by area averaging.
@@ -474,6 +476,7 @@ impl Default for SceneConfig {
             format: None,
             sparse: PathBuf::new(),
             allow_missing: false,
+            pose_convention: PoseConvention::OpenGl,
             preset: Preset::Auto,
             downscale: 1,
             scale: None,

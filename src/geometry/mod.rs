@@ -4,6 +4,7 @@
 mod camera;
 mod field_to_scene;
 mod lens;
+mod origin;
 pub(crate) mod pose;
 mod space;
 mod unit_cube;
@@ -11,5 +12,6 @@ mod unit_cube;
 pub use camera::{Camera, Intrinsics};
 pub use field_to_scene::FieldToScene;
 pub use lens::Lens;
+pub(crate) use origin::{is_zero, origin_for, relative};
 pub use space::{Ndc, Space};
 pub use unit_cube::UnitCube;

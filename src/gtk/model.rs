@@ -164,7 +164,7 @@ impl ModelSpec {
         if config.index != GridIndex::Points {
             return Ok((Grid::new(config, dimensions), None));
         }
-        let context = InitContext { seed, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let context = InitContext { seed, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
         let init = self.checkpoint.as_deref().map_or(Init::New(&context), Init::Saved);
         let (grid, cloud) = encoding::open(device, config, Head::Values { dimensions, n_outputs: 1 }, &init)?;
         Ok((grid, cloud.map(Arc::from)))

@@ -1,11 +1,12 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
-use super::{Contents, Format, Scene, blender, colmap, llff, transforms};
+use super::{Contents, Format, PoseConvention, Scene, blender, colmap, llff, transforms};
+use crate::geometry::{is_zero, origin_for};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Options for reading a scene.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
     /// `None` detects the format from the contents of the folder.
     pub format: Option<Format>,
@@ -14,6 +15,18 @@ pub struct OpenOptions {
     pub sparse: Option<PathBuf>,
     /// Whether images named by a COLMAP reconstruction may be missing; they are then skipped.
     pub allow_missing: bool,
+    /// Axes of the cameras in transforms files.
+    pub pose_convention: PoseConvention,
+    /// Place in the coordinates of the files that coordinates in memory are relative to. `None` chooses 0 unless the
+    /// files' coordinates are large for the extent of the cameras.
+    pub origin: Option<[f64; 3]>,
+}
+
+impl OpenOptions {
+    /// Returns the place that coordinates are relative to in a scene with cameras at `positions`.
+    pub(super) fn origin_for(&self, positions: impl Iterator<Item = [f64; 3]>) -> [f64; 3] {
+        self.origin.unwrap_or_else(|| origin_for(positions))
+    }
 }
 
 /// A reader and how its format is recognised.
@@ -79,7 +92,20 @@ impl Scene {
         let Some(reader) = readers.clone().find(|reader| (reader.is_here)(path, options)) else {
             return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
         };
-        let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path, options)?;
+        let has_choice = matches!(reader.format, Format::Blender | Format::Transforms);
+        if options.pose_convention != PoseConvention::default() && !has_choice {
+            let what = "the convention of poses can be chosen for transforms files only, and this scene has none; leave \
+                        --pose-convention away";
+            return Err(Error::file(path, what));
+        }
+        let Contents { splits, unit_cube, capture, points, mut notes } = (reader.read)(path, options)?;
+        if !is_zero(&unit_cube.origin) {
+            notes.push(format!(
+                "coordinates are large for the extent of the cameras, so they are taken relative to {:?}; exports have the \
+                 scene's own",
+                unit_cube.origin
+            ));
+        }
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),

@@ -14,7 +14,7 @@ fn with_a_run() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::default();
     let run = Run::create(&folder.path().join("outputs"), "boat", Some("first"), &config).unwrap();
-    let unit_cube = UnitCube { scale: 0.33, offset: [0.5; 3] };
+    let unit_cube = UnitCube::new(0.33, [0.5; 3]);
     let header = Header::new(config, "boat", unit_cube, 42, 61.0);
     let tensors = vec![Tensor::new("grid.features", &[2, 4], vec![0.25f32; 8])];
     let path = run.save(&Checkpoint::new(header, tensors)).unwrap();

@@ -31,7 +31,7 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
         ],
     );
     assert!(shown.contains("triangles") && shown.contains("5,000 points"), "{shown}");
-    let mesh = Mesh::read(&folder.path().join("out/scene.ply")).unwrap();
+    let mesh = Mesh::read(&folder.path().join("out/scene.ply"), None).unwrap();
     assert!(Edges::of(&mesh).are_closed() && mesh.volume() > 0.0);
     let (low, high) = mesh.bounds();
     assert!(low.iter().chain(&high).all(|x| x.abs() < REACH), "{low:?} {high:?}");

@@ -270,8 +270,8 @@ fn rigs_that_tell_no_depth_are_refused() {
     let about =
         |_: usize, pose: &mut [[f64; 4]; 3]| pose.iter_mut().for_each(|row| (row[0], row[2]) = (-row[0], -row[2]));
     let (faults, sentence) = rig(5, about);
-    assert_eq!(faults, [RigFault::LookingApart]);
-    assert_says(&sentence.unwrap(), &["no two training cameras look at the same part"]);
+    assert_eq!(faults, [RigFault::LookingApart, RigFault::OpenCvAxes]);
+    assert_says(&sentence.unwrap(), &["no two training cameras look at the same part", "--pose-convention opencv"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use gridfield::train::Run;
 use gridfield::train::run::scene_name;
 
 fn checkpoint(step: u64) -> Checkpoint<'static> {
-    let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
+    let unit_cube = UnitCube::new(1.0, [0.0; 3]);
     let header = Header::new(Config::default(), "boat", unit_cube, step, 0.0);
     Checkpoint::new(header, vec![Tensor::new("x", &[1], vec![0.5f32])])
 }

@@ -447,7 +447,7 @@ fn gradients_are_the_central_differences_of_the_formulas(device: &Device) {
 fn features_at_the_start(device: &Device, config: &GridConfig, dimensions: u32) -> Vec<f32> {
     let mut random = Random::new(47);
     let model = ModelConfig { grid: config.clone(), ..ModelConfig::default() };
-    let context = InitContext { seed: 5, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+    let context = InitContext { seed: 5, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
     let mut field = Field::random(device, &model, Head::Values { dimensions, n_outputs: 1 }, &context).unwrap();
     let table = random.halves(field.table.len(), -1.0, 1.0);
     field.table.upload(0, &table).unwrap();

@@ -22,7 +22,7 @@ const EVALUATED_AT: u32 = 512;
 /// Returns an error if the file cannot be read, or if it holds another mesh than the one that was fitted.
 pub fn reopen_mesh(device: &Device, checkpoint: &Checkpoint) -> Result<Target> {
     let path = &checkpoint.header.config.sdf.path;
-    let target = Target::read(device, path)?;
+    let target = Target::read(device, path, Some(checkpoint.header.unit_cube.origin))?;
     let (found, expected) = (MeshFacts::of(&target), MeshFacts::from_checkpoint(checkpoint)?);
     if found == expected && target.unit_cube == checkpoint.header.unit_cube {
         return Ok(target);
@@ -89,7 +89,7 @@ pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
 pub fn export(trained: &Trained, args: &ExportArgs, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
     let unit_cube = trained.checkpoint.header.unit_cube;
     let surface = args.extract(|resolution, progress| extract(&predictor(trained)?, resolution, progress))?;
-    let mesh = surface.mapped(|point| unit_cube.to_scene(point));
+    let mesh = surface.mapped(unit_cube.origin, |point| unit_cube.to_scene(point));
     let normals = mesh.vertex_normals();
     write_surface(&Surface { mesh: &mesh, normals: Some(&normals), colors: None }, path, format)
 }
