@@ -6,6 +6,7 @@
 //! interrupted by Ctrl-C.
 
 pub mod compare_image;
+pub mod counter;
 pub mod devices;
 pub mod eval;
 pub mod export;
