@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
 use super::training_args::file_name;
 use super::{Outcome, interrupt, print};
 use crate::config::{Config, GridIndex, ModelName};
@@ -93,16 +93,16 @@ impl CompareImageArgs {
         left_out.iter().for_each(|line| print::to_stderr(line));
         atomic::make_folder_of(&self.output.join("compare.json"))?;
         let interrupted = interrupt::watch("stopping after this step; nothing is written", false)?;
-        let bar = counter("models", all.len(), false);
+        let counter = Counter::new("models", all.len(), false);
         let mut entries = Vec::new();
         for (share, model) in all {
             match study.train(model, share, interrupted)? {
                 Some(entry) => entries.push(entry),
                 None => return Ok(Outcome::Interrupted),
             }
-            bar.inc(1);
+            counter.add_one();
         }
-        bar.finish_and_clear();
+        drop(counter);
         self.write(&study, &models, &entries)?;
         print::to_stdout(&table(&entries).text())?;
         print::to_stdout(&format!("figures, curves and error maps are in {}", self.output.display()))?;

@@ -22,6 +22,7 @@ pub mod print;
 pub mod progress;
 pub mod reading;
 pub mod render;
+pub mod run_args;
 mod task;
 pub mod train;
 mod training_args;
@@ -35,7 +36,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
-/// Folder in which `latest` is looked up.
+/// Folder for runs, in which `latest` is looked up and the last run is recorded.
 const OUTPUT_DIR: &str = "outputs";
 const MISTAKE: u8 = 2;
 const INTERRUPTED: u8 = 130;
@@ -47,7 +48,7 @@ const INTERRUPTED: u8 = 130;
 ///   gridfield eval latest       evaluates it on views it has not seen
 ///   gridfield render latest     makes a video that orbits it
 ///
-/// RUN is a run's folder, a checkpoint file, or `latest` for the newest run under `outputs`.
+/// RUN is a run's folder, a checkpoint file, or `latest` for the last run that was trained from this folder.
 #[derive(Debug, Parser)]
 #[command(name = "gridfield", version = VERSION.as_str(), verbatim_doc_comment, arg_required_else_help = true)]
 pub struct Cli {

@@ -7,9 +7,11 @@ mod lens;
 pub(crate) mod pose;
 mod space;
 mod unit_cube;
+mod upright;
 
 pub use camera::{Camera, Intrinsics};
 pub use field_to_scene::FieldToScene;
 pub use lens::Lens;
 pub use space::{Ndc, Space};
 pub use unit_cube::UnitCube;
+pub use upright::Upright;

@@ -298,7 +298,7 @@ fn images_that_are_none() {
         ("empty.tiff", "is not a whole PNG"),
         ("cut.jpg", "truncated JPEG"),
         ("infinite.exr", "pixel at 3, 0 that is not a finite number"),
-        ("missing.png", "cannot be opened"),
+        ("missing.png", "there is no such image"),
     ] {
         let error = sentence(folder.path(), &["fit-image", name, "--device=cpu", "--max-steps=2"]);
         assert!(error.contains(name) && error.contains(says), "{error}");

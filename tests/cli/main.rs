@@ -14,10 +14,12 @@ mod export;
 mod gtk;
 mod image;
 mod import;
+mod latest;
 mod lpips;
 mod protocol;
 mod runs;
 mod same_bits;
+mod scenes;
 mod scripts;
 mod sdf;
 #[path = "../shapes/mod.rs"]
