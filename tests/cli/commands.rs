@@ -107,7 +107,10 @@ fn arguments_that_make_no_sense_end_with_code_2() {
             &["render", "latest", "--path", "circle"],
             "expected orbit, spiral, interpolate, dataset or a camera-path file",
         ),
-        (&["render", "latest", "--output", "film.gif"], "expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder"),
+        (
+            &["render", "latest", "--output", "film.gif"],
+            "expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder",
+        ),
         (&["render", "latest", "--shard", "3/2"], "a shard is I/N with I from 1 to N"),
         (&["render", "latest", "--shard", "0/2"], "a shard is I/N with I from 1 to N"),
     ] {

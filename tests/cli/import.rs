@@ -275,6 +275,16 @@ fn a_video_that_cannot_be_used_leaves_nothing() {
 }
 
 #[test]
+fn frames_that_do_not_fit_together_are_told_what_to_do_about() {
+    let folder = cinema(&[], "");
+    write_program(folder.path(), "colmap", "#!/bin/sh\ntrue\n");
+    let output = import_from("film.mp4", folder.path(), &["--frames=4"]).output().unwrap();
+    let says = "film.mp4: COLMAP found no frames that fit together; use more of them (--frames), or film more slowly";
+    assert!(sentence_of(&output).starts_with(says), "{}", stderr(&output));
+    assert_eq!(left(folder.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn an_interruption_ends_ffmpeg_and_leaves_nothing() {
     let folder = cinema(&[], "touch $(dirname $0)/../model/begun; exec sleep 60");
     let begun = Instant::now();
