@@ -60,7 +60,7 @@ pub struct Cli {
 enum Command {
     /// Learn a radiance field from a scene
     Train(train::TrainArgs),
-    /// Make a scene from photographs, whose poses are found by an installed COLMAP
+    /// Make a scene from photographs or a video, with an installed COLMAP that finds the poses
     Import(import::ImportArgs),
     /// Fit a field to an image
     FitImage(fit_image::FitImageArgs),

@@ -91,14 +91,14 @@ fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Checkpoint, Header};
+    use crate::checkpoint::{Checkpoint, Header, Tensor};
     use crate::config::Config;
     use crate::geometry::UnitCube;
 
     fn run(output_dir: &Path, name: &str) -> Run {
         let run = Run::create(output_dir, "boat", Some(name), &Config::default()).unwrap();
         let header = Header::new(Config::default(), "boat", UnitCube::BLENDER, 1, 0.0);
-        run.save(&Checkpoint::new(header, Vec::new())).unwrap();
+        run.save(&Checkpoint::new(header, vec![Tensor::new("x", &[1], vec![0.5f32])])).unwrap();
         run
     }
 
