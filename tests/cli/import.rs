@@ -95,7 +95,7 @@ fn photographs_become_a_scene_that_opens_and_trains() {
 fn what_stands_in_the_way_is_told_before_anything_is_done() {
     let folder = studio(MAPS);
     let refuse = |args: &[&str]| sentence_of(&command(folder.path(), args).output().unwrap()).to_owned();
-    assert!(refuse(&["import", "nowhere", "scene"]).starts_with("nowhere: is no folder"));
+    assert!(refuse(&["import", "nowhere", "scene"]).starts_with("nowhere: there is no such folder or video"));
     std::fs::create_dir(folder.path().join("photos/empty")).unwrap();
     assert!(refuse(&["import", "photos/empty", "scene"]).contains("holds 0 PNG or JPEG images, but at least 3"));
     std::fs::create_dir(folder.path().join("scene")).unwrap();

@@ -179,7 +179,7 @@ impl Source {
             return Ok(Source::Video(options.frames.unwrap_or_default()));
         }
         if !source.is_dir() {
-            return Err(Error::file(source, "is no folder; give the folder of the photographs, or a video file"));
+            return Err(Error::file(source, "there is no such folder or video; check the path"));
         }
         if options.frames.is_some() {
             return Err(Error::file(source, "is a folder of photographs; --frames and --fps are for videos"));
