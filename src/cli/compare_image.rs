@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
 use super::training_args::file_name;
 use super::{Outcome, interrupt, print};
 use crate::config::{Config, GridIndex, ModelName, TrainConfig};
@@ -106,16 +106,16 @@ impl CompareImageArgs {
         atomic::make_folder_of(&self.output.join("compare.json"))?;
         let interrupted = interrupt::watch("stopping after this step; nothing is written", false)?;
         let runs = all.iter().flat_map(|&(share, model)| seeds.iter().map(move |&seed| (share, model, seed)));
-        let bar = counter("runs", all.len() * seeds.len(), false);
+        let counter = Counter::new("runs", all.len() * seeds.len(), false);
         let mut entries = Vec::new();
         for (share, model, seed) in runs {
             match study.train(model, share, seed, interrupted)? {
                 Some(entry) => entries.push(entry),
                 None => return Ok(Outcome::Interrupted),
             }
-            bar.inc(1);
+            counter.add_one();
         }
-        bar.finish_and_clear();
+        drop(counter);
         self.write(&study, &models, &entries)?;
         print::to_stdout(&table(&entries).text())?;
         print::to_stdout(&format!("figures, curves and error maps are in {}", self.output.display()))?;

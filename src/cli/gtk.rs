@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
 use super::{Outcome, print};
 use crate::device::Device;
 use crate::gtk::drift::Training;
@@ -256,14 +256,12 @@ impl StudyArgs {
     fn measure(&self, device: &Device, n: usize, measure: impl Fn(&Study) -> Result<Finding>) -> Result<Finding> {
         let specs = self.specs()?;
         let points = self.points(&specs, self.n.map_or(n, |n| usize::try_from(n).unwrap_or(usize::MAX)))?;
-        let bar = counter("models", specs.len(), false);
+        let counter = Counter::new("models", specs.len(), false);
         let build = |spec: ModelSpec| spec.build(device, points.dimensions, self.theta, self.seed);
         let mut models = specs.into_iter().map(build).collect::<Result<Vec<_>>>()?;
         study::tell_apart(&mut models);
-        let study = Study { device, models, points, seed: self.seed, progress: &|| bar.inc(1) };
-        let finding = measure(&study);
-        bar.finish_and_clear();
-        finding
+        let study = Study { device, models, points, seed: self.seed, progress: &|| counter.add_one() };
+        measure(&study)
     }
 
     fn specs(&self) -> Result<Vec<ModelSpec>> {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
+use super::run_args::RunArgs;
 use super::task::{self, Trained};
 use super::{Outcome, interrupt, print, refuse};
 use crate::config::TaskName;
@@ -18,9 +19,8 @@ use crate::{Error, Result, names};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    /// A run's folder, a checkpoint, or `latest`
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// Camera path: orbit, spiral, interpolate (through the training views), dataset (the test views, or else the
     /// training views), or a camera-path file of nerfstudio or instant-ngp [default: orbit]
@@ -60,9 +60,9 @@ pub struct RenderArgs {
     #[arg(long, value_name = "DIR", help_heading = "What to render")]
     pub scene: Option<PathBuf>,
 
-    /// A video such as orbit.mp4, or frames such as frames/%04d.png; for a fitted image a .png or .exr [default: in the
-    /// run's renders/]
-    #[arg(long, value_name = "FILE", value_parser = rendered_file, help_heading = "Results")]
+    /// A video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as frames/; for a fitted
+    /// image a .png or .exr [default: in the run's renders/]
+    #[arg(long, value_name = "FILE|DIR/", value_parser = rendered_file, help_heading = "Results")]
     pub output: Option<PathBuf>,
 
     /// Render only every N-th frame, starting with the I-th, and skip frames that already exist, so that N processes
@@ -99,13 +99,15 @@ impl FromStr for Crop {
     }
 }
 
-/// Parses a path with one of the extensions that runs can be rendered to; which of them a run accepts is checked once
-/// its task is known.
+/// Parses a folder, or a path with one of the extensions that runs can be rendered to; which of them a run accepts is
+/// checked once its task is known.
 fn rendered_file(text: &str) -> std::result::Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     match names::extension(&path).as_str() {
+        _ if names::is_folder(text) => Ok(path),
         "mp4" | "png" | "exr" if path.file_stem().is_some() => Ok(path),
-        _ => Err("expected a video such as orbit.mp4, or frames such as frames/%04d.png; of an image a .png or .exr"),
+        _ => Err("expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as \
+                  frames/; of an image a .png or .exr"),
     }
 }
 
@@ -178,9 +180,12 @@ impl RenderArgs {
 
     fn write(&self, video: &Video, destination: &Destination) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this frame", false)?;
-        let bar = counter("frames", video.n_frames(self.shard), false);
-        let done = video.write(destination, self.shard, interrupted, &mut |done| bar.set_position(done as u64));
-        bar.finish_and_clear();
+        if let Some(note) = video.note(destination) {
+            print::to_stderr(&format!("gridfield: note: {note}"));
+        }
+        let counter = Counter::new("frames", video.n_frames(self.shard), false);
+        let done = video.write(destination, self.shard, interrupted, &mut |done| counter.set(done));
+        drop(counter);
         if !done? {
             return Ok(Outcome::Interrupted);
         }

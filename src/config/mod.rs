@@ -57,6 +57,16 @@ impl Config {
         Config { train, ..Config::default() }
     }
 
+    /// Returns the defaults for training a field for a task on a CPU or on a GPU.
+    pub fn of(task: TaskName, on_cpu: bool) -> Self {
+        match task {
+            TaskName::Radiance if on_cpu => Config::on_cpu(),
+            TaskName::Radiance => Config::default(),
+            TaskName::Image => Config::of_image(on_cpu),
+            TaskName::Sdf => Config::of_sdf(on_cpu),
+        }
+    }
+
     /// Returns the defaults for fitting an image. The field is fitted to values rather than rays, so the targets do not
     /// depend on the current state of the field, and the warm-up is short.
     pub fn of_image(on_cpu: bool) -> Self {

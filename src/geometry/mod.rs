@@ -8,6 +8,7 @@ mod origin;
 pub(crate) mod pose;
 mod space;
 mod unit_cube;
+mod upright;
 
 pub use camera::{Camera, Intrinsics};
 pub use field_to_scene::FieldToScene;
@@ -15,3 +16,4 @@ pub use lens::Lens;
 pub(crate) use origin::{is_zero, origin_for, relative};
 pub use space::{Ndc, Space};
 pub use unit_cube::UnitCube;
+pub use upright::Upright;

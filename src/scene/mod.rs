@@ -7,6 +7,7 @@
 mod blender;
 mod capture;
 mod colmap;
+mod duplicates;
 mod fit;
 mod frames;
 mod hold_out;
@@ -15,6 +16,7 @@ pub mod import;
 mod json;
 mod llff;
 mod load;
+mod locate;
 mod open;
 pub mod path;
 mod rig;

@@ -1,6 +1,7 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
-use super::{Contents, Format, PoseConvention, Scene, blender, colmap, llff, transforms};
+use super::locate::{Located, locate};
+use super::{Contents, Format, PoseConvention, Scene, blender, colmap, duplicates, llff, transforms};
 use crate::geometry::{is_zero, origin_for};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -62,12 +63,13 @@ const READERS: [Reader; 4] = [
 ];
 
 impl Scene {
-    /// Returns whether the folder `path` looks like a scene that can be opened.
+    /// Returns whether `path` looks like a scene that can be opened: its folder, or a file in it that shows its format.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
-        READERS.iter().any(|reader| (reader.is_here)(path.as_ref(), &OpenOptions::default()))
+        let Ok(Located { folder, options }) = locate(path.as_ref(), &OpenOptions::default()) else { return true };
+        READERS.iter().any(|reader| (reader.is_here)(&folder, &options))
     }
 
-    /// Opens the scene in the folder `path` and detects its format from the folder's contents.
+    /// Opens the scene at `path` and detects its format from the folder's contents.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Scene::open_with`].
@@ -75,8 +77,9 @@ impl Scene {
         Scene::open_with(path, &OpenOptions::default())
     }
 
-    /// Reads and validates every camera of the scene in the folder `path`, and the size of every image, without
-    /// decoding any.
+    /// Reads and validates every camera of the scene at `path`, and the size of every image, without decoding any.
+    /// `path` is the scene's folder, or a file in it that shows its format, such as `transforms.json`, or the folder of
+    /// a COLMAP reconstruction in it.
     ///
     /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Scene> {
@@ -84,6 +87,8 @@ impl Scene {
         if !path.exists() {
             return Err(Error::file(path, "there is no such folder; give the folder of a scene"));
         }
+        let Located { folder, options } = &locate(path, options)?;
+        let path = folder.as_path();
         let readers = READERS.iter().filter(|reader| options.format.is_none_or(|format| format == reader.format));
         let signs = readers.clone().map(|reader| sign(reader, options)).collect::<Vec<_>>().join(", ");
         if !path.is_dir() {
@@ -106,6 +111,7 @@ impl Scene {
                 unit_cube.origin
             ));
         }
+        notes.extend(duplicates::notes(&splits));
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),

@@ -127,6 +127,8 @@ fn evaluation_and_pictures_are_as_documented() {
     let wide = folder.path().join("wide.exr");
     printed(folder.path(), &["render", path, "--width=120", "--device=cpu", "--output", wide.to_str().unwrap()]);
     assert_eq!(image::image_dimensions(&wide).unwrap(), (120, 88));
+    printed(folder.path(), &["render", path, "--device=cpu", "--output=pictures/"]);
+    assert_eq!(image::image_dimensions(folder.path().join("pictures/image.png")).unwrap(), (60, 44));
 }
 
 #[test]
@@ -315,7 +317,7 @@ fn images_that_are_none() {
         ("empty.tiff", "is not a whole PNG"),
         ("cut.jpg", "truncated JPEG"),
         ("infinite.exr", "pixel at 3, 0 that is not a finite number"),
-        ("missing.png", "cannot be opened"),
+        ("missing.png", "there is no such image"),
     ] {
         let error = sentence(folder.path(), &["fit-image", name, "--device=cpu", "--max-steps=2"]);
         assert!(error.contains(name) && error.contains(says), "{error}");

@@ -15,11 +15,13 @@ mod far;
 mod gtk;
 mod image;
 mod import;
+mod latest;
 mod lpips;
 mod paths;
 mod protocol;
 mod runs;
 mod same_bits;
+mod scenes;
 mod scripts;
 mod sdf;
 #[path = "../shapes/mod.rs"]

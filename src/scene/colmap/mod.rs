@@ -36,11 +36,21 @@ pub(super) fn is_here(folder: &Path, options: &OpenOptions) -> bool {
 
 /// Returns the folder of the reconstruction.
 fn reconstruction(folder: &Path, options: &OpenOptions) -> Option<PathBuf> {
-    let holds = |folder: &PathBuf| is_model(folder, "bin") || is_model(folder, "txt");
+    let holds = |folder: &PathBuf| is_reconstruction(folder);
     match &options.sparse {
         Some(named) => Some(folder.join(named)).filter(holds),
         None => PLACES.iter().map(|place| folder.join(place)).find(holds),
     }
+}
+
+/// Returns whether the folder itself holds the files of a reconstruction.
+pub(super) fn is_reconstruction(folder: &Path) -> bool {
+    is_model(folder, "bin") || is_model(folder, "txt")
+}
+
+/// Returns whether the folder holds the photographs of a scene.
+pub(super) fn holds_photographs(folder: &Path) -> bool {
+    folder.join(IMAGES).is_dir()
 }
 
 fn is_model(folder: &Path, extension: &str) -> bool {
