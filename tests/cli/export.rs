@@ -91,7 +91,7 @@ fn glb_files_are_upright_and_other_formats_keep_the_axes() {
         let own = ["export", "latest", "--resolution=24", "--density-threshold=2"];
         printed(folder.path(), &[&own, args].concat())
     };
-    let read = |name: &str| Mesh::read(&folder.path().join(name)).unwrap();
+    let read = |name: &str| Mesh::read(&folder.path().join(name), None).unwrap();
     assert!(!export(&["--mesh=a.ply"]).contains("turned"));
     assert!(export(&["--mesh=a.glb", "--point-cloud=a_points.ply", "--points=10"]).contains("a.glb"));
     assert!(export(&["--mesh=turned.obj", "--axes=y-up"]).contains("turned so that y is up"));
