@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::ProgressBar;
 
 use super::progress::counter;
 use super::{Outcome, interrupt, print};
-use crate::scene::import::{ImportOptions, ImportStage, import};
-
-/// COLMAP camera models that the reader of its reconstructions supports.
-const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"];
+use crate::scene::import::{ImportOptions, ImportStage, camera_models, import};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -23,7 +21,7 @@ pub struct ImportArgs {
     pub out: PathBuf,
 
     /// COLMAP model of the camera and its lens
-    #[arg(long, value_name = "MODEL", default_value = "OPENCV", value_parser = MODELS)]
+    #[arg(long, value_name = "MODEL", default_value = "OPENCV", value_parser = PossibleValuesParser::new(camera_models()))]
     pub camera_model: String,
 
     /// The photographs are frames of a video: match each one only with those shortly after it

@@ -27,10 +27,15 @@ const PROGRAM: &str = "colmap";
 const NO_MODEL: &str = "failed to create sparse model";
 const LOG: &str = "colmap.log";
 
+/// Returns COLMAP's names of the camera models that the reader of its reconstructions supports.
+pub fn camera_models() -> impl Iterator<Item = &'static str> {
+    colmap::supported_models()
+}
+
 /// Options for running COLMAP.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// COLMAP's name of the camera model; must be one that the reader of this project supports.
+    /// COLMAP's name of the camera model, one of [`camera_models`].
     pub camera_model: String,
     /// Whether to match each photograph only with those taken soon after it, as suits the frames of a video, instead of
     /// with all others.
