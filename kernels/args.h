@@ -57,6 +57,10 @@ enum LensModel : uint32_t {
     LENS_OPENCV = 1,
     // Equidistant projection with four radial coefficients.
     LENS_FISHEYE = 2,
+    // As LENS_OPENCV, but with six radial coefficients: a quotient of polynomials.
+    LENS_FULL_OPENCV = 3,
+    // As LENS_FISHEYE, with two tangential coefficients and two of a thin prism.
+    LENS_THIN_PRISM_FISHEYE = 4,
 };
 
 // The background of training rays.
@@ -175,7 +179,8 @@ typedef struct Camera {
     uint32_t lens;              // LensModel
     float lens_limit;           // radius at distance 1 (fisheye: angle) up to which the image does not fold over
     float radial[4];            // k1 .. k4
-    float tangential[2];        // p1, p2; a fisheye has none
+    float tangential[2];        // p1, p2; LENS_FISHEYE has none
+    float further[2];           // LENS_FULL_OPENCV: k5, k6; LENS_THIN_PRISM_FISHEYE: s1, s2
 } Camera;
 
 // The map from space to the field: kernels/radiance/space.cuh.

@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::counter::Counter;
 use super::{Outcome, interrupt, print};
-use crate::scene::import::{FrameChoice, ImportOptions, ImportStage, Imported, Matching, import};
-
-/// COLMAP camera models that the reader of its reconstructions supports.
-const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"];
+use crate::scene::import::{FrameChoice, ImportOptions, ImportStage, Imported, Matching, camera_models, import};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -35,7 +33,7 @@ pub struct ImportArgs {
     pub masks: Option<PathBuf>,
 
     /// COLMAP model of the camera and its lens
-    #[arg(long, value_name = "MODEL", default_value = "OPENCV", value_parser = MODELS)]
+    #[arg(long, value_name = "MODEL", default_value = "OPENCV", value_parser = PossibleValuesParser::new(camera_models()))]
     pub camera_model: String,
 
     /// Match each photograph only with those shortly after it, as suits frames of a video; the default for a video

@@ -2,6 +2,7 @@
 //! neither scenes nor devices.
 
 mod camera;
+mod distortion;
 mod field_to_scene;
 mod lens;
 mod origin;

@@ -153,10 +153,12 @@ pub fn device_camera(camera: &Camera, unit_cube: &UnitCube, first_pixel: u64) ->
         pose[4 * row + 3] = position[row];
     }
     let intrinsics = &camera.intrinsics;
-    let (lens, radial, tangential) = match intrinsics.lens {
-        Lens::Perspective => (LensModel::Perspective, [0.0; 4], [0.0; 2]),
-        Lens::OpenCv { k, p } => (LensModel::Opencv, k, p),
-        Lens::Fisheye { k } => (LensModel::Fisheye, k, [0.0; 2]),
+    let (lens, radial, tangential, further) = match intrinsics.lens {
+        Lens::Perspective => (LensModel::Perspective, [0.0; 4], [0.0; 2], [0.0; 2]),
+        Lens::OpenCv { k, p } => (LensModel::Opencv, k, p, [0.0; 2]),
+        Lens::Fisheye { k } => (LensModel::Fisheye, k, [0.0; 2], [0.0; 2]),
+        Lens::FullOpenCv { k: [k1, k2, k3, k4, k5, k6], p } => (LensModel::FullOpencv, [k1, k2, k3, k4], p, [k5, k6]),
+        Lens::ThinPrismFisheye { k, p, s } => (LensModel::ThinPrismFisheye, k, p, s),
     };
     args::Camera {
         camera_to_world: pose,
@@ -171,5 +173,6 @@ pub fn device_camera(camera: &Camera, unit_cube: &UnitCube, first_pixel: u64) ->
         lens_limit: intrinsics.lens.limit() as f32,
         radial,
         tangential,
+        further,
     }
 }

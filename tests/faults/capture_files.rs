@@ -172,12 +172,13 @@ fn fault_of_colmap(change: impl Fn(&mut crate::captures::Colmap)) -> String {
 
 #[test]
 fn reconstructions_that_cannot_be() {
-    let parameters = vec![1.0; 12];
-    let full = fault_of_colmap(|model| model.cameras[0] = (1, "FULL_OPENCV", 40, 30, parameters.clone()));
-    assert_says(
-        &full,
-        &["cameras.bin: camera 1 is of the model FULL_OPENCV, which is not supported", "OPENCV_FISHEYE"],
-    );
+    let list = "SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL, OPENCV, OPENCV_FISHEYE, FULL_OPENCV, \
+                SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE, THIN_PRISM_FISHEYE, SIMPLE_FISHEYE, FISHEYE";
+    for (model, n_parameters) in [("FOV", 5), ("RAD_TAN_THIN_PRISM_FISHEYE", 16), ("DIVISION", 5), ("EUCM", 6)] {
+        let sentence = fault_of_colmap(|file| file.cameras[0] = (1, model, 40, 30, vec![1.0; n_parameters]));
+        let told = format!("cameras.bin: camera 1 is of the model {model}, which is not supported");
+        assert_says(&sentence, &[&told, list]);
+    }
     assert_says(&fault_of_colmap(|model| model.cameras[0].4[0] = f64::NAN), &["camera 1 has the parameter NaN"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].4[0] = -3.0), &["camera 1 has the focal length -3 by 51"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].2 = 0), &["camera 1 is 0×30 pixels large"]);
@@ -205,6 +206,16 @@ fn text_that_cannot_be_read_names_its_line() {
     for (file, text, says) in [
         ("cameras.txt", "# c\n1 PINHOLE 40 x 1 2 3 4\n", "line 2: has \"x\" where a height is expected"),
         ("cameras.txt", "1 PINHOLE 40 30 50 50\n", "line 1: camera 1 has 2 parameters, but a PINHOLE camera has 4"),
+        (
+            "cameras.txt",
+            "1 FULL_OPENCV 40 30 50 50 20 15 0 0 0 0\n",
+            "line 1: camera 1 has 8 parameters, but a FULL_OPENCV camera has 12",
+        ),
+        (
+            "cameras.txt",
+            "1 RADIAL_FISHEYE 40 30 50 20 15 0.1 0.1 0.1\n",
+            "line 1: camera 1 has 6 parameters, but a RADIAL_FISHEYE camera has 5",
+        ),
         ("images.txt", "1 1 0 0\n", "line 1: ends where a number of the pose is expected"),
         ("images.txt", "1 1 0 0 0 0 0 4 1\n", "line 1: has no image name"),
         ("points3D.txt", "\n1 0.5 0.5\n", "line 2: ends where a coordinate is expected"),

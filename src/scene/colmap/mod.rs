@@ -13,6 +13,7 @@ use super::view::Mask;
 use super::{Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
 use crate::geometry::{Camera, pose, relative};
 use crate::{Error, Result, names};
+pub(super) use model::supported_models;
 use model::{Model, Registered};
 use nalgebra::{Quaternion, UnitQuaternion, Vector3};
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ mod program;
 
 use super::llff::images_of;
 use super::load::image_size;
-use super::{Format, OpenOptions, Scene};
+use super::{Format, OpenOptions, Scene, colmap};
 use crate::atomic::{TEMPORARY_PREFIX, cannot_write};
 use crate::{Error, Result};
 use program::{Colmap, GpuOptions, NO_MODEL};
@@ -23,10 +23,15 @@ pub use frames::FrameChoice;
 /// Smallest number of photographs for which camera poses can be estimated.
 const FEWEST_PHOTOGRAPHS: usize = 3;
 
+/// Returns COLMAP's names of the camera models that the reader of its reconstructions supports.
+pub fn camera_models() -> impl Iterator<Item = &'static str> {
+    colmap::supported_models()
+}
+
 /// What is imported, and how COLMAP is run.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// COLMAP's name of the camera model; must be one that the reader of this project supports.
+    /// COLMAP's name of the camera model, one of [`camera_models`].
     pub camera_model: String,
     /// Which photographs are matched with each other; by default the pairs that suit the source.
     pub matching: Option<Matching>,
