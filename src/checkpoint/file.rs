@@ -261,7 +261,7 @@ fn truncated(path: &Path, found: u64, expected: u64) -> Error {
 fn cannot_read(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::file(path, "there is no such checkpoint; check the path"),
-        ErrorKind::IsADirectory => Error::file(path, "a folder stands where a checkpoint file is expected"),
+        ErrorKind::IsADirectory => Error::file(path, "is a folder, where a checkpoint file is expected"),
         _ => Error::file(path, format!("the checkpoint cannot be read ({error})")),
     }
 }

@@ -187,7 +187,7 @@ impl TrainingArgs {
         let resolved = Run::resolve(run, &self.results.output_dir)?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         let Some(run) = resolved.run else {
-            return Err(checkpoint.refuse("lies in no run's checkpoints/, so that there is no run to go on with"));
+            return Err(checkpoint.refuse("is not in the checkpoints/ folder of a run, so there is no run to resume"));
         };
         refuse_another_task(checkpoint.header.config.task, task)?;
         Ok((run, checkpoint))
@@ -334,5 +334,6 @@ pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
 /// extension.
 pub fn file_name(path: &Path, what: &str) -> Result<String> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
-    name.map(str::to_owned).ok_or_else(|| Error::file(path, format!("the {what}'s name is no text; rename the file")))
+    name.map(str::to_owned)
+        .ok_or_else(|| Error::file(path, format!("the name of the {what} is not valid text; rename the file")))
 }

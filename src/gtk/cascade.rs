@@ -108,7 +108,11 @@ pub fn backward(
 fn gates_of(shape: encoding::Cascade, gates: &[f64], h: &[f64], level: usize) -> Vec<f64> {
     let (n_features, first) = (shape.n_features, first_gate(shape, level));
     let of_feature = |k: usize| {
-        1.0 + h[..level * n_features].iter().enumerate().map(|(c, h)| h * gates[first + c * n_features + k]).sum::<f64>()
+        1.0 + h[..level * n_features]
+            .iter()
+            .enumerate()
+            .map(|(c, h)| h * gates[first + c * n_features + k])
+            .sum::<f64>()
     };
     (0..n_features).map(of_feature).collect()
 }
@@ -184,9 +188,9 @@ impl<'m> Polynomial<'m> {
             output.push(h.iter().step_by(n).sum());
             let (dg_dz, _) = backward(shape, &self.cascade.gates, [&z, &h], summed(shape));
             let nodes_and_features = (0..entries.len()).flat_map(|node| (0..n).map(move |k| (node, k)));
-            value.extend(nodes_and_features.map(|(node, k)| {
-                phi(first + node, k) * dg_dz[node / nodes.n_corners * n + k]
-            }));
+            value.extend(
+                nodes_and_features.map(|(node, k)| phi(first + node, k) * dg_dz[node / nodes.n_corners * n + k]),
+            );
         }
         let column = nodes.entry.iter().flat_map(|&entry| (0..n as u32).map(move |k| entry * n as u32 + k)).collect();
         (output, Rows { per_row, n_columns: self.n_features(), column, value })

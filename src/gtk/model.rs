@@ -321,7 +321,7 @@ fn unknown(name: &str) -> Error {
     let names = ModelSpec::names();
     let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     Error::config(format!(
-        "`{name}` is no model, config file or run; the nearest model is `{}` of {}",
+        "`{name}` is not a model, a config file or a run; the nearest model is `{}` of {}",
         nearest.map_or("", String::as_str),
         names.join(", ")
     ))

@@ -246,7 +246,8 @@ impl Study<'_> {
         let moved = |of_cascades| {
             self.largest(of_cascades, &drifts, |drift| drift.phi_fixed.grid.iter().copied().fold(0.0, f64::max))
         };
-        let note = |what: &str, worst: f64| format!("largest drift of the grid part{what} with θ held: {}", figure(worst));
+        let note =
+            |what: &str, worst: f64| format!("largest drift of the grid part{what} with θ held: {}", figure(worst));
         let notes = [("", moved(false)), (" of a cascade", moved(true))];
         Ok(Finding {
             name: "drift",

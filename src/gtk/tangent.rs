@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::matrix::Rows;
-use super::{Model, cascade};
 use super::random::Random;
+use super::{Model, cascade};
 use crate::Result;
 use crate::device::Device;
 use crate::encoding::ActiveNodes;
@@ -241,9 +241,10 @@ impl<'m> Field<'m> {
         let n_kernel = self.kernel_theta().len();
         let gates_of = |i: usize| &jacobian.by_gates[i * n_gates..(i + 1) * n_gates];
         Ok(match r {
-            None => {
-                (0..self.n()).flat_map(|i| of_kernel[i * n_kernel..(i + 1) * n_kernel].iter().chain(gates_of(i))).copied().collect()
-            }
+            None => (0..self.n())
+                .flat_map(|i| of_kernel[i * n_kernel..(i + 1) * n_kernel].iter().chain(gates_of(i)))
+                .copied()
+                .collect(),
             Some(r) => {
                 let mut sum = vec![0.0; n_gates];
                 for (i, r) in r.iter().enumerate() {
@@ -342,7 +343,12 @@ struct Sample {
 fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
     let n_encoding = encoding.len();
     let Some(first) = layers.first() else {
-        return Sample { output: encoding.iter().sum(), by_encoding: vec![1.0; n_encoding], by_gates: Vec::new(), by_weights: Vec::new() };
+        return Sample {
+            output: encoding.iter().sum(),
+            by_encoding: vec![1.0; n_encoding],
+            by_gates: Vec::new(),
+            by_weights: Vec::new(),
+        };
     };
     let mut inputs = vec![encoding];
     // Trained networks have a first layer whose width is padded to a multiple of 16.

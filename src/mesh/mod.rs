@@ -74,7 +74,7 @@ impl Mesh {
         }
         let (low, high) = self.bounds();
         if !(0..3).all(|k| (high[k] - low[k]).is_finite()) {
-            return Err("is so large that its extent is no finite number; scale it down".into());
+            return Err("is so large that its extent is not a finite number; scale it down".into());
         }
         Ok(())
     }

@@ -330,7 +330,8 @@ mod tests {
         let host = rounds(1024, HOST_ROUNDS);
         assert_eq!(host[..14], [4, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, 8, 16, 16]);
         assert_eq!((host.len(), host[27]), (28, 128));
-        for (max_samples, growth) in [(1, HOST_ROUNDS), (37, HOST_ROUNDS), (65_536, HOST_ROUNDS), (65_536, GPU_ROUNDS)] {
+        for (max_samples, growth) in [(1, HOST_ROUNDS), (37, HOST_ROUNDS), (65_536, HOST_ROUNDS), (65_536, GPU_ROUNDS)]
+        {
             let rounds = rounds(max_samples, growth);
             assert_eq!(rounds.iter().sum::<u32>(), max_samples);
             assert!(rounds.len() <= MAX_ROUNDS, "{}", rounds.len());

@@ -179,8 +179,7 @@ fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrin
     let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
     let in_pixels = [fl_x * x, fl_y * y, centre("cx", width)? * x, centre("cy", height)? * y].map(|value| value as f32);
     if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
-        let what =
-            "has a focal length or principal point that is no finite number of pixels of its image; correct w and h";
+        let what = "has a focal length or principal point that is not a finite number of pixels; correct w and h";
         return Err(keys.frame.error(what));
     }
     let [fl_x, fl_y, cx, cy] = in_pixels;

@@ -274,7 +274,7 @@ fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
     }
     let decoded = image::load_from_memory(&bytes).map_err(|e| undecodable(path, &whose, &e))?;
     let image::DynamicImage::ImageLuma16(image) = decoded else {
-        let what = format!("{whose} is no picture of one channel of 16 bits, which depth maps are; save it again");
+        let what = format!("{whose} is not an image with one channel of 16 bits, as depth maps are; save it again");
         return Err(Error::file(path, what));
     };
     let (width, height) = nonzero(path, &whose, image.dimensions())?;

@@ -202,7 +202,11 @@ fn listed_splits(root: &Node, names: &[&str], views: &[View], absent: &[&frames:
             match places.get(&plain(name)) {
                 Some(&place) => split.push(views[place].clone()),
                 None if absent.iter().any(|frame| plain(frame.file_path) == plain(name)) => {}
-                None => return Err(item.error(format!("is {name}, which is no frame's file_path; correct the list"))),
+                None => {
+                    return Err(
+                        item.error(format!("is {name}, which is not the file_path of any frame; correct the list"))
+                    );
+                }
             }
         }
         Ok(split)

@@ -239,7 +239,7 @@ fn named_folder(parent: &Path, name: &str) -> Result<PathBuf> {
     let mut components = Path::new(name).components();
     let plain = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
     if !plain || name.ends_with(['/', '\\']) {
-        return Err(Error::config(format!("the run name `{name}` is no plain folder name; use letters and digits")));
+        return Err(Error::config(format!("the run name `{name}` is not a plain folder name; use letters and digits")));
     }
     let folder = parent.join(name);
     match fs::create_dir(&folder) {

@@ -177,7 +177,8 @@ fn models_are_compared_at_equal_size() {
 #[test]
 fn models_are_compared_with_several_seeds_for_equal_steps() {
     let folder = folder();
-    let args = ["compare-image", "image.png", "--models=hash,cascade", "--parameters=2", "--max-steps=20", "--seeds=3,5"];
+    let args =
+        ["compare-image", "image.png", "--models=hash,cascade", "--parameters=2", "--max-steps=20", "--seeds=3,5"];
     let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
     assert_eq!(said.lines().filter(|line| line.contains(" ± ")).count(), 2, "{said}");
     let report: Value =

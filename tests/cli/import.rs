@@ -171,7 +171,7 @@ fn masks_and_flags_that_do_not_fit_are_refused() {
     masks(folder.path());
     let refuse = |args: &[&str]| sentence_of(&import(folder.path(), args).output().unwrap()).to_owned();
     for (args, says) in [
-        (&["--masks=nowhere"][..], "nowhere: is no folder; give the folder of the masks"),
+        (&["--masks=nowhere"][..], "nowhere: is not a folder; give the folder of the masks"),
         (&["--masks=bin"], "bin: holds no masks"),
         (&["--frames=9"], "photos: is a folder of photographs; --frames and --fps are for videos"),
         (&["--fps=2"], "photos: is a folder of photographs; --frames and --fps are for videos"),

@@ -113,7 +113,7 @@ fn data_that_are_none() {
 fn models_that_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let model = |text: &str| fault(folder.path(), &["spectrum", "-m", text]);
-    assert_says(&model("mulfagird"), &["`mulfagird` is no model, config file or run", "`mulfagrid`"]);
+    assert_says(&model("mulfagird"), &["`mulfagird` is not a model, a config file or a run", "`mulfagrid`"]);
     assert_says(&model("linear,n_levls=2"), &["model.grid.n_levls", "`model.grid.n_levels`"]);
     assert_says(&model("linear,n_levels=99"), &["model.grid.n_levels is 99"]);
     assert_says(&model("absent.json"), &["absent.json: the config file cannot be read"]);

@@ -30,7 +30,7 @@ fn meshes_without_a_surface() {
     assert_refused(
         "a.obj",
         b"v -3e38 0 0\nv 3e38 0 0\nv 0 1 0\nf 1 2 3\n",
-        &["so large that its extent is no finite number"],
+        &["so large that its extent is not a finite number"],
     );
 }
 

@@ -47,7 +47,7 @@ fn a_name_that_is_taken_or_no_name_is_refused() {
     assert!(error.contains("a run of this name exists; choose another --run-name"), "{error}");
     for name in ["", ".", "..", "a/b", "/tmp", "a/"] {
         let error = create(output.path(), name).unwrap_err().to_string();
-        assert!(error.contains("no plain folder name"), "{name}: {error}");
+        assert!(error.contains("not a plain folder name"), "{name}: {error}");
     }
 }
 

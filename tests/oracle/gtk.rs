@@ -124,7 +124,11 @@ fn every_sample_has_its_own_gradient(device: &Device) {
         ("points,points.resolution=3,points.k=3,n_features_per_level=2", 2, Readout::Mlp),
         ("points,points.resolution=5,points.k=2,n_features_per_level=1", 1, Readout::Linear),
         (per_feature, 2, Readout::Mlp),
-        ("linear,kernel=local,base_resolution=3,n_levels=2,n_features_per_level=2,local.n_frequencies=2", 2, Readout::Mlp),
+        (
+            "linear,kernel=local,base_resolution=3,n_levels=2,n_features_per_level=2,local.n_frequencies=2",
+            2,
+            Readout::Mlp,
+        ),
         ("linear,kernel=local,base_resolution=3,local.n_frequencies=0", 3, Readout::Sum),
         ("linear,cascade=true,base_resolution=3,n_levels=3,n_features_per_level=2", 2, Readout::Mlp),
         ("linear,cascade=true,kernel=local,base_resolution=3,n_levels=3,n_features_per_level=2", 1, Readout::Linear),

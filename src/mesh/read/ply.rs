@@ -53,7 +53,7 @@ impl Ply {
             return Err("not a PLY file: it does not begin with `ply`".to_owned());
         }
         let end = bytes.windows(END.len()).position(|window| window == END).ok_or("its PLY header does not end")?;
-        let header = std::str::from_utf8(&bytes[..end]).map_err(|_| "its PLY header is no text")?;
+        let header = std::str::from_utf8(&bytes[..end]).map_err(|_| "its PLY header is not text")?;
         let line_end = bytes[end..].iter().position(|&byte| byte == b'\n').ok_or("its PLY header does not end")?;
         let (format, elements) = parse_header(header)?;
         let mut numbers = Numbers { format, left: &bytes[end + line_end + 1..] };

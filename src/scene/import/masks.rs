@@ -23,7 +23,7 @@ pub(super) struct MaskFile {
 /// size than its photograph.
 pub(super) fn find(folder: &Path, photographs: &[PathBuf]) -> Result<Vec<MaskFile>> {
     if !folder.is_dir() {
-        return Err(Error::file(folder, "is no folder; give the folder of the masks"));
+        return Err(Error::file(folder, "is not a folder; give the folder of the masks"));
     }
     let files = images_of(folder)?;
     if files.is_empty() {

@@ -56,7 +56,7 @@ fn read_key(node: &Node) -> Result<Key> {
     let quaternion = Vector4::from(rotation.numbers::<4>()?);
     let length = quaternion.norm();
     if length < 1e-6 {
-        return Err(rotation.error("is 0, which is no rotation; save the path again"));
+        return Err(rotation.error("is 0, which is not a rotation; save the path again"));
     }
     let position = node.require("T", "the position")?.numbers::<3>()?;
     Ok(Key { rotation: quaternion / length, position: position.into(), fov_y: f64::from(read_fov(node)?) })
