@@ -10,8 +10,8 @@ pub struct Upright {
 
 impl Upright {
     /// Returns the smallest rotation that turns the direction `up`, of any length above 0, to +y. Rodrigues' formula:
-    /// with v = up × y and c = up · y for a unit vector up, R = I + [v]ₓ + [v]ₓ² / (1 + c). Where up is an axis, all
-    /// entries are exactly 0 or ±1.
+    /// with c = up · y for a unit vector up, R = I + V + V² / (1 + c), where V is the matrix of the cross product with
+    /// up × y. Where up is an axis, all entries are exactly 0 or ±1.
     pub fn from_up(up: [f64; 3]) -> Self {
         let up = Vector3::from(up).normalize();
         let cosine = up.dot(&Vector3::y());

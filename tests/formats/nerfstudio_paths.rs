@@ -205,7 +205,7 @@ fn faulty_maps_end_with_a_sentence() {
     // Only files of nerfstudio have a frame of their own.
     place.write("path.json", &json!({ "path": [] }));
     let error = place.read(PathTransforms::None, None).unwrap_err().to_string();
-    assert!(error.contains("is no camera path of nerfstudio; leave --path-transforms away"), "{error}");
+    assert!(error.contains("is not a camera path of nerfstudio; leave --path-transforms away"), "{error}");
     let options = PathOptions { transforms: PathTransforms::None, ..PathOptions::default() };
     let error = PathChoice::Orbit.build(&place.scene, (None, None), 1, options).unwrap_err().to_string();
     assert!(error.contains("--path-transforms is for camera-path files"), "{error}");
@@ -340,7 +340,7 @@ fn faulty_keyframes_end_with_a_sentence() {
     let mut mirrored = pose(1);
     mirrored.column_mut(0).scale_mut(-1.0);
     for (error, says) in [
-        (of_key("matrix", json!("[1, 2]")), "matrix is no list of 16 finite numbers"),
+        (of_key("matrix", json!("[1, 2]")), "matrix is not a list of 16 finite numbers"),
         (of_key("matrix", json!([1, 2])), "matrix has 2 numbers, expected 16"),
         (of_key("matrix", json!(vec![0.5; 16])), "neither its last row nor its last column"),
         (of_key("matrix", json!(numbers(&mirrored))), "matrix mirrors"),

@@ -101,7 +101,7 @@ impl CameraPath {
         if root.get("camera_path").is_some() || root.get("keyframes").is_some() {
             nerfstudio::read(path, &root, scene, options)
         } else if options.transforms != PathTransforms::Beside {
-            Err(Error::file(path, "is no camera path of nerfstudio; leave --path-transforms away"))
+            Err(Error::file(path, "is not a camera path of nerfstudio; leave --path-transforms away"))
         } else if root.get("path").is_some() {
             instant_ngp::read(&root, scene, options)
         } else {

@@ -121,7 +121,7 @@ fn read_matrix<'a>(key: &Node<'a>) -> Result<(Node<'a>, [[f64; 4]; 3], bool)> {
         Some(text) => serde_json::from_str(text)
             .ok()
             .filter(|m: &[f64; 16]| m.iter().all(|x| (*x as f32).is_finite()))
-            .ok_or_else(|| node.error("is no list of 16 finite numbers; save the path again"))?,
+            .ok_or_else(|| node.error("is not a list of 16 finite numbers; save the path again"))?,
     };
     let by_row = |row: usize| std::array::from_fn(|column| m[4 * row + column]);
     let by_column = |row: usize| std::array::from_fn(|column| m[4 * column + row]);
@@ -132,7 +132,7 @@ fn read_matrix<'a>(key: &Node<'a>) -> Result<(Node<'a>, [[f64; 4]; 3], bool)> {
         (true, true) if text.is_none() => [0, 1, 2].map(by_row),
         (true, true) => [0, 1, 2].map(by_column),
         (false, false) => {
-            return Err(node.error("is no camera: neither its last row nor its last column is 0, 0, 0, 1"));
+            return Err(node.error("is not a camera: neither its last row nor its last column is 0, 0, 0, 1"));
         }
     };
     Ok((node.clone(), checked_pose(&node, rows)?, text.is_some()))
