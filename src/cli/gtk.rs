@@ -74,7 +74,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct StudyArgs {
     /// NAME[,key=value]...: a model, JSON config, run or checkpoint, with keys of model.grid, label or theta; repeat
-    /// the flag for several models [default: linear, smoothstep, the mulfa variants, local, and two levels with and without a cascade]
+    /// the flag for several models [default: linear, smoothstep, the mulfa variants, local, and two levels with and
+    /// without a cascade]
     #[arg(short, long = "model", value_name = "MODEL", help_heading = "Models")]
     models: Vec<String>,
 

@@ -98,7 +98,7 @@ struct Growth {
     share: u32,
 }
 
-/// A core works on the samples of a round alone, so rounds can be many and short: 28 for 1024 samples. On lego, 1.08
+/// A core works on the samples of a round alone, so rounds can be many and short: 28 for 1024 samples. On lego, 1.10
 /// samples are evaluated for each that is composited.
 const HOST_ROUNDS: Growth = Growth { shortest: 4, share: 4 };
 

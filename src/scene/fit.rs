@@ -35,9 +35,7 @@ const NO_SIDE: f64 = 1.0;
 /// are any, in a scene whose coordinates are relative to `origin`.
 pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]], origin: [f64; 3]) -> UnitCube {
     let positions: Vec<Vector3<f64>> = views.iter().map(|view| vector(view.camera.position())).collect();
-    let mean = positions.iter().sum::<Vector3<f64>>() / positions.len().max(1) as f64;
-    let centre = meeting_point(views).filter(|point| most_look_at(views, point));
-    let centre = centre.or_else(|| median(points)).unwrap_or(mean);
+    let centre = looked_at(views).or_else(|| median(points)).unwrap_or_else(|| mean_position(views));
     let reach = positions.iter().map(|position| (position - centre).amax()).fold(0.0, f64::max);
     let mut distances: Vec<f64> = points.iter().map(|&point| (vector(point) - centre).amax()).collect();
     distances.sort_by(f64::total_cmp);
@@ -83,9 +81,7 @@ pub(super) fn usual(views: &[View], origin: [f64; 3]) -> UnitCube {
     if origin.iter().all(|x| x.abs() < USUAL_REACH) {
         return UnitCube::of_files(scale.into(), offset.map(f64::from), origin);
     }
-    let positions = || views.iter().map(|view| vector(view.camera.position()));
-    let mean = || positions().sum::<Vector3<f64>>() / views.len().max(1) as f64;
-    let centre = meeting_point(views).filter(|point| most_look_at(views, point)).unwrap_or_else(mean);
+    let centre = looked_at(views).unwrap_or_else(|| mean_position(views));
     UnitCube { scale, offset: std::array::from_fn(|axis| 0.5 - scale * centre[axis] as f32), origin }
 }
 
@@ -103,6 +99,16 @@ pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -
     let forward = |view: &View| vector(view.camera.forward()).normalize();
     let mean = views.clone().map(forward).sum::<Vector3<f64>>().normalize();
     views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
+}
+
+/// Returns the point that most cameras look at, if there is one.
+fn looked_at(views: &[View]) -> Option<Vector3<f64>> {
+    meeting_point(views).filter(|point| most_look_at(views, point))
+}
+
+fn mean_position(views: &[View]) -> Vector3<f64> {
+    let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.position())).sum();
+    sum / views.len().max(1) as f64
 }
 
 /// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. The

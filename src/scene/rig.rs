@@ -72,7 +72,7 @@ impl fmt::Display for RigFault {
             ),
             RigFault::OpenCvAxes => f.write_str(
                 "the viewing axes of most training cameras meet behind the cameras, as they do where all look outwards, and \
-                 where the poses of a transforms file have OpenCV's axes (y down, z forward); if these have, give \
+                 where the poses of a transforms file have OpenCV's axes (y down, z forward); if these poses do, give \
                  --pose-convention opencv",
             ),
             RigFault::WorldToCamera => f.write_str(

@@ -7,10 +7,11 @@ use crate::common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, LocalConfig, ModelConfig};
 use gridfield::decoder::Head;
 use gridfield::device::args::ScatterArgs;
-use gridfield::device::{Buffer, ComputeBuffer, Device, LaunchDims, Ptr};
-use gridfield::encoding::{Backward, Encode, Encoding, InitContext, LearnedLevels};
+use gridfield::device::{Buffer, ComputeBuffer, Device, DeviceChoice, LaunchDims, Ptr};
+use gridfield::encoding::{Backward, Cascade, Encode, Encoding, InitContext, LearnedLevels};
 use gridfield::field::Field;
 use gridfield::geometry::UnitCube;
+use gridfield::gtk::cascade::forward;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 /// Samples of two rounds: one tile and part of a second.
@@ -341,6 +342,20 @@ fn all_cases() -> impl Iterator<Item = (GridConfig, u32)> {
 /// fp16: interpolated features and their products are each rounded by a relative 2^-12.
 fn tolerance(device: &Device) -> f64 {
     if device.computes_in_fp16() { 4e-3 } else { 5e-5 }
+}
+
+/// The analysis (`gridfield::gtk`) has the cascade in fp64.
+#[test]
+fn the_cascade_of_the_analysis_is_that_of_the_formulas() {
+    let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
+    for (config, dimensions) in all_cases().filter(|(config, _)| config.cascade) {
+        let case = Case::new(&device, &config, dimensions);
+        let (reference, shape) = (&case.reference, Cascade::new(&config).unwrap());
+        let z = reference.all_interpolated();
+        let found: Vec<f64> =
+            z.chunks(reference.n_columns()).flat_map(|z| forward(shape, &reference.gates, z)).collect();
+        assert_close(&case.name(), &found, &reference.features(), 1e-12);
+    }
 }
 
 fn features_are_those_of_the_formulas(device: &Device) {

@@ -41,7 +41,10 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
     let frames = match options.seconds {
         None => frames,
         Some(seconds) => interpolate::resampled(&frames, options.n_frames(seconds, fps)?).ok_or_else(|| {
-            Error::file(file, "has a mirrored camera, between which and others nothing can be; leave --seconds away")
+            Error::file(
+                file,
+                "has a mirrored camera, to and from which no path can be interpolated; leave --seconds away",
+            )
         })?,
     };
     Ok(CameraPath { frames, fps, notes })
