@@ -21,7 +21,7 @@
 // Most frequencies of the local kernel function.
 #define GF_LOCAL_FREQUENCIES 2
 // Most marching rounds of a ray.
-#define GF_MAX_ROUNDS 16
+#define GF_MAX_ROUNDS 32
 
 // The kernel function phi of a grid: kernels/encoding/kernel.cuh.
 enum KernelFunction : uint32_t {
@@ -57,6 +57,10 @@ enum LensModel : uint32_t {
     LENS_OPENCV = 1,
     // Equidistant projection with four radial coefficients.
     LENS_FISHEYE = 2,
+    // As LENS_OPENCV, but with six radial coefficients: a quotient of polynomials.
+    LENS_FULL_OPENCV = 3,
+    // As LENS_FISHEYE, with two tangential coefficients and two of a thin prism.
+    LENS_THIN_PRISM_FISHEYE = 4,
 };
 
 // The background of training rays.
@@ -175,7 +179,8 @@ typedef struct Camera {
     uint32_t lens;              // LensModel
     float lens_limit;           // radius at distance 1 (fisheye: angle) up to which the image does not fold over
     float radial[4];            // k1 .. k4
-    float tangential[2];        // p1, p2; a fisheye has none
+    float tangential[2];        // p1, p2; LENS_FISHEYE has none
+    float further[2];           // LENS_FULL_OPENCV: k5, k6; LENS_THIN_PRISM_FISHEYE: s1, s2
 } Camera;
 
 // The map from space to the field: kernels/radiance/space.cuh.
@@ -730,7 +735,7 @@ typedef struct ActiveNodesArgs {
     GridLayout grid;              // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
-    const void* theta;            // [n_theta] or [L, n_theta]; null for fixed kernel functions
+    const void* theta;            // [n_theta], [L, n_theta] or, of the local kernel, [L, D, 1 + 2 K, F]; else null
     uint32_t* entry;              // [n, L, P] rows of the table
     void* phi;                    // [n, L, P, K]; K is 1 for fixed kernel functions
     const void* dL_dphi;          // [n, L, P, K] (backward)

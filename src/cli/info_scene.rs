@@ -7,7 +7,7 @@ use crate::scene::{CaptureKind, Format, Scene, View};
 /// Describes a scene row by row, with the warnings last.
 pub(super) fn describe(scene: &Scene) -> String {
     let splits = &scene.splits;
-    let centre = scene.unit_cube.to_scene([0.5; 3]).map(|x| format!("{x:.4}")).join(", ");
+    let centre = scene.unit_cube.to_files([0.5; 3]).map(|x| format!("{x:.4}")).join(", ");
     let mut lines = vec![
         ("scene", scene.name.clone()),
         ("format", format_name(scene.format).to_owned()),
@@ -20,7 +20,7 @@ pub(super) fn describe(scene: &Scene) -> String {
         ("cameras", distances(scene)),
         ("bounds", bounds(scene)),
         ("points", count(scene.points.len(), "of the scene's surfaces")),
-        ("masks", count(splits.train.iter().filter(|view| view.mask.is_some()).count(), "of the training images")),
+        ("masks", count(splits.train.iter().filter(|view| view.is_masked()).count(), "of the training images")),
         (
             "depth maps",
             count(splits.train.iter().filter(|view| view.depth.is_some()).count(), "of the training images"),
@@ -84,12 +84,18 @@ fn lens(views: &[View]) -> String {
     let others = if views.iter().all(|view| view.camera.intrinsics.lens == lens) { "" } else { "; others differ" };
     let told = match lens {
         Lens::Perspective => "no distortion".to_owned(),
-        Lens::OpenCv { k: [k1, k2, k3, k4], p: [p1, p2] } => {
-            format!("OpenCV, k = {k1}, {k2}, {k3}, {k4}, p = {p1}, {p2}")
+        Lens::OpenCv { k, p } => format!("OpenCV, k = {}, p = {}", listed(&k), listed(&p)),
+        Lens::FullOpenCv { k, p } => format!("OpenCV with a rational factor, k = {}, p = {}", listed(&k), listed(&p)),
+        Lens::Fisheye { k } => format!("OpenCV fisheye, k = {}", listed(&k)),
+        Lens::ThinPrismFisheye { k, p, s } => {
+            format!("thin prism fisheye, k = {}, p = {}, s = {}", listed(&k), listed(&p), listed(&s))
         }
-        Lens::Fisheye { k: [k1, k2, k3, k4] } => format!("OpenCV fisheye, k = {k1}, {k2}, {k3}, {k4}"),
     };
     told + others
+}
+
+fn listed(coefficients: &[f32]) -> String {
+    coefficients.iter().map(f32::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the distances of the training cameras from the centre of the unit cube.

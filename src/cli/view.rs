@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::machine::MachineArgs;
+use super::run_args::RunArgs;
 use super::task::Trained;
 use super::viewer::{DEFAULT_ADDRESS, LookedAt, address, announce};
 use super::{Outcome, interrupt, print, refuse, task};
@@ -18,9 +19,8 @@ use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct ViewArgs {
-    /// A run's folder, a checkpoint, or `latest`
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// Address to listen on; one that other machines can reach is for networks where everyone is trusted
     #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_ADDRESS, value_parser = address)]

@@ -1,8 +1,10 @@
-//! Lens distortion: OpenCV's models, which COLMAP, nerfstudio and instant-ngp share.
+//! Lenses: the models of OpenCV, which COLMAP, nerfstudio and instant-ngp share, and those that COLMAP adds to them.
 //!
 //! The image plane follows OpenCV and COLMAP: x to the right, y down, the camera looks along +z, and a pixel is
 //! `(fl_x · x_d + cx, fl_y · y_d + cy)`. `kernels/radiance/lens.cuh` implements the same for rays on the device; a test compares
-//! the two.
+//! the two. The formulas are those of COLMAP's `src/colmap/sensor/models.h`; a test compares with these, too.
+
+use super::distortion::{self, Distortion, Radial};
 
 /// A lens: how a point of the plane at distance 1 is displaced in the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,17 +21,33 @@ pub enum Lens {
         /// Tangential coefficients `p₁` and `p₂`.
         p: [f32; 2],
     },
+    /// OpenCV's rational model, COLMAP's `FULL_OPENCV`: as [`Lens::OpenCv`], but with the radial factor
+    /// `(1 + k₁r² + k₂r⁴ + k₃r⁶) / (1 + k₄r² + k₅r⁴ + k₆r⁶)`.
+    FullOpenCv {
+        /// Radial coefficients `k₁` to `k₆`.
+        k: [f32; 6],
+        /// Tangential coefficients `p₁` and `p₂`.
+        p: [f32; 2],
+    },
     /// OpenCV's fisheye model, with `θ` the angle to the optical axis: the distance of the point from the centre is
     /// `θ (1 + k₁θ² + k₂θ⁴ + k₃θ⁶ + k₄θ⁸)`.
     Fisheye {
         /// Radial coefficients `k₁` to `k₄`.
         k: [f32; 4],
     },
+    /// COLMAP's `THIN_PRISM_FISHEYE` (Weng et al., Camera Calibration with Distortion Models and Accuracy Evaluation,
+    /// 1992). The point `(a, b)` lies in the direction of `(x, y)` at the distance `θ`, the angle to the optical axis:
+    /// `x_d = a (1 + k₁θ² + k₂θ⁴ + k₃θ⁶ + k₄θ⁸) + 2 p₁ab + p₂(θ² + 2a²) + s₁θ²`,
+    /// `y_d = b (1 + k₁θ² + k₂θ⁴ + k₃θ⁶ + k₄θ⁸) + 2 p₂ab + p₁(θ² + 2b²) + s₂θ²`.
+    ThinPrismFisheye {
+        /// Radial coefficients `k₁` to `k₄`.
+        k: [f32; 4],
+        /// Tangential coefficients `p₁` and `p₂`.
+        p: [f32; 2],
+        /// Coefficients `s₁` and `s₂` of the thin prism.
+        s: [f32; 2],
+    },
 }
-
-/// Steps of Newton's method: starting from the distorted point, each doubles the correct digits, and few lenses need
-/// five.
-const NEWTON_STEPS: usize = 20;
 
 /// Largest radius (an angle of 89.9°) that is considered for a lens other than a fisheye.
 const LARGEST_RADIUS: f64 = 600.0;
@@ -40,9 +58,25 @@ const SEARCH_STEPS: usize = 4096;
 impl Lens {
     /// Returns OpenCV's model, or [`Lens::Perspective`] if all coefficients are 0.
     pub fn opencv(k: [f64; 4], p: [f64; 2]) -> Self {
-        match k.iter().chain(&p).all(|&coefficient| coefficient == 0.0) {
+        match are_zero(&k) && are_zero(&p) {
             true => Lens::Perspective,
-            false => Lens::OpenCv { k: k.map(|x| x as f32), p: p.map(|x| x as f32) },
+            false => Lens::OpenCv { k: single(k), p: single(p) },
+        }
+    }
+
+    /// Returns OpenCV's rational model, or a simpler one if the coefficients of the denominator, `k₄` to `k₆`, are 0.
+    pub fn full_opencv(k: [f64; 6], p: [f64; 2]) -> Self {
+        match are_zero(&k[3..]) {
+            true => Lens::opencv([k[0], k[1], k[2], 0.0], p),
+            false => Lens::FullOpenCv { k: single(k), p: single(p) },
+        }
+    }
+
+    /// Returns COLMAP's thin prism fisheye, or [`Lens::Fisheye`] if the coefficients `p` and `s` are 0.
+    pub fn thin_prism_fisheye(k: [f64; 4], p: [f64; 2], s: [f64; 2]) -> Self {
+        match are_zero(&p) && are_zero(&s) {
+            true => Lens::Fisheye { k: single(k) },
+            false => Lens::ThinPrismFisheye { k: single(k), p: single(p), s: single(s) },
         }
     }
 
@@ -52,16 +86,23 @@ impl Lens {
     pub fn distort(&self, [x, y, z]: [f64; 3]) -> Option<[f64; 2]> {
         match self {
             Lens::Perspective => (z > 0.0).then(|| [x / z, y / z]),
-            Lens::OpenCv { k, p } => {
+            Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => {
                 let point = [x / z, y / z];
                 let seen = z > 0.0 && point[0].hypot(point[1]) <= self.limit();
-                seen.then(|| opencv(&k.map(f64::from), &p.map(f64::from), point).0)
+                seen.then(|| self.distortion().at(point).0)
             }
             Lens::Fisheye { k } => {
                 let across = x.hypot(y);
                 let angle = across.atan2(z);
-                let stretch = if across > 0.0 { fisheye(&k.map(f64::from), angle).0 / across } else { 0.0 };
+                let stretch =
+                    if across > 0.0 { distortion::distance(&k.map(f64::from), angle).0 / across } else { 0.0 };
                 (angle <= self.limit()).then_some([x * stretch, y * stretch])
+            }
+            Lens::ThinPrismFisheye { .. } => {
+                let across = x.hypot(y);
+                let angle = across.atan2(z);
+                let stretch = if across > 0.0 { angle / across } else { 0.0 };
+                (angle <= self.limit()).then(|| self.distortion().at([x * stretch, y * stretch]).0)
             }
         }
     }
@@ -71,100 +112,76 @@ impl Lens {
     pub fn undistort(&self, point: [f64; 2]) -> [f64; 3] {
         match self {
             Lens::Perspective => [point[0], point[1], 1.0],
-            Lens::OpenCv { k, p } => {
-                let [x, y] = undistort_opencv(&k.map(f64::from), &p.map(f64::from), self.limit(), point);
+            Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => {
+                let [x, y] = self.distortion().inverse(self.limit(), point);
                 [x, y, 1.0]
             }
-            Lens::Fisheye { k } => undistort_fisheye(&k.map(f64::from), self.limit(), point),
+            Lens::Fisheye { k } => {
+                let distance = point[0].hypot(point[1]);
+                let angle = distortion::undistorted_distance(&k.map(f64::from), self.limit(), distance);
+                at_angle(point, distance, angle)
+            }
+            Lens::ThinPrismFisheye { .. } => {
+                let point = self.distortion().inverse(self.limit(), point);
+                let angle = point[0].hypot(point[1]);
+                at_angle(point, angle, angle)
+            }
         }
     }
 
     /// Returns how far from the centre the image extends without folding over: a radius, or an angle for a fisheye. At
-    /// this limit, the derivative of the distorted radius with respect to the radius falls to 0.
+    /// this limit, the derivative of the distorted radius with respect to the radius falls to 0, where tangential
+    /// coefficients and those of a prism are left out.
     pub fn limit(&self) -> f64 {
-        let (k, largest) = match self {
+        let is_fisheye = match self {
             Lens::Perspective => return LARGEST_RADIUS,
-            Lens::OpenCv { k, .. } => (k, LARGEST_RADIUS),
-            Lens::Fisheye { k } => (k, std::f64::consts::PI),
+            Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => false,
+            Lens::Fisheye { .. } | Lens::ThinPrismFisheye { .. } => true,
         };
-        let k = k.map(f64::from);
-        let rises = |r: f64| fisheye(&k, r).1 > 0.0;
+        let largest = if is_fisheye { std::f64::consts::PI } else { LARGEST_RADIUS };
+        let radial = self.distortion().radial;
         // The samples are denser near the centre, where lenses fold: radii follow t / (1 - t), angles are evenly
         // spaced.
         let radius = |i: usize| {
             let t = i as f64 / SEARCH_STEPS as f64;
-            if matches!(self, Lens::Fisheye { .. }) { t * largest } else { (t / (1.0 - t)).min(largest) }
+            if is_fisheye { t * largest } else { (t / (1.0 - t)).min(largest) }
         };
-        let Some(first) = (1..=SEARCH_STEPS).find(|&i| !rises(radius(i))) else { return largest };
+        let Some(first) = (1..=SEARCH_STEPS).find(|&i| !radial.rises(radius(i))) else { return largest };
         let (mut low, mut high) = (radius(first - 1), radius(first));
         for _ in 0..50 {
             let middle = 0.5 * (low + high);
-            *(if rises(middle) { &mut low } else { &mut high }) = middle;
+            *(if radial.rises(middle) { &mut low } else { &mut high }) = middle;
         }
         low
     }
-}
 
-/// Returns `r (1 + k₁r² + …)` and its derivative with respect to `r`: the fisheye model, and the radial part of
-/// OpenCV's.
-fn fisheye(k: &[f64; 4], r: f64) -> (f64, f64) {
-    let s = r * r;
-    let value = 1.0 + s * (k[0] + s * (k[1] + s * (k[2] + s * k[3])));
-    let derivative = 1.0 + s * (3.0 * k[0] + s * (5.0 * k[1] + s * (7.0 * k[2] + s * 9.0 * k[3])));
-    (r * value, derivative)
-}
-
-/// Returns the distorted point and the symmetric matrix `[∂x_d/∂x, ∂x_d/∂y = ∂y_d/∂x, ∂y_d/∂y]`.
-fn opencv(k: &[f64; 4], p: &[f64; 2], [x, y]: [f64; 2]) -> ([f64; 2], [f64; 3]) {
-    let s = x * x + y * y;
-    let radial = 1.0 + s * (k[0] + s * (k[1] + s * (k[2] + s * k[3])));
-    let slope = 2.0 * (k[0] + s * (2.0 * k[1] + s * (3.0 * k[2] + s * 4.0 * k[3])));
-    let distorted = [
-        x * radial + 2.0 * p[0] * x * y + p[1] * (s + 2.0 * x * x),
-        y * radial + 2.0 * p[1] * x * y + p[0] * (s + 2.0 * y * y),
-    ];
-    let derivatives = [
-        radial + x * x * slope + 2.0 * p[0] * y + 6.0 * p[1] * x,
-        x * y * slope + 2.0 * p[0] * x + 2.0 * p[1] * y,
-        radial + y * y * slope + 6.0 * p[0] * y + 2.0 * p[1] * x,
-    ];
-    (distorted, derivatives)
-}
-
-/// Inverts [`opencv`] by Newton's method, restricted to radii up to `limit`.
-fn undistort_opencv(k: &[f64; 4], p: &[f64; 2], limit: f64, target: [f64; 2]) -> [f64; 2] {
-    let within = |[x, y]: [f64; 2]| {
-        let shrink = (limit / x.hypot(y)).min(1.0);
-        [x * shrink, y * shrink]
-    };
-    let mut point = within(target);
-    for _ in 0..NEWTON_STEPS {
-        let (distorted, [xx, xy, yy]) = opencv(k, p, point);
-        let (dx, dy) = (distorted[0] - target[0], distorted[1] - target[1]);
-        let determinant = xx * yy - xy * xy;
-        if determinant <= 0.0 {
-            break;
-        }
-        let next = [point[0] - (yy * dx - xy * dy) / determinant, point[1] - (xx * dy - xy * dx) / determinant];
-        point = within(next);
+    /// Returns the displacement in the plane of the image, of which a lens without distortion has none.
+    fn distortion(&self) -> Distortion {
+        let (radial, tangential, prism) = match *self {
+            Lens::Perspective => (Radial::Polynomial([0.0; 4]), [0.0; 2], [0.0; 2]),
+            Lens::OpenCv { k, p } => (Radial::Polynomial(k.map(f64::from)), p, [0.0; 2]),
+            Lens::FullOpenCv { k, p } => (Radial::Rational(k.map(f64::from)), p, [0.0; 2]),
+            Lens::Fisheye { k } => (Radial::Polynomial(k.map(f64::from)), [0.0; 2], [0.0; 2]),
+            Lens::ThinPrismFisheye { k, p, s } => (Radial::Polynomial(k.map(f64::from)), p, s),
+        };
+        Distortion { radial, tangential: tangential.map(f64::from), prism: prism.map(f64::from) }
     }
-    point
 }
 
-fn undistort_fisheye(k: &[f64; 4], limit: f64, [x, y]: [f64; 2]) -> [f64; 3] {
-    let target = x.hypot(y);
-    if target == 0.0 {
+fn are_zero(coefficients: &[f64]) -> bool {
+    coefficients.iter().all(|&coefficient| coefficient == 0.0)
+}
+
+fn single<const N: usize>(coefficients: [f64; N]) -> [f32; N] {
+    coefficients.map(|x| x as f32)
+}
+
+/// Returns the direction at `angle` to the optical axis, on the side of a point at `distance` from the centre.
+fn at_angle([x, y]: [f64; 2], distance: f64, angle: f64) -> [f64; 3] {
+    if distance == 0.0 {
         return [0.0, 0.0, 1.0];
     }
-    let mut angle = target.min(limit);
-    for _ in 0..NEWTON_STEPS {
-        let (value, slope) = fisheye(k, angle);
-        if slope <= 0.0 {
-            break;
-        }
-        angle = (angle - (value - target) / slope).clamp(0.0, limit);
-    }
-    let across = angle.sin() / target;
+    let across = angle.sin() / distance;
     [x * across, y * across, angle.cos()]
 }
 
@@ -172,12 +189,14 @@ fn undistort_fisheye(k: &[f64; 4], limit: f64, [x, y]: [f64; 2]) -> [f64; 3] {
 mod tests {
     use super::*;
 
-    fn lenses() -> [Lens; 4] {
+    fn lenses() -> [Lens; 6] {
         [
             Lens::Perspective,
             Lens::opencv([0.0578421, -0.0805099, 0.0, 0.0], [-0.000980296, 0.00015575]),
             Lens::opencv([-0.28, 0.09, -0.013, 1e-4], [1e-3, -2e-3]),
             Lens::Fisheye { k: [-0.04, 0.01, -0.003, 1e-4] },
+            Lens::full_opencv([0.52, -2.7, 1.55, 0.4, -2.5, 1.48], [8e-4, -2e-4]),
+            Lens::thin_prism_fisheye([-0.03, 0.02, -0.01, 1e-3], [1e-3, -2e-3], [4e-3, -3e-3]),
         ]
     }
 
@@ -212,5 +231,26 @@ mod tests {
         let [x, y, _] = lens.undistort([0.6, 0.8]);
         assert!((x.hypot(y) - fold).abs() < 1e-3 && (y / x - 0.8 / 0.6).abs() < 1e-6, "{x} {y}");
         assert!(lens.distort([0.9, 0.0, 1.0]).is_none());
+    }
+
+    #[test]
+    fn a_rational_lens_ends_before_its_pole() {
+        // r / (1 - r²) increases up to the pole at 1; 1 / (1 + r²) makes r fold at 1.
+        let pole = Lens::full_opencv([0.0, 0.0, 0.0, -1.0, 0.0, 0.0], [0.0; 2]);
+        assert!((pole.limit() - 1.0).abs() < 1e-9, "{}", pole.limit());
+        let fold = Lens::full_opencv([0.0, 0.0, 0.0, 1.0, 0.0, 0.0], [0.0; 2]);
+        assert!((fold.limit() - 1.0).abs() < 1e-9, "{}", fold.limit());
+        let [x, y, z] = fold.undistort([0.36, 0.48]);
+        assert!((x.hypot(y) / z - 1.0).abs() < 1e-3 && (y / x - 4.0 / 3.0).abs() < 1e-6, "{x} {y} {z}");
+        assert!(fold.distort([0.9, 0.9, 1.0]).is_none());
+        assert!(pole.undistort([300.0, 400.0]).iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn coefficients_of_zero_leave_the_simpler_lens() {
+        assert_eq!(Lens::full_opencv([0.0; 6], [0.0; 2]), Lens::Perspective);
+        let simple = Lens::opencv([0.1, 0.2, 0.3, 0.0], [0.4, 0.5]);
+        assert_eq!(Lens::full_opencv([0.1, 0.2, 0.3, 0.0, 0.0, 0.0], [0.4, 0.5]), simple);
+        assert_eq!(Lens::thin_prism_fisheye([0.1; 4], [0.0; 2], [0.0; 2]), Lens::Fisheye { k: [0.1; 4] });
     }
 }

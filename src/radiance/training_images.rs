@@ -100,7 +100,7 @@ impl TrainingImages {
 
 /// Returns the unmasked pixels and the offset of each image in them; both are empty without masks.
 fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u32>, Buffer<u32>)> {
-    if views.iter().all(|view| view.mask.is_none()) {
+    if !views.iter().any(View::is_masked) {
         return Ok((device.zeros(0)?, device.zeros(0)?));
     }
     let (mut pixels, mut begin) = (Vec::new(), vec![0]);
@@ -111,9 +111,11 @@ fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u
             Some(counts) => pixels.extend((0..counts.len() as u32).filter(|&pixel| counts[pixel as usize])),
             None => pixels.extend(0..size.width * size.height),
         }
-        if let (true, Some(mask)) = (pixels.len() == before, &view.mask) {
+        if pixels.len() == before {
             let what = format!("masks out all of {}; mark what counts in it, or remove the image", view.name);
-            return Err(Error::file(&mask.path, what));
+            let path = view.mask.as_ref().map_or(view.image_path(), |mask| &mask.path);
+            let circle = format!("has no pixel within the fisheye_crop_radius of {}; correct it", view.name);
+            return Err(Error::file(path, if view.mask.is_some() { what } else { circle }));
         }
         begin.push(pixels.len() as u32);
     }
@@ -151,10 +153,12 @@ pub fn device_camera(camera: &Camera, unit_cube: &UnitCube, first_pixel: u64) ->
         pose[4 * row + 3] = position[row];
     }
     let intrinsics = &camera.intrinsics;
-    let (lens, radial, tangential) = match intrinsics.lens {
-        Lens::Perspective => (LensModel::Perspective, [0.0; 4], [0.0; 2]),
-        Lens::OpenCv { k, p } => (LensModel::Opencv, k, p),
-        Lens::Fisheye { k } => (LensModel::Fisheye, k, [0.0; 2]),
+    let (lens, radial, tangential, further) = match intrinsics.lens {
+        Lens::Perspective => (LensModel::Perspective, [0.0; 4], [0.0; 2], [0.0; 2]),
+        Lens::OpenCv { k, p } => (LensModel::Opencv, k, p, [0.0; 2]),
+        Lens::Fisheye { k } => (LensModel::Fisheye, k, [0.0; 2], [0.0; 2]),
+        Lens::FullOpenCv { k: [k1, k2, k3, k4, k5, k6], p } => (LensModel::FullOpencv, [k1, k2, k3, k4], p, [k5, k6]),
+        Lens::ThinPrismFisheye { k, p, s } => (LensModel::ThinPrismFisheye, k, p, s),
     };
     args::Camera {
         camera_to_world: pose,
@@ -169,5 +173,6 @@ pub fn device_camera(camera: &Camera, unit_cube: &UnitCube, first_pixel: u64) ->
         lens_limit: intrinsics.lens.limit() as f32,
         radial,
         tangential,
+        further,
     }
 }

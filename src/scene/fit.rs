@@ -25,22 +25,23 @@ const ONE_PLACE: f64 = 1e-6;
 /// The corresponding threshold for cameras at the origin, in scene units.
 const LEAST_REACH: f64 = 1e-30;
 
+/// Distance from the origin, in scene units, that instant-ngp's largest box of 128 unit cubes of side 1/0.33 reaches.
+const USUAL_REACH: f64 = 194.0;
+
 /// Side of the unit cube in scene units where all cameras are at one place and so determine no scale.
 const NO_SIDE: f64 = 1.0;
 
 /// Returns the unit cube centred on what the cameras look at that holds all cameras and half of the points, if there
-/// are any.
-pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
+/// are any, in a scene whose coordinates are relative to `origin`.
+pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]], origin: [f64; 3]) -> UnitCube {
     let positions: Vec<Vector3<f64>> = views.iter().map(|view| vector(view.camera.position())).collect();
-    let mean = positions.iter().sum::<Vector3<f64>>() / positions.len().max(1) as f64;
-    let centre = meeting_point(views).filter(|point| most_look_at(views, point));
-    let centre = centre.or_else(|| median(points)).unwrap_or(mean);
+    let centre = looked_at(views).or_else(|| median(points)).unwrap_or_else(|| mean_position(views));
     let reach = positions.iter().map(|position| (position - centre).amax()).fold(0.0, f64::max);
     let mut distances: Vec<f64> = points.iter().map(|&point| (vector(point) - centre).amax()).collect();
     distances.sort_by(f64::total_cmp);
     let reach = reach.max(distances.get(distances.len() / 2).copied().unwrap_or(0.0));
     let tells = reach > LEAST_REACH.max(ONE_PLACE * centre.amax());
-    centred(&centre, if tells { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
+    centred(&centre, if tells { 2.0 * reach / CAMERA_REACH } else { NO_SIDE }, origin)
 }
 
 /// Returns the side, in unit cubes, of the box around the unit cube's centre that holds most points, rounded up to a
@@ -55,7 +56,7 @@ pub(super) fn reach(unit_cube: &UnitCube, points: &[[f32; 3]]) -> Option<u32> {
 }
 
 /// Returns the smallest unit cube that holds everything the cameras see within their bounds.
-pub(super) fn around_frusta(views: &[View]) -> UnitCube {
+pub(super) fn around_frusta(views: &[View], origin: [f64; 3]) -> UnitCube {
     let mut low = Vector3::repeat(f64::INFINITY);
     let mut high = -low;
     for view in views {
@@ -70,7 +71,18 @@ pub(super) fn around_frusta(views: &[View]) -> UnitCube {
             }
         }
     }
-    centred(&((low + high) * 0.5), (high - low).amax())
+    centred(&((low + high) * 0.5), (high - low).amax(), origin)
+}
+
+/// Returns instant-ngp's usual unit cube, [`UnitCube::BLENDER`], around the origin of the files. A scene that is farther
+/// from there than instant-ngp's largest box reaches has it around what the cameras look at.
+pub(super) fn usual(views: &[View], origin: [f64; 3]) -> UnitCube {
+    let UnitCube { scale, offset, .. } = UnitCube::BLENDER;
+    if origin.iter().all(|x| x.abs() < USUAL_REACH) {
+        return UnitCube::of_files(scale.into(), offset.map(f64::from), origin);
+    }
+    let centre = looked_at(views).unwrap_or_else(|| mean_position(views));
+    UnitCube { scale, offset: std::array::from_fn(|axis| 0.5 - scale * centre[axis] as f32), origin }
 }
 
 /// Returns whether everything the cameras see lies in front of one plane, so that it can be projected onto that plane.
@@ -87,6 +99,16 @@ pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -
     let forward = |view: &View| vector(view.camera.forward()).normalize();
     let mean = views.clone().map(forward).sum::<Vector3<f64>>().normalize();
     views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
+}
+
+/// Returns the point that most cameras look at, if there is one.
+fn looked_at(views: &[View]) -> Option<Vector3<f64>> {
+    meeting_point(views).filter(|point| most_look_at(views, point))
+}
+
+fn mean_position(views: &[View]) -> Vector3<f64> {
+    let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.position())).sum();
+    sum / views.len().max(1) as f64
 }
 
 /// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. The
@@ -134,9 +156,9 @@ fn median(points: &[[f32; 3]]) -> Option<Vector3<f64>> {
     Some(Vector3::new(middle(0), middle(1), middle(2)))
 }
 
-fn centred(centre: &Vector3<f64>, side: f64) -> UnitCube {
+fn centred(centre: &Vector3<f64>, side: f64, origin: [f64; 3]) -> UnitCube {
     let scale = 1.0 / side;
-    UnitCube { scale: scale as f32, offset: std::array::from_fn(|axis| (0.5 - scale * centre[axis]) as f32) }
+    UnitCube { scale: scale as f32, offset: std::array::from_fn(|axis| (0.5 - scale * centre[axis]) as f32), origin }
 }
 
 #[cfg(test)]
@@ -152,14 +174,14 @@ mod tests {
                 let camera = Camera { intrinsics: Intrinsics::from_fov_y(8, 6, 0.7), camera_to_world: rows };
                 View::new(format!("{y}"), "", camera)
             };
-            let cube = around_cameras(&[view(0.0), view(apart)], &[]);
+            let cube = around_cameras(&[view(0.0), view(apart)], &[], [0.0; 3]);
             assert!(cube.scale == 1.0 && cube.offset.iter().all(|x| x.is_finite()), "{cube}");
         }
     }
 
     #[test]
     fn the_box_of_a_scene_holds_most_of_its_points() {
-        let cube = UnitCube { scale: 0.5, offset: [0.5; 3] };
+        let cube = UnitCube::new(0.5, [0.5; 3]);
         let points = |far: f32| -> Vec<[f32; 3]> {
             (0..100).map(|i| if i < 6 { [0.0, -far, 0.1] } else { [0.9, 0.2, -0.3] }).collect()
         };

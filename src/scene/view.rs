@@ -17,6 +17,11 @@ pub struct View {
     pub bounds: Option<[f32; 2]>,
     /// Which pixels of the photograph count, if not all.
     pub mask: Option<Mask>,
+    /// Distance from the middle of the photograph, in pixels of its full size, beyond which pixels do not count
+    /// (nerfstudio's `fisheye_crop_radius`).
+    pub crop_radius: Option<f32>,
+    /// Colours that stand for transparent pixels (instant-ngp's `white_transparent` and `black_transparent`).
+    pub transparent: Vec<[u8; 3]>,
     /// Depths of the photograph's pixels, if known.
     pub depth: Option<DepthMap>,
 }
@@ -58,7 +63,21 @@ impl View {
     pub fn new(name: impl Into<String>, image_path: impl Into<PathBuf>, camera: Camera) -> Self {
         let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
         let images = vec![ImageFile { path: image_path.into(), reduced: 1, width, height }];
-        View { name: name.into(), images, camera, bounds: None, mask: None, depth: None }
+        View {
+            name: name.into(),
+            images,
+            camera,
+            bounds: None,
+            mask: None,
+            crop_radius: None,
+            transparent: Vec::new(),
+            depth: None,
+        }
+    }
+
+    /// Returns whether there may be pixels that do not count.
+    pub fn is_masked(&self) -> bool {
+        self.mask.is_some() || self.crop_radius.is_some()
     }
 
     /// Returns the path of the photograph's largest file.

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn cameras_around_an_object_look_at_its_middle() {
-        let cube = UnitCube { scale: 0.25, offset: [0.5; 3] };
+        let cube = UnitCube::new(0.25, [0.5; 3]);
         let scene = Scene::turntable("x", cube, [1.0, 2.0, 3.0], 1.5);
         let overview = Overview::of(&scene).unwrap();
         let near = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-3);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_scene_without_views_is_seen_as_a_whole() {
-        let cube = UnitCube { scale: 0.25, offset: [0.5; 3] };
+        let cube = UnitCube::new(0.25, [0.5; 3]);
         let mut scene = Scene::turntable("x", cube, [0.0; 3], 1.5);
         scene.splits = Default::default();
         let overview = Overview::of(&scene).unwrap();

@@ -103,8 +103,27 @@ pub fn colmap(n: usize, degrees: f64) -> Colmap {
     Colmap { cameras: vec![(1, "PINHOLE", width, height, parameters)], images: (0..n).map(image).collect(), points }
 }
 
-const MODELS: [&str; 8] =
-    ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV", "FOV"];
+/// Names of COLMAP's camera models, at their numbers.
+const MODELS: [&str; 18] = [
+    "SIMPLE_PINHOLE",
+    "PINHOLE",
+    "SIMPLE_RADIAL",
+    "RADIAL",
+    "OPENCV",
+    "OPENCV_FISHEYE",
+    "FULL_OPENCV",
+    "FOV",
+    "SIMPLE_RADIAL_FISHEYE",
+    "RADIAL_FISHEYE",
+    "THIN_PRISM_FISHEYE",
+    "RAD_TAN_THIN_PRISM_FISHEYE",
+    "SIMPLE_DIVISION",
+    "DIVISION",
+    "SIMPLE_FISHEYE",
+    "FISHEYE",
+    "EUCM",
+    "EQUIRECTANGULAR",
+];
 
 impl Colmap {
     pub fn write_images(&self, folder: &Path) {

@@ -116,7 +116,7 @@ fn transforms_that_cannot_be() {
     assert_says(&fault_of_transforms(|_, d| d["offset"] = json!([1, 2])), &["offset has 2 numbers, expected 3"]);
     assert_says(
         &fault_of_transforms(|_, d| d["train_filenames"] = json!(["images/9.png"])),
-        &["train_filenames[0] is images/9.png, which is no frame's file_path"],
+        &["train_filenames[0] is images/9.png, which is not the file_path of any frame"],
     );
     assert_says(&fault_of_transforms(|_, d| d["train_filenames"] = json!([])), &["leaves no view to train on"]);
     assert_says(
@@ -143,7 +143,7 @@ fn masks_and_depths_of_another_kind() {
     );
     assert_says(
         &view.load_depth(1).unwrap_err().to_string(),
-        &["the depth map of images/001 is no picture of one channel"],
+        &["the depth map of images/001 is not an image with one channel"],
     );
 }
 
@@ -172,12 +172,13 @@ fn fault_of_colmap(change: impl Fn(&mut crate::captures::Colmap)) -> String {
 
 #[test]
 fn reconstructions_that_cannot_be() {
-    let parameters = vec![1.0; 12];
-    let full = fault_of_colmap(|model| model.cameras[0] = (1, "FULL_OPENCV", 40, 30, parameters.clone()));
-    assert_says(
-        &full,
-        &["cameras.bin: camera 1 is of the model FULL_OPENCV, which is not supported", "OPENCV_FISHEYE"],
-    );
+    let list = "SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL, OPENCV, OPENCV_FISHEYE, FULL_OPENCV, \
+                SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE, THIN_PRISM_FISHEYE, SIMPLE_FISHEYE, FISHEYE";
+    for (model, n_parameters) in [("FOV", 5), ("RAD_TAN_THIN_PRISM_FISHEYE", 16), ("DIVISION", 5), ("EUCM", 6)] {
+        let sentence = fault_of_colmap(|file| file.cameras[0] = (1, model, 40, 30, vec![1.0; n_parameters]));
+        let told = format!("cameras.bin: camera 1 is of the model {model}, which is not supported");
+        assert_says(&sentence, &[&told, list]);
+    }
     assert_says(&fault_of_colmap(|model| model.cameras[0].4[0] = f64::NAN), &["camera 1 has the parameter NaN"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].4[0] = -3.0), &["camera 1 has the focal length -3 by 51"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].2 = 0), &["camera 1 is 0×30 pixels large"]);
@@ -205,6 +206,16 @@ fn text_that_cannot_be_read_names_its_line() {
     for (file, text, says) in [
         ("cameras.txt", "# c\n1 PINHOLE 40 x 1 2 3 4\n", "line 2: has \"x\" where a height is expected"),
         ("cameras.txt", "1 PINHOLE 40 30 50 50\n", "line 1: camera 1 has 2 parameters, but a PINHOLE camera has 4"),
+        (
+            "cameras.txt",
+            "1 FULL_OPENCV 40 30 50 50 20 15 0 0 0 0\n",
+            "line 1: camera 1 has 8 parameters, but a FULL_OPENCV camera has 12",
+        ),
+        (
+            "cameras.txt",
+            "1 RADIAL_FISHEYE 40 30 50 20 15 0.1 0.1 0.1\n",
+            "line 1: camera 1 has 6 parameters, but a RADIAL_FISHEYE camera has 5",
+        ),
         ("images.txt", "1 1 0 0\n", "line 1: ends where a number of the pose is expected"),
         ("images.txt", "1 1 0 0 0 0 0 4 1\n", "line 1: has no image name"),
         ("points3D.txt", "\n1 0.5 0.5\n", "line 2: ends where a coordinate is expected"),
@@ -270,8 +281,8 @@ fn rigs_that_tell_no_depth_are_refused() {
     let about =
         |_: usize, pose: &mut [[f64; 4]; 3]| pose.iter_mut().for_each(|row| (row[0], row[2]) = (-row[0], -row[2]));
     let (faults, sentence) = rig(5, about);
-    assert_eq!(faults, [RigFault::LookingApart]);
-    assert_says(&sentence.unwrap(), &["no two training cameras look at the same part"]);
+    assert_eq!(faults, [RigFault::LookingApart, RigFault::OpenCvAxes]);
+    assert_says(&sentence.unwrap(), &["no two training cameras look at the same part", "--pose-convention opencv"]);
 }
 
 #[test]

@@ -210,10 +210,13 @@ fn transforms_json_without_a_place() {
 
 fn colmap_folder(binary: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = colmap(4, 200.0);
+    let mut model = colmap(5, 200.0);
     model.cameras.push((2, "OPENCV", 40, 30, vec![50.0, 51.0, 20.0, 15.0, 0.1, -0.02, 1e-3, 2e-3]));
     model.cameras.push((3, "OPENCV_FISHEYE", 40, 30, vec![50.0, 51.0, 20.0, 15.0, 0.1, -0.02, 1e-3, 2e-3]));
-    (model.images[1].2, model.images[2].2) = (2, 3);
+    let parameters = vec![50.0, 51.0, 20.0, 15.0, 0.1, -0.02, 1e-3, 2e-3, 0.03, 0.2, -0.01, 4e-3];
+    model.cameras.push((4, "FULL_OPENCV", 40, 30, parameters.clone()));
+    model.cameras.push((5, "THIN_PRISM_FISHEYE", 40, 30, parameters));
+    (1..5).for_each(|i| model.images[i].2 = i as u32 + 1);
     let sparse = folder.path().join("sparse/0");
     if binary {
         model.write_binary(&sparse)

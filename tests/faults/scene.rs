@@ -132,7 +132,7 @@ fn focal_lengths_that_single_precision_does_not_hold() {
             ("h".into(), json!(6e-37)),
         ])
     });
-    assert_says(&stretched, &[IN_FRAME_1, "no finite number of pixels"]);
+    assert_says(&stretched, &[IN_FRAME_1, "not a finite number of pixels"]);
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn cameras_look_at_the_points_in_front_of_them() {
 #[test]
 fn each_camera_model_has_its_parameters_in_its_own_order() {
     let k = |k1, k2| Lens::OpenCv { k: [k1, k2, 0.0, 0.0], p: [0.0; 2] };
+    let fisheye = |k1, k2| Lens::Fisheye { k: [k1, k2, 0.0, 0.0] };
     let cases = [
         ("SIMPLE_PINHOLE", vec![50.0, 20.0, 15.0], [50.0, 50.0, 20.0, 15.0], Lens::Perspective),
         ("PINHOLE", vec![50.0, 51.0, 20.0, 15.0], [50.0, 51.0, 20.0, 15.0], Lens::Perspective),
@@ -77,6 +78,22 @@ fn each_camera_model_has_its_parameters_in_its_own_order() {
             [50.0, 51.0, 20.0, 15.0],
             Lens::Fisheye { k: [0.1, 0.2, 0.3, 0.4] },
         ),
+        (
+            "FULL_OPENCV",
+            vec![50.0, 51.0, 20.0, 15.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
+            [50.0, 51.0, 20.0, 15.0],
+            Lens::FullOpenCv { k: [0.1, 0.2, 0.5, 0.6, 0.7, 0.8], p: [0.3, 0.4] },
+        ),
+        (
+            "THIN_PRISM_FISHEYE",
+            vec![50.0, 51.0, 20.0, 15.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
+            [50.0, 51.0, 20.0, 15.0],
+            Lens::ThinPrismFisheye { k: [0.1, 0.2, 0.5, 0.6], p: [0.3, 0.4], s: [0.7, 0.8] },
+        ),
+        ("SIMPLE_RADIAL_FISHEYE", vec![50.0, 20.0, 15.0, 0.1], [50.0, 50.0, 20.0, 15.0], fisheye(0.1, 0.0)),
+        ("RADIAL_FISHEYE", vec![50.0, 20.0, 15.0, 0.1, 0.2], [50.0, 50.0, 20.0, 15.0], fisheye(0.1, 0.2)),
+        ("SIMPLE_FISHEYE", vec![50.0, 20.0, 15.0], [50.0, 50.0, 20.0, 15.0], fisheye(0.0, 0.0)),
+        ("FISHEYE", vec![50.0, 51.0, 20.0, 15.0], [50.0, 51.0, 20.0, 15.0], fisheye(0.0, 0.0)),
     ];
     for (name, parameters, pinhole, lens) in cases {
         let mut model = colmap(3, 200.0);

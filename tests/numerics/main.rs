@@ -6,6 +6,9 @@ mod common;
 
 mod adam;
 mod cameras;
+#[path = "../captures/mod.rs"]
+mod captures;
+mod colmap_lenses;
 mod compositing;
 mod coordinate_networks;
 mod eikonal;

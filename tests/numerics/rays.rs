@@ -15,8 +15,8 @@ const BOX_MIN: [f32; 3] = [0.0; 3];
 const BOX_MAX: [f32; 3] = [1.0; 3];
 
 /// Returns the camera for a unit cube that coincides with the scene.
-fn device_camera(camera: &Camera) -> args::Camera {
-    gridfield::radiance::device_camera(camera, &UnitCube { scale: 1.0, offset: [0.0; 3] }, 0)
+pub fn device_camera(camera: &Camera) -> args::Camera {
+    gridfield::radiance::device_camera(camera, &UnitCube::new(1.0, [0.0; 3]), 0)
 }
 
 fn room(device: &Device, n_rays: usize) -> Chunk {
@@ -48,6 +48,13 @@ fn picture(device: &Device, camera: args::Camera, first_pixel: u32, n: usize) ->
 /// Returns row `i` of `[3, R]` columns.
 fn vector(columns: &[f32], i: usize) -> [f32; 3] {
     std::array::from_fn(|axis| columns[axis * (columns.len() / 3) + i])
+}
+
+/// Returns the direction of the ray through the continuous pixel coordinates `(x, y)`.
+pub fn direction_at(device: &Device, camera: args::Camera, x: f32, y: f32) -> [f32; 3] {
+    // The middle of the first pixel takes the place of (x, y).
+    let moved = args::Camera { cx: camera.cx + (0.5 - x), cy: camera.cy + (0.5 - y), ..camera };
+    vector(&picture(device, moved, 0, 1).rays.direction.download().unwrap(), 0)
 }
 
 fn assert_near(found: [f32; 3], expected: [f32; 3]) {
@@ -97,7 +104,7 @@ fn pixels_come_row_by_row_from_the_chunks_first(device: &Device) {
 }
 
 /// Lenses of real photographs, and some with stronger distortion.
-fn lenses() -> [Lens; 5] {
+fn lenses() -> [Lens; 8] {
     [
         Lens::opencv([0.0578421, -0.0805099, 0.0, 0.0], [-0.000980296, 0.00015575]),
         Lens::opencv([-0.28, 0.09, -0.013, 1e-4], [1e-3, -2e-3]),
@@ -105,17 +112,21 @@ fn lenses() -> [Lens; 5] {
         Lens::opencv([-2.0, 0.0, 0.0, 0.0], [0.0; 2]),
         Lens::Fisheye { k: [-0.04, 0.01, -0.003, 1e-4] },
         Lens::Fisheye { k: [0.0; 4] },
+        Lens::full_opencv([0.52, -2.7, 1.55, 0.4, -2.5, 1.48], [8e-4, -2e-4]),
+        // Folds within the image: r / (1 + 9 r²) increases up to r = 1/3.
+        Lens::full_opencv([0.0, 0.0, 0.0, 9.0, 0.0, 0.0], [0.0; 2]),
+        Lens::thin_prism_fisheye([-0.03, 0.02, -0.01, 1e-3], [1e-3, -2e-3], [4e-3, -3e-3]),
     ]
 }
 
 fn rays_bend_in_the_lens_as_on_the_host(device: &Device) {
     let (mut camera, _) = blender_cases()[0].clone();
     camera.intrinsics = Intrinsics { cx: 21.3, cy: 14.2, ..Intrinsics::from_fov_x(40, 30, 1.0) };
+    let usual = camera.intrinsics;
     for lens in lenses() {
-        camera.intrinsics.lens = lens;
-        // The last fisheye also sees behind itself.
+        camera.intrinsics = Intrinsics { lens, ..usual };
+        // The fisheye without coefficients also sees behind itself.
         if matches!(lens, Lens::Fisheye { k: [0.0, ..] }) {
-            camera.intrinsics = camera.intrinsics.scaled(40, 30);
             (camera.intrinsics.fl_x, camera.intrinsics.fl_y) = (9.0, 9.5);
         }
         let chunk = picture(device, device_camera(&camera), 0, 1200);

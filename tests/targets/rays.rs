@@ -44,13 +44,25 @@ fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pix
     }
 }
 
+const N_LENSES: usize = 5;
+
 /// Returns the camera with one of the lens kinds, with typical coefficients of real lenses.
 fn with_lens(camera: Camera, kind: usize) -> Camera {
     let radial = [-0.05, 0.02, -0.003, 1e-4];
-    match kind % 3 {
+    let tangential = [1e-3, -2e-3];
+    match kind % N_LENSES {
         0 => camera,
-        1 => Camera { lens: LensModel::Opencv as u32, lens_limit: 600.0, radial, tangential: [1e-3, -2e-3], ..camera },
-        _ => Camera { lens: LensModel::Fisheye as u32, lens_limit: 2.0, radial, ..camera },
+        1 => Camera { lens: LensModel::Opencv as u32, lens_limit: 600.0, radial, tangential, ..camera },
+        2 => Camera { lens: LensModel::Fisheye as u32, lens_limit: 2.0, radial, ..camera },
+        3 => {
+            let lens = LensModel::FullOpencv as u32;
+            let (radial, further) = ([0.52, -2.7, 1.55, 0.4], [-2.5, 1.48]);
+            Camera { lens, lens_limit: 1.0, radial, tangential, further, ..camera }
+        }
+        _ => {
+            let lens = LensModel::ThinPrismFisheye as u32;
+            Camera { lens, lens_limit: 2.0, radial, tangential, further: [4e-3, -3e-3], ..camera }
+        }
     }
 }
 
@@ -163,8 +175,8 @@ fn every_space() -> [Space; 3] {
 
 pub fn camera_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
-    for (lens, space) in every_space().into_iter().enumerate() {
-        for lens in [lens, 0] {
+    for space in every_space() {
+        for lens in 0..N_LENSES {
             ray_outputs(&picture(device, space, 0.07, lens), &mut outputs);
         }
     }

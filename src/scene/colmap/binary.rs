@@ -25,11 +25,11 @@ fn cameras(records: &mut Records, model: &mut Model) -> std::result::Result<(), 
         let number = records.u32()?;
         let kind = records.u32()?;
         let (width, height) = (records.u64()?, records.u64()?);
-        let (name, n_parameters) = *usize::try_from(kind).ok().and_then(|kind| MODELS.get(kind)).ok_or_else(|| {
+        let known = usize::try_from(kind).ok().and_then(|kind| MODELS.get(kind)).ok_or_else(|| {
             format!("camera {number} is of the model {kind}, a number that is not known; reconstruct with OPENCV")
         })?;
-        let parameters = (0..n_parameters).map(|_| records.f64()).collect::<std::result::Result<Vec<_>, _>>()?;
-        let camera = camera(name, width, height, &parameters).map_err(|why| format!("camera {number} {why}"))?;
+        let parameters = (0..known.n_parameters).map(|_| records.f64()).collect::<std::result::Result<Vec<_>, _>>()?;
+        let camera = camera(known.name, width, height, &parameters).map_err(|why| format!("camera {number} {why}"))?;
         model.cameras.insert(number, camera);
     }
     Ok(())

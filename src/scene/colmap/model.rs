@@ -28,32 +28,59 @@ pub(super) struct Registered {
     pub points: Vec<u64>,
 }
 
-/// COLMAP's camera models in the order of their numbers, each with its number of parameters.
-pub(super) const MODELS: [(&str, usize); 12] = [
-    ("SIMPLE_PINHOLE", 3),
-    ("PINHOLE", 4),
-    ("SIMPLE_RADIAL", 4),
-    ("RADIAL", 5),
-    ("OPENCV", 8),
-    ("OPENCV_FISHEYE", 8),
-    ("FULL_OPENCV", 12),
-    ("FOV", 5),
-    ("SIMPLE_RADIAL_FISHEYE", 4),
-    ("RADIAL_FISHEYE", 5),
-    ("THIN_PRISM_FISHEYE", 12),
-    ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
+/// A camera model of COLMAP.
+pub(super) struct CameraModel {
+    pub name: &'static str,
+    pub n_parameters: usize,
+    is_supported: bool,
+}
+
+/// COLMAP's camera models in the order of their numbers (`src/colmap/sensor/models.h`).
+pub(super) const MODELS: [CameraModel; 18] = [
+    supported("SIMPLE_PINHOLE", 3),
+    supported("PINHOLE", 4),
+    supported("SIMPLE_RADIAL", 4),
+    supported("RADIAL", 5),
+    supported("OPENCV", 8),
+    supported("OPENCV_FISHEYE", 8),
+    supported("FULL_OPENCV", 12),
+    unsupported("FOV", 5),
+    supported("SIMPLE_RADIAL_FISHEYE", 4),
+    supported("RADIAL_FISHEYE", 5),
+    supported("THIN_PRISM_FISHEYE", 12),
+    unsupported("RAD_TAN_THIN_PRISM_FISHEYE", 16),
+    unsupported("SIMPLE_DIVISION", 4),
+    unsupported("DIVISION", 5),
+    supported("SIMPLE_FISHEYE", 3),
+    supported("FISHEYE", 4),
+    unsupported("EUCM", 6),
+    unsupported("EQUIRECTANGULAR", 2),
 ];
+
+const fn supported(name: &'static str, n_parameters: usize) -> CameraModel {
+    CameraModel { name, n_parameters, is_supported: true }
+}
+
+const fn unsupported(name: &'static str, n_parameters: usize) -> CameraModel {
+    CameraModel { name, n_parameters, is_supported: false }
+}
+
+/// Returns the names of the camera models that can be read.
+pub(in crate::scene) fn supported_models() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().filter(|model| model.is_supported).map(|model| model.name)
+}
 
 /// Largest plausible number of pixels along a side of a photograph.
 const MOST_PIXELS: u64 = 1_000_000;
 
 /// Returns the intrinsics of a camera from the name of its model and its parameters.
 pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -> Result<Intrinsics, Refusal> {
-    let supported = || MODELS[..6].iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let expected = MODELS[..6].iter().find(|(name, _)| *name == model).map(|(_, count)| *count).ok_or_else(|| {
-        format!("is of the model {model}, which is not supported; reconstruct with one of {}", supported())
+    let known = MODELS.iter().find(|known| known.name == model && known.is_supported);
+    let CameraModel { n_parameters: expected, .. } = known.ok_or_else(|| {
+        let names = supported_models().collect::<Vec<_>>().join(", ");
+        format!("is of the model {model}, which is not supported; reconstruct with one of {names}")
     })?;
-    if parameters.len() != expected {
+    if parameters.len() != *expected {
         return Err(format!("has {} parameters, but a {model} camera has {expected}", parameters.len()));
     }
     if !(1..=MOST_PIXELS).contains(&width) || !(1..=MOST_PIXELS).contains(&height) {
@@ -62,7 +89,7 @@ pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -
     if let Some(number) = parameters.iter().find(|number| !(**number as f32).is_finite()) {
         return Err(format!("has the parameter {number}, where a finite number is needed"));
     }
-    let one_focal = matches!(model, "SIMPLE_PINHOLE" | "SIMPLE_RADIAL" | "RADIAL");
+    let one_focal = model.starts_with("SIMPLE_") || matches!(model, "RADIAL" | "RADIAL_FISHEYE");
     let ([fl_x, fl_y, cx, cy], distortion) = match parameters {
         [f, cx, cy, distortion @ ..] if one_focal => ([*f, *f, *cx, *cy], distortion),
         [fl_x, fl_y, cx, cy, distortion @ ..] => ([*fl_x, *fl_y, *cx, *cy], distortion),
@@ -71,16 +98,28 @@ pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -
     if !(fl_x as f32 > 0.0 && fl_y as f32 > 0.0) {
         return Err(format!("has the focal length {fl_x} by {fl_y}, where numbers above 0 are needed"));
     }
-    let lens = match *distortion {
-        [] => Lens::Perspective,
-        [k] => Lens::opencv([k, 0.0, 0.0, 0.0], [0.0; 2]),
-        [k1, k2] => Lens::opencv([k1, k2, 0.0, 0.0], [0.0; 2]),
-        [k1, k2, k3, k4] if model == "OPENCV_FISHEYE" => Lens::Fisheye { k: [k1, k2, k3, k4].map(|x| x as f32) },
-        [k1, k2, p1, p2] => Lens::opencv([k1, k2, 0.0, 0.0], [p1, p2]),
-        _ => unreachable!("the number of parameters is that of the model"),
-    };
+    let lens = lens(model, distortion);
     let [fl_x, fl_y, cx, cy] = [fl_x, fl_y, cx, cy].map(|x| x as f32);
     Ok(Intrinsics { width: width as u32, height: height as u32, fl_x, fl_y, cx, cy, lens })
+}
+
+/// Returns the lens of a model from the parameters behind its focal lengths and principal point.
+fn lens(model: &str, distortion: &[f64]) -> Lens {
+    match (model, distortion) {
+        ("SIMPLE_FISHEYE" | "FISHEYE" | "SIMPLE_RADIAL_FISHEYE" | "RADIAL_FISHEYE" | "OPENCV_FISHEYE", k) => {
+            // All have OPENCV_FISHEYE's first coefficients.
+            Lens::Fisheye { k: std::array::from_fn(|i| k.get(i).map_or(0.0, |&k| k as f32)) }
+        }
+        ("THIN_PRISM_FISHEYE", &[k1, k2, p1, p2, k3, k4, s1, s2]) => {
+            Lens::thin_prism_fisheye([k1, k2, k3, k4], [p1, p2], [s1, s2])
+        }
+        (_, &[]) => Lens::Perspective,
+        (_, &[k]) => Lens::opencv([k, 0.0, 0.0, 0.0], [0.0; 2]),
+        (_, &[k1, k2]) => Lens::opencv([k1, k2, 0.0, 0.0], [0.0; 2]),
+        (_, &[k1, k2, p1, p2]) => Lens::opencv([k1, k2, 0.0, 0.0], [p1, p2]),
+        (_, &[k1, k2, p1, p2, k3, k4, k5, k6]) => Lens::full_opencv([k1, k2, k3, k4, k5, k6], [p1, p2]),
+        _ => unreachable!("the number of parameters is that of the model"),
+    }
 }
 
 impl Model {

@@ -1,6 +1,6 @@
 //! The camera path chosen by the user: generated around a scene, or read from a file.
 
-use super::{CameraPath, Order, PathOptions};
+use super::{CameraPath, Order, PathOptions, PathTransforms};
 use crate::scene::{Scene, View};
 use crate::{Error, Result, names};
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ impl PathChoice {
     /// images reduced by `downscale`.
     ///
     /// # Errors
-    /// Returns an error in the same cases as the functions of [`CameraPath`], and for a length in seconds where the
-    /// path lists its frames individually.
+    /// Returns an error in the same cases as the functions of [`CameraPath`], for a length in seconds of the dataset
+    /// path, and for nerfstudio's transforms where the path is no file.
     pub fn build(
         &self,
         scene: &Scene,
@@ -39,7 +39,7 @@ impl PathChoice {
         downscale: u32,
         options: PathOptions,
     ) -> Result<CameraPath> {
-        let with_size = |size| self.cameras(scene, &PathOptions { size, ..options });
+        let with_size = |size| self.cameras(scene, &PathOptions { size, ..options.clone() });
         if let (Some(width), Some(height)) = (width, height) {
             return with_size(Some((width, height)));
         }
@@ -71,6 +71,9 @@ impl PathChoice {
     }
 
     fn cameras(&self, scene: &Scene, options: &PathOptions) -> Result<CameraPath> {
+        if options.transforms != PathTransforms::Beside && !self.is_file() {
+            return Err(Error::config("--path-transforms is for camera-path files of nerfstudio; leave it away"));
+        }
         match self {
             PathChoice::Orbit => CameraPath::orbit(scene, options),
             PathChoice::Spiral => CameraPath::spiral(scene, options),
