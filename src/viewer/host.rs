@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::{Answer, Ask, Budget, Picture, Progressive, Told, View};
+use super::film::Filming;
+use super::{Answer, Ask, Budget, Film, FilmNews, FilmStage, Picture, Progressive, Told, View};
 use crate::Result;
 use crate::render::Render;
 use crate::train::session::Task;
@@ -32,6 +33,9 @@ pub struct Host {
     budget: Budget,
     queue: VecDeque<View>,
     job: Option<Job>,
+    /// A video that is asked for, and not begun yet.
+    film: Option<Film>,
+    filming: Option<Filming>,
     snapshot: Option<Rc<Snapshot>>,
     /// Pixels per second, as last seen.
     speed: Option<f64>,
@@ -48,8 +52,8 @@ struct Wishes {
 }
 
 /// A field as it was after some step.
-struct Snapshot {
-    renderer: Box<dyn Render>,
+pub(super) struct Snapshot {
+    pub renderer: Box<dyn Render>,
     step: u64,
     made: Instant,
     /// Time that it took to make.
@@ -80,6 +84,8 @@ impl Host {
             budget: Budget::new(share, now),
             queue: VecDeque::new(),
             job: None,
+            film: None,
+            filming: None,
             snapshot: None,
             speed: None,
             last_asked: now,
@@ -105,7 +111,7 @@ impl Host {
     }
 
     fn has_work(&self) -> bool {
-        self.job.is_some() || !self.queue.is_empty()
+        self.job.is_some() || !self.queue.is_empty() || self.film.is_some() || self.filming.is_some()
     }
 
     fn take_all(&mut self) {
@@ -120,10 +126,29 @@ impl Host {
                 self.last_asked = Instant::now();
                 self.queue.push_back(view);
             }
+            Ask::Film(film) => self.take_film(film),
+            Ask::CancelFilm => self.cancel_film(),
             Ask::Pause => self.set_paused(true),
             Ask::Resume => self.set_paused(false),
             Ask::Save => self.wishes.save = true,
             Ask::Stop => self.wishes.stop = true,
+        }
+    }
+
+    fn take_film(&mut self, film: Film) {
+        if self.film.is_none() && self.filming.is_none() {
+            (self.tell)(Told::Film(news_of(&film, FilmStage::Rendering)));
+            self.film = Some(film);
+        }
+    }
+
+    fn cancel_film(&mut self) {
+        if let Some(film) = self.film.take() {
+            (self.tell)(Told::Film(news_of(&film, FilmStage::Cancelled)));
+        }
+        // The unfinished file is removed with its writer.
+        if let Some(filming) = self.filming.take() {
+            (self.tell)(Told::Film(filming.news(FilmStage::Cancelled)));
         }
     }
 
@@ -135,20 +160,23 @@ impl Host {
         }
     }
 
-    /// Renders the next band, if there is something to render.
+    /// Renders the next band, if there is something to render: of pictures before videos.
     fn work(&mut self, step: u64, open: Open) {
         if self.job.is_none() {
             self.job = self.next_job(step, open);
         }
-        let Some(mut job) = self.job.take() else { return };
+        let Some(mut job) = self.job.take() else { return self.work_on_film(step, open) };
         if job.view.is_superseded() {
             return (job.view.reply)(Answer::Superseded);
         }
         let begun = Instant::now();
-        let pixels = self.speed.map_or(FIRST_PIXELS, |speed| (speed * BAND_TIME) as usize);
-        match job.frame.advance(job.of.renderer.as_ref(), pixels) {
+        match job.frame.advance(job.of.renderer.as_ref(), self.pixels_of_band()) {
             Err(error) => return (job.view.reply)(Answer::Failed(error.to_string())),
-            Ok(n) => self.count(n, begun.elapsed(), &mut job),
+            Ok(n) => {
+                let time = begun.elapsed();
+                self.count(n, time);
+                job.time += time;
+            }
         }
         if job.frame.is_complete() {
             let picture = picture(&job);
@@ -158,11 +186,42 @@ impl Host {
         }
     }
 
-    fn count(&mut self, pixels: usize, time: Duration, job: &mut Job) {
+    /// Renders the next band of the video, if one is asked for.
+    fn work_on_film(&mut self, step: u64, open: Open) {
+        if let Some(film) = self.film.take() {
+            let (wanted, background) = (film.clone(), self.background);
+            match self.renewed(step, open).and_then(|of| Filming::new(film, of, background)) {
+                Ok(filming) => self.filming = Some(filming),
+                Err(error) => (self.tell)(Told::Film(news_of(&wanted, FilmStage::Failed(error.to_string())))),
+            }
+        }
+        let Some(mut filming) = self.filming.take() else { return };
+        let begun = Instant::now();
+        match filming.advance(self.pixels_of_band()) {
+            Err(error) => return (self.tell)(Told::Film(filming.news(FilmStage::Failed(error.to_string())))),
+            Ok(n) => self.count(n, begun.elapsed()),
+        }
+        if !filming.is_complete() {
+            if let Some(news) = filming.news_now_and_then() {
+                (self.tell)(Told::Film(news));
+            }
+            self.filming = Some(filming);
+            return;
+        }
+        let unfinished = filming.news(FilmStage::Rendering);
+        let stage = |error: crate::Error| FilmNews { stage: FilmStage::Failed(error.to_string()), ..unfinished };
+        let news = filming.finish().unwrap_or_else(stage);
+        (self.tell)(Told::Film(news));
+    }
+
+    fn pixels_of_band(&self) -> usize {
+        self.speed.map_or(FIRST_PIXELS, |speed| (speed * BAND_TIME) as usize)
+    }
+
+    fn count(&mut self, pixels: usize, time: Duration) {
         let seen = pixels as f64 / time.as_secs_f64().max(1e-6);
         // Bands cross empty and full parts of a picture, so the speed follows them half way.
         self.speed = Some(self.speed.map_or(seen, |speed| 0.5 * (speed + seen)));
-        job.time += time;
     }
 
     /// Begins the oldest request that is still wanted.
@@ -231,6 +290,13 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    /// The field ends, so an unfinished video does too.
+    fn drop(&mut self) {
+        self.cancel_film();
+    }
+}
+
 impl Observer for Host {
     fn on_event(&mut self, event: &TrainEvent) -> Result<()> {
         (self.tell)(Told::Event(event.clone()));
@@ -252,6 +318,11 @@ impl Observer for Host {
         }
         self.wish()
     }
+}
+
+/// Returns what to tell of a video that has no frame yet.
+fn news_of(film: &Film, stage: FilmStage) -> FilmNews {
+    FilmNews { stage, done: 0, total: film.path.frames.len(), file: film.file.clone() }
 }
 
 fn picture(job: &Job) -> Picture {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ViewRequest;
+use super::{Film, FilmNews, ViewRequest};
 use crate::train::TrainEvent;
 
 /// Length of the channel of [`Ask`]s. Whoever serves the browsers sends without waiting, and tries again if the channel
@@ -14,6 +14,10 @@ pub const MOST_ASKS: usize = 256;
 pub enum Ask {
     /// To render a picture.
     View(View),
+    /// To render a video, if none is being rendered.
+    Film(Film),
+    /// To give up the video that is being rendered.
+    CancelFilm,
     /// To take no further steps for now.
     Pause,
     /// To go on after a pause.
@@ -78,4 +82,6 @@ pub enum Told {
     Event(TrainEvent),
     /// The run was paused (true) or goes on (false).
     Paused(bool),
+    /// How far a video is.
+    Film(FilmNews),
 }

@@ -9,6 +9,8 @@
 //! Everything here except the server is free of network code.
 
 mod budget;
+mod desk;
+mod film;
 mod history;
 mod host;
 mod link;
@@ -20,6 +22,8 @@ mod request;
 pub mod server;
 
 pub use budget::Budget;
+pub use desk::{CAMERA_PATH, CROP_BOX, CropBox, Desk};
+pub use film::{Film, FilmNews, FilmStage};
 pub use history::{History, Point};
 pub use host::Host;
 pub use link::{Answer, Ask, MOST_ASKS, Picture, Told, View};

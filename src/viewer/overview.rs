@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::desk;
 use crate::Result;
 use crate::geometry::Camera;
 use crate::scene::path::{CameraPath, PathOptions, focus};
@@ -38,6 +39,8 @@ pub struct SceneCamera {
     pub fov_y: f32,
     /// Width divided by height.
     pub aspect: f32,
+    /// Number of the photograph that it took, if any.
+    pub photograph: Option<usize>,
 }
 
 impl Overview {
@@ -55,12 +58,12 @@ impl Overview {
             scene
         };
         let orbit = CameraPath::orbit(seen, &PathOptions::default())?;
-        let cameras: Vec<_> = [Split::Train, Split::Val, Split::Test]
-            .into_iter()
-            .flat_map(|split| scene.splits.views(split).iter().map(move |view| (split, view)))
-            .collect();
+        let cameras: Vec<_> = desk::views(scene).enumerate().collect();
         let stride = cameras.len().div_ceil(MOST_CAMERAS).max(1);
-        let camera = |&(split, view): &(Split, &View)| SceneCamera::new(&view.name, split.as_str(), &view.camera);
+        let camera = |&(number, (split, view)): &(usize, (Split, &View))| SceneCamera {
+            photograph: Some(number),
+            ..SceneCamera::new(&view.name, split.as_str(), &view.camera)
+        };
         Ok(Overview {
             center: focus.center,
             up: focus.up,
@@ -80,6 +83,7 @@ impl SceneCamera {
             camera_to_world: camera.camera_to_world,
             fov_y: 2.0 * (0.5 * k.height as f32 / k.fl_y).atan(),
             aspect: (k.width as f32 / k.fl_x) / (k.height as f32 / k.fl_y),
+            photograph: None,
         }
     }
 }

@@ -6,13 +6,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{History, Overview, ViewRequest};
+use super::{CropBox, FilmNews, History, Overview, ViewRequest};
 use crate::geometry::{Camera, Intrinsics, pose};
 use crate::render::Channel;
+use crate::scene::path::Keyframes;
 use crate::train::TrainEvent;
 
-/// Longest message of a browser in bytes.
-pub const MOST_BYTES: usize = 4096;
+/// Longest message of a browser in bytes: a path of 200 keyframes fits.
+pub const MOST_BYTES: usize = 1 << 16;
 /// Largest number of pixels of a picture: those of a screen of 2560 × 1600.
 pub const MOST_PIXELS: u32 = 2560 * 1600;
 /// Largest number of pixels along a side, far below the 65535 of a JPEG.
@@ -36,6 +37,32 @@ pub enum ClientMessage {
     Save,
     /// Saves a checkpoint and ends the run.
     Stop,
+    /// Asks for the frames of a path.
+    Preview {
+        /// The path.
+        path: Keyframes,
+    },
+    /// Saves a path with the run.
+    SavePath {
+        /// The path.
+        path: Keyframes,
+    },
+    /// Saves a path with the run and renders it to a video.
+    Film {
+        /// The path.
+        path: Keyframes,
+        /// sRGB colour behind the field, 0 to 1; absent for the run's own.
+        #[serde(default)]
+        background: Option<[f32; 3]>,
+    },
+    /// Gives up the video that is being rendered.
+    CancelFilm,
+    /// Saves a crop box with the run, or removes it.
+    Crop {
+        /// The box in scene coordinates; absent to remove it.
+        #[serde(default, rename = "box")]
+        crop: Option<CropBox>,
+    },
 }
 
 /// A request for a picture as it is sent.
@@ -90,11 +117,20 @@ impl WireView {
         if !camera_to_world.as_flattened().iter().all(is_near) || pose::is_singular(&rows) {
             return Err("camera_to_world is not the pose of a camera".to_owned());
         }
-        if !self.background.iter().flatten().all(|x| (0.0..=1.0).contains(x)) {
-            return Err("the background is not a colour; expected three numbers from 0 to 1".to_owned());
-        }
+        check_color(self.background)?;
         let camera = Camera { intrinsics: Intrinsics::from_fov_y(width, height, fov_y), camera_to_world };
         Ok(ViewRequest { camera, channel: self.output, background: self.background })
+    }
+}
+
+/// Refuses a background that is no sRGB colour.
+///
+/// # Errors
+/// Returns what is wrong with it.
+pub fn check_color(background: Option<[f32; 3]>) -> Result<(), String> {
+    match background.iter().flatten().all(|x| (0.0..=1.0).contains(x)) {
+        true => Ok(()),
+        false => Err("the background is not a colour; expected three numbers from 0 to 1".to_owned()),
     }
 }
 
@@ -110,6 +146,11 @@ pub enum ServerMessage<'a> {
         history: &'a History,
         /// What the run does.
         state: State,
+        /// The last video, if one was asked for.
+        film: Option<&'a FilmNews>,
+        /// The crop box that is saved with the run, if there is one.
+        #[serde(rename = "box")]
+        crop: Option<CropBox>,
     },
     /// An event of the run, as in `metrics.jsonl`.
     Event {
@@ -125,6 +166,28 @@ pub enum ServerMessage<'a> {
     Failed {
         /// Why.
         message: &'a str,
+    },
+    /// The frames of a path, or some of them, evenly spaced in time.
+    Preview {
+        /// For each frame, the 12 numbers of `camera_to_world`, row by row, and the vertical field of view in radians.
+        frames: &'a [[f32; 13]],
+        /// Length of the path in seconds.
+        seconds: f64,
+    },
+    /// Something was saved, or removed.
+    Kept {
+        /// What to tell the person who asked.
+        message: &'a str,
+    },
+    /// What was asked cannot be done.
+    Refused {
+        /// Why.
+        message: &'a str,
+    },
+    /// How far a video is.
+    Film {
+        /// The news.
+        film: &'a FilmNews,
     },
 }
 

@@ -29,4 +29,7 @@ mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
 mod viewer;
+mod viewer_browser;
+mod viewer_client;
 mod viewer_host;
+mod viewer_keeps;

@@ -4,6 +4,7 @@ mod choice;
 mod framing;
 mod instant_ngp;
 mod interpolate;
+mod keyframes;
 mod nerfstudio;
 mod nerfstudio_frame;
 mod orbit;
@@ -13,6 +14,7 @@ pub use choice::PathChoice;
 pub(super) use framing::up_axis as up_of;
 pub use framing::{Focus, focus};
 pub use interpolate::Order;
+pub use keyframes::{Keyframe, Keyframes};
 pub use nerfstudio_frame::PathTransforms;
 
 use super::json::{self, Node};

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time;
 
+use super::errand;
 use super::hub::{Hub, Seat, text};
 use crate::viewer::protocol::{ClientMessage, PictureHeader, ServerMessage, WireView, picture_message};
 use crate::viewer::{Answer, Ask, Picture, View, ViewRequest};
@@ -36,7 +37,7 @@ const SILENT_FOR: Duration = Duration::from_secs(45);
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a browser's connection ends.
-enum End {
+pub(super) enum End {
     /// It left, or takes nothing any more.
     Left,
     /// The server ends.
@@ -97,7 +98,11 @@ async fn exchange(
                 match message {
                     None | Some(Ok(Message::Close(_))) => return Err(End::Left),
                     Some(Err(error)) => return Err(End::Refused(error.to_string())),
-                    Some(Ok(Message::Text(message))) => take(hub, &mut views, &message)?,
+                    Some(Ok(Message::Text(message))) => {
+                        if let Some(answer) = take(hub, &mut views, &message).await? {
+                            send(socket, Message::Text(answer)).await?;
+                        }
+                    }
                     Some(Ok(Message::Binary(_))) => return Err(End::Refused("a message must be text".to_owned())),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 }
@@ -135,18 +140,23 @@ async fn exchange(
     }
 }
 
-/// Takes a message of the browser.
-fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<(), End> {
+/// Takes a message of the browser, and returns the answer to it, if it has one.
+async fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<Option<Utf8Bytes>, End> {
     let ask = match ClientMessage::parse(message).map_err(End::Refused)? {
-        ClientMessage::View(wire) => return views.want(hub, &wire),
+        ClientMessage::View(wire) => return views.want(hub, &wire).map(|()| None),
         ClientMessage::Pause => Ask::Pause,
         ClientMessage::Resume => Ask::Resume,
         ClientMessage::Save => Ask::Save,
         ClientMessage::Stop => Ask::Stop,
+        ClientMessage::CancelFilm => Ask::CancelFilm,
+        ClientMessage::Preview { path } => return errand::preview(hub, path).await.map(Some),
+        ClientMessage::SavePath { path } => return errand::save_path(hub, path).await.map(Some),
+        ClientMessage::Film { path, background } => return errand::film(hub, path, background).await,
+        ClientMessage::Crop { crop } => return errand::crop(hub, crop).await.map(Some),
     };
     // A full channel means that the run is busy for long; whoever pressed the button sees no change, and presses again.
     let _ = hub.ask(ask);
-    Ok(())
+    Ok(None)
 }
 
 impl Views {

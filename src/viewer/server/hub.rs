@@ -1,20 +1,23 @@
 //! What all browsers of a server share.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::ws::Utf8Bytes;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
 use super::MOST_CLIENTS;
 use super::access::Access;
 use crate::train::TrainEvent;
 use crate::viewer::protocol::{ServerMessage, State, Subject};
-use crate::viewer::{Ask, History, Told};
+use crate::viewer::{Ask, Desk, FilmNews, FilmStage, History, Told};
 
 /// Messages that a slow browser may be behind before it gets the whole history anew.
 const NEWS: usize = 64;
+/// Photographs that are decoded at a time.
+const MOST_DECODERS: usize = 2;
 
 /// The state that the browsers of a server share.
 pub struct Hub {
@@ -22,6 +25,10 @@ pub struct Hub {
     pub access: Access,
     /// Becomes true when the server ends.
     pub closed: watch::Receiver<bool>,
+    /// What browsers keep with the run, and read from its scene.
+    pub desk: Arc<Desk>,
+    /// Lets few photographs be decoded at a time.
+    pub decoders: Semaphore,
     subject: Subject,
     is_training: bool,
     asks: SyncSender<Ask>,
@@ -33,6 +40,7 @@ pub struct Hub {
 struct Board {
     history: History,
     state: State,
+    film: Option<FilmNews>,
 }
 
 /// The place of one browser, given back when dropped.
@@ -49,6 +57,7 @@ impl Hub {
     pub fn new(
         subject: Subject,
         history: History,
+        desk: Desk,
         is_training: bool,
         access: Access,
         asks: SyncSender<Ask>,
@@ -58,10 +67,12 @@ impl Hub {
         Hub {
             access,
             closed,
+            desk: Arc::new(desk),
+            decoders: Semaphore::new(MOST_DECODERS),
             subject,
             is_training,
             asks,
-            board: Mutex::new(Board { history, state }),
+            board: Mutex::new(Board { history, state, film: None }),
             news: broadcast::channel(NEWS).0,
             n_clients: Arc::default(),
         }
@@ -76,18 +87,20 @@ impl Hub {
 
     /// Returns the greeting of a browser, and what it is told from then on.
     pub fn greet(&self) -> (Utf8Bytes, broadcast::Receiver<Utf8Bytes>) {
-        let (news, history, state) = {
+        let (news, history, state, film) = {
             // Under the lock, so that nothing is told twice or never.
             let board = self.board();
-            (self.news.subscribe(), board.history.clone(), board.state)
+            (self.news.subscribe(), board.history.clone(), board.state, board.film.clone())
         };
-        (text(&ServerMessage::Hello { subject: &self.subject, history: &history, state }), news)
+        let (subject, history, film, crop) = (&self.subject, &history, film.as_ref(), self.desk.crop_box());
+        (text(&ServerMessage::Hello { subject, history, state, film, crop }), news)
     }
 
     /// Passes on what a browser asks. Returns what it asked if that cannot be passed on now, and nothing if it asks for
     /// what a finished run cannot do.
     pub fn ask(&self, ask: Ask) -> Option<Ask> {
-        if !self.is_training && !matches!(ask, Ask::View(_)) {
+        let is_steering = matches!(ask, Ask::Pause | Ask::Resume | Ask::Save | Ask::Stop);
+        if !self.is_training && is_steering {
             return None;
         }
         self.asks.try_send(ask).err().map(|(TrySendError::Full(ask) | TrySendError::Disconnected(ask))| ask)
@@ -97,6 +110,7 @@ impl Hub {
     pub fn tell(&self, told: &Told) {
         match told {
             Told::Event(event) => self.tell_event(event),
+            Told::Film(news) => self.tell_film(news),
             Told::Paused(paused) => self.set_state(if *paused { State::Paused } else { State::Training }),
         }
     }
@@ -104,6 +118,23 @@ impl Hub {
     /// Tells all browsers that the server ends.
     pub fn end(&self) {
         self.set_state(State::Ended);
+    }
+
+    /// Returns the file of the last video, if it is complete.
+    pub fn video(&self) -> Option<PathBuf> {
+        let board = self.board();
+        board.film.as_ref().filter(|film| film.stage == FilmStage::Done).map(|film| film.file.clone())
+    }
+
+    /// Returns whether a video is being rendered.
+    pub fn is_filming(&self) -> bool {
+        self.board().film.as_ref().is_some_and(|film| film.stage == FilmStage::Rendering)
+    }
+
+    fn tell_film(&self, news: &FilmNews) {
+        let mut board = self.board();
+        board.film = Some(news.clone());
+        let _ = self.news.send(text(&ServerMessage::Film { film: news }));
     }
 
     fn tell_event(&self, event: &TrainEvent) {

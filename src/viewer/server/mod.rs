@@ -2,6 +2,7 @@
 
 mod access;
 mod client;
+mod errand;
 mod hub;
 
 use std::io::ErrorKind;
@@ -17,11 +18,15 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
 use tokio::runtime;
 use tokio::sync::watch;
 
 use super::protocol::{MOST_BYTES, Subject};
-use super::{Ask, History, MOST_ASKS, Told};
+use super::{Ask, Desk, History, MOST_ASKS, Told};
+use crate::media::to_rgb8;
+use crate::scene::Image8;
 use crate::{Error, Result};
 use access::Access;
 use hub::Hub;
@@ -30,6 +35,8 @@ use hub::Hub;
 pub const MOST_CLIENTS: usize = 32;
 /// Time that browsers have to take the last message when the server ends.
 const FAREWELL: Duration = Duration::from_millis(400);
+/// Quality of the JPEGs of photographs.
+const QUALITY_OF_PHOTOGRAPHS: u8 = 90;
 /// The page, complete: it loads nothing else.
 const PAGE: &str = include_str!("../page.html");
 /// What stands in the page for the value that marks its own script.
@@ -80,11 +87,17 @@ impl Listening {
     ///
     /// # Errors
     /// Returns an error if the system gives no thread.
-    pub fn serve(self, subject: Subject, history: History, is_training: bool) -> Result<(Server, Receiver<Ask>)> {
+    pub fn serve(
+        self,
+        subject: Subject,
+        history: History,
+        desk: Desk,
+        is_training: bool,
+    ) -> Result<(Server, Receiver<Ask>)> {
         let (asks, asked) = sync_channel(MOST_ASKS);
         let (closing, closed) = watch::channel(false);
         let access = Access::new(self.token, self.address.ip().is_loopback());
-        let hub = Arc::new(Hub::new(subject, history, is_training, access, asks, closed));
+        let hub = Arc::new(Hub::new(subject, history, desk, is_training, access, asks, closed));
         let (listener, served) = (self.listener, hub.clone());
         let thread = thread::Builder::new()
             .name("viewer".to_owned())
@@ -135,7 +148,12 @@ fn run(listener: TcpListener, hub: Arc<Hub>) {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).expect("the listener does not block");
         let mut closed = hub.closed.clone();
-        let app = Router::new().route("/", get(page)).route("/ws", get(connect)).with_state(hub);
+        let app = Router::new()
+            .route("/", get(page))
+            .route("/ws", get(connect))
+            .route("/photograph", get(photograph))
+            .route("/video", get(video))
+            .with_state(hub);
         tokio::select! {
             // It ends only when its future is dropped.
             _ = axum::serve(listener, app) => {}
@@ -153,7 +171,7 @@ async fn page(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): 
     let Ok(nonce) = access::random_hex() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src blob: data:; \
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' blob: data:; \
          connect-src 'self' ws://{host}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     let headers = [
@@ -165,6 +183,50 @@ async fn page(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): 
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
     (headers, PAGE.replace(NONCE, &nonce)).into_response()
+}
+
+/// Answers with photograph `i` of the scene as a JPEG, over white where it is transparent.
+async fn photograph(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    if let Err(refusal) = hub.access.admit(&headers, query.as_deref()) {
+        return refusal.into_response();
+    }
+    let number =
+        query.as_deref().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("i=")?.parse().ok()));
+    let Some(number) = number else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(_permit) = hub.decoders.acquire().await else { return StatusCode::NOT_FOUND.into_response() };
+    let desk = hub.desk.clone();
+    match tokio::task::spawn_blocking(move || desk.photograph(number).map(|image| image.as_ref().map(jpeg))).await {
+        Ok(Ok(Some(jpeg))) => {
+            ([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=600")], jpeg)
+                .into_response()
+        }
+        Ok(Err(error)) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
+        Ok(Ok(None)) | Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn jpeg(image: &Image8) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    let rgb = to_rgb8(&image.over([1.0; 3]));
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY_OF_PHOTOGRAPHS)
+        .encode(&rgb, image.width, image.height, ExtendedColorType::Rgb8)
+        .expect("three bytes for each pixel, sides of a JPEG, and memory can be written");
+    jpeg
+}
+
+/// Answers with the last video.
+async fn video(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    if let Err(refusal) = hub.access.admit(&headers, query.as_deref()) {
+        return refusal.into_response();
+    }
+    let Some(file) = hub.video() else { return StatusCode::NOT_FOUND.into_response() };
+    match tokio::task::spawn_blocking(move || std::fs::read(file)).await {
+        Ok(Ok(bytes)) => {
+            let name = "attachment; filename=\"camera_path.mp4\"";
+            ([(header::CONTENT_TYPE, "video/mp4"), (header::CONTENT_DISPOSITION, name)], bytes).into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// Opens a browser's WebSocket.

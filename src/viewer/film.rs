@@ -1,0 +1,130 @@
+//! Videos that a browser asks for, rendered band by band like pictures.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::host::Snapshot;
+use super::{Progressive, ViewRequest};
+use crate::Result;
+use crate::media::VideoWriter;
+use crate::render::Channel;
+use crate::scene::CameraPath;
+
+/// Time between news of a video.
+const NEWS_EVERY: Duration = Duration::from_millis(250);
+
+/// A video that is asked for.
+#[derive(Clone, Debug)]
+pub struct Film {
+    /// The cameras of its frames, without lenses.
+    pub path: CameraPath,
+    /// sRGB colour behind the field; None for the one over which it is evaluated.
+    pub background: Option<[f32; 3]>,
+    /// Where the video is written.
+    pub file: PathBuf,
+}
+
+/// How far a video is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilmNews {
+    /// What happens to it.
+    pub stage: FilmStage,
+    /// Number of finished frames.
+    pub done: usize,
+    /// Number of all frames.
+    pub total: usize,
+    /// The file that is written.
+    pub file: PathBuf,
+}
+
+/// What happens to a video.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilmStage {
+    /// Its frames are rendered.
+    Rendering,
+    /// The file is complete.
+    Done,
+    /// It was given up, and there is no file.
+    Cancelled,
+    /// It cannot be had, for this reason, and there is no file.
+    Failed(String),
+}
+
+/// A video that is being rendered: all frames show the same state of the field.
+pub(super) struct Filming {
+    film: Film,
+    of: Rc<Snapshot>,
+    background: [f32; 3],
+    writer: VideoWriter,
+    frame: Progressive,
+    n_done: usize,
+    told: Instant,
+}
+
+impl Filming {
+    /// Begins a video of `of` over `background` (sRGB), if the film names none.
+    ///
+    /// # Errors
+    /// Returns an error if the path has no frames, if a camera has a lens, or if the file cannot be written.
+    pub fn new(film: Film, of: Rc<Snapshot>, background: [f32; 3]) -> Result<Filming> {
+        let frame = frame(&film, 0, background)?;
+        let size = film.path.frames[0].intrinsics;
+        let writer = VideoWriter::create(&film.file, size.width, size.height, film.path.fps)?;
+        Ok(Filming { film, of, background, writer, frame, n_done: 0, told: Instant::now() })
+    }
+
+    /// Renders the next band of about `pixels` pixels, and returns their number.
+    ///
+    /// # Errors
+    /// Returns an error if rendering or encoding fails.
+    pub fn advance(&mut self, pixels: usize) -> Result<usize> {
+        let n = self.frame.advance(self.of.renderer.as_ref(), pixels)?;
+        if self.frame.is_complete() {
+            self.writer.push(&self.frame.image())?;
+            self.n_done += 1;
+            if !self.is_complete() {
+                self.frame = frame(&self.film, self.n_done, self.background)?;
+            }
+        }
+        Ok(n)
+    }
+
+    /// Returns whether all frames are rendered.
+    pub fn is_complete(&self) -> bool {
+        self.n_done == self.film.path.frames.len()
+    }
+
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// Returns an error if encoding fails.
+    pub fn finish(self) -> Result<FilmNews> {
+        let news = self.news(FilmStage::Done);
+        self.writer.finish()?;
+        Ok(news)
+    }
+
+    /// Returns what to tell of the video.
+    pub fn news(&self, stage: FilmStage) -> FilmNews {
+        FilmNews { stage, done: self.n_done, total: self.film.path.frames.len(), file: self.film.file.clone() }
+    }
+
+    /// Returns what to tell of the video now, if there has been no news for a while.
+    pub fn news_now_and_then(&mut self) -> Option<FilmNews> {
+        let is_due = self.told.elapsed() > NEWS_EVERY;
+        is_due.then(|| {
+            self.told = Instant::now();
+            self.news(FilmStage::Rendering)
+        })
+    }
+}
+
+fn frame(film: &Film, number: usize, background: [f32; 3]) -> Result<Progressive> {
+    let camera =
+        *film.path.frames.get(number).ok_or_else(|| crate::Error::config("a video needs at least one frame"))?;
+    Progressive::new(&ViewRequest { camera, channel: Channel::Rgb, background: film.background }, background)
+}

@@ -1,0 +1,86 @@
+//! What browsers keep with the run: paths, videos, the crop box. Files are written on other threads, so that the other
+//! browsers do not wait.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+
+use super::client::End;
+use super::hub::{Hub, text};
+use crate::geometry::Camera;
+use crate::scene::path::Keyframes;
+use crate::viewer::protocol::{ServerMessage, check_color};
+use crate::viewer::{Ask, CropBox, Desk, Film};
+use crate::{Error, Result};
+
+/// Answers with the frames of a path.
+pub async fn preview(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8Bytes, End> {
+    let planned = at_desk(hub, move |desk| desk.preview(&keys)).await?;
+    Ok(match planned {
+        Ok((cameras, seconds)) => {
+            let frames: Vec<_> = cameras.iter().map(numbers).collect();
+            text(&ServerMessage::Preview { frames: &frames, seconds })
+        }
+        Err(error) => refused(&error),
+    })
+}
+
+/// Saves a path, and answers where.
+pub async fn save_path(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8Bytes, End> {
+    let saved = at_desk(hub, move |desk| desk.save_path(&keys)).await?;
+    Ok(saved.map_or_else(|error| refused(&error), |(_, file)| kept(&format!("Saved as {}", file.display()))))
+}
+
+/// Saves a path and asks for its video, of which all browsers are told. Answers if it cannot be had.
+pub async fn film(
+    hub: &Hub,
+    keys: Keyframes,
+    background: Option<[f32; 3]>,
+) -> std::result::Result<Option<Utf8Bytes>, End> {
+    check_color(background).map_err(End::Refused)?;
+    if hub.is_filming() {
+        return Ok(Some(refused(&Error::config("a video is being rendered already; wait for it or cancel it"))));
+    }
+    let planned = at_desk(hub, move |desk| {
+        let (path, _) = desk.save_path(&keys)?;
+        Ok(Film { path, background, file: desk.video_file()? })
+    })
+    .await?;
+    let film = match planned {
+        Ok(film) => film,
+        Err(error) => return Ok(Some(refused(&error))),
+    };
+    let busy = || refused(&Error::config("the run is too busy to take the request; try again"));
+    Ok(hub.ask(Ask::Film(film)).map(|_| busy()))
+}
+
+/// Saves or removes the crop box, and answers where.
+pub async fn crop(hub: &Hub, crop: Option<CropBox>) -> std::result::Result<Utf8Bytes, End> {
+    let saved = at_desk(hub, move |desk| desk.save_box(crop)).await?;
+    let what = if crop.is_some() { "Saved as" } else { "Removed" };
+    Ok(saved.map_or_else(|error| refused(&error), |file| kept(&format!("{what} {}", file.display()))))
+}
+
+/// Does something that may wait for files.
+async fn at_desk<T: Send + 'static>(
+    hub: &Hub,
+    errand: impl FnOnce(&Desk) -> Result<T> + Send + 'static,
+) -> std::result::Result<Result<T>, End> {
+    let desk: Arc<Desk> = hub.desk.clone();
+    tokio::task::spawn_blocking(move || errand(&desk)).await.map_err(|_| End::Closing)
+}
+
+fn numbers(camera: &Camera) -> [f32; 13] {
+    let k = &camera.intrinsics;
+    let mut numbers = [2.0 * (0.5 * k.height as f32 / k.fl_y).atan(); 13];
+    numbers[..12].copy_from_slice(camera.camera_to_world.as_flattened());
+    numbers
+}
+
+fn kept(message: &str) -> Utf8Bytes {
+    text(&ServerMessage::Kept { message })
+}
+
+fn refused(error: &Error) -> Utf8Bytes {
+    text(&ServerMessage::Refused { message: &error.to_string() })
+}
