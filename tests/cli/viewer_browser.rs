@@ -2,6 +2,7 @@
 //! is no Chromium, the test is skipped by name.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,14 +22,14 @@ struct Page {
 }
 
 impl Page {
-    /// Opens a page of 1000×700 pixels; None if there is no Chromium.
+    /// Opens a page of 900×520 pixels; None if there is no Chromium.
     fn open() -> Option<Page> {
         let profile = tempfile::tempdir().unwrap();
         let port_file = profile.path().join("DevToolsActivePort");
         let folder = format!("--user-data-dir={}", profile.path().display());
         // Without a sandbox, as containers and root need.
         let flags =
-            ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--window-size=1000,700"];
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--window-size=900,520"];
         let start = |name: &&str| {
             Command::new(name)
                 .args(flags)
@@ -102,9 +103,12 @@ impl Page {
         self.mouse("mouseReleased", to, json!({ "button": "left", "clickCount": 1 }));
     }
 
-    /// Waits for the picture at full resolution, and returns a number that differs between pictures.
+    /// Waits for a picture from where the camera is, at any resolution, and returns a number that differs between
+    /// pictures.
     fn picture(&mut self) -> f64 {
-        self.wait_for("shown && shown.size === 1 && !pending");
+        self.wait_for("!dirty && !flight");
+        let asked = self.evaluate("lastId");
+        self.wait_for(&format!("shownId >= {asked}"));
         let sum = "(() => { const d = paint.getImageData(0, 0, canvas.width, canvas.height).data; let s = 0; \
                    for (let i = 0; i < d.length; i += 4) s += d[i] * (1 + i % 977); return s / d.length; })()";
         self.evaluate(sum).as_f64().unwrap()
@@ -121,17 +125,32 @@ impl Drop for Page {
 /// Returns the address of the debugger of Chromium's first page.
 fn page_address(host: &str, begun: Instant) -> String {
     loop {
-        let stream = TcpStream::connect(host).unwrap();
-        let list = crate::viewer_client::answer(stream, "/json/list", &format!("Host: {host}\r\n"));
-        let body = list.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned();
+        let body = list_of_pages(host);
         let pages: Value = serde_json::from_str(&body).unwrap_or_default();
         let page = pages.as_array().into_iter().flatten().find(|target| target["type"] == "page");
         if let Some(address) = page.and_then(|page| page["webSocketDebuggerUrl"].as_str()) {
             return address.to_owned();
         }
-        assert!(begun.elapsed() < WITHIN, "Chromium has no page: {list}");
+        assert!(begun.elapsed() < WITHIN, "Chromium has no page: {body}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Returns what Chromium has open, as JSON. Chromium leaves the connection open, so the answer is read by its length.
+fn list_of_pages(host: &str) -> String {
+    let mut stream = BufReader::new(TcpStream::connect(host).unwrap());
+    stream.get_ref().set_read_timeout(Some(WITHIN)).unwrap();
+    write!(stream.get_mut(), "GET /json/list HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let (mut length, mut line) = (0, String::new());
+    while stream.read_line(&mut line).unwrap() > 2 {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
 }
 
 fn read_json(path: &Path) -> Value {
@@ -153,14 +172,16 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     assert_eq!(page.evaluate("$('veil').hidden"), true);
 
     // A drag turns the view, and the picture follows.
-    page.drag((300.0, 350.0), (420.0, 350.0));
-    page.wait_for("performance.now() - lastMove > REST");
+    let yaw = page.evaluate("camera.yaw");
+    page.drag((60.0, 150.0), (160.0, 150.0));
+    assert!(yaw != page.evaluate("camera.yaw"));
     let turned = page.picture();
     assert!((first - turned).abs() > 1e-3, "{first} {turned}");
 
     // Two views make a path, which is previewed and rendered.
-    page.evaluate("$('path-size').value = '640,360'; $('path-fps').value = 5; $('key-add').click(); true");
-    page.drag((300.0, 350.0), (360.0, 380.0));
+    page.evaluate("$('path-size').add(new Option('small', '64,48')); $('path-size').value = '64,48'; true");
+    page.evaluate("$('path-fps').value = 5; $('key-add').click(); true");
+    page.drag((60.0, 150.0), (100.0, 180.0));
     page.evaluate("$('key-add').click(); true");
     page.wait_for("path.keys.length === 2 && path.frames.length === 10");
     page.evaluate("$('path-play').click(); true");
@@ -174,21 +195,28 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
 
     // A side of the box is dragged, and the box is kept.
     page.evaluate("$('box-on').click(); true");
-    let [x, y] = ["0", "1"].map(|k| {
-        let at = format!("handles(projector()).find(h => h.corner === 1 && h.axis === 2).screen[{k}]");
-        page.evaluate(&at).as_f64().unwrap()
-    });
-    let top = page.evaluate("box.now[1][2]").as_f64().unwrap();
-    page.drag((x, y), (x, y - 40.0));
-    let raised = page.evaluate("box.now[1][2]").as_f64().unwrap();
-    assert!(raised > top, "{raised} {top}");
+    let grip = page.evaluate(
+        "(() => { for (const h of handles(projector())) { const [x, y] = h.screen || [-1, -1], ahead = h.at.slice(); \
+         ahead[h.axis] += 0.1; const q = projector()(ahead), there = handleAt(x, y, 10); \
+         const isIn = x > 10 && y > 10 && x < stage.clientWidth - 10 && y < stage.clientHeight - 10; \
+         const length = Math.hypot(q[0] - x, q[1] - y); \
+         if (isIn && length > 5 && there.axis === h.axis && there.corner === h.corner) \
+         return [x, y, 30 * (q[0] - x) / length, 30 * (q[1] - y) / length, h.corner, h.axis]; } })()",
+    );
+    let [x, y, dx, dy, corner, axis] = std::array::from_fn(|k| grip[k].as_f64().expect("a side can be gripped"));
+    let side = format!("box.now[{corner}][{axis}]");
+    let before = page.evaluate(&side).as_f64().unwrap();
+    page.drag((x, y), (x + dx, y + dy));
+    let after = page.evaluate(&side).as_f64().unwrap();
+    assert!(after > before, "{before} {after}");
     page.evaluate("$('box-save').click(); true");
     page.wait_for("$('note').textContent.includes('crop_box.json')");
-    assert_eq!(read_json(&run.join("crop_box.json"))["max"][2], json!(raised));
+    let saved = read_json(&run.join("crop_box.json"));
+    assert_eq!(saved[["min", "max"][corner as usize]][axis as usize], json!(after));
 
     // A camera shows its photograph.
     page.evaluate("flyTo(cameraOf(subject.overview.cameras[3]), () => showPhoto(subject.overview.cameras[3])); true");
     page.wait_for("!$('photo').hidden && $('photo').naturalWidth > 0");
-    page.drag((300.0, 350.0), (360.0, 380.0));
+    page.drag((60.0, 150.0), (100.0, 180.0));
     page.wait_for("$('photo').hidden");
 }

@@ -67,7 +67,12 @@ impl Served {
 
     /// Returns the answer to a request, complete with its headers.
     pub fn get_bytes(&self, path: &str, headers: &str) -> Vec<u8> {
-        answer_bytes(TcpStream::connect(&self.host).unwrap(), path, headers)
+        let mut stream = TcpStream::connect(&self.host).unwrap();
+        stream.set_read_timeout(Some(WITHIN)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
     }
 
     /// Waits for the end, and returns the exit code and what else was printed.
@@ -173,17 +178,4 @@ pub fn difference(a: &Seen, b: &Seen) -> f64 {
     assert_eq!(a.image.dimensions(), b.image.dimensions());
     let pairs = a.image.as_raw().iter().zip(b.image.as_raw());
     pairs.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.image.as_raw().len() as f64
-}
-
-/// Returns the answer to a request as text, complete with its headers.
-pub fn answer(stream: TcpStream, path: &str, headers: &str) -> String {
-    String::from_utf8(answer_bytes(stream, path, headers)).unwrap()
-}
-
-fn answer_bytes(mut stream: TcpStream, path: &str, headers: &str) -> Vec<u8> {
-    stream.set_read_timeout(Some(WITHIN)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    answer
 }

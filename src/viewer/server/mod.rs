@@ -36,7 +36,7 @@ pub const MOST_CLIENTS: usize = 32;
 /// Time that browsers have to take the last message when the server ends.
 const FAREWELL: Duration = Duration::from_millis(400);
 /// Quality of the JPEGs of photographs.
-const QUALITY_OF_PHOTOGRAPHS: u8 = 90;
+const QUALITY_OF_PHOTOGRAPHS: u8 = 95;
 /// The page, complete: it loads nothing else.
 const PAGE: &str = include_str!("../page.html");
 /// What stands in the page for the value that marks its own script.
