@@ -12,7 +12,7 @@ use super::{Outcome, interrupt, print, refuse};
 use crate::config::TaskName;
 use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
-use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions};
+use crate::scene::path::{FrameCamera, MAX_SIDE, PathChoice, PathOptions};
 use crate::train::run::Resolved;
 use crate::{Error, Result, names};
 
@@ -26,6 +26,11 @@ pub struct RenderArgs {
     /// training views), or a camera-path file of nerfstudio or instant-ngp [default: orbit]
     #[arg(long, value_name = "PATH", help_heading = "What to render")]
     pub path: Option<PathChoice>,
+
+    /// Kind of the frames' cameras: 360° panoramas (equirectangular, twice as wide as high), or perspective [default:
+    /// that of the path, else perspective]
+    #[arg(long, value_enum, value_name = "KIND", help_heading = "What to render")]
+    pub camera: Option<FrameCamera>,
 
     /// Channels to render, as in rgb,depth [default: rgb]
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', help_heading = "What to render")]
@@ -151,6 +156,7 @@ impl RenderArgs {
     fn refuse_flags_of_paths(&self) -> Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
+            ("--camera", self.camera.is_some()),
             ("--outputs", !self.outputs.is_empty()),
             ("--fps", self.fps.is_some()),
             ("--seconds", self.seconds.is_some()),
@@ -161,7 +167,12 @@ impl RenderArgs {
     }
 
     fn options(&self) -> PathOptions {
-        PathOptions { size: None, fps: self.fps.map(|fps| fps as f32), seconds: self.seconds.map(|s| s as f32) }
+        PathOptions {
+            size: None,
+            fps: self.fps.map(|fps| fps as f32),
+            seconds: self.seconds.map(|s| s as f32),
+            camera: self.camera,
+        }
     }
 
     fn write(&self, video: &Video, destination: &Destination) -> anyhow::Result<Outcome> {

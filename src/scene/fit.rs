@@ -89,25 +89,30 @@ pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -
     views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
 }
 
-/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. The
+/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. Panoramas
+/// have no viewing axis and are left out; with nothing else there is no such point. The
 /// distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the point solves
 /// Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
 pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
-    let (mut normal, mut right) = (Matrix3::zeros(), Vector3::zeros());
-    for camera in views.iter().map(|view| view.camera) {
+    let (mut normal, mut right, mut n) = (Matrix3::zeros(), Vector3::zeros(), 0);
+    for camera in views.iter().map(|view| view.camera).filter(|camera| !camera.intrinsics.lens.is_panorama()) {
         let direction = vector(camera.forward()).normalize();
         let across = Matrix3::identity() - direction * direction.transpose();
         normal += across;
         right += across * vector(camera.position());
+        n += 1;
     }
-    // The eigenvalues lie between 0 and the number of views; the smallest is 0 when all axes are parallel.
-    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * views.len() as f64;
+    // The eigenvalues lie between 0 and the number of axes; the smallest is 0 when all are parallel.
+    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * f64::from(n);
     normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right)
 }
 
-/// Returns whether `point` is in front of most cameras.
+/// Returns whether `point` is in front of most cameras, as everything is for panoramas.
 pub(super) fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
-    let before = |view: &&View| (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0;
+    let before = |view: &&View| {
+        view.camera.intrinsics.lens.is_panorama()
+            || (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0
+    };
     2 * views.iter().filter(before).count() > views.len()
 }
 

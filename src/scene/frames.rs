@@ -5,9 +5,9 @@
 //! given in the same place. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
 //! where `w` and `h` are not given.
 
-use super::View;
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
+use super::{View, panorama};
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens};
 use crate::names::{self, IMAGE_EXTENSIONS};
@@ -97,14 +97,19 @@ fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
 }
 
 /// Looks up a key in the frame first, then in the file.
-struct Keys<'n, 'a> {
-    frame: &'n Node<'a>,
-    file: &'n Node<'a>,
+pub(super) struct Keys<'n, 'a> {
+    pub frame: &'n Node<'a>,
+    pub file: &'n Node<'a>,
 }
 
 impl<'a> Keys<'_, 'a> {
-    fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub fn get(&self, key: &str) -> Option<Node<'a>> {
         self.frame.get(key).or_else(|| self.file.get(key))
+    }
+
+    /// Returns instant-ngp's flag for OpenCV's fisheye model.
+    pub fn is_fisheye(&self) -> Result<bool> {
+        self.get("is_fisheye").map_or(Ok(false), |node| node.flag())
     }
 
     fn positive(&self, key: &str) -> Result<Option<f64>> {
@@ -152,19 +157,29 @@ fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrin
         );
         return Err(keys.frame.error(what));
     }
-    let fl_x = keys.focal("x", width)?.ok_or_else(|| {
-        keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
-    })?;
-    let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
-    let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
-    let in_pixels = [fl_x * x, fl_y * y, centre("cx", width)? * x, centre("cy", height)? * y].map(|value| value as f32);
+    let (lens, [fl_x, fl_y, cx, cy]) = match panorama::read(keys, (width, height))? {
+        Some(panorama) => panorama,
+        None => read_perspective(keys, (width, height))?,
+    };
+    let in_pixels = [fl_x * x, fl_y * y, cx * x, cy * y].map(|value| value as f32);
     if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
         let what =
             "has a focal length or principal point that is no finite number of pixels of its image; correct w and h";
         return Err(keys.frame.error(what));
     }
     let [fl_x, fl_y, cx, cy] = in_pixels;
-    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens: read_lens(keys)? })
+    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens })
+}
+
+/// Reads the lens of a frame that is no panorama, focal lengths and principal point in pixels of a `width × height`
+/// image.
+fn read_perspective(keys: &Keys, (width, height): (f64, f64)) -> Result<(Lens, [f64; 4])> {
+    let fl_x = keys.focal("x", width)?.ok_or_else(|| {
+        keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
+    })?;
+    let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
+    let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
+    Ok((read_lens(keys)?, [fl_x, fl_y, centre("cx", width)?, centre("cy", height)?]))
 }
 
 /// COLMAP's camera models under nerfstudio's names. They differ only in which coefficients they have.
@@ -172,7 +187,7 @@ const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL
 const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 
 /// Keys with which instant-ngp files describe lenses that are not supported here.
-const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "from_mitsuba"];
+const OTHER_LENSES: [&str; 3] = ["ftheta_p0", "orthographic", "from_mitsuba"];
 
 /// Keys of nerfstudio and instant-ngp that change what these programs learn or show, and that are not supported here:
 /// image circles, transparent colours, rolling shutters, further lens coefficients, crop boxes, environment maps and
@@ -223,18 +238,18 @@ fn read_lens(keys: &Keys) -> Result<Lens> {
     for key in OTHER_LENSES {
         if let Some(node) = keys.get(key).filter(|node| !matches!(node.flag(), Ok(false))) {
             return Err(
-                node.error("describes a kind of camera that is not supported; export pinhole or OpenCV cameras")
+                node.error("describes a kind of camera that is not supported; export OpenCV cameras or panoramas")
             );
         }
     }
-    let is_fisheye = keys.get("is_fisheye").map(|node| node.flag()).transpose()?.unwrap_or(false);
+    let is_fisheye = keys.is_fisheye()?;
     let model = keys.get("camera_model").map(|node| Ok((node.text()?, node))).transpose()?;
     let is_fisheye = match model {
         None => is_fisheye,
         Some((FISHEYE_MODEL, _)) => true,
         Some((name, _)) if MODELS.contains(&name) => is_fisheye,
         Some((name, node)) => {
-            let known = format!("{}, {FISHEYE_MODEL}", MODELS.join(", "));
+            let known = format!("{}, {FISHEYE_MODEL}, {}", MODELS.join(", "), panorama::MODEL);
             return Err(node.error(format!("is {name}, which is not supported; expected one of {known}")));
         }
     };

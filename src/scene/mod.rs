@@ -16,6 +16,7 @@ mod json;
 mod llff;
 mod load;
 mod open;
+mod panorama;
 pub mod path;
 mod rig;
 mod rig_picture;

@@ -1,6 +1,6 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
-use super::{Contents, Format, Scene, blender, colmap, llff, transforms};
+use super::{Contents, Format, Scene, blender, colmap, llff, panorama, transforms};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -79,7 +79,8 @@ impl Scene {
         let Some(reader) = readers.clone().find(|reader| (reader.is_here)(path, options)) else {
             return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
         };
-        let Contents { splits, unit_cube, capture, points, notes } = (reader.read)(path, options)?;
+        let Contents { splits, unit_cube, capture, points, mut notes } = (reader.read)(path, options)?;
+        notes.extend(panorama::odd_sizes(&splits));
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),

@@ -99,7 +99,7 @@ fn look_apart(views: &[View]) -> bool {
 struct Axis {
     position: Vector3<f64>,
     direction: Vector3<f64>,
-    /// Half the angle between opposite corners of the image, in radians.
+    /// Largest angle to the viewing direction in the image, in radians: that of a corner, or of an edge of a panorama.
     reach: f64,
 }
 
@@ -108,8 +108,10 @@ impl Axis {
         let direction = vector(camera.forward()).normalize();
         let (width, height) = (camera.intrinsics.width as f32, camera.intrinsics.height as f32);
         let corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)];
-        let angles = corners.map(|(x, y)| vector(camera.ray(x, y).1).angle(&direction));
-        Axis { position: vector(camera.position()), direction, reach: angles.into_iter().fold(0.0, f64::max) }
+        let sides = [(0.0, 0.5 * height), (width, 0.5 * height)].into_iter();
+        let sides = sides.filter(|_| camera.intrinsics.lens.is_panorama());
+        let angles = corners.into_iter().chain(sides).map(|(x, y)| vector(camera.ray(x, y).1).angle(&direction));
+        Axis { position: vector(camera.position()), direction, reach: angles.fold(0.0, f64::max) }
     }
 
     fn shares_with(&self, other: &Axis) -> bool {
@@ -156,6 +158,17 @@ mod tests {
         let camera_to_world = std::array::from_fn(|row| [right[row], up[row], back[row], position[row]]);
         let camera = Camera { intrinsics: Intrinsics::from_fov_x(40, 30, 0.8), camera_to_world };
         View::new(format!("{position:?}"), "", camera)
+    }
+
+    #[test]
+    fn panoramas_never_look_apart() {
+        let outward = [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]].map(|place| camera(place, place.map(|x: f32| -x)));
+        assert!(look_apart(&outward));
+        let panoramas = outward.map(|mut view| {
+            view.camera.intrinsics = Intrinsics::panorama(40, 20);
+            view
+        });
+        assert!(!look_apart(&panoramas));
     }
 
     #[test]

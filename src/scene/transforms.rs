@@ -7,7 +7,7 @@ use super::json::{self, Node};
 use super::load::image_files;
 use super::load::{self, in_order};
 use super::view::{DepthMap, Mask};
-use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out, panorama};
 use crate::geometry::UnitCube;
 use crate::{Error, Result, names};
 use std::collections::HashMap;
@@ -44,6 +44,7 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
         Ok(view)
     })?;
     let mut notes: Vec<String> = frames::passed_over(&root, &frames).into_iter().collect();
+    notes.extend(panorama::without_lens(&root, &frames));
     if let Some(first) = absent.first() {
         let (n, all) = (absent.len(), frames.len());
         notes.push(format!("{n} of {all} frames have no image and are skipped, the first of them {}", first.file_path));

@@ -43,8 +43,8 @@ pub struct Mask {
     pub white_counts: bool,
 }
 
-/// Depths along the optical axis, as a 16-bit grey PNG or a NumPy array of floats, `[h, w]`; 0 where the depth is
-/// unknown.
+/// Depths along the optical axis (of a panorama, along each ray), as a 16-bit grey PNG or a NumPy array of floats,
+/// `[h, w]`; 0 where the depth is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DepthMap {
     /// Path of the depth file.

@@ -1,8 +1,8 @@
 //! Smooth flights through given cameras: Catmull-Rom splines for positions, slerp for orientations.
 
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted, no_views};
+use crate::geometry::Intrinsics;
 use crate::geometry::pose::Pose;
-use crate::geometry::{Intrinsics, Lens};
 use crate::scene::View;
 use crate::{Error, Result};
 use nalgebra::{UnitQuaternion, Vector3};
@@ -50,7 +50,7 @@ fn key(view: &View, size: (u32, u32)) -> Result<Key> {
             view.name
         ))
     })?;
-    let intrinsics = Intrinsics { lens: Lens::Perspective, ..fitted(&view.camera, size).intrinsics };
+    let intrinsics = fitted(&view.camera, size).intrinsics.straightened();
     Ok(Key { intrinsics, pose })
 }
 

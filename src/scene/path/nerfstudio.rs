@@ -6,7 +6,7 @@ use crate::geometry::{Camera, Intrinsics};
 use crate::scene::json::{Node, checked_pose};
 
 pub(super) fn read(root: &Node, options: &PathOptions) -> Result<CameraPath> {
-    refuse_other_cameras(root)?;
+    let is_panorama = is_panorama(root)?;
     let (width, height) = match options.size {
         Some(_) => options.size_or(&Intrinsics::from_fov_y(1, 1, 1.0))?,
         None => (read_side(root, "render_width")?, read_side(root, "render_height")?),
@@ -14,16 +14,22 @@ pub(super) fn read(root: &Node, options: &PathOptions) -> Result<CameraPath> {
     let frames = read_list(root, "camera_path", "camera_path")?;
     let fps = root.get("fps").map(|node| node.positive()).transpose()?;
     Ok(CameraPath {
-        frames: frames.iter().map(|frame| read_frame(frame, width, height)).collect::<Result<_>>()?,
+        frames: frames.iter().map(|frame| read_frame(frame, (width, height), is_panorama)).collect::<Result<_>>()?,
         fps: options.fps_or(fps.map_or(DEFAULT_FPS, |fps| fps as f32))?,
     })
 }
 
-fn refuse_other_cameras(root: &Node) -> Result<()> {
-    let Some(node) = root.get("camera_type") else { return Ok(()) };
-    match node.text()? {
-        kind if kind.eq_ignore_ascii_case("perspective") => Ok(()),
-        kind => Err(node.error(format!("is {kind:?}, which is not supported; save the path with \"perspective\""))),
+/// Returns whether the cameras are panoramas of the whole sphere, whatever the aspect ratio, as in nerfstudio
+/// (`get_path_from_json` in `nerfstudio/cameras/camera_paths.py`), and not perspective. Other kinds are refused.
+fn is_panorama(root: &Node) -> Result<bool> {
+    let Some(node) = root.get("camera_type") else { return Ok(false) };
+    let kind = node.text()?;
+    let is = |name: &str| kind.eq_ignore_ascii_case(name);
+    match (is("perspective"), is("equirectangular")) {
+        (false, false) => Err(node.error(format!(
+            "is {kind:?}, which is not supported; save the path with \"perspective\" or \"equirectangular\""
+        ))),
+        (_, is_panorama) => Ok(is_panorama),
     }
 }
 
@@ -36,7 +42,7 @@ fn read_side(root: &Node, key: &str) -> Result<u32> {
     }
 }
 
-fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
+fn read_frame(frame: &Node, (width, height): (u32, u32), is_panorama: bool) -> Result<Camera> {
     let node = frame.require("camera_to_world", "16 numbers, row by row")?;
     // The last row may be left out.
     let m = match node.items()?.len() {
@@ -44,8 +50,9 @@ fn read_frame(frame: &Node, width: u32, height: u32) -> Result<Camera> {
         _ => node.numbers::<16>()?.to_vec(),
     };
     let rows = std::array::from_fn(|row| std::array::from_fn(|column| m[4 * row + column]));
-    Ok(Camera {
-        camera_to_world: checked_pose(&node, rows)?,
-        intrinsics: Intrinsics::from_fov_y(width, height, read_fov(frame)?),
-    })
+    let intrinsics = match is_panorama {
+        true => Intrinsics::panorama(width, height),
+        false => Intrinsics::from_fov_y(width, height, read_fov(frame)?),
+    };
+    Ok(Camera { camera_to_world: checked_pose(&node, rows)?, intrinsics })
 }
