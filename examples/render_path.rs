@@ -37,7 +37,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let scene = reopen_scene(&checkpoint, moved_to.as_deref().map(Path::new))?;
     let renderer = Renderer::from_checkpoint(&device, &checkpoint)?;
 
-    let options = PathOptions { size: Some((320, 240)), fps: Some(10.0), seconds: Some(1.0), camera: None };
+    let options = PathOptions { size: Some((320, 240)), fps: Some(10.0), seconds: Some(1.0), ..PathOptions::default() };
     let path = CameraPath::orbit(&scene, &options)?;
     let background = plain_background(&checkpoint.header.config.train, &scene);
     let video = Video::new(&renderer, &path, background, &[Channel::Rgb, Channel::Depth])?;

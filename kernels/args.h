@@ -21,7 +21,7 @@
 // Most frequencies of the local kernel function.
 #define GF_LOCAL_FREQUENCIES 2
 // Most marching rounds of a ray.
-#define GF_MAX_ROUNDS 16
+#define GF_MAX_ROUNDS 32
 
 // The kernel function phi of a grid: kernels/encoding/kernel.cuh.
 enum KernelFunction : uint32_t {
@@ -739,7 +739,7 @@ typedef struct ActiveNodesArgs {
     GridLayout grid;              // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance
     const void* position;         // [n, D]
-    const void* theta;            // [n_theta] or [L, n_theta]; null for fixed kernel functions
+    const void* theta;            // [n_theta], [L, n_theta] or, of the local kernel, [L, D, 1 + 2 K, F]; else null
     uint32_t* entry;              // [n, L, P] rows of the table
     void* phi;                    // [n, L, P, K]; K is 1 for fixed kernel functions
     const void* dL_dphi;          // [n, L, P, K] (backward)

@@ -286,7 +286,8 @@ def view_rays(header, scene, split, number):
     direction = v @ pose[:3, :3].T
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     cube = header["unit_cube"]
-    origin = np.broadcast_to(cube["scale"] * pose[:3, 3] + np.array(cube["offset"]), direction.shape)
+    place = pose[:3, 3] - np.array(cube.get("origin", [0, 0, 0]))
+    origin = np.broadcast_to(cube["scale"] * place + np.array(cube["offset"]), direction.shape)
     return origin, direction, width, height
 
 

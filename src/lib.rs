@@ -56,6 +56,7 @@ macro_rules! internal_use {
 
 mod atomic;
 pub mod checkpoint;
+mod child;
 // Documentation of arguments and their structs would become help texts of the program.
 #[cfg(feature = "cli")]
 #[allow(missing_docs)]

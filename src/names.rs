@@ -10,6 +10,11 @@ pub(crate) fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
+/// Returns whether a path for results names a folder: one that is there, or by a separator at its end.
+pub(crate) fn is_folder(text: &str) -> bool {
+    text.ends_with(std::path::is_separator) || Path::new(text).is_dir()
+}
+
 /// Returns the file `name` of a folder, if it exists: under this name, or else with `\` as the separator of folders, or
 /// with its extension in another case.
 pub(crate) fn find(folder: &Path, name: &str) -> Option<PathBuf> {

@@ -2,10 +2,17 @@
 // scatter into the table. One row per level.
 #define GF_LEAST_BLOCKS 1  // the factors of a block of features need many registers
 #include "encoding/local.cuh"
+#include "core/columns.cuh"
 #include "core/tile.cuh"
 #include "encoding/encode.cuh"
 
 namespace {
+
+/// Sets the numbers of samples that are not there to zero, up to a whole group.
+GF_FN void zero_after_sample(PerSample<float>& values, uint32_t rows) {
+    const uint32_t whole = rows / GF_LANES * GF_LANES;
+    if (whole < rows) zero_after(&values[whole], rows - whole);
+}
 
 /// Features of a level that are computed together: their factors stay in registers.
 template <int F> struct LocalBlock {
@@ -45,10 +52,30 @@ template <int D, int F, int K> struct LocalTile {
         else find_nodes<false>(level, position, rows);
     }
 
+    /// Sets the terms of samples that are not there to zero, up to a whole group.
+    GF_FN void zero_after_last(uint32_t rows) {
+        for (int j = 0; j < D; ++j) {
+            zero_after_sample(fraction[j], rows);
+            for (int n = 0; n < 2 * K; ++n) zero_after_sample(term[j][n], rows);
+        }
+    }
+
     template <typename Stored> GF_FN void prefetch_rows(const Stored* table, uint32_t rows) {
         GF_FOR_EACH_IN_TILE(s, rows) {
             for (uint32_t c = 0; c < (1u << D); ++c) prefetch(&table[(size_t)entry[c][s] * F]);
         }
+    }
+
+    /// Returns the terms of a group of samples that begins at s; they are zero past the last sample.
+    GF_FN LocalBasis<Columns, D, K> group(uint32_t s) {
+        LocalBasis<Columns, D, K> basis;
+        GF_UNROLL
+        for (int j = 0; j < D; ++j) {
+            basis.fraction[j] = load_columns(&fraction[j][s]);
+            GF_UNROLL
+            for (int n = 0; n < 2 * K; ++n) basis.term[j][n] = load_columns(&term[j][n][s]);
+        }
+        return basis;
     }
 
     GF_FN LocalBasis<float, D, K> basis(uint32_t s) {
@@ -99,6 +126,21 @@ struct LocalShared {
     alignas(64) float dL_dtheta[3 * local_terms(GF_LOCAL_FREQUENCIES) * 8];
 };
 
+/// Adds the gradients with respect to the coefficients of one feature, given those with respect to phi at the nodes, of a
+/// group of samples that begins at s.
+template <int D, int F, int K>
+GF_FN void add_coefficient_gradients(LocalTile<D, F, K>& tile, const float* theta, Columns dL_dphi[1 << D], uint32_t s,
+                                     Columns sum[D][local_terms(K)]) {
+    const LocalBasis<Columns, D, K> basis = tile.group(s);
+    const LocalFactors<Columns, D, 1> factors = local_factors<Columns, D, F, K, 1>(basis, theta);
+    Columns dL_dfactor[D][2][1];
+    local_factor_gradients<Columns, D>(factors, dL_dphi, dL_dfactor);
+    GF_UNROLL
+    for (int j = 0; j < D; ++j)
+        local_coefficient_gradients<Columns, D, K, 1>(basis, j, dL_dfactor[j],
+                                                      [&](int term, int, Columns gradient) { sum[j][term] += gradient; });
+}
+
 /// Adds a number of each sample to a sum. Threads of a warp add theirs up first.
 GF_FN void add_over_tile(float* sum, float value) {
 #if GF_SIMT
@@ -119,35 +161,39 @@ GF_FN void local_backward(const LocalArgs& a, LocalShared& shared, uint32_t firs
     Tile tile;
     tile.find(a.grid.levels[l], a.samples.position + D * (size_t)first, rows);
     tile.prefetch_rows(table, rows);
+    tile.zero_after_last(rows);
     GF_FOR_EACH_IN_TILE(n, (uint32_t)n_theta) shared.dL_dtheta[n] = 0.0f;
     tile_sync();
-    // All threads take part in the sums, those past the last sample with zeros.
-    GF_FOR_EACH_IN_TILE(s, GF_SIMT ? (uint32_t)GF_TILE : rows) {
-        const bool is_sample = s < rows;
-        const LocalBasis<float, D, K> basis = tile.basis(s);
-        GF_ROLLED
-        for (int b = 0; b < F; b += B) {
-            const LocalFactors<float, D, B> factors = local_factors<float, D, F, K, B>(basis, theta + b);
-            float dL_dfactor[D][2][B] = {};
-            Pack<float, B> upstream = {};
-            if (is_sample) upstream = *(const Pack<float, B>*)(dL_dfeatures + (size_t)s * F + b);
+    GF_ROLLED
+    for (int b = 0; b < F; b += B) {
+        PerSample<float> dL_dphi[B][1 << D];
+        GF_FOR_EACH_IN_TILE(s, rows) {
+            const Pack<float, B> upstream = *(const Pack<float, B>*)(dL_dfeatures + (size_t)s * F + b);
             GF_UNROLL
             for (uint32_t c = 0; c < (1u << D); ++c) {
-                Pack<compute_t, B> stored = {};
-                if (is_sample) stored = *(const Pack<compute_t, B>*)(table + (size_t)tile.entry[c][s] * F + b);
+                const Pack<compute_t, B> stored = *(const Pack<compute_t, B>*)(table + (size_t)tile.entry[c][s] * F + b);
                 GF_UNROLL
-                for (int k = 0; k < B; ++k) {
-                    const float dL_dphi = upstream.value[k] * (float)stored.value[k];
-                    GF_UNROLL
-                    for (int j = 0; j < D; ++j)
-                        dL_dfactor[j][(c >> j) & 1u][k] += dL_dphi * factors.phi_without(c, j, k);
-                }
+                for (int k = 0; k < B; ++k) dL_dphi[k][c][s] = upstream.value[k] * (float)stored.value[k];
             }
+        }
+        for (int k = 0; k < B; ++k)
+            for (uint32_t c = 0; c < (1u << D); ++c) zero_after_sample(dL_dphi[k][c], rows);
+        GF_UNROLL
+        for (int k = 0; k < B; ++k) {
+            Columns sum[D][Tile::n_terms] = {};
+            GF_FOR_EACH_GROUP_IN_TILE(s, rows) {
+                Columns own[1 << D];
+                GF_UNROLL
+                for (uint32_t c = 0; c < (1u << D); ++c) own[c] = load_columns(&dL_dphi[k][c][s]);
+                add_coefficient_gradients<D, F, K>(tile, theta + b + k, own, s, sum);
+            }
+            // All threads take part in the sums, those past the last sample with zeros.
             GF_UNROLL
-            for (int j = 0; j < D; ++j)
-                local_coefficient_gradients<float, D, K, B>(basis, j, dL_dfactor[j], [&](int term, int k, float gradient) {
-                    add_over_tile(&shared.dL_dtheta[(j * Tile::n_terms + term) * F + b + k], gradient);
-                });
+            for (int j = 0; j < D; ++j) {
+                GF_UNROLL
+                for (int term = 0; term < Tile::n_terms; ++term)
+                    add_over_tile(&shared.dL_dtheta[(j * Tile::n_terms + term) * F + b + k], sum_of(sum[j][term]));
+            }
         }
     }
     tile_sync();
@@ -184,13 +230,7 @@ GF_FN void local_scatter(const LocalScatterArgs& a, uint32_t first, uint32_t row
 
 /// Calls `run` with a grid's features per level and frequencies as Constants.
 template <typename Run> GF_FN void with_local(const GridLayout& grid, Run run) {
-    with_features(grid.n_features, [&](auto f) {
-        switch (grid.local_frequencies) {
-            case 0: run(f, Constant<0>()); break;
-            case 1: run(f, Constant<1>()); break;
-            default: run(f, Constant<2>()); break;
-        }
-    });
+    with_features(grid.n_features, [&](auto f) { with_frequencies(grid.local_frequencies, [&](auto k) { run(f, k); }); });
 }
 
 /// Runs the forward pass on GF_ENCODE_TILES tiles, as encode_levels does.

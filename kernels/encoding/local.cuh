@@ -18,6 +18,15 @@ namespace {
 
 GF_FN constexpr uint32_t local_terms(uint32_t n_frequencies) { return 1 + 2 * n_frequencies; }
 
+/// Calls `run` with the number of frequencies as a Constant.
+template <typename Run> GF_FN void with_frequencies(uint32_t n_frequencies, Run run) {
+    switch (n_frequencies) {
+        case 0: run(Constant<0>()); break;
+        case 1: run(Constant<1>()); break;
+        default: run(Constant<2>()); break;
+    }
+}
+
 /// Fractions of a cell, and the values of the terms besides a0 at them.
 template <typename T, int D, int K> struct LocalBasis {
     T fraction[D];
@@ -41,7 +50,7 @@ template <typename T, int D, int K> GF_FN LocalBasis<T, D, K> local_basis(const 
     return basis;
 }
 
-/// Factors of the lower and the upper node along each axis, of B features.
+/// Factors of the lower and the upper node along each axis, of B features. T is a scalar or, on the host, Columns.
 template <typename T, int D, int B> struct LocalFactors {
     T value[D][2][B];
 
@@ -52,15 +61,30 @@ template <typename T, int D, int B> struct LocalFactors {
         return weight;
     }
 
-    /// Returns d phi / d factor of the corner along one axis.
-    GF_FN T phi_without(uint32_t corner, int axis, int k) const {
-        T weight = (T)1;
-        GF_UNROLL
-        for (int j = 0; j < D; ++j)
-            if (j != axis) weight *= value[j][(corner >> j) & 1u][k];
-        return weight;
-    }
 };
+
+/// Converts the gradients with respect to phi at the corners of a cell into those with respect to the factors. Axis after
+/// axis, the last one first, the sum over the corners becomes one over a face: 30 products and sums in space, not 72.
+template <typename T, int D>
+GF_FN void local_factor_gradients(const LocalFactors<T, D, 1>& factors, T dL_dphi[1 << D], T dL_dfactor[D][2][1]) {
+    GF_UNROLL
+    for (int j = D - 1; j >= 0; --j) {
+        const uint32_t face = 1u << j;
+        T side[2] = {};
+        GF_UNROLL
+        for (uint32_t c = 0; c < face; ++c) {
+            const T *lower = &dL_dphi[c], *upper = &dL_dphi[c + face];
+            T others = j > 0 ? factors.value[0][c & 1u][0] : T{} + 1.0f;
+            GF_UNROLL
+            for (int i = 1; i < j; ++i) others *= factors.value[i][(c >> i) & 1u][0];
+            side[0] += others * *lower;
+            side[1] += others * *upper;
+            dL_dphi[c] = *lower * factors.value[j][0][0] + *upper * factors.value[j][1][0];
+        }
+        dL_dfactor[j][0][0] = side[0];
+        dL_dfactor[j][1][0] = side[1];
+    }
+}
 
 /// Computes the factors of B features from the coefficients [D, 1 + 2 K, F] of a level, `theta` at the first of them.
 template <typename T, int D, int F, int K, int B, typename Stored>
@@ -72,11 +96,11 @@ GF_FN LocalFactors<T, D, B> local_factors(const LocalBasis<T, D, K>& basis, cons
         const T f = basis.fraction[j];
         GF_UNROLL
         for (int k = 0; k < B; ++k) {
-            T even = (T)own[k], odd = (T)0;
-            if (K >= 1) odd = (T)own[F + k] * basis.term[j][0] + (T)own[2 * F + k] * basis.term[j][K > 0 ? 1 : 0];
+            T even = T{} + own[k], odd = {};
+            if (K >= 1) odd = own[F + k] * basis.term[j][0] + own[2 * F + k] * basis.term[j][K > 0 ? 1 : 0];
             if (K >= 2)
-                even += (T)own[3 * F + k] * basis.term[j][K > 1 ? 2 : 0] + (T)own[4 * F + k] * basis.term[j][K > 1 ? 3 : 0];
-            factors.value[j][0][k] = ((T)1 - f) * (even + odd);
+                even += own[3 * F + k] * basis.term[j][K > 1 ? 2 : 0] + own[4 * F + k] * basis.term[j][K > 1 ? 3 : 0];
+            factors.value[j][0][k] = (1.0f - f) * (even + odd);
             factors.value[j][1][k] = f * (even - odd);
         }
     }
@@ -90,7 +114,7 @@ GF_FN void local_coefficient_gradients(const LocalBasis<T, D, K>& basis, int j, 
     const T f = basis.fraction[j];
     GF_UNROLL
     for (int k = 0; k < B; ++k) {
-        const T lower = ((T)1 - f) * dL_dfactor[0][k], upper = f * dL_dfactor[1][k];
+        const T lower = (1.0f - f) * dL_dfactor[0][k], upper = f * dL_dfactor[1][k];
         add(0, k, lower + upper);
         GF_UNROLL
         for (int q = 1; q <= K; ++q) {

@@ -1,6 +1,7 @@
 // The active nodes of a point alone: its row of Phi, and the gradients of the kernel function.
 #pragma once
 #include "encoding/encode.cuh"
+#include "encoding/local_nodes.cuh"
 #include "encoding/mulfa.cuh"
 
 namespace {
@@ -86,12 +87,23 @@ template <typename T, int P> GF_FN void output_column(const T* values, uint32_t 
     for (int c = 0; c < P; ++c) column[c] = values[c * n_outputs + k];
 }
 
+/// Returns the number of kernel values at a node.
+GF_FN uint32_t values_per_node(const GridLayout& grid) {
+    if (grid.kernel == KERNEL_LOCAL) return grid.n_features;
+    return is_mulfa(grid.kernel) ? grid.mulfa.n_outputs : 1;
+}
+
+/// Returns the index of a level's first coefficient of the local kernel function.
+template <int D> GF_FN size_t first_local_coefficient(const GridLayout& grid, uint32_t l) {
+    return (size_t)l * D * local_terms(grid.local_frequencies) * grid.n_features;
+}
+
 template <typename T, int D> GF_FN void active_nodes_point(const ActiveNodesArgs& a, uint32_t i) {
     const int P = 1 << D;
     const T* x = (const T*)a.position + (size_t)i * D;
     const MulfaLayout& m = a.grid.mulfa;
-    const bool learned = is_mulfa(a.grid.kernel);
-    const uint32_t n_outputs = learned ? m.n_outputs : 1;
+    const bool learned = is_mulfa(a.grid.kernel), local = a.grid.kernel == KERNEL_LOCAL;
+    const uint32_t n_outputs = values_per_node(a.grid);
     const MulfaScratch<T, D> scratch(a, i);
     if (learned) fourier_features<T, D>(m.n_frequencies, x, scratch.gamma);
     GF_ROLLED
@@ -101,6 +113,13 @@ template <typename T, int D> GF_FN void active_nodes_point(const ActiveNodesArgs
         T* phi = (T*)a.phi + row * n_outputs;
         GF_ROLLED
         for (uint32_t c = 0; c < (uint32_t)P; ++c) a.entry[row + c] = corners.entry(c);
+        if (local) {
+            const T* theta = (const T*)a.theta + first_local_coefficient<D>(a.grid, l);
+            with_frequencies(a.grid.local_frequencies, [&](auto k) {
+                local_phi<T, D, decltype(k)::value>(corners.cell.fraction, theta, n_outputs, phi);
+            });
+            continue;
+        }
         if (!learned || l >= m.n_levels) {
             GF_UNROLL
             for (int c = 0; c < P; ++c)
@@ -123,8 +142,8 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
     const int P = 1 << D;
     const T* x = (const T*)a.position + (size_t)i * D;
     const MulfaLayout& m = a.grid.mulfa;
-    const bool learned = is_mulfa(a.grid.kernel);
-    const uint32_t n_outputs = learned ? m.n_outputs : 1;
+    const bool learned = is_mulfa(a.grid.kernel), local = a.grid.kernel == KERNEL_LOCAL;
+    const uint32_t n_outputs = values_per_node(a.grid);
     const MulfaScratch<T, D> scratch(a, i);
     T dL_dx[D] = {};
     if (learned) {
@@ -136,6 +155,17 @@ template <typename T, int D> GF_FN void active_nodes_point_backward(const Active
     for (uint32_t l = 0; l < a.grid.n_levels; ++l) {
         const Corners<T, D> corners(a, l, x);
         const T* dL_dphi = (const T*)a.dL_dphi + ((size_t)i * a.grid.n_levels + l) * P * n_outputs;
+        if (local) {
+            const size_t first = first_local_coefficient<D>(a.grid, l);
+            T dL_dfraction[D] = {};
+            with_frequencies(a.grid.local_frequencies, [&](auto k) {
+                local_phi_backward<T, D, decltype(k)::value>(corners.cell.fraction, (const T*)a.theta + first, n_outputs, dL_dphi,
+                                                             (T*)a.dL_dtheta + (size_t)i * a.theta_stride + first, dL_dfraction);
+            });
+            GF_UNROLL
+            for (int k = 0; k < D; ++k) dL_dx[k] += corners.scale * dL_dfraction[k];
+            continue;
+        }
         T dL_dB[P] = {};
         if (learned && l < m.n_levels) {
             const T* theta = (const T*)a.theta + (size_t)l * m.stride;

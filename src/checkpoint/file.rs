@@ -191,12 +191,15 @@ fn own_header(path: &Path, metadata: &Metadata) -> Result<Header> {
 }
 
 /// Checks the map into the unit cube. The scale must be above 0, since rendering divides by it.
-fn check_unit_cube(UnitCube { scale, offset }: &UnitCube) -> std::result::Result<(), String> {
+fn check_unit_cube(UnitCube { scale, offset, origin }: &UnitCube) -> std::result::Result<(), String> {
     if !(*scale > 0.0 && scale.is_normal()) {
         return Err(format!("`unit_cube.scale` is {scale} in the checkpoint's header, but must be finite and above 0"));
     }
     if !offset.iter().all(|x| x.is_finite()) {
         return Err(format!("`unit_cube.offset` is {offset:?} in the checkpoint's header, but must be finite"));
+    }
+    if !origin.iter().all(|x| x.is_finite()) {
+        return Err(format!("`unit_cube.origin` is {origin:?} in the checkpoint's header, but must be finite"));
     }
     Ok(())
 }
@@ -258,7 +261,7 @@ fn truncated(path: &Path, found: u64, expected: u64) -> Error {
 fn cannot_read(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::file(path, "there is no such checkpoint; check the path"),
-        ErrorKind::IsADirectory => Error::file(path, "a folder stands where a checkpoint file is expected"),
+        ErrorKind::IsADirectory => Error::file(path, "is a folder, where a checkpoint file is expected"),
         _ => Error::file(path, format!("the checkpoint cannot be read ({error})")),
     }
 }

@@ -6,20 +6,23 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
 use super::training_args::file_name;
 use super::{Outcome, interrupt, print};
-use crate::config::{Config, GridIndex, ModelName};
+use crate::config::{Config, GridIndex, ModelName, TrainConfig};
 use crate::image_field::{Entry, Image, Study, courses, error_maps, table};
 use crate::{COMMIT, Result, atomic};
 
 /// Maximum width and height in pixels of each error map.
 const MAP_SIDE: u32 = 512;
 
+/// Seconds of training per model, if neither seconds nor steps are given.
+const DEFAULT_SECONDS: f64 = 30.0;
+
 /// Fits an image with several models of equal size for the same time each, and writes to a folder: compare.json (all
 /// figures), compare.svg (PSNR over time) and errors-SIZE.png (the image and the error map of each model, in the order
-/// given).
+/// given, with the first seed).
 #[derive(Debug, Args)]
 pub struct CompareImageArgs {
     /// A PNG, JPEG, WebP, TIFF, OpenEXR, BMP, TGA or GIF file
@@ -34,13 +37,17 @@ pub struct CompareImageArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::above_zero)]
     pub parameters: Vec<f64>,
 
-    /// Seconds of training per model
-    #[arg(long, value_name = "S", default_value = "30", value_parser = super::above_zero)]
-    pub max_seconds: f64,
+    /// Seconds of training per model [default: 30; no limit with --max-steps alone]
+    #[arg(long, value_name = "S", value_parser = super::above_zero)]
+    pub max_seconds: Option<f64>,
 
-    /// Random seed
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub seed: u64,
+    /// Steps of training per model [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=TrainConfig::NO_STEP_LIMIT))]
+    pub max_steps: Option<u64>,
+
+    /// Random seeds; each model is trained once with each, and the table has means and standard deviations [default: 0]
+    #[arg(long, visible_alias = "seed", value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32))]
+    pub seeds: Vec<u32>,
 
     /// Any setting other than those of the grid's size, as in optimizer.learning_rate=0.005
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -69,11 +76,16 @@ impl CompareImageArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let device = self.machine.open_device()?;
         let mut config = Config::of_image(device.is_host());
-        config.set_value("train.seed", self.seed)?;
         self.set.iter().try_for_each(|assignment| config.set(assignment))?;
+        let seeds = match self.seeds.is_empty() {
+            true => vec![config.train.seed],
+            false => self.seeds.iter().map(|&seed| u64::from(seed)).collect(),
+        };
         let image = Arc::new(Image::read(&self.image)?);
         let name = file_name(&self.image, "image")?;
-        let study = Study { device, config, name, image, seconds: self.max_seconds };
+        let max_steps = self.max_steps.unwrap_or(TrainConfig::NO_STEP_LIMIT);
+        let max_seconds = self.max_seconds.or(self.max_steps.is_none().then_some(DEFAULT_SECONDS));
+        let study = Study { device, config, name, image, max_steps, max_seconds };
         let models = if self.models.is_empty() { ModelName::ALL.to_vec() } else { self.models.clone() };
         let mut all: Vec<(f64, ModelName)> =
             self.parameters.iter().flat_map(|&share| models.iter().map(move |&model| (share, model))).collect();
@@ -93,16 +105,17 @@ impl CompareImageArgs {
         left_out.iter().for_each(|line| print::to_stderr(line));
         atomic::make_folder_of(&self.output.join("compare.json"))?;
         let interrupted = interrupt::watch("stopping after this step; nothing is written", false)?;
-        let bar = counter("models", all.len(), false);
+        let runs = all.iter().flat_map(|&(share, model)| seeds.iter().map(move |&seed| (share, model, seed)));
+        let counter = Counter::new("runs", all.len() * seeds.len(), false);
         let mut entries = Vec::new();
-        for (share, model) in all {
-            match study.train(model, share, interrupted)? {
+        for (share, model, seed) in runs {
+            match study.train(model, share, seed, interrupted)? {
                 Some(entry) => entries.push(entry),
                 None => return Ok(Outcome::Interrupted),
             }
-            bar.inc(1);
+            counter.add_one();
         }
-        bar.finish_and_clear();
+        drop(counter);
         self.write(&study, &models, &entries)?;
         print::to_stdout(&table(&entries).text())?;
         print::to_stdout(&format!("figures, curves and error maps are in {}", self.output.display()))?;
@@ -123,7 +136,8 @@ impl CompareImageArgs {
         let svg = courses(&title, entries, models, &self.parameters);
         atomic::write(&self.output.join("compare.svg"), |file| file.write_all(svg.as_bytes()))?;
         for &share in &self.parameters {
-            let own: Vec<&Entry> = entries.iter().filter(|entry| entry.share == share).collect();
+            let is_shown = |entry: &&Entry| entry.share == share && entry.seed == entries[0].seed;
+            let own: Vec<&Entry> = entries.iter().filter(is_shown).collect();
             error_maps(&self.output.join(format!("errors-{share}.png")), &study.image, &own, MAP_SIDE)?;
         }
         Ok(())

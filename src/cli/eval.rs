@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::machine::MachineArgs;
+use super::run_args::RunArgs;
 use super::task::{self, Trained};
 use super::{Outcome, refuse};
 use crate::Result;
@@ -31,9 +32,8 @@ impl SolidBackground {
 
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// A run's folder, a checkpoint, or `latest`
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// How both images are processed before they are compared; figures of different protocols are not comparable
     /// [default: unrounded]

@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
+use super::run_args::RunArgs;
 use super::task::{self, Trained};
 use super::{Outcome, print, refuse};
 use crate::config::TaskName;
-use crate::mesh::{MeshFormat, Surface};
+use crate::geometry::Upright;
+use crate::mesh::{Mesh, MeshFormat, Surface};
 use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// A run's folder, a checkpoint, or `latest`
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// Write the field's surface to this file: .ply, .obj, .stl or .glb
     #[arg(long, value_name = "FILE", required_unless_present = "point_cloud", help_heading = "What to export")]
@@ -42,8 +43,34 @@ pub struct ExportArgs {
     #[arg(long, value_enum, value_name = "FORMAT", requires = "mesh", help_heading = "Results")]
     pub format: Option<MeshFormat>,
 
+    /// Axes of the coordinates [default: y-up for .glb, which glTF requires, else scene]
+    #[arg(long, value_enum, value_name = "AXES", help_heading = "Results")]
+    pub axes: Option<Axes>,
+
+    /// For a radiance field: the scene's current folder, if it has moved since training; its cameras tell what is up
+    #[arg(long, value_name = "DIR", help_heading = "Results")]
+    pub scene: Option<PathBuf>,
+
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// Axes of exported coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Axes {
+    /// Those of the scene or the mesh that was trained on
+    Scene,
+    /// Turned so that the scene's up is +y, as in glTF
+    YUp,
+}
+
+/// A surface or a point cloud in the axes of its scene.
+pub(super) struct Exported {
+    pub mesh: Mesh,
+    /// One for each vertex, of length 1.
+    pub normals: Vec<[f32; 3]>,
+    /// One for each vertex, sRGB from 0 to 1.
+    pub colors: Option<Vec<[f32; 3]>>,
 }
 
 impl ExportArgs {
@@ -68,15 +95,21 @@ impl ExportArgs {
     /// Extracts a surface at the requested resolution, with a progress bar over its layers.
     pub(super) fn extract<T>(&self, extract: impl FnOnce(usize, &mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
         let resolution = self.resolution as usize;
-        let bar = counter("layers", resolution + 1, false);
-        let extracted = extract(resolution, &mut |layers| bar.set_position(layers as u64));
-        bar.finish_and_clear();
-        extracted
+        let counter = Counter::new("layers", resolution + 1, false);
+        extract(resolution, &mut |layers| counter.set(layers))
+    }
+
+    /// Returns whether a file of this format is turned to y up.
+    pub(super) fn turns(&self, format: MeshFormat) -> bool {
+        self.axes.unwrap_or(if format == MeshFormat::Glb { Axes::YUp } else { Axes::Scene }) == Axes::YUp
     }
 
     fn refuse_flags_of_radiance(&self) -> Result<()> {
-        let flags =
-            [("--point-cloud", self.point_cloud.is_some()), ("--density-threshold", self.density_threshold.is_some())];
+        let flags = [
+            ("--point-cloud", self.point_cloud.is_some()),
+            ("--density-threshold", self.density_threshold.is_some()),
+            ("--scene", self.scene.is_some()),
+        ];
         refuse(&flags, "is for radiance fields, and this run is of a mesh")
     }
 
@@ -94,13 +127,27 @@ impl ExportArgs {
     }
 }
 
-/// Writes a surface, and prints its size.
-pub(super) fn write_surface(surface: &Surface, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
-    surface.write(path, format)?;
-    let (vertices, triangles) = (surface.mesh.vertices.len() as u64, surface.mesh.triangles.len() as u64);
-    let what = match triangles {
-        0 => format!("{} points", print::grouped(vertices)),
-        _ => format!("{} vertices, {} triangles", print::grouped(vertices), print::grouped(triangles)),
-    };
-    Ok(print::to_stdout(&format!("{}: {what}", path.display()))?)
+impl Exported {
+    /// Writes the file, turned by `upright` if it is given, and prints its size.
+    pub fn write(mut self, path: &Path, format: MeshFormat, upright: Option<Upright>) -> anyhow::Result<()> {
+        let upright = upright.filter(|upright| !upright.is_identity());
+        if let Some(upright) = upright {
+            let vectors = self.mesh.vertices.iter_mut().chain(&mut self.normals);
+            vectors.for_each(|vector| *vector = upright.turn(*vector));
+            self.mesh.origin = upright.turn_origin(self.mesh.origin);
+        }
+        let Exported { mesh, normals, colors } = &self;
+        let surface = Surface { mesh, normals: Some(normals), colors: colors.as_deref() };
+        surface.write(path, format)?;
+        if let Some(note) = surface.rounding(format) {
+            print::to_stderr(&format!("gridfield: note: {note}"));
+        }
+        let (vertices, triangles) = (mesh.vertices.len() as u64, mesh.triangles.len() as u64);
+        let what = match triangles {
+            0 => format!("{} points", print::grouped(vertices)),
+            _ => format!("{} vertices, {} triangles", print::grouped(vertices), print::grouped(triangles)),
+        };
+        let turned = if upright.is_some() { ", turned so that y is up" } else { "" };
+        Ok(print::to_stdout(&format!("{}: {what}{turned}", path.display()))?)
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Outcome;
 use super::machine::MachineArgs;
 use super::task::{self, Trained};
-use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name};
+use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name, for_task};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, TaskName};
@@ -19,6 +19,7 @@ use crate::image_field::{Image, ImageData};
 use crate::train::Run;
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| for_task(arg, TaskName::Image)))]
 pub struct FitImageArgs {
     /// A PNG, JPEG, WebP, TIFF, OpenEXR, BMP, TGA or GIF file. With --resume: its current path, if it has moved
     #[arg(value_name = "IMAGE", required_unless_present = "resume")]
@@ -39,7 +40,7 @@ pub struct FitImageArgs {
 
 impl FitImageArgs {
     fn config(&self, base: Config) -> Result<Config> {
-        let image = self.image.as_deref().map(|path| absolute_text(path, "the image")).transpose()?;
+        let image = self.image.as_deref().map(|path| absolute_text(path, "image")).transpose()?;
         self.training.config(base, &self.settings, TaskName::Image, [("image.path", image.map(Value::from))])
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::machine::MachineArgs;
-use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name};
+use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name, for_task};
 use super::{Outcome, print, task};
 use crate::Result;
 use crate::config::{Config, TaskName};
@@ -15,6 +15,7 @@ use crate::fit::FitTrainer;
 use crate::sdf::{DistanceData, Target};
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| for_task(arg, TaskName::Sdf)))]
 pub struct FitSdfArgs {
     /// A .obj, .ply, .stl, .gltf or .glb file. With --resume: its current path, if it has moved
     #[arg(value_name = "MESH", required_unless_present = "resume")]
@@ -30,7 +31,7 @@ pub struct FitSdfArgs {
 
 impl FitSdfArgs {
     fn config(&self, base: Config) -> Result<Config> {
-        let mesh = self.mesh.as_deref().map(|path| absolute_text(path, "the mesh")).transpose()?;
+        let mesh = self.mesh.as_deref().map(|path| absolute_text(path, "mesh")).transpose()?;
         self.training.config(base, &self.settings, TaskName::Sdf, [("sdf.path", mesh.map(Value::from))])
     }
 
@@ -44,7 +45,7 @@ impl FitSdfArgs {
 
     fn begin(&self, device: &Device) -> anyhow::Result<Outcome> {
         let config = self.config(self.training.defaults(Config::of_sdf(device.is_host())))?;
-        let target = Target::read(device, &config.sdf.path)?;
+        let target = Target::read(device, &config.sdf.path, None)?;
         let name = file_name(&config.sdf.path, "mesh")?;
         self.tell_of(&target)?;
         let mut trainer = FitTrainer::new(device, &config, DistanceData::new(&config, &name, target))?;

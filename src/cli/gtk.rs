@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
 use super::{Outcome, print};
 use crate::device::Device;
 use crate::gtk::drift::Training;
@@ -14,7 +14,17 @@ use crate::gtk::tangent::Readout;
 use crate::gtk::{Arrangement, Finding, ModelSpec, Points, Study, ThetaChoice, memory, study};
 use crate::{Error, Result, atomic};
 
-const MODELS: [&str; 5] = ["linear", "smoothstep", "mulfa-paper", "mulfa-windowed", "mulfa-modulated"];
+/// The kernels with one level, and a cascade of two levels beside the same levels without it.
+const MODELS: [&str; 8] = [
+    "linear",
+    "smoothstep",
+    "mulfa-paper",
+    "mulfa-windowed",
+    "mulfa-modulated",
+    "linear,kernel=local,label=local",
+    "linear,n_levels=2,base_resolution=16,label=linear 16–32",
+    "linear,n_levels=2,base_resolution=16,cascade=true,label=cascade 16–32",
+];
 /// Models for comparing bounds with errors on data: enough of them for a meaningful rank correlation, and each with a
 /// level fine enough to resolve a few hundred pixels.
 const DATA_MODELS: [&str; 12] = [
@@ -64,7 +74,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct StudyArgs {
     /// NAME[,key=value]...: a model, JSON config, run or checkpoint, with keys of model.grid, label or theta; repeat
-    /// the flag for several models [default: linear, smoothstep and the mulfa variants]
+    /// the flag for several models [default: linear, smoothstep, the mulfa variants, local, and two levels with and
+    /// without a cascade]
     #[arg(short, long = "model", value_name = "MODEL", help_heading = "Models")]
     models: Vec<String>,
 
@@ -246,14 +257,12 @@ impl StudyArgs {
     fn measure(&self, device: &Device, n: usize, measure: impl Fn(&Study) -> Result<Finding>) -> Result<Finding> {
         let specs = self.specs()?;
         let points = self.points(&specs, self.n.map_or(n, |n| usize::try_from(n).unwrap_or(usize::MAX)))?;
-        let bar = counter("models", specs.len(), false);
+        let counter = Counter::new("models", specs.len(), false);
         let build = |spec: ModelSpec| spec.build(device, points.dimensions, self.theta, self.seed);
         let mut models = specs.into_iter().map(build).collect::<Result<Vec<_>>>()?;
         study::tell_apart(&mut models);
-        let study = Study { device, models, points, seed: self.seed, progress: &|| bar.inc(1) };
-        let finding = measure(&study);
-        bar.finish_and_clear();
-        finding
+        let study = Study { device, models, points, seed: self.seed, progress: &|| counter.add_one() };
+        measure(&study)
     }
 
     fn specs(&self) -> Result<Vec<ModelSpec>> {

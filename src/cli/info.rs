@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 
 use super::reading::ReadingArgs;
-use super::{OUTPUT_DIR, Outcome, info_scene, print};
+use super::run_args::PlaceArgs;
+use super::{Outcome, info_scene, print, refuse};
 use crate::checkpoint::{Checkpoint, Header, Summary, TensorSummary};
 use crate::config::{
     Config, CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelName, NetworkConfig, TaskName,
@@ -15,11 +16,11 @@ use crate::decoder::{Head, LayerNeurons};
 use crate::encoding::{CoordinateNetworkShape, Cost, Grid};
 use crate::scene::{OpenOptions, Scene};
 use crate::train::Run;
-use crate::{Error, Result, atomic};
+use crate::{Error, Result, atomic, names};
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// A scene's folder, a run's folder, a checkpoint file, or `latest`
+    /// A scene's folder or transforms.json, a run's folder, a checkpoint file, or `latest`
     #[arg(value_name = "SCENE|RUN|CHECKPOINT", required_unless_present = "models")]
     pub path: Option<PathBuf>,
 
@@ -27,10 +28,12 @@ pub struct InfoArgs {
     #[arg(long, conflicts_with = "path")]
     pub models: bool,
 
-    /// For a scene: file for the plot of its cameras; by default `outputs/<scene>/cameras.svg`
-    #[arg(long, value_name = "FILE.svg")]
-    pub output: Option<PathBuf>,
+    /// For a scene: also draw its cameras from above and from the side, to this file
+    #[arg(long, alias = "output", value_name = "FILE.svg", conflicts_with = "models")]
+    pub picture: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub place: PlaceArgs,
     #[command(flatten)]
     pub reading: ReadingArgs,
 }
@@ -40,33 +43,44 @@ impl InfoArgs {
         let options = self.reading.options();
         match &self.path {
             None => print::to_stdout(&models())?,
-            Some(path) if options != OpenOptions::default() || Scene::is_at(path) => self.scene(path, &options)?,
-            Some(path) => print::to_stdout(&checkpoint(path)?)?,
+            Some(path) if options != OpenOptions::default() || is_scene(path) => self.scene(path, &options)?,
+            Some(path) => print::to_stdout(&self.checkpoint(path)?)?,
         }
         Ok(Outcome::Done)
     }
 
-    /// Describes the scene and plots its cameras.
+    /// Describes the scene and, if asked to, draws its cameras.
     fn scene(&self, path: &Path, options: &OpenOptions) -> anyhow::Result<()> {
         let scene = Scene::open_with(path, options)?;
         print::to_stdout(&info_scene::describe(&scene))?;
-        let picture =
-            self.output.clone().unwrap_or_else(|| Path::new(OUTPUT_DIR).join(&scene.name).join("cameras.svg"));
-        atomic::make_folder_of(&picture)?;
-        atomic::write(&picture, |file| file.write_all(scene.rig_picture().as_bytes()))?;
-        print::to_stdout(&format!("a picture of the cameras is in {}", picture.display()))?;
+        if let Some(picture) = &self.picture {
+            atomic::make_folder_of(picture)?;
+            atomic::write(picture, |file| file.write_all(scene.rig_picture().as_bytes()))?;
+            print::to_stdout(&format!("a picture of the cameras is in {}", picture.display()))?;
+        }
         Ok(())
+    }
+
+    fn checkpoint(&self, path: &Path) -> Result<String> {
+        refuse(&[("--picture", self.picture.is_some())], "is for scenes, and this is a run or a checkpoint")?;
+        refuse_other_folders(path)?;
+        let resolved = self.place.resolve(path)?;
+        Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
     }
 }
 
-fn checkpoint(path: &Path) -> Result<String> {
+/// Returns whether the path is to be read as a scene: it is one, or a JSON file that may be meant as one.
+fn is_scene(path: &Path) -> bool {
+    Scene::is_at(path) || (path.is_file() && names::extension(path) == "json")
+}
+
+fn refuse_other_folders(path: &Path) -> Result<()> {
     if path.is_dir() && Run::open(path).is_err() {
         let what = "neither a scene (no transforms_train.json, transforms.json, poses_bounds.npy or sparse/0) nor a run (no config.json \
                     and checkpoints/)";
         return Err(Error::file(path, what));
     }
-    let resolved = Run::resolve(path, Path::new(OUTPUT_DIR))?;
-    Ok(describe_checkpoint(&resolved.checkpoint, &Checkpoint::read_summary(&resolved.checkpoint)?))
+    Ok(())
 }
 
 /// Returns one line per encoding, with the cost of its grid alone: the networks behind it are the same for all. For
@@ -123,7 +137,7 @@ fn describe_checkpoint(path: &Path, summary: &Summary) -> String {
             TaskName::Sdf => ("mesh", format!("{}, from {}", header.scene, config.sdf.path.display())),
         },
         ("unit cube", header.unit_cube.to_string()),
-        ("space", header.space.to_string()),
+        ("space", header.space.describe(&header.unit_cube.origin)),
         ("preset", config.scene.preset.as_str().to_owned()),
         ("trained", trained(header)),
         ("model", format!("{}, {}", config.model.name.as_str(), grid(&config.model.grid))),

@@ -7,7 +7,7 @@ use crate::scene::{CaptureKind, Format, Scene, View};
 /// Describes a scene row by row, with the warnings last.
 pub(super) fn describe(scene: &Scene) -> String {
     let splits = &scene.splits;
-    let centre = scene.unit_cube.to_scene([0.5; 3]).map(|x| format!("{x:.4}")).join(", ");
+    let centre = scene.unit_cube.to_files([0.5; 3]).map(|x| format!("{x:.4}")).join(", ");
     let mut lines = vec![
         ("scene", scene.name.clone()),
         ("format", format_name(scene.format).to_owned()),
@@ -20,7 +20,7 @@ pub(super) fn describe(scene: &Scene) -> String {
         ("cameras", distances(scene)),
         ("bounds", bounds(scene)),
         ("points", count(scene.points.len(), "of the scene's surfaces")),
-        ("masks", count(splits.train.iter().filter(|view| view.mask.is_some()).count(), "of the training images")),
+        ("masks", count(splits.train.iter().filter(|view| view.is_masked()).count(), "of the training images")),
         (
             "depth maps",
             count(splits.train.iter().filter(|view| view.depth.is_some()).count(), "of the training images"),

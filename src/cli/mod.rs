@@ -6,6 +6,7 @@
 //! interrupted by Ctrl-C.
 
 pub mod compare_image;
+pub mod counter;
 pub mod devices;
 pub mod eval;
 pub mod export;
@@ -21,6 +22,7 @@ pub mod print;
 pub mod progress;
 pub mod reading;
 pub mod render;
+pub mod run_args;
 mod task;
 pub mod train;
 mod training_args;
@@ -34,7 +36,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
-/// Folder in which `latest` is looked up.
+/// Folder for runs, in which `latest` is looked up and the last run is recorded.
 const OUTPUT_DIR: &str = "outputs";
 const MISTAKE: u8 = 2;
 const INTERRUPTED: u8 = 130;
@@ -46,7 +48,7 @@ const INTERRUPTED: u8 = 130;
 ///   gridfield eval latest       evaluates it on views it has not seen
 ///   gridfield render latest     makes a video that orbits it
 ///
-/// RUN is a run's folder, a checkpoint file, or `latest` for the newest run under `outputs`.
+/// RUN is a run's folder, a checkpoint file, or `latest` for the last run that was trained from this folder.
 #[derive(Debug, Parser)]
 #[command(name = "gridfield", version = VERSION.as_str(), verbatim_doc_comment, arg_required_else_help = true)]
 pub struct Cli {
@@ -58,7 +60,7 @@ pub struct Cli {
 enum Command {
     /// Learn a radiance field from a scene
     Train(train::TrainArgs),
-    /// Make a scene from photographs, whose poses are found by an installed COLMAP
+    /// Make a scene from photographs or a video, with an installed COLMAP that finds the poses
     Import(import::ImportArgs),
     /// Fit a field to an image
     FitImage(fit_image::FitImageArgs),

@@ -1,18 +1,17 @@
 //! Progress of a training run: a bar on a terminal, plain lines elsewhere, JSON for programs, or nothing.
 
 use std::io::{self, ErrorKind, IsTerminal as _};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::counter::Pace;
 use super::print;
 use crate::config::TrainConfig;
 use crate::train::TrainEvent;
 use crate::train::event::{Evaluated, Finished, Started, StepReport, StopReason};
 use crate::{Error, Result, atomic};
 
-/// Time between plain lines: short enough to follow a log live, and long enough that it stays readable as a whole.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Number of parts that the bar divides a run into, since a run may be limited by time as well as by steps.
 const BAR_PARTS: f64 = 1000.0;
 
@@ -34,12 +33,6 @@ enum Style {
 struct Limits {
     max_steps: u64,
     max_seconds: Option<f64>,
-}
-
-/// Limits plain lines to one every [`LINE_EVERY`].
-#[derive(Default)]
-struct Pace {
-    last: Option<Instant>,
 }
 
 impl Drawer {
@@ -78,16 +71,6 @@ impl Drawer {
             Style::Lines(pace) => draw_lines(pace, event, self.limits),
         }
     }
-}
-
-/// Returns a bar that counts `what` up to `total`; it is hidden if `silent` or if stderr is not a terminal. Call
-/// `finish_and_clear` to remove it.
-pub fn counter(what: &'static str, total: usize, silent: bool) -> ProgressBar {
-    if silent {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {msg}, {eta} left").expect("well formed");
-    ProgressBar::new(total as u64).with_style(style).with_message(what)
 }
 
 fn bar() -> ProgressBar {
@@ -139,16 +122,6 @@ impl Limits {
         let by_steps = report.step as f64 / self.max_steps.max(1) as f64;
         let by_seconds = self.max_seconds.map_or(0.0, |limit| report.seconds / limit);
         by_steps.max(by_seconds).min(1.0)
-    }
-}
-
-impl Pace {
-    fn is_due(&mut self, now: Instant) -> bool {
-        let due = self.last.is_none_or(|last| now.duration_since(last) >= LINE_EVERY);
-        if due {
-            self.last = Some(now);
-        }
-        due
     }
 }
 
@@ -234,12 +207,5 @@ mod tests {
         assert_eq!(by_steps.progress(&report()), 0.5);
         let by_seconds = Limits { max_steps: 120_000, max_seconds: Some(100.0) };
         assert_eq!(by_seconds.progress(&report()), 0.5);
-    }
-
-    #[test]
-    fn lines_keep_their_distance() {
-        let (mut pace, start) = (Pace::default(), Instant::now());
-        let due = [0.0, 1.0, 4.9, 5.0, 9.0, 10.0].map(|s| pace.is_due(start + Duration::from_secs_f64(s)));
-        assert_eq!(due, [true, false, false, true, false, true]);
     }
 }

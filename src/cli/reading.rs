@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::scene::{Format, OpenOptions};
+use crate::scene::{Format, OpenOptions, PoseConvention};
 
 #[derive(Debug, Args)]
 pub struct ReadingArgs {
@@ -17,11 +17,17 @@ pub struct ReadingArgs {
     /// Skip images that a COLMAP reconstruction names but that are missing
     #[arg(long)]
     pub allow_missing: bool,
+
+    /// Axes of the cameras in transforms files: opengl (x right, y up, z back) or opencv (x right, y down, z forward)
+    /// [default: opengl]
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    pub pose_convention: Option<PoseConvention>,
 }
 
 impl ReadingArgs {
     pub(super) fn options(&self) -> OpenOptions {
         let sparse = self.sparse.as_ref().map(Into::into);
-        OpenOptions { format: self.format, sparse, allow_missing: self.allow_missing }
+        let pose_convention = self.pose_convention.unwrap_or_default();
+        OpenOptions { format: self.format, sparse, allow_missing: self.allow_missing, pose_convention, origin: None }
     }
 }

@@ -5,22 +5,22 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
+use super::run_args::RunArgs;
 use super::task::{self, Trained};
 use super::{Outcome, interrupt, print, refuse};
 use crate::config::TaskName;
 use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
-use crate::scene::path::{FrameCamera, MAX_SIDE, PathChoice, PathOptions};
+use crate::scene::path::{FrameCamera, MAX_SIDE, PathChoice, PathOptions, PathTransforms};
 use crate::train::run::Resolved;
 use crate::{Error, Result, names};
 
 #[derive(Debug, Args)]
 pub struct RenderArgs {
-    /// A run's folder, a checkpoint, or `latest`
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// Camera path: orbit, spiral, interpolate (through the training views), dataset (the test views, or else the
     /// training views), or a camera-path file of nerfstudio or instant-ngp [default: orbit]
@@ -48,6 +48,11 @@ pub struct RenderArgs {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIDE)), help_heading = "What to render")]
     pub height: Option<u32>,
 
+    /// For a camera path of nerfstudio: its run's dataparser_transforms.json, which maps the path's frame to the scene, or
+    /// none for a path in the scene's coordinates [default: the file beside the path, if there is one]
+    #[arg(long, value_name = "FILE", help_heading = "What to render")]
+    pub path_transforms: Option<PathTransforms>,
+
     /// Frames per second [default: the path file's, else 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240), help_heading = "What to render")]
     pub fps: Option<u32>,
@@ -60,9 +65,9 @@ pub struct RenderArgs {
     #[arg(long, value_name = "DIR", help_heading = "What to render")]
     pub scene: Option<PathBuf>,
 
-    /// A video such as orbit.mp4, or frames such as frames/%04d.png; for a fitted image a .png or .exr [default: in the
-    /// run's renders/]
-    #[arg(long, value_name = "FILE", value_parser = rendered_file, help_heading = "Results")]
+    /// A video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as frames/; for a fitted
+    /// image a .png or .exr [default: in the run's renders/]
+    #[arg(long, value_name = "FILE|DIR/", value_parser = rendered_file, help_heading = "Results")]
     pub output: Option<PathBuf>,
 
     /// Render only every N-th frame, starting with the I-th, and skip frames that already exist, so that N processes
@@ -99,13 +104,15 @@ impl FromStr for Crop {
     }
 }
 
-/// Parses a path with one of the extensions that runs can be rendered to; which of them a run accepts is checked once
-/// its task is known.
+/// Parses a folder, or a path with one of the extensions that runs can be rendered to; which of them a run accepts is
+/// checked once its task is known.
 fn rendered_file(text: &str) -> std::result::Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     match names::extension(&path).as_str() {
+        _ if names::is_folder(text) => Ok(path),
         "mp4" | "png" | "exr" if path.file_stem().is_some() => Ok(path),
-        _ => Err("expected a video such as orbit.mp4, or frames such as frames/%04d.png; of an image a .png or .exr"),
+        _ => Err("expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as \
+                  frames/; of an image a .png or .exr"),
     }
 }
 
@@ -146,6 +153,7 @@ impl RenderArgs {
             None => Destination::Video(resolved.renders_folder().join(format!("{}.mp4", choice.name()))),
         };
         let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
+        path.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
         let renderer = open()?;
         let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
         let video = Video::new(&renderer, &path, background, &outputs)?;
@@ -157,6 +165,7 @@ impl RenderArgs {
         let flags = [
             ("--path", self.path.is_some()),
             ("--camera", self.camera.is_some()),
+            ("--path-transforms", self.path_transforms.is_some()),
             ("--outputs", !self.outputs.is_empty()),
             ("--fps", self.fps.is_some()),
             ("--seconds", self.seconds.is_some()),
@@ -172,14 +181,18 @@ impl RenderArgs {
             fps: self.fps.map(|fps| fps as f32),
             seconds: self.seconds.map(|s| s as f32),
             camera: self.camera,
+            transforms: self.path_transforms.clone().unwrap_or_default(),
         }
     }
 
     fn write(&self, video: &Video, destination: &Destination) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this frame", false)?;
-        let bar = counter("frames", video.n_frames(self.shard), false);
-        let done = video.write(destination, self.shard, interrupted, &mut |done| bar.set_position(done as u64));
-        bar.finish_and_clear();
+        if let Some(note) = video.note(destination) {
+            print::to_stderr(&format!("gridfield: note: {note}"));
+        }
+        let counter = Counter::new("frames", video.n_frames(self.shard), false);
+        let done = video.write(destination, self.shard, interrupted, &mut |done| counter.set(done));
+        drop(counter);
         if !done? {
             return Ok(Outcome::Interrupted);
         }

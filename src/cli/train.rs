@@ -6,22 +6,23 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::progress::counter;
 use super::reading::ReadingArgs;
-use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, or_default};
+use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, for_task, or_default};
 use super::{Outcome, print, refuse};
-use crate::Result;
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
 use crate::geometry::Space;
 use crate::radiance::{Trainer, TrainingImages, open_scene, preset_for, reopen_scene};
 use crate::scene::Scene;
+use crate::{Result, names};
 
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| for_task(arg, TaskName::Radiance)))]
 pub struct TrainArgs {
-    /// The scene's folder: Blender, LLFF, nerfstudio or instant-ngp; see docs/formats.md. With --resume: its current
-    /// path, if it has moved
+    /// The scene's folder, or its transforms.json: Blender, LLFF, COLMAP, nerfstudio or instant-ngp; see
+    /// docs/formats.md. With --resume: its current path, if it has moved
     #[arg(value_name = "SCENE", required_unless_present = "resume")]
     pub scene: Option<PathBuf>,
 
@@ -68,13 +69,15 @@ impl TrainArgs {
     /// # Errors
     /// Returns an error if a setting is unknown, of the wrong type or out of range, or if flags contradict each other.
     pub fn config(&self, base: Config) -> Result<Config> {
-        let scene = self.scene.as_deref().map(|path| absolute_text(path, "the scene")).transpose()?;
+        let kind = |path: &Path| if names::extension(path) == "json" { "file" } else { "folder" };
+        let scene = self.scene.as_deref().map(|path| absolute_text(path, kind(path))).transpose()?;
         let what = &self.what;
         let flags = [
             ("scene.path", scene.map(Value::from)),
             ("scene.format", what.reading.format.map(|format| format.as_str().into())),
             ("scene.sparse", what.reading.sparse.clone().map(Value::from)),
             ("scene.allow_missing", what.reading.allow_missing.then_some(true.into())),
+            ("scene.pose_convention", what.reading.pose_convention.map(|convention| convention.as_str().into())),
             ("scene.preset", what.preset.map(|preset| preset.as_str().into())),
             ("scene.downscale", what.downscale.map(Value::from)),
             ("scene.scale", what.scene_scale.map(Value::from)),
@@ -109,7 +112,9 @@ impl TrainArgs {
             return Ok(());
         }
         scene.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
-        print::to_stdout(&format!("preset {}; unit cube: {}; {space}", config.scene.preset.as_str(), scene.unit_cube))
+        let (preset, unit_cube) = (config.scene.preset.as_str(), &scene.unit_cube);
+        let space = space.describe(&unit_cube.origin);
+        print::to_stdout(&format!("preset {preset}; unit cube: {unit_cube}; {space}"))
     }
 
     /// Returns the configuration with these arguments applied to the defaults of a preset.
@@ -125,6 +130,7 @@ impl TrainArgs {
             ("--format", reading.format.is_some()),
             ("--sparse", reading.sparse.is_some()),
             ("--allow-missing", reading.allow_missing),
+            ("--pose-convention", reading.pose_convention.is_some()),
         ];
         refuse(&of_reading, "cannot be used with --resume, which reads the scene as the run did")?;
         let (run, mut checkpoint) = self.training.resumed(run, TaskName::Radiance)?;
@@ -146,10 +152,8 @@ impl TrainArgs {
             // Depth maps that nothing uses may be missing or of another kind.
             views.iter_mut().for_each(|view| view.depth = None);
         }
-        let bar = counter("images", views.len(), self.training.shown.is_silent());
-        let done = |done, _| bar.set_position(done as u64);
-        let loaded = TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, &done);
-        bar.finish_and_clear();
-        loaded
+        let counter = Counter::new("images", views.len(), self.training.shown.is_silent());
+        let done = |done, _| counter.set(done);
+        TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, &done)
     }
 }

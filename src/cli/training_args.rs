@@ -1,18 +1,20 @@
 //! What all training commands have in common: the flags for the length and the results of a run, the layers of its
 //! configuration, and the training itself.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
+use clap::{Arg, Args, ValueEnum as _};
 use serde_json::Value;
 
 use super::progress::Drawer;
-use super::{Outcome, interrupt, print};
+use super::{OUTPUT_DIR, Outcome, interrupt, print};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::train::session::Task;
-use crate::train::{Run, RunControl, StopReason, session};
+use crate::train::{Run, RunControl, StopReason, TrainEvent, latest, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -46,7 +48,8 @@ pub struct TrainingArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How long")]
 pub struct LengthArgs {
-    #[arg(long, value_name = "N", help = or_default("Training steps", "train.max_steps") + "; on a CPU 6000; with --max-seconds alone: no limit")]
+    /// Training steps
+    #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
 
     /// Seconds of training, not counting loading and saving [default: no limit]
@@ -76,10 +79,8 @@ pub struct ResultsArgs {
     )]
     pub resume: Option<PathBuf>,
 
-    #[arg(
-        long, value_name = "N",
-        help = or_default("Steps between evaluations on up to 10 validation (else test) images, or the whole image, 0: none", "train.eval_every")
-    )]
+    /// Steps between evaluations
+    #[arg(long, value_name = "N")]
     pub eval_every: Option<u64>,
 
     #[arg(long, value_name = "N", help = or_default("Steps between checkpoints, 0: at the end only", "train.save_every"))]
@@ -186,7 +187,7 @@ impl TrainingArgs {
         let resolved = Run::resolve(run, &self.results.output_dir)?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         let Some(run) = resolved.run else {
-            return Err(checkpoint.refuse("lies in no run's checkpoints/, so that there is no run to go on with"));
+            return Err(checkpoint.refuse("is not in the checkpoints/ folder of a run, so there is no run to resume"));
         };
         refuse_another_task(checkpoint.header.config.task, task)?;
         Ok((run, checkpoint))
@@ -208,12 +209,30 @@ impl TrainingArgs {
         })
     }
 
+    /// Records the run, which now has a checkpoint, as the last one. A folder that cannot be written to is no reason to
+    /// end the training. Returns whether it can.
+    fn record_as_latest(&self, run: &Run) -> bool {
+        let recorded = latest::record(Path::new(OUTPUT_DIR), run);
+        if let Err(error) = &recorded
+            && !self.shown.is_silent()
+        {
+            print::to_stderr(&format!("gridfield: note: `latest` will not find this run: {error}"));
+        }
+        recorded.is_ok()
+    }
+
     /// Trains to the end of the run, or until `--stop-after` or Ctrl-C ends it.
     pub fn train(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
         let control = RunControl { stop_after: self.length.stop_after, interrupted };
         let mut drawer = Drawer::new(self.shown.quiet, self.shown.json);
-        let ended = session::train(task, run, &config.train, &control, &mut |event| drawer.draw(event))?;
+        let mut records = true;
+        let ended = session::train(task, run, &config.train, &control, &mut |event| {
+            if matches!(event, TrainEvent::Saved { .. }) && records {
+                records = self.record_as_latest(run);
+            }
+            drawer.draw(event)
+        })?;
         if !self.shown.is_silent() {
             print::to_stdout(&what_next(run, config.task, ended.reason))?;
         }
@@ -255,17 +274,58 @@ fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
     lines
 }
 
+/// Adapts a flag of a training command to its task: `--help` then names the models and the defaults of the task.
+pub fn for_task(arg: Arg, task: TaskName) -> Arg {
+    match arg.get_id().as_str() {
+        "model" => arg.value_parser(models_of(task)),
+        "max_steps" => arg.help(steps_help(task)),
+        "eval_every" => arg.help(default_of("train.eval_every", evaluations_help(task), &Config::of(task, false))),
+        _ => arg,
+    }
+}
+
+/// Returns a parser of model names that lists those of the task. The others are parsed too, since the check of the
+/// configuration says what they are for.
+fn models_of(task: TaskName) -> ValueParser {
+    let value = |name: &ModelName| name.to_possible_value().map(|value| value.hide(!name.is_for(task)));
+    let parse = |name: String| ModelName::from_str(&name, false).expect("one of the possible values");
+    ValueParser::new(PossibleValuesParser::new(ModelName::ALL.iter().filter_map(value)).map(parse))
+}
+
+fn steps_help(task: TaskName) -> String {
+    let on_cpu = Config::of(task, true).train.max_steps;
+    let help = default_of("train.max_steps", "Training steps", &Config::of(task, false));
+    format!("{help}; on a CPU {on_cpu}; with --max-seconds alone: no limit")
+}
+
+fn evaluations_help(task: TaskName) -> &'static str {
+    match task {
+        TaskName::Radiance => "Steps between evaluations on up to 10 validation (else test) images, 0: none",
+        TaskName::Image => "Steps between evaluations of the whole image, 0: none",
+        TaskName::Sdf => "Steps between evaluations of the inside (intersection over union), 0: none",
+    }
+}
+
 /// Returns the help text of a flag with the default of the configuration key that it sets.
 pub fn or_default(help: &str, key: &str) -> String {
-    let tree = Config::default().to_value();
+    default_of(key, help, &Config::default())
+}
+
+/// Returns a help text with the value of `key` in `defaults`.
+fn default_of(key: &str, help: &str, defaults: &Config) -> String {
+    let tree = defaults.to_value();
     let default = tree.pointer(&format!("/{}", key.replace('.', "/"))).expect("flags set known keys");
     let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
     format!("{help} [default: {default}]")
 }
 
 /// Returns `path` as absolute text, so that it stays valid from another working folder: it is saved with the run.
+/// `what` is the noun for what should be there.
 pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
-    let absolute = path.canonicalize().map_err(|e| Error::file(path, format!("{what} cannot be opened ({e})")))?;
+    let absolute = path.canonicalize().map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Error::file(path, format!("there is no such {what}; check the path")),
+        _ => Error::file(path, format!("the {what} cannot be opened ({e})")),
+    })?;
     let text = absolute.to_str().ok_or_else(|| Error::file(path, "the path is not UTF-8 text; rename the folder"))?;
     Ok(text.to_owned())
 }
@@ -274,5 +334,6 @@ pub fn absolute_text(path: &Path, what: &str) -> Result<String> {
 /// extension.
 pub fn file_name(path: &Path, what: &str) -> Result<String> {
     let name = path.file_stem().and_then(|stem| stem.to_str());
-    name.map(str::to_owned).ok_or_else(|| Error::file(path, format!("the {what}'s name is no text; rename the file")))
+    name.map(str::to_owned)
+        .ok_or_else(|| Error::file(path, format!("the name of the {what} is not valid text; rename the file")))
 }

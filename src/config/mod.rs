@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scene::Format;
+use crate::scene::{Format, PoseConvention};
 
 pub use family::{
     CoordinateNetworkConfig, CoordinateNetworkKind, GridIndex, LocalConfig, ModelName, MulfaConfig, MulfaVariant,
@@ -55,6 +55,16 @@ impl Config {
     pub fn on_cpu() -> Self {
         let train = TrainConfig { max_steps: 6000, batch_samples: 1 << 16, ema_decay: 0.0, ..TrainConfig::default() };
         Config { train, ..Config::default() }
+    }
+
+    /// Returns the defaults for training a field for a task on a CPU or on a GPU.
+    pub fn of(task: TaskName, on_cpu: bool) -> Self {
+        match task {
+            TaskName::Radiance if on_cpu => Config::on_cpu(),
+            TaskName::Radiance => Config::default(),
+            TaskName::Image => Config::of_image(on_cpu),
+            TaskName::Sdf => Config::of_sdf(on_cpu),
+        }
     }
 
     /// Returns the defaults for fitting an image. The field is fitted to values rather than rays, so the targets do not
@@ -454,6 +464,8 @@ pub struct SceneConfig {
     pub sparse: PathBuf,
     /// Whether to skip images that a COLMAP reconstruction names but that are missing.
     pub allow_missing: bool,
+    /// Axes of the cameras in transforms files.
+    pub pose_convention: PoseConvention,
     /// Kind of scene that the defaults are for.
     pub preset: Preset,
     /// Factor by which the width and height of the images are reduced, by area averaging.
@@ -474,6 +486,7 @@ impl Default for SceneConfig {
             format: None,
             sparse: PathBuf::new(),
             allow_missing: false,
+            pose_convention: PoseConvention::OpenGl,
             preset: Preset::Auto,
             downscale: 1,
             scale: None,

@@ -16,9 +16,11 @@ const MOST_GRID_OUTPUTS: u32 = 128;
 const MOST_STEPS: u64 = 999_999_999;
 /// Finest resolution: beyond it, an fp32 coordinate has too few bits left for the position within a cell.
 const FINEST_RESOLUTION: f64 = (1 << 20) as f64;
-/// Largest scale and offset of the map to the unit cube: beyond this, fp32 coordinates have no bits left for positions
-/// within the cube.
-const LARGEST_MAP: f64 = 1e6;
+/// Largest scale of the map to the unit cube: beyond this, fp32 coordinates have no bits left for positions within the
+/// cube.
+const LARGEST_SCALE: f64 = 1e6;
+/// Largest offset of that map, which is in the coordinates of the files: those of maps are millions of metres.
+const LARGEST_OFFSET: f64 = 1e9;
 /// Largest seed: the random number generator is keyed with 32 bits.
 const LARGEST_SEED: u64 = u32::MAX as u64;
 /// Maximum number of features: offsets into the features are 32-bit in the kernels.
@@ -385,15 +387,15 @@ impl SceneConfig {
             positive("scene.nearest", nearest)?;
         }
         if let Some(scale) = self.scale {
-            let least = 1.0 / LARGEST_MAP;
-            require((least..=LARGEST_MAP).contains(&scale), || {
-                format!("scene.scale is {scale:?}, but must be from {least:e} to {LARGEST_MAP:e}")
+            let least = 1.0 / LARGEST_SCALE;
+            require((least..=LARGEST_SCALE).contains(&scale), || {
+                format!("scene.scale is {scale:?}, but must be from {least:e} to {LARGEST_SCALE:e}")
             })?;
         }
         if let Some(offset) = self.offset {
-            require(offset.iter().all(|v| v.abs() <= LARGEST_MAP), || {
+            require(offset.iter().all(|v| v.abs() <= LARGEST_OFFSET), || {
                 format!(
-                    "scene.offset is {offset:?}, but must be three numbers from -{LARGEST_MAP:e} to {LARGEST_MAP:e}"
+                    "scene.offset is {offset:?}, but must be three numbers from -{LARGEST_OFFSET:e} to {LARGEST_OFFSET:e}"
                 )
             })?;
         }

@@ -43,8 +43,7 @@ impl Grid {
     /// Returns an error if the device fails.
     ///
     /// # Panics
-    /// Panics if `x` or `theta` has another length, or if the kernel function is `local`, which these kernels do not
-    /// have.
+    /// Panics if `x` or `theta` has another length.
     pub fn active_nodes(&self, device: &Device, x: &[f64], theta: &[f64]) -> Result<ActiveNodes> {
         let n = self.n_points(x);
         self.check_theta(theta);
@@ -82,7 +81,7 @@ impl Grid {
     /// Returns an error if the device fails.
     ///
     /// # Panics
-    /// Panics if `x`, `theta` or `dl_dphi` has another length, or if the kernel function is `local`.
+    /// Panics if `x`, `theta` or `dl_dphi` has another length.
     pub fn active_nodes_backward(
         &self,
         device: &Device,
@@ -129,7 +128,11 @@ impl Grid {
 
     /// Returns the number of kernel values at a node.
     pub fn n_outputs(&self) -> usize {
-        self.mulfa.as_ref().map_or(1, |mulfa| mulfa.n_outputs as usize)
+        match (&self.mulfa, self.local) {
+            (Some(mulfa), _) => mulfa.n_outputs as usize,
+            (None, Some(_)) => self.n_features_per_level as usize,
+            (None, None) => 1,
+        }
     }
 
     fn n_points(&self, x: &[f64]) -> usize {
@@ -138,12 +141,13 @@ impl Grid {
     }
 
     fn check_theta(&self, theta: &[f64]) {
-        assert!(self.local.is_none(), "the kernels of active nodes do not have the local kernel function");
-        assert_eq!(
-            theta.len(),
-            self.mulfa.as_ref().map_or(0, Mulfa::n_parameters),
-            "all parameters of the kernel function"
-        );
+        assert_eq!(theta.len(), self.n_theta(), "all parameters of the kernel function");
+    }
+
+    /// Returns the number of parameters of the kernel function.
+    pub fn n_theta(&self) -> usize {
+        let local = self.local.map_or(0, |local| local.block(0).n_numbers());
+        self.mulfa.as_ref().map_or(local, Mulfa::n_parameters)
     }
 
     fn scratch(&self, device: &Device, n: usize) -> Result<Buffer<f64>> {

@@ -13,7 +13,7 @@ type Refusal = String;
 /// # Errors
 /// Returns an error if the file cannot be read, has an unsupported format, ends early, or contains a coordinate that is
 /// not finite.
-pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
+pub fn read(path: &Path) -> Result<Vec<[f64; 3]>> {
     let bytes = std::fs::read(path)
         .map_err(|e| Error::file(path, format!("the point cloud cannot be read ({e}); check the path")))?;
     let points = match names::extension(path).as_str() {
@@ -22,7 +22,7 @@ pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
         _ => Err("a point cloud is a .ply or .npy file; check model.grid.points.file".to_owned()),
     };
     let points = points.map_err(|refusal| Error::file(path, refusal))?;
-    match points.iter().position(|point| point.iter().any(|x| !x.is_finite())) {
+    match points.iter().position(|point| point.iter().any(|&x| !(x as f32).is_finite())) {
         Some(index) => {
             let what = format!("point {index} is {:?}, but coordinates must be finite numbers", points[index]);
             Err(Error::file(path, what))
@@ -32,12 +32,12 @@ pub fn read(path: &Path) -> Result<Vec<[f32; 3]>> {
 }
 
 /// Returns the rows of a NumPy array.
-fn numpy(bytes: &[u8]) -> std::result::Result<Vec<[f32; 3]>, Refusal> {
+fn numpy(bytes: &[u8]) -> std::result::Result<Vec<[f64; 3]>, Refusal> {
     let array = npy::parse(bytes)?;
     if !matches!(array.shape[..], [_, 3]) {
         return Err(format!("its NumPy array has the shape {:?}, but an array [N, 3] is expected", array.shape));
     }
-    Ok(array.values.chunks_exact(3).map(|row| std::array::from_fn(|axis| row[axis] as f32)).collect())
+    Ok(array.values.chunks_exact(3).map(|row| [row[0], row[1], row[2]]).collect())
 }
 
 #[cfg(test)]
@@ -53,10 +53,10 @@ mod tests {
     #[test]
     fn points_come_from_both_kinds_of_numbers() {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }          \n";
-        assert_eq!(numpy(&numpy_file(header, bytemuck::cast_slice(&POINTS))).unwrap(), POINTS);
         let doubles = POINTS.map(|point| point.map(f64::from));
+        assert_eq!(numpy(&numpy_file(header, bytemuck::cast_slice(&POINTS))).unwrap(), doubles);
         let header = header.replace("f4", "f8");
-        assert_eq!(numpy(&numpy_file(&header, bytemuck::cast_slice(&doubles))).unwrap(), POINTS);
+        assert_eq!(numpy(&numpy_file(&header, bytemuck::cast_slice(&doubles))).unwrap(), doubles);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::device::args::{
     NEAREST, PointSet, PointsArgs, PointsNodesArgs, PointsScatterArgs, ScatterArgs, UniformArgs,
 };
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
+use crate::geometry::relative;
 use crate::train::Run;
 use crate::{Error, Result};
 
@@ -283,7 +284,7 @@ fn from_run(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
             let reach = centre.iter().fold(0.0f32, |most, c| most.max((c - 0.5).abs()));
             // The middle of a cascade is covered by the smaller cascades.
             if cascade == 0 || reach > 0.25 * side {
-                nodes.push(context.in_box(checkpoint.header.unit_cube.to_scene(centre)));
+                nodes.push(context.in_box(checkpoint.header.unit_cube.to_files(centre)));
             }
         }
     }
@@ -318,9 +319,9 @@ fn saved(checkpoint: &Checkpoint) -> Result<Vec<[f32; 3]>> {
 }
 
 impl InitContext {
-    /// Converts scene coordinates to those of the field's box.
-    fn in_box(&self, point: [f32; 3]) -> [f32; 3] {
-        self.unit_cube.to_unit(point).map(|u| (u - 0.5) / self.box_side + 0.5)
+    /// Converts coordinates of the scene's files to those of the field's box.
+    fn in_box(&self, point: [f64; 3]) -> [f32; 3] {
+        self.unit_cube.to_unit(relative(point, &self.unit_cube.origin)).map(|u| (u - 0.5) / self.box_side + 0.5)
     }
 }
 

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn places() -> [FieldToScene; 3] {
-        let unit_cube = UnitCube { scale: 0.25, offset: [0.4, 0.5, 0.6] };
+        let unit_cube = UnitCube::new(0.25, [0.4, 0.5, 0.6]);
         // Looks along +x, with +z up.
         let frame = [[0.0, 0.0, -1.0, 2.0], [-1.0, 0.0, 0.0, 3.0], [0.0, 1.0, 0.0, 4.0]];
         let ndc = Ndc { frame, near: 1.5, tangents: [0.8, 0.6] };

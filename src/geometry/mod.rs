@@ -5,12 +5,16 @@ mod camera;
 mod distortion;
 mod field_to_scene;
 mod lens;
+mod origin;
 pub(crate) mod pose;
 mod space;
 mod unit_cube;
+mod upright;
 
 pub use camera::{Camera, Intrinsics};
 pub use field_to_scene::FieldToScene;
 pub use lens::Lens;
+pub(crate) use origin::{is_zero, origin_for, relative};
 pub use space::{Ndc, Space};
 pub use unit_cube::UnitCube;
+pub use upright::Upright;

@@ -1,6 +1,6 @@
 //! Camera poses as matrices: the validation shared by the readers, and the arithmetic needed for camera paths.
 
-use super::Camera;
+use super::{Camera, relative};
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 
 /// Volume spanned by three camera axes, divided by the product of their lengths, at or below which the axes count as
@@ -20,6 +20,20 @@ pub(crate) fn is_singular(rows: &[[f64; 4]; 3]) -> bool {
     let axes = rotation_part(rows);
     let lengths: f64 = axes.column_iter().map(|axis| axis.norm()).product();
     !axes.column_iter().all(|axis| LENGTHS.contains(&axis.norm())) || axes.determinant().abs() <= SINGULAR * lengths
+}
+
+/// Returns the position of a camera, given the rows of its camera-to-world matrix.
+pub(crate) fn position(rows: &[[f64; 4]; 3]) -> [f64; 3] {
+    rows.map(|row| row[3])
+}
+
+/// Returns a camera-to-world matrix with its position relative to `origin`.
+pub(crate) fn relative_to(origin: &[f64; 3], rows: &[[f64; 4]; 3]) -> [[f32; 4]; 3] {
+    let position = relative(position(rows), origin);
+    std::array::from_fn(|row| {
+        let [right, up, back] = std::array::from_fn(|axis| rows[row][axis] as f32);
+        [right, up, back, position[row]]
+    })
 }
 
 /// Returns the mean of the cameras: at their mean position, looking along their mean direction, with their mean up

@@ -1,8 +1,6 @@
 //! Maps from space to the field: which part of the world a model covers, and how evenly. `kernels/radiance/space.cuh`
 //! contains their formulas, and `docs/scenes.md` explains them.
 
-use std::fmt;
-
 use nalgebra::{Matrix3, Vector3};
 use serde::{Deserialize, Serialize};
 
@@ -22,16 +20,17 @@ pub enum Space {
     Contraction,
 }
 
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Space {
+    /// Describes the map, for scene coordinates relative to `origin`.
+    pub fn describe(&self, origin: &[f64; 3]) -> String {
         match self {
-            Space::Identity => write!(f, "space as it is"),
-            Space::Contraction => write!(f, "space contracted around the unit cube's middle"),
+            Space::Identity => "space as it is".to_owned(),
+            Space::Contraction => "space contracted around the unit cube's middle".to_owned(),
             Space::Ndc(ndc) => {
                 let [width, height] = ndc.tangents.map(|tangent| 2.0 * tangent.atan().to_degrees());
-                let (near, at) = (ndc.near, ndc.frame.map(|row| row[3]));
-                write!(
-                    f,
+                let near = ndc.near;
+                let at: [f64; 3] = std::array::from_fn(|k| f64::from(ndc.frame[k][3]) + origin[k]);
+                format!(
                     "normalised device coordinates of a frustum of {width:.1}° by {height:.1}° from {at:.3?}, near plane at {near:.4}"
                 )
             }

@@ -84,7 +84,7 @@ pub struct LabelMap {
 pub fn bound(model: &Model, device: &Device, points: &Points, labels: &[f64]) -> Result<Bound> {
     let rows = Rows::of_model(model, device, &points.x)?;
     let gram = rows.gram();
-    let n_used = rows.clone().compacted().1.len();
+    let n_used = n_nodes(model, rows.clone());
     let (solved, eigen) = solve(&gram, labels).map_err(|eigen| singular(model, &eigen, n_used))?;
     let (n, scale) = (labels.len() as f64, mean_diagonal(&gram));
     let delta: f64 = solved.iter().zip(labels).map(|(alpha, y)| alpha * y).sum();
@@ -120,6 +120,11 @@ pub fn solve(gram: &Mat<f64>, labels: &[f64]) -> std::result::Result<(Vec<f64>, 
     let Ok(factor) = gram.llt(Side::Lower) else { return Err(Box::new(eigen)) };
     let alpha = factor.solve(Mat::from_fn(labels.len(), 1, |i, _| labels[i]));
     Ok(((0..labels.len()).map(|i| alpha[(i, 0)]).collect(), eigen))
+}
+
+/// Returns the number of nodes that the rows of a model use.
+fn n_nodes(model: &Model, rows: Rows) -> usize {
+    rows.compacted().1.len() / model.features_per_node()
 }
 
 fn singular(model: &Model, eigen: &Eigenvalues, n_used: usize) -> Error {
@@ -191,7 +196,7 @@ pub fn label_map(model: &Model, device: &Device, points: [Vec<f64>; 2], steps: u
     let rows = Rows::of_model(model, device, &points.concat())?;
     let gram = rows.gram();
     let scale = mean_diagonal(&gram);
-    let n_used = rows.compacted().1.len();
+    let n_used = n_nodes(model, rows);
     let inverse = |labels: &[f64]| solve(&gram, labels).map_err(|eigen| singular(model, &eigen, n_used));
     let (first, eigen) = inverse(&[1.0, 0.0])?;
     let (second, _) = inverse(&[0.0, 1.0])?;

@@ -20,7 +20,7 @@ const PROFILE_END: f64 = 5e-3;
 /// Value at which deviations of zero are drawn, below a single rounding error.
 const DEVIATION_FLOOR: f64 = 1e-17;
 /// Maximum number of models for which label maps are drawn. The JSON file always has all of them.
-const MOST_MAPS: usize = 6;
+const MOST_MAPS: usize = 9;
 
 /// Draws matrices side by side, given as `(title, matrix)`.
 pub fn matrices(title: &str, matrices: &[(String, &Mat<f64>)]) -> String {

@@ -1,7 +1,7 @@
 //! Test of Theorem 2: how much the tangent kernel changes during training (Zhao et al. 2024).
 //!
-//! With φ fixed, the field is linear in w and G is constant. With a learned θ, or with a decoder behind the grid, this
-//! no longer holds exactly; `‖G(t) − G(0)‖ / ‖G(0)‖` (Frobenius norm) measures the change.
+//! With φ fixed, the field is linear in w and G is constant. With a learned θ, with a cascade of levels or with a
+//! decoder behind the grid, this no longer holds exactly; `‖G(t) − G(0)‖ / ‖G(0)‖` (Frobenius norm) measures the change.
 
 use faer::Mat;
 use serde::Serialize;
@@ -65,12 +65,12 @@ pub struct Drift {
 /// Returns an error if the device fails.
 pub fn drift(model: &Model, device: &Device, x: &[f64], labels: &[f64], training: Training) -> Result<Drift> {
     let field = Field::new(model, device, x, training.readout, training.seed)?;
-    let (n, n_parameters) = (field.n(), field.n_parameters());
+    let (n, n_parameters, has_theta) = (field.n(), field.n_parameters(), !field.theta.is_empty());
     let phi_fixed = trajectory(field, labels, training, false)?;
-    let phi_learned = if model.theta.is_empty() {
-        None
-    } else {
+    let phi_learned = if has_theta {
         Some(trajectory(Field::new(model, device, x, training.readout, training.seed)?, labels, training, true)?)
+    } else {
+        None
     };
     Ok(Drift { model: model.label.clone(), n, n_parameters, steps: moments(training.steps), phi_fixed, phi_learned })
 }

@@ -3,10 +3,13 @@
 //! Under gradient flow on `½‖O − Y‖²`, `O(t) = Y + e^{−Gt}(O(0) − Y)`. Gradient descent with step η is not the flow,
 //! but follows an equally exact law, `O_k = Y + (1 − ηG)^k (O_0 − Y)`, which differs from the flow at `t = ηk` by O(η).
 
+use std::borrow::Cow;
+
 use faer::{Mat, Side};
 use serde::Serialize;
 
 use super::Model;
+use super::cascade::Polynomial;
 use super::matrix::Rows;
 use super::random::Random;
 use crate::Result;
@@ -94,8 +97,44 @@ impl Law {
     }
 }
 
+/// A scalar model at the points, as a function of its features.
+enum Scalar<'m> {
+    /// The rows of Φ, whatever the features.
+    Linear(Rows),
+    /// A cascade: a polynomial.
+    Cascade(Polynomial<'m>),
+}
+
+impl<'m> Scalar<'m> {
+    fn new(model: &'m Model, device: &Device, x: &[f64]) -> Result<Self> {
+        Ok(match Polynomial::new(model, device, x)? {
+            Some(polynomial) => Scalar::Cascade(polynomial),
+            None => Scalar::Linear(Rows::of_model(model, device, x)?.compacted().0),
+        })
+    }
+
+    fn n_features(&self) -> usize {
+        match self {
+            Scalar::Linear(rows) => rows.n_columns,
+            Scalar::Cascade(polynomial) => polynomial.n_features(),
+        }
+    }
+
+    /// Returns the outputs and the rows of their gradients.
+    fn at(&self, features: &[f64]) -> (Vec<f64>, Cow<'_, Rows>) {
+        match self {
+            Scalar::Linear(rows) => (rows.times(features), Cow::Borrowed(rows)),
+            Scalar::Cascade(polynomial) => {
+                let (output, rows) = polynomial.at(features);
+                (output, Cow::Owned(rows))
+            }
+        }
+    }
+}
+
 /// Trains the features of `model` for `n_steps` steps and compares the outputs with both laws. The rows of Φ come from
-/// the project's kernels; gather, residual and scatter use these rows in f64.
+/// the project's kernels; gather, residual and scatter use these rows in f64. For a model with a cascade, the laws are
+/// those of the kernel at the start, and do not hold exactly.
 ///
 /// # Errors
 /// Returns an error if the device fails.
@@ -108,16 +147,16 @@ pub fn flow(
     learning_rate: Option<f64>,
     seed: u64,
 ) -> Result<Flow> {
-    let (rows, _) = Rows::of_model(model, device, x)?.compacted();
-    let law = Law::of(&rows.gram());
+    let scalar = Scalar::new(model, device, x)?;
+    let mut random = Random::new(seed, FEATURES);
+    let mut features: Vec<f64> = (0..scalar.n_features()).map(|_| random.symmetric(FEATURE_RANGE)).collect();
+    let law = Law::of(&scalar.at(&features).1.gram());
     let largest = law.eigenvalues.last().copied().unwrap_or(1.0);
     let learning_rate = learning_rate.unwrap_or(RATE / largest);
-    let mut random = Random::new(seed, FEATURES);
-    let mut features: Vec<f64> = (0..rows.n_columns).map(|_| random.symmetric(FEATURE_RANGE)).collect();
     let steps = moments(n_steps);
     let mut outputs = Vec::new();
     for step in 0..=n_steps {
-        let output = rows.times(&features);
+        let (output, rows) = scalar.at(&features);
         let residual: Vec<f64> = output.iter().zip(labels).map(|(o, y)| o - y).collect();
         if steps.binary_search(&step).is_ok() {
             outputs.push(output);

@@ -5,12 +5,13 @@ use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cascade::Cascade;
 use super::random::Random;
 use crate::checkpoint::Checkpoint;
-use crate::config::{Config, GridConfig, GridIndex, GridKernel, ModelName, TaskName};
+use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
-use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Mulfa, ParamBlock, PointCloud};
+use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Local, Mulfa, ParamBlock, PointCloud};
 use crate::field::layer_name;
 use crate::geometry::UnitCube;
 use crate::train::Run;
@@ -38,6 +39,10 @@ const ALIASES: [(&str, &[&str]); 5] = [
 /// Settings that the aliases have in common. A table of 2^22 entries holds every node, so nothing is hashed.
 const ALIAS_GRID: [&str; 4] = ["n_levels=1", "n_features_per_level=1", "base_resolution=32", "log2_hashmap_size=22"];
 const FEATURES: &str = "grid.features";
+/// Stream of random numbers for the coefficients of the local kernel function, and how far they are from their initial
+/// values.
+const COEFFICIENTS: u64 = 1 << 18;
+const COEFFICIENT_RANGE: f64 = 0.5;
 const DEFAULT_OUTPUTS: &str = "outputs";
 
 /// A model as requested by the user.
@@ -71,8 +76,10 @@ pub struct Model {
     pub grid: Grid,
     /// The [`PointCloud`], if the nodes are points instead of grid nodes.
     cloud: Option<Arc<dyn Encoding>>,
-    /// Parameters of the kernel function, `[n_thetas · n_theta]`; empty if it has none.
+    /// Parameters of the kernel function, `[n_thetas · n_theta]` (`local`: `[L, D, 1 + 2 K, F]`); empty if it has none.
     pub theta: Vec<f64>,
+    /// The cascade of the levels, if they form one.
+    pub cascade: Option<Cascade>,
     /// Learned features and network, if the model comes from a checkpoint.
     pub trained: Option<Trained>,
 }
@@ -96,17 +103,13 @@ impl ModelSpec {
             spec.label = format!("{} {}", spec.label, own.join(" "));
         }
         spec.config.validate()?;
-        spec.require_analysable()?;
         Ok(spec)
     }
 
-    /// Returns the names that need no file: the aliases for analysis and the models that can be analysed.
+    /// Returns the names that need no file: the aliases for analysis and the models with a grid.
     pub fn names() -> Vec<String> {
-        let can_be_analysed = |encoding: &&ModelName| {
-            let grid = encoding.grid();
-            grid.index != GridIndex::None && learned_levels(&grid).is_none()
-        };
-        let encodings = ModelName::ALL.iter().filter(can_be_analysed).map(|encoding| encoding.as_str());
+        let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
+        let encodings = ModelName::ALL.iter().filter(has_grid).map(|encoding| encoding.as_str());
         ALIASES.iter().map(|(name, _)| *name).chain(encodings).map(str::to_owned).collect()
     }
 
@@ -129,17 +132,26 @@ impl ModelSpec {
             )));
         }
         let (grid, cloud) = self.grid(device, dimensions, seed)?;
-        let own = self.theta;
-        let theta = match (&grid.mulfa, &self.checkpoint) {
-            (None, _) => Vec::new(),
-            (Some(mulfa), Some(checkpoint)) if own.is_none() => trained_theta(mulfa, checkpoint)?,
-            (Some(mulfa), _) => theta_of(mulfa, device, own.unwrap_or(theta), seed)?,
+        let choice = self.theta.unwrap_or(theta);
+        // A choice of the model's own goes over what its checkpoint has.
+        let saved = self.checkpoint.as_deref().filter(|_| self.theta.is_none());
+        let theta = match (&grid.mulfa, grid.local, saved) {
+            (Some(mulfa), _, Some(checkpoint)) => trained_theta(mulfa, checkpoint)?,
+            (Some(mulfa), _, None) => theta_of(mulfa, device, choice, seed)?,
+            (None, Some(local), Some(checkpoint)) => trained_coefficients(local, checkpoint)?,
+            (None, Some(local), None) => coefficients_of(local, choice, seed),
+            (None, None, _) => Vec::new(),
+        };
+        let cascade = match (grid.cascade, saved) {
+            (Some(shape), Some(checkpoint)) => Some(Cascade::read(shape, checkpoint)?),
+            (Some(shape), None) => Some(Cascade::new(shape, choice, seed)),
+            (None, _) => None,
         };
         let trained = match self.checkpoint {
             Some(checkpoint) => Some(Trained::read(&checkpoint, &grid)?),
             None => None,
         };
-        Ok(Model { label: self.label, config: self.config.model.grid, grid, cloud, theta, trained })
+        Ok(Model { label: self.label, config: self.config.model.grid, grid, cloud, theta, cascade, trained })
     }
 
     /// Creates the grid, and the encoding that holds the nodes if it is a point cloud.
@@ -152,7 +164,7 @@ impl ModelSpec {
         if config.index != GridIndex::Points {
             return Ok((Grid::new(config, dimensions), None));
         }
-        let context = InitContext { seed, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let context = InitContext { seed, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
         let init = self.checkpoint.as_deref().map_or(Init::New(&context), Init::Saved);
         let (grid, cloud) = encoding::open(device, config, Head::Values { dimensions, n_outputs: 1 }, &init)?;
         Ok((grid, cloud.map(Arc::from)))
@@ -182,17 +194,6 @@ impl ModelSpec {
         Ok(ModelSpec { label, config, theta: None, checkpoint: Some(Box::new(checkpoint)) })
     }
 
-    /// Refuses grids whose active nodes have no kernel in fp64 (`kernels/encoding/nodes.cu`).
-    fn require_analysable(&self) -> Result<()> {
-        learned_levels(&self.config.model.grid).map_or(Ok(()), |what| {
-            Err(Error::config(format!(
-                "{} has {what}, whose tangent kernel gridfield gtk cannot compute yet; give a model with another kernel and \
-                 without a cascade, such as linear or mulfagrid",
-                self.label
-            )))
-        })
-    }
-
     fn set(&mut self, assignment: &str) -> Result<()> {
         match assignment.split_once('=') {
             Some(("label", label)) => self.label = label.to_owned(),
@@ -216,14 +217,19 @@ impl ModelSpec {
 }
 
 impl Model {
-    /// Creates a model from an untrained grid that is not a point cloud.
+    /// Creates a model from an untrained grid that is not a point cloud, and whose levels form no cascade.
     pub fn of_grid(label: &str, config: GridConfig, grid: Grid, theta: Vec<f64>) -> Self {
-        Model { label: label.to_owned(), config, grid, cloud: None, theta, trained: None }
+        Model { label: label.to_owned(), config, grid, cloud: None, theta, cascade: None, trained: None }
     }
 
-    /// Returns the number of columns of Φ, which is the number of entries of the feature table.
+    /// Returns the number of entries of the feature table.
     pub fn n_entries(&self) -> usize {
         self.grid.n_entries()
+    }
+
+    /// Returns the number of features of a node on which the scalar model depends: the first or, in a cascade, all.
+    pub fn features_per_node(&self) -> usize {
+        if self.cascade.is_some() { self.grid.n_features_per_level as usize } else { 1 }
     }
 
     /// Computes φ at `x` (`[n, D]`, in [0, 1]) for a kernel function with parameters `theta`.
@@ -260,17 +266,21 @@ impl Trained {
     }
 }
 
-/// Returns what a grid has that the analysis does not know, if anything.
-fn learned_levels(grid: &GridConfig) -> Option<&'static str> {
-    match (grid.cascade, grid.kernel) {
-        (true, _) => Some("a cascade of levels"),
-        (false, GridKernel::Local) => Some("the kernel local"),
-        (false, _) => None,
-    }
-}
-
 fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
     Ok(mulfa.theta_of(checkpoint)?.into_iter().map(f64::from).collect())
+}
+
+fn trained_coefficients(local: Local, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
+    let block = local.block(0);
+    Ok(checkpoint.get::<f32>(&block.name, &block.shape)?.iter().map(|&value| f64::from(value)).collect())
+}
+
+/// Returns the coefficients of the local kernel function for analysis. `Random` moves each from its initial value by up
+/// to ½.
+fn coefficients_of(local: Local, choice: ThetaChoice, seed: u64) -> Vec<f64> {
+    let mut random = Random::new(seed, COEFFICIENTS);
+    let range = if choice == ThetaChoice::Random { COEFFICIENT_RANGE } else { 0.0 };
+    local.initial().into_iter().map(|value| f64::from(value) + random.symmetric(range)).collect()
 }
 
 /// Returns θ for analysis. `Random` keeps what [`Mulfa::initial`] draws, but fills the blocks that start at zero or
@@ -311,7 +321,7 @@ fn unknown(name: &str) -> Error {
     let names = ModelSpec::names();
     let nearest = names.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     Error::config(format!(
-        "`{name}` is no model, config file or run; the nearest model is `{}` of {}",
+        "`{name}` is not a model, a config file or a run; the nearest model is `{}` of {}",
         nearest.map_or("", String::as_str),
         names.join(", ")
     ))

@@ -77,7 +77,8 @@ pub fn spectrum(model: &Model, device: &Device, x: &[f64]) -> Result<Spectrum> {
     let eigenvalues = eigenvalues(&gram);
     let seconds = start.elapsed().as_secs_f64();
     let profile = profile(model, device)?;
-    Ok(Spectrum { model: model.label.clone(), n: rows.n(), active_nodes: used.len(), eigenvalues, profile, seconds })
+    let active_nodes = used.len() / model.features_per_node();
+    Ok(Spectrum { model: model.label.clone(), n: rows.n(), active_nodes, eigenvalues, profile, seconds })
 }
 
 /// Computes the eigenvalues of a symmetric, positive semidefinite matrix.

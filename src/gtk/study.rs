@@ -194,11 +194,17 @@ impl Study<'_> {
                 ))),
             }
         })?;
-        let worst = flows.iter().map(|flow| flow.largest_deviation).fold(0.0, f64::max);
-        let verdict = if worst < ROUNDING { "at rounding level" } else { "above rounding level" };
-        let note = format!(
-            "largest deviation of gradient descent from its law: {worst:.2e} of |O(0) − Y|, {verdict} (below {ROUNDING:.0e})"
-        );
+        let worst = self.largest(false, &flows, |flow| flow.largest_deviation);
+        let mut notes = Vec::new();
+        if let Some(worst) = worst {
+            let verdict = if worst < ROUNDING { "at rounding level" } else { "above rounding level" };
+            notes.push(format!(
+                "largest deviation of gradient descent from its law: {worst:.2e} of |O(0) − Y|, {verdict} (below {ROUNDING:.0e})"
+            ));
+        }
+        notes.extend(self.largest(true, &flows, |flow| flow.largest_deviation).map(|worst| {
+            format!("a cascade is not linear in its features, so the law of its first G need not hold; largest deviation: {worst:.2e}")
+        }));
         let row = |f: &flow::Flow| {
             let last = f.loss[f.loss.len() - 1];
             let numbers = [f.learning_rate, f.loss[0], last, f.largest_deviation, f.largest_deviation_flow];
@@ -213,7 +219,7 @@ impl Study<'_> {
             svg: charts::flows(&self.title("Theorem 1"), &flows),
             table: Table::new(&head, flows.iter().map(row).collect()),
             json: self.json("flow", json!({ "labels": labels, "largest_deviation": worst }), &flows),
-            notes: vec![note],
+            notes,
             matrices: Vec::new(),
         })
     }
@@ -237,16 +243,21 @@ impl Study<'_> {
                 .concat()
         };
         let head = ["model", "n", "parameters", "grid, θ held", "full, θ held", "grid, θ learned", "full, θ learned"];
-        let worst = drifts.iter().flat_map(|d| &d.phi_fixed.grid).copied().fold(0.0, f64::max);
+        let moved = |of_cascades| {
+            self.largest(of_cascades, &drifts, |drift| drift.phi_fixed.grid.iter().copied().fold(0.0, f64::max))
+        };
+        let note =
+            |what: &str, worst: f64| format!("largest drift of the grid part{what} with θ held: {}", figure(worst));
+        let notes = [("", moved(false)), (" of a cascade", moved(true))];
         Ok(Finding {
             name: "drift",
             title: self.title("Theorem 2: how far the kernel moves in training"),
-            explanation: "‖G(t) − G(0)‖ / ‖G(0)‖ along a training with Adam. With θ held the grid part stays what it was; the full \
-                          kernel moves with the decoder, and with θ.",
+            explanation: "‖G(t) − G(0)‖ / ‖G(0)‖ along a training with Adam. With θ held the grid part stays what it was, unless the \
+                          levels form a cascade; the full kernel moves with the decoder, and with θ.",
             svg: charts::drifts(&self.title("Theorem 2"), &drifts),
             table: Table::new(&head, drifts.iter().map(row).collect()),
             json: self.json("drift", json!({ "labels": labels, "training": training }), &drifts),
-            notes: vec![format!("largest drift of the grid part with θ held: {}", figure(worst))],
+            notes: notes.iter().filter_map(|(what, worst)| worst.map(|worst| note(what, worst))).collect(),
             matrices: Vec::new(),
         })
     }
@@ -298,6 +309,12 @@ impl Study<'_> {
         })
     }
 
+    /// Returns the largest value over the models that have a cascade, or over the others; None if there are none.
+    fn largest<T>(&self, of_cascades: bool, results: &[T], value: impl Fn(&T) -> f64) -> Option<f64> {
+        let those = self.models.iter().zip(results).filter(|(model, _)| model.cascade.is_some() == of_cascades);
+        those.map(|(_, result)| value(result)).reduce(f64::max)
+    }
+
     /// Checks that `count` n × n matrices fit in memory at once, in addition to the usual ones.
     fn require_matrices(&self, count: usize) -> Result<()> {
         memory::require(self.points.n(), 8.0 * count as f64 * (self.points.n() as f64).powi(2))
@@ -323,7 +340,7 @@ impl Study<'_> {
 
     fn json(&self, name: &str, extra: Value, results: &impl Serialize) -> Value {
         let points = &self.points;
-        let model = |m: &Model| json!({ "label": m.label, "grid": m.config, "theta": m.theta });
+        let model = |m: &Model| json!({ "label": m.label, "grid": m.config, "theta": m.theta, "cascade": m.cascade.as_ref().map(|cascade| &cascade.gates) });
         let mut value = json!({
             "measurement": name,
             "gridfield": VERSION,

@@ -1,13 +1,14 @@
 //! A scalar field `f(x) = decoder(g(x))` and its full tangent kernel `J Jᵀ`. J holds the gradients of every sample with
-//! respect to all parameters: the features w, the kernel function's θ and the decoder's weights.
+//! respect to all parameters: the features w, θ (the kernel function's parameters and the matrices of a cascade) and the
+//! decoder's weights.
 
 use faer::Mat;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Model;
 use super::matrix::Rows;
 use super::random::Random;
+use super::{Model, cascade};
 use crate::Result;
 use crate::device::Device;
 use crate::encoding::ActiveNodes;
@@ -54,7 +55,7 @@ pub struct Field<'m> {
     n_features: usize,
     /// Features of the nodes in use, `[n_used, F]`.
     pub features: Vec<f64>,
-    /// Parameters of the kernel function; empty if it has none.
+    /// Parameters of the kernel function, followed by the matrices of a cascade; empty if the model has neither.
     pub theta: Vec<f64>,
     /// Layers of the decoder.
     pub layers: Vec<Layer>,
@@ -65,8 +66,10 @@ pub struct Jacobian {
     nodes: ActiveNodes,
     /// Outputs, `[n]`.
     pub output: Vec<f64>,
-    /// Gradients with respect to the grid's output, `[n, n_levels · F]`.
+    /// Gradients with respect to the interpolated features, `[n, n_levels · F]`.
     by_encoding: Vec<f64>,
+    /// Gradients with respect to the matrices of the cascade, `[n, n_gates]`.
+    by_gates: Vec<f64>,
     /// Gradients with respect to the decoder's weights, `[n, n_weights]`.
     by_weights: Vec<f64>,
 }
@@ -75,7 +78,7 @@ pub struct Jacobian {
 pub struct Kernels {
     /// Part of the features, `[n, n]`.
     pub features: Mat<f64>,
-    /// Part of the kernel function's parameters θ, `[n, n]`.
+    /// Part of θ, `[n, n]`.
     pub theta: Mat<f64>,
     /// Part of the decoder's weights, `[n, n]`.
     pub decoder: Mat<f64>,
@@ -104,8 +107,9 @@ impl<'m> Field<'m> {
                 (features, initial_layers(readout, model.grid.n_features() as usize, seed))
             }
         };
-        let mut field =
-            Field { model, device, x, entry: rows.column, n_features, features, theta: model.theta.clone(), layers };
+        let gates = model.cascade.iter().flat_map(|cascade| &cascade.gates);
+        let theta = model.theta.iter().chain(gates).copied().collect();
+        let mut field = Field { model, device, x, entry: rows.column, n_features, features, theta, layers };
         if let Some(last) = field.layers.last_mut() {
             // Only the first output of a network is used.
             last.weight.truncate(last.n_in);
@@ -134,22 +138,32 @@ impl<'m> Field<'m> {
     /// # Errors
     /// Returns an error if the device fails.
     pub fn jacobian(&self) -> Result<Jacobian> {
-        let nodes = self.model.active_nodes(self.device, self.x, &self.theta)?;
+        let nodes = self.active_nodes()?;
         let samples: Vec<Sample> = (0..self.n()).into_par_iter().map(|i| self.sample(&nodes, i)).collect();
         Ok(Jacobian {
             output: samples.iter().map(|sample| sample.output).collect(),
             by_encoding: samples.iter().flat_map(|sample| sample.by_encoding.iter().copied()).collect(),
+            by_gates: samples.iter().flat_map(|sample| sample.by_gates.iter().copied()).collect(),
             by_weights: samples.iter().flat_map(|sample| sample.by_weights.iter().copied()).collect(),
             nodes,
         })
     }
 
-    /// Computes `G` of the grid alone, with φ at the field's θ.
+    /// Computes `G` of the grid alone, with φ at the field's θ and, for a cascade, at its features.
     ///
     /// # Errors
     /// Returns an error if the device fails.
     pub fn grid_kernel(&self) -> Result<Mat<f64>> {
-        let nodes = self.model.active_nodes(self.device, self.x, &self.theta)?;
+        let nodes = self.active_nodes()?;
+        if let Some(shape) = self.model.grid.cascade {
+            let by_encoding = |i: usize| {
+                let z = self.interpolated(&nodes, i);
+                let h = cascade::forward(shape, self.gates(), &z);
+                cascade::backward(shape, self.gates(), [&z, &h], cascade::summed(shape)).0
+            };
+            let by_encoding: Vec<f64> = (0..self.n()).flat_map(by_encoding).collect();
+            return Ok(self.rows_by_features(&nodes, &by_encoding).gram());
+        }
         Ok(Rows { column: self.entry.clone(), ..Rows::of_nodes(nodes, self.features.len() / self.n_features) }.gram())
     }
 
@@ -180,17 +194,37 @@ impl<'m> Field<'m> {
         Ok([features, self.by_theta(jacobian, Some(r))?, weights])
     }
 
-    /// Returns the columns of J for the features: `∂f/∂w_pf = φ_f(x, p) ∂f/∂h_lf`.
+    /// Computes φ at the field's θ.
+    fn active_nodes(&self) -> Result<ActiveNodes> {
+        self.model.active_nodes(self.device, self.x, self.kernel_theta())
+    }
+
+    /// Returns the parameters of the kernel function.
+    fn kernel_theta(&self) -> &[f64] {
+        &self.theta[..self.model.theta.len()]
+    }
+
+    /// Returns the matrices of the cascade.
+    fn gates(&self) -> &[f64] {
+        &self.theta[self.model.theta.len()..]
+    }
+
     fn feature_rows(&self, jacobian: &Jacobian) -> Rows {
+        self.rows_by_features(&jacobian.nodes, &jacobian.by_encoding)
+    }
+
+    /// Returns the columns of J for the features, `∂f/∂w_pk = φ_k(x, p) ∂f/∂z_lk`, given the gradients with respect to
+    /// the interpolated features z.
+    fn rows_by_features(&self, nodes: &ActiveNodes, by_encoding: &[f64]) -> Rows {
         let n_features = self.n_features;
         let column =
             self.entry.iter().flat_map(|&entry| (0..n_features).map(move |f| entry * n_features as u32 + f as u32));
         let value = (0..self.entry.len() * n_features).map(|k| {
             let (node, f) = (k / n_features, k % n_features);
-            self.phi(&jacobian.nodes, node, f) * jacobian.by_encoding[self.encoding_of(node) + f]
+            self.phi(nodes, node, f) * by_encoding[self.encoding_of(node) + f]
         });
         Rows {
-            per_row: jacobian.nodes.n_levels * jacobian.nodes.n_corners * n_features,
+            per_row: nodes.n_levels * nodes.n_corners * n_features,
             n_columns: self.features.len(),
             column: column.collect(),
             value: value.collect(),
@@ -199,7 +233,30 @@ impl<'m> Field<'m> {
 
     /// Computes the columns of J for θ, `[n, n_theta]`, or with `r` their sum over the points with weights `r`.
     fn by_theta(&self, jacobian: &Jacobian, r: Option<&[f64]>) -> Result<Vec<f64>> {
-        if self.theta.is_empty() {
+        let of_kernel = self.by_kernel_theta(jacobian, r)?;
+        let n_gates = self.gates().len();
+        if n_gates == 0 {
+            return Ok(of_kernel);
+        }
+        let n_kernel = self.kernel_theta().len();
+        let gates_of = |i: usize| &jacobian.by_gates[i * n_gates..(i + 1) * n_gates];
+        Ok(match r {
+            None => (0..self.n())
+                .flat_map(|i| of_kernel[i * n_kernel..(i + 1) * n_kernel].iter().chain(gates_of(i)))
+                .copied()
+                .collect(),
+            Some(r) => {
+                let mut sum = vec![0.0; n_gates];
+                for (i, r) in r.iter().enumerate() {
+                    sum.iter_mut().zip(gates_of(i)).for_each(|(sum, g)| *sum += r * g);
+                }
+                [of_kernel, sum].concat()
+            }
+        })
+    }
+
+    fn by_kernel_theta(&self, jacobian: &Jacobian, r: Option<&[f64]>) -> Result<Vec<f64>> {
+        if self.kernel_theta().is_empty() {
             return Ok(Vec::new());
         }
         let nodes = &jacobian.nodes;
@@ -214,7 +271,7 @@ impl<'m> Field<'m> {
             }
         }
         let grid = &self.model.grid;
-        Ok(grid.active_nodes_backward(self.device, self.x, &self.theta, &dl_dphi, r.is_none())?.theta)
+        Ok(grid.active_nodes_backward(self.device, self.x, self.kernel_theta(), &dl_dphi, r.is_none())?.theta)
     }
 
     /// Returns where the features of a node's point and level start in the grid's output.
@@ -227,6 +284,16 @@ impl<'m> Field<'m> {
     }
 
     fn sample(&self, nodes: &ActiveNodes, i: usize) -> Sample {
+        let z = self.interpolated(nodes, i);
+        let Some(shape) = self.model.grid.cascade else { return decode(&self.layers, z) };
+        let h = cascade::forward(shape, self.gates(), &z);
+        let decoded = decode(&self.layers, h.clone());
+        let (by_encoding, by_gates) = cascade::backward(shape, self.gates(), [&z, &h], decoded.by_encoding);
+        Sample { by_encoding, by_gates, ..decoded }
+    }
+
+    /// Returns the interpolated features of point `i`, `[n_levels · F]`.
+    fn interpolated(&self, nodes: &ActiveNodes, i: usize) -> Vec<f64> {
         let per_point = nodes.n_levels * nodes.n_corners;
         let mut encoding = vec![0.0; nodes.n_levels * self.n_features];
         for node in i * per_point..(i + 1) * per_point {
@@ -235,7 +302,7 @@ impl<'m> Field<'m> {
                 encoding[self.encoding_of(node - i * per_point) + f] += self.phi(nodes, node, f) * w;
             }
         }
-        decode(&self.layers, encoding)
+        encoding
     }
 }
 
@@ -268,6 +335,7 @@ impl Kernels {
 struct Sample {
     output: f64,
     by_encoding: Vec<f64>,
+    by_gates: Vec<f64>,
     by_weights: Vec<f64>,
 }
 
@@ -275,7 +343,12 @@ struct Sample {
 fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
     let n_encoding = encoding.len();
     let Some(first) = layers.first() else {
-        return Sample { output: encoding.iter().sum(), by_encoding: vec![1.0; n_encoding], by_weights: Vec::new() };
+        return Sample {
+            output: encoding.iter().sum(),
+            by_encoding: vec![1.0; n_encoding],
+            by_gates: Vec::new(),
+            by_weights: Vec::new(),
+        };
     };
     let mut inputs = vec![encoding];
     // Trained networks have a first layer whose width is padded to a multiple of 16.
@@ -297,7 +370,8 @@ fn decode(layers: &[Layer], encoding: Vec<f64>) -> Sample {
         }
     }
     upstream.truncate(n_encoding);
-    Sample { output, by_encoding: upstream, by_weights: gradients.into_iter().rev().flatten().collect() }
+    let by_weights = gradients.into_iter().rev().flatten().collect();
+    Sample { output, by_encoding: upstream, by_gates: Vec::new(), by_weights }
 }
 
 /// Draws weights according to Glorot and Bengio (2010).

@@ -126,7 +126,7 @@ impl Data for ImageData {
 
     /// Returns the identity: images have no coordinates other than those of the unit square.
     fn unit_cube(&self) -> UnitCube {
-        UnitCube { scale: 1.0, offset: [0.0; 3] }
+        UnitCube::new(1.0, [0.0; 3])
     }
 
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {

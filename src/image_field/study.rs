@@ -10,7 +10,7 @@ use super::compare::{Comparison, compare, write_row};
 use super::data::{ImageData, Shape};
 use super::image::{Image, shown_rgb};
 use crate::Result;
-use crate::config::{Config, ModelName, TaskName, TrainConfig};
+use crate::config::{Config, ModelName, TaskName};
 use crate::device::Device;
 use crate::encoding::sized;
 use crate::fit::FitTrainer;
@@ -31,17 +31,21 @@ pub struct Study {
     pub name: String,
     /// The image to fit.
     pub image: Arc<Image>,
-    /// Training time of each model, in seconds.
-    pub seconds: f64,
+    /// Steps of training for each model.
+    pub max_steps: u64,
+    /// Training time of each model, in seconds; no limit if there is none.
+    pub max_seconds: Option<f64>,
 }
 
-/// Results of one model at one size.
+/// Results of one model at one size with one seed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The model.
     pub model: ModelName,
     /// Requested number of parameters per pixel of the image.
     pub share: f64,
+    /// Seed of all random numbers.
+    pub seed: u64,
     /// Number of learned parameters.
     pub n_parameters: usize,
     /// Number of training steps.
@@ -69,22 +73,23 @@ impl Study {
         config.model.name = model;
         let n_parameters = (share * self.image.n_pixels() as f64).round() as usize;
         config.model.grid = sized(&model.grid_of(TaskName::Image), Shape::of(&self.image).head(), n_parameters);
-        config.train.max_steps = TrainConfig::NO_STEP_LIMIT;
-        config.train.max_seconds = Some(self.seconds);
+        config.train.max_steps = self.max_steps;
+        config.train.max_seconds = self.max_seconds;
         config.validate()?;
         Ok(config)
     }
 
-    /// Trains one model. Returns None if `interrupted` was set during training.
+    /// Trains one model with one seed. Returns None if `interrupted` was set during training.
     ///
     /// # Errors
     /// Returns an error if the configuration is invalid, the device fails or training diverges.
-    pub fn train(&self, model: ModelName, share: f64, interrupted: &AtomicBool) -> Result<Option<Entry>> {
-        let config = self.config_of(model, share)?;
+    pub fn train(&self, model: ModelName, share: f64, seed: u64, interrupted: &AtomicBool) -> Result<Option<Entry>> {
+        let mut config = self.config_of(model, share)?;
+        config.train.seed = seed;
         let data = ImageData::new(&self.device, &config, &self.name, self.image.clone())?;
         let mut trainer = FitTrainer::new(&self.device, &config, data)?;
         let mut course = Vec::new();
-        train_until(&mut trainer, u64::MAX, config.train.max_seconds, interrupted, &mut |report| {
+        train_until(&mut trainer, config.train.max_steps, config.train.max_seconds, interrupted, &mut |report| {
             course.extend(report.psnr.map(|psnr| (report.seconds, psnr)));
             Ok(())
         })?;
@@ -97,6 +102,7 @@ impl Study {
         Ok(Some(Entry {
             model,
             share,
+            seed,
             n_parameters: predictor.n_parameters(),
             steps,
             seconds,
@@ -108,20 +114,40 @@ impl Study {
     }
 }
 
-/// Returns a table with one row per entry.
+/// Returns a table with one row per model and size. With several seeds, a row has means, and standard deviations over
+/// the seeds.
 pub fn table(entries: &[Entry]) -> Table {
-    let row = |entry: &Entry| {
+    let row = |of_one: &[Entry]| {
+        let first = &of_one[0];
+        let column = |value: fn(&Entry) -> f64| of_one.iter().map(value).collect::<Vec<f64>>();
+        let ssim: Option<Vec<f64>> = of_one.iter().map(|entry| entry.ssim).collect();
         vec![
-            entry.model.as_str().to_owned(),
-            format!("{}", entry.share),
-            entry.n_parameters.to_string(),
-            entry.steps.to_string(),
-            format!("{:.2}", entry.psnr),
-            entry.ssim.map_or_else(|| "–".to_owned(), |ssim| format!("{ssim:.4}")),
+            first.model.as_str().to_owned(),
+            format!("{}", first.share),
+            first.n_parameters.to_string(),
+            format!("{:.0}", mean_and_deviation(&column(|entry| entry.steps as f64)).0),
+            with_deviation(&column(|entry| entry.psnr), 2),
+            ssim.map_or_else(|| "–".to_owned(), |ssim| with_deviation(&ssim, 4)),
         ]
     };
     let head = ["model", "parameters/pixel", "parameters", "steps", "PSNR (dB)", "SSIM"];
-    Table::new(&head, entries.iter().map(row).collect())
+    Table::new(&head, entries.chunk_by(|a, b| (a.model, a.share) == (b.model, b.share)).map(row).collect())
+}
+
+/// Formats the mean of `values`, with their standard deviation if there are several.
+fn with_deviation(values: &[f64], decimals: usize) -> String {
+    match mean_and_deviation(values) {
+        (mean, Some(deviation)) => format!("{mean:.decimals$} ± {deviation:.decimals$}"),
+        (mean, None) => format!("{mean:.decimals$}"),
+    }
+}
+
+/// Returns the mean of `values` and, of at least two, the standard deviation of what they are a sample of.
+fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
 }
 
 /// Plots PSNR against training time as SVG, with one panel per size.
@@ -153,4 +179,29 @@ pub fn error_maps(path: &Path, image: &Image, entries: &[&Entry], most: u32) -> 
     let truth = to_rgb8(&shown_rgb(&image.values(), image.n_channels, image.is_hdr()));
     let images: Vec<Vec<u8>> = std::iter::once(truth).chain(entries.iter().map(|entry| entry.error.clone())).collect();
     write_row(path, &images, image.width, image.height, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_have_means_and_deviations_over_seeds() {
+        let entry = |model, seed, psnr| Entry {
+            model,
+            share: 1.0,
+            seed,
+            n_parameters: 7,
+            steps: 10 + seed,
+            seconds: 1.0,
+            psnr,
+            ssim: None,
+            course: Vec::new(),
+            error: Vec::new(),
+        };
+        let entries =
+            [entry(ModelName::Hash, 0, 30.0), entry(ModelName::Hash, 2, 31.0), entry(ModelName::Dense, 0, 29.5)];
+        let rows = table(&entries).rows;
+        assert_eq!(rows, [["hash", "1", "7", "11", "30.50 ± 0.71", "–"], ["dense", "1", "7", "10", "29.50", "–"]]);
+    }
 }

@@ -6,10 +6,12 @@ pub mod colormap;
 mod pixels;
 pub mod plot;
 mod png;
+mod sharpness;
 pub mod table;
 mod video;
 mod yuv;
 
 pub use pixels::{depth_rgb8, to_rgb8};
 pub use png::{Pixels, write_png};
-pub use video::{Encoder, VideoWriter};
+pub use video::{Encoder, VideoWriter, video_size};
+pub(crate) use video::{JudgedFrame, VideoReader};

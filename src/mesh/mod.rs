@@ -33,22 +33,26 @@ const MARGIN: f32 = 0.1;
 /// Triangles that share vertices.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
-    /// Coordinates of the vertices.
+    /// Coordinates of the vertices, relative to `origin`.
     pub vertices: Vec<[f32; 3]>,
     /// Vertex indices, counter-clockwise seen from outside.
     pub triangles: Vec<[u32; 3]>,
+    /// Position of the origin of the vertices' coordinates in those of the mesh's file: 0 unless the latter are so large
+    /// for the extent of the mesh that single precision could not represent them.
+    pub origin: [f64; 3],
 }
 
 impl Mesh {
     /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into
     /// triangles within their outline, vertices at exactly the same position are merged, and triangles whose corners
-    /// are not three different vertices are dropped.
+    /// are not three different vertices are dropped. Coordinates are taken relative to `origin`; `None` chooses 0 unless
+    /// they are large for the extent of the mesh.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it
     /// does not have, contains coordinates that are not finite, or has no faces or no area.
-    pub fn read(path: &Path) -> Result<Mesh> {
-        let raw = read::read(path)?;
+    pub fn read(path: &Path, origin: Option<[f64; 3]>) -> Result<Mesh> {
+        let raw = read::read(path, origin)?;
         if raw.triangles.is_empty() {
             let what = "has no faces, but a mesh of triangles or polygons is expected; export it with its faces";
             return Err(Error::file(path, what));
@@ -70,7 +74,7 @@ impl Mesh {
         }
         let (low, high) = self.bounds();
         if !(0..3).all(|k| (high[k] - low[k]).is_finite()) {
-            return Err("is so large that its extent is no finite number; scale it down".into());
+            return Err("is so large that its extent is not a finite number; scale it down".into());
         }
         Ok(())
     }
@@ -160,13 +164,15 @@ impl Mesh {
         let (low, high) = self.bounds();
         let longest = (0..3).map(|k| high[k] - low[k]).fold(0.0, f32::max);
         let scale = (1.0 - 2.0 * MARGIN) / longest;
-        UnitCube { scale, offset: std::array::from_fn(|k| 0.5 - scale * (0.5 * low[k] + 0.5 * high[k])) }
+        let offset = std::array::from_fn(|k| 0.5 - scale * (0.5 * low[k] + 0.5 * high[k]));
+        UnitCube { scale, offset, origin: self.origin }
     }
 
-    /// Returns the mesh with `map` applied to every vertex.
-    pub fn mapped(mut self, map: impl Fn([f32; 3]) -> [f32; 3]) -> Mesh {
-        self.vertices.iter_mut().for_each(|vertex| *vertex = map(*vertex));
-        self
+    /// Returns the mesh with `map` applied to every vertex, which makes coordinates relative to `origin`.
+    pub fn mapped(self, origin: [f64; 3], map: impl Fn([f32; 3]) -> [f32; 3]) -> Mesh {
+        let mut mesh = Mesh { origin, ..self };
+        mesh.vertices.iter_mut().for_each(|vertex| *vertex = map(*vertex));
+        mesh
     }
 }
 
@@ -186,14 +192,14 @@ mod tests {
     #[test]
     fn points_are_carried_along_with_their_triangle() {
         let vertices = vec![[0.0; 3], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 5.0, 5.0]];
-        let mesh = Mesh { vertices, triangles: vec![[0, 2, 1], [3, 3, 3]] };
+        let mesh = Mesh { vertices, triangles: vec![[0, 2, 1], [3, 3, 3]], ..Mesh::default() };
         let moved = [[1.0, 1.0, 1.0], [1.0, 1.0, 5.0], [1.0, 3.0, 1.0], [7.0; 3]];
         let carried = mesh.carried(0, [0.5, 0.5, 0.0], &moved);
         assert!((0..3).all(|k| (carried[k] - [1.0, 2.0, 2.0][k]).abs() < 1e-6), "{carried:?}");
         assert_eq!(mesh.carried(1, [5.0; 3], &moved), [7.0; 3]);
         // In a sliver, a point that rounding has put beside the triangle is moved onto it.
         let sliver = vec![[0.0; 3], [1.0, 0.0, 0.0], [1.0, 1e-7, 0.0]];
-        let mesh = Mesh { triangles: vec![[0, 1, 2]], vertices: sliver.clone() };
+        let mesh = Mesh { triangles: vec![[0, 1, 2]], vertices: sliver.clone(), ..Mesh::default() };
         let [x, y, z] = mesh.carried(0, [0.5, 3e-7, 0.0], &sliver);
         assert!((0.0..=1.0).contains(&x) && (0.0..=1e-7).contains(&y) && z == 0.0, "{x} {y} {z}");
     }

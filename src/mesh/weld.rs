@@ -27,7 +27,7 @@ pub(super) fn weld(mesh: Mesh) -> Mesh {
         vertices.push(mesh.vertices[vertex]);
     }
     triangles.as_flattened_mut().iter_mut().for_each(|vertex| *vertex = first[*vertex as usize]);
-    Mesh { vertices, triangles }
+    Mesh { vertices, triangles, ..mesh }
 }
 
 #[cfg(test)]
@@ -41,7 +41,10 @@ mod tests {
         let soup = Mesh {
             vertices: vec![unused, c, b, a, [-0.0, 0.0, 0.0], c, d, b, b],
             triangles: vec![[3, 2, 1], [4, 5, 6], [2, 7, 8]],
+            origin: [1e6, 0.0, 0.0],
         };
-        assert_eq!(weld(soup), Mesh { vertices: vec![c, b, a, d], triangles: vec![[2, 1, 0], [2, 0, 3]] });
+        let expected =
+            Mesh { vertices: vec![c, b, a, d], triangles: vec![[2, 1, 0], [2, 0, 3]], origin: [1e6, 0.0, 0.0] };
+        assert_eq!(weld(soup), expected);
     }
 }

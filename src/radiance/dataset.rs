@@ -7,11 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Background, Preset, SceneConfig, TrainConfig};
+use crate::geometry::UnitCube;
 use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
 use crate::{Error, Result};
 
 /// Key of the [`Fingerprint`] among the trainer's values in a checkpoint's header.
 pub(super) const FINGERPRINT: &str = "photographs";
+
+/// Largest offset of the map to the unit cube, in coordinates near the cameras: beyond this, fp32 coordinates have no
+/// bits left for positions within the cube.
+const FARTHEST: f32 = 1e6;
 
 /// Distinguishes the training images of one scene from those of another, without decoding any image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,19 +34,28 @@ pub(super) struct Fingerprint {
 /// Returns the errors of [`Scene::open_with`], and an error if the camera poses are such that nothing can be learned
 /// from them.
 pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
-    let mut scene = Scene::open_with(&config.path, &open_options(config))?;
+    let mut scene = Scene::open_with(&config.path, &open_options(config, None))?;
     let faults = scene.rig_faults();
     if let Some(fault) = faults.iter().find(|fault| fault.is_fatal())
         && scene.capture.kind != CaptureKind::Synthetic
     {
-        return Err(Error::file(&scene.path, fault.to_string()));
+        // Where the convention of the poses explains it, this is said too.
+        let told = faults.iter().filter(|other| *other == fault || other.is_convention()).map(RigFault::to_string);
+        return Err(Error::file(&scene.path, told.collect::<Vec<_>>().join("; ")));
     }
     scene.notes.extend(faults.iter().map(RigFault::to_string));
     if let Some(scale) = config.scale {
         scene.unit_cube = scene.unit_cube.with_scale(scale as f32);
     }
     if let Some(offset) = config.offset {
-        scene.unit_cube.offset = offset.map(|x| x as f32);
+        let UnitCube { scale, origin, .. } = scene.unit_cube;
+        scene.unit_cube = UnitCube::of_files(config.scale.unwrap_or(scale.into()), offset, origin);
+        if scene.unit_cube.offset.iter().any(|x| x.abs() > FARTHEST) {
+            return Err(Error::config(format!(
+                "scene.offset is {offset:?}, which puts the cameras more than {FARTHEST:e} unit cubes away from the unit \
+                 cube; correct it"
+            )));
+        }
     }
     Ok(scene)
 }
@@ -56,13 +70,14 @@ pub fn preset_for(asked: Preset, scene: &Scene) -> Preset {
     }
 }
 
-fn open_options(config: &SceneConfig) -> OpenOptions {
+fn open_options(config: &SceneConfig, origin: Option<[f64; 3]>) -> OpenOptions {
     let sparse = (!config.sparse.as_os_str().is_empty()).then(|| config.sparse.clone());
-    OpenOptions { format: config.format, sparse, allow_missing: config.allow_missing }
+    let SceneConfig { format, allow_missing, pose_convention, .. } = *config;
+    OpenOptions { format, sparse, allow_missing, pose_convention, origin }
 }
 
 /// Opens the scene of a checkpoint's field, at the configured path or in the folder `moved_to`, with the map to the
-/// unit cube that the field was trained with.
+/// unit cube that the field was trained with, relative to the same origin.
 ///
 /// # Errors
 /// Returns the errors of [`Scene::open`], and an error if the scene is no longer there or its training images are not
@@ -75,7 +90,7 @@ pub fn reopen_scene(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<
                     DIR (for --resume, as SCENE)";
         return Err(Error::file(path, what));
     }
-    let mut scene = Scene::open_with(path, &open_options(config))?;
+    let mut scene = Scene::open_with(path, &open_options(config, Some(checkpoint.header.unit_cube.origin)))?;
     let found = Fingerprint::of(&scene.splits, config.downscale);
     let trained_on = checkpoint.header.trainer.get(FINGERPRINT).map(|_| checkpoint.trainer_state(FINGERPRINT));
     match trained_on.transpose()? {

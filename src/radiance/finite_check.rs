@@ -43,7 +43,7 @@ mod tests {
         let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
         let mut config = Config::default();
         config.model.grid.log2_hashmap_size = 8;
-        let context = InitContext { seed: 0, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let context = InitContext { seed: 0, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
         let mut field = Field::random(&device, &config.model, Head::Radiance, &context).unwrap();
         change(&mut field);
         field.refresh_copies(&device).unwrap();

@@ -63,13 +63,14 @@ impl Renderer {
             .map(|(&point, &triangle)| mesh.carried(triangle as usize, point, &surface.vertices))
             .collect();
         let colors = self.colors_from_above(&in_box, &normals)?;
-        Ok(ColoredSurface { mesh: Mesh { vertices: drawn.points, triangles: Vec::new() }, normals, colors })
+        let mesh = Mesh { vertices: drawn.points, triangles: Vec::new(), origin: mesh.origin };
+        Ok(ColoredSurface { mesh, normals, colors })
     }
 
     /// Maps a surface from box to scene coordinates, keeping its triangles counter-clockwise.
     fn in_scene(&self, surface: &Mesh) -> Mesh {
         let place = self.place();
-        let mut mesh = surface.clone().mapped(|point| place.to_scene(point));
+        let mut mesh = surface.clone().mapped(self.unit_cube.origin, |point| place.to_scene(point));
         if place.mirrors() {
             mesh.triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));
         }

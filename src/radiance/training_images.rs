@@ -100,7 +100,7 @@ impl TrainingImages {
 
 /// Returns the unmasked pixels and the offset of each image in them; both are empty without masks.
 fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u32>, Buffer<u32>)> {
-    if views.iter().all(|view| view.mask.is_none()) {
+    if !views.iter().any(View::is_masked) {
         return Ok((device.zeros(0)?, device.zeros(0)?));
     }
     let (mut pixels, mut begin) = (Vec::new(), vec![0]);
@@ -111,9 +111,11 @@ fn unmasked(device: &Device, views: &[View], downscale: u32) -> Result<(Buffer<u
             Some(counts) => pixels.extend((0..counts.len() as u32).filter(|&pixel| counts[pixel as usize])),
             None => pixels.extend(0..size.width * size.height),
         }
-        if let (true, Some(mask)) = (pixels.len() == before, &view.mask) {
+        if pixels.len() == before {
             let what = format!("masks out all of {}; mark what counts in it, or remove the image", view.name);
-            return Err(Error::file(&mask.path, what));
+            let path = view.mask.as_ref().map_or(view.image_path(), |mask| &mask.path);
+            let circle = format!("has no pixel within the fisheye_crop_radius of {}; correct it", view.name);
+            return Err(Error::file(path, if view.mask.is_some() { what } else { circle }));
         }
         begin.push(pixels.len() as u32);
     }

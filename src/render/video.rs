@@ -39,7 +39,7 @@ pub struct Shard {
 pub enum Destination {
     /// An `.mp4` file.
     Video(PathBuf),
-    /// A `.png` file per frame.
+    /// A `.png` file per frame; in text, a pattern or a folder: one that exists, or a name that ends with a separator.
     Frames(FramePattern),
 }
 
@@ -97,6 +97,25 @@ impl<'a> Video<'a> {
             Destination::Frames(pattern) => self.pattern(channel, pattern).path(),
         };
         self.channels.iter().map(path).collect()
+    }
+
+    /// Returns a note if the video's size differs from that of the frames, which have an odd side.
+    pub fn note(&self, destination: &Destination) -> Option<String> {
+        let size = self.path.frames[0].intrinsics;
+        let (width, height) = media::video_size(size.width, size.height);
+        let is_changed = (width, height) != (size.width, size.height) && matches!(destination, Destination::Video(_));
+        is_changed.then(|| {
+            let sides = match (width == size.width, height == size.height) {
+                (false, false) => "last column and row are",
+                (false, true) => "last column is",
+                _ => "last row is",
+            };
+            format!(
+                "videos need an even width and height, so the {sides} repeated: {}×{} becomes {width}×{height}; choose \
+                 --width and --height to avoid it",
+                size.width, size.height
+            )
+        })
     }
 
     /// Returns the number of frames to write.
@@ -244,14 +263,22 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Destination> {
         let path = Path::new(text);
         match names::extension(path).as_str() {
+            _ if names::is_folder(text) => Ok(Destination::Frames(FramePattern::within(path))),
             "mp4" if path.file_stem().is_some() => Ok(Destination::Video(path.to_path_buf())),
             "png" => FramePattern::parse(path).map(Destination::Frames),
-            _ => Err(Error::config("expected a video such as orbit.mp4, or frames such as frames/%04d.png")),
+            _ => Err(Error::config(
+                "expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as frames/",
+            )),
         }
     }
 }
 
 impl FramePattern {
+    /// Returns the pattern of frames with four digits in a folder.
+    fn within(folder: &Path) -> FramePattern {
+        FramePattern { folder: folder.to_path_buf(), before: String::new(), digits: 4, after: String::new() }
+    }
+
     fn parse(path: &Path) -> Result<FramePattern> {
         let wrong = || Error::config("frames need one number in their file name, written %d or %04d: frames/%04d.png");
         let stem = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(wrong)?;
@@ -337,6 +364,19 @@ mod tests {
             let Ok(Destination::Frames(pattern)) = text.parse() else { panic!("{text}") };
             assert_eq!(pattern.file(7), Path::new(name));
             assert_eq!(pattern.path(), Path::new(text));
+        }
+    }
+
+    #[test]
+    fn folders_hold_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let existing = folder.path().join("there.mp4");
+        std::fs::create_dir(&existing).unwrap();
+        let text = existing.to_str().unwrap().to_owned();
+        for (text, name) in [("new/100%/", Path::new("new/100%").join("0007.png")), (&*text, existing.join("0007.png"))]
+        {
+            let Ok(Destination::Frames(pattern)) = text.parse() else { panic!("{text}") };
+            assert_eq!(pattern.file(7), name);
         }
     }
 

@@ -25,22 +25,23 @@ const ONE_PLACE: f64 = 1e-6;
 /// The corresponding threshold for cameras at the origin, in scene units.
 const LEAST_REACH: f64 = 1e-30;
 
+/// Distance from the origin, in scene units, that instant-ngp's largest box of 128 unit cubes of side 1/0.33 reaches.
+const USUAL_REACH: f64 = 194.0;
+
 /// Side of the unit cube in scene units where all cameras are at one place and so determine no scale.
 const NO_SIDE: f64 = 1.0;
 
 /// Returns the unit cube centred on what the cameras look at that holds all cameras and half of the points, if there
-/// are any.
-pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]]) -> UnitCube {
+/// are any, in a scene whose coordinates are relative to `origin`.
+pub(super) fn around_cameras(views: &[View], points: &[[f32; 3]], origin: [f64; 3]) -> UnitCube {
     let positions: Vec<Vector3<f64>> = views.iter().map(|view| vector(view.camera.position())).collect();
-    let mean = positions.iter().sum::<Vector3<f64>>() / positions.len().max(1) as f64;
-    let centre = meeting_point(views).filter(|point| most_look_at(views, point));
-    let centre = centre.or_else(|| median(points)).unwrap_or(mean);
+    let centre = looked_at(views).or_else(|| median(points)).unwrap_or_else(|| mean_position(views));
     let reach = positions.iter().map(|position| (position - centre).amax()).fold(0.0, f64::max);
     let mut distances: Vec<f64> = points.iter().map(|&point| (vector(point) - centre).amax()).collect();
     distances.sort_by(f64::total_cmp);
     let reach = reach.max(distances.get(distances.len() / 2).copied().unwrap_or(0.0));
     let tells = reach > LEAST_REACH.max(ONE_PLACE * centre.amax());
-    centred(&centre, if tells { 2.0 * reach / CAMERA_REACH } else { NO_SIDE })
+    centred(&centre, if tells { 2.0 * reach / CAMERA_REACH } else { NO_SIDE }, origin)
 }
 
 /// Returns the side, in unit cubes, of the box around the unit cube's centre that holds most points, rounded up to a
@@ -55,7 +56,7 @@ pub(super) fn reach(unit_cube: &UnitCube, points: &[[f32; 3]]) -> Option<u32> {
 }
 
 /// Returns the smallest unit cube that holds everything the cameras see within their bounds.
-pub(super) fn around_frusta(views: &[View]) -> UnitCube {
+pub(super) fn around_frusta(views: &[View], origin: [f64; 3]) -> UnitCube {
     let mut low = Vector3::repeat(f64::INFINITY);
     let mut high = -low;
     for view in views {
@@ -70,11 +71,26 @@ pub(super) fn around_frusta(views: &[View]) -> UnitCube {
             }
         }
     }
-    centred(&((low + high) * 0.5), (high - low).amax())
+    centred(&((low + high) * 0.5), (high - low).amax(), origin)
+}
+
+/// Returns instant-ngp's usual unit cube, [`UnitCube::BLENDER`], around the origin of the files. A scene that is farther
+/// from there than instant-ngp's largest box reaches has it around what the cameras look at.
+pub(super) fn usual(views: &[View], origin: [f64; 3]) -> UnitCube {
+    let UnitCube { scale, offset, .. } = UnitCube::BLENDER;
+    if origin.iter().all(|x| x.abs() < USUAL_REACH) {
+        return UnitCube::of_files(scale.into(), offset.map(f64::from), origin);
+    }
+    let centre = looked_at(views).unwrap_or_else(|| mean_position(views));
+    UnitCube { scale, offset: std::array::from_fn(|axis| 0.5 - scale * centre[axis] as f32), origin }
 }
 
 /// Returns whether everything the cameras see lies in front of one plane, so that it can be projected onto that plane.
+/// What panoramas see does not.
 pub(super) fn is_forward_facing<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
+    if !views.clone().all(View::has_axis) {
+        return false;
+    }
     let sum: Vector3<f64> = views.clone().map(|view| vector(view.camera.forward()).normalize()).sum();
     let Some(mean) = sum.try_normalize(1e-6) else { return false };
     let mut directions = views.flat_map(|view| corners(&view.camera));
@@ -89,13 +105,22 @@ pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -
     views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
 }
 
-/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. Panoramas
-/// have no viewing axis and are left out; with nothing else there is no such point. The
-/// distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the point solves
+/// Returns the point that most cameras with a viewing axis look at, if there is one.
+fn looked_at(views: &[View]) -> Option<Vector3<f64>> {
+    meeting_point(views).filter(|point| most_look_at(views, point))
+}
+
+fn mean_position(views: &[View]) -> Vector3<f64> {
+    let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.position())).sum();
+    sum / views.len().max(1) as f64
+}
+
+/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if there are none, as with
+/// panoramas, or if they are parallel. The distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the point solves
 /// Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
 pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
     let (mut normal, mut right, mut n) = (Matrix3::zeros(), Vector3::zeros(), 0);
-    for camera in views.iter().map(|view| view.camera).filter(|camera| !camera.intrinsics.lens.is_panorama()) {
+    for camera in views.iter().filter(|view| view.has_axis()).map(|view| view.camera) {
         let direction = vector(camera.forward()).normalize();
         let across = Matrix3::identity() - direction * direction.transpose();
         normal += across;
@@ -107,13 +132,11 @@ pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
     normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right)
 }
 
-/// Returns whether `point` is in front of most cameras, as everything is for panoramas.
-pub(super) fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
-    let before = |view: &&View| {
-        view.camera.intrinsics.lens.is_panorama()
-            || (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0
-    };
-    2 * views.iter().filter(before).count() > views.len()
+/// Returns whether `point` is in front of most cameras that have a viewing axis.
+fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
+    let before = |view: &&View| (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0;
+    let with_axis = views.iter().filter(|view| view.has_axis());
+    2 * with_axis.clone().filter(before).count() > with_axis.count()
 }
 
 pub(super) fn vector(array: [f32; 3]) -> Vector3<f64> {
@@ -139,9 +162,9 @@ fn median(points: &[[f32; 3]]) -> Option<Vector3<f64>> {
     Some(Vector3::new(middle(0), middle(1), middle(2)))
 }
 
-fn centred(centre: &Vector3<f64>, side: f64) -> UnitCube {
+fn centred(centre: &Vector3<f64>, side: f64, origin: [f64; 3]) -> UnitCube {
     let scale = 1.0 / side;
-    UnitCube { scale: scale as f32, offset: std::array::from_fn(|axis| (0.5 - scale * centre[axis]) as f32) }
+    UnitCube { scale: scale as f32, offset: std::array::from_fn(|axis| (0.5 - scale * centre[axis]) as f32), origin }
 }
 
 #[cfg(test)]
@@ -157,14 +180,32 @@ mod tests {
                 let camera = Camera { intrinsics: Intrinsics::from_fov_y(8, 6, 0.7), camera_to_world: rows };
                 View::new(format!("{y}"), "", camera)
             };
-            let cube = around_cameras(&[view(0.0), view(apart)], &[]);
+            let cube = around_cameras(&[view(0.0), view(apart)], &[], [0.0; 3]);
             assert!(cube.scale == 1.0 && cube.offset.iter().all(|x| x.is_finite()), "{cube}");
         }
     }
 
+    /// Returns a camera at `(x, 0, 0)` that looks along −z, or a panorama there.
+    fn along_z(x: f32, is_panorama: bool) -> View {
+        let rows = [[1.0, 0.0, 0.0, x], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let intrinsics = if is_panorama { Intrinsics::panorama(8, 4) } else { Intrinsics::from_fov_y(8, 6, 0.7) };
+        View::new(format!("{x}"), "", Camera { intrinsics, camera_to_world: rows })
+    }
+
+    #[test]
+    fn panoramas_look_at_nothing() {
+        let behind = Vector3::new(0.0, 0.0, 1.0);
+        let views = [false, false, true, true, true].map(|is_panorama| along_z(0.0, is_panorama));
+        assert!(!most_look_at(&views, &behind) && most_look_at(&views, &-behind));
+        assert!(!most_look_at(&views[2..], &behind) && !most_look_at(&views[2..], &-behind));
+        assert_eq!(meeting_point(&views[2..]), None);
+        assert!(is_forward_facing(views[..2].iter()) && looks_one_way(views[..2].iter()));
+        assert!(!is_forward_facing(views.iter()) && !looks_one_way(views.iter()));
+    }
+
     #[test]
     fn the_box_of_a_scene_holds_most_of_its_points() {
-        let cube = UnitCube { scale: 0.5, offset: [0.5; 3] };
+        let cube = UnitCube::new(0.5, [0.5; 3]);
         let points = |far: f32| -> Vec<[f32; 3]> {
             (0..100).map(|i| if i < 6 { [0.0, -far, 0.1] } else { [0.9, 0.2, -0.3] }).collect()
         };

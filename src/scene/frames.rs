@@ -1,20 +1,17 @@
 //! Frames of transforms files, as shared by Blender scenes, nerfstudio and instant-ngp: image, intrinsics, lens.
 //!
-//! Intrinsics come from `fl_x, fl_y, cx, cy, w, h` or `camera_angle_x, camera_angle_y` (radians), each given for the
-//! whole file or for one frame. A frame's own value takes precedence over the file's, and a focal length over an angle
-//! given in the same place. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
+//! Intrinsics come from `fl_x, fl_y, cx, cy, w, h`, or for the focal length from `x_fov, y_fov` (degrees) or
+//! `camera_angle_x, camera_angle_y` (radians), each given for the whole file or for one frame. A frame's own value takes
+//! precedence over the file's. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
 //! where `w` and `h` are not given.
 
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
-use super::{View, panorama};
+use super::{PoseConvention, View, panorama};
 use crate::Result;
-use crate::geometry::{Camera, Intrinsics, Lens};
+use crate::geometry::{Camera, Intrinsics, Lens, pose};
 use crate::names::{self, IMAGE_EXTENSIONS};
 use std::path::{Path, PathBuf};
-
-/// Tolerance for the last row of a pose: exporters round, but a transposed or projective matrix is far off.
-const LAST_ROW_TOLERANCE: f64 = 1e-3;
 
 /// A frame before the size of its image is known.
 pub(super) struct Frame<'a> {
@@ -23,35 +20,45 @@ pub(super) struct Frame<'a> {
     pub file_path: &'a str,
     /// `None` if the image is missing.
     pub image_path: Option<PathBuf>,
-    camera_to_world: [[f32; 4]; 3],
+    /// In the coordinates of the file.
+    camera_to_world: [[f64; 4]; 3],
 }
 
 /// Reads the frames of a transforms file, whose images may be missing from `folder`.
-pub(super) fn read<'a>(folder: &Path, root: &Node<'a>) -> Result<Vec<Frame<'a>>> {
+pub(super) fn read<'a>(folder: &Path, root: &Node<'a>, convention: PoseConvention) -> Result<Vec<Frame<'a>>> {
     let list = root.require("frames", "the list of cameras and images")?;
     let nodes = list.items()?;
     if nodes.is_empty() {
         return Err(list.error("is empty; a split needs at least one frame"));
     }
-    nodes.into_iter().enumerate().map(|(i, node)| Frame::read(folder, i, node)).collect()
+    nodes.into_iter().enumerate().map(|(i, node)| Frame::read(folder, i, node, convention)).collect()
 }
 
 impl<'a> Frame<'a> {
-    fn read(folder: &Path, index: usize, node: Node<'a>) -> Result<Self> {
+    fn read(folder: &Path, index: usize, node: Node<'a>, convention: PoseConvention) -> Result<Self> {
         let node = node.named(format!("frame {index}"));
         let file_path = node.require("file_path", "the image's path in the scene's folder")?.text()?;
         let node = node.named(format!("frame {index} ({file_path})"));
-        let camera_to_world = read_pose(&node)?;
+        let camera_to_world = convention.to_opengl(read_pose(&node)?);
         Ok(Frame { node, file_path, image_path: find_image(folder, file_path), camera_to_world })
     }
 
-    /// Returns the view of this frame, whose image must exist.
-    pub fn view(&self, folder: &Path, root: &Node) -> Result<View> {
+    /// Returns the position of the camera in the coordinates of the file.
+    pub fn position(&self) -> [f64; 3] {
+        pose::position(&self.camera_to_world)
+    }
+
+    /// Returns the view of this frame, whose image must exist, in coordinates relative to `origin`.
+    pub fn view(&self, folder: &Path, root: &Node, origin: &[f64; 3]) -> Result<View> {
         let Some(image_path) = &self.image_path else { return Err(self.missing(folder)) };
         let name = view_name(self.file_path);
         let size = image_size(image_path, &name)?;
-        let intrinsics = read_intrinsics(&Keys { frame: &self.node, file: root }, image_path, size)?;
-        Ok(View::new(name, image_path, Camera { intrinsics, camera_to_world: self.camera_to_world }))
+        let keys = Keys { frame: &self.node, file: root };
+        let intrinsics = read_intrinsics(&keys, image_path, size)?;
+        let crop_radius = read_crop_radius(&keys, &intrinsics)?;
+        let camera_to_world = pose::relative_to(origin, &self.camera_to_world);
+        let view = View::new(name, image_path, Camera { intrinsics, camera_to_world });
+        Ok(View { crop_radius, transparent: read_transparent(root)?, ..view })
     }
 
     /// Returns the error for a required image that is missing.
@@ -81,19 +88,9 @@ fn view_name(file_path: &str) -> String {
     }
 }
 
-fn read_pose(frame: &Node) -> Result<[[f32; 4]; 3]> {
+fn read_pose(frame: &Node) -> Result<[[f64; 4]; 3]> {
     let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
-    let rows = node.items()?;
-    if rows.len() != 3 && rows.len() != 4 {
-        return Err(node.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
-    }
-    let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
-    let differs = |(found, expected): (&f64, f64)| (found - expected).abs() > LAST_ROW_TOLERANCE;
-    if let Some(last) = rows.get(3).filter(|row| row.iter().zip([0.0, 0.0, 0.0, 1.0]).any(differs)) {
-        let what = format!("has the last row {last:?}, expected [0, 0, 0, 1]; export the camera again");
-        return Err(node.error(what));
-    }
-    checked_pose(&node, [rows[0], rows[1], rows[2]])
+    checked_pose(&node, node.matrix()?)
 }
 
 /// Looks up a key in the frame first, then in the file.
@@ -117,30 +114,53 @@ impl<'a> Keys<'_, 'a> {
     }
 
     /// Returns the focal length along `axis` in pixels of an image that is `extent` pixels long, if the focal length or
-    /// the angle is given.
+    /// an angle is given. Of keys in the same place, instant-ngp's angle in degrees comes first, as there.
     fn focal(&self, axis: &str, extent: f64) -> Result<Option<f64>> {
         for place in [self.frame, self.file] {
+            if let Some(node) = place.get(&format!("{axis}_fov")) {
+                return focal_from_angle(&node, node.number()?.to_radians(), extent).map(Some);
+            }
             if let Some(node) = place.get(&format!("fl_{axis}")) {
                 return node.positive().map(Some);
             }
             if let Some(node) = place.get(&format!("camera_angle_{axis}")) {
-                return focal_from_angle(&node, extent).map(Some);
+                return focal_from_angle(&node, node.number()?, extent).map(Some);
             }
         }
         Ok(None)
     }
 }
 
-fn focal_from_angle(node: &Node, extent: f64) -> Result<f64> {
-    let angle = node.number()?;
+/// Returns the focal length for an angle in radians, which is that of `node`.
+fn focal_from_angle(node: &Node, angle: f64, extent: f64) -> Result<f64> {
     if !(angle > 0.0 && angle < std::f64::consts::PI) {
-        return Err(node.error(format!("is {angle}; it must be above 0 and below π radians")));
+        return Err(node.error(format!("is {angle} radians; it must be above 0 and below π")));
     }
     let focal = 0.5 * extent / (0.5 * angle).tan();
     if !(focal as f32).is_finite() {
         return Err(node.error(format!("is {angle:e}, too small for a finite focal length; correct it")));
     }
     Ok(focal)
+}
+
+/// Reads nerfstudio's `fisheye_crop_radius` in pixels of the image file. nerfstudio draws pixels within that distance of
+/// the middle of the image (`PixelSampler.sample_method_fisheye`), and ignores the key for other lenses.
+fn read_crop_radius(keys: &Keys, image: &Intrinsics) -> Result<Option<f32>> {
+    let given = keys.get("fisheye_crop_radius").filter(|_| matches!(image.lens, Lens::Fisheye { .. }));
+    let Some(radius) = given.map(|node| node.positive()).transpose()? else { return Ok(None) };
+    let width = keys.positive("w")?.unwrap_or(f64::from(image.width));
+    Ok(Some((radius * f64::from(image.width) / width) as f32))
+}
+
+/// Reads the colours that instant-ngp's keys make transparent (`convert_rgba32` in its loader).
+fn read_transparent(root: &Node) -> Result<Vec<[u8; 3]>> {
+    let mut colors = Vec::new();
+    for (key, color) in [("white_transparent", [255; 3]), ("black_transparent", [0; 3])] {
+        if root.get(key).map_or(Ok(false), |node| node.flag())? {
+            colors.push(color);
+        }
+    }
+    Ok(colors)
 }
 
 /// Reads the intrinsics in pixels of the image file `image`, whose width and height are `size`.
@@ -157,14 +177,14 @@ fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrin
         );
         return Err(keys.frame.error(what));
     }
+    refuse_other_cameras(keys)?;
     let (lens, [fl_x, fl_y, cx, cy]) = match panorama::read(keys, (width, height))? {
         Some(panorama) => panorama,
         None => read_perspective(keys, (width, height))?,
     };
     let in_pixels = [fl_x * x, fl_y * y, cx * x, cy * y].map(|value| value as f32);
     if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
-        let what =
-            "has a focal length or principal point that is no finite number of pixels of its image; correct w and h";
+        let what = "has a focal length or principal point that is not a finite number of pixels; correct w and h";
         return Err(keys.frame.error(what));
     }
     let [fl_x, fl_y, cx, cy] = in_pixels;
@@ -186,34 +206,28 @@ fn read_perspective(keys: &Keys, (width, height): (f64, f64)) -> Result<(Lens, [
 const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE"];
 const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 
-/// Keys with which instant-ngp files describe lenses that are not supported here.
-const OTHER_LENSES: [&str; 3] = ["ftheta_p0", "orthographic", "from_mitsuba"];
+/// Keys with which instant-ngp files describe cameras and scenes that are not supported here.
+const OTHER_CAMERAS: [&str; 3] = ["ftheta_p0", "orthographic", "normal_mts_args"];
 
-/// Keys of nerfstudio and instant-ngp that change what these programs learn or show, and that are not supported here:
-/// image circles, transparent colours, rolling shutters, further lens coefficients, crop boxes, environment maps and
-/// stored rays.
-const PASSED_OVER: [&str; 22] = [
-    "fisheye_crop_radius",
-    "white_transparent",
-    "black_transparent",
-    "mask_color",
+/// Keys that change what nerfstudio (`nerfstudio_dataparser.py`) or instant-ngp (`nerf_loader.cu`) learn or show, and that
+/// are not supported here: rolling shutters and motion blur, further lens coefficients, sharpened and discarded images,
+/// light directions, environment maps, crop boxes and codes of images.
+const PASSED_OVER: [&str; 16] = [
     "rolling_shutter",
     "transform_matrix_start",
     "transform_matrix_end",
-    "aabb",
-    "render_aabb",
+    "distortion_params",
     "k5",
     "k6",
     "s1",
     "s2",
     "s3",
     "s4",
-    "x_fov",
-    "y_fov",
+    "sharpen",
+    "sharpness_discard_threshold",
+    "driver_parameters",
     "envmap",
-    "env_map",
-    "is_hdr",
-    "enable_ray_loading",
+    "render_aabb",
     "n_extra_learnable_dims",
 ];
 
@@ -221,10 +235,15 @@ const PASSED_OVER: [&str; 22] = [
 /// Keys whose value switches them off do not count.
 pub(super) fn passed_over(root: &Node, frames: &[Frame]) -> Option<String> {
     let sets = |node: &Node, key: &str| node.get(key).is_some_and(|value| !value.is_off());
-    let keys: Vec<&str> = PASSED_OVER
+    let mut keys: Vec<&str> = PASSED_OVER
         .into_iter()
         .filter(|key| sets(root, key) || frames.iter().any(|frame| sets(&frame.node, key)))
         .collect();
+    // instant-ngp reads only so many frames.
+    let n_frames = root.get("n_frames").and_then(|node| node.number().ok());
+    if n_frames.is_some_and(|n| n < frames.len() as f64) {
+        keys.push("n_frames");
+    }
     let file = root.file_name();
     (!keys.is_empty()).then(|| {
         format!(
@@ -234,14 +253,25 @@ pub(super) fn passed_over(root: &Node, frames: &[Frame]) -> Option<String> {
     })
 }
 
-fn read_lens(keys: &Keys) -> Result<Lens> {
-    for key in OTHER_LENSES {
-        if let Some(node) = keys.get(key).filter(|node| !matches!(node.flag(), Ok(false))) {
-            return Err(
-                node.error("describes a kind of camera that is not supported; export OpenCV cameras or panoramas")
-            );
+/// Returns a note on a `fisheye_crop_radius` that has no effect, as in nerfstudio.
+pub(super) fn crop_without_fisheye(root: &Node, views: &[View]) -> Option<String> {
+    let crops = views.iter().any(|view| view.crop_radius.is_some());
+    let unused = root.get("fisheye_crop_radius").filter(|node| !node.is_off() && !crops)?;
+    let file = unused.file_name();
+    Some(format!("{file} has a fisheye_crop_radius, which has no effect without a fisheye lens, as in nerfstudio"))
+}
+
+fn refuse_other_cameras(keys: &Keys) -> Result<()> {
+    let is_on = |node: &Node| !matches!(node.flag(), Ok(false));
+    match OTHER_CAMERAS.iter().find_map(|key| keys.get(key).filter(is_on)) {
+        None => Ok(()),
+        Some(node) => {
+            Err(node.error("describes a kind of camera that is not supported; export OpenCV cameras or panoramas"))
         }
     }
+}
+
+fn read_lens(keys: &Keys) -> Result<Lens> {
     let is_fisheye = keys.is_fisheye()?;
     let model = keys.get("camera_model").map(|node| Ok((node.text()?, node))).transpose()?;
     let is_fisheye = match model {
@@ -271,16 +301,19 @@ mod tests {
             let mut document = first;
             document["frames"] = frames.into();
             let root = Node::root(Path::new("scene/transforms.json"), &document);
-            passed_over(&root, &read(Path::new("absent"), &root).unwrap())
+            passed_over(&root, &read(Path::new("absent"), &root, PoseConvention::OpenGl).unwrap())
         };
         let found = note(
-            serde_json::json!({ "fisheye_crop_radius": 12, "white_transparent": true, "aabb": [[-1, -1, -1], [1, 1, 1]] }),
-            [frame("rolling_shutter", serde_json::json!([0, 0, 0, 1])), frame("fisheye_crop_radius", 12.into())],
+            serde_json::json!({ "sharpen": 2, "envmap": "sky.png", "n_frames": 1, "aabb": [[-1, -1, -1], [1, 1, 1]] }),
+            [
+                frame("rolling_shutter", serde_json::json!([0, 0, 0, 1])),
+                frame("rolling_shutter", serde_json::json!([1, 0, 0])),
+            ],
         );
         let expected = "transforms.json has keys that change the picture and are not supported, so they are passed over: \
-                        fisheye_crop_radius, white_transparent, rolling_shutter, aabb";
+                        rolling_shutter, sharpen, envmap, n_frames";
         assert_eq!(found.as_deref(), Some(expected));
-        let off = serde_json::json!({ "white_transparent": false, "k5": 0.0, "fisheye_crop_radius": null, "k1": 0.1 });
+        let off = serde_json::json!({ "envmap": "", "k5": 0.0, "sharpen": null, "k1": 0.1, "n_frames": 2 });
         let frames = [frame("rolling_shutter", serde_json::json!([0, 0, 0, 0])), frame("sharpness", 3.into())];
         assert_eq!(note(off, frames), None);
     }

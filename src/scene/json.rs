@@ -19,6 +19,14 @@ pub(super) fn read(file: &Path) -> Result<Value> {
     })
 }
 
+/// Tolerance for the last row of a matrix: exporters round, but a transposed or projective matrix is far off.
+const LAST_ROW_TOLERANCE: f64 = 1e-3;
+
+/// Returns whether these numbers are the last row of an affine 4×4 matrix.
+pub(super) fn is_last_row(row: &[f64; 4]) -> bool {
+    row.iter().zip([0.0, 0.0, 0.0, 1.0]).all(|(found, expected)| (found - expected).abs() <= LAST_ROW_TOLERANCE)
+}
+
 const NON_FINITE: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
 
 fn quote_non_finite(text: &str) -> String {
@@ -134,6 +142,20 @@ impl<'a> Node<'a> {
         numbers.try_into().map_err(|_| self.error(format!("has {found} numbers, expected {N}")))
     }
 
+    /// Returns the first three rows of a 4×4 matrix, whose last row may be left out.
+    pub fn matrix(&self) -> Result<[[f64; 4]; 3]> {
+        let rows = self.items()?;
+        if rows.len() != 3 && rows.len() != 4 {
+            return Err(self.error(format!("has {} rows, expected a 4×4 matrix", rows.len())));
+        }
+        let rows = rows.iter().map(Node::numbers::<4>).collect::<Result<Vec<_>>>()?;
+        if let Some(last) = rows.get(3).filter(|row| !is_last_row(row)) {
+            let what = format!("has the last row {last:?}, expected [0, 0, 0, 1]; export the camera again");
+            return Err(self.error(what));
+        }
+        Ok([rows[0], rows[1], rows[2]])
+    }
+
     /// Returns the name of the file, without its folder.
     pub fn file_name(&self) -> String {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -183,11 +205,11 @@ fn describe(value: &Value) -> String {
 }
 
 /// Returns the first three rows of the camera-to-world matrix in `node`, or an error if its rotation part is singular.
-pub(super) fn checked_pose(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f32; 4]; 3]> {
+pub(super) fn checked_pose(node: &Node, rows: [[f64; 4]; 3]) -> Result<[[f64; 4]; 3]> {
     if pose::is_singular(&rows) {
         return Err(node.error("is singular: its rotation part has no inverse; export the camera again"));
     }
-    Ok(rows.map(|row| row.map(|value| value as f32)))
+    Ok(rows)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(super) fn is_here(folder: &Path, _: &OpenOptions) -> bool {
     folder.join(FILE).is_file()
 }
 
-pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
+pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     let file = folder.join(FILE);
     let bytes = std::fs::read(&file).map_err(|e| Error::file(&file, format!("cannot be read: {e}")))?;
     let array = npy::parse(&bytes).map_err(|refusal| Error::file(&file, refusal))?;
@@ -36,21 +36,24 @@ pub(super) fn read(folder: &Path, _: &OpenOptions) -> Result<Contents> {
     }
     let rows = array.values.chunks_exact(17).enumerate();
     let rows: Vec<Row> = rows.map(|(i, row)| Row::read(&file, i, row)).collect::<Result<_>>()?;
-    let views = views(folder, &rows)?;
+    let origin = options.origin_for(rows.iter().map(|row| pose::position(&row.camera_to_world)));
+    let views = views(folder, &rows, &origin)?;
     let splits = hold_out::every_eighth(views);
     let forward_facing = fit::is_forward_facing(splits.train.iter().chain(&splits.test));
     let kind = if forward_facing { CaptureKind::ForwardFacing } else { CaptureKind::Inward };
     let capture = Capture::of(kind, &splits.train);
     let unit_cube = match kind {
-        CaptureKind::ForwardFacing => fit::around_frusta(&splits.train),
-        _ => fit::around_cameras(&splits.train, &[]),
+        CaptureKind::ForwardFacing => fit::around_frusta(&splits.train, origin),
+        _ => fit::around_cameras(&splits.train, &[], origin),
     };
     Ok(Contents { splits, unit_cube, capture, points: Vec::new(), notes: Vec::new() })
 }
 
 /// A validated row of the array.
 struct Row {
-    camera: Camera,
+    intrinsics: Intrinsics,
+    /// In the coordinates of the file.
+    camera_to_world: [[f64; 4]; 3],
     bounds: [f32; 2],
 }
 
@@ -61,11 +64,11 @@ impl Row {
             return Err(error(format!("holds {number}, where a finite number is needed; run LLFF's imgs2poses again")));
         }
         // A row of the 3×5 matrix: down, right, back, position.
-        let rows: [[f64; 4]; 3] = std::array::from_fn(|r| {
+        let camera_to_world: [[f64; 4]; 3] = std::array::from_fn(|r| {
             let [down, right, back, position] = std::array::from_fn(|c| row[5 * r + c]);
             [right, -down, back, position]
         });
-        if pose::is_singular(&rows) {
+        if pose::is_singular(&camera_to_world) {
             return Err(error("has a camera whose axes lie in a plane; run LLFF's imgs2poses again".to_owned()));
         }
         let (height, width, focal) = (row[4], row[9], row[14] as f32);
@@ -80,13 +83,12 @@ impl Row {
         let (width, height) = (width.round() as u32, height.round() as u32);
         let (cx, cy) = (0.5 * width as f32, 0.5 * height as f32);
         let intrinsics = Intrinsics { width, height, fl_x: focal, fl_y: focal, cx, cy, lens: Lens::Perspective };
-        let camera_to_world = rows.map(|row| row.map(|x| x as f32));
-        Ok(Row { camera: Camera { intrinsics, camera_to_world }, bounds: [near, far] })
+        Ok(Row { intrinsics, camera_to_world, bounds: [near, far] })
     }
 }
 
-/// Returns the views of the rows, with the images of every folder that exists.
-fn views(folder: &Path, rows: &[Row]) -> Result<Vec<View>> {
+/// Returns the views of the rows, with the images of every folder that exists, in coordinates relative to `origin`.
+fn views(folder: &Path, rows: &[Row], origin: &[f64; 3]) -> Result<Vec<View>> {
     let mut folders = Vec::new();
     for (name, reduced) in FOLDERS {
         let images = folder.join(name);
@@ -109,12 +111,14 @@ fn views(folder: &Path, rows: &[Row]) -> Result<Vec<View>> {
     in_order(&numbered, |&i| {
         let files = folders.iter().map(|(reduced, files)| ImageFile::open(files[i].clone(), *reduced, &names[i]));
         let images = files.collect::<Result<Vec<_>>>()?;
-        let mut camera = rows[i].camera;
+        let Row { intrinsics, camera_to_world, bounds } = &rows[i];
+        let camera_to_world = pose::relative_to(origin, camera_to_world);
+        let mut camera = Camera { intrinsics: *intrinsics, camera_to_world };
         if let Some(full) = images.first().filter(|file| file.reduced == 1) {
             camera = load::camera_for(&camera, full, &names[i])?;
         }
         images.iter().try_for_each(|file| load::check_size(file, &camera.intrinsics, &names[i]))?;
-        Ok(View { images, bounds: Some(rows[i].bounds), ..View::new(names[i].clone(), "", camera) })
+        Ok(View { images, bounds: Some(*bounds), ..View::new(names[i].clone(), "", camera) })
     })
 }
 

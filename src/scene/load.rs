@@ -29,12 +29,16 @@ impl View {
         load_view(self, downscale)
     }
 
-    /// Returns whether each pixel of the image that [`View::load`] returns counts, row by row, if the view has a mask.
-    /// A reduced pixel counts if all pixels that it covers count.
+    /// Returns whether each pixel of the image that [`View::load`] returns counts, row by row, if the view has a mask or
+    /// counts only within a circle. A reduced pixel counts if all pixels that it covers count.
     ///
     /// Fails when the mask cannot be read or has another aspect ratio.
     pub fn load_mask(&self, downscale: u32) -> Result<Option<Vec<bool>>> {
-        self.mask.as_ref().map(|mask| load_mask(self, mask, downscale)).transpose()
+        let mask = self.mask.as_ref().map(|mask| load_mask(self, mask, downscale)).transpose()?;
+        let Some(radius) = self.crop_radius else { return Ok(mask) };
+        let mut counts = in_circle(self, radius, downscale);
+        mask.iter().for_each(|mask| counts.iter_mut().zip(mask).for_each(|(counts, &mask)| *counts &= mask));
+        Ok(Some(counts))
     }
 
     /// Returns the depth map for the pixels of the image that [`View::load`] returns, `[h, w]`, in scene units along
@@ -125,7 +129,11 @@ fn load_view(view: &View, downscale: u32) -> Result<Image8> {
         return Err(Error::config("downscale is 0; expected 1 (full size) or more"));
     }
     let file = view.source(downscale).ok_or_else(|| too_large(view, downscale))?;
-    let image = decode(&file.path, &view.name)?;
+    let mut image = decode(&file.path, &view.name)?;
+    if !view.transparent.is_empty() {
+        let stands_for_none = |pixel: &&mut [u8]| view.transparent.iter().any(|color| pixel[..3] == *color);
+        image.rgba.chunks_exact_mut(4).filter(stands_for_none).for_each(|pixel| pixel[3] = 0);
+    }
     let found = (image.width, image.height);
     if found != (file.width, file.height) {
         let what = format!(
@@ -220,6 +228,21 @@ fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<bool>> {
     Ok(covers.blocks().map(|(mut xs, ys)| xs.all(|x| ys.clone().all(|y| counts(x, y)))).collect())
 }
 
+/// Returns whether all that each pixel of the reduced image covers lies within the circle: the centres of its pixels of
+/// the full size.
+fn in_circle(view: &View, radius: f32, downscale: u32) -> Vec<bool> {
+    let (full, reduced) = (view.camera.intrinsics, view.camera_at(downscale).intrinsics);
+    // The largest distance from the middle along one axis of a centre that pixel `i` covers.
+    let farthest = |i: u32, reduced: u32, full: u32| {
+        let size = full as f32 / reduced as f32;
+        let ends = [i as f32 * size + 0.5, (i + 1) as f32 * size - 0.5];
+        ends.map(|x| (x - 0.5 * full as f32).abs()).into_iter().fold(0.0, f32::max)
+    };
+    let along_x: Vec<f32> = (0..reduced.width).map(|x| farthest(x, reduced.width, full.width)).collect();
+    let along_y = (0..reduced.height).map(|y| farthest(y, reduced.height, full.height));
+    along_y.flat_map(|y| along_x.iter().map(move |x| x.hypot(y) <= radius)).collect()
+}
+
 fn load_depth(view: &View, depth: &DepthMap, downscale: u32) -> Result<Vec<f32>> {
     let (width, height, depths) = decode_depth(&depth.path, &view.name)?;
     let covers = Cover::of(&depth.path, view, (width, height), downscale)?;
@@ -251,7 +274,7 @@ fn decode_depth(path: &Path, frame: &str) -> Result<(u32, u32, Vec<f32>)> {
     }
     let decoded = image::load_from_memory(&bytes).map_err(|e| undecodable(path, &whose, &e))?;
     let image::DynamicImage::ImageLuma16(image) = decoded else {
-        let what = format!("{whose} is no picture of one channel of 16 bits, which depth maps are; save it again");
+        let what = format!("{whose} is not an image with one channel of 16 bits, as depth maps are; save it again");
         return Err(Error::file(path, what));
     };
     let (width, height) = nonzero(path, &whose, image.dimensions())?;

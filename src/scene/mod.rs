@@ -1,12 +1,13 @@
 //! Scenes: cameras, images, and the readers that load them from disk. Independent of any device.
 //!
-//! World space is the scene's own. A camera looks along its −z axis, with x to the right and y up (the OpenGL and
+//! World space is the scene's own; its coordinates are those of the files, relative to [`UnitCube::origin`]. A camera looks along its −z axis, with x to the right and y up (the OpenGL and
 //! Blender convention). Pixel coordinates are continuous, with the origin at the top left corner of the image and y
 //! down: the centre of pixel `(i, j)` is `(i + 0.5, j + 0.5)`.
 
 mod blender;
 mod capture;
 mod colmap;
+mod duplicates;
 mod fit;
 mod frames;
 mod hold_out;
@@ -15,6 +16,7 @@ pub mod import;
 mod json;
 mod llff;
 mod load;
+mod locate;
 mod open;
 mod panorama;
 pub mod path;
@@ -37,6 +39,7 @@ pub use view::{DepthMap, ImageFile, Mask, View};
 
 use crate::geometry::UnitCube;
 use serde::{Deserialize, Serialize};
+use std::ops::Neg;
 use std::path::PathBuf;
 
 /// A set of photographs with known cameras, read and validated, with no image decoded yet.
@@ -54,7 +57,7 @@ pub struct Scene {
     pub unit_cube: UnitCube,
     /// How the scene was photographed.
     pub capture: Capture,
-    /// Points on the scene's surfaces in scene coordinates, if the format has them.
+    /// Points on the scene's surfaces in scene coordinates (see [`UnitCube`]), if the format has them.
     pub points: Vec<[f32; 3]>,
     /// Notes for the user on how the scene was read, one sentence each.
     pub notes: Vec<String>,
@@ -96,6 +99,38 @@ impl Format {
             Format::Llff => "llff",
             Format::Colmap => "colmap",
             Format::Transforms => "transforms",
+        }
+    }
+}
+
+/// Axes of the cameras in a transforms file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum PoseConvention {
+    /// x right, y up, z back: those of the formats.
+    #[default]
+    #[cfg_attr(feature = "cli", value(name = "opengl"))]
+    OpenGl,
+    /// x right, y down, z forward: those of files that were converted without turning the axes.
+    #[cfg_attr(feature = "cli", value(name = "opencv"))]
+    OpenCv,
+}
+
+impl PoseConvention {
+    /// Returns the name used in config files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PoseConvention::OpenGl => "opengl",
+            PoseConvention::OpenCv => "opencv",
+        }
+    }
+
+    /// Returns a camera-to-world matrix of this convention with the axes that cameras have here.
+    fn to_opengl<T: Neg<Output = T>>(self, rows: [[T; 4]; 3]) -> [[T; 4]; 3] {
+        match self {
+            PoseConvention::OpenGl => rows,
+            PoseConvention::OpenCv => rows.map(|[right, down, forward, position]| [right, -down, -forward, position]),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
-use super::{Contents, Format, Scene, blender, colmap, llff, panorama, transforms};
+use super::locate::{Located, locate};
+use super::{Contents, Format, PoseConvention, Scene, blender, colmap, duplicates, llff, panorama, transforms};
+use crate::geometry::{is_zero, origin_for};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Options for reading a scene.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
     /// `None` detects the format from the contents of the folder.
     pub format: Option<Format>,
@@ -14,6 +16,18 @@ pub struct OpenOptions {
     pub sparse: Option<PathBuf>,
     /// Whether images named by a COLMAP reconstruction may be missing; they are then skipped.
     pub allow_missing: bool,
+    /// Axes of the cameras in transforms files.
+    pub pose_convention: PoseConvention,
+    /// Place in the coordinates of the files that coordinates in memory are relative to. `None` chooses 0 unless the
+    /// files' coordinates are large for the extent of the cameras.
+    pub origin: Option<[f64; 3]>,
+}
+
+impl OpenOptions {
+    /// Returns the place that coordinates are relative to in a scene with cameras at `positions`.
+    pub(super) fn origin_for(&self, positions: impl Iterator<Item = [f64; 3]>) -> [f64; 3] {
+        self.origin.unwrap_or_else(|| origin_for(positions))
+    }
 }
 
 /// A reader and how its format is recognised.
@@ -49,12 +63,13 @@ const READERS: [Reader; 4] = [
 ];
 
 impl Scene {
-    /// Returns whether the folder `path` looks like a scene that can be opened.
+    /// Returns whether `path` looks like a scene that can be opened: its folder, or a file in it that shows its format.
     pub fn is_at(path: impl AsRef<Path>) -> bool {
-        READERS.iter().any(|reader| (reader.is_here)(path.as_ref(), &OpenOptions::default()))
+        let Ok(Located { folder, options }) = locate(path.as_ref(), &OpenOptions::default()) else { return true };
+        READERS.iter().any(|reader| (reader.is_here)(&folder, &options))
     }
 
-    /// Opens the scene in the folder `path` and detects its format from the folder's contents.
+    /// Opens the scene at `path` and detects its format from the folder's contents.
     ///
     /// # Errors
     /// Returns an error in the same cases as [`Scene::open_with`].
@@ -62,8 +77,9 @@ impl Scene {
         Scene::open_with(path, &OpenOptions::default())
     }
 
-    /// Reads and validates every camera of the scene in the folder `path`, and the size of every image, without
-    /// decoding any.
+    /// Reads and validates every camera of the scene at `path`, and the size of every image, without decoding any.
+    /// `path` is the scene's folder, or a file in it that shows its format, such as `transforms.json`, or the folder of
+    /// a COLMAP reconstruction in it.
     ///
     /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Scene> {
@@ -71,6 +87,8 @@ impl Scene {
         if !path.exists() {
             return Err(Error::file(path, "there is no such folder; give the folder of a scene"));
         }
+        let Located { folder, options } = &locate(path, options)?;
+        let path = folder.as_path();
         let readers = READERS.iter().filter(|reader| options.format.is_none_or(|format| format == reader.format));
         let signs = readers.clone().map(|reader| sign(reader, options)).collect::<Vec<_>>().join(", ");
         if !path.is_dir() {
@@ -79,7 +97,21 @@ impl Scene {
         let Some(reader) = readers.clone().find(|reader| (reader.is_here)(path, options)) else {
             return Err(Error::file(path, format!("holds no scene: none of {signs} is there")));
         };
+        let has_choice = matches!(reader.format, Format::Blender | Format::Transforms);
+        if options.pose_convention != PoseConvention::default() && !has_choice {
+            let what = "the convention of poses can be chosen for transforms files only, and this scene has none; leave \
+                        --pose-convention away";
+            return Err(Error::file(path, what));
+        }
         let Contents { splits, unit_cube, capture, points, mut notes } = (reader.read)(path, options)?;
+        if !is_zero(&unit_cube.origin) {
+            notes.push(format!(
+                "coordinates are large for the extent of the cameras, so they are taken relative to {:?}; exports have the \
+                 scene's own",
+                unit_cube.origin
+            ));
+        }
+        notes.extend(duplicates::notes(&splits));
         notes.extend(panorama::odd_sizes(&splits));
         Ok(Scene {
             path: path.to_path_buf(),

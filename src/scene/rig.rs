@@ -1,6 +1,6 @@
 //! Checks of a scene's cameras for faults.
 
-use super::fit::vector;
+use super::fit::{meeting_point, vector};
 use super::{Scene, View};
 use crate::geometry::Camera;
 use nalgebra::{Matrix3, Vector3};
@@ -13,6 +13,18 @@ const ONE_PLACE: f64 = 1e-6;
 /// Tolerance for the axes of a camera: the relative difference of their lengths, and the cosines of their angles.
 const SHEAR_TOLERANCE: f64 = 1e-2;
 
+/// Smallest number of cameras from which a convention is judged.
+const FEWEST_TO_JUDGE: usize = 4;
+/// Cameras within this fraction of the distance of the farthest camera from the origin are at the point that their axes
+/// meet.
+const AT_ONE_POINT: f64 = 1e-3;
+/// Spreads of axes around the point that they meet: below the first they look at it, below the second they look around
+/// it, and above they look at different things.
+const CLOSE: f64 = 0.1;
+const LOOSE: f64 = 0.4;
+/// Fraction of the cameras that may differ from all others.
+const FEW: f64 = 0.2;
+
 /// A fault of the cameras. Its text is a clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RigFault {
@@ -22,6 +34,10 @@ pub enum RigFault {
     OnePlace,
     /// No two cameras look at the same part of the scene.
     LookingApart,
+    /// The viewing axes of most cameras meet behind them, as if y were down and z forward.
+    OpenCvAxes,
+    /// The poses agree on what they look at if their matrices are inverted, and not as they are given.
+    WorldToCamera,
     /// Cameras whose axes are left-handed: the number of such training cameras, and the name of the first.
     Mirrored(usize, String),
     /// Cameras whose axes are not at right angles or differ in length: their number, and the name of the first.
@@ -32,6 +48,11 @@ impl RigFault {
     /// Returns whether nothing can be learned from such cameras.
     pub fn is_fatal(&self) -> bool {
         matches!(self, RigFault::OneCamera | RigFault::OnePlace | RigFault::LookingApart)
+    }
+
+    /// Returns whether another convention of the poses would make sense of them.
+    pub fn is_convention(&self) -> bool {
+        matches!(self, RigFault::OpenCvAxes | RigFault::WorldToCamera)
     }
 }
 
@@ -49,9 +70,20 @@ impl fmt::Display for RigFault {
                 "no two training cameras look at the same part of the scene, so that no depth can be told; check that \
                  the poses are camera-to-world and that cameras look along −z",
             ),
-            RigFault::Mirrored(n, first) => {
-                write!(f, "{n} training cameras mirror (their axes are left-handed), the first of them {first}")
-            }
+            RigFault::OpenCvAxes => f.write_str(
+                "the viewing axes of most training cameras meet behind the cameras, as they do where all look outwards, and \
+                 where the poses of a transforms file have OpenCV's axes (y down, z forward); if these poses do, give \
+                 --pose-convention opencv",
+            ),
+            RigFault::WorldToCamera => f.write_str(
+                "the poses look like world-to-camera matrices: inverted, they look at one place, and as they are they do \
+                 not; if so, invert them in the file, which needs camera-to-world",
+            ),
+            RigFault::Mirrored(n, first) => write!(
+                f,
+                "{n} training cameras mirror (their axes are left-handed), the first of them {first}; axes that are x \
+                 right, y up and z back do not, so turn one of them"
+            ),
             RigFault::Sheared(n, first) => write!(
                 f,
                 "{n} training cameras have axes that are not at right angles and of one length, the first of them {first}"
@@ -72,6 +104,7 @@ impl Scene {
         } else if look_apart(views) {
             faults.push(RigFault::LookingApart);
         }
+        faults.extend(other_convention(views));
         let those = |is_so: fn(&Camera) -> bool| {
             let mut named = views.iter().filter(move |view| is_so(&view.camera)).map(|view| view.name.clone());
             named.next().map(|first| (1 + named.count(), first))
@@ -80,6 +113,66 @@ impl Scene {
         faults.extend(those(is_sheared).map(|(n, first)| RigFault::Sheared(n, first)));
         faults
     }
+}
+
+/// What is known of the point that most viewing axes meet.
+struct Meeting {
+    /// Fraction of the cameras before which it is.
+    before: f64,
+    /// Median distance from the axes, over the median distance from the cameras.
+    spread: f64,
+}
+
+impl Meeting {
+    /// Returns `None` if the axes are parallel, or if cameras are at the point themselves.
+    fn of(views: &[View]) -> Option<Meeting> {
+        let point = meeting_point(views)?;
+        let (mut along, mut across, mut away) = (Vec::new(), Vec::new(), Vec::new());
+        for camera in views.iter().map(|view| &view.camera) {
+            let to_point = point - vector(camera.position());
+            let direction = vector(camera.forward()).normalize();
+            along.push(to_point.dot(&direction));
+            across.push(to_point.cross(&direction).norm());
+            away.push(to_point.norm());
+        }
+        let farthest = views.iter().map(|view| vector(view.camera.position()).norm()).fold(0.0, f64::max);
+        let before = along.iter().filter(|&&along| along > 0.0).count() as f64 / views.len() as f64;
+        let away = median(away);
+        (away > AT_ONE_POINT * farthest).then(|| Meeting { before, spread: median(across) / away })
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+/// Returns the convention that makes more sense of the poses than the usual one, if there is one. Panoramas, which have
+/// no viewing axis, do not count.
+fn other_convention(views: &[View]) -> Option<RigFault> {
+    let views: Vec<View> = views.iter().filter(|view| view.has_axis()).cloned().collect();
+    if views.len() < FEWEST_TO_JUDGE {
+        return None;
+    }
+    match Meeting::of(&views) {
+        Some(Meeting { before, spread }) if before < FEW && spread < LOOSE => return Some(RigFault::OpenCvAxes),
+        Some(Meeting { spread, .. }) if spread < LOOSE => return None,
+        _ => {}
+    }
+    let inverted = views.iter().map(inverted).collect::<Option<Vec<View>>>()?;
+    let Meeting { before, spread } = Meeting::of(&inverted)?;
+    (spread < CLOSE && !(FEW..=1.0 - FEW).contains(&before)).then_some(RigFault::WorldToCamera)
+}
+
+/// Returns the view with the inverse of its matrix.
+fn inverted(view: &View) -> Option<View> {
+    let to_camera = axes(&view.camera).try_inverse()?;
+    let position = to_camera * -vector(view.camera.position());
+    let mut view = view.clone();
+    view.camera.camera_to_world = std::array::from_fn(|row| {
+        [to_camera[(row, 0)], to_camera[(row, 1)], to_camera[(row, 2)], position[row]].map(|x| x as f32)
+    });
+    Some(view)
 }
 
 fn at_one_place(views: &[View]) -> bool {
@@ -149,6 +242,7 @@ fn is_sheared(camera: &Camera) -> bool {
 mod tests {
     use super::*;
     use crate::geometry::Intrinsics;
+    use crate::scene::PoseConvention;
 
     /// Returns a camera at `position` that looks along `-back`; neither may be vertical.
     fn camera(position: [f32; 3], back: [f32; 3]) -> View {
@@ -172,6 +266,25 @@ mod tests {
     }
 
     #[test]
+    fn panoramas_do_not_count_where_a_convention_is_judged() {
+        let around = |i: usize, back: f32| {
+            let (sine, cosine) = (0.7 * i as f32).sin_cos();
+            camera([cosine, 0.1 * sine, sine], [back * cosine, back * 0.1 * sine, back * sine])
+        };
+        let inward = (0..4).map(|i| around(i, 1.0));
+        let outward: Vec<View> = (4..24).map(|i| around(i, -1.0)).collect();
+        let all: Vec<View> = inward.clone().chain(outward.clone()).collect();
+        assert_eq!(other_convention(&all), Some(RigFault::OpenCvAxes));
+        let panoramas = outward.into_iter().map(|mut view| {
+            view.camera.intrinsics = Intrinsics::panorama(40, 20);
+            view
+        });
+        let mixed: Vec<View> = inward.chain(panoramas).collect();
+        assert_eq!(other_convention(&mixed), None);
+        assert_eq!(other_convention(&mixed[4..]), None);
+    }
+
+    #[test]
     fn cameras_around_something_and_side_by_side_share_what_they_see() {
         let around: Vec<View> =
             [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.1], [0.0, 0.0, 1.0]].map(|place| camera(place, place)).into();
@@ -192,6 +305,44 @@ mod tests {
         let at = |x: f32| camera([x, 2.0, 3.0], [1.0, 0.0, x]);
         assert!(at_one_place(&[at(1.0), at(1.0)]));
         assert!(!at_one_place(&[at(1.0), at(1.001)]));
+    }
+
+    #[test]
+    fn poses_of_another_convention_are_told_from_those_of_the_usual_one() {
+        let around = |miss: f32| -> Vec<View> {
+            let view = |i: usize| {
+                let angle = i as f32 * 2.4;
+                let place = [3.0 * angle.cos() + 0.2, 0.3 + 0.1 * i as f32, 3.0 * angle.sin()];
+                camera(place, std::array::from_fn(|k| place[k] + miss * ((i + k) as f32).sin()))
+            };
+            (0..12).map(view).collect()
+        };
+        let turned = |views: &[View]| -> Vec<View> {
+            let turn = |view: &View| {
+                let mut view = view.clone();
+                view.camera.camera_to_world = PoseConvention::OpenCv.to_opengl(view.camera.camera_to_world);
+                view
+            };
+            views.iter().map(turn).collect()
+        };
+        let inverse = |views: &[View]| -> Vec<View> { views.iter().map(|view| inverted(view).unwrap()).collect() };
+        for miss in [0.0, 0.1] {
+            let views = around(miss);
+            assert_eq!(other_convention(&views), None);
+            assert_eq!(other_convention(&turned(&views)), Some(RigFault::OpenCvAxes));
+            assert_eq!(other_convention(&inverse(&views)), Some(RigFault::WorldToCamera));
+            assert_eq!(
+                other_convention(&inverse(&turned(&views))),
+                Some(RigFault::WorldToCamera),
+                "as OpenCV has them"
+            );
+        }
+        // Side by side, and cameras that look at different things from different places.
+        let aside: Vec<View> = (0..9).map(|i| camera([i as f32, 0.0, 0.0], [0.01 * i as f32, 0.0, 1.0])).collect();
+        assert_eq!(other_convention(&aside), None);
+        let walk =
+            |i: usize| camera([i as f32, 0.0, (i as f32).sin()], [(i as f32).cos(), 0.0, (2.3 * i as f32).sin()]);
+        assert_eq!(other_convention(&(0..20).map(walk).collect::<Vec<_>>()), None);
     }
 
     #[test]

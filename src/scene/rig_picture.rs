@@ -36,8 +36,8 @@ const CUBE: RGBColor = RGBColor(120, 120, 120);
 const POINT: RGBColor = RGBColor(190, 190, 190);
 
 impl Scene {
-    /// Draws the cameras as pyramids, panoramas as globes, the points and the unit cube, from above and from the side, as a complete SVG
-    /// file.
+    /// Draws the cameras as pyramids (panoramas as globes), the points and the unit cube, from above and from the side,
+    /// as a complete SVG file.
     pub fn rig_picture(&self) -> String {
         let strokes = strokes(self);
         let up = up_of(&self.splits.train);
@@ -147,11 +147,12 @@ fn pyramid(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
 }
 
 /// Returns two axes perpendicular to `up`, to the right and away as seen by most cameras, or aligned with the
-/// coordinate axes if the cameras look in all directions.
+/// coordinate axes if the cameras look in all directions or are panoramas.
 fn horizontal_axes(views: &[View], up: &Vector3<f64>) -> (Vector3<f64>, Vector3<f64>) {
     let across = |v: Vector3<f64>| v - up * up.dot(&v);
-    let forward: Vector3<f64> = views.iter().map(|view| across(vector(view.camera.forward()).normalize())).sum();
-    let away = if forward.norm() > 0.3 * views.len() as f64 {
+    let with_axis = views.iter().filter(|view| view.has_axis());
+    let forward = with_axis.clone().map(|view| across(vector(view.camera.forward()).normalize())).sum::<Vector3<f64>>();
+    let away = if forward.norm() > 0.3 * with_axis.count() as f64 {
         forward.normalize()
     } else {
         across(if up.y.abs() < 0.9 { Vector3::y() } else { Vector3::z() }).normalize()

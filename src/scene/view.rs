@@ -13,10 +13,16 @@ pub struct View {
     pub images: Vec<ImageFile>,
     /// Camera at the photograph's full size.
     pub camera: Camera,
-    /// Nearest and farthest depth of anything seen, along the optical axis in scene units, if the format provides them.
+    /// Nearest and farthest depth of anything seen, along the optical axis (of a panorama, along the ray) in scene units,
+    /// if the format provides them.
     pub bounds: Option<[f32; 2]>,
     /// Which pixels of the photograph count, if not all.
     pub mask: Option<Mask>,
+    /// Distance from the middle of the photograph, in pixels of its full size, beyond which pixels do not count
+    /// (nerfstudio's `fisheye_crop_radius`).
+    pub crop_radius: Option<f32>,
+    /// Colours that stand for transparent pixels (instant-ngp's `white_transparent` and `black_transparent`).
+    pub transparent: Vec<[u8; 3]>,
     /// Depths of the photograph's pixels, if known.
     pub depth: Option<DepthMap>,
 }
@@ -58,7 +64,26 @@ impl View {
     pub fn new(name: impl Into<String>, image_path: impl Into<PathBuf>, camera: Camera) -> Self {
         let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
         let images = vec![ImageFile { path: image_path.into(), reduced: 1, width, height }];
-        View { name: name.into(), images, camera, bounds: None, mask: None, depth: None }
+        View {
+            name: name.into(),
+            images,
+            camera,
+            bounds: None,
+            mask: None,
+            crop_radius: None,
+            transparent: Vec::new(),
+            depth: None,
+        }
+    }
+
+    /// Returns whether there may be pixels that do not count.
+    pub fn is_masked(&self) -> bool {
+        self.mask.is_some() || self.crop_radius.is_some()
+    }
+
+    /// Returns whether the camera has a viewing axis, as all but panoramas have.
+    pub(super) fn has_axis(&self) -> bool {
+        !self.camera.intrinsics.lens.is_panorama()
     }
 
     /// Returns the path of the photograph's largest file.

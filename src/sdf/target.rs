@@ -26,12 +26,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads and prepares a mesh file.
+    /// Reads and prepares a mesh file, with coordinates relative to `origin`, or to what [`Mesh::read`] chooses.
     ///
     /// # Errors
     /// Returns the errors of [`Mesh::read`], and an error if the device fails.
-    pub fn read(device: &Device, path: &Path) -> Result<Self> {
-        Target::new(device, Mesh::read(path)?)
+    pub fn read(device: &Device, path: &Path, origin: Option<[f64; 3]>) -> Result<Self> {
+        Target::new(device, Mesh::read(path, origin)?)
     }
 
     /// Maps a mesh to the unit cube and prepares it.
@@ -40,7 +40,7 @@ impl Target {
     /// Returns an error if the device fails.
     pub fn new(device: &Device, mesh: Mesh) -> Result<Self> {
         let unit_cube = mesh.fit();
-        let mut mesh = mesh.mapped(|point| unit_cube.to_unit(point));
+        let mut mesh = mesh.mapped([0.0; 3], |point| unit_cube.to_unit(point));
         let was_inside_out = mesh.face_outwards();
         let bvh = Bvh::new(device, &mesh)?;
         let sampler = bvh.sampler(device, &mesh)?;

@@ -2,6 +2,7 @@
 
 mod adam;
 pub mod event;
+pub mod latest;
 pub mod log;
 mod progress;
 mod report;

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::latest;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::{Error, Result, atomic};
@@ -95,14 +96,15 @@ impl Run {
         Ok(Run { folder: folder.to_path_buf() })
     }
 
-    /// Finds what `arg` refers to: a run's folder, a checkpoint file, or `latest`, which is the run under `output_dir`
-    /// with the newest checkpoint. A folder stands for its checkpoint of the highest step.
+    /// Finds what `arg` refers to: a run's folder, a checkpoint file, or `latest`, which is the run with the newest
+    /// checkpoint among those under `output_dir` and the one that [`latest::record`] recorded there. A folder stands for
+    /// its checkpoint of the highest step.
     ///
     /// # Errors
     /// Returns an error if there is no such run or checkpoint, or if the run has no checkpoint.
     pub fn resolve(arg: &Path, output_dir: &Path) -> Result<Resolved> {
         if arg == Path::new(LATEST) {
-            return Run::resolve_folder(latest_run(output_dir)?);
+            return Run::resolve_folder(latest::find(output_dir)?);
         }
         if arg.is_dir() {
             return Run::resolve_folder(Run::open(arg)?);
@@ -237,7 +239,7 @@ fn named_folder(parent: &Path, name: &str) -> Result<PathBuf> {
     let mut components = Path::new(name).components();
     let plain = matches!((components.next(), components.next()), (Some(Component::Normal(_)), None));
     if !plain || name.ends_with(['/', '\\']) {
-        return Err(Error::config(format!("the run name `{name}` is no plain folder name; use letters and digits")));
+        return Err(Error::config(format!("the run name `{name}` is not a plain folder name; use letters and digits")));
     }
     let folder = parent.join(name);
     match fs::create_dir(&folder) {
@@ -261,30 +263,6 @@ fn numbered_folder(parent: &Path, stamp: &str) -> Result<PathBuf> {
         }
     }
     unreachable!("the names do not end")
-}
-
-/// Returns the run under `output_dir` whose newest checkpoint was written last; ties go to the alphabetically later
-/// one.
-fn latest_run(output_dir: &Path) -> Result<Run> {
-    let three_deep = subfolders(output_dir).flat_map(|scene| subfolders(&scene)).flat_map(|model| subfolders(&model));
-    let written = |run: Run| {
-        let newest = run.newest_checkpoint().ok()?;
-        Some((fs::metadata(newest).ok()?.modified().ok()?, run.folder))
-    };
-    three_deep
-        .filter_map(|folder| written(Run::open(&folder).ok()?))
-        .max()
-        .map(|(_, folder)| Run { folder })
-        .ok_or_else(|| {
-            Error::file(
-                output_dir,
-                "no run with a checkpoint is in this folder; train one with `gridfield train SCENE`",
-            )
-        })
-}
-
-fn subfolders(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
 fn step_of(file_name: &OsStr) -> Option<u64> {

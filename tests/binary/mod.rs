@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use gridfield::checkpoint::Checkpoint;
+use serde_json::Value;
 
 /// The scene that comes with the project.
 pub const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");
@@ -65,6 +66,26 @@ pub fn sentence(folder: &Path, args: &[&str]) -> String {
     let text = stderr(&output).strip_prefix("gridfield: error: ").unwrap_or_else(|| panic!("{}", stderr(&output)));
     assert_eq!(text.trim_end().lines().count(), 1, "{text}");
     text.to_owned()
+}
+
+/// Writes the bundled scene, with its cameras moved by `by`, into `folder`, and returns its path.
+pub fn moved_orrery(folder: &Path, by: [f64; 3]) -> PathBuf {
+    let moved = folder.join("orrery");
+    std::fs::create_dir_all(&moved).unwrap();
+    for split in ["train", "val", "test"] {
+        std::os::unix::fs::symlink(Path::new(ORRERY).join(split), moved.join(split)).unwrap();
+        let name = format!("transforms_{split}.json");
+        let text = std::fs::read_to_string(Path::new(ORRERY).join(&name)).unwrap();
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        for frame in document["frames"].as_array_mut().unwrap() {
+            for (row, by) in by.iter().enumerate() {
+                let place = &mut frame["transform_matrix"][row][3];
+                *place = (place.as_f64().unwrap() + by).into();
+            }
+        }
+        std::fs::write(moved.join(name), document.to_string()).unwrap();
+    }
+    moved
 }
 
 /// Trains the tiny model on the bundled scene, with `args` added.

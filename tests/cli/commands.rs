@@ -14,7 +14,7 @@ fn with_a_run() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::default();
     let run = Run::create(&folder.path().join("outputs"), "boat", Some("first"), &config).unwrap();
-    let unit_cube = UnitCube { scale: 0.33, offset: [0.5; 3] };
+    let unit_cube = UnitCube::new(0.33, [0.5; 3]);
     let header = Header::new(config, "boat", unit_cube, 42, 61.0);
     let tensors = vec![Tensor::new("grid.features", &[2, 4], vec![0.25f32; 8])];
     let path = run.save(&Checkpoint::new(header, tensors)).unwrap();
@@ -59,6 +59,32 @@ fn every_flag_is_in_its_commands_help() {
 }
 
 #[test]
+fn training_commands_tell_the_defaults_and_the_models_of_their_task() {
+    let folder = tempfile::tempdir().unwrap();
+    for (command, steps, on_cpu, evaluations, has_networks) in [
+        ("train", 20_000, 6000, "up to 10 validation (else test) images", false),
+        ("fit-image", 10_000, 1000, "of the whole image", true),
+        ("fit-sdf", 10_000, 2000, "of the inside", false),
+    ] {
+        let help = printed(folder.path(), &[command, "--help"]);
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for says in [
+            &format!("Training steps [default: {steps}]; on a CPU {on_cpu}; with --max-seconds alone: no limit"),
+            evaluations,
+            "- mulfagrid:",
+        ] {
+            assert!(words.contains(says), "{command} {says}: {help}");
+        }
+        for name in ["fourier_features", "fourier_net", "gabor_net"] {
+            assert_eq!(words.contains(&format!("- {name}:")), has_networks, "{command} {name}: {help}");
+        }
+    }
+    assert!(printed(folder.path(), &["compare-image", "--help"]).contains("gabor_net"));
+    let error = sentence(folder.path(), &["train", ".", "--model=gabor_net"]);
+    assert!(error.contains("networks without a grid are references for images"), "{error}");
+}
+
+#[test]
 fn arguments_that_make_no_sense_end_with_code_2() {
     let folder = tempfile::tempdir().unwrap();
     for (args, says) in [
@@ -81,7 +107,10 @@ fn arguments_that_make_no_sense_end_with_code_2() {
             &["render", "latest", "--path", "circle"],
             "expected orbit, spiral, interpolate, dataset or a camera-path file",
         ),
-        (&["render", "latest", "--output", "film.gif"], "expected a video such as orbit.mp4, or frames"),
+        (
+            &["render", "latest", "--output", "film.gif"],
+            "expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder",
+        ),
         (&["render", "latest", "--shard", "3/2"], "a shard is I/N with I from 1 to N"),
         (&["render", "latest", "--shard", "0/2"], "a shard is I/N with I from 1 to N"),
     ] {
@@ -137,7 +166,7 @@ fn configuration_mistakes_name_file_and_key() {
         assert!(error.starts_with(says), "{args:?}: {error}");
     }
     let error = sentence(folder.path(), &["train", "nowhere"]);
-    assert!(error.starts_with("nowhere: the scene cannot be opened"), "{error}");
+    assert!(error.starts_with("nowhere: there is no such folder; check the path"), "{error}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
         ],
     );
     assert!(shown.contains("triangles") && shown.contains("5,000 points"), "{shown}");
-    let mesh = Mesh::read(&folder.path().join("out/scene.ply")).unwrap();
+    let mesh = Mesh::read(&folder.path().join("out/scene.ply"), None).unwrap();
     assert!(Edges::of(&mesh).are_closed() && mesh.volume() > 0.0);
     let (low, high) = mesh.bounds();
     assert!(low.iter().chain(&high).all(|x| x.abs() < REACH), "{low:?} {high:?}");
@@ -79,6 +79,54 @@ fn a_scene_becomes_a_mesh_and_points_where_its_surfaces_are() {
     assert!(!folder.path().join("no.ply").exists());
     let error = sentence(folder.path(), &["eval", "latest", "--resolution=32"]);
     assert!(error.contains("--resolution is for distance fields"), "{error}");
+}
+
+#[test]
+fn glb_files_are_upright_and_other_formats_keep_the_axes() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("scene");
+    copy_scene(&scene);
+    crate::binary::train_tiny_on(scene.to_str().unwrap(), folder.path(), &["--max-steps=300", "--quiet"]);
+    let export = |args: &[&str]| {
+        let own = ["export", "latest", "--resolution=24", "--density-threshold=2"];
+        printed(folder.path(), &[&own, args].concat())
+    };
+    let read = |name: &str| Mesh::read(&folder.path().join(name), None).unwrap();
+    assert!(!export(&["--mesh=a.ply"]).contains("turned"));
+    assert!(export(&["--mesh=a.glb", "--point-cloud=a_points.ply", "--points=10"]).contains("a.glb"));
+    assert!(export(&["--mesh=turned.obj", "--axes=y-up"]).contains("turned so that y is up"));
+    assert!(!export(&["--mesh=kept.glb", "--axes=scene"]).contains("turned"));
+    // The scene was made with Blender, where z is up.
+    let plain = read("a.ply");
+    let upright: Vec<[f32; 3]> = plain.vertices.iter().map(|&[x, y, z]| [x, z, -y]).collect();
+    let glb = read("a.glb");
+    assert_eq!((&glb.vertices, &glb.triangles), (&upright, &plain.triangles));
+    assert!(glb.volume() > 0.0);
+    assert_eq!(read("turned.obj").vertices, upright);
+    assert_eq!(read("kept.glb").vertices, plain.vertices);
+    let (points, ..) = read_points(&folder.path().join("a_points.ply"));
+    let nearest = Bvh::new(&crate::common::host(), &plain).unwrap().nearest(&points).unwrap();
+    assert!(nearest.distance.iter().all(|&distance| distance < 1e-4), "the point cloud keeps the scene's axes");
+
+    // Without the scene's cameras z is up, and that is said.
+    fs::rename(&scene, folder.path().join("moved")).unwrap();
+    let args = ["export", "latest", "--resolution=24", "--density-threshold=2", "--mesh=b.glb"];
+    let output = crate::binary::gridfield(folder.path(), &args);
+    let note = "gridfield: note: z is taken as up, since the scene's cameras cannot be read: ";
+    assert!(output.status.success() && stderr(&output).starts_with(note), "{}", stderr(&output));
+    assert_eq!(read("b.glb").vertices, upright);
+    assert_eq!(stderr(&crate::binary::gridfield(folder.path(), &[&args[..], &["--scene=moved"]].concat())), "");
+    let error = sentence(folder.path(), &[&args[..], &["--scene=nowhere"]].concat());
+    assert!(error.starts_with("nowhere: there is no such folder"), "{error}");
+}
+
+/// Copies what the bundled scene needs for training.
+fn copy_scene(to: &Path) {
+    fs::create_dir_all(to.join("train")).unwrap();
+    fs::copy(Path::new(ORRERY).join("transforms_train.json"), to.join("transforms_train.json")).unwrap();
+    for entry in fs::read_dir(Path::new(ORRERY).join("train")).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), to.join("train").join(entry.file_name())).unwrap();
+    }
 }
 
 type Points = (Vec<[f32; 3]>, Vec<[f32; 3]>, Vec<[u8; 3]>);

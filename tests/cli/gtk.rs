@@ -62,13 +62,15 @@ fn a_spectrum_has_every_model_and_the_paper_s_kernel_is_wider_at_high_frequency(
         result["profile"]["high_share"].as_f64().unwrap()
     };
     assert!(share("mulfa-paper") > 10.0 * share("linear"));
+    assert!(share("local") > 0.0 && share("cascade 16–32") > 0.0);
+    assert_ne!(share("cascade 16–32"), share("linear 16–32"), "a cascade with random matrices has a kernel of its own");
 }
 
 #[test]
 fn the_training_follows_its_law_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let text = printed(folder.path(), &["gtk", "flow", "-n=27", "--dim=3", "--steps=200"]);
-    assert!(text.contains("at rounding level"), "{text}");
+    assert!(text.contains("at rounding level") && text.contains("a cascade is not linear in its features"), "{text}");
     assert_svg(&folder.path().join("gtk/flow.svg"));
     let found = json(&folder.path().join("gtk/flow.json"));
     assert!(found["largest_deviation"].as_f64().unwrap() < 1e-12);
@@ -84,6 +86,29 @@ fn the_grid_s_kernel_does_not_drift_while_theta_is_held() {
     assert!(found["results"][0]["phi_learned"].is_null(), "the linear kernel has nothing to learn");
     let learned = found["results"][1]["phi_learned"]["grid"].as_array().unwrap();
     assert!(learned.last().unwrap().as_f64().unwrap() > 1e-3);
+}
+
+#[test]
+fn the_kernel_of_a_cascade_drifts_while_theta_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = printed(folder.path(), &["gtk", "drift", "-n=16", "--steps=20", "-m=linear,n_levels=3,cascade=true"]);
+    assert!(text.contains("largest drift of the grid part of a cascade with θ held: "), "{text}");
+    let found = json(&folder.path().join("gtk/drift.json"));
+    let held = found["results"][0]["phi_fixed"]["grid"].as_array().unwrap();
+    assert!(held.last().unwrap().as_f64().unwrap() > 1e-6, "{held:?}");
+    assert!(!found["models"][0]["cascade"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn trained_windows_and_cascades_are_models() {
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &["--max-steps=3", "--quiet", "--model=cascade_local"]);
+    printed(folder.path(), &["gtk", "spectrum", "-m=latest", "-n=27"]);
+    printed(folder.path(), &["gtk", "matrix", "--full", "-m=latest", "-n=27"]);
+    let full = json(&folder.path().join("gtk/matrix-full.json"));
+    assert!(full["parts"][0]["mean_diagonal"]["theta"].as_f64().unwrap() > 0.0);
+    let gates = full["models"][0]["cascade"].as_array().unwrap();
+    assert!(gates.iter().any(|gate| gate.as_f64() != Some(0.0)), "trained");
 }
 
 #[test]

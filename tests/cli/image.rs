@@ -127,6 +127,8 @@ fn evaluation_and_pictures_are_as_documented() {
     let wide = folder.path().join("wide.exr");
     printed(folder.path(), &["render", path, "--width=120", "--device=cpu", "--output", wide.to_str().unwrap()]);
     assert_eq!(image::image_dimensions(&wide).unwrap(), (120, 88));
+    printed(folder.path(), &["render", path, "--device=cpu", "--output=pictures/"]);
+    assert_eq!(image::image_dimensions(folder.path().join("pictures/image.png")).unwrap(), (60, 44));
 }
 
 #[test]
@@ -170,6 +172,24 @@ fn models_are_compared_at_equal_size() {
     let error =
         sentence(folder.path(), &["compare-image", "image.png", "--set=model.network.n_neurons=7", "--device=cpu"]);
     assert!(error.contains("model.network.n_neurons"), "{error}");
+}
+
+#[test]
+fn models_are_compared_with_several_seeds_for_equal_steps() {
+    let folder = folder();
+    let args =
+        ["compare-image", "image.png", "--models=hash,cascade", "--parameters=2", "--max-steps=20", "--seeds=3,5"];
+    let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
+    assert_eq!(said.lines().filter(|line| line.contains(" ± ")).count(), 2, "{said}");
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("compare/compare.json")).unwrap()).unwrap();
+    let entries = report["entries"].as_array().unwrap();
+    let of = |key: &str| entries.iter().map(|entry| entry[key].clone()).collect::<Vec<Value>>();
+    assert_eq!(of("seed"), [3, 5, 3, 5]);
+    assert_eq!(of("steps"), [20; 4]);
+    assert_ne!(entries[0]["psnr"], entries[1]["psnr"]);
+    // As with one seed, the maps are the image and one for each model.
+    assert_eq!(image::image_dimensions(folder.path().join("compare/errors-2.png")).unwrap(), (180, 44));
 }
 
 #[test]
@@ -298,7 +318,7 @@ fn images_that_are_none() {
         ("empty.tiff", "is not a whole PNG"),
         ("cut.jpg", "truncated JPEG"),
         ("infinite.exr", "pixel at 3, 0 that is not a finite number"),
-        ("missing.png", "cannot be opened"),
+        ("missing.png", "there is no such image"),
     ] {
         let error = sentence(folder.path(), &["fit-image", name, "--device=cpu", "--max-steps=2"]);
         assert!(error.contains(name) && error.contains(says), "{error}");

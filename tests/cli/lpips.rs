@@ -201,7 +201,7 @@ fn weights_are_told_by_their_names_and_shapes() {
     for length in [0, 5, 100, whole.len() - 1] {
         std::fs::write(&cut, &whole[..length]).unwrap();
         let sentence = Lpips::read(&cut).err().unwrap().to_string();
-        assert!(sentence.contains("cut.safetensors: is no whole safetensors file"), "{sentence}");
+        assert!(sentence.contains("cut.safetensors: is not a complete safetensors file"), "{sentence}");
     }
 }
 

@@ -11,13 +11,17 @@ mod captures;
 mod commands;
 mod examples;
 mod export;
+mod far;
 mod gtk;
 mod image;
 mod import;
+mod latest;
 mod lpips;
+mod paths;
 mod protocol;
 mod runs;
 mod same_bits;
+mod scenes;
 mod scripts;
 mod sdf;
 #[path = "../shapes/mod.rs"]

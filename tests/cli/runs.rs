@@ -171,6 +171,54 @@ fn a_forward_facing_run_has_no_panoramas() {
 }
 
 #[test]
+fn a_folder_as_output_holds_frames() {
+    let (folder, _) = trained();
+    fs::create_dir(folder.path().join("there")).unwrap();
+    for output in ["new/frames/", "there"] {
+        let output = format!("--output={output}");
+        let args = ["render", "latest", "--seconds=0.2", "--fps=10", "--width=8", &output];
+        let said = printed(folder.path(), &args);
+        assert_eq!(said.trim(), format!("{}/%04d.png", output[9..].trim_end_matches('/')));
+    }
+    for frames in ["new/frames", "there"] {
+        assert_eq!(names(&folder.path().join(frames)), ["0000.png", "0001.png"]);
+    }
+    let error = sentence(folder.path(), &["render", "latest", "--output=frames"]);
+    assert!(error.contains("or a folder for frames such as frames/"), "{error}");
+}
+
+#[test]
+fn odd_sizes_of_videos_are_named() {
+    let (folder, _) = trained();
+    let render = |size: &[&str], output: &str| {
+        let args = [&["render", "latest", "--seconds=0.1", "--fps=10", output], size].concat();
+        let output = command(folder.path(), &args).env("PATH", "").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output).to_owned()
+    };
+    let says = |size: &[&str]| render(size, "--output=film.mp4");
+    let note = "gridfield: note: videos need an even width and height, so the last";
+    assert!(says(&["--width=33", "--height=24"]).contains(&format!("{note} column is repeated: 33×24 becomes 34×24")));
+    assert!(says(&["--width=32", "--height=25"]).contains(&format!("{note} row is repeated: 32×25 becomes 32×26")));
+    assert!(says(&["--width=33"]).contains(&format!("{note} column and row are repeated: 33×33 becomes 34×34")));
+    assert_eq!(says(&["--width=32"]), "");
+    assert_eq!(render(&["--width=33"], "--output=frames/"), "");
+}
+
+#[test]
+fn a_long_render_tells_how_far_it_is_where_there_is_no_terminal() {
+    let (folder, _) = trained();
+    let args = ["render", "latest", "--seconds=1000", "--output=frames/", "--device=cpu", "--threads=1"];
+    let mut child = command(folder.path(), &args).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.next().expect("a line every few seconds");
+    assert!(line.starts_with("frames: ") && line.contains(" of 30000, ") && line.ends_with(" left"), "{line}");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn shards_share_the_frames_and_leave_those_that_are_there() {
     let (folder, _) = trained();
     let shard = |shard: &str| {

@@ -21,7 +21,7 @@ const TINY: [&str; 8] = [
 
 /// A torus away from the origin and much larger than the unit cube.
 fn big_torus() -> Mesh {
-    crate::shapes::torus(24).mapped(|[x, y, z]| [100.0 * x + 500.0, 100.0 * y - 300.0, 100.0 * z + 20.0])
+    crate::shapes::torus(24).mapped([0.0; 3], |[x, y, z]| [100.0 * x + 500.0, 100.0 * y - 300.0, 100.0 * z + 20.0])
 }
 
 fn write(mesh: &Mesh, path: &Path) {
@@ -61,7 +61,7 @@ fn a_torus_is_fitted_measured_exported_and_rendered() {
         if name == "odd.name" {
             continue;
         }
-        let exported = Mesh::read(&folder.path().join(name)).unwrap();
+        let exported = Mesh::read(&folder.path().join(name), None).unwrap();
         assert!(Edges::of(&exported).are_closed(), "{name}");
         assert_eq!(exported.euler_characteristic(), 0, "{name}");
         let relative = exported.volume() / mesh.volume();

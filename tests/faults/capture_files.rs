@@ -116,7 +116,7 @@ fn transforms_that_cannot_be() {
     assert_says(&fault_of_transforms(|_, d| d["offset"] = json!([1, 2])), &["offset has 2 numbers, expected 3"]);
     assert_says(
         &fault_of_transforms(|_, d| d["train_filenames"] = json!(["images/9.png"])),
-        &["train_filenames[0] is images/9.png, which is no frame's file_path"],
+        &["train_filenames[0] is images/9.png, which is not the file_path of any frame"],
     );
     assert_says(&fault_of_transforms(|_, d| d["train_filenames"] = json!([])), &["leaves no view to train on"]);
     assert_says(
@@ -143,7 +143,7 @@ fn masks_and_depths_of_another_kind() {
     );
     assert_says(
         &view.load_depth(1).unwrap_err().to_string(),
-        &["the depth map of images/001 is no picture of one channel"],
+        &["the depth map of images/001 is not an image with one channel"],
     );
 }
 
@@ -283,8 +283,8 @@ fn rigs_that_tell_no_depth_are_refused() {
     let about =
         |_: usize, pose: &mut [[f64; 4]; 3]| pose.iter_mut().for_each(|row| (row[0], row[2]) = (-row[0], -row[2]));
     let (faults, sentence) = rig(5, about);
-    assert_eq!(faults, [RigFault::LookingApart]);
-    assert_says(&sentence.unwrap(), &["no two training cameras look at the same part"]);
+    assert_eq!(faults, [RigFault::LookingApart, RigFault::OpenCvAxes]);
+    assert_says(&sentence.unwrap(), &["no two training cameras look at the same part", "--pose-convention opencv"]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn a_scene_that_is_not_there() {
     fs::remove_file(folder.path().join("scene/transforms_train.json")).unwrap();
     assert_says(&training_fault(folder.path(), &[]), &["scene: holds no scene: none of transforms_train.json"]);
     fs::remove_dir_all(folder.path().join("scene")).unwrap();
-    assert_starts(&training_fault(folder.path(), &[]), "scene: the scene cannot be opened");
+    assert_starts(&training_fault(folder.path(), &[]), "scene: there is no such folder; check the path");
 }
 
 #[test]

@@ -37,33 +37,6 @@ fn a_network_without_a_grid() {
 }
 
 #[test]
-fn kernel_functions_that_the_analysis_does_not_know() {
-    let folder = tempfile::tempdir().unwrap();
-    let window =
-        "has the kernel local, whose tangent kernel gridfield gtk cannot compute yet; give a model with another";
-    let cascade = "has a cascade of levels, whose tangent kernel gridfield gtk cannot compute yet";
-    for (model, says) in [
-        ("local", window),
-        ("amplitude", window),
-        ("linear,kernel=local", window),
-        ("cascade", cascade),
-        ("cascade_local", cascade),
-        ("linear,n_levels=2,cascade=true", cascade),
-    ] {
-        for command in [&["spectrum"][..], &["matrix", "--full"], &["bound"]] {
-            let error = fault(folder.path(), &[command, &["-m", model]].concat());
-            assert_says(&error, &[model.split(',').next().unwrap(), says]);
-        }
-    }
-    let error = sentence(folder.path(), &["gtk", "report", "page", "-m=linear", "-m=local"]);
-    assert_says(&error, &[window]);
-    assert!(!folder.path().join("page").exists());
-    train_tiny(folder.path(), &["--max-steps=2", "--quiet", "--model=local"]);
-    let error = fault(folder.path(), &["spectrum", "-m=latest", "--dim=3"]);
-    assert_says(&error, &[window]);
-}
-
-#[test]
 fn points_that_are_the_same() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.json"), "[0.1, 0.25, 0.7, 0.25]").unwrap();
@@ -140,7 +113,7 @@ fn data_that_are_none() {
 fn models_that_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let model = |text: &str| fault(folder.path(), &["spectrum", "-m", text]);
-    assert_says(&model("mulfagird"), &["`mulfagird` is no model, config file or run", "`mulfagrid`"]);
+    assert_says(&model("mulfagird"), &["`mulfagird` is not a model, a config file or a run", "`mulfagrid`"]);
     assert_says(&model("linear,n_levls=2"), &["model.grid.n_levls", "`model.grid.n_levels`"]);
     assert_says(&model("linear,n_levels=99"), &["model.grid.n_levels is 99"]);
     assert_says(&model("absent.json"), &["absent.json: the config file cannot be read"]);

@@ -30,7 +30,7 @@ fn meshes_without_a_surface() {
     assert_refused(
         "a.obj",
         b"v -3e38 0 0\nv 3e38 0 0\nv 0 1 0\nf 1 2 3\n",
-        &["so large that its extent is no finite number"],
+        &["so large that its extent is not a finite number"],
     );
 }
 
@@ -65,7 +65,7 @@ fn files_that_are_cut_off_or_no_meshes() {
     assert_refused("a.gltf", b"not json", &["not a glTF file that can be read"]);
     assert_refused("a.xyz", b"0 0 0", &["a mesh is a .obj, .ply, .stl, .gltf or .glb file"]);
     let folder = tempfile::tempdir().unwrap();
-    assert!(refused(folder.path(), "absent.obj").contains("absent.obj: the mesh cannot be opened"));
+    assert!(refused(folder.path(), "absent.obj").contains("absent.obj: there is no such mesh"));
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn focal_lengths_that_single_precision_does_not_hold() {
             ("h".into(), json!(6e-37)),
         ])
     });
-    assert_says(&stretched, &[IN_FRAME_1, "no finite number of pixels"]);
+    assert_says(&stretched, &[IN_FRAME_1, "not a finite number of pixels"]);
 }
 
 #[test]
@@ -210,6 +210,8 @@ fn panoramas_that_cannot_be() {
     assert_says(&both, &["equirectangular is true, but the camera is also said to be latlong"]);
     let other = fault(|d| (d["latlong"], d["camera_model"]) = (json!(true), json!("OPENCV")));
     assert_says(&other, &["latlong is true, but the camera is also said to be OPENCV"]);
+    let third = fault(|d| (d["latlong"], d["ftheta_p0"]) = (json!(true), json!(0.1)));
+    assert_says(&third, &["ftheta_p0 describes a kind of camera that is not supported"]);
     assert_says(&fault(|d| d["latlong"] = json!("yes")), &["latlong is the string \"yes\""]);
 }
 

@@ -12,7 +12,7 @@ fn header() -> Header {
     let mut config = Config::default();
     config.set("train.seed=7").unwrap();
     config.set("scene.path=scenes/boat").unwrap();
-    let unit_cube = UnitCube { scale: 0.33, offset: [0.5, 0.25, 1.0 / 3.0] };
+    let unit_cube = UnitCube::new(0.33, [0.5, 0.25, 1.0 / 3.0]);
     let mut header = Header::new(config, "boat", unit_cube, 1234, 56.78);
     header.trainer.insert("rays_per_step".to_owned(), json!(4096));
     header
@@ -82,7 +82,7 @@ fn numbers_of_the_header_come_back_bit_for_bit() {
         let x = (f64::from(i) * 0.7311).sin() / 3.7;
         let mut header = header();
         header.seconds = x.abs();
-        header.unit_cube = UnitCube { scale: x.abs() as f32, offset: [x, x * 1e-9, x * 1e9].map(|v| v as f32) };
+        header.unit_cube = UnitCube::new(x.abs() as f32, [x, x * 1e-9, x * 1e9].map(|v| v as f32));
         header.config.set_value("optimizer.learning_rate", x.abs()).unwrap();
         let (_folder, path) = written(&Checkpoint::new(header.clone(), vec![]));
         assert_eq!(Checkpoint::read(&path).unwrap().header, header);
@@ -145,9 +145,25 @@ fn files_of_another_kind_are_refused() {
 }
 
 #[test]
+fn origins_of_coordinates_come_back_bit_for_bit_and_are_0_where_none_is_stored() {
+    let file_header = |bytes: &[u8]| {
+        let (_, metadata) = SafeTensors::read_metadata(bytes).unwrap();
+        serde_json::from_str::<Value>(&metadata.metadata().as_ref().unwrap()["gridfield"]).unwrap()
+    };
+    let (_folder, path) = written(&Checkpoint::new(header(), tensors()));
+    assert_eq!(file_header(&std::fs::read(&path).unwrap())["unit_cube"].as_object().unwrap().len(), 2);
+    assert_eq!(Checkpoint::read(&path).unwrap().header.unit_cube.origin, [0.0; 3]);
+    let mut far = header();
+    far.unit_cube.origin = [441547.502, -5121946.513, 1.0 / 3.0];
+    let (_folder, path) = written(&Checkpoint::new(far.clone(), tensors()));
+    assert_eq!(Checkpoint::read(&path).unwrap().header, far);
+}
+
+#[test]
 fn headers_that_are_not_ours_are_refused() {
     type Edit = fn(&mut Value);
-    let cases: [(Edit, &str); 10] = [
+    let cases: [(Edit, &str); 11] = [
+        (|own| own["unit_cube"]["origin"] = json!([0.0, 0.0]), "the checkpoint's header is incomplete"),
         (|own| own["unit_cube"]["scale"] = json!(1e300), "`unit_cube.scale` is inf in the checkpoint's header"),
         (|own| own["unit_cube"]["offset"][1] = json!(-1e300), "`unit_cube.offset` is [0.5, -inf, "),
         (|own| own["format"] = json!("other"), "has no format `gridfield-checkpoint`"),

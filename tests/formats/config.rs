@@ -209,7 +209,7 @@ fn every_range_is_guarded() {
         ("scene.downscale=0", "scene.downscale"),
         ("scene.scale=-1", "scene.scale"),
         ("scene.scale=1e300", "scene.scale is 1e300, but must be from 1e-6 to 1e6"),
-        ("scene.offset=[0, 1e39, 0]", "scene.offset is [0.0, 1e39, 0.0], but must be three numbers from -1e6 to"),
+        ("scene.offset=[0, 1e39, 0]", "scene.offset is [0.0, 1e39, 0.0], but must be three numbers from -1e9 to"),
         ("train.seed=4294967296", "train.seed is 4294967296, but must be from 0 to 4294967295"),
     ] {
         let error = validation_error(assignment);

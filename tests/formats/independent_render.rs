@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::binary::{ORRERY, printed, train_tiny_on};
+use crate::binary::{ORRERY, moved_orrery, printed, train_tiny_on};
 use crate::skip::skipped;
 
 /// Largest difference of a value. A wrong sign or order changes whole regions by tens of levels; rounding only moves a
@@ -56,6 +56,13 @@ fn assert_script_agrees_of(test: &str, scene: &str, model: &str, settings: &[&st
 #[test]
 fn a_script_renders_the_usual_field() {
     assert_script_agrees("a_script_renders_the_usual_field", &[]);
+}
+
+#[test]
+fn a_script_renders_a_scene_far_from_its_origin() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = moved_orrery(folder.path(), [441547.502, 5121946.513, 345.087]);
+    assert_script_agrees_of("a_script_renders_a_scene_far_from_its_origin", scene.to_str().unwrap(), "hash", &[]);
 }
 
 #[test]

@@ -7,12 +7,15 @@ mod captures;
 mod checkpoint;
 mod colmap;
 mod config;
+mod far;
 mod independent_render;
 mod llff;
 mod media;
+mod nerfstudio_paths;
 mod old_checkpoints;
 mod other_systems;
 mod paths;
+mod pose_conventions;
 mod run;
 mod scene;
 #[path = "../skip/mod.rs"]

@@ -42,7 +42,7 @@ fn scene() -> Scene {
 }
 
 fn options(seconds: f32, fps: f32) -> PathOptions {
-    PathOptions { size: Some((64, 48)), fps: Some(fps), seconds: Some(seconds), camera: None }
+    PathOptions { size: Some((64, 48)), fps: Some(fps), seconds: Some(seconds), ..PathOptions::default() }
 }
 
 /// Returns the centre's distance from the camera's axis, its distance from the camera, and the camera's height above
@@ -221,7 +221,7 @@ fn nerfstudio_path_is_read() {
     assert_eq!((k.width, k.height, k.cx, k.cy), (160, 120, 80.0, 60.0));
     assert!((k.fl_y - expected.scaled(160, 120).intrinsics.fl_y).abs() < 1e-3);
     let asked = read(&nerfstudio(&expected), &options(9.0, 60.0)).unwrap();
-    assert_eq!((asked.frames[0].intrinsics.width, asked.fps, asked.frames.len()), (64, 60.0, 1));
+    assert_eq!((asked.frames[0].intrinsics.width, asked.fps, asked.frames.len()), (64, 60.0, 540));
 }
 
 #[test]
@@ -261,6 +261,8 @@ fn any_path_can_be_of_panoramas() {
     }
     let refused = built("orbit", (Some(64), Some(48)), FrameCamera::Equirectangular).unwrap_err().to_string();
     assert!(refused.contains("a panorama is twice as wide as high, not 64×48"), "{refused}");
+    let odd = built("orbit", (Some(63), None), FrameCamera::Equirectangular).unwrap_err().to_string();
+    assert!(odd.contains("its width is an even number of pixels, not 63"), "{odd}");
     assert!(built("orbit", (None, Some(u32::MAX)), FrameCamera::Equirectangular).is_err());
 }
 

@@ -11,7 +11,7 @@ use gridfield::train::Run;
 use gridfield::train::run::scene_name;
 
 fn checkpoint(step: u64) -> Checkpoint<'static> {
-    let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
+    let unit_cube = UnitCube::new(1.0, [0.0; 3]);
     let header = Header::new(Config::default(), "boat", unit_cube, step, 0.0);
     Checkpoint::new(header, vec![Tensor::new("x", &[1], vec![0.5f32])])
 }
@@ -47,7 +47,7 @@ fn a_name_that_is_taken_or_no_name_is_refused() {
     assert!(error.contains("a run of this name exists; choose another --run-name"), "{error}");
     for name in ["", ".", "..", "a/b", "/tmp", "a/"] {
         let error = create(output.path(), name).unwrap_err().to_string();
-        assert!(error.contains("no plain folder name"), "{name}: {error}");
+        assert!(error.contains("not a plain folder name"), "{name}: {error}");
     }
 }
 

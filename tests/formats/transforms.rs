@@ -1,5 +1,6 @@
 //! nerfstudio and instant-ngp scenes: transforms.json.
 
+use crate::binary::{printed, sentence, without_times};
 use crate::captures::{SIZE, data, transforms, write_json};
 use gridfield::geometry::{Intrinsics, Lens, UnitCube};
 use gridfield::scene::{CaptureKind, Format, Scene, View};
@@ -77,7 +78,7 @@ fn the_place_that_instant_ngp_gives_is_kept_in_the_axes_of_the_scene() {
         document["offset"] = json!([0.5, 0.25, -0.75]);
         document["aabb_scale"] = json!(5);
     });
-    assert_eq!(scene.unit_cube, UnitCube { scale: 0.2, offset: [0.5, 0.25, -0.75] });
+    assert_eq!(scene.unit_cube, UnitCube::new(0.2, [0.5, 0.25, -0.75]));
     assert_eq!(scene.capture.aabb_scale, Some(8), "the next power of two");
 }
 
@@ -145,6 +146,16 @@ fn panoramas_of_instant_ngp_hold_the_whole_sphere() {
 }
 
 #[test]
+fn a_crop_of_fisheye_images_has_no_effect_on_panoramas() {
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["equirectangular"] = json!(true);
+        document["fisheye_crop_radius"] = json!(20.0);
+    });
+    assert_eq!(scene.splits.train[0].crop_radius, None);
+    assert!(scene.notes.len() == 1 && scene.notes[0].contains("no effect without a fisheye lens"), "{:?}", scene.notes);
+}
+
+#[test]
 fn panoramas_are_placed_by_where_they_are() {
     // As perspective cameras these look away from each other, and their axes meet behind them.
     let outward = |document: &mut Value, shift: f64| {
@@ -195,6 +206,129 @@ fn masks_of_both_programs_say_what_counts() {
     let row = |i: usize| mask(i, 6).unwrap()[..6].to_vec();
     assert_eq!(row(0), [false, false, false, false, true, true]);
     assert_eq!(row(1), [true, true, true, false, false, false]);
+}
+
+#[test]
+fn the_box_that_instant_ngp_gives_fills_the_unit_cube() {
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["aabb"] = json!([[-1, 2, 0], [3, 0, 1]]);
+        document["aabb_scale"] = json!(2);
+        document["scale"] = json!(7);
+    });
+    assert_eq!((scene.unit_cube.scale, scene.capture.aabb_scale), (0.25, Some(2)));
+    let ends = [[-1.0, 1.0, 0.5], [3.0, 1.0, 0.5], [1.0, 1.0, 0.5]].map(|point| scene.unit_cube.to_unit(point));
+    assert_eq!(ends, [[0.0, 0.5, 0.5], [1.0, 0.5, 0.5], [0.5; 3]]);
+    assert!(scene.notes.is_empty(), "{:?}", scene.notes);
+    let folder = tempfile::tempdir().unwrap();
+    for (value, says) in [
+        (json!([[0, 0, 0]]), "aabb has 1 corners, expected 2"),
+        (json!([[0, 0, 0], [0, 0]]), "aabb[1] has 2 numbers, expected 3"),
+        (json!([[1, 1, 1], [1, 1, 1]]), "aabb is a box without size"),
+    ] {
+        let mut document = transforms(folder.path(), 3, 300.0);
+        document["aabb"] = value;
+        write_json(folder.path().join("transforms.json"), &document);
+        let error = Scene::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn angles_in_degrees_give_focal_lengths() {
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["x_fov"] = json!(90.0);
+        document["frames"][2]["fl_x"] = json!(33.0);
+    });
+    let focal = |i: usize| scene.splits.train[i].camera.intrinsics.fl_x;
+    assert!((focal(0) - 20.0).abs() < 1e-5, "half of the width: {}", focal(0));
+    assert_eq!(focal(1), 33.0, "that of the frame");
+}
+
+#[test]
+fn a_crop_of_fisheye_images_masks_what_is_outside() {
+    let cropped = |lens: &'static str| {
+        scene_with(3, |folder, document| {
+            document["camera_model"] = json!(lens);
+            document["k1"] = json!(0.01);
+            document["fisheye_crop_radius"] = json!(20.0);
+            // The images are half as large as the file says.
+            (document["w"], document["h"]) = (json!(80), json!(60));
+            let left = |x: u32, _| image::Luma([if x < SIZE.0 / 2 { 0u8 } else { 255 }]);
+            image::GrayImage::from_fn(SIZE.0, SIZE.1, left).save(folder.join("mask.png")).unwrap();
+            document["frames"][1]["mask_path"] = json!("mask.png");
+        })
+    };
+    let (_folder, scene) = cropped("OPENCV_FISHEYE");
+    let view = &scene.splits.train[1];
+    assert_eq!(view.crop_radius, Some(10.0));
+    let counts = view.load_mask(1).unwrap().unwrap();
+    let within = |i: usize| ((i % 40) as f32 + 0.5 - 20.0).hypot((i / 40) as f32 + 0.5 - 15.0) <= 10.0;
+    assert!((0..1200).all(|i| counts[i] == within(i)) && counts.iter().any(|&counts| counts));
+    let masked = scene.splits.train[0].load_mask(1).unwrap().unwrap();
+    assert!((0..1200).all(|i| masked[i] == (within(i) && i % 40 >= 20)), "within the mask and the circle");
+    // At a fifth of the size, each pixel covers 5 × 5, which must all be within: those from 15 to 25 and 10 to 20.
+    let row = |y: usize| view.load_mask(5).unwrap().unwrap()[8 * y..8 * y + 8].to_vec();
+    assert_eq!(row(2), [false, false, false, true, true, false, false, false]);
+    assert_eq!(row(0), [false; 8]);
+    assert!(scene.notes.is_empty(), "{:?}", scene.notes);
+    let (_folder, scene) = cropped("OPENCV");
+    assert_eq!(scene.splits.train[1].load_mask(1).unwrap(), None);
+    assert!(scene.notes.len() == 1 && scene.notes[0].contains("no effect without a fisheye lens"), "{:?}", scene.notes);
+}
+
+#[test]
+fn training_draws_no_pixels_outside_of_the_crop() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = folder.path().join("fisheye");
+    let hash = |radius: Option<f64>| {
+        let mut document = transforms(&scene, 6, 300.0);
+        document["camera_model"] = json!("OPENCV_FISHEYE");
+        document["fisheye_crop_radius"] = json!(radius);
+        write_json(scene.join("transforms.json"), &document);
+        let output = format!("out-{}", radius.unwrap_or(0.0));
+        let args = ["train", "fisheye", "--max-steps=3", "--run-name=r", "--output-dir", &output, "--quiet"];
+        let small =
+            ["--set=train.batch_samples=2048", "--set=model.grid.log2_hashmap_size=12", "--device=cpu", "--threads=2"];
+        printed(folder.path(), &[&args[..], &small].concat());
+        without_times(&folder.path().join(output).join("fisheye/hash/r/checkpoints/step-000000003.safetensors")).tensors
+    };
+    assert!(hash(None) != hash(Some(6.0)));
+    assert!(hash(Some(100.0)) == hash(Some(90.0)), "all pixels count");
+    let mut document = transforms(&scene, 6, 300.0);
+    document["camera_model"] = json!("OPENCV_FISHEYE");
+    document["fisheye_crop_radius"] = json!(0.5);
+    write_json(scene.join("transforms.json"), &document);
+    let error = sentence(folder.path(), &["train", "fisheye", "--max-steps=3"]);
+    assert!(error.contains("has no pixel within the fisheye_crop_radius of images/001; correct it"), "{error}");
+}
+
+#[test]
+fn white_and_black_may_be_transparent() {
+    let colors = |white: bool, black: bool| {
+        let (_folder, scene) = scene_with(3, |folder, document| {
+            document["white_transparent"] = json!(white);
+            document["black_transparent"] = json!(black);
+            let pixel = |x: u32, _| image::Rgb([[255; 3], [0; 3], [255, 255, 254], [0, 0, 1]][x as usize / 10]);
+            image::RgbImage::from_fn(SIZE.0, SIZE.1, pixel).save(folder.join("images/001.png")).unwrap();
+        });
+        let image = scene.splits.train[0].load(1).unwrap();
+        [5, 15, 25, 35].map(|x| image.pixel(x, 3)[3])
+    };
+    assert_eq!(colors(false, false), [255; 4]);
+    assert_eq!(colors(true, false), [0, 255, 255, 255]);
+    assert_eq!(colors(true, true), [0, 0, 255, 255]);
+}
+
+#[test]
+fn files_that_instant_ngp_reads_beside_images_are_named() {
+    let (_folder, scene) = scene_with(4, |folder, document| {
+        crate::captures::write(folder.join("images/rays_001.dat"), "");
+        crate::captures::write(folder.join("images/002.png.alpha.png"), "");
+        document["rolling_shutter"] = json!([0.0, 0.0, 1.0]);
+    });
+    assert_eq!(scene.notes.len(), 2, "{:?}", scene.notes);
+    assert!(scene.notes[0].ends_with("passed over: rolling_shutter"), "{:?}", scene.notes);
+    assert!(scene.notes[1].starts_with("2 images have files beside them"), "{:?}", scene.notes);
 }
 
 #[test]

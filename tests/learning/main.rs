@@ -163,7 +163,9 @@ fn few_samples_are_asked_for_in_vain() {
         ratios.push((name, trainer.report.asked_per_composited()));
     }
     println!("{ratios:?}");
-    assert!(ratios.iter().all(|&(_, ratio)| (1.0..=1.4).contains(&ratio)), "{ratios:?}");
+    // A GPU has fewer and longer rounds.
+    let most = |name: &str| if name == "host" { 1.2 } else { 1.4 };
+    assert!(ratios.iter().all(|&(name, ratio)| (1.0..=most(name)).contains(&ratio)), "{ratios:?}");
 }
 
 /// Renders the field through its own occupancy grid, and through a grid of all cells in which the density exceeds the

@@ -15,7 +15,7 @@ use gridfield::radiance::{Chunk, ChunkSize, March};
 use nalgebra::{Rotation3, Vector3};
 use std::f64::consts::PI;
 
-const UNIT_CUBE: UnitCube = UnitCube { scale: 0.25, offset: [0.45, 0.5, 0.9] };
+const UNIT_CUBE: UnitCube = UnitCube::new(0.25, [0.45, 0.5, 0.9]);
 const N_SAMPLES: usize = 5;
 
 /// Returns a camera of the unit cube that looks along -z from the front, slightly rotated.

@@ -156,7 +156,7 @@ fn a_new_field_begins_with_its_features(device: &Device) {
     let values = |device: &Device| {
         let config = GridConfig { n_levels: 4, log2_hashmap_size: 10, ..GridConfig::default() };
         let model = ModelConfig { grid: config, ..ModelConfig::default() };
-        let context = InitContext { seed: 3, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+        let context = InitContext { seed: 3, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
         let field = Field::random(device, &model, head, &context).unwrap();
         let predictor = Predictor::new(device, head, field, Path::new("new")).unwrap();
         let points = Random::new(62).f32s(3 * SAMPLES, 0.0, 1.0);

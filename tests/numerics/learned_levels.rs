@@ -7,10 +7,11 @@ use crate::common::{Random, assert_close, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, LocalConfig, ModelConfig};
 use gridfield::decoder::Head;
 use gridfield::device::args::ScatterArgs;
-use gridfield::device::{Buffer, ComputeBuffer, Device, LaunchDims, Ptr};
-use gridfield::encoding::{Backward, Encode, Encoding, InitContext, LearnedLevels};
+use gridfield::device::{Buffer, ComputeBuffer, Device, DeviceChoice, LaunchDims, Ptr};
+use gridfield::encoding::{Backward, Cascade, Encode, Encoding, InitContext, LearnedLevels};
 use gridfield::field::Field;
 use gridfield::geometry::UnitCube;
+use gridfield::gtk::cascade::forward;
 use gridfield::radiance::{Chunk, ChunkSize};
 
 /// Samples of two rounds: one tile and part of a second.
@@ -343,6 +344,20 @@ fn tolerance(device: &Device) -> f64 {
     if device.computes_in_fp16() { 4e-3 } else { 5e-5 }
 }
 
+/// The analysis (`gridfield::gtk`) has the cascade in fp64.
+#[test]
+fn the_cascade_of_the_analysis_is_that_of_the_formulas() {
+    let device = Device::open(DeviceChoice::Cpu, 1).unwrap();
+    for (config, dimensions) in all_cases().filter(|(config, _)| config.cascade) {
+        let case = Case::new(&device, &config, dimensions);
+        let (reference, shape) = (&case.reference, Cascade::new(&config).unwrap());
+        let z = reference.all_interpolated();
+        let found: Vec<f64> =
+            z.chunks(reference.n_columns()).flat_map(|z| forward(shape, &reference.gates, z)).collect();
+        assert_close(&case.name(), &found, &reference.features(), 1e-12);
+    }
+}
+
 fn features_are_those_of_the_formulas(device: &Device) {
     for (config, dimensions) in all_cases() {
         let case = Case::new(device, &config, dimensions);
@@ -447,7 +462,7 @@ fn gradients_are_the_central_differences_of_the_formulas(device: &Device) {
 fn features_at_the_start(device: &Device, config: &GridConfig, dimensions: u32) -> Vec<f32> {
     let mut random = Random::new(47);
     let model = ModelConfig { grid: config.clone(), ..ModelConfig::default() };
-    let context = InitContext { seed: 5, unit_cube: UnitCube { scale: 1.0, offset: [0.0; 3] }, box_side: 1.0 };
+    let context = InitContext { seed: 5, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
     let mut field = Field::random(device, &model, Head::Values { dimensions, n_outputs: 1 }, &context).unwrap();
     let table = random.halves(field.table.len(), -1.0, 1.0);
     field.table.upload(0, &table).unwrap();

@@ -56,7 +56,7 @@ fn distances_are_those_of_parry(device: &Device) {
     let corner = |random: &mut Random| random.below(600) as u32;
     let triangles =
         (0..300).map(|_| [(); 3].map(|()| corner(&mut random))).filter(|[a, b, c]| a != b && b != c && c != a);
-    assert_as_parry(device, &Mesh { triangles: triangles.collect(), vertices }, &points(n, 7));
+    assert_as_parry(device, &Mesh { triangles: triangles.collect(), vertices, ..Mesh::default() }, &points(n, 7));
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn armadillo() -> Option<Mesh> {
     let data = std::env::var("GRIDFIELD_DATA").unwrap_or_else(|_| "../shared/data".into());
     let path = std::path::Path::new(&data).join("sdf/armadillo.obj");
     path.is_file().then(|| {
-        let mesh = Mesh::read(&path).unwrap();
+        let mesh = Mesh::read(&path, None).unwrap();
         let fit = mesh.fit();
-        mesh.mapped(|point| fit.to_unit(point))
+        mesh.mapped([0.0; 3], |point| fit.to_unit(point))
     })
 }
 

@@ -104,7 +104,7 @@ fn points_fill_the_cube(device: &Device) {
 fn surfaces_apart_are_as_far_apart() {
     let host = crate::common::host();
     let (mesh, n) = (crate::shapes::sphere(24), 20_000);
-    let bigger = mesh.clone().mapped(|point| point.map(|x| 0.5 + (x - 0.5) * 1.01));
+    let bigger = mesh.clone().mapped([0.0; 3], |point| point.map(|x| 0.5 + (x - 0.5) * 1.01));
     let (one, other) = (Bvh::new(&host, &mesh).unwrap(), Bvh::new(&host, &bigger).unwrap());
     let (truth, fit) = (Measured::new(&mesh, &one), Measured::new(&bigger, &other));
     let same = compare_surfaces(&host, &truth, &truth, n, 0.6, 1e-3).unwrap();
@@ -132,7 +132,7 @@ fn volumes_are_compared_by_points() {
     // Concentric spheres of radius 0.3 and 0.27: the ratio of their volumes.
     let host = crate::common::host();
     let mesh = crate::shapes::sphere(24);
-    let smaller = mesh.clone().mapped(|point| point.map(|x| 0.5 + (x - 0.5) * 0.9));
+    let smaller = mesh.clone().mapped([0.0; 3], |point| point.map(|x| 0.5 + (x - 0.5) * 0.9));
     let bvh = Bvh::new(&host, &mesh).unwrap();
     let points = bvh.sampler(&host, &mesh).unwrap().in_cube(&host, 1 << 16, 1).unwrap();
     let inside =

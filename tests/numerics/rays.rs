@@ -16,7 +16,7 @@ const BOX_MAX: [f32; 3] = [1.0; 3];
 
 /// Returns the camera for a unit cube that coincides with the scene.
 pub fn device_camera(camera: &Camera) -> args::Camera {
-    gridfield::radiance::device_camera(camera, &UnitCube { scale: 1.0, offset: [0.0; 3] }, 0)
+    gridfield::radiance::device_camera(camera, &UnitCube::new(1.0, [0.0; 3]), 0)
 }
 
 fn room(device: &Device, n_rays: usize) -> Chunk {

@@ -12,7 +12,7 @@ use gridfield::scene::View;
 const SIZE: (u32, u32) = (20, 15);
 const N: usize = (SIZE.0 * SIZE.1) as usize;
 const NEAREST: f64 = 4.0;
-const UNIT_CUBE: UnitCube = UnitCube { scale: 0.2, offset: [0.4, 0.5, 0.7] };
+const UNIT_CUBE: UnitCube = UnitCube::new(0.2, [0.4, 0.5, 0.7]);
 
 /// Cameras side by side that look along -z, each rotated by up to a tenth.
 fn rig() -> Vec<View> {

@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 /// directions.
 fn sheet(n: u32, m: u32, at: impl Fn(f64, f64) -> [f64; 3]) -> Mesh {
     let vertex = |i: u32| at(f64::from(i % n) / f64::from(n), f64::from(i / n) / f64::from(m)).map(|x| x as f32);
-    let mut mesh = Mesh { vertices: (0..n * m).map(vertex).collect(), triangles: Vec::new() };
+    let mut mesh = Mesh { vertices: (0..n * m).map(vertex).collect(), ..Mesh::default() };
     for j in 0..m {
         for i in 0..n {
             let corner = |di: u32, dj: u32| (i + di) % n + (j + dj) % m * n;

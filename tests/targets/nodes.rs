@@ -1,7 +1,7 @@
 //! Active nodes alone: of fixed kernel functions, and of learned ones.
 
 use bytemuck::Pod;
-use gridfield::config::{GridConfig, GridIndex, GridKernel, MulfaConfig, MulfaVariant};
+use gridfield::config::{GridConfig, GridIndex, GridKernel, LocalConfig, MulfaConfig, MulfaVariant};
 use gridfield::device::args::{ActiveNodesArgs, MAX_LEVELS};
 use gridfield::device::{Device, Kernel, LaunchDims, kernels};
 use gridfield::encoding::Grid;
@@ -49,12 +49,16 @@ fn grids(dimensions: u32) -> Vec<Grid> {
     let learned = learned.map(|mulfa| config(GridKernel::Mulfa, mulfa));
     let bands =
         GridConfig { index: GridIndex::Fourier, n_levels: 5, ..config(GridKernel::Linear, MulfaConfig::default()) };
-    fixed.iter().chain(&learned).chain([&bands]).map(|config| Grid::new(config, dimensions)).collect()
+    let local = [0, 1, 2].map(|n_frequencies| {
+        let local = LocalConfig { n_frequencies };
+        GridConfig { local, ..config(GridKernel::Local, MulfaConfig::default()) }
+    });
+    fixed.iter().chain(&learned).chain(&local).chain([&bands]).map(|config| Grid::new(config, dimensions)).collect()
 }
 
 /// Returns θ that keeps the denominators of `paper` away from zero: small weights and a `b_out` of 1.
 fn theta(grid: &Grid, random: &mut Random) -> Vec<f64> {
-    let Some(mulfa) = &grid.mulfa else { return Vec::new() };
+    let Some(mulfa) = &grid.mulfa else { return random.f64s(grid.n_theta(), -1.0, 1.0) };
     let parts = mulfa.blocks();
     (0..mulfa.n_thetas)
         .flat_map(|_| &parts)

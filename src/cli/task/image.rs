@@ -10,7 +10,7 @@ use crate::fit::Predictor;
 use crate::image_field::{Image, ImageReport, Part, Shape, compare, render as render_part, side_by_side, write_image};
 use crate::media::{Pixels, write_png};
 use crate::metrics::error_map;
-use crate::{Error, Result, atomic};
+use crate::{Error, Result, atomic, names};
 
 /// Maximum width and height in pixels of each image in the side-by-side comparison.
 const SHOWN_SIDE: u32 = 1024;
@@ -103,7 +103,11 @@ pub fn render(
 ) -> anyhow::Result<Outcome> {
     let (shape, predictor) = predictor(trained)?;
     let part = part(&shape, crop, size)?;
-    let path = output.unwrap_or_else(|| trained.resolved.renders_folder().join("image.png"));
+    let path = match output {
+        Some(folder) if names::is_folder(&folder.to_string_lossy()) => folder.join("image.png"),
+        Some(path) => path,
+        None => trained.resolved.renders_folder().join("image.png"),
+    };
     atomic::make_folder_of(&path)?;
     let values = render_part(&predictor, &part)?;
     write_image(&path, (part.width, part.height), &values, shape.n_channels, shape.is_hdr)?;

@@ -5,14 +5,11 @@ pub mod image;
 pub mod radiance;
 pub mod sdf;
 
-use std::path::Path;
-
-use super::OUTPUT_DIR;
 use super::machine::MachineArgs;
+use super::run_args::RunArgs;
 use crate::checkpoint::Checkpoint;
 use crate::config::TaskName;
 use crate::device::Device;
-use crate::train::Run;
 use crate::train::run::Resolved;
 
 /// A trained field that a command works on.
@@ -27,8 +24,8 @@ impl Trained {
     ///
     /// # Errors
     /// Returns an error if there is no such run, the device cannot be opened or the checkpoint cannot be read.
-    pub fn open(run: &Path, machine: &MachineArgs) -> anyhow::Result<Self> {
-        let resolved = Run::resolve(run, Path::new(OUTPUT_DIR))?;
+    pub fn open(run: &RunArgs, machine: &MachineArgs) -> anyhow::Result<Self> {
+        let resolved = run.resolve()?;
         let device = machine.open_device()?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         Ok(Trained { device, resolved, checkpoint })

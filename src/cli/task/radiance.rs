@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::Trained;
 use crate::checkpoint::Checkpoint;
+use crate::cli::counter::Counter;
 use crate::cli::eval::{EvalArgs, SolidBackground};
-use crate::cli::export::{ExportArgs, write_surface};
-use crate::cli::progress::counter;
+use crate::cli::export::{ExportArgs, Exported};
 use crate::cli::render::RenderArgs;
 use crate::cli::{Outcome, print};
-use crate::mesh::{MeshFormat, Surface};
+use crate::geometry::Upright;
+use crate::mesh::MeshFormat;
 use crate::metrics::Lpips;
 use crate::radiance::evaluate::{SavedImages, compare};
 use crate::radiance::{
@@ -75,7 +76,7 @@ fn measure(trained: &Trained, args: &EvalArgs, scene: &Scene, terms: Terms, lpip
         error_maps: args.save_error_maps,
     };
     let renderer = Renderer::from_checkpoint(device, checkpoint)?;
-    let bar = counter("images", views.len(), false);
+    let counter = Counter::new("images", views.len(), false);
     let mut scores = Vec::new();
     for view in views {
         let mut compared = compare(&renderer, view, header.config.scene.downscale, background, protocol)?;
@@ -84,9 +85,9 @@ fn measure(trained: &Trained, args: &EvalArgs, scene: &Scene, terms: Terms, lpip
         }
         saved.save(&compared)?;
         scores.push(compared.score);
-        bar.inc(1);
+        counter.add_one();
     }
-    bar.finish_and_clear();
+    drop(counter);
     Ok(Report::new(header, &resolved.checkpoint, device, terms, lpips, scores))
 }
 
@@ -141,20 +142,39 @@ fn open_scene(args: &RenderArgs, checkpoint: &Checkpoint) -> Result<Scene> {
 
 /// Writes the field's surface as a mesh, as a point cloud, or as both.
 pub fn export(trained: &Trained, args: &ExportArgs, mesh_file: Option<(&Path, MeshFormat)>) -> anyhow::Result<()> {
+    let point_file = args.point_cloud.as_deref().map(|path| (path, MeshFormat::Ply));
+    let turns = |file: &(&Path, MeshFormat)| args.turns(file.1);
+    let is_turned = mesh_file.iter().chain(&point_file).any(turns);
+    let upright = if is_turned { Some(upright(&trained.checkpoint, args.scene.as_deref())?) } else { None };
+    let write = |surface: ColoredSurface, path, format| {
+        let ColoredSurface { mesh, normals, colors } = surface;
+        let exported = Exported { mesh, normals, colors: Some(colors) };
+        exported.write(path, format, upright.filter(|_| args.turns(format)))
+    };
     let renderer = Renderer::from_checkpoint(&trained.device, &trained.checkpoint)?;
     let threshold = args.density_threshold.unwrap_or(DENSITY_THRESHOLD) as f32;
     let surface = args.extract(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
     if let Some((path, format)) = mesh_file {
-        write_colored(&renderer.colored(&surface)?, path, format)?;
+        write(renderer.colored(&surface)?, path, format)?;
     }
-    if let Some(path) = &args.point_cloud {
-        let points = renderer.point_cloud(&surface, args.points.unwrap_or(POINTS) as usize)?;
-        write_colored(&points, path, MeshFormat::Ply)?;
+    if let Some((path, format)) = point_file {
+        write(renderer.point_cloud(&surface, args.points.unwrap_or(POINTS) as usize)?, path, format)?;
     }
     Ok(())
 }
 
-fn write_colored(surface: &ColoredSurface, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
-    let ColoredSurface { mesh, normals, colors } = surface;
-    write_surface(&Surface { mesh, normals: Some(normals), colors: Some(colors) }, path, format)
+/// Returns the rotation that turns the scene's up to y. The cameras tell what is up; without them it is z, as in most
+/// scenes.
+fn upright(checkpoint: &Checkpoint, moved_to: Option<&Path>) -> Result<Upright> {
+    match reopen_scene(checkpoint, moved_to) {
+        Ok(scene) => Ok(Upright::from_up(scene.up())),
+        Err(error) if moved_to.is_none() => {
+            print::to_stderr(&format!(
+                "gridfield: note: z is taken as up, since the scene's cameras cannot be read: {error}; --axes scene leaves the \
+                 axes as they are"
+            ));
+            Ok(Upright::from_up([0.0, 0.0, 1.0]))
+        }
+        Err(error) => Err(error),
+    }
 }

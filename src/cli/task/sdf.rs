@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::Trained;
 use crate::checkpoint::Checkpoint;
-use crate::cli::export::{ExportArgs, write_surface};
+use crate::cli::export::{ExportArgs, Exported};
 use crate::cli::render::RenderArgs;
 use crate::cli::{Outcome, print};
 use crate::device::Device;
 use crate::fit::Predictor;
-use crate::mesh::{MeshFormat, Surface};
+use crate::mesh::MeshFormat;
 use crate::sdf::{HEAD, MeshFacts, SdfReport, SphereTracer, Target, evaluate, extract, turntable_scene};
 use crate::{Error, Result, atomic};
 
@@ -22,7 +22,7 @@ const EVALUATED_AT: u32 = 512;
 /// Returns an error if the file cannot be read, or if it holds another mesh than the one that was fitted.
 pub fn reopen_mesh(device: &Device, checkpoint: &Checkpoint) -> Result<Target> {
     let path = &checkpoint.header.config.sdf.path;
-    let target = Target::read(device, path)?;
+    let target = Target::read(device, path, Some(checkpoint.header.unit_cube.origin))?;
     let (found, expected) = (MeshFacts::of(&target), MeshFacts::from_checkpoint(checkpoint)?);
     if found == expected && target.unit_cube == checkpoint.header.unit_cube {
         return Ok(target);
@@ -85,11 +85,12 @@ pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
     args.render_video(&trained.resolved, &scene, 1, scene.background, open)
 }
 
-/// Writes the field's surface, in the coordinates of the mesh that it was fitted to.
+/// Writes the field's surface, in the coordinates of the mesh that it was fitted to. Nothing tells what is up in a mesh;
+/// y is taken to be, as it is in [`render`], so that nothing is turned.
 pub fn export(trained: &Trained, args: &ExportArgs, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
     let unit_cube = trained.checkpoint.header.unit_cube;
     let surface = args.extract(|resolution, progress| extract(&predictor(trained)?, resolution, progress))?;
-    let mesh = surface.mapped(|point| unit_cube.to_scene(point));
+    let mesh = surface.mapped(unit_cube.origin, |point| unit_cube.to_scene(point));
     let normals = mesh.vertex_normals();
-    write_surface(&Surface { mesh: &mesh, normals: Some(&normals), colors: None }, path, format)
+    Exported { mesh, normals, colors: None }.write(path, format, None)
 }

@@ -1,8 +1,11 @@
 //! MP4 videos (H.264) from rendered frames, through ffmpeg where it is installed and through a bundled encoder
-//! otherwise.
+//! otherwise; and the frames of any video, through ffmpeg.
 
 mod bundled;
 mod ffmpeg;
+mod reader;
+
+pub(crate) use reader::{JudgedFrame, VideoReader};
 
 use super::yuv::Yuv420;
 use crate::{Error, Result, atomic};
@@ -23,6 +26,12 @@ impl Encoder {
     pub fn detect() -> Self {
         if ffmpeg::is_usable() { Encoder::Ffmpeg } else { Encoder::Bundled }
     }
+}
+
+/// Returns the size of the video of frames of `width × height`: both sides are rounded up to even numbers, which 4:2:0
+/// video needs.
+pub fn video_size(width: u32, height: u32) -> (u32, u32) {
+    (width.next_multiple_of(2), height.next_multiple_of(2))
 }
 
 /// Writes one video. The file appears under its name when [`VideoWriter::finish`] returns; a writer that is dropped

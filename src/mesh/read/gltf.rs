@@ -11,18 +11,18 @@ use gltf::accessor::{DataType, Dimensions};
 use gltf::buffer::Source;
 use gltf::mesh::Mode;
 use gltf::{Accessor, Document, Gltf, Node, Primitive, Semantic};
-use nalgebra::{Matrix4, Point3};
+use nalgebra::{Matrix4, Point3, Quaternion, Translation3, UnitQuaternion, Vector3};
 use serde_json::Value;
 
-use super::{Read, no_vertex};
-use crate::mesh::Mesh;
+use super::{Raw, Read, no_vertex};
+use crate::geometry::is_zero;
 use crate::names;
 use crate::text::as_utf8;
 
 /// Length of the GLB header, whose last four bytes are the length of the file.
 const GLB_HEADER: u32 = 12;
 
-pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
+pub fn read(bytes: &[u8], path: &Path) -> Read<Raw> {
     let length = bytes.get(8..12).map(|length| u32::from_le_bytes(length.try_into().expect("four bytes")));
     if bytes.starts_with(b"glTF") && length.is_none_or(|length| length < GLB_HEADER || length as usize > bytes.len()) {
         return Err("truncated: it is shorter than its GLB header says; fetch it again".to_owned());
@@ -34,23 +34,51 @@ pub fn read(bytes: &[u8], path: &Path) -> Read<Mesh> {
     } else {
         (as_utf8(bytes), None)
     };
-    let Gltf { document, .. } = Gltf::from_slice(&geometry_of(&json)?).map_err(unreadable)?;
+    let json = geometry_of(&json)?;
+    let Gltf { document, .. } = Gltf::from_slice(&json).map_err(unreadable)?;
     let buffers = buffers(&document, blob, path.parent().unwrap_or(Path::new("")))?;
+    let mesh = placed(&document, &buffers, |node| {
+        Matrix4::from_fn(|row, column| f64::from(node.transform().matrix()[column][row]))
+    })?;
+    if is_zero(&mesh.origin()) {
+        return Ok(mesh);
+    }
+    // The transforms of a mesh far from its origin do not fit single precision, in which `gltf` has them.
+    let root: Value = serde_json::from_slice(&json).map_err(|e| e.to_string())?;
+    placed(&document, &buffers, |node| transform(&root["nodes"][node.index()]))
+}
+
+/// Returns the transform of a node from its JSON, whose lists of numbers have the right lengths.
+fn transform(node: &Value) -> Matrix4<f64> {
+    let numbers = |key: &str| -> Option<Vec<f64>> { node[key].as_array()?.iter().map(Value::as_f64).collect() };
+    if let Some(matrix) = numbers("matrix") {
+        return Matrix4::from_column_slice(&matrix);
+    }
+    let vector = |key, usual: f64| numbers(key).map_or(Vector3::repeat(usual), |v| Vector3::from_column_slice(&v));
+    let rotation = numbers("rotation").map_or(UnitQuaternion::identity(), |q| {
+        UnitQuaternion::from_quaternion(Quaternion::new(q[3], q[0], q[1], q[2]))
+    });
+    let translation = Translation3::from(vector("translation", 0.0));
+    translation.to_homogeneous() * rotation.to_homogeneous() * Matrix4::new_nonuniform_scaling(&vector("scale", 1.0))
+}
+
+/// Returns the triangles of the default scene, with the transform of each node given by `transform`.
+fn placed(document: &Document, buffers: &[Vec<u8>], transform: impl Fn(&Node) -> Matrix4<f64>) -> Read<Raw> {
     let scene = document.default_scene().or_else(|| document.scenes().next());
     let roots: Vec<Node> = match &scene {
         Some(scene) => scene.nodes().collect(),
         None => return Err("has no scene, so that nothing says where its meshes are".to_owned()),
     };
-    let mut mesh = Mesh::default();
+    let mut mesh = Raw::default();
     let mut seen = vec![false; document.nodes().len()];
     let mut left: Vec<(Node, Matrix4<f64>)> = roots.into_iter().map(|node| (node, Matrix4::identity())).collect();
     while let Some((node, parent)) = left.pop() {
         if std::mem::replace(&mut seen[node.index()], true) {
             return Err(format!("node {} has two parents, which glTF does not allow; export it again", node.index()));
         }
-        let to_scene = parent * Matrix4::from_fn(|row, column| f64::from(node.transform().matrix()[column][row]));
+        let to_scene = parent * transform(&node);
         for primitive in node.mesh().iter().flat_map(|mesh| mesh.primitives()) {
-            append(&mut mesh, &primitive, &to_scene, &buffers)?;
+            append(&mut mesh, &primitive, &to_scene, buffers)?;
         }
         left.extend(node.children().map(|child| (child, to_scene)));
     }
@@ -146,7 +174,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn append(mesh: &mut Mesh, primitive: &Primitive, to_scene: &Matrix4<f64>, buffers: &[Vec<u8>]) -> Read<()> {
+fn append(mesh: &mut Raw, primitive: &Primitive, to_scene: &Matrix4<f64>, buffers: &[Vec<u8>]) -> Read<()> {
     let strip = match primitive.mode() {
         Mode::Triangles => Order::Separate,
         Mode::TriangleStrip => Order::Strip,
@@ -157,7 +185,7 @@ fn append(mesh: &mut Mesh, primitive: &Primitive, to_scene: &Matrix4<f64>, buffe
     let place = |item: &[u8]| {
         let number = |k: usize| f64::from(f32::from_le_bytes(item[4 * k..4 * k + 4].try_into().expect("four bytes")));
         let point = to_scene.transform_point(&Point3::new(number(0), number(1), number(2)));
-        [0, 1, 2].map(|k| point[k] as f32)
+        [point.x, point.y, point.z]
     };
     if positions.data_type() != DataType::F32 || positions.dimensions() != Dimensions::Vec3 {
         return Err(
@@ -256,9 +284,10 @@ mod tests {
     #[test]
     fn buffers_within_and_beside_the_file_are_read_where_nodes_put_them() {
         // x is moved by 10, then mirrored, which flips the triangle.
-        let expected = Mesh {
+        let expected = Raw {
             vertices: vec![[-10.0, 0.0, 0.0], [-11.0, 0.0, 0.0], [-10.0, 1.0, 1.0]],
             triangles: vec![[0, 2, 1]],
+            ..Raw::default()
         };
         let within = document(&inline(&buffer(2)), 42);
         assert_eq!(read(within.as_bytes(), Path::new("a.gltf")).unwrap(), expected);
@@ -285,6 +314,29 @@ mod tests {
         for extension in REFUSED {
             assert!(with(extension).unwrap_err().contains(&format!("needs the extension {extension}")));
         }
+    }
+
+    #[test]
+    fn transforms_far_from_the_origin_are_read_in_double_precision() {
+        let far = |moved: &str| {
+            let text = document(&inline(&buffer(2)), 42).replacen("\"translation\": [10, 0, 0]", moved, 1);
+            read(text.as_bytes(), Path::new("a.gltf")).unwrap()
+        };
+        let apart = |mesh: &Raw, expected: [[f64; 3]; 3]| {
+            let pairs = mesh.vertices.as_flattened().iter().zip(expected.into_iter().flatten());
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        let expected = [[-5121946.513, 3.25, 0.0], [-5121947.513, 3.25, 0.0], [-5121946.513, 4.25, 1.0]];
+        let matrix = "\"matrix\": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 5121946.513, 3.25, 0, 1]";
+        for moved in ["\"translation\": [5121946.513, 3.25, 0], \"rotation\": [0, 0, 0, 1]", matrix] {
+            assert!(apart(&far(moved), expected) < 1e-8, "{:?}", far(moved).vertices);
+            assert_eq!(far(moved).triangles, [[0, 2, 1]]);
+        }
+        // A half turn about y, and half the size.
+        let turned =
+            far("\"rotation\": [0, 1, 0, 0], \"scale\": [0.5, 0.5, 0.5], \"translation\": [5121946.513, 3.25, 0]");
+        let expected = [[-5121946.513, 3.25, 0.0], [-5121946.013, 3.25, 0.0], [-5121946.513, 3.75, -0.5]];
+        assert!(apart(&turned, expected) < 1e-8, "{:?}", turned.vertices);
     }
 
     #[test]

@@ -10,14 +10,46 @@ mod stl;
 use std::path::Path;
 
 use super::Mesh;
+use crate::geometry::{origin_for, relative};
 use crate::{Error, Result, names};
+use polygon::triangulate;
 
 /// Reason why a file was refused.
 pub type Refusal = String;
 pub type Read<T> = std::result::Result<T, Refusal>;
 
-/// Reads the mesh as the file has it, with vertex indices and coordinates checked.
-pub fn read(path: &Path) -> Result<Mesh> {
+/// A mesh in the coordinates of its file.
+#[derive(Debug, Default, PartialEq)]
+pub struct Raw {
+    pub vertices: Vec<[f64; 3]>,
+    pub triangles: Vec<[u32; 3]>,
+    /// Polygons that are not split into triangles yet.
+    pub polygons: Polygons,
+}
+
+/// Polygons, as lists of vertex indices.
+#[derive(Debug, Default, PartialEq)]
+pub struct Polygons {
+    /// Corners of all polygons, one after the other.
+    corners: Vec<u32>,
+    /// For each polygon, the place in `corners` behind its last one.
+    ends: Vec<usize>,
+}
+
+impl Polygons {
+    pub fn push(&mut self, corners: impl IntoIterator<Item = u32>) {
+        self.corners.extend(corners);
+        self.ends.push(self.corners.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(move |(begin, &end)| &self.corners[begin..end])
+    }
+}
+
+/// Reads the mesh of a file, with vertex indices and coordinates checked.
+pub fn read(path: &Path, origin: Option<[f64; 3]>) -> Result<Mesh> {
     let reader = match names::extension(path).as_str() {
         "obj" => |bytes: &[u8], _: &Path| obj::read(bytes),
         "ply" => |bytes: &[u8], _: &Path| ply::read_mesh(bytes),
@@ -32,22 +64,38 @@ pub fn read(path: &Path) -> Result<Mesh> {
     };
     let bytes =
         std::fs::read(path).map_err(|e| Error::file(path, format!("the mesh cannot be read ({e}); check the path")))?;
-    let mesh = reader(&bytes, path).and_then(checked);
+    let mesh = reader(&bytes, path).and_then(|raw| raw.checked(origin));
     mesh.map_err(|refusal| Error::file(path, refusal))
 }
 
-fn checked(mesh: Mesh) -> Read<Mesh> {
-    if mesh.vertices.len() > u32::MAX as usize {
-        return Err(format!("has {} vertices, but at most {} are possible", mesh.vertices.len(), u32::MAX));
+impl Raw {
+    /// Returns the place that the vertices of triangles and polygons should be relative to.
+    fn origin(&self) -> [f64; 3] {
+        let corners = self.triangles.as_flattened().iter().chain(&self.polygons.corners);
+        origin_for(corners.map(|&vertex| self.vertices[vertex as usize]))
     }
-    if let Some(vertex) = mesh.vertices.iter().position(|vertex| vertex.iter().any(|x| !x.is_finite())) {
-        let found = mesh.vertices[vertex];
-        return Err(format!("vertex {vertex} is {found:?}, but coordinates must be finite numbers"));
-    }
-    let n = mesh.vertices.len();
-    match mesh.triangles.as_flattened().iter().position(|&vertex| vertex as usize >= n) {
-        Some(at) => Err(no_vertex(at / 3, i64::from(mesh.triangles.as_flattened()[at]), n)),
-        None => Ok(mesh),
+
+    /// Checks vertices and indices, takes vertices relative to `origin`, and splits polygons into triangles.
+    fn checked(self, origin: Option<[f64; 3]>) -> Read<Mesh> {
+        let n = self.vertices.len();
+        if n > u32::MAX as usize {
+            return Err(format!("has {n} vertices, but at most {} are possible", u32::MAX));
+        }
+        let faces = self.triangles.iter().map(|triangle| &triangle[..]).chain(self.polygons.iter());
+        for (number, face) in faces.enumerate() {
+            if let Some(&vertex) = face.iter().find(|&&vertex| vertex as usize >= n) {
+                return Err(no_vertex(number, i64::from(vertex), n));
+            }
+        }
+        let origin = origin.unwrap_or_else(|| self.origin());
+        let vertices: Vec<[f32; 3]> = self.vertices.iter().map(|&vertex| relative(vertex, &origin)).collect();
+        if let Some(vertex) = vertices.iter().position(|vertex| vertex.iter().any(|x| !x.is_finite())) {
+            let found = self.vertices[vertex].map(|x| x as f32);
+            return Err(format!("vertex {vertex} is {found:?}, but coordinates must be finite numbers"));
+        }
+        let mut triangles = self.triangles;
+        self.polygons.iter().for_each(|polygon| triangulate(polygon, &vertices, &mut triangles));
+        Ok(Mesh { vertices, triangles, origin })
     }
 }
 

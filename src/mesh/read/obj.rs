@@ -1,13 +1,11 @@
 //! Wavefront OBJ: `v` and `f` lines; all other lines are irrelevant for a surface and are ignored.
 
-use super::Read;
-use super::polygon::triangulate;
-use crate::mesh::Mesh;
+use super::{Raw, Read};
 use crate::text::as_utf8;
 
-pub fn read(bytes: &[u8]) -> Read<Mesh> {
+pub fn read(bytes: &[u8]) -> Read<Raw> {
     let bytes = as_utf8(bytes);
-    let mut mesh = Mesh::default();
+    let mut mesh = Raw::default();
     let mut polygon = Vec::new();
     let mut joined = String::new();
     for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -34,7 +32,7 @@ pub fn read(bytes: &[u8]) -> Read<Mesh> {
                         polygon.len()
                     ));
                 }
-                triangulate(&polygon, &mesh.vertices, &mut mesh.triangles);
+                mesh.polygons.push(polygon.iter().copied());
             }
             _ => {}
         }
@@ -43,8 +41,8 @@ pub fn read(bytes: &[u8]) -> Read<Mesh> {
     Ok(mesh)
 }
 
-fn vertex<'a>(mut words: impl Iterator<Item = &'a str>, line: usize) -> Read<[f32; 3]> {
-    let mut number = || words.next().and_then(|word| word.parse::<f32>().ok());
+fn vertex<'a>(mut words: impl Iterator<Item = &'a str>, line: usize) -> Read<[f64; 3]> {
+    let mut number = || words.next().and_then(|word| word.parse::<f64>().ok());
     match (number(), number(), number()) {
         (Some(x), Some(y), Some(z)) => Ok([x, y, z]),
         _ => Err(format!(
@@ -77,7 +75,7 @@ mod tests {
     fn polygons_negative_numbers_and_continued_lines_are_read() {
         let text = b"# a square and a triangle\no thing\nv 0 0 0\nv 1 0 0 1.0\r\nv 1 1 0 0.5 0.5 0.5\nv 0 1 \\\n0\n\
                      vn 0 0 1\nf 1//1 2//1 3//1 4//1\nl 1 2 3\nf -1 -4/7 -3/1/1";
-        let mesh = read(text).unwrap();
+        let mesh = read(text).and_then(|raw| raw.checked(None)).unwrap();
         assert_eq!(mesh.vertices, [[0.0; 3], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]);
         assert_eq!(mesh.triangles, [[0, 1, 2], [0, 2, 3], [3, 0, 1]]);
     }
@@ -86,7 +84,7 @@ mod tests {
     fn concave_polygons_are_split_within_their_outline() {
         // A dart in both orders. Its first corner does not see the third.
         let text = b"v 0 0 0\nv 4 0 0\nv 1 1 0\nv 0 4 0\nf 2 3 4 1\nf 4 3 2 1\n";
-        let mesh = read(text).unwrap();
+        let mesh = read(text).and_then(|raw| raw.checked(None)).unwrap();
         assert_eq!(mesh.triangles.len(), 4);
         assert_eq!(mesh.area(), 8.0, "each of the two faces has an area of 4");
     }

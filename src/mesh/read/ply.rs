@@ -1,15 +1,13 @@
 //! PLY (Turk, "The PLY polygon file format", 1994): ASCII, and binary in both byte orders. Reads the coordinates of
 //! vertices and the vertex lists of faces; everything else in a file is skipped.
 
-use super::polygon::triangulate;
-use super::{Read, no_vertex};
-use crate::mesh::Mesh;
+use super::{Polygons, Raw, Read};
 use crate::text::as_utf8;
 
-/// Vertex coordinates and triangles of a file.
+/// Vertex coordinates and faces of a file.
 pub struct Ply {
-    pub vertices: Vec<[f32; 3]>,
-    pub triangles: Vec<[u32; 3]>,
+    pub vertices: Vec<[f64; 3]>,
+    faces: Polygons,
 }
 
 /// Encoding of a file's numbers.
@@ -40,13 +38,13 @@ struct Element {
 }
 
 /// Reads the mesh of a file.
-pub fn read_mesh(bytes: &[u8]) -> Read<Mesh> {
-    let Ply { vertices, triangles } = Ply::read(bytes, true)?;
-    Ok(Mesh { vertices, triangles })
+pub fn read_mesh(bytes: &[u8]) -> Read<Raw> {
+    let Ply { vertices, faces } = Ply::read(bytes, true)?;
+    Ok(Raw { vertices, polygons: faces, ..Raw::default() })
 }
 
 impl Ply {
-    /// Reads the vertices of a file and, if `with_faces`, its triangles.
+    /// Reads the vertices of a file and, if `with_faces`, its faces.
     pub fn read(bytes: &[u8], with_faces: bool) -> Read<Ply> {
         const END: &[u8] = b"end_header";
         let bytes = as_utf8(bytes);
@@ -55,13 +53,11 @@ impl Ply {
             return Err("not a PLY file: it does not begin with `ply`".to_owned());
         }
         let end = bytes.windows(END.len()).position(|window| window == END).ok_or("its PLY header does not end")?;
-        let header = std::str::from_utf8(&bytes[..end]).map_err(|_| "its PLY header is no text")?;
+        let header = std::str::from_utf8(&bytes[..end]).map_err(|_| "its PLY header is not text")?;
         let line_end = bytes[end..].iter().position(|&byte| byte == b'\n').ok_or("its PLY header does not end")?;
         let (format, elements) = parse_header(header)?;
         let mut numbers = Numbers { format, left: &bytes[end + line_end + 1..] };
-        let mut ply = Ply { vertices: Vec::new(), triangles: Vec::new() };
-        // Faces may stand before the vertices that they name.
-        let mut faces = Faces::default();
+        let mut ply = Ply { vertices: Vec::new(), faces: Polygons::default() };
         let has_vertices = elements.iter().any(|element| element.name == "vertex");
         if !has_vertices {
             return Err("its PLY header announces no vertices".to_owned());
@@ -69,39 +65,14 @@ impl Ply {
         for element in &elements {
             match element.name.as_str() {
                 "vertex" => ply.vertices = numbers.vertices(element)?,
-                "face" if with_faces => faces = numbers.faces(element)?,
+                "face" if with_faces => ply.faces = numbers.faces(element)?,
                 _ => numbers.pass(element)?,
             }
             if element.name == "vertex" && !with_faces {
                 break;
             }
         }
-        ply.triangles = faces.triangles(&ply.vertices)?;
         Ok(ply)
-    }
-}
-
-/// The polygons of a file.
-#[derive(Default)]
-struct Faces {
-    /// Corners of all faces, one after the other.
-    corners: Vec<u32>,
-    /// For each face, the place in `corners` behind its last one.
-    ends: Vec<usize>,
-}
-
-impl Faces {
-    fn triangles(&self, vertices: &[[f32; 3]]) -> Read<Vec<[u32; 3]>> {
-        let (mut triangles, mut begin) = (Vec::new(), 0);
-        for (face, &end) in self.ends.iter().enumerate() {
-            let polygon = &self.corners[begin..end];
-            if let Some(&vertex) = polygon.iter().find(|&&vertex| vertex as usize >= vertices.len()) {
-                return Err(no_vertex(face, i64::from(vertex), vertices.len()));
-            }
-            triangulate(polygon, vertices, &mut triangles);
-            begin = end;
-        }
-        Ok(triangles)
     }
 }
 
@@ -249,7 +220,7 @@ impl Numbers<'_> {
         Ok(())
     }
 
-    fn vertices(&mut self, element: &Element) -> Read<Vec<[f32; 3]>> {
+    fn vertices(&mut self, element: &Element) -> Read<Vec<[f64; 3]>> {
         let place = |axis: &str| {
             let is_axis = |property: &Property| matches!(property, Property::One(name, scalar) if name == axis && scalar.is_float());
             element
@@ -263,7 +234,7 @@ impl Numbers<'_> {
         let last = element.properties.len() - 1;
         self.rows(element, |at, numbers, _| {
             if let Some(axis) = places.iter().position(|&place| place == at) {
-                vertex[axis] = numbers[0] as f32;
+                vertex[axis] = numbers[0];
             }
             if at == last {
                 vertices.push(vertex);
@@ -272,7 +243,7 @@ impl Numbers<'_> {
         Ok(vertices)
     }
 
-    fn faces(&mut self, element: &Element) -> Read<Faces> {
+    fn faces(&mut self, element: &Element) -> Read<Polygons> {
         let is_list = |property: &Property| {
             matches!(property, Property::List { name, item, .. }
                 if (name == "vertex_indices" || name == "vertex_index") && !item.is_float())
@@ -280,11 +251,10 @@ impl Numbers<'_> {
         let Some(place) = element.properties.iter().position(is_list) else {
             return Err("its faces have no list vertex_indices of whole numbers".to_owned());
         };
-        let (mut faces, mut wrong) = (Faces::default(), None);
+        let (mut faces, mut wrong) = (Polygons::default(), None);
         self.rows(element, |at, numbers, row| {
             if at == place {
-                faces.corners.extend(numbers.iter().map(|&number| number as u32));
-                faces.ends.push(faces.corners.len());
+                faces.push(numbers.iter().map(|&number| number as u32));
                 // In ASCII, a number that should be an integer may not be one.
                 let bad = numbers.iter().find(|&&number| f64::from(number as u32) != number);
                 wrong = wrong.or(bad.map(|&number| (row, number)));
@@ -317,6 +287,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::Mesh;
 
     const VERTICES: [[f32; 3]; 4] = [[0.5, -1.0, 2.0], [1e-3, 7.0, 0.25], [1.0, 1.0, 1.0], [2.0, 2.0, 3.0]];
 
@@ -359,10 +330,12 @@ mod tests {
 
     #[test]
     fn all_three_formats_are_read() {
-        let expected = Mesh { vertices: VERTICES.to_vec(), triangles: vec![[0, 1, 2], [0, 2, 3], [3, 1, 0]] };
-        assert_eq!(read_mesh(&file("ascii", ASCII.as_bytes())).unwrap(), expected);
-        assert_eq!(read_mesh(&file("binary_little_endian", &binary_body(false))).unwrap(), expected);
-        assert_eq!(read_mesh(&file("binary_big_endian", &binary_body(true))).unwrap(), expected);
+        let triangles = vec![[0, 1, 2], [0, 2, 3], [3, 1, 0]];
+        let expected = Mesh { vertices: VERTICES.to_vec(), triangles, ..Mesh::default() };
+        let read = |file: Vec<u8>| read_mesh(&file).and_then(|raw| raw.checked(None)).unwrap();
+        assert_eq!(read(file("ascii", ASCII.as_bytes())), expected);
+        assert_eq!(read(file("binary_little_endian", &binary_body(false))), expected);
+        assert_eq!(read(file("binary_big_endian", &binary_body(true))), expected);
     }
 
     #[test]
@@ -374,7 +347,8 @@ mod tests {
             ([vertices, faces].concat(), [places, corners].concat()),
             ([faces, vertices].concat(), [corners, places].concat()),
         ] {
-            let mesh = read_mesh(format!("ply\nformat ascii 1.0\n{header}end_header\n{body}").as_bytes()).unwrap();
+            let file = format!("ply\nformat ascii 1.0\n{header}end_header\n{body}");
+            let mesh = read_mesh(file.as_bytes()).and_then(|raw| raw.checked(None)).unwrap();
             assert_eq!((mesh.triangles.len(), mesh.area()), (4, 8.0));
         }
     }

@@ -108,7 +108,7 @@ mod tests {
         let polygon: Vec<u32> = (0..corners.len() as u32).collect();
         let mut triangles = Vec::new();
         triangulate(&polygon, &vertices, &mut triangles);
-        let mesh = Mesh { vertices, triangles };
+        let mesh = Mesh { vertices, triangles, ..Mesh::default() };
         (0..mesh.triangles.len()).map(|triangle| 0.5 * mesh.cross(triangle).z).collect()
     }
 

@@ -1,14 +1,13 @@
 //! STL, binary and ASCII. Since binary files may also begin with `solid`, the file's length and its second line tell which
 //! of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the last facet.
 
-use super::Read;
-use crate::mesh::Mesh;
+use super::{Raw, Read};
 use crate::text::as_utf8;
 
 const HEADER: usize = 84;
 const FACET: usize = 50;
 
-pub fn read(bytes: &[u8]) -> Read<Mesh> {
+pub fn read(bytes: &[u8]) -> Read<Raw> {
     let announced =
         bytes.get(80..HEADER).map(|count| u32::from_le_bytes(count.try_into().expect("four bytes")) as usize);
     let is_whole = announced.is_some_and(|n| n * FACET + HEADER == bytes.len());
@@ -29,7 +28,7 @@ fn is_text(bytes: &[u8]) -> bool {
     })
 }
 
-fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
+fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Raw> {
     let Some(announced) = announced else {
         return Err(
             "not an STL file: neither does it begin with `solid` nor is it as long as a binary header".to_owned()
@@ -42,14 +41,14 @@ fn binary(bytes: &[u8], announced: Option<usize>) -> Read<Mesh> {
             "truncated: its header announces {announced} facets, but {found} are there; fetch it again"
         ));
     }
-    let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("four bytes"));
+    let number = |bytes: &[u8]| f64::from(f32::from_le_bytes(bytes.try_into().expect("four bytes")));
     let corner = |bytes: &[u8]| [number(&bytes[..4]), number(&bytes[4..8]), number(&bytes[8..])];
     // A facet is its normal, three corners and two attribute bytes.
     let vertices = facets.flat_map(|facet| facet[12..48].chunks_exact(12).map(corner)).collect();
     Ok(soup(vertices))
 }
 
-fn text(bytes: &[u8]) -> Read<Mesh> {
+fn text(bytes: &[u8]) -> Read<Raw> {
     let mut vertices = Vec::new();
     let mut ended = false;
     for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -62,7 +61,7 @@ fn text(bytes: &[u8]) -> Read<Mesh> {
         };
         match word.as_str() {
             "vertex" => {
-                let mut number_of = || words.next().and_then(|word| word.parse::<f32>().ok());
+                let mut number_of = || words.next().and_then(|word| word.parse::<f64>().ok());
                 let (Some(x), Some(y), Some(z)) = (number_of(), number_of(), number_of()) else {
                     return Err(format!("line {} has a vertex without three numbers; fetch it again", number + 1));
                 };
@@ -84,9 +83,9 @@ fn text(bytes: &[u8]) -> Read<Mesh> {
 }
 
 /// Makes a triangle from every three vertices.
-fn soup(vertices: Vec<[f32; 3]>) -> Mesh {
+fn soup(vertices: Vec<[f64; 3]>) -> Raw {
     let triangles = (0..vertices.len() as u32 / 3).map(|i| [3 * i, 3 * i + 1, 3 * i + 2]).collect();
-    Mesh { vertices, triangles }
+    Raw { vertices, triangles, ..Raw::default() }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Surface;
+use crate::geometry::is_zero;
 
 /// Bytes of a vertex's position or normal, of its colour (four times 16 bits), and of an index.
 const VECTOR: u64 = 12;
@@ -93,11 +94,16 @@ impl Surface<'_> {
             accessors.push(accessor);
             offset += bytes;
         }
+        let mut node = json!({"mesh": 0});
+        if !is_zero(&self.mesh.origin) {
+            // Vertices are in single precision, and a translation is a number in JSON.
+            node["translation"] = json!(self.mesh.origin);
+        }
         json!({
             "asset": {"version": "2.0", "generator": "gridfield"},
             "scene": 0,
             "scenes": [{"nodes": [0]}],
-            "nodes": [{"mesh": 0}],
+            "nodes": [node],
             "meshes": [{"primitives": [{"attributes": attributes, "indices": accessors.len() - 1}]}],
             "buffers": [{"byteLength": offset}],
             "bufferViews": views,

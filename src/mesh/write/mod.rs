@@ -8,6 +8,7 @@ mod stl;
 use std::path::Path;
 
 use super::Mesh;
+use crate::geometry::is_zero;
 use crate::{Error, Result, atomic, names};
 
 /// A surface, or a point cloud if the mesh has no triangles.
@@ -70,6 +71,32 @@ impl Surface<'_> {
             MeshFormat::Glb => self.write_glb(file),
         })
     }
+
+    /// Returns what single precision does to a surface whose coordinates are large for its extent, in formats that have
+    /// no other numbers; `None` if it does nothing.
+    pub fn rounding(&self, format: MeshFormat) -> Option<String> {
+        let origin = self.mesh.origin;
+        let farthest = origin.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        let step = f64::from(f32::EPSILON) * farthest.log2().floor().exp2();
+        match format {
+            _ if is_zero(&origin) => None,
+            MeshFormat::Ply | MeshFormat::Obj => None,
+            MeshFormat::Stl => Some(format!(
+                "STL has numbers of single precision, which at this distance from the origin are multiples of {step}; \
+                 .ply and .obj keep the shape"
+            )),
+            MeshFormat::Glb => Some(format!(
+                "GLB has vertices of single precision, so they are relative to {origin:?}, which is the translation of \
+                 their node; programs that add the two in single precision round to multiples of {step}"
+            )),
+        }
+    }
+
+    /// Returns the position of a vertex in the coordinates of the file.
+    fn place(&self, vertex: usize) -> [f64; 3] {
+        let (relative, origin) = (self.mesh.vertices[vertex], self.mesh.origin);
+        std::array::from_fn(|k| f64::from(relative[k]) + origin[k])
+    }
 }
 
 /// Converts a colour from 0 to 1 to eight bits.
@@ -85,6 +112,7 @@ mod tests {
         Mesh {
             vertices: vec![[0.0; 3], [1.5, 0.0, 0.0], [0.0, 1.0, -3e-5], [0.0, 0.1, 1.0]],
             triangles: vec![[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]],
+            ..Mesh::default()
         }
     }
 
@@ -100,13 +128,42 @@ mod tests {
             {
                 let surface = Surface { mesh: &mesh, normals, colors };
                 surface.write(&path, MeshFormat::of(&path).unwrap()).unwrap();
-                let again = Mesh::read(&path).unwrap();
+                let again = Mesh::read(&path, None).unwrap();
                 // STL does not keep the order of vertices.
                 let corners = |mesh: &Mesh| (0..4).map(|t| mesh.corners(t)).collect::<Vec<_>>();
                 assert_eq!(corners(&again), corners(&mesh), "{name}");
                 assert_eq!(again.vertices.len(), 4, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn surfaces_far_from_the_origin_stay_there_and_keep_their_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let mesh = Mesh { origin: [441547.5, 5121946.25, -345.0], ..pyramid() };
+        let surface = Surface { mesh: &mesh, normals: None, colors: None };
+        let places = |mesh: &Mesh| -> Vec<f64> {
+            let corners = (0..4).flat_map(|triangle| mesh.corners(triangle));
+            corners
+                .flat_map(|corner| std::array::from_fn::<f64, 3, _>(|k| f64::from(corner[k]) + mesh.origin[k]))
+                .collect()
+        };
+        for (name, tolerance) in [("a.ply", 1e-7), ("a.obj", 2e-7), ("a.glb", 1e-7), ("a.stl", 0.26)] {
+            let path = folder.path().join(name);
+            let format = MeshFormat::of(&path).unwrap();
+            surface.write(&path, format).unwrap();
+            let again = Mesh::read(&path, None).unwrap();
+            let apart = places(&again).iter().zip(places(&mesh)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart <= tolerance, "{name}: {apart}");
+            assert_eq!(
+                surface.rounding(format).is_some(),
+                matches!(format, MeshFormat::Stl | MeshFormat::Glb),
+                "{name}"
+            );
+        }
+        assert!(surface.rounding(MeshFormat::Stl).unwrap().contains("multiples of 0.5"));
+        let near = pyramid();
+        assert_eq!(Surface { mesh: &near, ..surface }.rounding(MeshFormat::Stl), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::io::{self, Write};
 
 use super::Surface;
+use crate::geometry::is_zero;
 use crate::mesh::unit;
 
 impl Surface<'_> {
@@ -10,7 +11,11 @@ impl Surface<'_> {
         file.write_all(&(self.mesh.triangles.len() as u32).to_le_bytes())?;
         for triangle in 0..self.mesh.triangles.len() {
             let normal = unit(self.mesh.cross(triangle));
-            for number in normal.iter().chain(self.mesh.corners(triangle).as_flattened()) {
+            let corners = match is_zero(&self.mesh.origin) {
+                true => self.mesh.corners(triangle),
+                false => self.mesh.triangles[triangle].map(|vertex| self.place(vertex as usize).map(|x| x as f32)),
+            };
+            for number in normal.iter().chain(corners.as_flattened()) {
                 file.write_all(&number.to_le_bytes())?;
             }
             file.write_all(&[0, 0])?;

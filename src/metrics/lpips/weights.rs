@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub(super) fn read(path: &Path) -> Result<Lpips> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the weights cannot be read: {e}")))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
-        Error::file(path, format!("is no whole safetensors file ({e}); docs/formats.md says how to make one"))
+        Error::file(path, format!("is not a complete safetensors file ({e}); docs/formats.md says how to make one"))
     })?;
     let file = File { path, tensors };
     let backbone = file.backbone()?;

@@ -1,7 +1,7 @@
 //! Reader of COLMAP reconstructions: `cameras`, `images` and `points3D`, as `.bin` or `.txt`, next to `images/`.
 //!
 //! The pose of an image is the rotation (a quaternion w, x, y, z) and the translation that map world coordinates to the
-//! camera's axes: x to the right, y down, z forward. Scene coordinates are COLMAP's world coordinates.
+//! camera's axes: x to the right, y down, z forward. COLMAP's world coordinates are those of the scene.
 
 mod binary;
 mod model;
@@ -11,7 +11,7 @@ use super::load::image_files;
 use super::load::{self, in_order};
 use super::view::Mask;
 use super::{Capture, CaptureKind, Contents, OpenOptions, View, fit, hold_out};
-use crate::geometry::Camera;
+use crate::geometry::{Camera, pose, relative};
 use crate::{Error, Result, names};
 pub(super) use model::supported_models;
 use model::{Model, Registered};
@@ -37,11 +37,21 @@ pub(super) fn is_here(folder: &Path, options: &OpenOptions) -> bool {
 
 /// Returns the folder of the reconstruction.
 fn reconstruction(folder: &Path, options: &OpenOptions) -> Option<PathBuf> {
-    let holds = |folder: &PathBuf| is_model(folder, "bin") || is_model(folder, "txt");
+    let holds = |folder: &PathBuf| is_reconstruction(folder);
     match &options.sparse {
         Some(named) => Some(folder.join(named)).filter(holds),
         None => PLACES.iter().map(|place| folder.join(place)).find(holds),
     }
+}
+
+/// Returns whether the folder itself holds the files of a reconstruction.
+pub(super) fn is_reconstruction(folder: &Path) -> bool {
+    is_model(folder, "bin") || is_model(folder, "txt")
+}
+
+/// Returns whether the folder holds the photographs of a scene.
+pub(super) fn holds_photographs(folder: &Path) -> bool {
+    folder.join(IMAGES).is_dir()
 }
 
 fn is_model(folder: &Path, extension: &str) -> bool {
@@ -54,7 +64,8 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     let mut model = read_model(&sparse)?;
     model.images.sort_by(|a, b| a.name.cmp(&b.name));
     let images = &model.images;
-    let found = in_order(images, |image| view(folder, &model, image))?;
+    let origin = options.origin_for(images.iter().map(|image| pose::position(&camera_to_world(image))));
+    let found = in_order(images, |image| view(folder, &model, image, &origin))?;
     let absent: Vec<&Registered> = images.iter().zip(&found).filter(|(_, view)| view.is_none()).map(|i| i.0).collect();
     let mut notes = Vec::new();
     if let Some(first) = absent.first() {
@@ -75,10 +86,10 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
     let flat = all().all(|view| view.bounds.is_some()) && fit::looks_one_way(all());
     let kind = if flat { CaptureKind::ForwardFacing } else { CaptureKind::Inward };
     let capture = Capture::of(kind, &splits.train);
-    let points: Vec<[f32; 3]> = model.points.values().map(|point| point.map(|x| x as f32)).collect();
+    let points: Vec<[f32; 3]> = model.points.values().map(|&point| relative(point, &origin)).collect();
     let unit_cube = match kind {
-        CaptureKind::ForwardFacing => fit::around_frusta(&splits.train),
-        _ => fit::around_cameras(&splits.train, &points),
+        CaptureKind::ForwardFacing => fit::around_frusta(&splits.train, origin),
+        _ => fit::around_cameras(&splits.train, &points, origin),
     };
     let capture = Capture { aabb_scale: fit::reach(&unit_cube, &points), ..capture };
     Ok(Contents { splits, unit_cube, capture, points, notes })
@@ -110,8 +121,8 @@ fn read_model(sparse: &Path) -> Result<Model> {
     Ok(model)
 }
 
-/// Returns the view of an image, or `None` if the image file is missing.
-fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>> {
+/// Returns the view of an image, in coordinates relative to `origin`, or `None` if the image file is missing.
+fn view(folder: &Path, model: &Model, image: &Registered, origin: &[f64; 3]) -> Result<Option<View>> {
     let name = view_name(&image.name);
     let path = folder.join(IMAGES).join(&image.name);
     let files = image_files(&names::find(&folder.join(IMAGES), &image.name).unwrap_or(path), &name)?;
@@ -119,7 +130,8 @@ fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>
         return Ok(None);
     }
     // `add_image` checked that the camera exists.
-    let mut camera = Camera { intrinsics: model.cameras[&image.camera], camera_to_world: camera_to_world(image) };
+    let camera_to_world = pose::relative_to(origin, &camera_to_world(image));
+    let mut camera = Camera { intrinsics: model.cameras[&image.camera], camera_to_world };
     if let Some(full) = files.first().filter(|file| file.reduced == 1) {
         camera = load::camera_for(&camera, full, &name)?;
     }
@@ -129,14 +141,14 @@ fn view(folder: &Path, model: &Model, image: &Registered) -> Result<Option<View>
     Ok(Some(View { images: files, bounds: bounds(model, image), mask, ..View::new(name, "", camera) }))
 }
 
-/// Returns the rows of the camera-to-world matrix with the camera's axes right, up and back.
-fn camera_to_world(image: &Registered) -> [[f32; 4]; 3] {
+/// Returns the rows of the camera-to-world matrix with the camera's axes right, up and back, in COLMAP's coordinates.
+fn camera_to_world(image: &Registered) -> [[f64; 4]; 3] {
     let [w, x, y, z] = image.rotation;
     let to_world = UnitQuaternion::from_quaternion(Quaternion::new(w, x, y, z)).inverse().to_rotation_matrix();
     let position = to_world * -Vector3::from(image.translation);
     std::array::from_fn(|row| {
         let axis = |column: usize| to_world[(row, column)];
-        [axis(0), -axis(1), -axis(2), position[row]].map(|x| x as f32)
+        [axis(0), -axis(1), -axis(2), position[row]]
     })
 }
 

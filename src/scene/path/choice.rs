@@ -1,6 +1,6 @@
 //! The camera path chosen by the user: generated around a scene, or read from a file.
 
-use super::{CameraPath, FrameCamera, Order, PathOptions};
+use super::{CameraPath, FrameCamera, Order, PathOptions, PathTransforms};
 use crate::geometry::Intrinsics;
 use crate::scene::{Scene, View};
 use crate::{Error, Result, names};
@@ -31,8 +31,8 @@ impl PathChoice {
     /// images reduced by `downscale`. Panoramas that `options.camera` asks for are twice as wide as high.
     ///
     /// # Errors
-    /// Returns an error in the same cases as the functions of [`CameraPath`], for a length in seconds where the path
-    /// lists its frames individually, and for panoramas of another aspect ratio.
+    /// Returns an error in the same cases as the functions of [`CameraPath`], for a length in seconds of the dataset
+    /// path, for nerfstudio's transforms where the path is no file, and for panoramas of another aspect ratio.
     pub fn build(
         &self,
         scene: &Scene,
@@ -41,9 +41,9 @@ impl PathChoice {
         options: PathOptions,
     ) -> Result<CameraPath> {
         if options.camera == Some(FrameCamera::Equirectangular) {
-            return self.panoramas(scene, (width, height), downscale, options);
+            return self.panoramas(scene, (width, height), downscale, &options);
         }
-        let mut path = self.as_they_are(scene, (width, height), downscale, options)?;
+        let mut path = self.as_they_are(scene, (width, height), downscale, &options)?;
         if options.camera == Some(FrameCamera::Perspective) {
             path.frames.iter_mut().for_each(|camera| camera.intrinsics = camera.intrinsics.straightened());
         }
@@ -55,7 +55,7 @@ impl PathChoice {
         scene: &Scene,
         size: (Option<u32>, Option<u32>),
         downscale: u32,
-        options: PathOptions,
+        options: &PathOptions,
     ) -> Result<CameraPath> {
         let (width, height) = match size {
             (Some(width), Some(height)) if height.saturating_mul(2) != width => {
@@ -63,14 +63,19 @@ impl PathChoice {
                     "a panorama is twice as wide as high, not {width}×{height}; leave --width or --height away"
                 )));
             }
-            (Some(width), _) => (width, (width / 2).max(1)),
+            (Some(width), _) if width % 2 == 1 => {
+                return Err(Error::config(format!(
+                    "a panorama is twice as wide as high, so its width is an even number of pixels, not {width}"
+                )));
+            }
+            (Some(width), _) => (width, width / 2),
             (None, Some(height)) => (height.saturating_mul(2), height),
             (None, None) => {
                 let usual = self.as_they_are(scene, size, downscale, options)?.frames[0].intrinsics;
                 (usual.height.saturating_mul(2), usual.height)
             }
         };
-        let mut path = self.cameras(scene, &PathOptions { size: Some((width, height)), ..options })?;
+        let mut path = self.cameras(scene, &PathOptions { size: Some((width, height)), ..options.clone() })?;
         path.frames.iter_mut().for_each(|camera| camera.intrinsics = Intrinsics::panorama(width, height));
         Ok(path)
     }
@@ -81,9 +86,9 @@ impl PathChoice {
         scene: &Scene,
         (width, height): (Option<u32>, Option<u32>),
         downscale: u32,
-        options: PathOptions,
+        options: &PathOptions,
     ) -> Result<CameraPath> {
-        let with_size = |size| self.cameras(scene, &PathOptions { size, ..options });
+        let with_size = |size| self.cameras(scene, &PathOptions { size, ..options.clone() });
         if let (Some(width), Some(height)) = (width, height) {
             return with_size(Some((width, height)));
         }
@@ -115,6 +120,9 @@ impl PathChoice {
     }
 
     fn cameras(&self, scene: &Scene, options: &PathOptions) -> Result<CameraPath> {
+        if options.transforms != PathTransforms::Beside && !self.is_file() {
+            return Err(Error::config("--path-transforms is for camera-path files of nerfstudio; leave it away"));
+        }
         match self {
             PathChoice::Orbit => CameraPath::orbit(scene, options),
             PathChoice::Spiral => CameraPath::spiral(scene, options),

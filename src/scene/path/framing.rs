@@ -87,6 +87,14 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
+impl Scene {
+    /// Returns the direction that is up in the scene, of length 1: the mean up direction of the training cameras, of
+    /// which there must be one, or the coordinate axis that it is close to.
+    pub fn up(&self) -> [f64; 3] {
+        up_axis(&self.splits.train).into()
+    }
+}
+
 /// Returns the mean up direction of the cameras, or the coordinate axis that it is close to.
 pub(in crate::scene) fn up_axis(views: &[View]) -> Vector3<f64> {
     let sum: Vector3<f64> = views.iter().map(|view| vector(view.camera.up()).normalize()).sum();

@@ -48,7 +48,7 @@ pub(super) fn read(root: &Node, scene: &Scene, options: &PathOptions) -> Result<
         let time = i as f64 * n_segments as f64 / n_steps as f64;
         to_scene(&at(&keys, closed, time), size, &scene.unit_cube)
     };
-    Ok(CameraPath { frames: (0..n_frames).map(frame).collect(), fps })
+    Ok(CameraPath { frames: (0..n_frames).map(frame).collect(), fps, notes: Vec::new() })
 }
 
 fn read_key(node: &Node) -> Result<Key> {
@@ -56,7 +56,7 @@ fn read_key(node: &Node) -> Result<Key> {
     let quaternion = Vector4::from(rotation.numbers::<4>()?);
     let length = quaternion.norm();
     if length < 1e-6 {
-        return Err(rotation.error("is 0, which is no rotation; save the path again"));
+        return Err(rotation.error("is 0, which is not a rotation; save the path again"));
     }
     let position = node.require("T", "the position")?.numbers::<3>()?;
     Ok(Key { rotation: quaternion / length, position: position.into(), fov_y: f64::from(read_fov(node)?) })

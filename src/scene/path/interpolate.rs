@@ -1,8 +1,8 @@
 //! Smooth flights through given cameras: Catmull-Rom splines for positions, slerp for orientations.
 
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted, no_views};
-use crate::geometry::Intrinsics;
 use crate::geometry::pose::Pose;
+use crate::geometry::{Camera, Intrinsics};
 use crate::scene::View;
 use crate::{Error, Result};
 use nalgebra::{UnitQuaternion, Vector3};
@@ -40,7 +40,19 @@ pub(super) fn through(views: &[View], order: Order, options: &PathOptions) -> Re
     let n_frames = options.n_frames(n_segments as f32 * SECONDS_BETWEEN_KEYS, fps)?;
     // From the first key to the last, both included.
     let step = (keys.len() - 1) as f64 / (n_frames - 1).max(1) as f64;
-    Ok(CameraPath { frames: (0..n_frames).map(|i| at(&keys, i as f64 * step)).collect(), fps })
+    Ok(CameraPath { frames: (0..n_frames).map(|i| at(&keys, i as f64 * step)).collect(), fps, notes: Vec::new() })
+}
+
+/// Returns `n_frames` cameras at equal steps along `cameras`, from the first to the last. Returns `None` if a camera is
+/// mirrored, and the cameras themselves if that is their number.
+pub(super) fn resampled(cameras: &[Camera], n_frames: usize) -> Option<Vec<Camera>> {
+    if n_frames == cameras.len() {
+        return Some(cameras.to_vec());
+    }
+    let key = |camera: &Camera| Some(Key { intrinsics: camera.intrinsics, pose: Pose::of(&camera.camera_to_world)? });
+    let keys = cameras.iter().map(key).collect::<Option<Vec<_>>>()?;
+    let step = (keys.len() - 1) as f64 / (n_frames - 1).max(1) as f64;
+    Some((0..n_frames).map(|i| at(&keys, i as f64 * step)).collect())
 }
 
 fn key(view: &View, size: (u32, u32)) -> Result<Key> {
@@ -83,7 +95,7 @@ fn chained(mut keys: Vec<Key>) -> Vec<Key> {
 }
 
 /// Returns the camera at `time`; key `i` is at time `i`.
-fn at(keys: &[Key], time: f64) -> crate::geometry::Camera {
+fn at(keys: &[Key], time: f64) -> Camera {
     let last = keys.len() - 1;
     let before = (time as usize).min(last.saturating_sub(1));
     let t = time - before as f64;

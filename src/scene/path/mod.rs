@@ -5,11 +5,14 @@ mod framing;
 mod instant_ngp;
 mod interpolate;
 mod nerfstudio;
+mod nerfstudio_frame;
 mod orbit;
+mod spline;
 
 pub use choice::PathChoice;
 pub(super) use framing::up_axis as up_of;
 pub use interpolate::Order;
+pub use nerfstudio_frame::PathTransforms;
 
 use super::json::{self, Node};
 use super::{Scene, View};
@@ -25,6 +28,8 @@ pub struct CameraPath {
     pub frames: Vec<Camera>,
     /// Frames per second.
     pub fps: f32,
+    /// Notes for the user on how a file was read, one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Kind of the cameras that render the frames of a path.
@@ -38,19 +43,21 @@ pub enum FrameCamera {
 }
 
 /// What the user requested of a path; what is absent comes from the file or the scene.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct PathOptions {
     /// Width and height of the frames in pixels; by default those of the file, or of the scene's first view. If the
     /// aspect ratio differs, the vertical field of view is kept.
     pub size: Option<(u32, u32)>,
     /// Frames per second; by default that of the file, or 30.
     pub fps: Option<f32>,
-    /// Length of the video in seconds; by default that of the file, or one that suits the kind of path. Not used by
-    /// paths that list their frames individually.
+    /// Length of the video in seconds; by default that of the file, or one that suits the kind of path. Files that list
+    /// their frames are resampled.
     pub seconds: Option<f32>,
     /// Kind of the cameras; by default that of the file or of the dataset's views, or else perspective.
     /// [`PathChoice::build`] honours it.
     pub camera: Option<FrameCamera>,
+    /// The frame of reference of a path saved by nerfstudio.
+    pub transforms: PathTransforms,
 }
 
 const DEFAULT_FPS: f32 = 30.0;
@@ -88,24 +95,26 @@ impl CameraPath {
         let first = views.first().ok_or_else(no_views)?;
         let size = options.size_or(&first.camera.intrinsics)?;
         let frames = views.iter().map(|view| fitted(&view.camera, size)).collect();
-        Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)? })
+        Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)?, notes: Vec::new() })
     }
 
-    /// Reads a camera path saved by nerfstudio's viewer (`camera_path`, perspective or equirectangular) or by
+    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular) or by
     /// instant-ngp's (`path`).
     ///
-    /// nerfstudio's file lists every frame. Its coordinates are taken as scene coordinates, which they are for
-    /// Blender-format scenes. instant-ngp's file lists key cameras in its unit cube. They are transformed to `scene`
-    /// and joined by instant-ngp's cubic B-spline, over `duration_seconds` or one second per key if the file has no
-    /// duration.
+    /// nerfstudio's file lists every frame, or key cameras alone, which are joined by a spline. `options.transforms` says
+    /// in which frame of reference, and a note in the path says which was assumed. instant-ngp's file lists key cameras
+    /// in its unit cube. They are transformed to `scene` and joined by instant-ngp's cubic B-spline, over
+    /// `duration_seconds` or one second per key if the file has no duration.
     ///
     /// Fails with a sentence that names the file and the key when the file is neither kind, malformed or not supported.
     pub fn read_json(path: impl AsRef<Path>, scene: &Scene, options: &PathOptions) -> Result<Self> {
         let path = path.as_ref();
         let document = json::read(path)?;
         let root = Node::root(path, &document);
-        if root.get("camera_path").is_some() {
-            nerfstudio::read(&root, options)
+        if root.get("camera_path").is_some() || root.get("keyframes").is_some() {
+            nerfstudio::read(path, &root, scene, options)
+        } else if options.transforms != PathTransforms::Beside {
+            Err(Error::file(path, "is not a camera path of nerfstudio; leave --path-transforms away"))
         } else if root.get("path").is_some() {
             instant_ngp::read(&root, scene, options)
         } else {
@@ -181,7 +190,10 @@ fn camera(intrinsics: Intrinsics, pose: &Pose) -> Camera {
 
 /// Reads a vertical field of view in degrees from a file and converts it to radians.
 fn read_fov(frame: &Node) -> Result<f32> {
-    let node = frame.require("fov", "the vertical field of view in degrees")?;
+    fov(&frame.require("fov", "the vertical field of view in degrees")?)
+}
+
+fn fov(node: &Node) -> Result<f32> {
     match node.number()? {
         fov if fov > 0.0 && fov < 180.0 => Ok(fov.to_radians() as f32),
         fov => Err(node.error(format!("is {fov}; it must be above 0 and below 180 degrees"))),

@@ -67,7 +67,7 @@ impl Task for Counter {
         if self.step >= self.broken_from {
             return Err(Error::diverged(self.step, "the field became NaN"));
         }
-        let unit_cube = UnitCube { scale: 1.0, offset: [0.0; 3] };
+        let unit_cube = UnitCube::new(1.0, [0.0; 3]);
         let header = Header::new(self.config.clone(), "none", unit_cube, self.step, self.step as f64);
         Ok(Checkpoint::new(header, vec![Tensor::new("count", &[1], vec![self.step as u32])]))
     }
