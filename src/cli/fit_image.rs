@@ -66,7 +66,7 @@ impl FitImageArgs {
         let name = file_name(&config.image.path, "image")?;
         let mut trainer = FitTrainer::new(device, &config, ImageData::new(device, &config, &name, image)?)?;
         let run = self.training.create_run(&name, &config)?;
-        Ok((self.training.train_new(&mut trainer, &run, &config)?, run))
+        Ok((self.training.train_new(&mut trainer, &run, &config, None)?, run))
     }
 
     fn resume(&self, device: &Device, run: &Path) -> anyhow::Result<(Outcome, Run)> {
@@ -79,6 +79,6 @@ impl FitImageArgs {
         let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        Ok((self.training.train(&mut trainer, &run, &config)?, run))
+        Ok((self.training.train(&mut trainer, &run, &config, None)?, run))
     }
 }

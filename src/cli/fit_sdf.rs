@@ -50,7 +50,7 @@ impl FitSdfArgs {
         self.tell_of(&target)?;
         let mut trainer = FitTrainer::new(device, &config, DistanceData::new(&config, &name, target))?;
         let run = self.training.create_run(&name, &config)?;
-        self.training.train_new(&mut trainer, &run, &config)
+        self.training.train_new(&mut trainer, &run, &config, None)
     }
 
     fn resume(&self, device: &Device, run: &Path) -> anyhow::Result<Outcome> {
@@ -63,7 +63,7 @@ impl FitSdfArgs {
         let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        self.training.train(&mut trainer, &run, &config)
+        self.training.train(&mut trainer, &run, &config, None)
     }
 
     /// Prints a description of the mesh, and warnings about what may be wrong with it.

@@ -3,7 +3,7 @@
 //!
 //! Exit codes: 0 for success, also if the reader of the output has gone away; 2 for a problem with the arguments, a
 //! file or the machine, reported in one sentence on stderr; 101 for a bug in gridfield, with a backtrace; 130 if
-//! interrupted by Ctrl-C.
+//! interrupted by Ctrl-C, which is how `view` is meant to end: there it is success.
 
 pub mod compare_image;
 pub mod counter;
@@ -26,6 +26,10 @@ pub mod run_args;
 mod task;
 pub mod train;
 mod training_args;
+#[cfg(feature = "viewer")]
+pub mod view;
+#[cfg(feature = "viewer")]
+pub mod viewer;
 
 use std::backtrace::Backtrace;
 use std::io::{self, Write as _};
@@ -72,6 +76,9 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Render a video, frames or a picture from a trained field
     Render(render::RenderArgs),
+    /// Show a trained field in a browser
+    #[cfg(feature = "viewer")]
+    View(view::ViewArgs),
     /// Write a trained field's surface as a mesh or a point cloud
     Export(export::ExportArgs),
     /// Describe a scene, a run or a checkpoint
@@ -110,6 +117,8 @@ impl Cli {
             Command::FitSdf(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Render(args) => args.run(),
+            #[cfg(feature = "viewer")]
+            Command::View(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Info(args) => args.run(),
             Command::Gtk(args) => args.run(),

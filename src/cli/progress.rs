@@ -165,6 +165,7 @@ fn finished_line(finished: &Finished) -> String {
         StopReason::MaxSeconds => "all of its time",
         StopReason::StopAfter => "stopped where --stop-after said",
         StopReason::Interrupted => "interrupted",
+        StopReason::Requested => "stopped from the viewer",
     };
     let trained = format!("step {}: trained for {} ({why})", finished.step, print::duration(finished.seconds));
     if finished.neurons.is_empty() {

@@ -10,13 +10,18 @@ use super::counter::Counter;
 use super::machine::MachineArgs;
 use super::reading::ReadingArgs;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, for_task, or_default};
+#[cfg(feature = "viewer")]
+use super::viewer::{LookedAt, ViewerArgs};
 use super::{Outcome, print, refuse};
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
 use crate::geometry::Space;
 use crate::radiance::{Trainer, TrainingImages, open_scene, preset_for, reopen_scene};
 use crate::scene::Scene;
+use crate::train::{Observer, Run};
 use crate::{Result, names};
+#[cfg(feature = "viewer")]
+use crate::{radiance::plain_background, train::session::Task as _, viewer::server::Listening};
 
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| for_task(arg, TaskName::Radiance)))]
@@ -30,6 +35,9 @@ pub struct TrainArgs {
     pub what: WhatArgs,
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[cfg(feature = "viewer")]
+    #[command(flatten)]
+    pub viewer: ViewerArgs,
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -94,6 +102,7 @@ impl TrainArgs {
     }
 
     fn begin(&self) -> anyhow::Result<Outcome> {
+        let port = self.take_port()?;
         let device = self.machine.open_device()?;
         let base = self.training.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
         let config = self.config(base.clone())?;
@@ -103,7 +112,10 @@ impl TrainArgs {
         let mut trainer = Trainer::new(&device, &config, &scene, training_images)?;
         let run = self.training.create_run(&scene.name, &config)?;
         self.tell_of(&scene, &config, trainer.space())?;
-        self.training.train_new(&mut trainer, &run, &config)
+        let mut viewer = self.watch(port, &trainer, &scene, &config, &run).inspect_err(|_| {
+            run.discard_without_checkpoint();
+        })?;
+        self.training.train_new(&mut trainer, &run, &config, viewer.as_mut().map(|viewer| &mut **viewer as _))
     }
 
     /// Prints how the scene was read: the notes of the reader, and the region that the model covers.
@@ -137,13 +149,15 @@ impl TrainArgs {
         let config = self.config(checkpoint.header.config)?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
+        let port = self.take_port()?;
         let device = self.machine.open_device()?;
         let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
         let training_images = self.load_training_images(&device, &scene, &config)?;
         let mut trainer = Trainer::resume(&device, &checkpoint, &scene, training_images)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        self.training.train(&mut trainer, &run, &config)
+        let mut viewer = self.watch(port, &trainer, &scene, &config, &run)?;
+        self.training.train(&mut trainer, &run, &config, viewer.as_mut().map(|viewer| &mut **viewer as _))
     }
 
     fn load_training_images(&self, device: &Device, scene: &Scene, config: &Config) -> Result<TrainingImages> {
@@ -155,5 +169,40 @@ impl TrainArgs {
         let counter = Counter::new("images", views.len(), self.training.shown.is_silent());
         let done = |done, _| counter.set(done);
         TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, &done)
+    }
+}
+
+/// The viewer of a run, if one is asked for.
+#[cfg(feature = "viewer")]
+impl TrainArgs {
+    fn take_port(&self) -> Result<Option<Listening>> {
+        self.viewer.listen()
+    }
+
+    fn watch(
+        &self,
+        port: Option<Listening>,
+        trainer: &Trainer,
+        scene: &Scene,
+        config: &Config,
+        run: &Run,
+    ) -> Result<Option<Box<dyn Observer>>> {
+        let Some(port) = port else { return Ok(None) };
+        let background = plain_background(&config.train, scene);
+        let looked_at =
+            LookedAt { scene, config, device: trainer.started().device, step: trainer.progress().step, background };
+        Ok(Some(Box::new(self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())?)))
+    }
+}
+
+/// Without the viewer there is nothing to do for one.
+#[cfg(not(feature = "viewer"))]
+impl TrainArgs {
+    fn take_port(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn watch(&self, _: (), _: &Trainer, _: &Scene, _: &Config, _: &Run) -> Result<Option<Box<dyn Observer>>> {
+        Ok(None)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::anyhow;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
@@ -14,7 +15,7 @@ use super::{OUTPUT_DIR, Outcome, interrupt, print};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
 use crate::train::session::Task;
-use crate::train::{Run, RunControl, StopReason, TrainEvent, latest, session};
+use crate::train::{Observer, Run, RunControl, StopReason, TrainEvent, Wish, latest, session};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -202,8 +203,14 @@ impl TrainingArgs {
     }
 
     /// Trains a new run, and removes its folder if training fails before the first checkpoint.
-    pub fn train_new(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
-        self.train(task, run, config).map_err(|error| match run.discard_without_checkpoint() {
+    pub fn train_new(
+        &self,
+        task: &mut dyn Task,
+        run: &Run,
+        config: &Config,
+        viewer: Option<&mut dyn Observer>,
+    ) -> anyhow::Result<Outcome> {
+        self.train(task, run, config, viewer).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
             false => error,
         })
@@ -221,22 +228,47 @@ impl TrainingArgs {
         recorded.is_ok()
     }
 
-    /// Trains to the end of the run, or until `--stop-after` or Ctrl-C ends it.
-    pub fn train(&self, task: &mut dyn Task, run: &Run, config: &Config) -> anyhow::Result<Outcome> {
+    /// Trains to the end of the run, or until `--stop-after`, Ctrl-C or a viewer ends it.
+    pub fn train(
+        &self,
+        task: &mut dyn Task,
+        run: &Run,
+        config: &Config,
+        viewer: Option<&mut dyn Observer>,
+    ) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
         let control = RunControl { stop_after: self.length.stop_after, interrupted };
-        let mut drawer = Drawer::new(self.shown.quiet, self.shown.json);
-        let mut records = true;
-        let ended = session::train(task, run, &config.train, &control, &mut |event| {
-            if matches!(event, TrainEvent::Saved { .. }) && records {
-                records = self.record_as_latest(run);
-            }
-            drawer.draw(event)
-        })?;
+        let drawer = Drawer::new(self.shown.quiet, self.shown.json);
+        let mut shown = Shown { of: self, run, drawer, records: true, viewer };
+        let ended = session::train(task, run, &config.train, &control, &mut shown)?;
         if !self.shown.is_silent() {
             print::to_stdout(&what_next(run, config.task, ended.reason))?;
         }
         Ok(if ended.reason == StopReason::Interrupted { Outcome::Interrupted } else { Outcome::Done })
+    }
+}
+
+/// Who looks on while a run trains: the terminal, the record of the last run, and a viewer if there is one.
+struct Shown<'a, 'v> {
+    of: &'a TrainingArgs,
+    run: &'a Run,
+    drawer: Drawer,
+    /// Whether the run can be recorded as the last one.
+    records: bool,
+    viewer: Option<&'v mut dyn Observer>,
+}
+
+impl Observer for Shown<'_, '_> {
+    fn on_event(&mut self, event: &TrainEvent) -> Result<()> {
+        if matches!(event, TrainEvent::Saved { .. }) && self.records {
+            self.records = self.of.record_as_latest(self.run);
+        }
+        self.drawer.draw(event)?;
+        self.viewer.as_mut().map_or(Ok(()), |viewer| viewer.on_event(event))
+    }
+
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Wish {
+        self.viewer.as_mut().map_or(Wish::Step, |viewer| viewer.between_steps(task, interrupted))
     }
 }
 
@@ -263,7 +295,7 @@ fn what_next(run: &Run, task: TaskName, reason: StopReason) -> String {
     let folder = print::shell_word(&run.folder().to_string_lossy());
     let program = print::program();
     let mut lines = format!("results are in {folder}\n");
-    if matches!(reason, StopReason::Interrupted | StopReason::StopAfter) {
+    if matches!(reason, StopReason::Interrupted | StopReason::StopAfter | StopReason::Requested) {
         lines += &format!("  to go on:    {program} {} --resume {folder}\n", task.command());
     }
     lines += &format!("  to evaluate: {program} eval {folder}\n");

@@ -1,10 +1,12 @@
 //! Frames and videos of fields in space, for any [`Render`]: radiance fields and distance fields alike.
 
+mod channel;
 mod frame;
 mod video;
 
+pub use channel::Channel;
 pub use frame::Frame;
-pub use video::{Channel, Destination, FramePattern, Shard, Video};
+pub use video::{Destination, FramePattern, Shard, Video};
 
 use crate::Result;
 use crate::geometry::Camera;

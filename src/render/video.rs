@@ -5,25 +5,11 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Render;
-use super::frame::{Frame, SURFACE_OPACITY};
+use super::channel::{Channel, surface_depths};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;
 use crate::{Error, Result, atomic, names};
-
-/// What an image of a view shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-pub enum Channel {
-    /// The colour over the background
-    Rgb,
-    /// The distance along the ray, yellow near and blue far
-    Depth,
-    /// White where light is blocked, black where it passes
-    Opacity,
-    /// The surface normal: x, y and z as red, green and blue
-    Normal,
-}
 
 /// The share of the frames that this process renders: part `index` of `count`, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +148,7 @@ impl<'a> Video<'a> {
             }
             let frame = self.renderer.render(camera, self.background)?;
             for (&channel, video) in self.channels.iter().zip(&mut videos) {
-                video.push(&self.channel_image(channel, &frame, camera))?;
+                video.push(&channel.image(&frame, camera, Some(self.depth_range)))?;
             }
             progress(number + 1);
         }
@@ -197,7 +183,7 @@ impl<'a> Video<'a> {
     fn write_frame(&self, camera: &Camera, files: &[(Channel, PathBuf)]) -> Result<()> {
         let frame = self.renderer.render(camera, self.background)?;
         files.iter().try_for_each(|(channel, file)| {
-            let image = self.channel_image(*channel, &frame, camera);
+            let image = channel.image(&frame, camera, Some(self.depth_range));
             media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&image))
         })
     }
@@ -217,19 +203,6 @@ impl<'a> Video<'a> {
         if self.channels.len() > 1 { format!("-{}", channel.name()) } else { String::new() }
     }
 
-    /// Converts a channel to 8-bit sRGB, `[h, w, 3]`.
-    fn channel_image(&self, channel: Channel, frame: &Frame, camera: &Camera) -> Vec<u8> {
-        match channel {
-            Channel::Rgb => media::to_rgb8(&frame.rgb),
-            Channel::Depth => media::depth_rgb8(&surface_depths(frame), Some(self.depth_range)),
-            Channel::Opacity => media::to_rgb8(&frame.opacity.iter().flat_map(|&o| [o; 3]).collect::<Vec<_>>()),
-            Channel::Normal => {
-                let colors: Vec<f32> = frame.normals(camera).iter().map(|n| 0.5 + 0.5 * n).collect();
-                media::to_rgb8(&colors)
-            }
-        }
-    }
-
     fn measure_depths(&self) -> Result<(f32, f32)> {
         let frames = &self.path.frames;
         let mut range = (f32::INFINITY, 0.0f32);
@@ -244,12 +217,6 @@ impl<'a> Video<'a> {
         }
         Ok(if range.0 <= range.1 { range } else { (0.0, 1.0) })
     }
-}
-
-/// Returns the depths of pixels with a surface, and 0 elsewhere.
-fn surface_depths(frame: &Frame) -> Vec<f32> {
-    let pixels = frame.depth.iter().zip(&frame.opacity);
-    pixels.map(|(&depth, &opacity)| if opacity >= SURFACE_OPACITY { depth } else { 0.0 }).collect()
 }
 
 /// Returns whether a frame is to be written: all are without a shard.
@@ -305,17 +272,6 @@ impl FramePattern {
     fn path(&self) -> PathBuf {
         let number = if self.digits == 1 { "%d".to_owned() } else { format!("%0{}d", self.digits) };
         self.folder.join(format!("{}{number}{}.png", self.before, self.after))
-    }
-}
-
-impl Channel {
-    fn name(self) -> &'static str {
-        match self {
-            Channel::Rgb => "rgb",
-            Channel::Depth => "depth",
-            Channel::Opacity => "opacity",
-            Channel::Normal => "normal",
-        }
     }
 }
 

@@ -182,6 +182,8 @@ pub enum StopReason {
     StopAfter,
     /// The user interrupted the run.
     Interrupted,
+    /// The user ended the run from a viewer.
+    Requested,
 }
 
 /// Reasons to end a run before its configured limits, without shortening its schedule.

@@ -4,6 +4,7 @@ mod adam;
 pub mod event;
 pub mod latest;
 pub mod log;
+mod observer;
 mod progress;
 mod report;
 pub mod run;
@@ -12,6 +13,7 @@ pub mod session;
 
 pub use event::{RunControl, StopReason, TrainEvent};
 pub use log::MetricsLog;
+pub use observer::{Observer, Wish};
 pub use progress::Progress;
 pub use report::{Experiment, Origin};
 pub use run::Run;

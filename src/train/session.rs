@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::event::{Evaluated, Finished, Started, StepReport};
-use super::{MetricsLog, Progress, Run, RunControl, StopReason, TrainEvent};
+use super::{MetricsLog, Observer, Progress, Run, RunControl, StopReason, TrainEvent, Wish};
 use crate::checkpoint::Checkpoint;
 use crate::config::TrainConfig;
 use crate::decoder::LayerNeurons;
+use crate::render::Render;
 use crate::{Error, Result};
 
 /// Time between reports.
@@ -81,6 +82,15 @@ pub trait Task {
     /// # Errors
     /// Returns an error if an image cannot be read, and [`Error::Diverged`] as for a checkpoint.
     fn evaluate(&mut self) -> Result<Option<Evaluated>>;
+
+    /// Returns a renderer of the field in its current state, which does not change with later steps; None if the task's
+    /// field cannot be looked at from a camera. Training goes on with the same bits as without the call.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    fn snapshot(&self) -> Result<Option<Box<dyn Render>>> {
+        Ok(None)
+    }
 }
 
 fn check_loss<T: Task + ?Sized>(task: &T) -> Result<()> {
@@ -103,15 +113,43 @@ pub fn train_until(
     interrupted: &AtomicBool,
     report: &mut dyn FnMut(StepReport) -> Result<()>,
 ) -> Result<()> {
+    let is_at_end = is_at_end(step, max_seconds, interrupted);
+    let mut nobody = |_: &TrainEvent| Ok(());
+    stretch(task, &is_at_end, interrupted, &mut nobody, &mut |_, step_report| report(step_report)).map(drop)
+}
+
+/// Trains `task` until `is_at_end`, or until the observer wishes for something else than a step, and returns its last
+/// wish. Reports at intervals and at the end.
+fn stretch(
+    task: &mut dyn Task,
+    is_at_end: &dyn Fn(&dyn Task) -> bool,
+    interrupted: &AtomicBool,
+    observer: &mut dyn Observer,
+    report: &mut dyn FnMut(&mut dyn Observer, StepReport) -> Result<()>,
+) -> Result<Wish> {
     let mut reported = Instant::now();
-    while task.progress().step < step && !is_over(task, max_seconds) && !interrupted.load(Ordering::Relaxed) {
-        task.advance()?;
+    let mut wish = Wish::Step;
+    while wish == Wish::Step && !is_at_end(task) {
+        let held = Instant::now();
+        wish = observer.between_steps(task, interrupted);
+        // What the observer took belongs to no step, so that speeds are those of training.
+        reported += held.elapsed();
+        // The observer may have held the run until it was interrupted.
+        if wish == Wish::Step && !is_at_end(task) {
+            task.advance()?;
+        }
         if reported.elapsed() >= REPORT_EVERY {
-            task.report(reported)?.map_or(Ok(()), &mut *report)?;
+            task.report(reported)?.map_or(Ok(()), |step_report| report(observer, step_report))?;
             reported = Instant::now();
         }
     }
-    task.report(reported)?.map_or(Ok(()), report)
+    task.report(reported)?.map_or(Ok(()), |step_report| report(observer, step_report))?;
+    Ok(wish)
+}
+
+/// Returns what says whether a stretch of training that ends at `step` or after `max_seconds` is at its end.
+fn is_at_end(step: u64, max_seconds: Option<f64>, interrupted: &AtomicBool) -> impl Fn(&dyn Task) -> bool {
+    move |task| task.progress().step >= step || is_over(task, max_seconds) || interrupted.load(Ordering::Relaxed)
 }
 
 fn is_over(task: &dyn Task, max_seconds: Option<f64>) -> bool {
@@ -128,21 +166,21 @@ pub struct Ended {
 }
 
 /// Trains `task` to the end of its run, or to where `control` ends it, and stores all results in `run`. Each event goes
-/// to the run's `metrics.jsonl` and then to `on_event`.
+/// to the run's `metrics.jsonl` and then to `observer`, which may also look at the task between steps.
 ///
 /// # Errors
-/// Returns an error if the loss diverges, the run's folder cannot be written, or `on_event` fails. Checkpoints saved
+/// Returns an error if the loss diverges, the run's folder cannot be written, or `observer` fails. Checkpoints saved
 /// before that are kept.
 pub fn train(
     task: &mut dyn Task,
     run: &Run,
     config: &TrainConfig,
     control: &RunControl<'_>,
-    on_event: &mut dyn FnMut(&TrainEvent) -> Result<()>,
+    observer: &mut dyn Observer,
 ) -> Result<Ended> {
     run.prepare_to_resume(task.progress().step)?;
     let log = MetricsLog::open(&run.metrics_path(), task.progress().step)?;
-    let mut session = Session { run, config, control, log, on_event, saved: None, neurons: Vec::new() };
+    let mut session = Session { run, config, control, log, observer, saved: None, neurons: Vec::new() };
     session.emit(TrainEvent::Started(task.started()))?;
     let trained = session.train(task).and_then(|reason| Ok((reason, session.save(task)?)));
     let (reason, checkpoint) = trained.map_err(|error| session.say_what_is_kept(error))?;
@@ -157,7 +195,7 @@ struct Session<'a> {
     config: &'a TrainConfig,
     control: &'a RunControl<'a>,
     log: MetricsLog,
-    on_event: &'a mut dyn FnMut(&TrainEvent) -> Result<()>,
+    observer: &'a mut dyn Observer,
     /// The last checkpoint of this session, with its step.
     saved: Option<(u64, PathBuf)>,
     /// State of the field's neurons in that checkpoint.
@@ -166,8 +204,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn emit(&mut self, event: TrainEvent) -> Result<()> {
-        self.log.record(&event)?;
-        (self.on_event)(&event)
+        emit(&mut self.log, self.observer, event)
     }
 
     fn train(&mut self, task: &mut dyn Task) -> Result<StopReason> {
@@ -175,17 +212,30 @@ impl Session<'_> {
             if let Some(reason) = self.stop_reason(task) {
                 return Ok(reason);
             }
-            let until = self.next_pause(task.progress().step);
-            let interrupted = self.control.interrupted;
-            let max_seconds = self.config.max_seconds;
-            train_until(task, until, max_seconds, interrupted, &mut |report| self.emit(TrainEvent::Step(report)))?;
-            if falls_on(task.progress().step, self.config.save_every) {
+            let begin = task.progress().step;
+            let wish = self.train_to_next_pause(task)?;
+            let step = task.progress().step;
+            // A stretch without a step, as while the run is held, is no reason to do again what was done before it.
+            let is_new = step > begin;
+            if wish == Wish::Save || is_new && falls_on(step, self.config.save_every) {
                 self.save(task)?;
             }
-            if falls_on(task.progress().step, self.config.eval_every) {
+            if is_new && falls_on(step, self.config.eval_every) {
                 self.evaluate(task)?;
             }
+            if wish == Wish::Stop {
+                return Ok(StopReason::Requested);
+            }
         }
+    }
+
+    fn train_to_next_pause(&mut self, task: &mut dyn Task) -> Result<Wish> {
+        let until = self.next_pause(task.progress().step);
+        let Session { config, control, log, observer, .. } = self;
+        let is_at_end = is_at_end(until, config.max_seconds, control.interrupted);
+        stretch(task, &is_at_end, control.interrupted, *observer, &mut |observer, report| {
+            emit(log, observer, TrainEvent::Step(report))
+        })
     }
 
     /// The configured limits come first, so that a finished run counts as finished whatever else might have stopped it.
@@ -239,6 +289,11 @@ impl Session<'_> {
         };
         Error::Diverged { step, what, kept }
     }
+}
+
+fn emit(log: &mut MetricsLog, observer: &mut dyn Observer, event: TrainEvent) -> Result<()> {
+    log.record(&event)?;
+    observer.on_event(&event)
 }
 
 /// Returns whether step `step` is a multiple of `every`; never if `every` is 0.

@@ -28,3 +28,5 @@ mod sdf;
 mod shapes;
 #[path = "../skip/mod.rs"]
 mod skip;
+mod viewer;
+mod viewer_host;

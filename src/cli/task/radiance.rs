@@ -140,6 +140,22 @@ fn open_scene(args: &RenderArgs, checkpoint: &Checkpoint) -> Result<Scene> {
     }
 }
 
+/// Opens a field for the viewer. Without the scene there are no cameras to show, but there is a field.
+#[cfg(feature = "viewer")]
+pub fn viewable(trained: &Trained, moved_to: Option<&Path>) -> Result<crate::cli::view::Viewable> {
+    let checkpoint = &trained.checkpoint;
+    let scene = match reopen_scene(checkpoint, moved_to) {
+        Err(why) if moved_to.is_none() => {
+            print::to_stderr(&format!("gridfield: note: the scene's cameras are not shown: {why}"));
+            scene_without_views(checkpoint)
+        }
+        opened => opened?,
+    };
+    let background = plain_background(&checkpoint.header.config.train, &scene);
+    let renderer = Box::new(Renderer::from_checkpoint(&trained.device, checkpoint)?);
+    Ok(crate::cli::view::Viewable { renderer, scene, background })
+}
+
 /// Writes the field's surface as a mesh, as a point cloud, or as both.
 pub fn export(trained: &Trained, args: &ExportArgs, mesh_file: Option<(&Path, MeshFormat)>) -> anyhow::Result<()> {
     let point_file = args.point_cloud.as_deref().map(|path| (path, MeshFormat::Ply));

@@ -85,6 +85,17 @@ pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
     args.render_video(&trained.resolved, &scene, 1, scene.background, open)
 }
 
+/// Opens a field for the viewer.
+#[cfg(feature = "viewer")]
+pub fn viewable(trained: &Trained) -> Result<crate::cli::view::Viewable> {
+    let mut scene = turntable_scene(&trained.checkpoint)?;
+    let renderer = Box::new(SphereTracer::new(predictor(trained)?, &trained.checkpoint)?);
+    let background = scene.background;
+    // Its cameras are those of paths, and took no photographs.
+    scene.splits = Default::default();
+    Ok(crate::cli::view::Viewable { renderer, scene, background })
+}
+
 /// Writes the field's surface, in the coordinates of the mesh that it was fitted to. Nothing tells what is up in a mesh;
 /// y is taken to be, as it is in [`render`], so that nothing is turned.
 pub fn export(trained: &Trained, args: &ExportArgs, path: &Path, format: MeshFormat) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use crate::radiance::dataset::plain_background;
 use crate::radiance::evaluate::{self, Summary};
 use crate::radiance::occupancy::Occupancy;
 use crate::radiance::protocol::Protocol;
+use crate::render::Render;
 use crate::train::event::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
 use crate::train::{Progress, schedule};
@@ -124,5 +125,9 @@ impl Task for Trainer {
             iou: None,
             seconds: begun.elapsed().as_secs_f64(),
         }))
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Render>>> {
+        Ok(Some(Box::new(self.renderer()?)))
     }
 }

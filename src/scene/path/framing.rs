@@ -83,6 +83,29 @@ impl Framing {
     }
 }
 
+/// What a scene's cameras look at, and from where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Focus {
+    /// Where their viewing axes meet, or the middle of the unit cube, in scene coordinates.
+    pub center: [f32; 3],
+    /// The upright direction, of length 1; y for a scene without cameras.
+    pub up: [f32; 3],
+    /// Median distance of the cameras from the centre in scene units; of a scene without cameras, half the unit cube's
+    /// side.
+    pub radius: f32,
+}
+
+/// Returns what the training cameras of a scene look at.
+pub fn focus(scene: &Scene) -> Focus {
+    if scene.splits.train.is_empty() {
+        let center = scene.unit_cube.to_scene([0.5; 3]);
+        return Focus { center, up: [0.0, 1.0, 0.0], radius: 0.5 / scene.unit_cube.scale };
+    }
+    let framing = Framing::of(scene);
+    let single = |v: Vector3<f64>| [v.x as f32, v.y as f32, v.z as f32];
+    Focus { center: single(framing.centre), up: single(framing.axes[2]), radius: framing.radius as f32 }
+}
+
 pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }

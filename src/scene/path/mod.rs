@@ -11,6 +11,7 @@ mod spline;
 
 pub use choice::PathChoice;
 pub(super) use framing::up_axis as up_of;
+pub use framing::{Focus, focus};
 pub use interpolate::Order;
 pub use nerfstudio_frame::PathTransforms;
 

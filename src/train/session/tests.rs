@@ -94,7 +94,7 @@ fn course(task: &mut Counter, run: &Run, stop_after: Option<u64>) -> (Result<End
     let control = RunControl { stop_after, interrupted: &interrupted };
     let config = task.config.train.clone();
     let mut events = Vec::new();
-    let ended = train(task, run, &config, &control, &mut |event| {
+    let ended = train(task, run, &config, &control, &mut |event: &TrainEvent| {
         events.push(match event {
             TrainEvent::Started(_) => "s".to_owned(),
             TrainEvent::Step(report) => report.step.to_string(),
@@ -190,4 +190,50 @@ fn a_checkpoint_before_the_newest_is_not_resumed_in_place() {
     task.step = 2;
     let error = course(&mut task, &run, None).0.unwrap_err().to_string();
     assert!(error.contains("beyond step 2"), "{error}");
+}
+
+/// Wishes for what stands at its next place, then for steps.
+struct Wishing(Vec<Wish>);
+
+impl Observer for Wishing {
+    fn on_event(&mut self, _: &TrainEvent) -> Result<()> {
+        Ok(())
+    }
+
+    fn between_steps(&mut self, _: &dyn Task, _: &AtomicBool) -> Wish {
+        if self.0.is_empty() { Wish::Step } else { self.0.remove(0) }
+    }
+}
+
+/// Trains with an observer, and returns why the run ended and the kinds of its events.
+fn wished(task: &mut Counter, run: &Run, wishes: &[Wish]) -> (StopReason, Vec<String>) {
+    let interrupted = AtomicBool::new(false);
+    let control = RunControl { stop_after: None, interrupted: &interrupted };
+    let config = task.config.train.clone();
+    let ended = train(task, run, &config, &control, &mut Wishing(wishes.to_vec())).unwrap();
+    let lines = std::fs::read_to_string(run.metrics_path()).unwrap();
+    let kind =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
+    (ended.reason, lines.lines().map(kind).collect())
+}
+
+#[test]
+fn an_observer_can_have_the_run_saved_at_any_step() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=5", "train.save_every=0", "train.eval_every=2"]);
+    // Twice at step 2: it is saved once, and not evaluated again.
+    let (reason, events) =
+        wished(&mut task, &run, &[Wish::Step, Wish::Step, Wish::Save, Wish::Save, Wish::Step, Wish::Step]);
+    assert_eq!(reason, StopReason::MaxSteps);
+    let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
+    assert_eq!((count("saved"), count("warning")), (2, 2), "{events:?}");
+    assert_eq!(kept_steps(&run), [2, 5]);
+}
+
+#[test]
+fn an_observer_can_end_the_run_which_is_saved() {
+    let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=0"]);
+    let (reason, events) = wished(&mut task, &run, &[Wish::Step, Wish::Step, Wish::Step, Wish::Stop]);
+    assert_eq!(reason, StopReason::Requested);
+    assert_eq!(events, ["started", "step", "saved", "finished"]);
+    assert_eq!(kept_steps(&run), [3]);
 }

@@ -1,0 +1,86 @@
+//! `gridfield view`: show a trained field in a browser.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::machine::MachineArgs;
+use super::run_args::RunArgs;
+use super::task::Trained;
+use super::viewer::{DEFAULT_ADDRESS, LookedAt, address, announce};
+use super::{Outcome, interrupt, print, refuse, task};
+use crate::config::TaskName;
+use crate::render::Render;
+use crate::scene::Scene;
+use crate::viewer::server::Listening;
+use crate::viewer::{History, Host};
+use crate::{Error, Result};
+
+#[derive(Debug, Args)]
+pub struct ViewArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Address to listen on; one that other machines can reach is for networks where everyone is trusted
+    #[arg(long, value_name = "ADDR:PORT", default_value = DEFAULT_ADDRESS, value_parser = address)]
+    pub viewer: SocketAddr,
+
+    /// The scene's current folder, if it has moved since training; its cameras are shown
+    #[arg(long, value_name = "DIR")]
+    pub scene: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// A field that can be looked at from any camera.
+pub struct Viewable {
+    pub renderer: Box<dyn Render>,
+    pub scene: Scene,
+    pub background: [f32; 3],
+}
+
+impl ViewArgs {
+    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let trained = Trained::open(&self.run, &self.machine)?;
+        let viewable = self.open(&trained)?;
+        self.serve(&trained, viewable)
+    }
+
+    fn open(&self, trained: &Trained) -> Result<Viewable> {
+        match trained.task() {
+            TaskName::Radiance => task::radiance::viewable(trained, self.scene.as_deref()),
+            TaskName::Sdf => {
+                refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
+                task::sdf::viewable(trained)
+            }
+            TaskName::Image => Err(Error::config(
+                "the viewer shows fields in space, and this run is of an image; `gridfield render` writes it",
+            )),
+        }
+    }
+
+    /// Serves the field until Ctrl-C.
+    fn serve(&self, trained: &Trained, viewable: Viewable) -> anyhow::Result<Outcome> {
+        let Viewable { renderer, scene, background } = viewable;
+        let header = &trained.checkpoint.header;
+        let looked_at = LookedAt {
+            scene: &scene,
+            config: &header.config,
+            device: trained.device.describe(),
+            step: header.step,
+            background,
+        };
+        let subject = looked_at.subject(&trained.resolved.folder().to_string_lossy(), 1.0)?;
+        let history = trained.resolved.run.as_ref().map(|run| History::read(&run.metrics_path(), header.step));
+        let listening = Listening::on(self.viewer)?;
+        let interrupted = interrupt::watch("closing the viewer", false)?;
+        announce(&listening, false);
+        print::to_stdout("Ctrl-C ends it")?;
+        let (server, asks) = listening.serve(subject, history.unwrap_or_default(), false)?;
+        Host::new(asks, Box::new(|_| {}), background, 1.0).serve(renderer, header.step, interrupted);
+        drop(server);
+        Ok(Outcome::Done)
+    }
+}

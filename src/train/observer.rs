@@ -1,0 +1,40 @@
+//! Who looks on while a run trains: displays, logs and viewers.
+
+use std::sync::atomic::AtomicBool;
+
+use super::TrainEvent;
+use super::session::Task;
+use crate::Result;
+
+/// What an observer asks of a run between two steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Take the next step.
+    Step,
+    /// Save a checkpoint of the current step, then go on.
+    Save,
+    /// Save a checkpoint and end the run.
+    Stop,
+}
+
+/// Someone who is told of the events of a run, and who may look at the task between its steps. Every closure that takes
+/// an event is an observer.
+pub trait Observer {
+    /// Is told of an event after it was recorded.
+    ///
+    /// # Errors
+    /// An error ends the run.
+    fn on_event(&mut self, event: &TrainEvent) -> Result<()>;
+
+    /// Is called before each step. The observer may look at the task and may hold the run, but should return soon after
+    /// `interrupted` is set. Time spent here is no training time.
+    fn between_steps(&mut self, _task: &dyn Task, _interrupted: &AtomicBool) -> Wish {
+        Wish::Step
+    }
+}
+
+impl<F: FnMut(&TrainEvent) -> Result<()>> Observer for F {
+    fn on_event(&mut self, event: &TrainEvent) -> Result<()> {
+        self(event)
+    }
+}

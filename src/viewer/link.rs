@@ -1,0 +1,81 @@
+//! What passes between the thread that renders and whoever serves the browsers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ViewRequest;
+use crate::train::TrainEvent;
+
+/// Length of the channel of [`Ask`]s. Whoever serves the browsers sends without waiting, and tries again if the channel
+/// is full.
+pub const MOST_ASKS: usize = 256;
+
+/// What is asked of a [`Host`](super::Host).
+pub enum Ask {
+    /// To render a picture.
+    View(View),
+    /// To take no further steps for now.
+    Pause,
+    /// To go on after a pause.
+    Resume,
+    /// To save a checkpoint now.
+    Save,
+    /// To save and end the run.
+    Stop,
+}
+
+/// A picture that is asked for.
+pub struct View {
+    /// What to render.
+    pub request: ViewRequest,
+    /// Number of the request among those of its client, ascending.
+    pub number: u64,
+    /// Number of the client's newest request: older ones are given up.
+    pub newest: Arc<AtomicU64>,
+    /// Takes the answer. It is called on the thread that trains, and must not wait.
+    pub reply: Box<dyn FnOnce(Answer) + Send>,
+}
+
+impl View {
+    /// Returns whether its client has asked for something newer.
+    pub fn is_superseded(&self) -> bool {
+        self.newest.load(Ordering::Relaxed) > self.number
+    }
+}
+
+/// The answer to a [`View`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The picture.
+    Picture(Picture),
+    /// The request was given up for a newer one.
+    Superseded,
+    /// The picture cannot be rendered, for this reason.
+    Failed(String),
+}
+
+/// A rendered picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Number of the request.
+    pub number: u64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `[h, w, 3]` 8-bit sRGB.
+    pub rgb: Vec<u8>,
+    /// Number of training steps of the field that it shows.
+    pub step: u64,
+    /// Seconds of rendering.
+    pub seconds: f64,
+}
+
+/// What a [`Host`](super::Host) tells those who look on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// An event of the run.
+    Event(TrainEvent),
+    /// The run was paused (true) or goes on (false).
+    Paused(bool),
+}

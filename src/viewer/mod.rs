@@ -1,0 +1,28 @@
+//! The live viewer: shows a field in a browser, while it trains or afterwards.
+//!
+//! Two threads share the work. The [`Host`] lives on the thread that trains: between steps it takes what was asked
+//! ([`Ask`]) and renders within its share of the time, band by band ([`Progressive`], [`Budget`]). The server (feature
+//! `viewer`) runs on a thread of its own, speaks HTTP and WebSocket with the browsers, and encodes the pictures. They are
+//! joined by a channel of bounded length in one direction and by callbacks that never wait in the other, so that no
+//! browser can hold up training.
+//!
+//! Everything here except the server is free of network code.
+
+mod budget;
+mod history;
+mod host;
+mod link;
+mod overview;
+mod progressive;
+pub mod protocol;
+mod request;
+#[cfg(feature = "viewer")]
+pub mod server;
+
+pub use budget::Budget;
+pub use history::{History, Point};
+pub use host::Host;
+pub use link::{Answer, Ask, MOST_ASKS, Picture, Told, View};
+pub use overview::{Overview, SceneCamera};
+pub use progressive::Progressive;
+pub use request::ViewRequest;

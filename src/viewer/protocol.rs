@@ -1,0 +1,272 @@
+//! The messages between a browser and the server; `docs/viewer.md` describes them.
+//!
+//! Text messages are JSON objects whose `type` names their kind. A picture is a binary message: the length of its header
+//! as 4 bytes (little endian), the header as JSON ([`PictureHeader`]), and a JPEG.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{History, Overview, ViewRequest};
+use crate::geometry::{Camera, Intrinsics, pose};
+use crate::render::Channel;
+use crate::train::TrainEvent;
+
+/// Longest message of a browser in bytes.
+pub const MOST_BYTES: usize = 4096;
+/// Largest number of pixels of a picture: those of a screen of 2560 × 1600.
+pub const MOST_PIXELS: u32 = 2560 * 1600;
+/// Largest number of pixels along a side, far below the 65535 of a JPEG.
+pub const MOST_SIDE: u32 = 8192;
+/// Range of the vertical field of view in radians.
+const FIELDS_OF_VIEW: std::ops::RangeInclusive<f32> = 0.01..=3.0;
+/// Farthest position of a camera along an axis, in scene units: squares of it are in the range of single precision.
+const FARTHEST: f32 = 1e9;
+
+/// A message of a browser.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// Asks for a picture.
+    View(WireView),
+    /// Holds the run.
+    Pause,
+    /// Lets the run go on.
+    Resume,
+    /// Saves a checkpoint.
+    Save,
+    /// Saves a checkpoint and ends the run.
+    Stop,
+}
+
+/// A request for a picture as it is sent.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireView {
+    /// Number that the answer repeats; a client's numbers ascend.
+    pub id: u64,
+    /// Row-major 3×4 matrix, as [`Camera::camera_to_world`].
+    pub camera_to_world: [[f32; 4]; 3],
+    /// Vertical field of view in radians.
+    pub fov_y: f32,
+    /// Width of the picture in pixels.
+    pub width: u32,
+    /// Height of the picture in pixels.
+    pub height: u32,
+    /// What the picture shows.
+    pub output: Channel,
+    /// sRGB colour behind the field, 0 to 1; absent for the run's own.
+    #[serde(default)]
+    pub background: Option<[f32; 3]>,
+}
+
+impl ClientMessage {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Returns what is wrong with it.
+    pub fn parse(text: &str) -> Result<ClientMessage, String> {
+        serde_json::from_str(text).map_err(|error| format!("not a message of the viewer: {error}"))
+    }
+}
+
+impl WireView {
+    /// Returns the request.
+    ///
+    /// # Errors
+    /// Returns what is wrong with it: a size, a field of view, a colour or a pose that no camera has.
+    pub fn request(&self) -> Result<ViewRequest, String> {
+        let WireView { camera_to_world, fov_y, width, height, .. } = *self;
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels == 0 || pixels > u64::from(MOST_PIXELS) || width.max(height) > MOST_SIDE {
+            return Err(format!(
+                "a picture of {width}×{height} is asked for; expected 1 to {MOST_PIXELS} pixels, and at most {MOST_SIDE} along a side"
+            ));
+        }
+        if !FIELDS_OF_VIEW.contains(&fov_y) {
+            return Err(format!("the field of view is {fov_y}; expected 0.01 to 3 radians"));
+        }
+        let is_near = |x: &f32| x.abs() <= FARTHEST;
+        let rows = camera_to_world.map(|row| row.map(f64::from));
+        if !camera_to_world.as_flattened().iter().all(is_near) || pose::is_singular(&rows) {
+            return Err("camera_to_world is not the pose of a camera".to_owned());
+        }
+        if !self.background.iter().flatten().all(|x| (0.0..=1.0).contains(x)) {
+            return Err("the background is not a colour; expected three numbers from 0 to 1".to_owned());
+        }
+        let camera = Camera { intrinsics: Intrinsics::from_fov_y(width, height, fov_y), camera_to_world };
+        Ok(ViewRequest { camera, channel: self.output, background: self.background })
+    }
+}
+
+/// A message of the server.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage<'a> {
+    /// The first message, and again when a browser missed some.
+    Hello {
+        /// What is shown.
+        subject: &'a Subject,
+        /// The course of the run so far.
+        history: &'a History,
+        /// What the run does.
+        state: State,
+    },
+    /// An event of the run, as in `metrics.jsonl`.
+    Event {
+        /// The event.
+        event: &'a TrainEvent,
+    },
+    /// The run does something else than before.
+    State {
+        /// What it does.
+        state: State,
+    },
+    /// A picture cannot be had.
+    Failed {
+        /// Why.
+        message: &'a str,
+    },
+}
+
+/// What is shown, which does not change while it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Subject {
+    /// Name of the scene or mesh.
+    pub scene: String,
+    /// Name of the model.
+    pub model: String,
+    /// Description of the device.
+    pub device: String,
+    /// The run's folder or checkpoint.
+    pub run: String,
+    /// Version of gridfield.
+    pub version: &'static str,
+    /// Number of training steps after which the run ends; None without a limit.
+    pub max_steps: Option<u64>,
+    /// Seconds of training after which the run ends; None without a limit.
+    pub max_seconds: Option<f64>,
+    /// Number of steps of the field when the viewer began.
+    pub step: u64,
+    /// Fraction of the time that pictures may take from training; 1 for a finished run.
+    pub share: f64,
+    /// The run's settings, as in its `config.json`.
+    pub settings: Value,
+    /// The scene's cameras.
+    pub overview: Overview,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Steps are taken.
+    Training,
+    /// The run is held.
+    Paused,
+    /// The run has ended, and its field is no longer served.
+    Ended,
+    /// A finished run is shown.
+    Viewing,
+}
+
+/// The header of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PictureHeader {
+    /// Number of the request.
+    pub id: u64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Number of training steps of the field that it shows.
+    pub step: u64,
+    /// Milliseconds of rendering.
+    pub ms: f64,
+}
+
+/// Returns the message of a picture.
+pub fn picture_message(header: &PictureHeader, jpeg: &[u8]) -> Vec<u8> {
+    let header = serde_json::to_vec(header).expect("a header has string keys");
+    let mut message = (header.len() as u32).to_le_bytes().to_vec();
+    message.extend(header);
+    message.extend(jpeg);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn view() -> Value {
+        json!({
+            "type": "view", "id": 7, "fov_y": 0.7, "width": 64, "height": 48, "output": "depth",
+            "camera_to_world": [[1, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 1, 4]],
+        })
+    }
+
+    fn request(message: &Value) -> Result<ViewRequest, String> {
+        match ClientMessage::parse(&message.to_string())? {
+            ClientMessage::View(view) => view.request(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_view_is_read_as_a_camera() {
+        let read = request(&view()).unwrap();
+        assert_eq!((read.channel, read.background), (Channel::Depth, None));
+        assert_eq!(read.camera.position(), [0.5, 0.0, 4.0]);
+        assert_eq!((read.camera.intrinsics.width, read.camera.intrinsics.height), (64, 48));
+        let mut white = view();
+        white["background"] = json!([1, 1, 0.5]);
+        assert_eq!(request(&white).unwrap().background, Some([1.0, 1.0, 0.5]));
+    }
+
+    #[test]
+    fn views_that_no_camera_has_are_refused_by_name() {
+        let flat = json!([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]);
+        let far = json!([[1, 0, 0, 1e12], [0, 1, 0, 0], [0, 0, 1, 0]]);
+        for (key, value, says) in [
+            ("width", json!(0), "0×48"),
+            ("width", json!(4_000_000_000u32), "expected 1 to"),
+            ("width", json!(8193), "at most 8192"),
+            ("fov_y", json!(0), "field of view is 0"),
+            ("fov_y", json!(1e40), "field of view is inf"),
+            ("camera_to_world", flat, "pose"),
+            ("camera_to_world", far, "pose"),
+            ("background", json!([0, 0, 2]), "background"),
+            ("background", json!([0, 0]), "length"),
+            ("output", json!("smell"), "smell"),
+            ("id", json!(-1), "-1"),
+            ("wide", json!(1), "wide"),
+        ] {
+            let mut wrong = view();
+            wrong[key] = value;
+            let error = request(&wrong).unwrap_err();
+            assert!(error.contains(says), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn commands_are_their_type_and_anything_else_is_none() {
+        assert_eq!(ClientMessage::parse(r#"{"type":"pause"}"#), Ok(ClientMessage::Pause));
+        assert_eq!(ClientMessage::parse(r#"{"type":"stop"}"#), Ok(ClientMessage::Stop));
+        for text in ["", "null", "[]", "{}", r#"{"type":"dance"}"#, r#"{"type":"view"}"#, "\u{0}"] {
+            assert!(ClientMessage::parse(text).is_err(), "{text:?}");
+        }
+        let nested = format!(r#"{{"type":{}"#, "[".repeat(4000));
+        assert!(ClientMessage::parse(&nested).is_err());
+    }
+
+    #[test]
+    fn a_picture_is_a_length_a_header_and_a_jpeg() {
+        let header = PictureHeader { id: 3, width: 2, height: 1, step: 9, ms: 1.5 };
+        let message = picture_message(&header, b"jpeg");
+        let length = u32::from_le_bytes(message[..4].try_into().unwrap()) as usize;
+        let read: Value = serde_json::from_slice(&message[4..4 + length]).unwrap();
+        assert_eq!(read, json!({ "id": 3, "width": 2, "height": 1, "step": 9, "ms": 1.5 }));
+        assert_eq!(&message[4 + length..], b"jpeg");
+    }
+}
