@@ -158,9 +158,8 @@ impl Lens {
     }
 
     /// Returns how far from the centre the image extends without folding over: a radius, or an angle for a fisheye. No
-    /// panorama folds. At
-    /// this limit, the derivative of the distorted radius with respect to the radius falls to 0, where tangential
-    /// coefficients and those of a prism are left out.
+    /// panorama folds. At this limit, the derivative of the distorted radius with respect to the radius falls to 0,
+    /// where tangential coefficients and those of a prism are left out.
     pub fn limit(&self) -> f64 {
         let is_fisheye = match self {
             Lens::Perspective | Lens::Equirectangular | Lens::EqualArea => return LARGEST_RADIUS,

@@ -116,8 +116,8 @@ fn mean_position(views: &[View]) -> Vector3<f64> {
 }
 
 /// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if there are none, as with
-/// panoramas, or if they are parallel. The distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the point solves
-/// Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
+/// panoramas, or if they are parallel. The distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the
+/// point solves Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
 pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
     let (mut normal, mut right, mut n) = (Matrix3::zeros(), Vector3::zeros(), 0);
     for camera in views.iter().filter(|view| view.has_axis()).map(|view| view.camera) {
@@ -185,17 +185,17 @@ mod tests {
         }
     }
 
-    /// Returns a camera at `(x, 0, 0)` that looks along −z, or a panorama there.
-    fn along_z(x: f32, is_panorama: bool) -> View {
-        let rows = [[1.0, 0.0, 0.0, x], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    /// Returns a camera at the origin that looks along −z, or a panorama there.
+    fn along_z(is_panorama: bool) -> View {
+        let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
         let intrinsics = if is_panorama { Intrinsics::panorama(8, 4) } else { Intrinsics::from_fov_y(8, 6, 0.7) };
-        View::new(format!("{x}"), "", Camera { intrinsics, camera_to_world: rows })
+        View::new("a", "", Camera { intrinsics, camera_to_world: rows })
     }
 
     #[test]
     fn panoramas_look_at_nothing() {
         let behind = Vector3::new(0.0, 0.0, 1.0);
-        let views = [false, false, true, true, true].map(|is_panorama| along_z(0.0, is_panorama));
+        let views = [false, false, true, true, true].map(along_z);
         assert!(!most_look_at(&views, &behind) && most_look_at(&views, &-behind));
         assert!(!most_look_at(&views[2..], &behind) && !most_look_at(&views[2..], &-behind));
         assert_eq!(meeting_point(&views[2..]), None);

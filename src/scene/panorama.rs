@@ -24,6 +24,7 @@ const COEFFICIENTS: [&str; 6] = ["k1", "k2", "k3", "k4", "p1", "p2"];
 pub(super) fn read(keys: &Keys, (width, height): (f64, f64)) -> Result<Option<(Lens, [f64; 4])>> {
     let whole = [0.5 * width, height, 0.5 * width, 0.5 * height];
     let model = keys.get("camera_model").map(|node| Ok((node.text()?, node))).transpose()?;
+    let is_fisheye = keys.is_fisheye()?;
     let mut flagged: Option<(&str, Lens)> = None;
     for (key, lens) in FLAGS {
         let Some(node) = keys.get(key) else { continue };
@@ -32,7 +33,8 @@ pub(super) fn read(keys: &Keys, (width, height): (f64, f64)) -> Result<Option<(L
         }
         // The two programs' names mean the same only here.
         let other_model = model.as_ref().map(|(name, _)| *name).filter(|name| (key, *name) != ("latlong", MODEL));
-        if let Some(other) = flagged.map(|(key, _)| key).or(other_model) {
+        let other = flagged.map(|(key, _)| key).or(other_model).or(is_fisheye.then_some("a fisheye"));
+        if let Some(other) = other {
             return Err(node.error(format!("is true, but the camera is also said to be {other}; remove one of them")));
         }
         flagged = Some((key, lens));
@@ -40,7 +42,7 @@ pub(super) fn read(keys: &Keys, (width, height): (f64, f64)) -> Result<Option<(L
     let Some((_, node)) = model.filter(|(name, _)| *name == MODEL) else {
         return Ok(flagged.map(|(_, lens)| (lens, whole)));
     };
-    if keys.is_fisheye()? {
+    if is_fisheye {
         return Err(node.error(format!("is {MODEL}, but is_fisheye is true; remove one of them")));
     }
     let given = covered(keys, whole)?;
@@ -50,14 +52,16 @@ pub(super) fn read(keys: &Keys, (width, height): (f64, f64)) -> Result<Option<(L
 
 /// Returns focal lengths and principal point as given, or else those of the whole sphere.
 fn covered(keys: &Keys, whole: [f64; 4]) -> Result<[f64; 4]> {
-    let focal =
-        |axis: &str, whole: f64| match (keys.get(&format!("fl_{axis}")), keys.get(&format!("camera_angle_{axis}"))) {
+    let focal = |axis: &str, whole: f64| {
+        let angle = || keys.get(&format!("camera_angle_{axis}")).or_else(|| keys.get(&format!("{axis}_fov")));
+        match (keys.get(&format!("fl_{axis}")), angle()) {
             (Some(node), _) => node.positive(),
             (None, Some(node)) => Err(node.error(format!(
                 "has no meaning for a panorama; give fl_{axis} instead, or remove it for a panorama of the whole sphere"
             ))),
             (None, None) => Ok(whole),
-        };
+        }
+    };
     let centre = |key: &str, whole: f64| keys.get(key).map_or(Ok(whole), |node| node.number());
     Ok([focal("x", whole[0])?, focal("y", whole[1])?, centre("cx", whole[2])?, centre("cy", whole[3])?])
 }

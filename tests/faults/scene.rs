@@ -188,6 +188,7 @@ fn panoramas_that_cannot_be() {
         &panorama(|d| d["camera_angle_x"] = json!(3.0)),
         &[IN_FILE, "camera_angle_x has no meaning for a panorama; give fl_x instead"],
     );
+    assert_says(&panorama(|d| d["y_fov"] = json!(90)), &[IN_FILE, "y_fov has no meaning for a panorama; give fl_y"]);
     assert_says(
         &panorama(|d| d["fl_x"] = json!(2)),
         &[
@@ -210,6 +211,8 @@ fn panoramas_that_cannot_be() {
     assert_says(&both, &["equirectangular is true, but the camera is also said to be latlong"]);
     let other = fault(|d| (d["latlong"], d["camera_model"]) = (json!(true), json!("OPENCV")));
     assert_says(&other, &["latlong is true, but the camera is also said to be OPENCV"]);
+    let fisheye = fault(|d| (d["latlong"], d["is_fisheye"]) = (json!(true), json!(true)));
+    assert_says(&fisheye, &["latlong is true, but the camera is also said to be a fisheye"]);
     let third = fault(|d| (d["latlong"], d["ftheta_p0"]) = (json!(true), json!(0.1)));
     assert_says(&third, &["ftheta_p0 describes a kind of camera that is not supported"]);
     assert_says(&fault(|d| d["latlong"] = json!("yes")), &["latlong is the string \"yes\""]);
