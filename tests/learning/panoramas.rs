@@ -1,4 +1,4 @@
-//! Training on panoramas.
+//! Training on panoramas and their depth maps.
 
 use nalgebra::Vector3;
 
@@ -10,14 +10,15 @@ use gridfield::metrics::psnr;
 use gridfield::radiance::open_scene;
 
 #[test]
-fn a_room_is_learned_from_panoramas() {
+fn a_room_is_learned_from_panoramas_and_their_depths() {
     let folder = tempfile::tempdir().unwrap();
     room::write(folder.path());
     let mut config = Config::default();
     config.set_value("scene.path", folder.path().to_str().unwrap()).unwrap();
     let settings = [
         "train.batch_samples=8192",
-        "train.max_steps=400",
+        "train.max_steps=800",
+        "train.depth_loss=3",
         "model.grid.log2_hashmap_size=15",
         "model.grid.n_levels=5",
         "march.occupancy_resolution=64",
@@ -37,7 +38,7 @@ fn a_room_is_learned_from_panoramas() {
         .flat_map(|i| {
             let (origin, direction) = camera.ray((i % 48) as f32 + 0.5, (i / 48) as f32 + 0.5);
             let [origin, direction] = [origin, direction].map(|v| Vector3::from(v.map(f64::from)));
-            room::colour(origin, direction).map(|value| value as f32)
+            room::seen(origin, direction).0.map(|value| value as f32)
         })
         .collect();
     let perspective = psnr(&frame.rgb, &expected);
