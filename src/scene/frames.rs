@@ -194,12 +194,13 @@ fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrin
 /// Reads the lens of a frame that is no panorama, focal lengths and principal point in pixels of a `width × height`
 /// image.
 fn read_perspective(keys: &Keys, (width, height): (f64, f64)) -> Result<(Lens, [f64; 4])> {
+    let lens = read_lens(keys)?;
     let fl_x = keys.focal("x", width)?.ok_or_else(|| {
         keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
     })?;
     let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
     let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
-    Ok((read_lens(keys)?, [fl_x, fl_y, centre("cx", width)?, centre("cy", height)?]))
+    Ok((lens, [fl_x, fl_y, centre("cx", width)?, centre("cy", height)?]))
 }
 
 /// COLMAP's camera models under nerfstudio's names. They differ only in which coefficients they have.

@@ -170,6 +170,11 @@ fn lenses_that_are_not_known() {
              RADIAL, OPENCV, PERSPECTIVE, OPENCV_FISHEYE, EQUIRECTANGULAR",
         ],
     );
+    let without_focal = fault(|d| {
+        d.as_object_mut().unwrap().remove("camera_angle_x");
+        d["camera_model"] = json!("FISHEYE624");
+    });
+    assert_says(&without_focal, &["camera_model is FISHEYE624, which is not supported"]);
     assert_says(&fault(|d| d["orthographic"] = json!(true)), &["orthographic", "not supported"]);
     assert_says(&fault(|d| d["ftheta_p0"] = json!(0.1)), &["ftheta_p0", "not supported"]);
     assert_says(&fault(|d| d["k2"] = json!("strong")), &[IN_FILE, "k2 is the string \"strong\""]);
