@@ -61,6 +61,10 @@ enum LensModel : uint32_t {
     LENS_FULL_OPENCV = 3,
     // As LENS_FISHEYE, with two tangential coefficients and two of a thin prism.
     LENS_THIN_PRISM_FISHEYE = 4,
+    // A panorama, whose pixels are spaced evenly in longitude and latitude.
+    LENS_EQUIRECTANGULAR = 5,
+    // A panorama, whose pixels are spaced evenly in longitude and in the sine of the latitude.
+    LENS_EQUAL_AREA = 6,
 };
 
 // The background of training rays.
@@ -177,7 +181,7 @@ typedef struct Camera {
     uint32_t width, height;     // of the image, pixels
     uint64_t first_pixel;       // index of its image's first pixel in the pixel buffer
     uint32_t lens;              // LensModel
-    float lens_limit;           // radius at distance 1 (fisheye: angle) up to which the image does not fold over
+    float lens_limit;           // radius at distance 1 (fisheyes: angle) up to which the image does not fold over; panoramas have none
     float radial[4];            // k1 .. k4
     float tangential[2];        // p1, p2; LENS_FISHEYE has none
     float further[2];           // LENS_FULL_OPENCV: k5, k6; LENS_THIN_PRISM_FISHEYE: s1, s2
@@ -254,7 +258,7 @@ typedef struct DrawRaysArgs {
     float step_size;               // length of a step at the camera, in the unit cube
     Space space;                   // map from space to the field
     float near;                    // least distance of samples from the camera
-    const float* depths;           // per pixel, along the optical axis, in the unit cube; 0: unknown; null: none
+    const float* depths;           // per pixel, along the optical axis (panoramas: the ray), in the unit cube; 0: unknown; null: none
     const uint32_t* drawn_pixels;  // pixels that may be drawn, image by image; null: all
     const uint32_t* drawn_begin;   // [n_cameras + 1] offset of each image in drawn_pixels
 } DrawRaysArgs;

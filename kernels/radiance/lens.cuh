@@ -1,5 +1,6 @@
-// Lenses: inverts the distortion models of OpenCV and COLMAP by Newton's method. src/geometry/lens.rs does the same on
-// the host and documents the formulas; a test compares the two.
+// Lenses and panoramas: inverts the distortion models of OpenCV and COLMAP by Newton's method, and the projections of
+// panoramas in closed form. src/geometry/lens.rs does the same on the host and documents the formulas; a test compares
+// the two.
 #pragma once
 
 #include "args.h"
@@ -10,6 +11,8 @@ namespace {
 /// Starting from the distorted point, each step doubles the number of correct digits. Five steps suffice for fp32,
 /// except near the fold of a lens, where more are needed.
 const int NEWTON_STEPS = 8;
+
+#define GF_PI 3.14159265358979f
 
 /// A distorted point, and its derivatives with respect to the point (x, y).
 struct Distorted {
@@ -117,6 +120,20 @@ GF_FN void at_angle(float u, float v, float distance, float angle, float directi
     direction[2] = cosine;
 }
 
+/// Returns whether the camera has no optical axis, but sees all around.
+GF_FN bool is_panorama(const Camera& camera) {
+    return camera.lens == LENS_EQUIRECTANGULAR || camera.lens == LENS_EQUAL_AREA;
+}
+
+/// Computes the direction at longitude pi u and at the latitude of which `sine` and `cosine` are given, downwards.
+GF_FN void on_sphere(float u, float sine, float cosine, float direction[3]) {
+    float across, along;
+    sin_cos(GF_PI * u, across, along);
+    direction[0] = across * cosine;
+    direction[1] = sine;
+    direction[2] = along * cosine;
+}
+
 /// Computes the direction, of any length, that is imaged at the point (u, v), given before focal length and principal
 /// point are applied: x to the right, y down, z forward.
 GF_FN void undistort(const Camera& camera, float u, float v, float direction[3]) {
@@ -134,6 +151,15 @@ GF_FN void undistort(const Camera& camera, float u, float v, float direction[3])
         undistort_plane<ThinPrismLens>(camera, u, v, point);
         const float angle = sqrtf(point[0] * point[0] + point[1] * point[1]);
         at_angle(point[0], point[1], angle, angle, direction);
+    }
+    if (camera.lens == LENS_EQUIRECTANGULAR) {
+        float sine, cosine;
+        sin_cos(GF_PI * v, sine, cosine);
+        on_sphere(u, sine, cosine, direction);
+    }
+    if (camera.lens == LENS_EQUAL_AREA) {
+        const float sine = clamp_to(2.0f * v, -1.0f, 1.0f);
+        on_sphere(u, sine, sqrtf((1.0f - sine) * (1.0f + sine)), direction);
     }
 }
 

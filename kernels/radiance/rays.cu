@@ -61,6 +61,7 @@ GF_FN uint32_t drawn_pixel(const DrawRaysArgs& a, uint32_t image, uint32_t n_pix
 GF_FN float target_of(const DrawRaysArgs& a, const Camera& camera, uint32_t pixel, const Ray& ray, const Ray& marched) {
     const float depth = a.depths ? a.depths[camera.first_pixel + pixel] : 0.0f;
     if (!(depth > 0.0f)) return -1.0f;
+    if (is_panorama(camera)) return marched_at(a.space, ray, marched, depth);
     float forward = 0.0f, squared = 0.0f;  // the optical axis is -z
     for (int r = 0; r < 3; ++r) {
         const float z = camera.camera_to_world[4 * r + 2];

@@ -1,7 +1,7 @@
 //! The output of `gridfield info` for a scene.
 
 use super::print::rows;
-use crate::geometry::Lens;
+use crate::geometry::{Camera, Lens};
 use crate::scene::{CaptureKind, Format, Scene, View};
 
 /// Describes a scene row by row, with the warnings last.
@@ -61,10 +61,25 @@ fn views(views: &[View]) -> String {
     let size = |view: &View| (view.camera.intrinsics.width, view.camera.intrinsics.height);
     let (width, height) = size(first);
     let sizes = if views.iter().all(|view| size(view) == (width, height)) { "" } else { " and other sizes" };
-    let (left, right) =
-        (first.camera.ray(0.0, height as f32 / 2.0).1, first.camera.ray(width as f32, height as f32 / 2.0).1);
-    let cosine: f32 = left.iter().zip(right).map(|(a, b)| a * b).sum();
-    format!("{} images of {width}×{height}{sizes}, {:.1}° wide", views.len(), cosine.acos().to_degrees())
+    format!("{} images of {width}×{height}{sizes}, {:.1}° wide", views.len(), field_of_view(&first.camera))
+}
+
+/// Returns the angle between the left and the right edge of the image, in degrees.
+fn field_of_view(camera: &Camera) -> f32 {
+    let (width, height) = (camera.intrinsics.width as f32, camera.intrinsics.height as f32);
+    let between = |a: f32, b: f32| {
+        let (left, right) = (camera.ray(a, height / 2.0).1, camera.ray(b, height / 2.0).1);
+        let cosine: f32 = left.iter().zip(right).map(|(a, b)| a * b).sum();
+        cosine.clamp(-1.0, 1.0).acos().to_degrees()
+    };
+    match camera.intrinsics.lens {
+        Lens::Perspective | Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => between(0.0, width),
+        // These may see more than a half of the sphere.
+        Lens::Fisheye { .. } | Lens::ThinPrismFisheye { .. } => {
+            between(0.0, camera.intrinsics.cx) + between(camera.intrinsics.cx, width)
+        }
+        Lens::Equirectangular | Lens::EqualArea => 180.0 * width / camera.intrinsics.fl_x,
+    }
 }
 
 /// Returns the sizes in which the first view is stored on disk.
@@ -87,6 +102,8 @@ fn lens(views: &[View]) -> String {
         Lens::OpenCv { k, p } => format!("OpenCV, k = {}, p = {}", listed(&k), listed(&p)),
         Lens::FullOpenCv { k, p } => format!("OpenCV with a rational factor, k = {}, p = {}", listed(&k), listed(&p)),
         Lens::Fisheye { k } => format!("OpenCV fisheye, k = {}", listed(&k)),
+        Lens::Equirectangular => "panorama, equirectangular".to_owned(),
+        Lens::EqualArea => "panorama of equal areas (instant-ngp's equirectangular)".to_owned(),
         Lens::ThinPrismFisheye { k, p, s } => {
             format!("thin prism fisheye, k = {}, p = {}, s = {}", listed(&k), listed(&p), listed(&s))
         }

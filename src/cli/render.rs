@@ -13,7 +13,7 @@ use super::{Outcome, interrupt, print, refuse};
 use crate::config::TaskName;
 use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
-use crate::scene::path::{MAX_SIDE, PathChoice, PathOptions, PathTransforms};
+use crate::scene::path::{FrameCamera, MAX_SIDE, PathChoice, PathOptions, PathTransforms};
 use crate::train::run::Resolved;
 use crate::{Error, Result, names};
 
@@ -26,6 +26,11 @@ pub struct RenderArgs {
     /// training views), or a camera-path file of nerfstudio or instant-ngp [default: orbit]
     #[arg(long, value_name = "PATH", help_heading = "What to render")]
     pub path: Option<PathChoice>,
+
+    /// Kind of the frames' cameras: 360° panoramas (equirectangular, twice as wide as high), or perspective [default:
+    /// that of the path, else perspective]
+    #[arg(long, value_enum, value_name = "KIND", help_heading = "What to render")]
+    pub camera: Option<FrameCamera>,
 
     /// Channels to render, as in rgb,depth [default: rgb]
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',', help_heading = "What to render")]
@@ -159,6 +164,7 @@ impl RenderArgs {
     fn refuse_flags_of_paths(&self) -> Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
+            ("--camera", self.camera.is_some()),
             ("--path-transforms", self.path_transforms.is_some()),
             ("--outputs", !self.outputs.is_empty()),
             ("--fps", self.fps.is_some()),
@@ -174,6 +180,7 @@ impl RenderArgs {
             size: None,
             fps: self.fps.map(|fps| fps as f32),
             seconds: self.seconds.map(|s| s as f32),
+            camera: self.camera,
             transforms: self.path_transforms.clone().unwrap_or_default(),
         }
     }

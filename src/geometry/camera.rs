@@ -34,6 +34,21 @@ impl Intrinsics {
         Self::centred(width, height, 0.5 * height as f32 / (0.5 * fov_y).tan())
     }
 
+    /// Returns the intrinsics of an equirectangular panorama of the whole sphere, whose pixels are square if it is twice
+    /// as wide as high: focal lengths of `width / 2` and `height`, as in nerfstudio; see [`Lens::Equirectangular`].
+    pub fn panorama(width: u32, height: u32) -> Self {
+        let (fl_x, fl_y) = (0.5 * width as f32, height as f32);
+        Self { fl_y, lens: Lens::Equirectangular, ..Self::centred(width, height, fl_x) }
+    }
+
+    /// Returns the intrinsics without the lens. Those of a panorama get a horizontal field of view of 90°.
+    pub fn straightened(&self) -> Self {
+        match self.lens.is_panorama() {
+            true => Self::from_fov_x(self.width, self.height, std::f32::consts::FRAC_PI_2),
+            false => Self { lens: Lens::Perspective, ..*self },
+        }
+    }
+
     fn centred(width: u32, height: u32, focal: f32) -> Self {
         let (cx, cy) = (0.5 * width as f32, 0.5 * height as f32);
         Self { width, height, fl_x: focal, fl_y: focal, cx, cy, lens: Lens::Perspective }
@@ -87,6 +102,7 @@ impl Camera {
 
     /// Projects a point of the scene to continuous pixel coordinates, which may lie outside the image. Returns `None`
     /// if the point lies behind the camera or beyond the fold of its lens. The camera's axes must be orthogonal.
+    /// Panoramas see behind themselves.
     pub fn project(&self, point: [f32; 3]) -> Option<[f32; 2]> {
         let rows = self.camera_to_world.map(|row| row.map(f64::from));
         let offset: [f64; 3] = std::array::from_fn(|i| f64::from(point[i]) - rows[i][3]);
@@ -104,7 +120,7 @@ impl Camera {
         self.axis(3)
     }
 
-    /// Returns the camera's viewing direction in scene coordinates.
+    /// Returns the camera's viewing direction in scene coordinates: for a panorama, the direction of its middle.
     pub fn forward(&self) -> [f32; 3] {
         self.axis(2).map(|z| -z)
     }

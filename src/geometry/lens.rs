@@ -1,12 +1,14 @@
-//! Lenses: the models of OpenCV, which COLMAP, nerfstudio and instant-ngp share, and those that COLMAP adds to them.
+//! Lenses: the models of OpenCV, which COLMAP, nerfstudio and instant-ngp share, those that COLMAP adds to them, and
+//! panoramas.
 //!
 //! The image plane follows OpenCV and COLMAP: x to the right, y down, the camera looks along +z, and a pixel is
 //! `(fl_x · x_d + cx, fl_y · y_d + cy)`. `kernels/radiance/lens.cuh` implements the same for rays on the device; a test compares
 //! the two. The formulas are those of COLMAP's `src/colmap/sensor/models.h`; a test compares with these, too.
 
 use super::distortion::{self, Distortion, Radial};
+use std::f64::consts::PI;
 
-/// A lens: how a point of the plane at distance 1 is displaced in the image.
+/// A lens: how a point of the plane at distance 1 is displaced in the image, or how a panorama shows all directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Lens {
     /// No distortion.
@@ -47,6 +49,17 @@ pub enum Lens {
         /// Coefficients `s₁` and `s₂` of the thin prism.
         s: [f32; 2],
     },
+    /// A panorama that is spaced evenly in longitude and latitude, as nerfstudio's `EQUIRECTANGULAR`
+    /// (`nerfstudio/cameras/cameras.py`), COLMAP's camera model of that name and instant-ngp's `latlong`. The direction
+    /// at the point `(u, v)` is `(sin πu cos πv, sin πv, cos πu cos πv)`. With focal lengths of `width / 2` and `height`
+    /// and the principal point in the middle, the image holds the whole sphere: its middle looks along +z, its left and
+    /// right edges along −z, its upper edge along −y. (In nerfstudio's axes, x right, y up and z back, with its
+    /// `θ = −πu` and `φ = π (½ + v)`, the direction is `(−sin θ sin φ, cos φ, −cos θ sin φ)`, the same.)
+    Equirectangular,
+    /// A panorama that is spaced evenly in longitude and in the sine of the latitude, and so has equal areas of the
+    /// sphere in equal areas of the image: what instant-ngp calls `equirectangular` (`equirectangular_to_dir` in
+    /// `common_device.cuh`). The direction at the point `(u, v)` is `(c sin πu, 2v, c cos πu)` with `c = √(1 − 4v²)`.
+    EqualArea,
 }
 
 /// Largest radius (an angle of 89.9°) that is considered for a lens other than a fisheye.
@@ -80,6 +93,11 @@ impl Lens {
         }
     }
 
+    /// Returns whether this is a panorama, which shows all directions around its vertical axis and has no optical axis.
+    pub fn is_panorama(&self) -> bool {
+        matches!(self, Lens::Equirectangular | Lens::EqualArea)
+    }
+
     /// Maps a direction from the camera to the point of the image where it arrives, before focal length and principal
     /// point. Returns `None` for a direction behind a lens that is not a fisheye, and for one beyond the fold of the
     /// lens.
@@ -104,6 +122,11 @@ impl Lens {
                 let stretch = if across > 0.0 { angle / across } else { 0.0 };
                 (angle <= self.limit()).then(|| self.distortion().at([x * stretch, y * stretch]).0)
             }
+            Lens::Equirectangular => Some([x.atan2(z) / PI, y.atan2(x.hypot(z)) / PI]),
+            Lens::EqualArea => {
+                let length = x.hypot(y).hypot(z);
+                (length > 0.0).then(|| [x.atan2(z) / PI, 0.5 * y / length])
+            }
         }
     }
 
@@ -126,19 +149,24 @@ impl Lens {
                 let angle = point[0].hypot(point[1]);
                 at_angle(point, angle, angle)
             }
+            Lens::Equirectangular => on_sphere(point[0], (PI * point[1]).sin(), (PI * point[1]).cos()),
+            Lens::EqualArea => {
+                let sine = (2.0 * point[1]).clamp(-1.0, 1.0);
+                on_sphere(point[0], sine, (1.0 - sine * sine).sqrt())
+            }
         }
     }
 
-    /// Returns how far from the centre the image extends without folding over: a radius, or an angle for a fisheye. At
-    /// this limit, the derivative of the distorted radius with respect to the radius falls to 0, where tangential
-    /// coefficients and those of a prism are left out.
+    /// Returns how far from the centre the image extends without folding over: a radius, or an angle for a fisheye. No
+    /// panorama folds. At this limit, the derivative of the distorted radius with respect to the radius falls to 0,
+    /// where tangential coefficients and those of a prism are left out.
     pub fn limit(&self) -> f64 {
         let is_fisheye = match self {
-            Lens::Perspective => return LARGEST_RADIUS,
+            Lens::Perspective | Lens::Equirectangular | Lens::EqualArea => return LARGEST_RADIUS,
             Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => false,
             Lens::Fisheye { .. } | Lens::ThinPrismFisheye { .. } => true,
         };
-        let largest = if is_fisheye { std::f64::consts::PI } else { LARGEST_RADIUS };
+        let largest = if is_fisheye { PI } else { LARGEST_RADIUS };
         let radial = self.distortion().radial;
         // The samples are denser near the centre, where lenses fold: radii follow t / (1 - t), angles are evenly
         // spaced.
@@ -155,10 +183,12 @@ impl Lens {
         low
     }
 
-    /// Returns the displacement in the plane of the image, of which a lens without distortion has none.
+    /// Returns the displacement in the plane of the image. Panoramas and lenses without distortion have none.
     fn distortion(&self) -> Distortion {
         let (radial, tangential, prism) = match *self {
-            Lens::Perspective => (Radial::Polynomial([0.0; 4]), [0.0; 2], [0.0; 2]),
+            Lens::Perspective | Lens::Equirectangular | Lens::EqualArea => {
+                (Radial::Polynomial([0.0; 4]), [0.0; 2], [0.0; 2])
+            }
             Lens::OpenCv { k, p } => (Radial::Polynomial(k.map(f64::from)), p, [0.0; 2]),
             Lens::FullOpenCv { k, p } => (Radial::Rational(k.map(f64::from)), p, [0.0; 2]),
             Lens::Fisheye { k } => (Radial::Polynomial(k.map(f64::from)), [0.0; 2], [0.0; 2]),
@@ -183,6 +213,12 @@ fn at_angle([x, y]: [f64; 2], distance: f64, angle: f64) -> [f64; 3] {
     }
     let across = angle.sin() / distance;
     [x * across, y * across, angle.cos()]
+}
+
+/// Returns the direction at longitude `πu` and at the latitude, downwards, with this sine and cosine.
+fn on_sphere(u: f64, sine: f64, cosine: f64) -> [f64; 3] {
+    let (across, along) = (PI * u).sin_cos();
+    [across * cosine, sine, along * cosine]
 }
 
 #[cfg(test)]
@@ -220,6 +256,29 @@ mod tests {
         let found = lens.undistort(lens.distort(direction).unwrap());
         assert!(found.iter().zip(direction).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
         assert!(lenses()[1].distort(direction).is_none());
+    }
+
+    #[test]
+    fn panoramas_see_everything() {
+        for lens in [Lens::Equirectangular, Lens::EqualArea] {
+            for i in 0..400 {
+                let (u, v) = ((i % 20) as f64 / 10.0 - 0.95, (i / 20) as f64 / 20.0 - 0.475);
+                let direction = lens.undistort([u, v]);
+                let [found_u, found_v] = lens.distort(direction.map(|x| 3.0 * x)).unwrap();
+                assert!((found_u - u).abs() < 1e-12 && (found_v - v).abs() < 1e-12, "{lens:?} at {u} {v}");
+            }
+            let near = |point: [f64; 2], expected: [f64; 3]| {
+                lens.undistort(point).iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-7)
+            };
+            assert!(near([0.0, 0.0], [0.0, 0.0, 1.0]), "the middle looks forward");
+            assert!(near([0.5, 0.0], [1.0, 0.0, 0.0]), "right of it is right");
+            assert!(near([-1.0, 0.0], [0.0, 0.0, -1.0]) && near([1.0, 0.0], [0.0, 0.0, -1.0]));
+            assert!(near([0.3, -0.5], [0.0, -1.0, 0.0]), "the upper edge looks up");
+        }
+        // Latitudes of 30° are a third of the way up in angle, and half of it in area.
+        let up = [0.0, -0.5, 0.75f64.sqrt()];
+        assert!((Lens::Equirectangular.distort(up).unwrap()[1] + 1.0 / 6.0).abs() < 1e-12);
+        assert!((Lens::EqualArea.distort(up).unwrap()[1] + 0.25).abs() < 1e-12);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::volume_renderer::{March, VolumeRenderer};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Head;
-use crate::device::args::{CameraRaysArgs, RayDistanceArgs};
+use crate::device::args::{CameraRaysArgs, RayDistanceArgs, SpaceMap};
 use crate::device::{Device, LaunchDims, kernels};
 use crate::field::{Field, WorkerScratch};
 use crate::geometry::{Camera, Space, UnitCube};
@@ -82,8 +82,15 @@ impl Renderer {
     /// Renders what the camera sees over `background` (sRGB, 0 to 1).
     ///
     /// # Errors
-    /// Returns an error if the device fails, or if a pixel is not finite, as happens after training has diverged.
+    /// Returns an error if the device fails, if a pixel is not finite, as happens after training has diverged, and for a
+    /// panorama of a field in normalised device coordinates.
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        if camera.intrinsics.lens.is_panorama() && self.march.space.map == SpaceMap::Ndc as u32 {
+            return Err(Error::config(
+                "the field is of a forward-facing scene (march.space is ndc) and has nothing beside or behind its \
+                 cameras that a panorama could show; render with --camera perspective",
+            ));
+        }
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let mut strips: Vec<Strip> =
             (0..width * height).step_by(self.size.rays).map(|first| Strip { first, ..Strip::default() }).collect();

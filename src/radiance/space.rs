@@ -10,12 +10,18 @@ use crate::{Error, Result};
 /// Returns the map that `config` asks for.
 ///
 /// # Errors
-/// Returns an error for `ndc` if the cameras do not face one way, or if the distance at which the scene begins is
-/// unknown.
+/// Returns an error for `ndc` if the cameras do not face one way or are panoramas, or if the distance at which the scene
+/// begins is unknown.
 pub fn space_of(config: &Config, scene: &Scene) -> Result<Space> {
     match config.march.space {
         SpaceMap::Identity => Ok(Space::Identity),
         SpaceMap::Contraction => Ok(Space::Contraction),
+        SpaceMap::Ndc if scene.splits.train.iter().any(|view| view.camera.intrinsics.lens.is_panorama()) => {
+            Err(Error::config(
+                "march.space is ndc, which holds only what lies before cameras that look one way, but the scene has \
+                 panoramas; set march.space to identity or contraction",
+            ))
+        }
         SpaceMap::Ndc => {
             let of_scene = || scene.capture.bounds.map(|[near, _]| f64::from(near));
             let nearest = config.scene.nearest.or_else(of_scene).ok_or_else(|| {

@@ -159,6 +159,8 @@ pub fn device_camera(camera: &Camera, unit_cube: &UnitCube, first_pixel: u64) ->
         Lens::Fisheye { k } => (LensModel::Fisheye, k, [0.0; 2], [0.0; 2]),
         Lens::FullOpenCv { k: [k1, k2, k3, k4, k5, k6], p } => (LensModel::FullOpencv, [k1, k2, k3, k4], p, [k5, k6]),
         Lens::ThinPrismFisheye { k, p, s } => (LensModel::ThinPrismFisheye, k, p, s),
+        Lens::Equirectangular => (LensModel::Equirectangular, [0.0; 4], [0.0; 2], [0.0; 2]),
+        Lens::EqualArea => (LensModel::EqualArea, [0.0; 4], [0.0; 2], [0.0; 2]),
     };
     args::Camera {
         camera_to_world: pose,

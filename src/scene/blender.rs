@@ -4,7 +4,7 @@ use super::frames::Frame;
 use super::json::{self, Node};
 use super::load::in_order;
 use super::transforms::placement;
-use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, panorama};
 use crate::Result;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,7 @@ fn views(
     notes: &mut Vec<String>,
 ) -> Result<Vec<View>> {
     notes.extend(frames::passed_over(root, frames));
+    notes.extend(panorama::without_lens(root, frames));
     if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
         return Err(frame.missing(folder));
     }

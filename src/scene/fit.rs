@@ -86,7 +86,11 @@ pub(super) fn usual(views: &[View], origin: [f64; 3]) -> UnitCube {
 }
 
 /// Returns whether everything the cameras see lies in front of one plane, so that it can be projected onto that plane.
+/// What panoramas see does not.
 pub(super) fn is_forward_facing<'v>(views: impl Iterator<Item = &'v View> + Clone) -> bool {
+    if !views.clone().all(View::has_axis) {
+        return false;
+    }
     let sum: Vector3<f64> = views.clone().map(|view| vector(view.camera.forward()).normalize()).sum();
     let Some(mean) = sum.try_normalize(1e-6) else { return false };
     let mut directions = views.flat_map(|view| corners(&view.camera));
@@ -101,7 +105,7 @@ pub(super) fn looks_one_way<'v>(views: impl Iterator<Item = &'v View> + Clone) -
     views.clone().all(|view| forward(view).dot(&mean) > ONE_WAY_COSINE) && is_forward_facing(views)
 }
 
-/// Returns the point that most cameras look at, if there is one.
+/// Returns the point that most cameras with a viewing axis look at, if there is one.
 fn looked_at(views: &[View]) -> Option<Vector3<f64>> {
     meeting_point(views).filter(|point| most_look_at(views, point))
 }
@@ -111,26 +115,28 @@ fn mean_position(views: &[View]) -> Vector3<f64> {
     sum / views.len().max(1) as f64
 }
 
-/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if they are parallel. The
-/// distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the point solves
-/// Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
+/// Returns the point nearest, in the least-squares sense, to all viewing axes; `None` if there are none, as with
+/// panoramas, or if they are parallel. The distance of a point c from an axis (o, d) is |(I − d dᵀ)(c − o)|, so the
+/// point solves Σ (I − d dᵀ) c = Σ (I − d dᵀ) o.
 pub(super) fn meeting_point(views: &[View]) -> Option<Vector3<f64>> {
-    let (mut normal, mut right) = (Matrix3::zeros(), Vector3::zeros());
-    for camera in views.iter().map(|view| view.camera) {
+    let (mut normal, mut right, mut n) = (Matrix3::zeros(), Vector3::zeros(), 0);
+    for camera in views.iter().filter(|view| view.has_axis()).map(|view| view.camera) {
         let direction = vector(camera.forward()).normalize();
         let across = Matrix3::identity() - direction * direction.transpose();
         normal += across;
         right += across * vector(camera.position());
+        n += 1;
     }
-    // The eigenvalues lie between 0 and the number of views; the smallest is 0 when all axes are parallel.
-    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * views.len() as f64;
+    // The eigenvalues lie between 0 and the number of axes; the smallest is 0 when all are parallel.
+    let well_posed = normal.symmetric_eigenvalues().min() > 1e-3 * f64::from(n);
     normal.try_inverse().filter(|_| well_posed).map(|inverse| inverse * right)
 }
 
-/// Returns whether `point` is in front of most cameras.
-pub(super) fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
+/// Returns whether `point` is in front of most cameras that have a viewing axis.
+fn most_look_at(views: &[View], point: &Vector3<f64>) -> bool {
     let before = |view: &&View| (point - vector(view.camera.position())).dot(&vector(view.camera.forward())) > 0.0;
-    2 * views.iter().filter(before).count() > views.len()
+    let with_axis = views.iter().filter(|view| view.has_axis());
+    2 * with_axis.clone().filter(before).count() > with_axis.count()
 }
 
 pub(super) fn vector(array: [f32; 3]) -> Vector3<f64> {
@@ -177,6 +183,24 @@ mod tests {
             let cube = around_cameras(&[view(0.0), view(apart)], &[], [0.0; 3]);
             assert!(cube.scale == 1.0 && cube.offset.iter().all(|x| x.is_finite()), "{cube}");
         }
+    }
+
+    /// Returns a camera at the origin that looks along −z, or a panorama there.
+    fn along_z(is_panorama: bool) -> View {
+        let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let intrinsics = if is_panorama { Intrinsics::panorama(8, 4) } else { Intrinsics::from_fov_y(8, 6, 0.7) };
+        View::new("a", "", Camera { intrinsics, camera_to_world: rows })
+    }
+
+    #[test]
+    fn panoramas_look_at_nothing() {
+        let behind = Vector3::new(0.0, 0.0, 1.0);
+        let views = [false, false, true, true, true].map(along_z);
+        assert!(!most_look_at(&views, &behind) && most_look_at(&views, &-behind));
+        assert!(!most_look_at(&views[2..], &behind) && !most_look_at(&views[2..], &-behind));
+        assert_eq!(meeting_point(&views[2..]), None);
+        assert!(is_forward_facing(views[..2].iter()) && looks_one_way(views[..2].iter()));
+        assert!(!is_forward_facing(views.iter()) && !looks_one_way(views.iter()));
     }
 
     #[test]

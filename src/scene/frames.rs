@@ -7,7 +7,7 @@
 
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
-use super::{PoseConvention, View};
+use super::{PoseConvention, View, panorama};
 use crate::Result;
 use crate::geometry::{Camera, Intrinsics, Lens, pose};
 use crate::names::{self, IMAGE_EXTENSIONS};
@@ -94,14 +94,19 @@ fn read_pose(frame: &Node) -> Result<[[f64; 4]; 3]> {
 }
 
 /// Looks up a key in the frame first, then in the file.
-struct Keys<'n, 'a> {
-    frame: &'n Node<'a>,
-    file: &'n Node<'a>,
+pub(super) struct Keys<'n, 'a> {
+    pub frame: &'n Node<'a>,
+    pub file: &'n Node<'a>,
 }
 
 impl<'a> Keys<'_, 'a> {
-    fn get(&self, key: &str) -> Option<Node<'a>> {
+    pub fn get(&self, key: &str) -> Option<Node<'a>> {
         self.frame.get(key).or_else(|| self.file.get(key))
+    }
+
+    /// Returns instant-ngp's flag for OpenCV's fisheye model.
+    pub fn is_fisheye(&self) -> Result<bool> {
+        self.get("is_fisheye").map_or(Ok(false), |node| node.flag())
     }
 
     fn positive(&self, key: &str) -> Result<Option<f64>> {
@@ -172,26 +177,38 @@ fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrin
         );
         return Err(keys.frame.error(what));
     }
-    let fl_x = keys.focal("x", width)?.ok_or_else(|| {
-        keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
-    })?;
-    let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
-    let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
-    let in_pixels = [fl_x * x, fl_y * y, centre("cx", width)? * x, centre("cy", height)? * y].map(|value| value as f32);
+    refuse_other_cameras(keys)?;
+    let (lens, [fl_x, fl_y, cx, cy]) = match panorama::read(keys, (width, height))? {
+        Some(panorama) => panorama,
+        None => read_perspective(keys, (width, height))?,
+    };
+    let in_pixels = [fl_x * x, fl_y * y, cx * x, cy * y].map(|value| value as f32);
     if !in_pixels.iter().all(|value| value.is_finite()) || in_pixels[0] == 0.0 || in_pixels[1] == 0.0 {
         let what = "has a focal length or principal point that is not a finite number of pixels; correct w and h";
         return Err(keys.frame.error(what));
     }
     let [fl_x, fl_y, cx, cy] = in_pixels;
-    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens: read_lens(keys)? })
+    Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens })
+}
+
+/// Reads the lens of a frame that is no panorama, focal lengths and principal point in pixels of a `width × height`
+/// image.
+fn read_perspective(keys: &Keys, (width, height): (f64, f64)) -> Result<(Lens, [f64; 4])> {
+    let lens = read_lens(keys)?;
+    let fl_x = keys.focal("x", width)?.ok_or_else(|| {
+        keys.frame.error("has no focal length: neither \"camera_angle_x\" nor \"fl_x\" is in the frame or in the file")
+    })?;
+    let fl_y = keys.focal("y", height)?.unwrap_or(fl_x);
+    let centre = |key, extent: f64| keys.get(key).map_or(Ok(0.5 * extent), |node| node.number());
+    Ok((lens, [fl_x, fl_y, centre("cx", width)?, centre("cy", height)?]))
 }
 
 /// COLMAP's camera models under nerfstudio's names. They differ only in which coefficients they have.
 const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE"];
 const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 
-/// Keys with which instant-ngp files describe lenses and scenes that are not supported here.
-const OTHER_LENSES: [&str; 4] = ["ftheta_p0", "latlong", "equirectangular", "normal_mts_args"];
+/// Keys with which instant-ngp files describe cameras and scenes that are not supported here.
+const OTHER_CAMERAS: [&str; 3] = ["ftheta_p0", "orthographic", "normal_mts_args"];
 
 /// Keys that change what nerfstudio (`nerfstudio_dataparser.py`) or instant-ngp (`nerf_loader.cu`) learn or show, and that
 /// are not supported here: rolling shutters and motion blur, further lens coefficients, sharpened and discarded images,
@@ -245,22 +262,25 @@ pub(super) fn crop_without_fisheye(root: &Node, views: &[View]) -> Option<String
     Some(format!("{file} has a fisheye_crop_radius, which has no effect without a fisheye lens, as in nerfstudio"))
 }
 
-fn read_lens(keys: &Keys) -> Result<Lens> {
-    for key in OTHER_LENSES {
-        if let Some(node) = keys.get(key).filter(|node| !matches!(node.flag(), Ok(false))) {
-            return Err(
-                node.error("describes a kind of camera that is not supported; export pinhole or OpenCV cameras")
-            );
+fn refuse_other_cameras(keys: &Keys) -> Result<()> {
+    let is_on = |node: &Node| !matches!(node.flag(), Ok(false));
+    match OTHER_CAMERAS.iter().find_map(|key| keys.get(key).filter(is_on)) {
+        None => Ok(()),
+        Some(node) => {
+            Err(node.error("describes a kind of camera that is not supported; export OpenCV cameras or panoramas"))
         }
     }
-    let is_fisheye = keys.get("is_fisheye").map(|node| node.flag()).transpose()?.unwrap_or(false);
+}
+
+fn read_lens(keys: &Keys) -> Result<Lens> {
+    let is_fisheye = keys.is_fisheye()?;
     let model = keys.get("camera_model").map(|node| Ok((node.text()?, node))).transpose()?;
     let is_fisheye = match model {
         None => is_fisheye,
         Some((FISHEYE_MODEL, _)) => true,
         Some((name, _)) if MODELS.contains(&name) => is_fisheye,
         Some((name, node)) => {
-            let known = format!("{}, {FISHEYE_MODEL}", MODELS.join(", "));
+            let known = format!("{}, {FISHEYE_MODEL}, {}", MODELS.join(", "), panorama::MODEL);
             return Err(node.error(format!("is {name}, which is not supported; expected one of {known}")));
         }
     };

@@ -42,7 +42,8 @@ impl View {
     }
 
     /// Returns the depth map for the pixels of the image that [`View::load`] returns, `[h, w]`, in scene units along
-    /// the optical axis, 0 where the depth is unknown, if the view has one. Depths are sampled, not averaged.
+    /// the optical axis (of a panorama, along the ray), 0 where the depth is unknown, if the view has one. Depths are
+    /// sampled, not averaged.
     ///
     /// Fails when the map cannot be read or has another aspect ratio.
     pub fn load_depth(&self, downscale: u32) -> Result<Option<Vec<f32>>> {

@@ -18,6 +18,7 @@ mod llff;
 mod load;
 mod locate;
 mod open;
+mod panorama;
 pub mod path;
 mod rig;
 mod rig_picture;

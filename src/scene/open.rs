@@ -1,7 +1,7 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
 use super::locate::{Located, locate};
-use super::{Contents, Format, PoseConvention, Scene, blender, colmap, duplicates, llff, transforms};
+use super::{Contents, Format, PoseConvention, Scene, blender, colmap, duplicates, llff, panorama, transforms};
 use crate::geometry::{is_zero, origin_for};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -112,6 +112,7 @@ impl Scene {
             ));
         }
         notes.extend(duplicates::notes(&splits));
+        notes.extend(panorama::odd_sizes(&splits));
         Ok(Scene {
             path: path.to_path_buf(),
             name: folder_name(path),

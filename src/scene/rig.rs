@@ -147,12 +147,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-/// Returns the convention that makes more sense of the poses than the usual one, if there is one.
+/// Returns the convention that makes more sense of the poses than the usual one, if there is one. Panoramas, which have
+/// no viewing axis, do not count.
 fn other_convention(views: &[View]) -> Option<RigFault> {
+    let views: Vec<View> = views.iter().filter(|view| view.has_axis()).cloned().collect();
     if views.len() < FEWEST_TO_JUDGE {
         return None;
     }
-    match Meeting::of(views) {
+    match Meeting::of(&views) {
         Some(Meeting { before, spread }) if before < FEW && spread < LOOSE => return Some(RigFault::OpenCvAxes),
         Some(Meeting { spread, .. }) if spread < LOOSE => return None,
         _ => {}
@@ -190,7 +192,7 @@ fn look_apart(views: &[View]) -> bool {
 struct Axis {
     position: Vector3<f64>,
     direction: Vector3<f64>,
-    /// Half the angle between opposite corners of the image, in radians.
+    /// Largest angle to the viewing direction in the image, in radians: that of a corner, or of an edge of a panorama.
     reach: f64,
 }
 
@@ -199,8 +201,10 @@ impl Axis {
         let direction = vector(camera.forward()).normalize();
         let (width, height) = (camera.intrinsics.width as f32, camera.intrinsics.height as f32);
         let corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)];
-        let angles = corners.map(|(x, y)| vector(camera.ray(x, y).1).angle(&direction));
-        Axis { position: vector(camera.position()), direction, reach: angles.into_iter().fold(0.0, f64::max) }
+        let sides = [(0.0, 0.5 * height), (width, 0.5 * height)].into_iter();
+        let sides = sides.filter(|_| camera.intrinsics.lens.is_panorama());
+        let angles = corners.into_iter().chain(sides).map(|(x, y)| vector(camera.ray(x, y).1).angle(&direction));
+        Axis { position: vector(camera.position()), direction, reach: angles.fold(0.0, f64::max) }
     }
 
     fn shares_with(&self, other: &Axis) -> bool {
@@ -248,6 +252,36 @@ mod tests {
         let camera_to_world = std::array::from_fn(|row| [right[row], up[row], back[row], position[row]]);
         let camera = Camera { intrinsics: Intrinsics::from_fov_x(40, 30, 0.8), camera_to_world };
         View::new(format!("{position:?}"), "", camera)
+    }
+
+    #[test]
+    fn panoramas_never_look_apart() {
+        let outward = [[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]].map(|place| camera(place, place.map(|x: f32| -x)));
+        assert!(look_apart(&outward));
+        let panoramas = outward.map(|mut view| {
+            view.camera.intrinsics = Intrinsics::panorama(40, 20);
+            view
+        });
+        assert!(!look_apart(&panoramas));
+    }
+
+    #[test]
+    fn panoramas_do_not_count_where_a_convention_is_judged() {
+        let around = |i: usize, back: f32| {
+            let (sine, cosine) = (0.7 * i as f32).sin_cos();
+            camera([cosine, 0.1 * sine, sine], [back * cosine, back * 0.1 * sine, back * sine])
+        };
+        let inward = (0..4).map(|i| around(i, 1.0));
+        let outward: Vec<View> = (4..24).map(|i| around(i, -1.0)).collect();
+        let all: Vec<View> = inward.clone().chain(outward.clone()).collect();
+        assert_eq!(other_convention(&all), Some(RigFault::OpenCvAxes));
+        let panoramas = outward.into_iter().map(|mut view| {
+            view.camera.intrinsics = Intrinsics::panorama(40, 20);
+            view
+        });
+        let mixed: Vec<View> = inward.chain(panoramas).collect();
+        assert_eq!(other_convention(&mixed), None);
+        assert_eq!(other_convention(&mixed[4..]), None);
     }
 
     #[test]

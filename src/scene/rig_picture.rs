@@ -27,14 +27,17 @@ const MOST_POINTS: usize = 4000;
 /// Fraction of the points that is left out at either end of each axis.
 const STRAY_POINTS: f64 = 0.05;
 
+/// Lines of a circle that stands for a panorama.
+const CIRCLE_PARTS: usize = 24;
+
 const TRAIN: RGBColor = COLOURS[0];
 const TEST: RGBColor = COLOURS[1];
 const CUBE: RGBColor = RGBColor(120, 120, 120);
 const POINT: RGBColor = RGBColor(190, 190, 190);
 
 impl Scene {
-    /// Draws the cameras as pyramids, the points and the unit cube, from above and from the side, as a complete SVG
-    /// file.
+    /// Draws the cameras as pyramids (panoramas as globes), the points and the unit cube, from above and from the side,
+    /// as a complete SVG file.
     pub fn rig_picture(&self) -> String {
         let strokes = strokes(self);
         let up = up_of(&self.splits.train);
@@ -103,10 +106,29 @@ fn cube(scene: &Scene) -> Vec<Stroke> {
     edges.map(|(a, b)| Stroke { points: vec![corner(a), corner(b)], colour: CUBE, framed: true }).collect()
 }
 
+/// Returns the equator and the meridian of a panorama, and a line in the direction of its middle.
+fn globe(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
+    let position = vector(view.camera.position());
+    let [up, forward] = [view.camera.up(), view.camera.forward()].map(|axis| vector(axis).normalize() * length);
+    let right = forward.cross(&up) / length;
+    let circle = |axis: &Vector3<f64>| {
+        let at = |i: usize| {
+            let (sine, cosine) = (std::f64::consts::TAU * i as f64 / CIRCLE_PARTS as f64).sin_cos();
+            position + 0.5 * (forward * cosine + axis * sine)
+        };
+        (0..=CIRCLE_PARTS).map(at).collect()
+    };
+    let stroke = |points| Stroke { points, colour, framed: true };
+    vec![stroke(circle(&right)), stroke(circle(&up)), stroke(vec![position, position + forward])]
+}
+
 /// Returns the edges from the camera to the corners of its image, and the image's outline with a mark on its upper
-/// side.
+/// side; for a panorama, its globe.
 fn pyramid(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
     let Camera { intrinsics, .. } = view.camera;
+    if intrinsics.lens.is_panorama() {
+        return globe(view, length, colour);
+    }
     let (width, height) = (intrinsics.width as f32, intrinsics.height as f32);
     let forward = vector(view.camera.forward()).normalize();
     let position = vector(view.camera.position());
@@ -125,11 +147,12 @@ fn pyramid(view: &View, length: f64, colour: RGBColor) -> Vec<Stroke> {
 }
 
 /// Returns two axes perpendicular to `up`, to the right and away as seen by most cameras, or aligned with the
-/// coordinate axes if the cameras look in all directions.
+/// coordinate axes if the cameras look in all directions or are panoramas.
 fn horizontal_axes(views: &[View], up: &Vector3<f64>) -> (Vector3<f64>, Vector3<f64>) {
     let across = |v: Vector3<f64>| v - up * up.dot(&v);
-    let forward: Vector3<f64> = views.iter().map(|view| across(vector(view.camera.forward()).normalize())).sum();
-    let away = if forward.norm() > 0.3 * views.len() as f64 {
+    let with_axis = views.iter().filter(|view| view.has_axis());
+    let forward = with_axis.clone().map(|view| across(vector(view.camera.forward()).normalize())).sum::<Vector3<f64>>();
+    let away = if forward.norm() > 0.3 * with_axis.count() as f64 {
         forward.normalize()
     } else {
         across(if up.y.abs() < 0.9 { Vector3::y() } else { Vector3::z() }).normalize()

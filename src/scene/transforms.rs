@@ -7,7 +7,7 @@ use super::json::{self, Node};
 use super::load::image_files;
 use super::load::{self, in_order};
 use super::view::{DepthMap, Mask};
-use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out};
+use super::{Capture, CaptureKind, Contents, OpenOptions, Splits, View, fit, frames, hold_out, panorama};
 use crate::geometry::UnitCube;
 use crate::{Error, Result, names};
 use std::collections::HashMap;
@@ -45,6 +45,7 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
         Ok(view)
     })?;
     let mut notes: Vec<String> = frames::passed_over(&root, &frames).into_iter().collect();
+    notes.extend(panorama::without_lens(&root, &frames));
     notes.extend(frames::crop_without_fisheye(&root, &views));
     notes.extend(files_passed_over(folder, &there));
     if let Some(first) = absent.first() {

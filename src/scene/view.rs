@@ -13,7 +13,8 @@ pub struct View {
     pub images: Vec<ImageFile>,
     /// Camera at the photograph's full size.
     pub camera: Camera,
-    /// Nearest and farthest depth of anything seen, along the optical axis in scene units, if the format provides them.
+    /// Nearest and farthest depth of anything seen, along the optical axis (of a panorama, along the ray) in scene units,
+    /// if the format provides them.
     pub bounds: Option<[f32; 2]>,
     /// Which pixels of the photograph count, if not all.
     pub mask: Option<Mask>,
@@ -48,8 +49,8 @@ pub struct Mask {
     pub white_counts: bool,
 }
 
-/// Depths along the optical axis, as a 16-bit grey PNG or a NumPy array of floats, `[h, w]`; 0 where the depth is
-/// unknown.
+/// Depths along the optical axis (of a panorama, along each ray), as a 16-bit grey PNG or a NumPy array of floats,
+/// `[h, w]`; 0 where the depth is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DepthMap {
     /// Path of the depth file.
@@ -78,6 +79,11 @@ impl View {
     /// Returns whether there may be pixels that do not count.
     pub fn is_masked(&self) -> bool {
         self.mask.is_some() || self.crop_radius.is_some()
+    }
+
+    /// Returns whether the camera has a viewing axis, as all but panoramas have.
+    pub(super) fn has_axis(&self) -> bool {
+        !self.camera.intrinsics.lens.is_panorama()
     }
 
     /// Returns the path of the photograph's largest file.

@@ -26,7 +26,7 @@ pub struct Overview {
     pub cameras: Vec<SceneCamera>,
 }
 
-/// A camera as a viewer draws it: a frustum without a lens.
+/// A camera as a viewer draws it: a frustum without a lens; of a panorama, its middle 90° wide.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SceneCamera {
     /// Name of the photograph, or of what the camera is for.
@@ -76,7 +76,7 @@ impl Overview {
 
 impl SceneCamera {
     fn new(name: &str, split: &'static str, camera: &Camera) -> SceneCamera {
-        let k = &camera.intrinsics;
+        let k = camera.intrinsics.straightened();
         SceneCamera {
             name: name.to_owned(),
             split,
@@ -91,7 +91,7 @@ impl SceneCamera {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::UnitCube;
+    use crate::geometry::{Intrinsics, UnitCube};
 
     #[test]
     fn cameras_around_an_object_look_at_its_middle() {
@@ -103,6 +103,17 @@ mod tests {
         assert!(near(overview.up, [0.0, 1.0, 0.0]), "{:?}", overview.up);
         assert_eq!(overview.cameras.len(), 12);
         assert!((overview.cameras[0].fov_y - 0.7).abs() < 1e-5 && overview.cameras[0].split == "train");
+    }
+
+    #[test]
+    fn a_panorama_is_drawn_as_its_middle() {
+        let mut scene = Scene::turntable("x", UnitCube::new(0.25, [0.5; 3]), [0.0; 3], 1.5);
+        scene.splits.train.iter_mut().for_each(|view| view.camera.intrinsics = Intrinsics::panorama(80, 40));
+        let overview = Overview::of(&scene).unwrap();
+        for camera in [&overview.cameras[0], &overview.start] {
+            let half_height = (0.5 * camera.fov_y).tan();
+            assert!((half_height - 0.5).abs() < 1e-5 && (camera.aspect - 2.0).abs() < 1e-5, "{camera:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Generates small scenes in every format: cameras on an arc that look at the origin, with images of a single colour.
 #![allow(dead_code)] // each test binary uses only some of these
 
+pub mod room;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};

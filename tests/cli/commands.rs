@@ -43,7 +43,7 @@ fn every_flag_is_in_its_commands_help() {
              --downscale --background --config --set --eval-every --save-every --quiet --json",
         ),
         ("eval", "--split --background --max-images --scene --save-images --save-error-maps --output"),
-        ("render", "--path --scene --output --width --height --fps --seconds --outputs --shard"),
+        ("render", "--path --camera --scene --output --width --height --fps --seconds --outputs --shard"),
     ] {
         let help = gridfield(folder.path(), &[command, "--help"]);
         assert!(help.status.success());

@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 
 use crate::binary::{
     ORRERY, TINY, checked, command, gridfield, printed, sentence, stderr, stdout, tiny_checkpoint, tiny_run,
-    train_tiny, without_times,
+    train_tiny, train_tiny_on, without_times,
 };
+use crate::captures::room;
 use serde_json::{Value, json};
 
 fn read_json(path: &Path) -> Value {
@@ -130,6 +131,43 @@ fn a_run_is_rendered_as_frames_of_several_channels() {
     for name in ["000-rgb.png", "002-normal.png"] {
         assert_eq!(size(&folder.join(name)), (24, 24), "the aspect ratio is kept");
     }
+}
+
+#[test]
+fn a_run_on_panoramas_is_described_evaluated_and_rendered() {
+    let folder = tempfile::tempdir().unwrap();
+    room::write(&folder.path().join("room"));
+    let told = printed(folder.path(), &["info", "room"]);
+    for part in ["14 images of 96×48, 360.0° wide", "panorama, equirectangular"] {
+        assert!(told.contains(part) && !told.contains("warning"), "{part}: {told}");
+    }
+    train_tiny_on("room", folder.path(), &["--max-steps=20", "--quiet"]);
+    printed(folder.path(), &["eval", "latest", "--save-images"]);
+    let frames = |path: &str, args: &[&str]| {
+        let usual = ["render", "latest", "--output=f/%d.png", path];
+        printed(folder.path(), &[&usual, args].concat());
+        size(&folder.path().join("f/0.png"))
+    };
+    let short = ["--seconds=0.1", "--fps=10"];
+    assert_eq!(frames("--path=dataset", &[]), (12, 6), "the views are panoramas already");
+    assert_eq!(frames("--path=orbit", &[&short[..], &["--camera=equirectangular", "--width=40"]].concat()), (40, 20));
+    assert_eq!(frames("--path=orbit", &[&short[..], &["--height=9"]].concat()), (18, 9));
+    let args = ["render", "latest", "--camera=equirectangular", "--width=40", "--height=40", "--output=g/%d.png"];
+    assert!(sentence(folder.path(), &args).contains("a panorama is twice as wide as high, not 40×40"));
+    assert!(!folder.path().join("g").exists());
+    let args = [&["train", "room"], &TINY[..], &["--max-steps=5", "--set=march.space=ndc"]].concat();
+    assert!(sentence(folder.path(), &args).contains("march.space is ndc"), "panoramas are not forward-facing");
+}
+
+#[test]
+fn a_forward_facing_run_has_no_panoramas() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::captures::llff(&folder.path().join("flat"), 9, 30.0);
+    train_tiny_on("flat", folder.path(), &["--max-steps=5", "--quiet"]);
+    let args = ["render", "latest", "--camera=equirectangular", "--width=16", "--output=pano/%d.png"];
+    let said = sentence(folder.path(), &args);
+    assert!(said.contains("march.space is ndc") && said.contains("--camera perspective"), "{said}");
+    assert!(!folder.path().join("pano/0.png").exists());
 }
 
 #[test]

@@ -173,12 +173,14 @@ fn fault_of_colmap(change: impl Fn(&mut crate::captures::Colmap)) -> String {
 #[test]
 fn reconstructions_that_cannot_be() {
     let list = "SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, RADIAL, OPENCV, OPENCV_FISHEYE, FULL_OPENCV, \
-                SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE, THIN_PRISM_FISHEYE, SIMPLE_FISHEYE, FISHEYE";
+                SIMPLE_RADIAL_FISHEYE, RADIAL_FISHEYE, THIN_PRISM_FISHEYE, SIMPLE_FISHEYE, FISHEYE, EQUIRECTANGULAR";
     for (model, n_parameters) in [("FOV", 5), ("RAD_TAN_THIN_PRISM_FISHEYE", 16), ("DIVISION", 5), ("EUCM", 6)] {
         let sentence = fault_of_colmap(|file| file.cameras[0] = (1, model, 40, 30, vec![1.0; n_parameters]));
         let told = format!("cameras.bin: camera 1 is of the model {model}, which is not supported");
         assert_says(&sentence, &[&told, list]);
     }
+    let odd = fault_of_colmap(|model| model.cameras[0] = (1, "EQUIRECTANGULAR", 40, 30, vec![40.0, 20.0]));
+    assert_says(&odd, &["camera 1 is a panorama of 40×30 pixels, but has the parameters 40 and 20"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].4[0] = f64::NAN), &["camera 1 has the parameter NaN"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].4[0] = -3.0), &["camera 1 has the focal length -3 by 51"]);
     assert_says(&fault_of_colmap(|model| model.cameras[0].2 = 0), &["camera 1 is 0×30 pixels large"]);

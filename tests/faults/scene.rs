@@ -164,11 +164,63 @@ fn image_of_another_aspect_than_stated() {
 #[test]
 fn lenses_that_are_not_known() {
     assert_says(
-        &fault(|d| d["camera_model"] = json!("EQUIRECTANGULAR")),
-        &["camera_model is EQUIRECTANGULAR", "OPENCV"],
+        &fault(|d| d["camera_model"] = json!("FISHEYE624")),
+        &[
+            "camera_model is FISHEYE624, which is not supported; expected one of SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, \
+             RADIAL, OPENCV, PERSPECTIVE, OPENCV_FISHEYE, EQUIRECTANGULAR",
+        ],
     );
+    let without_focal = fault(|d| {
+        d.as_object_mut().unwrap().remove("camera_angle_x");
+        d["camera_model"] = json!("FISHEYE624");
+    });
+    assert_says(&without_focal, &["camera_model is FISHEYE624, which is not supported"]);
+    assert_says(&fault(|d| d["orthographic"] = json!(true)), &["orthographic", "not supported"]);
     assert_says(&fault(|d| d["ftheta_p0"] = json!(0.1)), &["ftheta_p0", "not supported"]);
     assert_says(&fault(|d| d["k2"] = json!("strong")), &[IN_FILE, "k2 is the string \"strong\""]);
+}
+
+#[test]
+fn panoramas_that_cannot_be() {
+    let panorama = |change: fn(&mut Value)| {
+        fault(|d| {
+            d.as_object_mut().unwrap().remove("camera_angle_x");
+            d["camera_model"] = json!("EQUIRECTANGULAR");
+            change(d);
+        })
+    };
+    assert_says(
+        &panorama(|d| d["camera_angle_x"] = json!(3.0)),
+        &[IN_FILE, "camera_angle_x has no meaning for a panorama; give fl_x instead"],
+    );
+    assert_says(&panorama(|d| d["y_fov"] = json!(90)), &[IN_FILE, "y_fov has no meaning for a panorama; give fl_y"]);
+    assert_says(
+        &panorama(|d| d["fl_x"] = json!(2)),
+        &[
+            IN_FILE,
+            "the image of 8×6 covers 720° around, and latitudes from -90° to 90°, more than there is",
+            "fl_x = w / 2",
+        ],
+    );
+    assert_says(&panorama(|d| d["fl_y"] = json!(5)), &["covers 360° around, and latitudes from -108° to 108°"]);
+    assert_says(&panorama(|d| d["cy"] = json!(1)), &["latitudes from -150° to 30°"]);
+    assert_says(
+        &panorama(|d| d["is_fisheye"] = json!(true)),
+        &["camera_model is EQUIRECTANGULAR, but is_fisheye is true"],
+    );
+    assert_says(
+        &panorama(|d| d["equirectangular"] = json!(true)),
+        &["equirectangular is true, but the camera is also said to be EQUIRECTANGULAR"],
+    );
+    let both = fault(|d| (d["latlong"], d["equirectangular"]) = (json!(true), json!(true)));
+    assert_says(&both, &["equirectangular is true, but the camera is also said to be latlong"]);
+    let other = fault(|d| (d["latlong"], d["camera_model"]) = (json!(true), json!("OPENCV")));
+    assert_says(&other, &["latlong is true, but the camera is also said to be OPENCV"]);
+    let fisheye = fault(|d| (d["latlong"], d["is_fisheye"]) = (json!(true), json!(true)));
+    assert_says(&fisheye, &["latlong is true, but the camera is also said to be a fisheye"]);
+    let third = fault(|d| (d["latlong"], d["ftheta_p0"]) = (json!(true), json!(0.1)));
+    assert_says(&third, &["ftheta_p0 describes a kind of camera that is not supported"]);
+    assert_says(&fault(|d| d["latlong"] = json!("yes")), &["latlong is the string \"yes\""]);
 }
 
 #[test]

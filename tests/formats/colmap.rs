@@ -95,7 +95,9 @@ fn each_camera_model_has_its_parameters_in_its_own_order() {
         ("SIMPLE_FISHEYE", vec![50.0, 20.0, 15.0], [50.0, 50.0, 20.0, 15.0], fisheye(0.0, 0.0)),
         ("FISHEYE", vec![50.0, 51.0, 20.0, 15.0], [50.0, 51.0, 20.0, 15.0], fisheye(0.0, 0.0)),
     ];
-    for (name, parameters, pinhole, lens) in cases {
+    // Width and height are those of the image.
+    let panorama = ("EQUIRECTANGULAR", vec![40.0, 30.0], [20.0, 30.0, 20.0, 15.0], Lens::Equirectangular);
+    for (name, parameters, pinhole, lens) in cases.into_iter().chain([panorama]) {
         let mut model = colmap(3, 200.0);
         model.cameras[0] = (1, name, 40, 30, parameters);
         for binary in [true, false] {

@@ -317,6 +317,10 @@ fn keyframes_alone_are_interpolated_at_their_times() {
     document["seconds"] = json!(3.0);
     place.write("path.json", &document);
     assert_eq!(place.read(PathTransforms::Beside, None).unwrap().frames.len(), 30);
+    document["camera_type"] = json!("equirectangular");
+    place.write("path.json", &document);
+    let panoramas = place.read(PathTransforms::Beside, None).unwrap().frames;
+    assert!(panoramas.len() == 30 && panoramas.iter().all(|camera| camera.intrinsics == Intrinsics::panorama(60, 40)));
     document["keyframes"].as_array_mut().unwrap().truncate(1);
     place.write("path.json", &document);
     let alone = place.read(PathTransforms::Beside, None).unwrap().frames;

@@ -1,7 +1,7 @@
 //! Camera paths: generated around a scene, or read from nerfstudio's and instant-ngp's files.
 
-use gridfield::geometry::{Camera, Intrinsics, UnitCube};
-use gridfield::scene::path::{Order, PathOptions};
+use gridfield::geometry::{Camera, Intrinsics, Lens, UnitCube};
+use gridfield::scene::path::{FrameCamera, Order, PathChoice, PathOptions};
 use gridfield::scene::{CameraPath, Capture, CaptureKind, Format, Scene, Splits, View};
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 use serde_json::{Value, json};
@@ -222,6 +222,66 @@ fn nerfstudio_path_is_read() {
     assert!((k.fl_y - expected.scaled(160, 120).intrinsics.fl_y).abs() < 1e-3);
     let asked = read(&nerfstudio(&expected), &options(9.0, 60.0)).unwrap();
     assert_eq!((asked.frames[0].intrinsics.width, asked.fps, asked.frames.len()), (64, 60.0, 540));
+}
+
+#[test]
+fn nerfstudio_panoramas_are_read() {
+    let mut document = nerfstudio(&looking(1.0, 0.5));
+    document["camera_type"] = json!("equirectangular");
+    document["render_width"] = json!(240);
+    document["camera_path"][0].as_object_mut().unwrap().remove("fov");
+    let path = read(&document, &PathOptions::default()).unwrap();
+    assert_eq!(path.frames[0].intrinsics, Intrinsics::panorama(240, 120));
+    assert_same_camera(&path.frames[0], &looking(1.0, 0.5), 1e-6);
+}
+
+/// Builds a path in the scene with the size asked for.
+fn built(choice: &str, size: (Option<u32>, Option<u32>), camera: FrameCamera) -> gridfield::Result<CameraPath> {
+    let options = PathOptions { seconds: None, camera: Some(camera), ..PathOptions::default() };
+    choice.parse::<PathChoice>().unwrap().build(&scene(), size, 1, options)
+}
+
+#[test]
+fn any_path_can_be_of_panoramas() {
+    for choice in ["orbit", "spiral", "interpolate", "dataset"] {
+        let straight = built(choice, (None, None), FrameCamera::Perspective).unwrap();
+        for (size, expected) in [
+            ((None, None), (120, 60)),
+            ((Some(100), None), (100, 50)),
+            ((None, Some(30)), (60, 30)),
+            ((Some(64), Some(32)), (64, 32)),
+        ] {
+            let path = built(choice, size, FrameCamera::Equirectangular).unwrap();
+            assert_eq!(path.frames.len(), straight.frames.len());
+            for (camera, other) in path.frames.iter().zip(&straight.frames) {
+                assert_eq!(camera.intrinsics, Intrinsics::panorama(expected.0, expected.1), "{choice}");
+                assert_eq!(camera.camera_to_world, other.camera_to_world);
+            }
+        }
+    }
+    let refused = built("orbit", (Some(64), Some(48)), FrameCamera::Equirectangular).unwrap_err().to_string();
+    assert!(refused.contains("a panorama is twice as wide as high, not 64×48"), "{refused}");
+    let odd = built("orbit", (Some(63), None), FrameCamera::Equirectangular).unwrap_err().to_string();
+    assert!(odd.contains("its width is an even number of pixels, not 63"), "{odd}");
+    assert!(built("orbit", (None, Some(u32::MAX)), FrameCamera::Equirectangular).is_err());
+}
+
+#[test]
+fn panoramas_become_perspective_where_they_are_asked_to() {
+    let mut scene = scene();
+    scene.splits.train.iter_mut().for_each(|view| view.camera.intrinsics = Intrinsics::panorama(80, 40));
+    let size = (Some(80), Some(40));
+    let frame = |choice: &str, camera| {
+        let options = PathOptions { camera, ..PathOptions::default() };
+        choice.parse::<PathChoice>().unwrap().build(&scene, size, 1, options).unwrap().frames[0].intrinsics
+    };
+    assert_eq!(frame("dataset", None), Intrinsics::panorama(80, 40));
+    // 90° wide.
+    let straight = Intrinsics { fl_x: 40.0, fl_y: 40.0, lens: Lens::Perspective, ..Intrinsics::panorama(80, 40) };
+    for found in [frame("orbit", None), frame("interpolate", None), frame("dataset", Some(FrameCamera::Perspective))] {
+        let near = (found.fl_x - 40.0).abs() < 1e-4 && (found.fl_y - 40.0).abs() < 1e-4;
+        assert!(near && Intrinsics { fl_x: 40.0, fl_y: 40.0, ..found } == straight, "{found:?}");
+    }
 }
 
 #[test]

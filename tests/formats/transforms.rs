@@ -2,7 +2,7 @@
 
 use crate::binary::{printed, sentence, without_times};
 use crate::captures::{SIZE, data, transforms, write_json};
-use gridfield::geometry::{Lens, UnitCube};
+use gridfield::geometry::{Intrinsics, Lens, UnitCube};
 use gridfield::scene::{CaptureKind, Format, Scene, View};
 use serde_json::{Value, json};
 
@@ -102,6 +102,87 @@ fn lenses_are_read_for_the_file_or_a_frame() {
     }
     let (_folder, scene) = scene_with(3, |_, document| document["k1"] = json!(0));
     assert_eq!(scene.splits.train[0].camera.intrinsics.lens, Lens::Perspective);
+}
+
+#[test]
+fn panoramas_of_nerfstudio_hold_what_their_focal_lengths_say() {
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["camera_model"] = json!("EQUIRECTANGULAR");
+        document.as_object_mut().unwrap().remove("fl_x");
+        document["frames"][1]["fl_x"] = json!(40.0);
+        document["frames"][2]["w"] = json!(80);
+        document["frames"][2]["h"] = json!(60);
+        document["frames"][2]["fl_y"] = json!(90.0);
+        document["frames"][2]["cy"] = json!(45.0);
+    });
+    let (width, height) = SIZE;
+    let whole = Intrinsics::panorama(width, height);
+    assert_eq!((whole.lens, whole.fl_x, whole.fl_y), (Lens::Equirectangular, 20.0, 30.0));
+    let found: Vec<Intrinsics> =
+        scene.splits.test.iter().chain(&scene.splits.train).map(|view| view.camera.intrinsics).collect();
+    assert_eq!(found, [whole, Intrinsics { fl_x: 40.0, ..whole }, Intrinsics { fl_y: 45.0, cy: 22.5, ..whole }]);
+    let note = "3 panoramas are not twice as wide as high, the first of them images/001, of 40×30; it is taken to cover \
+                180° by 180°";
+    assert_eq!(scene.notes, [note]);
+}
+
+#[test]
+fn panoramas_of_instant_ngp_hold_the_whole_sphere() {
+    for (flag, lens) in [("latlong", Lens::Equirectangular), ("equirectangular", Lens::EqualArea)] {
+        let (_folder, scene) = scene_with(3, |_, document| {
+            document[flag] = json!(true);
+            document["k1"] = json!(0.1);
+        });
+        let (width, height) = SIZE;
+        let expected = Intrinsics { lens, ..Intrinsics::panorama(width, height) };
+        assert_eq!(scene.splits.train[0].camera.intrinsics, expected, "{flag}");
+        let passed_over = "panoramas have no lens, so these keys of transforms.json are passed over: k1";
+        assert!(scene.notes.iter().any(|note| note == passed_over), "{:?}", scene.notes);
+        // Only images evenly spaced in both angles have square pixels at 2:1.
+        assert_eq!(scene.notes.len(), if flag == "latlong" { 2 } else { 1 });
+    }
+    let (_folder, scene) = scene_with(3, |_, document| document["latlong"] = json!(false));
+    assert_eq!(scene.splits.train[0].camera.intrinsics.lens, Lens::Perspective);
+}
+
+#[test]
+fn a_crop_of_fisheye_images_has_no_effect_on_panoramas() {
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["equirectangular"] = json!(true);
+        document["fisheye_crop_radius"] = json!(20.0);
+    });
+    assert_eq!(scene.splits.train[0].crop_radius, None);
+    assert!(scene.notes.len() == 1 && scene.notes[0].contains("no effect without a fisheye lens"), "{:?}", scene.notes);
+}
+
+#[test]
+fn panoramas_are_placed_by_where_they_are() {
+    // As perspective cameras these look away from each other, and their axes meet behind them.
+    let outward = |document: &mut Value, shift: f64| {
+        for frame in document["frames"].as_array_mut().unwrap() {
+            for row in frame["transform_matrix"].as_array_mut().unwrap().iter_mut().take(3) {
+                for column in [0, 2] {
+                    row[column] = json!(-row[column].as_f64().unwrap());
+                }
+            }
+            let height = &mut frame["transform_matrix"][2][3];
+            *height = json!(height.as_f64().unwrap() + shift);
+        }
+    };
+    let (_folder, scene) = scene_with(24, |_, document| {
+        outward(document, 7.0);
+        document["camera_model"] = json!("EQUIRECTANGULAR");
+        document.as_object_mut().unwrap().remove("fl_x");
+    });
+    assert_eq!(scene.rig_faults(), []);
+    let positions: Vec<[f32; 3]> = scene.splits.train.iter().map(|view| view.camera.position()).collect();
+    let mean: [f32; 3] = std::array::from_fn(|k| positions.iter().map(|p| p[k]).sum::<f32>() / positions.len() as f32);
+    let centre = scene.unit_cube.to_unit(mean);
+    assert!(centre.iter().all(|x| (x - 0.5).abs() < 1e-4), "{centre:?}");
+    for position in positions {
+        assert!(scene.unit_cube.to_unit(position).iter().all(|x| (0.09..0.91).contains(x)));
+    }
+    assert!(scene.rig_picture().contains("polyline"));
 }
 
 #[test]

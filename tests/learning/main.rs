@@ -4,6 +4,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../captures/mod.rs"]
+mod captures;
+mod panoramas;
+#[path = "../skip/mod.rs"]
+mod skip;
+
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
@@ -65,9 +71,9 @@ fn psnr(learned: &Learned, checkpoint: &Checkpoint) -> f64 {
 
 fn psnr_of(renderer: &Renderer, config: &Config, scene: &Scene) -> f64 {
     let background = plain_background(&config.train, scene);
-    let views = &scene.splits.test[..10];
+    let views = scene.splits.test.iter().take(10);
     let score = |view| compare(renderer, view, config.scene.downscale, background, Protocol::Unrounded).unwrap().score;
-    Summary::of(&views.iter().map(score).collect::<Vec<_>>()).psnr
+    Summary::of(&views.map(score).collect::<Vec<_>>()).psnr
 }
 
 /// Trains with [`SETTINGS`], then `settings`, and returns the mean PSNR in dB on the first test views.

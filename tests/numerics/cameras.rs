@@ -5,13 +5,15 @@
 use crate::common::{Random, assert_close, to_f32, to_f64};
 use gridfield::config::{GridConfig, GridIndex, GridKernel, MarchConfig};
 use gridfield::device::args::{
-    self, CameraGradientArgs, CameraRaysArgs, CorrectCamerasArgs, EncodeArgs, MAX_LEVELS, PositionGradientArgs,
+    self, CameraGradientArgs, CameraRaysArgs, CorrectCamerasArgs, EncodeArgs, LensModel, MAX_LEVELS,
+    PositionGradientArgs,
 };
 use gridfield::device::{ComputeBuffer, Device, LaunchDims, kernels};
 use gridfield::encoding::Grid;
 use gridfield::geometry::{Ndc, Space, UnitCube};
 use gridfield::radiance::{Chunk, ChunkSize, March};
 use nalgebra::{Rotation3, Vector3};
+use std::f64::consts::PI;
 
 const UNIT_CUBE: UnitCube = UnitCube::new(0.25, [0.45, 0.5, 0.9]);
 const N_SAMPLES: usize = 5;
@@ -99,8 +101,14 @@ fn field(space: &Space, point: [f64; 3]) -> [f64; 3] {
 fn sample(camera: &args::Camera, correction: &[f64], pixel: usize, distance: f64) -> ([f64; 3], [f64; 3]) {
     let pose = pose(camera, correction);
     let (px, py) = ((pixel % 8) as f64 + 0.5, (pixel / 8) as f64 + 0.5);
-    let (x, y) = ((px - f64::from(camera.cx)) / 9.0, -(py - f64::from(camera.cy)) / 8.0);
-    let direction = Vector3::from(pose.map(|row| row[0] * x + row[1] * y - row[2])).normalize();
+    let u = (px - f64::from(camera.cx)) / f64::from(camera.fl_x);
+    let v = (py - f64::from(camera.cy)) / f64::from(camera.fl_y);
+    let [x, y, z] = if camera.lens == LensModel::Equirectangular as u32 {
+        [(PI * u).sin() * (PI * v).cos(), -(PI * v).sin(), -(PI * u).cos() * (PI * v).cos()]
+    } else {
+        [u, -v, -1.0]
+    };
+    let direction = Vector3::from(pose.map(|row| row[0] * x + row[1] * y + row[2] * z)).normalize();
     (std::array::from_fn(|k| pose[k][3] + distance * direction[k]), direction.into())
 }
 
@@ -118,8 +126,7 @@ struct View {
 }
 
 impl View {
-    fn new(device: &Device, space: &Space, size: f64) -> Self {
-        let camera = camera(3);
+    fn new(device: &Device, space: &Space, camera: args::Camera, size: f64) -> Self {
         let n_rays = (camera.width * camera.height) as usize;
         let n = N_SAMPLES * n_rays;
         let mut random = Random::new(72);
@@ -223,9 +230,22 @@ impl View {
 
 fn corrections_descend_along_the_gradient_in_every_space(device: &Device) {
     for (space, size) in spaces().iter().flat_map(|space| [(space, 0.0), (space, 0.3)]) {
-        let view = View::new(device, space, size);
-        // Sums over 240 samples in fp32; in ndc after a division by the remaining distance to infinity.
-        assert_close(&format!("{space:?}, {size}"), &view.gradient(device), &view.expected_gradient(), 2e-5);
+        let panorama = args::Camera {
+            lens: LensModel::Equirectangular as u32,
+            fl_x: 4.0,
+            fl_y: 6.0,
+            cx: 4.0,
+            cy: 3.0,
+            ..camera(3)
+        };
+        // In normalised device coordinates there is nothing behind a camera.
+        let panorama = Some(panorama).filter(|_| !matches!(space, Space::Ndc(_)));
+        for camera in [camera(3)].into_iter().chain(panorama) {
+            let view = View::new(device, space, camera, size);
+            // Sums over 240 samples in fp32; in ndc after a division by the remaining distance to infinity.
+            let what = format!("{space:?}, {size}, lens {}", camera.lens);
+            assert_close(&what, &view.gradient(device), &view.expected_gradient(), 2e-5);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::rays::{device_camera, direction_at};
 use gridfield::device::Device;
 use gridfield::geometry::Camera;
 use gridfield::scene::Scene;
+use std::f64::consts::{PI, TAU};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 480.0;
@@ -41,11 +42,16 @@ fn cases() -> Vec<(&'static str, Vec<f64>, f64)> {
         ),
         ("SIMPLE_FISHEYE", vec![200.0, 318.5, 242.0], 1.5),
         ("FISHEYE", vec![200.0, 210.0, 318.5, 242.0], 1.5),
+        ("EQUIRECTANGULAR", vec![WIDTH, HEIGHT], 3.14),
     ]
 }
 
 /// Projects a point of the camera's frame (x right, y down, z forward) to pixels.
 fn project(model: &str, parameters: &[f64], [u, v, w]: [f64; 3]) -> [f64; 2] {
+    if model == "EQUIRECTANGULAR" {
+        let (longitude, latitude) = (u.atan2(w), -v.atan2(u.hypot(w)));
+        return [(longitude / TAU + 0.5) * parameters[0], (0.5 - latitude / PI) * parameters[1]];
+    }
     let single = model.starts_with("SIMPLE_") || model == "RADIAL" || model == "RADIAL_FISHEYE";
     let (focal, rest) = if single {
         ([parameters[0]; 2], &parameters[1..])
@@ -96,7 +102,7 @@ fn read(model: &'static str, parameters: &[f64]) -> Camera {
 /// Returns a direction within `largest` of the optical axis and its pixel, which lies in the image.
 fn seen(random: &mut Random, model: &str, parameters: &[f64], largest: f64) -> ([f64; 3], [f64; 2]) {
     loop {
-        let (angle, around) = (random.between(0.0, largest), random.between(0.0, std::f64::consts::TAU));
+        let (angle, around) = (random.between(0.0, largest), random.between(0.0, TAU));
         let direction = [angle.sin() * around.cos(), angle.sin() * around.sin(), angle.cos()];
         let pixel = project(model, parameters, direction);
         if (0.0..WIDTH).contains(&pixel[0]) && (0.0..HEIGHT).contains(&pixel[1]) {

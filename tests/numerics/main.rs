@@ -22,6 +22,7 @@ mod mesh_distance;
 mod mesh_points;
 mod mulfa_tile;
 mod occupancy;
+mod panoramas;
 mod ray_losses;
 mod rays;
 #[path = "../shapes/mod.rs"]

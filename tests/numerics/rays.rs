@@ -104,7 +104,7 @@ fn pixels_come_row_by_row_from_the_chunks_first(device: &Device) {
 }
 
 /// Lenses of real photographs, and some with stronger distortion.
-fn lenses() -> [Lens; 8] {
+fn lenses() -> [Lens; 9] {
     [
         Lens::opencv([0.0578421, -0.0805099, 0.0, 0.0], [-0.000980296, 0.00015575]),
         Lens::opencv([-0.28, 0.09, -0.013, 1e-4], [1e-3, -2e-3]),
@@ -116,6 +116,7 @@ fn lenses() -> [Lens; 8] {
         // Folds within the image: r / (1 + 9 r²) increases up to r = 1/3.
         Lens::full_opencv([0.0, 0.0, 0.0, 9.0, 0.0, 0.0], [0.0; 2]),
         Lens::thin_prism_fisheye([-0.03, 0.02, -0.01, 1e-3], [1e-3, -2e-3], [4e-3, -3e-3]),
+        Lens::Equirectangular,
     ]
 }
 
@@ -260,6 +261,39 @@ fn draw(device: &Device, step: u32, first_ray: u32, background: u32) -> Chunk {
     };
     device.launch(&kernels::DRAW_RAYS, &args, LaunchDims::items(N_DRAWN)).unwrap();
     chunk
+}
+
+/// Draws training rays of an image with these depths, and returns for each ray its pixel, and where on the ray its depth
+/// lies.
+pub fn drawn_depths(device: &Device, camera: &Camera, depths: &[f32]) -> Vec<(usize, f32)> {
+    let chunk = room(device, N_DRAWN);
+    // The first three bytes of a pixel are its number.
+    let pixels: Vec<u8> = (0..depths.len() as u32).flat_map(u32::to_le_bytes).collect();
+    let cameras = device.upload(&[device_camera(camera)]).unwrap();
+    let (pixels, depths) = (device.upload(&pixels).unwrap(), device.upload(depths).unwrap());
+    let args = DrawRaysArgs {
+        rays: chunk.ray_args(),
+        samples_count: chunk.samples.count.ptr(),
+        cameras: cameras.ptr(),
+        pixels: pixels.ptr(),
+        n_cameras: 1,
+        seed: 5,
+        step: 1,
+        first_ray: 0,
+        background: 1,
+        box_min: [-9.0; 3],
+        box_max: [9.0; 3],
+        step_size: STEP_SIZE,
+        space: args::Space::default(),
+        near: 0.0,
+        depths: depths.ptr(),
+        drawn_pixels: Ptr::NULL,
+        drawn_begin: Ptr::NULL,
+    };
+    device.launch(&kernels::DRAW_RAYS, &args, LaunchDims::items(N_DRAWN)).unwrap();
+    let (target, target_t) = (chunk.rays.target.download().unwrap(), chunk.rays.target_t.download().unwrap());
+    let byte = |i: usize| (target[i] * 255.0).round() as usize;
+    (0..N_DRAWN).map(|i| (byte(i) + 256 * byte(N_DRAWN + i), target_t[i])).collect()
 }
 
 /// Returns the red byte of each ray's target, which is the pixel's number.

@@ -44,7 +44,12 @@ fn camera(random: &mut Random, towards: bool, width: u32, height: u32, first_pix
     }
 }
 
-const N_LENSES: usize = 5;
+fn panorama(camera: Camera, lens: LensModel) -> Camera {
+    let (fl_x, fl_y) = (0.5 * camera.width as f32, camera.height as f32);
+    Camera { lens: lens as u32, fl_x, fl_y, cx: fl_x, cy: 0.5 * fl_y, ..camera }
+}
+
+const N_LENSES: usize = 7;
 
 /// Returns the camera with one of the lens kinds, with typical coefficients of real lenses.
 fn with_lens(camera: Camera, kind: usize) -> Camera {
@@ -59,10 +64,12 @@ fn with_lens(camera: Camera, kind: usize) -> Camera {
             let (radial, further) = ([0.52, -2.7, 1.55, 0.4], [-2.5, 1.48]);
             Camera { lens, lens_limit: 1.0, radial, tangential, further, ..camera }
         }
-        _ => {
+        4 => {
             let lens = LensModel::ThinPrismFisheye as u32;
             Camera { lens, lens_limit: 2.0, radial, tangential, further: [4e-3, -3e-3], ..camera }
         }
+        5 => panorama(camera, LensModel::Equirectangular),
+        _ => panorama(camera, LensModel::EqualArea),
     }
 }
 
@@ -94,14 +101,15 @@ pub fn draw_rays(device: &Device) -> Outputs {
         camera(&mut random, true, 20, 10, 0),
         with_lens(camera(&mut random, false, 16, 16, 200), 1),
         with_lens(camera(&mut random, true, 9, 30, 456), 2),
+        with_lens(camera(&mut random, true, 20, 10, 726), 5),
     ];
-    let pixels: Vec<u8> = random.u32s(4 * 726).iter().map(|&bits| bits as u8).collect();
+    let pixels: Vec<u8> = random.u32s(4 * 926).iter().map(|&bits| bits as u8).collect();
     let (cameras, pixels) = (device.upload(&cameras).unwrap(), device.upload(&pixels).unwrap());
     let mut outputs = Outputs::new();
-    let depths = device.upload(&random.f32s(726, -0.3, 3.0)).unwrap();
-    let drawn_pixels: Vec<u32> = [200, 256, 270].iter().flat_map(|&n| (0..n).step_by(3)).collect();
+    let depths = device.upload(&random.f32s(926, -0.3, 3.0)).unwrap();
+    let drawn_pixels: Vec<u32> = [200, 256, 270, 200].iter().flat_map(|&n| (0..n).step_by(3)).collect();
     let (drawn_pixels, drawn_begin) =
-        (device.upload(&drawn_pixels).unwrap(), device.upload(&[0u32, 67, 153, 243]).unwrap());
+        (device.upload(&drawn_pixels).unwrap(), device.upload(&[0u32, 67, 153, 243, 310]).unwrap());
     for (background, space, masked) in [(0, Space::default(), false), (1, ndc(), true), (2, every_space()[2], true)] {
         let chunk = chunk(device, 1);
         let args = DrawRaysArgs {
@@ -109,7 +117,7 @@ pub fn draw_rays(device: &Device) -> Outputs {
             samples_count: chunk.samples.count.ptr(),
             cameras: cameras.ptr(),
             pixels: pixels.ptr(),
-            n_cameras: 3,
+            n_cameras: 4,
             seed: 1,
             step: 77,
             first_ray: 1000,

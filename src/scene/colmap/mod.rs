@@ -152,11 +152,15 @@ fn camera_to_world(image: &Registered) -> [[f64; 4]; 3] {
     })
 }
 
-/// Returns depths that bound most of the points that the image sees.
+/// Returns depths that bound most of the points that the image sees; for a panorama, distances.
 fn bounds(model: &Model, image: &Registered) -> Option<[f32; 2]> {
     let [w, x, y, z] = image.rotation;
     let rotation = UnitQuaternion::from_quaternion(Quaternion::new(w, x, y, z));
-    let depth = |point: &[f64; 3]| (rotation * Vector3::from(*point)).z + image.translation[2];
+    let is_panorama = model.cameras[&image.camera].lens.is_panorama();
+    let depth = |point: &[f64; 3]| {
+        let seen = rotation * Vector3::from(*point) + Vector3::from(image.translation);
+        if is_panorama { seen.norm() } else { seen.z }
+    };
     let points = image.points.iter().filter_map(|id| model.points.get(id));
     let mut depths: Vec<f64> = points.map(depth).filter(|depth| *depth > 0.0).collect();
     depths.sort_by(f64::total_cmp);

@@ -35,6 +35,8 @@ pub(super) struct CameraModel {
     is_supported: bool,
 }
 
+const EQUIRECTANGULAR: &str = "EQUIRECTANGULAR";
+
 /// COLMAP's camera models in the order of their numbers (`src/colmap/sensor/models.h`).
 pub(super) const MODELS: [CameraModel; 18] = [
     supported("SIMPLE_PINHOLE", 3),
@@ -54,7 +56,7 @@ pub(super) const MODELS: [CameraModel; 18] = [
     supported("SIMPLE_FISHEYE", 3),
     supported("FISHEYE", 4),
     unsupported("EUCM", 6),
-    unsupported("EQUIRECTANGULAR", 2),
+    supported(EQUIRECTANGULAR, 2),
 ];
 
 const fn supported(name: &'static str, n_parameters: usize) -> CameraModel {
@@ -89,6 +91,9 @@ pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -
     if let Some(number) = parameters.iter().find(|number| !(**number as f32).is_finite()) {
         return Err(format!("has the parameter {number}, where a finite number is needed"));
     }
+    if model == EQUIRECTANGULAR {
+        return panorama(width as u32, height as u32, [parameters[0], parameters[1]]);
+    }
     let one_focal = model.starts_with("SIMPLE_") || matches!(model, "RADIAL" | "RADIAL_FISHEYE");
     let ([fl_x, fl_y, cx, cy], distortion) = match parameters {
         [f, cx, cy, distortion @ ..] if one_focal => ([*f, *f, *cx, *cy], distortion),
@@ -101,6 +106,18 @@ pub(super) fn camera(model: &str, width: u64, height: u64, parameters: &[f64]) -
     let lens = lens(model, distortion);
     let [fl_x, fl_y, cx, cy] = [fl_x, fl_y, cx, cy].map(|x| x as f32);
     Ok(Intrinsics { width: width as u32, height: height as u32, fl_x, fl_y, cx, cy, lens })
+}
+
+/// Returns the intrinsics of a panorama, whose parameters are its own width and height.
+fn panorama(width: u32, height: u32, parameters: [f64; 2]) -> Result<Intrinsics, Refusal> {
+    match parameters == [f64::from(width), f64::from(height)] {
+        true => Ok(Intrinsics::panorama(width, height)),
+        false => Err(format!(
+            "is a panorama of {width}×{height} pixels, but has the parameters {} and {}, which must be its width and \
+             height",
+            parameters[0], parameters[1]
+        )),
+    }
 }
 
 /// Returns the lens of a model from the parameters behind its focal lengths and principal point.

@@ -1,6 +1,7 @@
 //! The camera path chosen by the user: generated around a scene, or read from a file.
 
-use super::{CameraPath, Order, PathOptions, PathTransforms};
+use super::{CameraPath, FrameCamera, Order, PathOptions, PathTransforms};
+use crate::geometry::Intrinsics;
 use crate::scene::{Scene, View};
 use crate::{Error, Result, names};
 use std::path::{Path, PathBuf};
@@ -27,17 +28,65 @@ pub enum PathChoice {
 impl PathChoice {
     /// Builds the path around `scene`, with frames of size `width` and `height` if they are given. If only one is
     /// given, the aspect ratio is kept. If neither is given, frames have the size in the file or that of the scene's
-    /// images reduced by `downscale`.
+    /// images reduced by `downscale`. Panoramas that `options.camera` asks for are twice as wide as high.
     ///
     /// # Errors
     /// Returns an error in the same cases as the functions of [`CameraPath`], for a length in seconds of the dataset
-    /// path, and for nerfstudio's transforms where the path is no file.
+    /// path, for nerfstudio's transforms where the path is no file, and for panoramas of another aspect ratio.
     pub fn build(
         &self,
         scene: &Scene,
         (width, height): (Option<u32>, Option<u32>),
         downscale: u32,
         options: PathOptions,
+    ) -> Result<CameraPath> {
+        if options.camera == Some(FrameCamera::Equirectangular) {
+            return self.panoramas(scene, (width, height), downscale, &options);
+        }
+        let mut path = self.as_they_are(scene, (width, height), downscale, &options)?;
+        if options.camera == Some(FrameCamera::Perspective) {
+            path.frames.iter_mut().for_each(|camera| camera.intrinsics = camera.intrinsics.straightened());
+        }
+        Ok(path)
+    }
+
+    fn panoramas(
+        &self,
+        scene: &Scene,
+        size: (Option<u32>, Option<u32>),
+        downscale: u32,
+        options: &PathOptions,
+    ) -> Result<CameraPath> {
+        let (width, height) = match size {
+            (Some(width), Some(height)) if height.saturating_mul(2) != width => {
+                return Err(Error::config(format!(
+                    "a panorama is twice as wide as high, not {width}×{height}; leave --width or --height away"
+                )));
+            }
+            (Some(width), _) if width % 2 == 1 => {
+                return Err(Error::config(format!(
+                    "a panorama is twice as wide as high, so its width is an even number of pixels, not {width}"
+                )));
+            }
+            (Some(width), _) => (width, width / 2),
+            (None, Some(height)) => (height.saturating_mul(2), height),
+            (None, None) => {
+                let usual = self.as_they_are(scene, size, downscale, options)?.frames[0].intrinsics;
+                (usual.height.saturating_mul(2), usual.height)
+            }
+        };
+        let mut path = self.cameras(scene, &PathOptions { size: Some((width, height)), ..options.clone() })?;
+        path.frames.iter_mut().for_each(|camera| camera.intrinsics = Intrinsics::panorama(width, height));
+        Ok(path)
+    }
+
+    /// Builds the path with the kind of cameras that it has.
+    fn as_they_are(
+        &self,
+        scene: &Scene,
+        (width, height): (Option<u32>, Option<u32>),
+        downscale: u32,
+        options: &PathOptions,
     ) -> Result<CameraPath> {
         let with_size = |size| self.cameras(scene, &PathOptions { size, ..options.clone() });
         if let (Some(width), Some(height)) = (width, height) {

@@ -2,7 +2,7 @@
 
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted, no_views};
 use crate::geometry::pose::Pose;
-use crate::geometry::{Camera, Intrinsics, Lens};
+use crate::geometry::{Camera, Intrinsics};
 use crate::scene::View;
 use crate::{Error, Result};
 use nalgebra::{UnitQuaternion, Vector3};
@@ -62,7 +62,7 @@ fn key(view: &View, size: (u32, u32)) -> Result<Key> {
             view.name
         ))
     })?;
-    let intrinsics = Intrinsics { lens: Lens::Perspective, ..fitted(&view.camera, size).intrinsics };
+    let intrinsics = fitted(&view.camera, size).intrinsics.straightened();
     Ok(Key { intrinsics, pose })
 }
 

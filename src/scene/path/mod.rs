@@ -35,6 +35,16 @@ pub struct CameraPath {
     pub notes: Vec<String>,
 }
 
+/// Kind of the cameras that render the frames of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum FrameCamera {
+    /// Straight lines stay straight; cameras that are panoramas become 90° wide
+    Perspective,
+    /// Panoramas of the whole sphere, twice as wide as high
+    Equirectangular,
+}
+
 /// What the user requested of a path; what is absent comes from the file or the scene.
 #[derive(Clone, Debug, Default)]
 pub struct PathOptions {
@@ -46,6 +56,9 @@ pub struct PathOptions {
     /// Length of the video in seconds; by default that of the file, or one that suits the kind of path. Files that list
     /// their frames are resampled.
     pub seconds: Option<f32>,
+    /// Kind of the cameras; by default that of the file or of the dataset's views, or else perspective.
+    /// [`PathChoice::build`] honours it.
+    pub camera: Option<FrameCamera>,
     /// The frame of reference of a path saved by nerfstudio.
     pub transforms: PathTransforms,
 }
@@ -88,8 +101,8 @@ impl CameraPath {
         Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)?, notes: Vec::new() })
     }
 
-    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective only) or by
-    /// instant-ngp's (`path`).
+    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular) or
+    /// by instant-ngp's (`path`).
     ///
     /// nerfstudio's file lists every frame, or key cameras alone, which are joined by a spline. `options.transforms` says
     /// in which frame of reference, and a note in the path says which was assumed. instant-ngp's file lists key cameras
@@ -155,8 +168,12 @@ fn no_views() -> Error {
 }
 
 /// Returns the camera for an image of another size: square pixels stay square, and the vertical field of view is kept.
+/// A panorama keeps both of its fields of view.
 fn fitted(camera: &Camera, (width, height): (u32, u32)) -> Camera {
     let k = camera.intrinsics;
+    if k.lens.is_panorama() {
+        return camera.scaled(width, height);
+    }
     let scale = height as f32 / k.height as f32;
     let intrinsics = Intrinsics {
         width,
@@ -212,6 +229,14 @@ mod tests {
         assert_eq!(wide.intrinsics.fl_x, wide.intrinsics.fl_y);
         let (top, expected) = (wide.ray(960.0, 0.0).1, any_camera().ray(400.0, 0.0).1);
         assert!(top.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn panoramas_keep_the_whole_sphere_at_every_size() {
+        let panorama = Camera { intrinsics: Intrinsics::panorama(80, 40), ..any_camera() };
+        assert_eq!(fitted(&panorama, (60, 40)).intrinsics, Intrinsics::panorama(60, 40));
+        let straight = panorama.intrinsics.straightened();
+        assert_eq!((straight.lens, straight.fl_x, straight.fl_y), (crate::geometry::Lens::Perspective, 40.0, 40.0));
     }
 
     #[test]

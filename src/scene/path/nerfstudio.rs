@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const SECONDS_BETWEEN_KEYS: f64 = 1.0;
 
 pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOptions) -> Result<CameraPath> {
-    refuse_other_cameras(root)?;
+    let is_panorama = is_panorama(root)?;
     let size = match options.size {
         Some(_) => options.size_or(&Intrinsics::from_fov_y(1, 1, 1.0))?,
         None => (read_side(root, "render_width")?, read_side(root, "render_height")?),
@@ -34,10 +34,16 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
         let spline = read_keys(root, in_scene)?;
         let n_frames = options.n_frames(seconds(root, &spline)?, fps)?;
         notes.push(format!("{} lists key cameras alone, so its frames are interpolated", file.display()));
-        return Ok(CameraPath { frames: spline.frames(n_frames, size), fps, notes });
+        let (width, height) = size;
+        let intrinsics = |fov_y| match is_panorama {
+            true => Intrinsics::panorama(width, height),
+            false => Intrinsics::from_fov_y(width, height, fov_y),
+        };
+        return Ok(CameraPath { frames: spline.frames(n_frames, intrinsics), fps, notes });
     }
     let frames = read_list(root, "camera_path", "camera_path")?;
-    let frames = frames.iter().map(|frame| read_frame(frame, size, in_scene)).collect::<Result<Vec<_>>>()?;
+    let frames =
+        frames.iter().map(|frame| read_frame(frame, size, is_panorama, in_scene)).collect::<Result<Vec<_>>>()?;
     let frames = match options.seconds {
         None => frames,
         Some(seconds) => interpolate::resampled(&frames, options.n_frames(seconds, fps)?).ok_or_else(|| {
@@ -50,11 +56,17 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
     Ok(CameraPath { frames, fps, notes })
 }
 
-fn refuse_other_cameras(root: &Node) -> Result<()> {
-    let Some(node) = root.get("camera_type") else { return Ok(()) };
-    match node.text()? {
-        kind if kind.eq_ignore_ascii_case("perspective") => Ok(()),
-        kind => Err(node.error(format!("is {kind:?}, which is not supported; save the path with \"perspective\""))),
+/// Returns whether the cameras are panoramas of the whole sphere, whatever the aspect ratio, as in nerfstudio
+/// (`get_path_from_json` in `nerfstudio/cameras/camera_paths.py`), and not perspective. Other kinds are refused.
+fn is_panorama(root: &Node) -> Result<bool> {
+    let Some(node) = root.get("camera_type") else { return Ok(false) };
+    let kind = node.text()?;
+    let is = |name: &str| kind.eq_ignore_ascii_case(name);
+    match (is("perspective"), is("equirectangular")) {
+        (false, false) => Err(node.error(format!(
+            "is {kind:?}, which is not supported; save the path with \"perspective\" or \"equirectangular\""
+        ))),
+        (_, is_panorama) => Ok(is_panorama),
     }
 }
 
@@ -70,6 +82,7 @@ fn read_side(root: &Node, key: &str) -> Result<u32> {
 fn read_frame(
     frame: &Node,
     (width, height): (u32, u32),
+    is_panorama: bool,
     in_scene: impl Fn([[f64; 4]; 3]) -> [[f32; 4]; 3],
 ) -> Result<Camera> {
     let node = frame.require("camera_to_world", "16 numbers, row by row")?;
@@ -79,10 +92,11 @@ fn read_frame(
         _ => node.numbers::<16>()?.to_vec(),
     };
     let rows = std::array::from_fn(|row| std::array::from_fn(|column| m[4 * row + column]));
-    Ok(Camera {
-        camera_to_world: in_scene(checked_pose(&node, rows)?),
-        intrinsics: Intrinsics::from_fov_y(width, height, read_fov(frame)?),
-    })
+    let intrinsics = match is_panorama {
+        true => Intrinsics::panorama(width, height),
+        false => Intrinsics::from_fov_y(width, height, read_fov(frame)?),
+    };
+    Ok(Camera { camera_to_world: in_scene(checked_pose(&node, rows)?), intrinsics })
 }
 
 /// Reads the keyframes and how they are joined.

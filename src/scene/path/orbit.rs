@@ -4,7 +4,6 @@ use super::framing::{Arc, Framing, quantile};
 use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted};
 use crate::Result;
 use crate::geometry::pose::Pose;
-use crate::geometry::{Intrinsics, Lens};
 use crate::scene::fit::vector;
 use crate::scene::{CaptureKind, Scene, View};
 use nalgebra::Vector3;
@@ -95,8 +94,7 @@ fn around(
 /// Returns cameras like the first training camera, without its lens, at the poses for times in `[0, 1)`.
 fn frames(scene: &Scene, options: &PathOptions, seconds: f32, pose: impl Fn(f64) -> Pose) -> Result<CameraPath> {
     let first = &scene.splits.train[0].camera;
-    let fitted = fitted(first, options.size_or(&first.intrinsics)?).intrinsics;
-    let intrinsics = Intrinsics { lens: Lens::Perspective, ..fitted };
+    let intrinsics = fitted(first, options.size_or(&first.intrinsics)?).intrinsics.straightened();
     let fps = options.fps_or(DEFAULT_FPS)?;
     let n_frames = options.n_frames(seconds, fps)?;
     let frame = |i: usize| camera(intrinsics, &pose(i as f64 / n_frames as f64));

@@ -49,8 +49,9 @@ impl Spline {
         self.seconds.iter().sum()
     }
 
-    /// Returns `n_frames` cameras at equal steps of time from the first key on. The last is one step before the end.
-    pub fn frames(&self, n_frames: usize, (width, height): (u32, u32)) -> Vec<Camera> {
+    /// Returns `n_frames` cameras at equal steps of time from the first key on, with the intrinsics for their vertical
+    /// field of view in radians. The last is one step before the end.
+    pub fn frames(&self, n_frames: usize, intrinsics: impl Fn(f32) -> Intrinsics) -> Vec<Camera> {
         let frame = |i: usize| {
             let numbers = self.at(self.place(self.duration() * i as f64 / n_frames as f64));
             let rotation = Quaternion::from(Vector4::from_iterator(numbers.iter().skip(3).take(4).copied()));
@@ -58,7 +59,7 @@ impl Spline {
                 position: numbers.fixed_rows::<3>(0).into_owned(),
                 rotation: UnitQuaternion::new_normalize(rotation),
             };
-            camera(Intrinsics::from_fov_y(width, height, numbers[7] as f32), &pose)
+            camera(intrinsics(numbers[7] as f32), &pose)
         };
         (0..n_frames).map(frame).collect()
     }
@@ -153,9 +154,13 @@ mod tests {
         Key { pose: Pose { position: Vector3::new(x, 0.0, 1.0), rotation }, fov_y: 0.5 + 0.1 * x }
     }
 
+    fn square(fov_y: f32) -> Intrinsics {
+        Intrinsics::from_fov_y(8, 8, fov_y)
+    }
+
     /// Positions along x.
     fn xs(spline: &Spline, n_frames: usize) -> Vec<f64> {
-        spline.frames(n_frames, (8, 8)).iter().map(|frame| f64::from(frame.position()[0])).collect()
+        spline.frames(n_frames, square).iter().map(|frame| f64::from(frame.position()[0])).collect()
     }
 
     #[test]
@@ -163,9 +168,9 @@ mod tests {
         let keys = [key(0.0, 0.0), key(1.0, 1.0), key(5.0, 2.0), key(4.0, 2.5)];
         let mut spline = Spline::new(&keys, &[2.0, 1.0, 3.0, 2.0], false, 0.5);
         assert_eq!(spline.duration(), 6.0);
-        let open = spline.frames(6, (8, 8));
+        let open = spline.frames(6, square);
         for (frame, key) in [(0, &keys[0]), (1, &keys[1]), (4, &keys[2])] {
-            let expected = camera(Intrinsics::from_fov_y(8, 8, key.fov_y as f32), &key.pose);
+            let expected = camera(square(key.fov_y as f32), &key.pose);
             let numbers = |camera: &Camera| [camera.camera_to_world.as_flattened(), &[camera.intrinsics.fl_y]].concat();
             let apart =
                 numbers(&open[frame]).iter().zip(numbers(&expected)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -196,7 +201,7 @@ mod tests {
         // More than a whole turn in steps of 100°: quaternions change their sign on the way.
         let keys: Vec<Key> = (0..5).map(|i| key(f64::from(i), 100f64.to_radians() * f64::from(i))).collect();
         let spline = Spline::new(&keys, &[1.0; 5], false, 0.5);
-        let frames = spline.frames(200, (8, 8));
+        let frames = spline.frames(200, square);
         let right = |camera: &Camera| Vector3::from(camera.camera_to_world.map(|row| row[0]));
         let turns = frames.windows(2).map(|pair| right(&pair[0]).angle(&right(&pair[1])));
         assert!(turns.fold(0.0, f32::max) < 0.06);
