@@ -72,7 +72,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Render a video, frames or a picture from a trained field
     Render(render::RenderArgs),
-    /// Write a trained field's surface as a mesh or a point cloud
+    /// Write a trained field as a mesh, a point cloud or a volume
     Export(export::ExportArgs),
     /// Describe a scene, a run or a checkpoint
     Info(info::InfoArgs),

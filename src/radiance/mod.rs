@@ -15,6 +15,8 @@ mod space;
 mod surface;
 mod trainer;
 mod training_images;
+#[cfg(feature = "export")]
+mod volume;
 mod volume_renderer;
 
 pub use dataset::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
@@ -22,9 +24,10 @@ pub use per_image::PER_IMAGE_NUMBERS;
 pub use protocol::Protocol;
 pub use renderer::Renderer;
 pub use report::{Report, Terms};
-pub use surface::ColoredSurface;
 pub use trainer::{Statistics, Trainer};
 pub use training_images::TrainingImages;
+#[cfg(feature = "export")]
+pub use volume::Volume;
 
 internal_use!(chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk});
 internal_use!(occupancy::Occupancy);
