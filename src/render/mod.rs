@@ -1,5 +1,6 @@
 //! Frames and videos of fields in space, for any [`Render`]: radiance fields and distance fields alike.
 
+mod exr;
 mod frame;
 mod video;
 
