@@ -12,7 +12,8 @@ use super::{Outcome, print, refuse};
 use crate::config::TaskName;
 use crate::geometry::{FieldToScene, SceneBox, Upright};
 use crate::mesh::{ColoredMesh, Lattice, Mesh, MeshFormat, Region};
-use crate::{Error, Result, atomic, names};
+use crate::radiance::VolumeFormat;
+use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -27,8 +28,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE.ply", help_heading = "What to export")]
     pub point_cloud: Option<PathBuf>,
 
-    /// For a radiance field: write density and colour on a grid of cells to this .npz file
-    #[arg(long, value_name = "FILE.npz", help_heading = "What to export")]
+    /// For a radiance field: write density and colour on a grid of cells to this file: .npz or .vdb
+    #[arg(long, value_name = "FILE", help_heading = "What to export")]
     pub volume: Option<PathBuf>,
 
     /// Only what is in this box, x0,y0,z0,x1,y1,z1 in the coordinates of the scene or the mesh that was trained on. Surfaces
@@ -49,7 +50,7 @@ pub struct ExportArgs {
     pub texture: Option<u32>,
 
     /// Cells per axis of the field's box
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=4096), help_heading = "What to export")]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=16384), help_heading = "What to export")]
     pub resolution: u32,
 
     /// For a radiance field: density at its surface, per side length of the unit cube [default: 30]
@@ -123,15 +124,19 @@ impl ExportArgs {
     }
 
     /// Simplifies a mesh to the requested number of triangles.
-    pub(super) fn simplify(&self, mesh: &mut Mesh) {
-        let Some(most) = self.triangles.map(|most| most as usize) else { return };
+    pub(super) fn simplify(&self, mesh: &mut Mesh) -> Result<()> {
+        let Some(most) = self.triangles.map(|most| most as usize) else { return Ok(()) };
         mesh.simplify(most);
-        let left = mesh.triangles.len();
-        if left > most {
-            note(&format!(
-                "{left} triangles are the fewest that keep every component; --min-component drops small ones"
-            ));
+        match mesh.triangles.len() {
+            0 => {
+                return Err(Error::config(format!(
+                    "nothing is left of the mesh at {most} triangles; raise --triangles"
+                )));
+            }
+            left if left > most => note(&format!("the mesh cannot be simplified further than to {left} triangles")),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Returns whether a file of this format is turned to y up.
@@ -171,9 +176,7 @@ impl ExportArgs {
         {
             return Err(Error::file(path, "a point cloud is written as .ply; give it that extension"));
         }
-        if let Some(path) = self.volume.as_ref().filter(|path| names::extension(path) != "npz") {
-            return Err(Error::file(path, "a volume is written as .npz; give it that extension"));
-        }
+        self.volume.as_deref().map(VolumeFormat::of).transpose()?;
         let with_format = |path| Ok((path, self.format.map_or_else(|| MeshFormat::of(path), Ok)?));
         let mesh_file: Option<(&Path, MeshFormat)> = self.mesh.as_deref().map(with_format).transpose()?;
         if let Some((path, _)) = mesh_file.filter(|(_, format)| self.texture.is_some() && !format.has_textures()) {

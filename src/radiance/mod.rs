@@ -15,7 +15,6 @@ mod space;
 mod surface;
 mod trainer;
 mod training_images;
-#[cfg(feature = "export")]
 mod volume;
 mod volume_renderer;
 
@@ -26,8 +25,7 @@ pub use renderer::Renderer;
 pub use report::{Report, Terms};
 pub use trainer::{Statistics, Trainer};
 pub use training_images::TrainingImages;
-#[cfg(feature = "export")]
-pub use volume::Volume;
+pub use volume::{Volume, VolumeFormat};
 
 internal_use!(chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk});
 internal_use!(occupancy::Occupancy);

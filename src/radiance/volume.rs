@@ -6,8 +6,11 @@ use std::path::Path;
 use super::renderer::Renderer;
 use super::surface::Occupied;
 use crate::geometry::{SceneBox, Space};
+use crate::media::linear;
+#[cfg(feature = "export")]
 use crate::npy::{self, Entry};
-use crate::{Error, Result, memory};
+use crate::vdb::{self, Grid, Placement};
+use crate::{Error, Result, atomic, memory, names};
 
 /// Number of cells that are evaluated at a time.
 const PIECE: usize = 1 << 20;
@@ -26,6 +29,31 @@ pub struct Volume {
     pub density: Vec<f32>,
     /// `[x, y, z]`: colour, sRGB from 0 to 1, averaged over the directions along the axes; 0 where the density is 0.
     pub colors: Vec<[f32; 3]>,
+}
+
+/// File format of a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeFormat {
+    /// An archive of NumPy arrays.
+    #[cfg(feature = "export")]
+    Npz,
+    /// OpenVDB.
+    Vdb,
+}
+
+impl VolumeFormat {
+    /// Returns the format that the extension of a file name stands for.
+    ///
+    /// # Errors
+    /// Returns an error if it stands for none.
+    pub fn of(path: &Path) -> Result<Self> {
+        match names::extension(path).as_str() {
+            #[cfg(feature = "export")]
+            "npz" => Ok(VolumeFormat::Npz),
+            "vdb" => Ok(VolumeFormat::Vdb),
+            _ => Err(Error::file(path, "a volume is written as .npz or .vdb; choose one of these extensions")),
+        }
+    }
 }
 
 impl Volume {
@@ -63,7 +91,8 @@ impl Volume {
         let size = within.extent().map(|extent| (extent / cell).round().max(1.0));
         let n: f64 = size.iter().product();
         let what = format!("a volume of {} × {} × {} cells", size[0], size[1], size[2]);
-        let bytes = size_of::<f32>() + size_of::<[f32; 3]>();
+        // Colours are there twice while they are written as linear ones.
+        let bytes = size_of::<f32>() + 2 * size_of::<[f32; 3]>();
         memory::require(&what, n * bytes as f64, "lower --resolution, or choose a smaller --box")?;
         let (size, n) = (size.map(|n| n as usize), n as usize);
         let mut volume = Volume { size, within, density: vec![0.0; n], colors: vec![[0.0; 3]; n] };
@@ -119,12 +148,22 @@ impl Volume {
         std::array::from_fn(|k| low[k] + (at[k] as f64 + 0.5) * extent[k] / self.size[k] as f64)
     }
 
-    /// Writes an archive of NumPy arrays, completely or not at all: `density` and `color` as above, in single precision, and
-    /// `bounds`, `[2, 3]`, the corners of the box in double precision.
+    /// Writes the file `path`, completely or not at all.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be written.
-    pub fn write_npz(&self, path: &Path) -> Result<()> {
+    /// Returns an error if the file cannot be written, or if its extension stands for no format.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        match VolumeFormat::of(path)? {
+            #[cfg(feature = "export")]
+            VolumeFormat::Npz => self.write_npz(path),
+            VolumeFormat::Vdb => self.write_vdb(path),
+        }
+    }
+
+    /// Writes arrays: `density` and `color` as above, in single precision, and `bounds`, `[2, 3]`, the corners of the box in
+    /// double precision.
+    #[cfg(feature = "export")]
+    fn write_npz(&self, path: &Path) -> Result<()> {
         let [x, y, z] = self.size;
         let bounds = [self.within.low(), self.within.high()];
         npy::write_npz(
@@ -145,5 +184,18 @@ impl Volume {
                 Entry { name: "bounds", descr: "<f8", shape: &[2, 3], numbers: bytemuck::cast_slice(&bounds) },
             ],
         )
+    }
+
+    /// Writes the grids `density` and `color`, which is made linear, as renderers of volumes expect it.
+    fn write_vdb(&self, path: &Path) -> Result<()> {
+        let (size, extent) = (self.size, self.within.extent());
+        let step = std::array::from_fn(|k| extent[k] / size[k] as f64);
+        let placement = Placement { size, first: self.centre(0), step };
+        let colors: Vec<f32> = self.colors.as_flattened().iter().map(|&value| linear(value)).collect();
+        let grids = [
+            Grid { name: "density", components: 1, values: &self.density },
+            Grid { name: "color", components: 3, values: &colors },
+        ];
+        atomic::write(path, |file| vdb::write(file, &placement, &grids))
     }
 }

@@ -156,7 +156,7 @@ fn export_volume(renderer: &Renderer, args: &ExportArgs, path: &Path) -> anyhow:
     let progress = &mut |percent| counter.set(percent);
     let volume = Volume::of(renderer, args.within.as_ref(), args.resolution as usize, progress)?;
     drop(counter);
-    volume.write_npz(path)?;
+    volume.write(path)?;
     let [x, y, z] = volume.size;
     Ok(print::to_stdout(&format!("{}: {x} × {y} × {z} cells", path.display()))?)
 }
@@ -181,7 +181,7 @@ fn export_surface(
     let n_points = args.points.unwrap_or(POINTS) as usize;
     let points = point_file.map(|_| renderer.point_cloud(&mesh, n_points)).transpose()?;
     if let Some((path, format)) = mesh_file {
-        args.simplify(&mut mesh);
+        args.simplify(&mut mesh)?;
         write(colored(renderer, mesh, args.texture)?, path, format)?;
     }
     match points.zip(point_file) {

@@ -93,7 +93,7 @@ pub fn export(trained: &Trained, args: &ExportArgs, path: &Path, format: MeshFor
     let place = FieldToScene { space: Space::Identity, unit_cube, side: 1.0 };
     let predictor = predictor(trained)?;
     let mut mesh = args.extract(place, |lattice, progress| extract(&predictor, lattice, progress))?;
-    args.simplify(&mut mesh);
+    args.simplify(&mut mesh)?;
     let normals = mesh.vertex_normals();
     export::write(ColoredMesh { mesh, normals, colors: None, texture: None }, path, format, None)
 }
