@@ -27,6 +27,26 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     try_write(path, fill).map_err(|e| Error::file(path, cannot_write(&e)))
 }
 
+/// Content of one of several files: writes it.
+pub type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
+
+/// Writes several files that belong together: the contents of all are complete on the disk before the first appears at its
+/// path, in the order given.
+///
+/// # Errors
+/// Returns the same errors as [`write()`]. The previous files are then left unchanged, unless the system fails to rename
+/// one after others have been renamed.
+pub fn write_together(files: &[(&Path, Fill)]) -> Result<()> {
+    let fill = |(path, fill): &(&Path, Fill)| -> Result<TempPath> {
+        let temporary = file_beside(path, "")?;
+        let written = fill_buffered(temporary.as_file(), fill).and_then(|()| temporary.as_file().sync_all());
+        written.map_err(|e| Error::file(path, cannot_write(&e)))?;
+        Ok(temporary.into_temp_path())
+    };
+    let complete = files.iter().map(fill).collect::<Result<Vec<_>>>()?;
+    complete.into_iter().zip(files).try_for_each(|(temporary, (path, _))| replace(temporary, path))
+}
+
 /// Writes `value` to `path` as indented JSON with a final newline, completely or not at all.
 ///
 /// # Errors
@@ -203,6 +223,22 @@ mod tests {
         assert!(error.to_string().contains("disk or its quota is full"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_belong_together_appear_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        write_together(&[(&a, &|f| f.write_all(b"old a")), (&b, &|f| f.write_all(b"old b"))]).unwrap();
+        let full = |f: &mut dyn Write| {
+            f.write_all(b"half of")?;
+            Err(io::Error::from(ErrorKind::StorageFull))
+        };
+        let error = write_together(&[(&a, &|f| f.write_all(b"new a")), (&b, &full)]).unwrap_err().to_string();
+        assert!(error.contains("b: cannot be written, as the disk or its quota is full"), "{error}");
+        let texts = [&a, &b].map(|path| fs::read_to_string(path).unwrap());
+        assert_eq!(texts, ["old a", "old b"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

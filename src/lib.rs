@@ -88,6 +88,7 @@ pub mod scene;
 pub mod sdf;
 mod text;
 pub mod train;
+mod vdb;
 pub mod viewer;
 
 pub use error::{Error, Result};

@@ -1,4 +1,5 @@
-//! Reader for NumPy arrays (`.npy`): magic, version, length of the header, a Python literal, the numbers.
+//! NumPy arrays (`.npy`: magic, version, length of the header, a Python literal, the numbers), and archives of them
+//! (`.npz`: a zip file of such arrays).
 
 /// Reason why a file was refused; the caller adds its name.
 type Refusal = String;
@@ -69,9 +70,75 @@ fn shown(header: &str) -> String {
     }
 }
 
+/// An array to write.
+#[cfg(feature = "export")]
+pub struct Entry<'a> {
+    /// Name in the archive, without an extension.
+    pub name: &'a str,
+    /// NumPy's name of the type of the numbers, such as `<f4`.
+    pub descr: &'a str,
+    pub shape: &'a [usize],
+    /// The numbers in C order and little-endian.
+    pub numbers: &'a [u8],
+}
+
+/// Writes an archive, not compressed as with `np.savez`, completely or not at all.
+///
+/// # Errors
+/// Returns an error if the file cannot be written.
+#[cfg(feature = "export")]
+pub fn write_npz(path: &std::path::Path, entries: &[Entry]) -> crate::Result<()> {
+    use std::io::Write as _;
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, ZipWriter};
+
+    crate::atomic::write(path, |file| {
+        let mut archive = ZipWriter::new_stream(file);
+        for entry in entries {
+            let is_large = entry.numbers.len() as u64 + MOST_HEADER > u64::from(u32::MAX);
+            let options = SimpleFileOptions::default();
+            let options = options.compression_method(CompressionMethod::Stored).large_file(is_large);
+            archive.start_file(format!("{}.npy", entry.name), options)?;
+            archive.write_all(&head(entry.descr, entry.shape))?;
+            archive.write_all(entry.numbers)?;
+        }
+        archive.finish()?;
+        Ok(())
+    })
+}
+
+/// Bytes that a header has at most.
+#[cfg(feature = "export")]
+const MOST_HEADER: u64 = 1 << 16;
+
+/// Returns what precedes the numbers: version 1.0, padded so that they begin at a multiple of 64 bytes.
+#[cfg(feature = "export")]
+fn head(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let sides: String = shape.iter().map(|side| format!("{side},")).collect();
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sides}), }}");
+    let before = b"\x93NUMPY\x01\x00".len() + 2;
+    let length = (before + text.len() + 1).next_multiple_of(64) - before;
+    text += &" ".repeat(length - text.len() - 1);
+    text.push('\n');
+    [b"\x93NUMPY\x01\x00", &(text.len() as u16).to_le_bytes()[..], text.as_bytes()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "export")]
+    #[test]
+    fn what_is_written_is_read_again() {
+        let values: Vec<f32> = (0..24).map(|x| x as f32 / 3.0).collect();
+        for shape in [&[24][..], &[2, 3, 4], &[1, 24]] {
+            let head = head("<f4", shape);
+            assert!(head.len().is_multiple_of(64) && head.ends_with(b"\n"));
+            let read = parse(&[&head[..], bytemuck::cast_slice(&values)].concat()).unwrap();
+            assert_eq!(read.shape, shape);
+            assert!(read.values.iter().zip(&values).all(|(a, b)| *a == f64::from(*b)));
+        }
+    }
 
     fn file(header: &str, body: &[u8]) -> Vec<u8> {
         [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), body].concat()

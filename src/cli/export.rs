@@ -1,6 +1,7 @@
-//! `gridfield export`: write a trained field as a mesh or a point cloud.
+//! `gridfield export`: write a trained field as a mesh, a point cloud or a volume.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
@@ -10,8 +11,10 @@ use super::run_args::RunArgs;
 use super::task::{self, Trained};
 use super::{Outcome, print, refuse};
 use crate::config::TaskName;
-use crate::geometry::Upright;
-use crate::mesh::{Mesh, MeshFormat, Surface};
+use crate::geometry::{FieldToScene, SceneBox, Upright};
+use crate::mesh::{ColoredMesh, Lattice, Mesh, MeshFormat, Region};
+use crate::radiance::VolumeFormat;
+use crate::viewer::CropBox;
 use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]
@@ -20,15 +23,41 @@ pub struct ExportArgs {
     pub run: RunArgs,
 
     /// Write the field's surface to this file: .ply, .obj, .stl or .glb
-    #[arg(long, value_name = "FILE", required_unless_present = "point_cloud", help_heading = "What to export")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["point_cloud", "volume"], help_heading = "What to export")]
     pub mesh: Option<PathBuf>,
 
     /// For a radiance field: write points on its surface, with normals and colours, to this .ply file
     #[arg(long, value_name = "FILE.ply", help_heading = "What to export")]
     pub point_cloud: Option<PathBuf>,
 
+    /// For a radiance field: write density and colour on a grid of cells to this file: .npz or .vdb
+    #[arg(long, value_name = "FILE", help_heading = "What to export")]
+    pub volume: Option<PathBuf>,
+
+    /// Only what is in this box, x0,y0,z0,x1,y1,z1 in the coordinates of the scene or the mesh that was trained on, or `none`
+    /// for everything. Surfaces are cut open at its walls; the cells stay those of the whole field [default: the crop box that
+    /// the viewer saved with the run, if there is one]
+    #[arg(long = "box", value_name = "BOX", allow_hyphen_values = true, help_heading = "What to export")]
+    pub asked_box: Option<BoxChoice>,
+
+    /// The box that holds what is exported; None for everything.
+    #[arg(skip)]
+    pub within: Option<SceneBox>,
+
+    /// Drop connected parts of the surface with fewer than N triangles [default: keep all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What to export")]
+    pub min_component: Option<u32>,
+
+    /// Simplify the mesh to at most N triangles [default: as extracted]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(4..), requires = "mesh", help_heading = "What to export")]
+    pub triangles: Option<u32>,
+
+    /// For a radiance field: a texture of PX × PX texels in place of colours at vertices, for .glb and .obj
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=16384), requires = "mesh", help_heading = "What to export")]
+    pub texture: Option<u32>,
+
     /// Cells per axis of the field's box
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=4096), help_heading = "What to export")]
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(8..=16384), help_heading = "What to export")]
     pub resolution: u32,
 
     /// For a radiance field: density at its surface, per side length of the unit cube [default: 30]
@@ -55,6 +84,23 @@ pub struct ExportArgs {
     pub machine: MachineArgs,
 }
 
+/// What is exported of a field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum BoxChoice {
+    /// What is in this box.
+    Within(SceneBox),
+    /// Everything, even if a crop box was saved with the run.
+    Everything,
+}
+
+impl FromStr for BoxChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(if text == "none" { BoxChoice::Everything } else { BoxChoice::Within(text.parse()?) })
+    }
+}
+
 /// Axes of exported coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Axes {
@@ -64,19 +110,13 @@ pub enum Axes {
     YUp,
 }
 
-/// A surface or a point cloud in the axes of its scene.
-pub(super) struct Exported {
-    pub mesh: Mesh,
-    /// One for each vertex, of length 1.
-    pub normals: Vec<[f32; 3]>,
-    /// One for each vertex, sRGB from 0 to 1.
-    pub colors: Option<Vec<[f32; 3]>>,
-}
-
 impl ExportArgs {
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let mesh_file = self.check_destinations()?;
+    pub(super) fn run(mut self) -> anyhow::Result<Outcome> {
+        self.refuse_flags_of_surfaces()?;
+        self.check_destinations()?;
         let trained = Trained::open(&self.run, &self.machine)?;
+        self.within = self.chosen_box(&trained)?;
+        let mesh_file = self.mesh_file()?;
         match trained.task() {
             TaskName::Radiance => task::radiance::export(&trained, &self, mesh_file)?,
             TaskName::Sdf => {
@@ -92,11 +132,53 @@ impl ExportArgs {
         Ok(Outcome::Done)
     }
 
-    /// Extracts a surface at the requested resolution, with a progress bar over its layers.
-    pub(super) fn extract<T>(&self, extract: impl FnOnce(usize, &mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
-        let resolution = self.resolution as usize;
-        let counter = Counter::new("layers", resolution + 1, false);
-        extract(resolution, &mut |layers| counter.set(layers))
+    /// Returns the box that was asked for, or else the one that the viewer saved with the run.
+    fn chosen_box(&self, trained: &Trained) -> Result<Option<SceneBox>> {
+        match self.asked_box {
+            Some(BoxChoice::Within(within)) => return Ok(Some(within)),
+            Some(BoxChoice::Everything) => return Ok(None),
+            None => {}
+        }
+        let saved = CropBox::read(trained.resolved.folder())?;
+        if let Some(within) = &saved {
+            note(&format!(
+                "only what is in the crop box of the run is exported, {within}; --box none exports everything"
+            ));
+        }
+        Ok(saved)
+    }
+
+    /// Extracts the requested part of a field's surface into scene coordinates, with a progress bar over its layers.
+    pub(super) fn extract(
+        &self,
+        place: FieldToScene,
+        extract: impl FnOnce(&Lattice, &mut dyn FnMut(usize)) -> Result<Mesh>,
+    ) -> Result<Mesh> {
+        let region = Region::new(place, self.resolution as usize, self.within.as_ref())?;
+        let counter = Counter::new("layers", region.lattice().points()[2], false);
+        let mut mesh = region.in_scene(extract(region.lattice(), &mut |layers| counter.set(layers))?)?;
+        drop(counter);
+        if let Some(least) = self.min_component {
+            let dropped = mesh.drop_small_components(least as usize)?;
+            note(&format!("components of fewer than {least} triangles that were dropped: {dropped}"));
+        }
+        Ok(mesh)
+    }
+
+    /// Simplifies a mesh to the requested number of triangles.
+    pub(super) fn simplify(&self, mesh: &mut Mesh) -> Result<()> {
+        let Some(most) = self.triangles.map(|most| most as usize) else { return Ok(()) };
+        mesh.simplify(most);
+        match mesh.triangles.len() {
+            0 => {
+                return Err(Error::config(format!(
+                    "nothing is left of the mesh at {most} triangles; raise --triangles"
+                )));
+            }
+            left if left > most => note(&format!("the mesh cannot be simplified further than to {left} triangles")),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Returns whether a file of this format is turned to y up.
@@ -107,47 +189,81 @@ impl ExportArgs {
     fn refuse_flags_of_radiance(&self) -> Result<()> {
         let flags = [
             ("--point-cloud", self.point_cloud.is_some()),
+            ("--volume", self.volume.is_some()),
             ("--density-threshold", self.density_threshold.is_some()),
+            ("--texture", self.texture.is_some()),
             ("--scene", self.scene.is_some()),
         ];
         refuse(&flags, "is for radiance fields, and this run is of a mesh")
     }
 
-    /// Refuses destinations that cannot be written, before any work is done. Returns the path and format of the
-    /// mesh, if one is to be written.
-    fn check_destinations(&self) -> Result<Option<(&Path, MeshFormat)>> {
+    /// Refuses the flags that have no effect on a volume, if there is nothing else to write.
+    fn refuse_flags_of_surfaces(&self) -> Result<()> {
+        let flags = [
+            ("--min-component", self.min_component.is_some()),
+            ("--density-threshold", self.density_threshold.is_some()),
+            ("--axes", self.axes.is_some()),
+            ("--scene", self.scene.is_some()),
+        ];
+        match self.mesh.is_some() || self.point_cloud.is_some() {
+            true => Ok(()),
+            false => refuse(&flags, "is for meshes and point clouds, and only a volume is written"),
+        }
+    }
+
+    /// Refuses destinations that cannot be written, before any work is done.
+    fn check_destinations(&self) -> Result<()> {
         if let Some(path) = self.point_cloud.as_ref().filter(|path| MeshFormat::of(path).ok() != Some(MeshFormat::Ply))
         {
             return Err(Error::file(path, "a point cloud is written as .ply; give it that extension"));
         }
+        self.volume.as_deref().map(VolumeFormat::of).transpose()?;
+        if let Some((path, _)) =
+            self.mesh_file()?.filter(|(_, format)| self.texture.is_some() && !format.has_textures())
+        {
+            return Err(Error::file(path, "textures are written to .glb and .obj files; choose one of these"));
+        }
+        let files = self.mesh.iter().chain(&self.point_cloud).chain(&self.volume);
+        files.into_iter().try_for_each(|path| atomic::make_folder_of(path))
+    }
+
+    /// Returns the path and format of the mesh, if one is to be written.
+    fn mesh_file(&self) -> Result<Option<(&Path, MeshFormat)>> {
         let with_format = |path| Ok((path, self.format.map_or_else(|| MeshFormat::of(path), Ok)?));
-        let mesh_file = self.mesh.as_deref().map(with_format).transpose()?;
-        self.mesh.iter().chain(&self.point_cloud).try_for_each(|path| atomic::make_folder_of(path))?;
-        Ok(mesh_file)
+        self.mesh.as_deref().map(with_format).transpose()
     }
 }
 
-impl Exported {
-    /// Writes the file, turned by `upright` if it is given, and prints its size.
-    pub fn write(mut self, path: &Path, format: MeshFormat, upright: Option<Upright>) -> anyhow::Result<()> {
-        let upright = upright.filter(|upright| !upright.is_identity());
-        if let Some(upright) = upright {
-            let vectors = self.mesh.vertices.iter_mut().chain(&mut self.normals);
-            vectors.for_each(|vector| *vector = upright.turn(*vector));
-            self.mesh.origin = upright.turn_origin(self.mesh.origin);
-        }
-        let Exported { mesh, normals, colors } = &self;
-        let surface = Surface { mesh, normals: Some(normals), colors: colors.as_deref() };
-        surface.write(path, format)?;
-        if let Some(note) = surface.rounding(format) {
-            print::to_stderr(&format!("gridfield: note: {note}"));
-        }
-        let (vertices, triangles) = (mesh.vertices.len() as u64, mesh.triangles.len() as u64);
-        let what = match triangles {
-            0 => format!("{} points", print::grouped(vertices)),
-            _ => format!("{} vertices, {} triangles", print::grouped(vertices), print::grouped(triangles)),
-        };
-        let turned = if upright.is_some() { ", turned so that y is up" } else { "" };
-        Ok(print::to_stdout(&format!("{}: {what}{turned}", path.display()))?)
+/// Writes a surface or a point cloud, turned by `upright` if it is given, and prints the files and its size.
+pub(super) fn write(
+    mut exported: ColoredMesh,
+    path: &Path,
+    format: MeshFormat,
+    upright: Option<Upright>,
+) -> anyhow::Result<()> {
+    let upright = upright.filter(|upright| !upright.is_identity());
+    if let Some(upright) = &upright {
+        exported.turn(upright);
     }
+    let surface = exported.surface();
+    let files = surface.write(path, format)?;
+    if let Some(rounding) = surface.rounding(format) {
+        note(&rounding);
+    }
+    let (vertices, triangles) = (exported.mesh.vertices.len() as u64, exported.mesh.triangles.len() as u64);
+    let what = match triangles {
+        0 => format!("{} points", print::grouped(vertices)),
+        _ => format!("{} vertices, {} triangles", print::grouped(vertices), print::grouped(triangles)),
+    };
+    let texture = exported.texture.map_or(String::new(), |texture| {
+        let side = texture.atlas.side();
+        format!(", a texture of {side} × {side}")
+    });
+    let turned = if upright.is_some() { ", turned so that y is up" } else { "" };
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    Ok(print::to_stdout(&format!("{}: {what}{texture}{turned}", files.join(", ")))?)
+}
+
+fn note(text: &str) {
+    print::to_stderr(&format!("gridfield: note: {text}"));
 }

@@ -79,7 +79,7 @@ enum Command {
     /// Show a trained field in a browser
     #[cfg(feature = "viewer")]
     View(view::ViewArgs),
-    /// Write a trained field's surface as a mesh or a point cloud
+    /// Write a trained field as a mesh, a point cloud or a volume
     Export(export::ExportArgs),
     /// Describe a scene, a run or a checkpoint
     Info(info::InfoArgs),

@@ -65,8 +65,9 @@ pub struct RenderArgs {
     #[arg(long, value_name = "DIR", help_heading = "What to render")]
     pub scene: Option<PathBuf>,
 
-    /// A video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as frames/; for a fitted
-    /// image a .png or .exr [default: in the run's renders/]
+    /// A video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as frames/; frames such as
+    /// frames/%04d.exr have all channels in one file, as linear floats; for a fitted image a .png or .exr [default: in the
+    /// run's renders/]
     #[arg(long, value_name = "FILE|DIR/", value_parser = rendered_file, help_heading = "Results")]
     pub output: Option<PathBuf>,
 

@@ -11,7 +11,7 @@ pub mod table;
 mod video;
 mod yuv;
 
-pub use pixels::{depth_rgb8, to_rgb8};
-pub use png::{Pixels, write_png};
+pub use pixels::{depth_rgb8, linear, to_rgb8};
+pub use png::{Pixels, encode_png, write_png};
 pub use video::{Encoder, VideoWriter, video_size};
 pub(crate) use video::{JudgedFrame, VideoReader};

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, atomic};
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder as _};
+use image::{ExtendedColorType, ImageEncoder as _, ImageResult};
 use std::path::Path;
 
 /// 8-bit sRGB pixels, row by row from the top.
@@ -22,17 +22,27 @@ pub enum Pixels<'a> {
 /// Panics if the number of bytes does not match the size.
 pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels) -> Result<()> {
     let path = path.as_ref();
-    let (bytes, colour) = match pixels {
-        Pixels::Rgb8(bytes) => (bytes, ExtendedColorType::Rgb8),
-        Pixels::Rgba8(bytes) => (bytes, ExtendedColorType::Rgba8),
-    };
     if width == 0 || height == 0 {
         return Err(Error::file(path, format!("an image of {width}×{height} has no pixels to write")));
     }
     // Encode in memory: the encoder would turn the error of a full disk into text.
-    let mut png = Vec::new();
-    PngEncoder::new(&mut png)
-        .write_image(bytes, width, height, colour)
-        .map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;
+    let png = encode_png(width, height, pixels).map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;
     atomic::write(path, |file| file.write_all(&png))
+}
+
+/// Returns an image as the content of a PNG file.
+///
+/// # Errors
+/// Returns an error if the image has no pixels.
+///
+/// # Panics
+/// Panics if the number of bytes does not match the size.
+pub fn encode_png(width: u32, height: u32, pixels: Pixels) -> ImageResult<Vec<u8>> {
+    let (bytes, colour) = match pixels {
+        Pixels::Rgb8(bytes) => (bytes, ExtendedColorType::Rgb8),
+        Pixels::Rgba8(bytes) => (bytes, ExtendedColorType::Rgba8),
+    };
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png).write_image(bytes, width, height, colour)?;
+    Ok(png)
 }

@@ -3,18 +3,28 @@
 //! A mesh's faces run counter-clockwise seen from outside. Distances are computed by the kernels of `kernels/fit/bvh.cu`;
 //! everything else here runs on the host.
 
+mod atlas;
 mod bvh;
+mod clip;
+mod colored;
+mod components;
 mod edges;
 mod marching_cubes;
 mod read;
+mod region;
 mod sampler;
+#[cfg(feature = "export")]
+mod simplify;
 mod weld;
 mod write;
 
+pub use atlas::{Atlas, Texture};
 pub use bvh::{Bvh, Nearest};
+pub use colored::ColoredMesh;
 pub use edges::Edges;
-pub use marching_cubes::marching_cubes;
+pub use marching_cubes::{Lattice, marching_cubes};
 pub(crate) use read::ply::Ply;
+pub use region::Region;
 pub use sampler::{OnSurface, Sampler, Scatter};
 pub use write::{MeshFormat, Surface};
 
@@ -134,20 +144,6 @@ impl Mesh {
         (0..self.triangles.len()).map(normal).collect()
     }
 
-    /// Maps a point of a triangle to a mesh with the same triangles and other `vertices`: the point keeps its
-    /// barycentric coordinates.
-    pub fn carried(&self, triangle: usize, point: [f32; 3], vertices: &[[f32; 3]]) -> [f32; 3] {
-        let [a, b, c] = self.corners(triangle).map(vector);
-        let (normal, from_a) = (self.cross(triangle), vector(point) - a);
-        // A triangle without area counts as its first corner. In a sliver, rounding can move the barycentric
-        // coordinates far, so they are clamped to the triangle.
-        let share = |cross: Vector3<f64>| cross.dot(&normal) / normal.norm_squared().max(f64::MIN_POSITIVE);
-        let of_b = share(from_a.cross(&(c - a))).clamp(0.0, 1.0);
-        let of_c = share((b - a).cross(&from_a)).clamp(0.0, 1.0 - of_b);
-        let [a, b, c] = self.triangles[triangle].map(|vertex| vector(vertices[vertex as usize]));
-        (a + (b - a) * of_b + (c - a) * of_c).map(|x| x as f32).into()
-    }
-
     /// Returns for each vertex the area-weighted mean normal of its triangles, of length 1.
     pub fn vertex_normals(&self) -> Vec<[f32; 3]> {
         let mut sums = vec![Vector3::zeros(); self.vertices.len()];
@@ -183,24 +179,4 @@ fn vector(point: [f32; 3]) -> Vector3<f64> {
 fn unit(direction: Vector3<f64>) -> [f32; 3] {
     let length = direction.norm();
     if length > 0.0 { (direction / length).map(|x| x as f32).into() } else { [0.0; 3] }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn points_are_carried_along_with_their_triangle() {
-        let vertices = vec![[0.0; 3], [2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 5.0, 5.0]];
-        let mesh = Mesh { vertices, triangles: vec![[0, 2, 1], [3, 3, 3]], ..Mesh::default() };
-        let moved = [[1.0, 1.0, 1.0], [1.0, 1.0, 5.0], [1.0, 3.0, 1.0], [7.0; 3]];
-        let carried = mesh.carried(0, [0.5, 0.5, 0.0], &moved);
-        assert!((0..3).all(|k| (carried[k] - [1.0, 2.0, 2.0][k]).abs() < 1e-6), "{carried:?}");
-        assert_eq!(mesh.carried(1, [5.0; 3], &moved), [7.0; 3]);
-        // In a sliver, a point that rounding has put beside the triangle is moved onto it.
-        let sliver = vec![[0.0; 3], [1.0, 0.0, 0.0], [1.0, 1e-7, 0.0]];
-        let mesh = Mesh { triangles: vec![[0, 1, 2]], vertices: sliver.clone(), ..Mesh::default() };
-        let [x, y, z] = mesh.carried(0, [0.5, 3e-7, 0.0], &sliver);
-        assert!((0.0..=1.0).contains(&x) && (0.0..=1e-7).contains(&y) && z == 0.0, "{x} {y} {z}");
-    }
 }

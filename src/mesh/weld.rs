@@ -19,15 +19,25 @@ pub(super) fn weld(mesh: Mesh) -> Mesh {
         mesh.triangles.iter().map(|triangle| triangle.map(|vertex| first[vertex as usize])).collect();
     triangles.retain(|[a, b, c]| a != b && b != c && c != a);
 
-    let mut used = vec![false; mesh.vertices.len()];
-    triangles.as_flattened().iter().for_each(|&vertex| used[vertex as usize] = true);
-    let mut vertices = Vec::new();
-    for (vertex, _) in used.iter().enumerate().filter(|(_, used)| **used) {
-        first[vertex] = vertices.len() as u32;
-        vertices.push(mesh.vertices[vertex]);
+    let mut welded = Mesh { triangles, ..mesh };
+    welded.drop_unused();
+    welded
+}
+
+impl Mesh {
+    /// Removes the vertices that no triangle uses, and keeps the order of the others.
+    pub(super) fn drop_unused(&mut self) {
+        const UNUSED: u32 = u32::MAX;
+        let mut number = vec![UNUSED; self.vertices.len()];
+        self.triangles.as_flattened().iter().for_each(|&vertex| number[vertex as usize] = 0);
+        let mut vertices = Vec::new();
+        for (vertex, number) in number.iter_mut().enumerate().filter(|(_, number)| **number != UNUSED) {
+            *number = vertices.len() as u32;
+            vertices.push(self.vertices[vertex]);
+        }
+        self.vertices = vertices;
+        self.triangles.as_flattened_mut().iter_mut().for_each(|vertex| *vertex = number[*vertex as usize]);
     }
-    triangles.as_flattened_mut().iter_mut().for_each(|vertex| *vertex = first[*vertex as usize]);
-    Mesh { vertices, triangles, ..mesh }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod space;
 mod surface;
 mod trainer;
 mod training_images;
+mod volume;
 mod volume_renderer;
 
 pub use dataset::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
@@ -22,9 +23,9 @@ pub use per_image::PER_IMAGE_NUMBERS;
 pub use protocol::Protocol;
 pub use renderer::Renderer;
 pub use report::{Report, Terms};
-pub use surface::ColoredSurface;
 pub use trainer::{Statistics, Trainer};
 pub use training_images::TrainingImages;
+pub use volume::{Volume, VolumeFormat};
 
 internal_use!(chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk});
 internal_use!(occupancy::Occupancy);

@@ -1,13 +1,15 @@
-//! Extracts the surface of a radiance field, where its density passes a threshold, with colours, in the coordinates of
-//! the scene.
+//! The surface of a radiance field, where its density passes a threshold, and its colours at vertices, at points drawn on it
+//! or in a texture.
 
 use std::sync::PoisonError;
 
+use nalgebra::Vector3;
+
 use super::renderer::Renderer;
-use crate::geometry::FieldToScene;
-use crate::geometry::Space;
-use crate::mesh::{Mesh, Sampler, marching_cubes};
-use crate::{Error, Result};
+use crate::geometry::{Bounds, FieldToScene, Space};
+use crate::media::{Pixels, encode_png, to_rgb8};
+use crate::mesh::{Atlas, ColoredMesh, Lattice, Mesh, Sampler, Texture, marching_cubes};
+use crate::{Error, Result, memory};
 
 /// Number of layers of values held in memory at a time.
 const SLAB: usize = 8;
@@ -15,89 +17,103 @@ const SLAB: usize = 8;
 /// points. Differences from the logarithm of the threshold are clamped to this magnitude, so that empty space does not
 /// pull vertices away from the surface.
 const LARGEST_RATIO: f32 = 3.0;
+/// Number of rows of a texture that are evaluated at a time.
+const TEXTURE_ROWS: usize = 32;
 /// Number of points that a CPU worker thread evaluates at a time.
 const HOST_PIECE: usize = 1 << 12;
 
-/// A surface with a normal and a colour (sRGB, 0 to 1) per vertex; a point cloud if it has no triangles.
-pub struct ColoredSurface {
-    /// Vertices and triangles.
-    pub mesh: Mesh,
-    /// Unit normal of each vertex.
-    pub normals: Vec<[f32; 3]>,
-    /// Colour of each vertex.
-    pub colors: Vec<[f32; 3]>,
-}
-
 /// Copy of the occupancy grid's bits on the host.
-struct Occupied {
+pub(super) struct Occupied {
     bits: Vec<u64>,
     resolution: usize,
     cascades: usize,
 }
 
 impl Renderer {
-    /// Maps a surface of this field to scene coordinates and adds the colours of its vertices, seen from straight
+    /// Adds normals and colours to a surface of this field in scene coordinates: those of its vertices, seen from straight
     /// above.
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn colored(&self, surface: &Mesh) -> Result<ColoredSurface> {
-        let mesh = self.in_scene(surface);
+    pub fn colored(&self, mesh: Mesh) -> Result<ColoredMesh> {
         let normals = mesh.vertex_normals();
-        let colors = self.colors_from_above(&surface.vertices, &normals)?;
-        Ok(ColoredSurface { mesh, normals, colors })
+        let colors = self.colors_from_above(&mesh.vertices, &normals)?;
+        Ok(ColoredMesh { mesh, normals, colors: Some(colors), texture: None })
     }
 
-    /// Samples `n_points` points evenly over a surface of this field, and returns them in scene coordinates with
-    /// normals and colours.
+    /// Adds normals and a texture of `side` × `side` texels to a surface of this field in scene coordinates. A texel has
+    /// the colour of the field where the middle of the texel lies on the surface, seen against the normal there, which is
+    /// interpolated between those of the vertices. `progress` is called with the number of completed rows.
+    ///
+    /// # Errors
+    /// Returns an error if the texture is too small for the triangles or does not fit into memory, or if the device fails.
+    pub fn textured(&self, mesh: Mesh, side: u32, progress: &mut dyn FnMut(usize)) -> Result<ColoredMesh> {
+        let atlas = Atlas::new(side, mesh.triangles.len())?;
+        let n_bytes = 3 * (side as usize).pow(2);
+        // The image, and its PNG file, which may be as large.
+        memory::require(&format!("a texture of {side} × {side} texels"), 2.0 * n_bytes as f64, "lower --texture")?;
+        let (normals, of_triangles) = (mesh.vertex_normals(), mesh.triangle_normals());
+        let mut image = vec![0; n_bytes];
+        for first in (0..side).step_by(TEXTURE_ROWS) {
+            let rows = first..side.min(first + TEXTURE_ROWS as u32);
+            let texels = rows.clone().flat_map(|y| (0..side).map(move |x| (x, y)));
+            let used: Vec<_> = texels.filter_map(|(x, y)| Some(((x, y), atlas.texel(x, y)?))).collect();
+            let at = |vectors: &[[f32; 3]], triangle: usize, shares: [f32; 3]| -> [f32; 3] {
+                let [a, b, c] = mesh.triangles[triangle].map(|vertex| vectors[vertex as usize]);
+                std::array::from_fn(|k| shares[0] * a[k] + shares[1] * b[k] + shares[2] * c[k])
+            };
+            let points: Vec<_> = used.iter().map(|&(_, (triangle, of))| at(&mesh.vertices, triangle, of)).collect();
+            let towards = |&(_, (triangle, of)): &(_, (usize, [f32; 3]))| {
+                let normal = Vector3::from(at(&normals, triangle, of));
+                normal.try_normalize(0.0).map_or(of_triangles[triangle], Into::into)
+            };
+            let colors = self.colors_from_above(&points, &used.iter().map(towards).collect::<Vec<_>>())?;
+            for (&((x, y), _), color) in used.iter().zip(&colors) {
+                let texel = (y as usize * side as usize + x as usize) * 3;
+                image[texel..texel + 3].copy_from_slice(&to_rgb8(color));
+            }
+            progress(rows.end as usize);
+        }
+        let png = encode_png(side, side, Pixels::Rgb8(&image)).expect("an image with texels");
+        Ok(ColoredMesh { mesh, normals, colors: None, texture: Some(Texture { atlas, png }) })
+    }
+
+    /// Samples `n_points` points evenly over a surface of this field in scene coordinates, and returns them with normals
+    /// and colours.
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn point_cloud(&self, surface: &Mesh, n_points: usize) -> Result<ColoredSurface> {
-        let mesh = self.in_scene(surface);
-        let sampler = Sampler::new(&self.device, &mesh, 0..mesh.triangles.len() as u32)?;
+    pub fn point_cloud(&self, mesh: &Mesh, n_points: usize) -> Result<ColoredMesh> {
+        let sampler = Sampler::new(&self.device, mesh, 0..mesh.triangles.len() as u32)?;
         let drawn = sampler.on_surface(&self.device, n_points, 0)?;
         let of_triangles = mesh.triangle_normals();
         let normals: Vec<[f32; 3]> = drawn.triangles.iter().map(|&triangle| of_triangles[triangle as usize]).collect();
-        let in_box: Vec<[f32; 3]> = (drawn.points.iter().zip(&drawn.triangles))
-            .map(|(&point, &triangle)| mesh.carried(triangle as usize, point, &surface.vertices))
-            .collect();
-        let colors = self.colors_from_above(&in_box, &normals)?;
-        let mesh = Mesh { vertices: drawn.points, triangles: Vec::new(), origin: mesh.origin };
-        Ok(ColoredSurface { mesh, normals, colors })
+        // Rounding must not take points out of the box that the surface was cut to.
+        let bounds = Bounds::of(mesh.vertices.iter().copied());
+        let points: Vec<[f32; 3]> = drawn.points.iter().map(|&point| bounds.clamp(point)).collect();
+        let colors = self.colors_from_above(&points, &normals)?;
+        let mesh = Mesh { vertices: points, triangles: Vec::new(), origin: mesh.origin };
+        Ok(ColoredMesh { mesh, normals, colors: Some(colors), texture: None })
     }
 
-    /// Maps a surface from box to scene coordinates, keeping its triangles counter-clockwise.
-    fn in_scene(&self, surface: &Mesh) -> Mesh {
-        let place = self.place();
-        let mut mesh = surface.clone().mapped(self.unit_cube.origin, |point| place.to_scene(point));
-        if place.mirrors() {
-            mesh.triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));
-        }
-        mesh
-    }
-
-    fn place(&self) -> FieldToScene {
+    /// Returns how the field's box is placed in the scene.
+    pub fn place(&self) -> FieldToScene {
         let side = self.march.box_max[0] - self.march.box_min[0];
         let side = if self.space == Space::Identity { side } else { 1.0 };
         FieldToScene { space: self.space, unit_cube: self.unit_cube, side }
     }
 
-    /// Extracts the surface where the density, per side length of the unit cube, equals `threshold`, at `resolution`
-    /// cells per axis of the field's box, in box coordinates.
+    /// Extracts the surface where the density, per side length of the unit cube, equals `threshold`, in the cells of a
+    /// lattice over the field's box, in box coordinates.
     ///
     /// # Errors
-    /// Returns an error if the density reaches the threshold nowhere or the device fails, and the errors of
-    /// [`marching_cubes`].
-    pub fn surface(&self, resolution: usize, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
+    /// Returns an error if the density reaches the threshold nowhere in a lattice over the whole box, if the device fails,
+    /// and the errors of [`marching_cubes`].
+    pub fn surface(&self, lattice: &Lattice, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
         let (occupied, near) = (Occupied::of(self)?, self.place());
-        let points = resolution + 1;
-        let mesh = marching_cubes(resolution, SLAB, |layers, values| {
+        let mesh = marching_cubes(lattice, SLAB, |layers, values| {
             let end = layers.end;
-            let place = |at: usize| {
-                [at % points, at / points % points, at / points / points + layers.start]
-                    .map(|c| c as f32 / resolution as f32)
-            };
+            let place = |at: usize| lattice.place(lattice.corner(at + layers.start * lattice.layer()));
             let asked: Vec<usize> =
                 (0..values.len()).filter(|&at| occupied.holds(place(at)) && near.is_near(place(at))).collect();
             let places: Vec<[f32; 3]> = asked.iter().map(|&at| place(at)).collect();
@@ -109,13 +125,13 @@ impl Renderer {
             progress(end);
             Ok(())
         })?;
-        if !mesh.triangles.is_empty() {
-            return Ok(mesh);
+        if mesh.triangles.is_empty() && lattice.is_whole() {
+            return Err(Error::config(format!(
+                "the field's density reaches {threshold} nowhere, so that it has no surface there; lower \
+                 --density-threshold or train it for longer"
+            )));
         }
-        Err(Error::config(format!(
-            "the field's density reaches {threshold} nowhere, so that it has no surface there; lower --density-threshold or \
-             train it for longer"
-        )))
+        Ok(mesh)
     }
 
     /// Computes the densities at points in the field's box, [0, 1]³, per side length of the unit cube.
@@ -137,8 +153,13 @@ impl Renderer {
         Ok(pieces.into_iter().flat_map(|(_, densities)| densities).collect())
     }
 
-    /// Computes the colours of points in the field's box, viewed against their normals, which are in scene coordinates.
-    fn colors_from_above(&self, points: &[[f32; 3]], normals: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
+    /// Computes the colours of points viewed against their normals, both in scene coordinates: sRGB from 0 to 1.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn colors_from_above(&self, points: &[[f32; 3]], normals: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
+        let place = self.place();
+        let points: Vec<[f32; 3]> = points.iter().map(|&point| Bounds::UNIT.clamp(place.to_field(point))).collect();
         let most = self.size.rays.min(self.size.samples);
         let pieces = points.chunks(most).zip(normals.chunks(most));
         let mut pieces: Vec<_> = pieces.map(|(points, normals)| (points, normals, Vec::new())).collect();
@@ -163,7 +184,7 @@ impl Renderer {
 }
 
 impl Occupied {
-    fn of(renderer: &Renderer) -> Result<Self> {
+    pub fn of(renderer: &Renderer) -> Result<Self> {
         let occupancy = &renderer.occupancy;
         Ok(Occupied {
             bits: occupancy.bits.download()?,
@@ -173,7 +194,7 @@ impl Occupied {
     }
 
     /// Returns whether a point of the field's box lies in an occupied cell of the smallest cascade that contains it.
-    fn holds(&self, point: [f32; 3]) -> bool {
+    pub fn holds(&self, point: [f32; 3]) -> bool {
         let side = (1u32 << (self.cascades - 1)) as f32;
         let from_middle = point.map(|x| (x - 0.5) * side);
         let reach = from_middle.iter().fold(0.0f32, |most, x| most.max(x.abs()));

@@ -1,6 +1,7 @@
 //! Frames and videos of fields in space, for any [`Render`]: radiance fields and distance fields alike.
 
 mod channel;
+mod exr;
 mod frame;
 mod video;
 

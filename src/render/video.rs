@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Render;
 use super::channel::{Channel, surface_depths};
+use super::{Render, exr};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;
@@ -25,7 +25,8 @@ pub struct Shard {
 pub enum Destination {
     /// An `.mp4` file.
     Video(PathBuf),
-    /// A `.png` file per frame; in text, a pattern or a folder: one that exists, or a name that ends with a separator.
+    /// A `.png` file per frame and channel, or an `.exr` file per frame; in text, a pattern or a folder for `.png` files: one
+    /// that exists, or a name that ends with a separator.
     Frames(FramePattern),
 }
 
@@ -37,6 +38,16 @@ pub struct FramePattern {
     digits: usize,
     /// The part of the name after the number, without the extension.
     after: String,
+    format: FrameFormat,
+}
+
+/// What the files of frames are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FrameFormat {
+    /// 8-bit pictures of one channel each.
+    Png,
+    /// Floating-point files with all channels.
+    Exr,
 }
 
 /// A camera path and the channels to render along it.
@@ -76,13 +87,16 @@ impl<'a> Video<'a> {
         Ok(video)
     }
 
-    /// Returns the output files: a video per channel, or the pattern of its frames.
+    /// Returns the output files: a video per channel, or the pattern of its frames, or the one pattern of frames that have
+    /// all channels.
     pub fn files(&self, destination: &Destination) -> Vec<PathBuf> {
         let path = |&channel: &Channel| match destination {
             Destination::Video(path) => self.video_path(channel, path),
             Destination::Frames(pattern) => self.pattern(channel, pattern).path(),
         };
-        self.channels.iter().map(path).collect()
+        let mut files: Vec<PathBuf> = self.channels.iter().map(path).collect();
+        files.dedup();
+        files
     }
 
     /// Returns a note if the video's size differs from that of the frames, which have an odd side.
@@ -172,8 +186,10 @@ impl<'a> Video<'a> {
             let file = |&channel: &Channel| (channel, self.pattern(channel, pattern).file(number));
             let files: Vec<_> = self.channels.iter().map(file).collect();
             let is_there = shard.is_some() && files.iter().all(|(_, file)| file.is_file());
-            if !is_there {
-                self.write_frame(camera, &files)?;
+            match pattern.format {
+                _ if is_there => {}
+                FrameFormat::Png => self.write_frame(camera, &files)?,
+                FrameFormat::Exr => self.write_exr_frame(camera, &pattern.file(number))?,
             }
             progress(done + 1);
         }
@@ -188,6 +204,11 @@ impl<'a> Video<'a> {
         })
     }
 
+    fn write_exr_frame(&self, camera: &Camera, file: &Path) -> Result<()> {
+        let background = if exr::is_over_nothing(&self.channels) { [0.0; 3] } else { self.background };
+        exr::write_exr(file, &self.renderer.render(camera, background)?, camera, &self.channels)
+    }
+
     /// Returns the path of a channel's video. If there are several channels, their paths differ by a suffix, as in
     /// `video-depth.mp4`.
     fn video_path(&self, channel: Channel, path: &Path) -> PathBuf {
@@ -196,7 +217,8 @@ impl<'a> Video<'a> {
     }
 
     fn pattern(&self, channel: Channel, pattern: &FramePattern) -> FramePattern {
-        FramePattern { after: format!("{}{}", pattern.after, self.suffix(channel)), ..pattern.clone() }
+        let suffix = if pattern.format == FrameFormat::Png { self.suffix(channel) } else { String::new() };
+        FramePattern { after: format!("{}{suffix}", pattern.after), ..pattern.clone() }
     }
 
     fn suffix(&self, channel: Channel) -> String {
@@ -232,9 +254,11 @@ impl FromStr for Destination {
         match names::extension(path).as_str() {
             _ if names::is_folder(text) => Ok(Destination::Frames(FramePattern::within(path))),
             "mp4" if path.file_stem().is_some() => Ok(Destination::Video(path.to_path_buf())),
-            "png" => FramePattern::parse(path).map(Destination::Frames),
+            "png" => FramePattern::parse(path, FrameFormat::Png).map(Destination::Frames),
+            "exr" => FramePattern::parse(path, FrameFormat::Exr).map(Destination::Frames),
             _ => Err(Error::config(
-                "expected a video such as orbit.mp4, frames such as frames/%04d.png, or a folder for frames such as frames/",
+                "expected a video such as orbit.mp4, frames such as frames/%04d.png or frames/%04d.exr, or a folder for frames \
+                 such as frames/",
             )),
         }
     }
@@ -243,10 +267,11 @@ impl FromStr for Destination {
 impl FramePattern {
     /// Returns the pattern of frames with four digits in a folder.
     fn within(folder: &Path) -> FramePattern {
-        FramePattern { folder: folder.to_path_buf(), before: String::new(), digits: 4, after: String::new() }
+        let (folder, format) = (folder.to_path_buf(), FrameFormat::Png);
+        FramePattern { folder, before: String::new(), digits: 4, after: String::new(), format }
     }
 
-    fn parse(path: &Path) -> Result<FramePattern> {
+    fn parse(path: &Path, format: FrameFormat) -> Result<FramePattern> {
         let wrong = || Error::config("frames need one number in their file name, written %d or %04d: frames/%04d.png");
         let stem = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(wrong)?;
         let (before, rest) = stem.split_once('%').ok_or_else(wrong)?;
@@ -260,18 +285,28 @@ impl FramePattern {
         if after.contains('%') || folder.to_string_lossy().contains('%') {
             return Err(wrong());
         }
-        Ok(FramePattern { folder: folder.to_path_buf(), before: before.to_owned(), digits, after: after.to_owned() })
+        let (folder, before, after) = (folder.to_path_buf(), before.to_owned(), after.to_owned());
+        Ok(FramePattern { folder, before, digits, after, format })
     }
 
     fn file(&self, number: usize) -> PathBuf {
         let (before, digits, after) = (&self.before, self.digits, &self.after);
-        self.folder.join(format!("{before}{number:0digits$}{after}.png"))
+        self.folder.join(format!("{before}{number:0digits$}{after}.{}", self.format.extension()))
     }
 
     /// Returns the path from which the pattern was parsed.
     fn path(&self) -> PathBuf {
         let number = if self.digits == 1 { "%d".to_owned() } else { format!("%0{}d", self.digits) };
-        self.folder.join(format!("{}{number}{}.png", self.before, self.after))
+        self.folder.join(format!("{}{number}{}.{}", self.before, self.after, self.format.extension()))
+    }
+}
+
+impl FrameFormat {
+    fn extension(self) -> &'static str {
+        match self {
+            FrameFormat::Png => "png",
+            FrameFormat::Exr => "exr",
+        }
     }
 }
 
@@ -316,7 +351,8 @@ mod tests {
 
     #[test]
     fn frames_are_named_as_printf_would() {
-        for (text, name) in [("a/%04d.png", "a/0007.png"), ("f%d.png", "f7.png"), ("%03d_x.png", "007_x.png")] {
+        let patterns = [("a/%04d.png", "a/0007.png"), ("f%d.png", "f7.png"), ("%03d_x.exr", "007_x.exr")];
+        for (text, name) in patterns {
             let Ok(Destination::Frames(pattern)) = text.parse() else { panic!("{text}") };
             assert_eq!(pattern.file(7), Path::new(name));
             assert_eq!(pattern.path(), Path::new(text));
@@ -338,9 +374,19 @@ mod tests {
 
     #[test]
     fn destinations_that_are_none_are_refused() {
-        for text in
-            ["", "video", "video.gif", "a.png", "%s.png", "%4d.png", "%04d%d.png", "%d/%d.png", "%00d.png", ".mp4"]
-        {
+        for text in [
+            "",
+            "video",
+            "video.gif",
+            "a.png",
+            "a.exr",
+            "%s.png",
+            "%4d.png",
+            "%04d%d.png",
+            "%d/%d.png",
+            "%00d.png",
+            ".mp4",
+        ] {
             assert!(text.parse::<Destination>().is_err(), "{text}");
         }
     }

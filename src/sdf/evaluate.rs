@@ -8,7 +8,7 @@ use super::target::Target;
 use super::{distances, extract};
 use crate::Result;
 use crate::fit::Predictor;
-use crate::mesh::{Bvh, Mesh};
+use crate::mesh::{Bvh, Lattice, Mesh};
 use crate::metrics::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 
 /// Number of evaluation points in the cube: 128³.
@@ -73,7 +73,7 @@ pub(super) struct Agreement {
 /// Returns an error if the device fails, or if the field has values that are not finite or no surface.
 pub fn evaluate(predictor: &Predictor, target: &Target, resolution: usize) -> Result<SdfScore> {
     let agreement = inside_agreement(predictor, target)?;
-    let surface = extract(predictor, resolution, &mut |_| ())?;
+    let surface = extract(predictor, &Lattice::whole(resolution), &mut |_| ())?;
     Ok(SdfScore {
         iou: agreement.iou,
         sdf_error: agreement.error,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::Camera;
+use crate::geometry::{Camera, SceneBox};
 use crate::scene::path::Keyframes;
 use crate::scene::{CameraPath, Image8, Scene, Split, View};
 use crate::{Error, Result, atomic};
@@ -106,9 +106,9 @@ impl Desk {
 
     /// Returns the saved crop box in coordinates in memory; None if there is none, or none that can be read.
     pub fn crop_box(&self) -> Option<CropBox> {
-        let text = fs::read_to_string(self.folder.join(CROP_BOX)).ok()?;
-        let crop: CropBox = serde_json::from_str(&text).ok()?;
-        crop.checked().ok().map(|crop| crop.moved(&self.scene.unit_cube.origin, -1.0))
+        let saved = CropBox::read(&self.folder).ok().flatten()?;
+        let crop = CropBox { min: saved.low(), max: saved.high() };
+        Some(crop.moved(&self.scene.unit_cube.origin, -1.0))
     }
 
     /// Decodes photograph `number`, in the order of [`views`], reduced to what a screen shows; None if there is no such
@@ -138,13 +138,26 @@ impl Desk {
 }
 
 impl CropBox {
+    /// Reads the box that was saved in the folder of a run, in the coordinates of the scene's files; None if there is none.
+    ///
     /// # Errors
-    /// Returns an error if a number is not finite, or the box is empty.
+    /// Returns an error if the file is not what a viewer saves.
+    pub fn read(folder: &Path) -> Result<Option<SceneBox>> {
+        let file = folder.join(CROP_BOX);
+        let text = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|error| Error::file(&file, format!("cannot be read ({error})")))?,
+        };
+        let crop: CropBox = serde_json::from_str(&text).map_err(|error| {
+            Error::file(&file, format!("is not a crop box ({error}); remove it, or save it again in the viewer"))
+        })?;
+        SceneBox::new(crop.min, crop.max).map(Some).map_err(|error| Error::file(&file, error.to_string()))
+    }
+
+    /// # Errors
+    /// Returns the errors of [`SceneBox::new`].
     fn checked(self) -> Result<CropBox> {
-        let is_box = (0..3).all(|k| self.min[k].is_finite() && self.max[k].is_finite() && self.min[k] < self.max[k]);
-        is_box
-            .then_some(self)
-            .ok_or_else(|| Error::config("the box is empty; its max must be above its min on each axis"))
+        SceneBox::new(self.min, self.max).map(|_| self)
     }
 
     fn moved(self, by: &[f64; 3], sign: f64) -> CropBox {
@@ -193,7 +206,7 @@ mod tests {
         desk.save_box(Some(crop)).unwrap();
         for max in [[1.0, 0.0, 1.0], [1.0, f64::NAN, 1.0], [1.0, 1.0, f64::INFINITY]] {
             let error = desk.save_box(Some(CropBox { max, ..crop })).unwrap_err().to_string();
-            assert!(error.contains("the box is empty"), "{error}");
+            assert!(error.contains("box"), "{error}");
         }
         assert_eq!(desk.crop_box(), Some(crop));
     }

@@ -129,10 +129,10 @@ fn copy_scene(to: &Path) {
     }
 }
 
-type Points = (Vec<[f32; 3]>, Vec<[f32; 3]>, Vec<[u8; 3]>);
+pub type Points = (Vec<[f32; 3]>, Vec<[f32; 3]>, Vec<[u8; 3]>);
 
 /// Reads a point cloud in the one layout that `export` writes.
-fn read_points(path: &Path) -> Points {
+pub fn read_points(path: &Path) -> Points {
     let bytes = fs::read(path).unwrap();
     let end = bytes.windows(11).position(|window| window == b"end_header\n").unwrap() + 11;
     let header = std::str::from_utf8(&bytes[..end]).unwrap();

@@ -106,7 +106,9 @@ fn a_mesh_far_from_the_origin_is_fitted_and_exported_where_it_is() {
     ];
     for name in ["shape.obj", "shape.glb"] {
         let path = folder.path().join(name);
-        Surface { mesh: &mesh, normals: None, colors: None }.write(&path, MeshFormat::of(&path).unwrap()).unwrap();
+        Surface { mesh: &mesh, normals: None, colors: None, texture: None }
+            .write(&path, MeshFormat::of(&path).unwrap())
+            .unwrap();
         let output = format!("--output-dir={name}.out");
         printed(folder.path(), &[&["fit-sdf", name, &output], &settings[..]].concat());
         let run = format!("{name}.out/shape/hash/tiny");

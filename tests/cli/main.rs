@@ -11,6 +11,7 @@ mod captures;
 mod commands;
 mod examples;
 mod export;
+mod export_parts;
 mod far;
 mod gtk;
 mod image;

@@ -25,7 +25,7 @@ fn big_torus() -> Mesh {
 }
 
 fn write(mesh: &Mesh, path: &Path) {
-    Surface { mesh, normals: None, colors: None }.write(path, MeshFormat::of(path).unwrap()).unwrap();
+    Surface { mesh, normals: None, colors: None, texture: None }.write(path, MeshFormat::of(path).unwrap()).unwrap();
 }
 
 fn fit(folder: &Path, mesh: &Mesh, args: &[&str]) -> PathBuf {
@@ -75,6 +75,17 @@ fn a_torus_is_fitted_measured_exported_and_rendered() {
     counts.dedup();
     assert_eq!(counts.len(), 1, "all formats hold the same mesh: {counts:?}");
     assert_trimesh_agrees("a_torus_is_fitted_measured_exported_and_rendered", folder.path(), counts[0]);
+    // A half of it, cut along a plane of the mesh's own coordinates and simplified.
+    let (low, high) = mesh.bounds();
+    let [middle, y, z] = [0, 1, 2].map(|k| 0.5 * (low[k] + high[k]));
+    let half = format!("--box={},{},{},{middle},{},{}", low[0] - 9.0, y - 99.0, z - 99.0, y + 99.0, z + 99.0);
+    let args = ["export", "latest", "--resolution=64", "--mesh=half.ply", &half, "--triangles=500"];
+    printed(folder.path(), &args);
+    let part = Mesh::read(&folder.path().join("half.ply"), None).unwrap();
+    let edges = Edges::of(&part);
+    assert!(part.bounds().1[0] == middle && (part.bounds().0[0] - low[0]).abs() < 1.5, "{:?}", part.bounds());
+    assert!((400..=500).contains(&part.triangles.len()) && edges.boundary > 0 && edges.flipped == 0, "{edges:?}");
+    assert!((part.area() / mesh.area() - 0.5).abs() < 0.03, "{} {}", part.area(), mesh.area());
 
     let frames =
         ["--output=f/%02d.png", "--width=80", "--height=60", "--seconds=0.2", "--fps=10", "--outputs=rgb,normal"];
@@ -192,6 +203,8 @@ fn flags_of_other_tasks_are_refused() {
     for (args, says) in [
         (&["export", run, "--point-cloud=a.ply"][..], "--point-cloud is for radiance fields"),
         (&["export", run, "--mesh=a.ply", "--density-threshold=3"], "--density-threshold is for radiance fields"),
+        (&["export", run, "--mesh=a.glb", "--texture=512"], "--texture is for radiance fields"),
+        (&["export", run, "--volume=a.npz"], "--volume is for radiance fields"),
         (&["export", run, "--mesh=a.xyz"], "a.xyz: a mesh is written as .ply, .obj, .stl or .glb"),
         (&["export", run, "--point-cloud=a.obj"], "a point cloud is written as .ply"),
         (&["export", run, "--mesh=shape.obj/a.ply"], "a file stands where a folder is needed"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::binary::{printed, tiny_run, train_tiny};
+use crate::binary::{command, printed, sentence, tiny_run, train_tiny};
 use crate::viewer_client::{Browser, Served};
 use serde_json::{Value, json};
 
@@ -146,6 +146,23 @@ fn a_crop_box_is_kept_with_the_run_and_removed() {
     let file = tiny_run(folder.path()).join("crop_box.json");
     assert_eq!(serde_json::from_str::<Value>(&fs::read_to_string(&file).unwrap()).unwrap(), crop);
     assert_eq!(served.join().hear("hello")["box"], crop);
+
+    // An export is of what is in the box, unless it is told otherwise.
+    let export = |more: &[&str]| {
+        let args = ["export", "latest", "--mesh=out.ply", "--resolution=32", "--density-threshold=0.5", "--device=cpu"];
+        let output = command(folder.path(), &[&args, more].concat()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    assert!(export(&[]).contains("crop box of the run is exported, -1,-0.5,0,1,0.5,0.75"));
+    let cropped = fs::metadata(folder.path().join("out.ply")).unwrap().len();
+    assert!(!export(&["--box=none"]).contains("crop box"));
+    assert!(cropped < fs::metadata(folder.path().join("out.ply")).unwrap().len());
+    fs::write(&file, "{}").unwrap();
+    let error = sentence(folder.path(), &["export", "latest", "--mesh=out.ply", "--device=cpu"]);
+    assert!(error.contains("crop_box.json") && error.contains("is not a crop box"), "{error}");
+
     browser.send(&json!({ "type": "crop" }));
     browser.hear("kept");
     assert!(!file.exists());

@@ -1,7 +1,7 @@
 //! Extracting surfaces from fields: closed, oriented, and where the field is zero.
 
 use crate::common::Random;
-use gridfield::mesh::{Edges, Mesh, marching_cubes};
+use gridfield::mesh::{Edges, Lattice, Mesh, marching_cubes};
 
 /// Returns the surface of a field given as a function of the point.
 fn surface(resolution: usize, slab: usize, field: impl Fn([f32; 3]) -> f32) -> Mesh {
@@ -14,7 +14,7 @@ fn surface(resolution: usize, slab: usize, field: impl Fn([f32; 3]) -> f32) -> M
         }
         Ok(())
     };
-    marching_cubes(resolution, slab, fill).unwrap()
+    marching_cubes(&Lattice::whole(resolution), slab, fill).unwrap()
 }
 
 fn length(p: [f32; 3]) -> f32 {
@@ -103,7 +103,7 @@ fn what_reaches_the_faces_of_the_cube_is_capped() {
 
 #[test]
 fn a_field_that_is_no_number_is_refused() {
-    let error = marching_cubes(4, 2, |_, values| {
+    let error = marching_cubes(&Lattice::whole(4), 2, |_, values| {
         values.fill(f32::NAN);
         Ok(())
     });

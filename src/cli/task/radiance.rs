@@ -6,16 +6,14 @@ use super::Trained;
 use crate::checkpoint::Checkpoint;
 use crate::cli::counter::Counter;
 use crate::cli::eval::{EvalArgs, SolidBackground};
-use crate::cli::export::{ExportArgs, Exported};
+use crate::cli::export::{self, ExportArgs};
 use crate::cli::render::RenderArgs;
 use crate::cli::{Outcome, print};
 use crate::geometry::Upright;
-use crate::mesh::MeshFormat;
+use crate::mesh::{ColoredMesh, Mesh, MeshFormat};
 use crate::metrics::Lpips;
 use crate::radiance::evaluate::{SavedImages, compare};
-use crate::radiance::{
-    ColoredSurface, Protocol, Renderer, Report, Terms, plain_background, reopen_scene, scene_without_views,
-};
+use crate::radiance::{Protocol, Renderer, Report, Terms, Volume, plain_background, reopen_scene, scene_without_views};
 use crate::scene::path::PathChoice;
 use crate::scene::{Scene, Split, View};
 use crate::{Error, Result, atomic};
@@ -156,27 +154,63 @@ pub fn viewable(trained: &Trained, moved_to: Option<&Path>) -> Result<crate::cli
     Ok(crate::cli::view::Viewable { renderer, scene, background })
 }
 
-/// Writes the field's surface as a mesh, as a point cloud, or as both.
+/// Writes the field's surface as a mesh and as a point cloud, and the field as a volume, whichever are requested.
 pub fn export(trained: &Trained, args: &ExportArgs, mesh_file: Option<(&Path, MeshFormat)>) -> anyhow::Result<()> {
+    let renderer = Renderer::from_checkpoint(&trained.device, &trained.checkpoint)?;
+    if mesh_file.is_some() || args.point_cloud.is_some() {
+        export_surface(trained, &renderer, args, mesh_file)?;
+    }
+    match &args.volume {
+        Some(path) => export_volume(&renderer, args, path),
+        None => Ok(()),
+    }
+}
+
+/// Writes density and colours of the field.
+fn export_volume(renderer: &Renderer, args: &ExportArgs, path: &Path) -> anyhow::Result<()> {
+    let counter = Counter::new("percent of the volume", 100, false);
+    let progress = &mut |percent| counter.set(percent);
+    let volume = Volume::of(renderer, args.within.as_ref(), args.resolution as usize, progress)?;
+    drop(counter);
+    volume.write(path)?;
+    let [x, y, z] = volume.size;
+    Ok(print::to_stdout(&format!("{}: {x} × {y} × {z} cells", path.display()))?)
+}
+
+fn export_surface(
+    trained: &Trained,
+    renderer: &Renderer,
+    args: &ExportArgs,
+    mesh_file: Option<(&Path, MeshFormat)>,
+) -> anyhow::Result<()> {
     let point_file = args.point_cloud.as_deref().map(|path| (path, MeshFormat::Ply));
     let turns = |file: &(&Path, MeshFormat)| args.turns(file.1);
     let is_turned = mesh_file.iter().chain(&point_file).any(turns);
     let upright = if is_turned { Some(upright(&trained.checkpoint, args.scene.as_deref())?) } else { None };
-    let write = |surface: ColoredSurface, path, format| {
-        let ColoredSurface { mesh, normals, colors } = surface;
-        let exported = Exported { mesh, normals, colors: Some(colors) };
-        exported.write(path, format, upright.filter(|_| args.turns(format)))
+    let write = |exported: ColoredMesh, path, format| {
+        export::write(exported, path, format, upright.filter(|_| args.turns(format)))
     };
-    let renderer = Renderer::from_checkpoint(&trained.device, &trained.checkpoint)?;
     let threshold = args.density_threshold.unwrap_or(DENSITY_THRESHOLD) as f32;
-    let surface = args.extract(|resolution, progress| renderer.surface(resolution, threshold, progress))?;
+    let mut mesh =
+        args.extract(renderer.place(), |lattice, progress| renderer.surface(lattice, threshold, progress))?;
+    // Drawn before the mesh is simplified, and written after it, so that a texture too small leaves no file behind.
+    let n_points = args.points.unwrap_or(POINTS) as usize;
+    let points = point_file.map(|_| renderer.point_cloud(&mesh, n_points)).transpose()?;
     if let Some((path, format)) = mesh_file {
-        write(renderer.colored(&surface)?, path, format)?;
+        args.simplify(&mut mesh)?;
+        write(colored(renderer, mesh, args.texture)?, path, format)?;
     }
-    if let Some((path, format)) = point_file {
-        write(renderer.point_cloud(&surface, args.points.unwrap_or(POINTS) as usize)?, path, format)?;
+    match points.zip(point_file) {
+        Some((points, (path, format))) => write(points, path, format),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Adds the field's colours to a mesh: in a texture of the given side, or else at its vertices.
+fn colored(renderer: &Renderer, mesh: Mesh, texture: Option<u32>) -> Result<ColoredMesh> {
+    let Some(side) = texture else { return renderer.colored(mesh) };
+    let counter = Counter::new("rows of the texture", side as usize, false);
+    renderer.textured(mesh, side, &mut |rows| counter.set(rows))
 }
 
 /// Returns the rotation that turns the scene's up to y. The cameras tell what is up; without them it is z, as in most

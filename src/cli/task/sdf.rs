@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::Trained;
 use crate::checkpoint::Checkpoint;
-use crate::cli::export::{ExportArgs, Exported};
+use crate::cli::export::{self, ExportArgs};
 use crate::cli::render::RenderArgs;
 use crate::cli::{Outcome, print};
 use crate::device::Device;
 use crate::fit::Predictor;
-use crate::mesh::MeshFormat;
+use crate::geometry::{FieldToScene, Space};
+use crate::mesh::{ColoredMesh, MeshFormat};
 use crate::sdf::{HEAD, MeshFacts, SdfReport, SphereTracer, Target, evaluate, extract, turntable_scene};
 use crate::{Error, Result, atomic};
 
@@ -100,8 +101,10 @@ pub fn viewable(trained: &Trained) -> Result<crate::cli::view::Viewable> {
 /// y is taken to be, as it is in [`render`], so that nothing is turned.
 pub fn export(trained: &Trained, args: &ExportArgs, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
     let unit_cube = trained.checkpoint.header.unit_cube;
-    let surface = args.extract(|resolution, progress| extract(&predictor(trained)?, resolution, progress))?;
-    let mesh = surface.mapped(unit_cube.origin, |point| unit_cube.to_scene(point));
+    let place = FieldToScene { space: Space::Identity, unit_cube, side: 1.0 };
+    let predictor = predictor(trained)?;
+    let mut mesh = args.extract(place, |lattice, progress| extract(&predictor, lattice, progress))?;
+    args.simplify(&mut mesh)?;
     let normals = mesh.vertex_normals();
-    Exported { mesh, normals, colors: None }.write(path, format, None)
+    export::write(ColoredMesh { mesh, normals, colors: None, texture: None }, path, format, None)
 }

@@ -1,7 +1,10 @@
-//! Extraction of surfaces from fields: marching cubes over the unit cube, slab by slab, so that only a few layers of
+//! Extraction of surfaces from fields: marching cubes over the unit cube or a part of it, slab by slab, so that only a few layers of
 //! the field's values are in memory at a time.
 
+mod lattice;
 mod table;
+
+pub use lattice::Lattice;
 
 use std::ops::Range;
 
@@ -14,27 +17,27 @@ const LEAST_SHARE: f32 = 1e-3;
 /// Vertex number of an edge that the surface does not cross.
 const NO_VERTEX: u32 = u32::MAX;
 
-/// Extracts the surface where a field is zero, at `resolution` cells per axis of the unit cube, with shared vertices.
+/// Extracts the surface where a field is zero in the cells of a lattice, with shared vertices.
 ///
-/// `fill(layers, values)` sets the field at the points (x, y, z) / resolution of some layers, `values[z, y, x]` with
-/// `resolution` + 1 points per axis, negative inside. It is called for `slab` layers at a time, from z = 0 on. The
-/// surface is closed whatever the values are: it is capped where the inside reaches the faces of the cube.
+/// `fill(layers, values)` sets the field at the points of some layers, `values[z, y, x]`, negative inside. It is called
+/// for `slab` layers at a time, from z = 0 on. Whatever the values are, the surface is capped where the inside reaches
+/// the faces of the unit cube, and ends only where the lattice does inside of the cube; over the whole cube it is closed.
 ///
 /// # Errors
 /// Returns the errors of `fill`, and an error if the field is not finite or the surface has more than
 /// [`MOST_TRIANGLES`] triangles.
 pub fn marching_cubes(
-    resolution: usize,
+    lattice: &Lattice,
     slab: usize,
     mut fill: impl FnMut(Range<usize>, &mut [f32]) -> Result<()>,
 ) -> Result<Mesh> {
-    let points = resolution + 1;
-    let layer = points * points;
+    let (points, layer) = (lattice.points()[2], lattice.layer());
     // Values of a slab and of the layer below it, five layers of vertex numbers, and the surface itself, estimated at a
     // few layers.
     let bytes = (layer * size_of::<f32>()) as f64 * (slab.min(points) + 6 + 16) as f64;
-    memory::require(&format!("a surface at the resolution {resolution}"), bytes, "lower --resolution")?;
-    let mut surface = Surface::new(resolution);
+    let what = format!("a surface at the resolution {}", lattice.resolution());
+    memory::require(&what, bytes, "lower --resolution")?;
+    let mut surface = Surface::new(lattice);
     let mut values = vec![0.0; slab * layer];
     for first in (0..points).step_by(slab) {
         let layers = first..points.min(first + slab);
@@ -46,29 +49,27 @@ pub fn marching_cubes(
             ));
         }
         for (z, values) in layers.zip(values.chunks_mut(layer)) {
-            close(values, points, z == 0 || z == resolution);
+            close(lattice, z, values);
             surface.add_layer(z, values)?;
         }
     }
     Ok(surface.mesh)
 }
 
-/// Moves points at the rim of a layer that are inside to the outside; with `whole`, for a face of the cube, all points
-/// of the layer.
-fn close(values: &mut [f32], points: usize, whole: bool) {
-    for (y, row) in values.chunks_mut(points).enumerate() {
-        let whole = whole || y == 0 || y == points - 1;
-        for (x, value) in row.iter_mut().enumerate() {
-            if *value < 0.0 && (whole || x == 0 || x == points - 1) {
-                *value = -*value;
-            }
+/// Moves points of a layer that are inside to the outside if they lie on a face of the unit cube.
+fn close(lattice: &Lattice, z: usize, values: &mut [f32]) {
+    let whole = lattice.is_on_face(2, z);
+    for (at, value) in values.iter_mut().enumerate().filter(|(_, value)| **value < 0.0) {
+        let [x, y, _] = lattice.corner(at);
+        if whole || lattice.is_on_face(0, x) || lattice.is_on_face(1, y) {
+            *value = -*value;
         }
     }
 }
 
 /// The surface below the most recently added layer.
-struct Surface {
-    resolution: usize,
+struct Surface<'a> {
+    lattice: &'a Lattice,
     mesh: Mesh,
     /// Values of the most recently added layer.
     below: Vec<f32>,
@@ -78,12 +79,12 @@ struct Surface {
     upright: Vec<u32>,
 }
 
-impl Surface {
-    fn new(resolution: usize) -> Self {
-        let layer = (resolution + 1) * (resolution + 1);
+impl<'a> Surface<'a> {
+    fn new(lattice: &'a Lattice) -> Self {
+        let layer = lattice.layer();
         let edges = || vec![NO_VERTEX; layer];
         Surface {
-            resolution,
+            lattice,
             mesh: Mesh::default(),
             below: vec![0.0; layer],
             flat: [[edges(), edges()], [edges(), edges()]],
@@ -104,38 +105,38 @@ impl Surface {
         }
         Err(Error::config(format!(
             "the surface has more than {MOST_TRIANGLES} triangles at the resolution {}; lower --resolution",
-            self.resolution
+            self.lattice.resolution()
         )))
     }
 
     /// Places vertices on the edges of a layer along x and y.
     fn place_flat(&mut self, z: usize, values: &[f32]) {
-        let points = self.resolution + 1;
+        let [points, rows, _] = self.lattice.points();
         let [_, [along_x, along_y]] = &mut self.flat;
         for at in 0..values.len() {
             let (x, y) = (at % points, at / points);
             let corner = [x, y, z];
             let from = values[at];
-            let to_x = if x < self.resolution { values[at + 1] } else { from };
-            let to_y = if y < self.resolution { values[at + points] } else { from };
-            along_x[at] = place(&mut self.mesh, self.resolution, corner, 0, from, to_x);
-            along_y[at] = place(&mut self.mesh, self.resolution, corner, 1, from, to_y);
+            let to_x = if x + 1 < points { values[at + 1] } else { from };
+            let to_y = if y + 1 < rows { values[at + points] } else { from };
+            along_x[at] = place(&mut self.mesh, self.lattice, corner, 0, from, to_x);
+            along_y[at] = place(&mut self.mesh, self.lattice, corner, 1, from, to_y);
         }
     }
 
     /// Places vertices on the edges from layer z to the next.
     fn place_upright(&mut self, z: usize, above: &[f32]) {
-        let points = self.resolution + 1;
+        let [points, ..] = self.lattice.points();
         for (at, (&from, &to)) in self.below.iter().zip(above).enumerate() {
-            self.upright[at] = place(&mut self.mesh, self.resolution, [at % points, at / points, z], 2, from, to);
+            self.upright[at] = place(&mut self.mesh, self.lattice, [at % points, at / points, z], 2, from, to);
         }
     }
 
     /// Adds the triangles of the cells between the last layer and the one above it.
     fn march(&mut self, above: &[f32]) {
-        let points = self.resolution + 1;
+        let [points, rows, _] = self.lattice.points();
         let table = &*table::TRIANGLES;
-        for y in 0..self.resolution {
+        for y in 0..rows - 1 {
             // Corners at x, in the order of the bits y and z; those at x + 1 are added as x advances.
             let column = |x: usize| {
                 let at = y * points + x;
@@ -143,7 +144,7 @@ impl Surface {
                 (0..4).fold(0u8, |bits, i| bits | u8::from(corners[i] < 0.0) << (2 * i))
             };
             let mut here = column(0);
-            for x in 0..self.resolution {
+            for x in 0..points - 1 {
                 let next = column(x + 1);
                 let inside = here | next << 1;
                 here = next;
@@ -167,13 +168,11 @@ impl Surface {
 }
 
 /// Adds a vertex where the field crosses zero between a corner and the next one along an axis, if it does.
-fn place(mesh: &mut Mesh, resolution: usize, corner: [usize; 3], axis: usize, from: f32, to: f32) -> u32 {
+fn place(mesh: &mut Mesh, lattice: &Lattice, corner: [usize; 3], axis: usize, from: f32, to: f32) -> u32 {
     if (from < 0.0) == (to < 0.0) {
         return NO_VERTEX;
     }
     let share = (from / (from - to)).clamp(LEAST_SHARE, 1.0 - LEAST_SHARE);
-    let mut place = corner.map(|c| c as f32);
-    place[axis] += share;
-    mesh.vertices.push(place.map(|c| c / resolution as f32));
+    mesh.vertices.push(lattice.beyond(corner, axis, share));
     mesh.vertices.len() as u32 - 1
 }

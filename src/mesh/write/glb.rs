@@ -4,15 +4,24 @@ use serde_json::{Value, json};
 
 use super::Surface;
 use crate::geometry::is_zero;
+use crate::media::linear;
 
-/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), and of an index.
+/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), of its texture coordinates, and of an index.
 const VECTOR: u64 = 12;
 const COLOR: u64 = 8;
+const TEXTURE_COORDINATES: u64 = 8;
 const INDEX: u64 = 4;
 /// Component type codes of glTF.
 const FLOAT: u32 = 5126;
 const UNSIGNED_SHORT: u32 = 5123;
 const UNSIGNED_INT: u32 = 5125;
+
+/// Codes of a texture's sampler: linear filtering without reduced images, which would mix triangles; coordinates end at the
+/// edges of the image.
+const LINEAR: u32 = 9729;
+const CLAMP_TO_EDGE: u32 = 33071;
+/// What a material is that shows its texture as it is, without light.
+const UNLIT: &str = "KHR_materials_unlit";
 
 /// One part of the binary chunk: its size in bytes, the component type and kind of its items, and their number.
 struct Part {
@@ -25,22 +34,34 @@ struct Part {
 impl Surface<'_> {
     /// Returns the size of the binary chunk in bytes.
     pub(super) fn glb_bytes(&self) -> u64 {
-        self.parts().iter().map(|(_, part)| part.bytes).sum()
+        let image = self.texture.map_or(0, |texture| texture.png.len().next_multiple_of(4));
+        self.parts().iter().map(|(_, part)| part.bytes).sum::<u64>() + image as u64
     }
 
-    /// Returns those of positions, normals, colours and indices that the surface has.
+    /// Returns the vertices in the order of the file. With a texture, each triangle has vertices of its own, since its
+    /// corners have texture coordinates of its own.
+    fn order(&self) -> Vec<u32> {
+        match self.texture {
+            None => (0..self.mesh.vertices.len() as u32).collect(),
+            Some(_) => self.mesh.triangles.as_flattened().to_vec(),
+        }
+    }
+
+    /// Returns those of positions, normals, colours, texture coordinates and indices that the surface has.
     fn parts(&self) -> Vec<(&'static str, Part)> {
-        let n = self.mesh.vertices.len();
-        let vector = || Part { bytes: VECTOR * n as u64, component: FLOAT, kind: "VEC3", count: n };
-        let mut parts = vec![("POSITION", vector())];
+        let corners = 3 * self.mesh.triangles.len();
+        let n = if self.texture.is_some() { corners } else { self.mesh.vertices.len() };
+        let item = |bytes, component, kind| Part { bytes: bytes * n as u64, component, kind, count: n };
+        let mut parts = vec![("POSITION", item(VECTOR, FLOAT, "VEC3"))];
         if self.normals.is_some() {
-            parts.push(("NORMAL", vector()));
+            parts.push(("NORMAL", item(VECTOR, FLOAT, "VEC3")));
         }
         if self.colors.is_some() {
-            parts
-                .push(("COLOR_0", Part { bytes: COLOR * n as u64, component: UNSIGNED_SHORT, kind: "VEC4", count: n }));
+            parts.push(("COLOR_0", item(COLOR, UNSIGNED_SHORT, "VEC4")));
         }
-        let corners = 3 * self.mesh.triangles.len();
+        if self.texture.is_some() {
+            parts.push(("TEXCOORD_0", item(TEXTURE_COORDINATES, FLOAT, "VEC2")));
+        }
         parts.push((
             "",
             Part { bytes: INDEX * corners as u64, component: UNSIGNED_INT, kind: "SCALAR", count: corners },
@@ -60,15 +81,29 @@ impl Surface<'_> {
         file.write_all(&text)?;
         file.write_all(&(bytes as u32).to_le_bytes())?;
         file.write_all(b"BIN\0")?;
-        for number in self.mesh.vertices.iter().chain(self.normals.unwrap_or(&[])).flatten() {
-            file.write_all(&number.to_le_bytes())?;
+        let order = self.order();
+        for vectors in [Some(&self.mesh.vertices[..]), self.normals].into_iter().flatten() {
+            let mut numbers = order.iter().flat_map(|&vertex| vectors[vertex as usize]);
+            numbers.try_for_each(|number| file.write_all(&number.to_le_bytes()))?;
         }
-        for color in self.colors.unwrap_or(&[]) {
-            for channel in color.iter().map(|&channel| linear(channel)).chain([1.0]) {
+        if let Some(colors) = self.colors {
+            for channel in order.iter().flat_map(|&vertex| {
+                let [r, g, b] = colors[vertex as usize].map(linear);
+                [r, g, b, 1.0]
+            }) {
                 file.write_all(&((channel * 65535.0 + 0.5) as u16).to_le_bytes())?;
             }
         }
-        self.mesh.triangles.as_flattened().iter().try_for_each(|vertex| file.write_all(&vertex.to_le_bytes()))
+        let Some(texture) = self.texture else {
+            let indices = self.mesh.triangles.as_flattened();
+            return indices.iter().try_for_each(|vertex| file.write_all(&vertex.to_le_bytes()));
+        };
+        for number in (0..self.mesh.triangles.len()).flat_map(|triangle| texture.atlas.corners(triangle)).flatten() {
+            file.write_all(&number.to_le_bytes())?;
+        }
+        (0..order.len() as u32).try_for_each(|vertex| file.write_all(&vertex.to_le_bytes()))?;
+        file.write_all(&texture.png)?;
+        file.write_all(&[0; 3][..texture.png.len().next_multiple_of(4) - texture.png.len()])
     }
 
     fn document(&self) -> Value {
@@ -99,22 +134,34 @@ impl Surface<'_> {
             // Vertices are in single precision, and a translation is a number in JSON.
             node["translation"] = json!(self.mesh.origin);
         }
-        json!({
+        let mut document = json!({
             "asset": {"version": "2.0", "generator": "gridfield"},
             "scene": 0,
             "scenes": [{"nodes": [0]}],
             "nodes": [node],
             "meshes": [{"primitives": [{"attributes": attributes, "indices": accessors.len() - 1}]}],
-            "buffers": [{"byteLength": offset}],
+            "buffers": [{"byteLength": self.glb_bytes()}],
             "bufferViews": views,
             "accessors": accessors,
-        })
+        });
+        if let Some(texture) = self.texture {
+            let view = json!({"buffer": 0, "byteOffset": offset, "byteLength": texture.png.len()});
+            document["images"] = json!([{"bufferView": views.len(), "mimeType": "image/png"}]);
+            views.push(view);
+            document["bufferViews"] = json!(views);
+            document["samplers"] = json!([{
+                "magFilter": LINEAR, "minFilter": LINEAR, "wrapS": CLAMP_TO_EDGE, "wrapT": CLAMP_TO_EDGE
+            }]);
+            document["textures"] = json!([{"source": 0, "sampler": 0}]);
+            document["materials"] = json!([{
+                "pbrMetallicRoughness": {
+                    "baseColorTexture": {"index": 0}, "metallicFactor": 0.0, "roughnessFactor": 1.0
+                },
+                "extensions": {UNLIT: {}},
+            }]);
+            document["extensionsUsed"] = json!([UNLIT]);
+            document["meshes"][0]["primitives"][0]["material"] = json!(0);
+        }
+        document
     }
-}
-
-/// Converts from sRGB to linear, which glTF expects for vertex colours: the inverse of sRGB's transfer function (IEC
-/// 61966-2-1).
-fn linear(srgb: f32) -> f32 {
-    let srgb = srgb.clamp(0.0, 1.0);
-    if srgb <= 0.04045 { srgb / 12.92 } else { ((srgb + 0.055) / 1.055).powf(2.4) }
 }

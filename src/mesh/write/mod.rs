@@ -5,9 +5,9 @@ mod obj;
 mod ply;
 mod stl;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Mesh;
+use super::{Mesh, Texture};
 use crate::geometry::is_zero;
 use crate::{Error, Result, atomic, names};
 
@@ -20,6 +20,8 @@ pub struct Surface<'a> {
     pub normals: Option<&'a [[f32; 3]]>,
     /// One for each vertex, sRGB from 0 to 1.
     pub colors: Option<&'a [[f32; 3]]>,
+    /// Colours between the vertices.
+    pub texture: Option<&'a Texture>,
 }
 
 /// File format of a mesh.
@@ -50,26 +52,59 @@ impl MeshFormat {
             _ => Err(Error::file(path, "a mesh is written as .ply, .obj, .stl or .glb; choose one, or say --format")),
         }
     }
+
+    /// Returns whether files of this format can have a texture.
+    pub fn has_textures(self) -> bool {
+        matches!(self, MeshFormat::Obj | MeshFormat::Glb)
+    }
+}
+
+/// Returns the files of the materials and of the image that belong to a Wavefront OBJ with a texture: those of its name,
+/// with `_` for spaces, at which readers of OBJ files end a name.
+fn companions(path: &Path) -> [PathBuf; 2] {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().replace(char::is_whitespace, "_");
+    ["mtl", "png"].map(|extension| path.with_file_name(format!("{stem}.{extension}")))
 }
 
 impl Surface<'_> {
-    /// Writes the file `path`, completely or not at all.
+    /// Writes the file `path`, and for Wavefront OBJ with a texture `.mtl` and `.png` files beside it, all completely or
+    /// none at all. Returns the files.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be written, or if the surface is too large for the format.
-    pub fn write(&self, path: &Path, format: MeshFormat) -> Result<()> {
+    /// Returns an error if a file cannot be written, if the surface is too large for the format, or if it has a texture
+    /// and the format cannot have one.
+    pub fn write(&self, path: &Path, format: MeshFormat) -> Result<Vec<PathBuf>> {
+        if self.texture.is_some() && !format.has_textures() {
+            return Err(Error::file(path, "textures are written to .glb and .obj files; choose one of these"));
+        }
         if format == MeshFormat::Glb && self.glb_bytes() > u64::from(u32::MAX) {
             return Err(Error::file(
                 path,
                 "is beyond the 4 GiB that a GLB file holds; write .ply, or lower the resolution",
             ));
         }
+        if let (MeshFormat::Obj, Some(texture)) = (format, self.texture) {
+            return self.write_textured_obj(path, texture);
+        }
         atomic::write(path, |file| match format {
             MeshFormat::Ply => self.write_ply(file),
-            MeshFormat::Obj => self.write_obj(file),
+            MeshFormat::Obj => self.write_obj(file, ""),
             MeshFormat::Stl => self.write_stl(file),
             MeshFormat::Glb => self.write_glb(file),
-        })
+        })?;
+        Ok(vec![path.to_path_buf()])
+    }
+
+    fn write_textured_obj(&self, path: &Path, texture: &Texture) -> Result<Vec<PathBuf>> {
+        let [materials, image] = companions(path);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // The file that names the others comes last.
+        atomic::write_together(&[
+            (&image, &|file| file.write_all(&texture.png)),
+            (&materials, &|file| Surface::write_mtl(file, &name(&image))),
+            (path, &|file| self.write_obj(file, &name(&materials))),
+        ])?;
+        Ok(vec![path.to_path_buf(), materials, image])
     }
 
     /// Returns what single precision does to a surface whose coordinates are large for its extent, in formats that have
@@ -107,6 +142,7 @@ fn eight_bits(color: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::Atlas;
 
     fn pyramid() -> Mesh {
         Mesh {
@@ -126,7 +162,7 @@ mod tests {
             let path = folder.path().join(name);
             for (normals, colors) in [(None, None), (Some(&normals[..]), None), (Some(&normals[..]), Some(&colors[..]))]
             {
-                let surface = Surface { mesh: &mesh, normals, colors };
+                let surface = Surface { mesh: &mesh, normals, colors, texture: None };
                 surface.write(&path, MeshFormat::of(&path).unwrap()).unwrap();
                 let again = Mesh::read(&path, None).unwrap();
                 // STL does not keep the order of vertices.
@@ -141,7 +177,7 @@ mod tests {
     fn surfaces_far_from_the_origin_stay_there_and_keep_their_shape() {
         let folder = tempfile::tempdir().unwrap();
         let mesh = Mesh { origin: [441547.5, 5121946.25, -345.0], ..pyramid() };
-        let surface = Surface { mesh: &mesh, normals: None, colors: None };
+        let surface = Surface { mesh: &mesh, normals: None, colors: None, texture: None };
         let places = |mesh: &Mesh| -> Vec<f64> {
             let corners = (0..4).flat_map(|triangle| mesh.corners(triangle));
             corners
@@ -164,6 +200,39 @@ mod tests {
         assert!(surface.rounding(MeshFormat::Stl).unwrap().contains("multiples of 0.5"));
         let near = pyramid();
         assert_eq!(Surface { mesh: &near, ..surface }.rounding(MeshFormat::Stl), None);
+    }
+
+    #[test]
+    fn textured_surfaces_keep_their_shape_and_all_files_or_none_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mesh, atlas) = (pyramid(), Atlas::new(32, 4).unwrap());
+        let normals = mesh.vertex_normals();
+        let texture = Texture { atlas, png: b"an image".to_vec() };
+        for normals in [None, Some(&normals[..])] {
+            let surface = Surface { mesh: &mesh, normals, colors: None, texture: Some(&texture) };
+            for name in ["a.glb", "a b.obj"] {
+                let path = folder.path().join(name);
+                let written = surface.write(&path, MeshFormat::of(&path).unwrap()).unwrap();
+                let again = Mesh::read(&path, None).unwrap();
+                let corners = |mesh: &Mesh| (0..4).map(|t| mesh.corners(t)).collect::<Vec<_>>();
+                assert_eq!((corners(&again), again.vertices.len()), (corners(&mesh), 4), "{name}");
+                assert!(written.iter().all(|path| path.is_file()));
+            }
+            let text = std::fs::read_to_string(folder.path().join("a b.obj")).unwrap();
+            assert!(text.starts_with("mtllib a_b.mtl\n") && text.contains("\nusemtl baked\n"), "{text}");
+            assert_eq!(text.lines().filter(|line| line.starts_with("vt ")).count(), 12);
+            assert!(std::fs::read_to_string(folder.path().join("a_b.mtl")).unwrap().ends_with("map_Kd a_b.png\n"));
+            assert_eq!(std::fs::read(folder.path().join("a_b.png")).unwrap(), b"an image");
+            let error = surface.write(&folder.path().join("a.ply"), MeshFormat::Ply).unwrap_err().to_string();
+            assert!(error.contains("choose one of these") && !folder.path().join("a.ply").exists(), "{error}");
+        }
+        // A folder in the place of the second file: the first and the third are as they were.
+        let path = folder.path().join("b.obj");
+        std::fs::create_dir(folder.path().join("b.mtl")).unwrap();
+        let surface = Surface { mesh: &mesh, normals: None, colors: None, texture: Some(&texture) };
+        let error = surface.write(&path, MeshFormat::Obj).unwrap_err().to_string();
+        assert!(error.contains("b.mtl: cannot be written, as a folder stands there"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5, "nothing of b.obj");
     }
 
     #[test]
