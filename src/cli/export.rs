@@ -112,8 +112,8 @@ pub enum Axes {
 
 impl ExportArgs {
     pub(super) fn run(mut self) -> anyhow::Result<Outcome> {
-        self.refuse_flags_of_surfaces()?;
         self.check_destinations()?;
+        self.refuse_flags_of_surfaces()?;
         let trained = Trained::open(&self.run, &self.machine)?;
         self.within = self.chosen_box(&trained)?;
         let mesh_file = self.mesh_file()?;
