@@ -129,8 +129,8 @@ impl Desk {
         if n == 0 || n > MOST_KEYS {
             return Err(Error::config(format!("a path of {n} keyframes; expected 1 to {MOST_KEYS}")));
         }
-        let seconds: f64 = keys.keys.iter().map(|key| key.seconds).sum();
-        if !(seconds * keys.fps <= MOST_FRAMES) {
+        let n_frames = keys.keys.iter().map(|key| key.seconds).sum::<f64>() * keys.fps;
+        if n_frames.is_nan() || n_frames > MOST_FRAMES {
             return Err(Error::config(format!("the path is too long; expected at most {MOST_FRAMES} frames")));
         }
         keys.path(&self.folder.join(CAMERA_PATH), &self.scene)
