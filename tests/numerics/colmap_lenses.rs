@@ -42,7 +42,7 @@ fn cases() -> Vec<(&'static str, Vec<f64>, f64)> {
         ),
         ("SIMPLE_FISHEYE", vec![200.0, 318.5, 242.0], 1.5),
         ("FISHEYE", vec![200.0, 210.0, 318.5, 242.0], 1.5),
-        ("EQUIRECTANGULAR", vec![WIDTH, HEIGHT], 3.14),
+        ("EQUIRECTANGULAR", vec![WIDTH, HEIGHT], 0.999 * PI),
     ]
 }
 
