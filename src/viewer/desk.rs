@@ -111,8 +111,8 @@ impl Desk {
         Some(crop.moved(&self.scene.unit_cube.origin, -1.0))
     }
 
-    /// Decodes photograph `number`, in the order of [`views`], reduced to what a screen shows; None if there is no such
-    /// photograph.
+    /// Decodes photograph `number`, as [`SceneCamera::photograph`](super::SceneCamera::photograph) counts them, reduced to
+    /// what a screen shows; None if there is no such photograph.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
