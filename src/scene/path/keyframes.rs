@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{CameraPath, PathOptions, PathTransforms, nerfstudio};
-use crate::Result;
 use crate::geometry::Camera;
 use crate::scene::Scene;
 use crate::scene::json::Node;
+use crate::{Error, Result};
 
 /// Key cameras and how they are joined.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -46,6 +46,9 @@ impl Keyframes {
     /// # Errors
     /// Returns an error if there is no key, if a key is no camera, or if a number is out of its range.
     pub fn path(&self, file: &Path, scene: &Scene) -> Result<CameraPath> {
+        if !self.is_finite() {
+            return Err(Error::file(file, "has a number that is not finite"));
+        }
         let document = self.keys_document(&scene.unit_cube.origin);
         let options = PathOptions { transforms: PathTransforms::None, ..PathOptions::default() };
         nerfstudio::read(file, &Node::root(file, &document), scene, &options)
@@ -58,6 +61,15 @@ impl Keyframes {
         document["seconds"] = json!(path.frames.len() as f64 / f64::from(path.fps));
         document["camera_path"] = path.frames.iter().map(|camera| self.frame(camera, origin)).collect();
         document
+    }
+
+    /// Returns whether all numbers can be written as JSON.
+    fn is_finite(&self) -> bool {
+        let is_finite = |key: &Keyframe| {
+            let numbers = key.camera_to_world.as_flattened().iter().chain([&key.fov_y]);
+            key.seconds.is_finite() && numbers.into_iter().all(|x| x.is_finite())
+        };
+        self.fps.is_finite() && self.keys.iter().all(is_finite)
     }
 
     fn keys_document(&self, origin: &[f64; 3]) -> Value {
