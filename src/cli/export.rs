@@ -14,7 +14,7 @@ use crate::config::TaskName;
 use crate::geometry::{FieldToScene, SceneBox, Upright};
 use crate::mesh::{ColoredMesh, Lattice, Mesh, MeshFormat, Region};
 use crate::radiance::VolumeFormat;
-use crate::viewer::CropBox;
+use crate::viewer::saved_crop_box;
 use crate::{Error, Result, atomic};
 
 #[derive(Debug, Args)]
@@ -34,9 +34,9 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE", help_heading = "What to export")]
     pub volume: Option<PathBuf>,
 
-    /// Only what is in this box, x0,y0,z0,x1,y1,z1 in the coordinates of the scene or the mesh that was trained on, or `none`
-    /// for everything. Surfaces are cut open at its walls; the cells stay those of the whole field [default: the crop box that
-    /// the viewer saved with the run, if there is one]
+    /// Only what is in this box, x0,y0,z0,x1,y1,z1 in the coordinates of the scene or the mesh that was trained on, or
+    /// `none` for everything. Surfaces are cut open at its walls; the cells stay those of the whole field [default: the
+    /// crop box that the viewer saved with the run, if there is one]
     #[arg(long = "box", value_name = "BOX", allow_hyphen_values = true, help_heading = "What to export")]
     pub asked_box: Option<BoxChoice>,
 
@@ -139,7 +139,7 @@ impl ExportArgs {
             Some(BoxChoice::Everything) => return Ok(None),
             None => {}
         }
-        let saved = CropBox::read(trained.resolved.folder())?;
+        let saved = saved_crop_box(trained.resolved.folder())?;
         if let Some(within) = &saved {
             note(&format!(
                 "only what is in the crop box of the run is exported, {within}; --box none exports everything"

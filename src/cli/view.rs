@@ -14,7 +14,7 @@ use crate::config::TaskName;
 use crate::render::Render;
 use crate::scene::Scene;
 use crate::viewer::server::Listening;
-use crate::viewer::{Desk, History, Host};
+use crate::viewer::{History, Host, RunFiles};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -74,12 +74,12 @@ impl ViewArgs {
         };
         let subject = looked_at.subject(&trained.resolved.folder().to_string_lossy(), 1.0)?;
         let history = trained.resolved.run.as_ref().map(|run| History::read(&run.metrics_path(), header.step));
-        let desk = Desk::new(&scene, trained.resolved.folder());
+        let files = RunFiles::new(&scene, trained.resolved.folder());
         let listening = Listening::on(self.viewer)?;
         let interrupted = interrupt::watch("closing the viewer", false)?;
         announce(&listening, false);
         print::to_stdout("Ctrl-C ends it")?;
-        let (server, asks) = listening.serve(subject, history.unwrap_or_default(), desk, false)?;
+        let (server, asks) = listening.serve(subject, history.unwrap_or_default(), files, false)?;
         let teller = server.teller();
         Host::new(asks, Box::new(move |told| teller(&told)), background, 1.0).serve(renderer, header.step, interrupted);
         drop(server);

@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::train::{Observer, Run, TrainEvent, Wish};
 use crate::viewer::protocol::Subject;
 use crate::viewer::server::{Listening, Server};
-use crate::viewer::{Desk, History, Host, Overview, Told};
+use crate::viewer::{History, Host, Overview, RunFiles, Told};
 
 /// Where the viewer listens unless another address is asked for.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
@@ -63,7 +63,7 @@ impl ViewerArgs {
         let subject = looked_at.subject(&run.folder().to_string_lossy(), self.viewer_share)?;
         let history = History::read(&run.metrics_path(), looked_at.step);
         announce(&listening, quiet);
-        let (server, asks) = listening.serve(subject, history, Desk::new(looked_at.scene, run.folder()), true)?;
+        let (server, asks) = listening.serve(subject, history, RunFiles::new(looked_at.scene, run.folder()), true)?;
         let teller = server.teller();
         let tell = move |told| {
             teller(&told);

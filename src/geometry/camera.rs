@@ -34,6 +34,11 @@ impl Intrinsics {
         Self::centred(width, height, 0.5 * height as f32 / (0.5 * fov_y).tan())
     }
 
+    /// Returns the vertical field of view in radians of a camera without a lens whose principal point is in the middle.
+    pub fn fov_y(&self) -> f32 {
+        2.0 * (0.5 * self.height as f32 / self.fl_y).atan()
+    }
+
     /// Returns the intrinsics of an equirectangular panorama of the whole sphere, whose pixels are square if it is twice
     /// as wide as high: focal lengths of `width / 2` and `height`, as in nerfstudio; see [`Lens::Equirectangular`].
     pub fn panorama(width: u32, height: u32) -> Self {

@@ -16,7 +16,7 @@ pub use camera::{Camera, Intrinsics};
 pub use field_to_scene::FieldToScene;
 pub use lens::Lens;
 pub(crate) use origin::{is_zero, origin_for, relative};
-pub use scene_box::{Bounds, SceneBox};
+pub use scene_box::{Bounds, Corners, SceneBox};
 pub use space::{Ndc, Space};
 pub use unit_cube::UnitCube;
 pub use upright::Upright;

@@ -3,13 +3,26 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
-/// A box in the coordinates of a scene's or mesh's files; in text `x0,y0,z0,x1,y1,z1`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A box in the coordinates of a scene's or mesh's files; in text `x0,y0,z0,x1,y1,z1`, in JSON as [`Corners`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Corners", into = "Corners")]
 pub struct SceneBox {
     low: [f64; 3],
     high: [f64; 3],
+}
+
+/// Two corners as they are written in JSON, which may be those of an empty box; [`SceneBox`] is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corners {
+    /// Corner of the lowest coordinates.
+    pub min: [f64; 3],
+    /// Corner of the highest coordinates.
+    pub max: [f64; 3],
 }
 
 /// A box in coordinates in memory, or in those of a field. Its walls belong to it.
@@ -56,9 +69,29 @@ impl SceneBox {
         std::array::from_fn(|k| self.high[k] - self.low[k])
     }
 
+    /// Returns the box moved by a vector.
+    pub fn moved(&self, by: [f64; 3]) -> SceneBox {
+        let moved = |corner: [f64; 3]| std::array::from_fn(|k| corner[k] + by[k]);
+        SceneBox { low: moved(self.low), high: moved(self.high) }
+    }
+
     /// Returns the box in coordinates relative to `origin`.
     pub fn relative(&self, origin: &[f64; 3]) -> Bounds {
         Bounds { low: super::relative(self.low, origin), high: super::relative(self.high, origin) }
+    }
+}
+
+impl TryFrom<Corners> for SceneBox {
+    type Error = Error;
+
+    fn try_from(corners: Corners) -> Result<Self> {
+        SceneBox::new(corners.min, corners.max)
+    }
+}
+
+impl From<SceneBox> for Corners {
+    fn from(within: SceneBox) -> Self {
+        Corners { min: within.low, max: within.high }
     }
 }
 

@@ -9,7 +9,6 @@
 //! Everything here except the server is free of network code.
 
 mod budget;
-mod desk;
 mod film;
 mod history;
 mod host;
@@ -18,11 +17,11 @@ mod overview;
 mod progressive;
 pub mod protocol;
 mod request;
+mod run_files;
 #[cfg(feature = "viewer")]
 pub mod server;
 
 pub use budget::Budget;
-pub use desk::{CAMERA_PATH, CROP_BOX, CropBox, Desk};
 pub use film::{Film, FilmNews, FilmStage};
 pub use history::{History, Point};
 pub use host::Host;
@@ -30,3 +29,4 @@ pub use link::{Answer, Ask, MOST_ASKS, Picture, Told, View};
 pub use overview::{Overview, SceneCamera};
 pub use progressive::Progressive;
 pub use request::ViewRequest;
+pub use run_files::{CAMERA_PATH, CROP_BOX, RunFiles, saved_crop_box};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::desk;
+use super::run_files;
 use crate::Result;
 use crate::geometry::Camera;
 use crate::scene::path::{CameraPath, PathOptions, focus};
@@ -58,7 +58,7 @@ impl Overview {
             scene
         };
         let orbit = CameraPath::orbit(seen, &PathOptions::default())?;
-        let cameras: Vec<_> = desk::views(scene).enumerate().collect();
+        let cameras: Vec<_> = run_files::views(scene).enumerate().collect();
         let stride = cameras.len().div_ceil(MOST_CAMERAS).max(1);
         let camera = |&(number, (split, view)): &(usize, (Split, &View))| SceneCamera {
             photograph: Some(number),
@@ -81,7 +81,7 @@ impl SceneCamera {
             name: name.to_owned(),
             split,
             camera_to_world: camera.camera_to_world,
-            fov_y: 2.0 * (0.5 * k.height as f32 / k.fl_y).atan(),
+            fov_y: k.fov_y(),
             aspect: (k.width as f32 / k.fl_x) / (k.height as f32 / k.fl_y),
             photograph: None,
         }

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{CropBox, FilmNews, History, Overview, ViewRequest};
-use crate::geometry::{Camera, Intrinsics, pose};
+use super::{FilmNews, History, Overview, ViewRequest};
+use crate::geometry::{Camera, Corners, Intrinsics, SceneBox, pose};
 use crate::render::Channel;
 use crate::scene::path::Keyframes;
 use crate::train::TrainEvent;
@@ -61,7 +61,7 @@ pub enum ClientMessage {
     Crop {
         /// The box in scene coordinates; absent to remove it.
         #[serde(default, rename = "box")]
-        crop: Option<CropBox>,
+        crop: Option<Corners>,
     },
 }
 
@@ -150,7 +150,7 @@ pub enum ServerMessage<'a> {
         film: Option<&'a FilmNews>,
         /// The crop box that is saved with the run, if there is one.
         #[serde(rename = "box")]
-        crop: Option<CropBox>,
+        crop: Option<SceneBox>,
     },
     /// An event of the run, as in `metrics.jsonl`.
     Event {

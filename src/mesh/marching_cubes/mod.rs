@@ -1,5 +1,5 @@
-//! Extraction of surfaces from fields: marching cubes over the unit cube or a part of it, slab by slab, so that only a few layers of
-//! the field's values are in memory at a time.
+//! Extraction of surfaces from fields: marching cubes over the unit cube or a part of it, slab by slab, so that only a
+//! few layers of the field's values are in memory at a time.
 
 mod lattice;
 mod table;

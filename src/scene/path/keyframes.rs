@@ -49,6 +49,7 @@ impl Keyframes {
         if !self.is_finite() {
             return Err(Error::file(file, "has a number that is not finite"));
         }
+        // By way of the document, so that the path is what `CameraPath::read_json` makes of a file with these keys.
         let document = self.keys_document(&scene.unit_cube.origin);
         let options = PathOptions { transforms: PathTransforms::None, ..PathOptions::default() };
         nerfstudio::read(file, &Node::root(file, &document), scene, &options)
@@ -96,11 +97,9 @@ impl Keyframes {
     }
 
     fn frame(&self, camera: &Camera, origin: &[f64; 3]) -> Value {
-        let k = &camera.intrinsics;
-        let fov_y = 2.0 * (0.5 * k.height as f32 / k.fl_y).atan();
         json!({
             "camera_to_world": matrix(&camera.camera_to_world, origin),
-            "fov": degrees(fov_y),
+            "fov": degrees(camera.intrinsics.fov_y()),
             "aspect": self.aspect(),
         })
     }

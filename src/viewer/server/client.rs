@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
-use image::ExtendedColorType;
-use image::codecs::jpeg::JpegEncoder;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::errand;
+use super::files;
 use super::hub::{Hub, Seat, text};
+use super::jpeg;
 use crate::viewer::protocol::{ClientMessage, PictureHeader, ServerMessage, WireView, picture_message};
 use crate::viewer::{Answer, Ask, Picture, View, ViewRequest};
 
@@ -149,10 +148,10 @@ async fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<Option<Utf8
         ClientMessage::Save => Ask::Save,
         ClientMessage::Stop => Ask::Stop,
         ClientMessage::CancelFilm => Ask::CancelFilm,
-        ClientMessage::Preview { path } => return errand::preview(hub, path).await.map(Some),
-        ClientMessage::SavePath { path } => return errand::save_path(hub, path).await.map(Some),
-        ClientMessage::Film { path, background } => return errand::film(hub, path, background).await,
-        ClientMessage::Crop { crop } => return errand::crop(hub, crop).await.map(Some),
+        ClientMessage::Preview { path } => return files::preview(hub, path).await.map(Some),
+        ClientMessage::SavePath { path } => return files::save_path(hub, path).await.map(Some),
+        ClientMessage::Film { path, background } => return files::film(hub, path, background).await,
+        ClientMessage::Crop { crop } => return files::crop(hub, crop).await.map(Some),
     };
     // A full channel means that the run is busy for long; whoever pressed the button sees no change, and presses again.
     let _ = hub.ask(ask);
@@ -209,12 +208,9 @@ async fn encoded(picture: Picture) -> Result<Message, End> {
 }
 
 fn encode(picture: &Picture) -> Vec<u8> {
-    let mut jpeg = Vec::new();
     let Picture { number, width, height, ref rgb, step, seconds } = *picture;
     let quality = if width * height < SMALL { QUALITY_OF_SMALL } else { QUALITY };
-    JpegEncoder::new_with_quality(&mut jpeg, quality)
-        .encode(rgb, width, height, ExtendedColorType::Rgb8)
-        .expect("a picture has three bytes for each pixel, and memory can be written");
+    let jpeg = jpeg::encoded(rgb, width, height, quality);
     let header = PictureHeader { id: number, width, height, step, ms: 1e3 * seconds };
     picture_message(&header, &jpeg)
 }

@@ -12,7 +12,7 @@ use super::MOST_CLIENTS;
 use super::access::Access;
 use crate::train::TrainEvent;
 use crate::viewer::protocol::{ServerMessage, State, Subject};
-use crate::viewer::{Ask, Desk, FilmNews, FilmStage, History, Told};
+use crate::viewer::{Ask, FilmNews, FilmStage, History, RunFiles, Told};
 
 /// Messages that a slow browser may be behind before it gets the whole history anew.
 const NEWS: usize = 64;
@@ -26,7 +26,7 @@ pub struct Hub {
     /// Becomes true when the server ends.
     pub closed: watch::Receiver<bool>,
     /// What browsers keep with the run, and read from its scene.
-    pub desk: Arc<Desk>,
+    pub files: Arc<RunFiles>,
     /// Lets few photographs be decoded at a time.
     pub decoders: Semaphore,
     subject: Subject,
@@ -57,7 +57,7 @@ impl Hub {
     pub fn new(
         subject: Subject,
         history: History,
-        desk: Desk,
+        files: RunFiles,
         is_training: bool,
         access: Access,
         asks: SyncSender<Ask>,
@@ -67,7 +67,7 @@ impl Hub {
         Hub {
             access,
             closed,
-            desk: Arc::new(desk),
+            files: Arc::new(files),
             decoders: Semaphore::new(MOST_DECODERS),
             subject,
             is_training,
@@ -92,7 +92,7 @@ impl Hub {
             let board = self.board();
             (self.news.subscribe(), board.history.clone(), board.state, board.film.clone())
         };
-        let (subject, history, film, crop) = (&self.subject, &history, film.as_ref(), self.desk.crop_box());
+        let (subject, history, film, crop) = (&self.subject, &history, film.as_ref(), self.files.crop_box());
         (text(&ServerMessage::Hello { subject, history, state, film, crop }), news)
     }
 

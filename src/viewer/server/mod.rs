@@ -2,8 +2,11 @@
 
 mod access;
 mod client;
-mod errand;
+mod downloads;
+mod files;
 mod hub;
+mod jpeg;
+mod page;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -18,15 +21,11 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use image::ExtendedColorType;
-use image::codecs::jpeg::JpegEncoder;
 use tokio::runtime;
 use tokio::sync::watch;
 
 use super::protocol::{MOST_BYTES, Subject};
-use super::{Ask, Desk, History, MOST_ASKS, Told};
-use crate::media::to_rgb8;
-use crate::scene::Image8;
+use super::{Ask, History, MOST_ASKS, RunFiles, Told};
 use crate::{Error, Result};
 use access::Access;
 use hub::Hub;
@@ -35,12 +34,6 @@ use hub::Hub;
 pub const MOST_CLIENTS: usize = 32;
 /// Time that browsers have to take the last message when the server ends.
 const FAREWELL: Duration = Duration::from_millis(400);
-/// Quality of the JPEGs of photographs.
-const QUALITY_OF_PHOTOGRAPHS: u8 = 95;
-/// The page, complete: it loads nothing else.
-const PAGE: &str = include_str!("../page.html");
-/// What stands in the page for the value that marks its own script.
-const NONCE: &str = "{{nonce}}";
 
 /// A port that is taken, and on which nothing is served yet.
 pub struct Listening {
@@ -91,13 +84,13 @@ impl Listening {
         self,
         subject: Subject,
         history: History,
-        desk: Desk,
+        files: RunFiles,
         is_training: bool,
     ) -> Result<(Server, Receiver<Ask>)> {
         let (asks, asked) = sync_channel(MOST_ASKS);
         let (closing, closed) = watch::channel(false);
         let access = Access::new(self.token, self.address.ip().is_loopback());
-        let hub = Arc::new(Hub::new(subject, history, desk, is_training, access, asks, closed));
+        let hub = Arc::new(Hub::new(subject, history, files, is_training, access, asks, closed));
         let (listener, served) = (self.listener, hub.clone());
         let thread = thread::Builder::new()
             .name("viewer".to_owned())
@@ -151,8 +144,8 @@ fn run(listener: TcpListener, hub: Arc<Hub>) {
         let app = Router::new()
             .route("/", get(page))
             .route("/ws", get(connect))
-            .route("/photograph", get(photograph))
-            .route("/video", get(video))
+            .route("/photograph", get(downloads::photograph))
+            .route("/video", get(downloads::video))
             .with_state(hub);
         tokio::select! {
             // It ends only when its future is dropped.
@@ -182,51 +175,7 @@ async fn page(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): 
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ];
-    (headers, PAGE.replace(NONCE, &nonce)).into_response()
-}
-
-/// Answers with photograph `i` of the scene as a JPEG, over white where it is transparent.
-async fn photograph(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    if let Err(refusal) = hub.access.admit(&headers, query.as_deref()) {
-        return refusal.into_response();
-    }
-    let number =
-        query.as_deref().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("i=")?.parse().ok()));
-    let Some(number) = number else { return StatusCode::NOT_FOUND.into_response() };
-    let Ok(_permit) = hub.decoders.acquire().await else { return StatusCode::NOT_FOUND.into_response() };
-    let desk = hub.desk.clone();
-    match tokio::task::spawn_blocking(move || desk.photograph(number).map(|image| image.as_ref().map(jpeg))).await {
-        Ok(Ok(Some(jpeg))) => {
-            ([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=600")], jpeg)
-                .into_response()
-        }
-        Ok(Err(error)) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
-        Ok(Ok(None)) | Err(_) => StatusCode::NOT_FOUND.into_response(),
-    }
-}
-
-fn jpeg(image: &Image8) -> Vec<u8> {
-    let mut jpeg = Vec::new();
-    let rgb = to_rgb8(&image.over([1.0; 3]));
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY_OF_PHOTOGRAPHS)
-        .encode(&rgb, image.width, image.height, ExtendedColorType::Rgb8)
-        .expect("three bytes for each pixel, sides of a JPEG, and memory can be written");
-    jpeg
-}
-
-/// Answers with the last video.
-async fn video(State(hub): State<Arc<Hub>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    if let Err(refusal) = hub.access.admit(&headers, query.as_deref()) {
-        return refusal.into_response();
-    }
-    let Some(file) = hub.video() else { return StatusCode::NOT_FOUND.into_response() };
-    match tokio::task::spawn_blocking(move || std::fs::read(file)).await {
-        Ok(Ok(bytes)) => {
-            let name = "attachment; filename=\"camera_path.mp4\"";
-            ([(header::CONTENT_TYPE, "video/mp4"), (header::CONTENT_DISPOSITION, name)], bytes).into_response()
-        }
-        _ => StatusCode::NOT_FOUND.into_response(),
-    }
+    (headers, page::page(&nonce)).into_response()
 }
 
 /// Opens a browser's WebSocket.
@@ -268,16 +217,5 @@ mod tests {
         assert_eq!(everywhere.url(), format!("http://127.0.0.1:{port}/?token={}", everywhere.token));
         assert!(!everywhere.is_local() && everywhere.token.len() == 32);
         assert!(Listening::on("[::1]:0".parse().unwrap()).is_ok_and(|ipv6| ipv6.url().starts_with("http://[::1]:")));
-    }
-
-    #[test]
-    fn the_page_loads_nothing_from_elsewhere() {
-        assert!(
-            PAGE.contains(&format!("<script nonce=\"{NONCE}\">"))
-                && PAGE.contains(&format!("<style nonce=\"{NONCE}\">"))
-        );
-        for foreign in ["http://", "https://", "src=\"", "@import", "style=\""] {
-            assert!(!PAGE.contains(foreign), "{foreign}");
-        }
     }
 }

@@ -4,9 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::geometry::{Camera, SceneBox};
+use crate::geometry::{Camera, Corners, SceneBox};
 use crate::scene::path::Keyframes;
 use crate::scene::{CameraPath, Image8, Scene, Split, View};
 use crate::{Error, Result, atomic};
@@ -27,30 +25,20 @@ const VIDEO: &str = "renders/camera_path.mp4";
 /// Name of the file of the crop box in a run's folder.
 pub const CROP_BOX: &str = "crop_box.json";
 
-/// A box to which exports are restricted, in scene coordinates.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CropBox {
-    /// Corner of the lowest coordinates.
-    pub min: [f64; 3],
-    /// Corner of the highest coordinates.
-    pub max: [f64; 3],
-}
-
-/// Keeps what browsers make with the run, and reads what they ask of the scene.
-pub struct Desk {
+/// The files of a run and its scene, as far as browsers write and read them.
+pub struct RunFiles {
     /// The scene without its views.
     scene: Scene,
     folder: PathBuf,
     photographs: Vec<View>,
 }
 
-impl Desk {
-    /// Creates the desk of a run whose results are in `folder`.
-    pub fn new(scene: &Scene, folder: &Path) -> Desk {
+impl RunFiles {
+    /// Describes the files of a run whose results are in `folder`.
+    pub fn new(scene: &Scene, folder: &Path) -> RunFiles {
         let photographs = views(scene).map(|(_, view)| view.clone()).collect();
         let bare = Scene { splits: Default::default(), points: Vec::new(), ..scene.clone() };
-        Desk { scene: bare, folder: folder.to_path_buf(), photographs }
+        RunFiles { scene: bare, folder: folder.to_path_buf(), photographs }
     }
 
     /// Returns the cameras of a preview of a path, evenly spaced in time, and the path's length in seconds.
@@ -68,7 +56,7 @@ impl Desk {
     /// Saves a path as `camera_path.json`, and returns it, with the path of the file.
     ///
     /// # Errors
-    /// Returns the errors of [`Desk::preview`], and an error if the file cannot be written.
+    /// Returns the errors of [`RunFiles::preview`], and an error if the file cannot be written.
     pub fn save_path(&self, keys: &Keyframes) -> Result<(CameraPath, PathBuf)> {
         let path = self.path(keys)?;
         let file = self.folder.join(CAMERA_PATH);
@@ -90,10 +78,10 @@ impl Desk {
     ///
     /// # Errors
     /// Returns an error if the box is empty, or if the file cannot be written or removed.
-    pub fn save_box(&self, crop: Option<CropBox>) -> Result<PathBuf> {
+    pub fn save_box(&self, crop: Option<Corners>) -> Result<PathBuf> {
         let file = self.folder.join(CROP_BOX);
-        match crop {
-            Some(crop) => atomic::write_json(&file, &crop.checked()?.moved(&self.scene.unit_cube.origin, 1.0))?,
+        match crop.map(SceneBox::try_from).transpose()? {
+            Some(crop) => atomic::write_json(&file, &crop.moved(self.scene.unit_cube.origin))?,
             None => match fs::remove_file(&file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(Error::file(&file, format!("cannot be removed ({error})")));
@@ -105,14 +93,13 @@ impl Desk {
     }
 
     /// Returns the saved crop box in coordinates in memory; None if there is none, or none that can be read.
-    pub fn crop_box(&self) -> Option<CropBox> {
-        let saved = CropBox::read(&self.folder).ok().flatten()?;
-        let crop = CropBox { min: saved.low(), max: saved.high() };
-        Some(crop.moved(&self.scene.unit_cube.origin, -1.0))
+    pub fn crop_box(&self) -> Option<SceneBox> {
+        let saved = saved_crop_box(&self.folder).ok().flatten()?;
+        Some(saved.moved(self.scene.unit_cube.origin.map(|x| -x)))
     }
 
-    /// Decodes photograph `number`, as [`SceneCamera::photograph`](super::SceneCamera::photograph) counts them, reduced to
-    /// what a screen shows; None if there is no such photograph.
+    /// Decodes photograph `number`, as [`SceneCamera::photograph`](super::SceneCamera::photograph) counts them, reduced
+    /// to what a screen shows; None if there is no such photograph.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -137,33 +124,20 @@ impl Desk {
     }
 }
 
-impl CropBox {
-    /// Reads the box that was saved in the folder of a run, in the coordinates of the scene's files; None if there is none.
-    ///
-    /// # Errors
-    /// Returns an error if the file is not what a viewer saves.
-    pub fn read(folder: &Path) -> Result<Option<SceneBox>> {
-        let file = folder.join(CROP_BOX);
-        let text = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| Error::file(&file, format!("cannot be read ({error})")))?,
-        };
-        let crop: CropBox = serde_json::from_str(&text).map_err(|error| {
-            Error::file(&file, format!("is not a crop box ({error}); remove it, or save it again in the viewer"))
-        })?;
-        SceneBox::new(crop.min, crop.max).map(Some).map_err(|error| Error::file(&file, error.to_string()))
-    }
-
-    /// # Errors
-    /// Returns the errors of [`SceneBox::new`].
-    fn checked(self) -> Result<CropBox> {
-        SceneBox::new(self.min, self.max).map(|_| self)
-    }
-
-    fn moved(self, by: &[f64; 3], sign: f64) -> CropBox {
-        let moved = |point: [f64; 3]| std::array::from_fn(|k| point[k] + sign * by[k]);
-        CropBox { min: moved(self.min), max: moved(self.max) }
-    }
+/// Reads the crop box that was saved in the folder of a run, in the coordinates of the scene's files; None if there is
+/// none.
+///
+/// # Errors
+/// Returns an error if the file is not what a viewer saves.
+pub fn saved_crop_box(folder: &Path) -> Result<Option<SceneBox>> {
+    let file = folder.join(CROP_BOX);
+    let text = match fs::read_to_string(&file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| Error::file(&file, format!("cannot be read ({error})")))?,
+    };
+    serde_json::from_str(&text).map(Some).map_err(|error| {
+        Error::file(&file, format!("is not a crop box ({error}); remove it, or save it again in the viewer"))
+    })
 }
 
 /// Returns the views of a scene with their splits: those that a viewer shows, in its order.
@@ -177,43 +151,43 @@ mod tests {
     use super::*;
     use crate::geometry::UnitCube;
 
-    fn desk(folder: &Path) -> Desk {
+    fn files(folder: &Path) -> RunFiles {
         let cube = UnitCube { origin: [1e6, 0.0, -1e6], ..UnitCube::BLENDER };
-        Desk::new(&Scene::turntable("x", cube, [0.0; 3], 1.0), folder)
+        RunFiles::new(&Scene::turntable("x", cube, [0.0; 3], 1.0), folder)
     }
 
     #[test]
     fn a_box_is_kept_in_the_coordinates_of_the_files() {
         let folder = tempfile::tempdir().unwrap();
-        let desk = desk(folder.path());
-        assert_eq!(desk.crop_box(), None);
-        let crop = CropBox { min: [-1.0, -0.5, 0.0], max: [1.0, 0.5, 0.25] };
-        let file = desk.save_box(Some(crop)).unwrap();
-        let saved: CropBox = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let files = files(folder.path());
+        assert_eq!(files.crop_box(), None);
+        let crop = Corners { min: [-1.0, -0.5, 0.0], max: [1.0, 0.5, 0.25] };
+        let file = files.save_box(Some(crop)).unwrap();
+        let saved: Corners = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         assert_eq!(saved.min, [1e6 - 1.0, -0.5, -1e6]);
-        assert_eq!(desk.crop_box(), Some(crop));
+        assert_eq!(files.crop_box().map(Corners::from), Some(crop));
         for _ in 0..2 {
-            desk.save_box(None).unwrap();
-            assert!(!file.exists() && desk.crop_box().is_none());
+            files.save_box(None).unwrap();
+            assert!(!file.exists() && files.crop_box().is_none());
         }
     }
 
     #[test]
     fn empty_boxes_are_refused_and_leave_the_saved_one() {
         let folder = tempfile::tempdir().unwrap();
-        let desk = desk(folder.path());
-        let crop = CropBox { min: [0.0; 3], max: [1.0; 3] };
-        desk.save_box(Some(crop)).unwrap();
+        let files = files(folder.path());
+        let crop = Corners { min: [0.0; 3], max: [1.0; 3] };
+        files.save_box(Some(crop)).unwrap();
         for max in [[1.0, 0.0, 1.0], [1.0, f64::NAN, 1.0], [1.0, 1.0, f64::INFINITY]] {
-            let error = desk.save_box(Some(CropBox { max, ..crop })).unwrap_err().to_string();
+            let error = files.save_box(Some(Corners { max, ..crop })).unwrap_err().to_string();
             assert!(error.contains("box"), "{error}");
         }
-        assert_eq!(desk.crop_box(), Some(crop));
+        assert_eq!(files.crop_box().map(Corners::from), Some(crop));
     }
 
     #[test]
     fn there_is_no_photograph_beyond_the_last() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(desk(folder.path()).photograph(12).unwrap().is_none());
+        assert!(files(folder.path()).photograph(12).unwrap().is_none());
     }
 }

@@ -7,15 +7,15 @@ use axum::extract::ws::Utf8Bytes;
 
 use super::client::End;
 use super::hub::{Hub, text};
-use crate::geometry::Camera;
+use crate::geometry::{Camera, Corners};
 use crate::scene::path::Keyframes;
 use crate::viewer::protocol::{ServerMessage, check_color};
-use crate::viewer::{Ask, CropBox, Desk, Film};
+use crate::viewer::{Ask, Film, RunFiles};
 use crate::{Error, Result};
 
 /// Answers with the frames of a path.
 pub async fn preview(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8Bytes, End> {
-    let planned = at_desk(hub, move |desk| desk.preview(&keys)).await?;
+    let planned = with_files(hub, move |files| files.preview(&keys)).await?;
     Ok(match planned {
         Ok((cameras, seconds)) => {
             let frames: Vec<_> = cameras.iter().map(numbers).collect();
@@ -27,7 +27,7 @@ pub async fn preview(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8Byte
 
 /// Saves a path, and answers where.
 pub async fn save_path(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8Bytes, End> {
-    let saved = at_desk(hub, move |desk| desk.save_path(&keys)).await?;
+    let saved = with_files(hub, move |files| files.save_path(&keys)).await?;
     Ok(saved.map_or_else(|error| refused(&error), |(_, file)| kept(&format!("Saved as {}", file.display()))))
 }
 
@@ -41,9 +41,9 @@ pub async fn film(
     if hub.is_filming() {
         return Ok(Some(refused(&Error::config("a video is being rendered already; wait for it or cancel it"))));
     }
-    let planned = at_desk(hub, move |desk| {
-        let (path, _) = desk.save_path(&keys)?;
-        Ok(Film { path, background, file: desk.video_file()? })
+    let planned = with_files(hub, move |files| {
+        let (path, _) = files.save_path(&keys)?;
+        Ok(Film { path, background, file: files.video_file()? })
     })
     .await?;
     let film = match planned {
@@ -55,24 +55,23 @@ pub async fn film(
 }
 
 /// Saves or removes the crop box, and answers where.
-pub async fn crop(hub: &Hub, crop: Option<CropBox>) -> std::result::Result<Utf8Bytes, End> {
-    let saved = at_desk(hub, move |desk| desk.save_box(crop)).await?;
+pub async fn crop(hub: &Hub, crop: Option<Corners>) -> std::result::Result<Utf8Bytes, End> {
+    let saved = with_files(hub, move |files| files.save_box(crop)).await?;
     let what = if crop.is_some() { "Saved as" } else { "Removed" };
     Ok(saved.map_or_else(|error| refused(&error), |file| kept(&format!("{what} {}", file.display()))))
 }
 
 /// Does something that may wait for files.
-async fn at_desk<T: Send + 'static>(
+async fn with_files<T: Send + 'static>(
     hub: &Hub,
-    errand: impl FnOnce(&Desk) -> Result<T> + Send + 'static,
+    work: impl FnOnce(&RunFiles) -> Result<T> + Send + 'static,
 ) -> std::result::Result<Result<T>, End> {
-    let desk: Arc<Desk> = hub.desk.clone();
-    tokio::task::spawn_blocking(move || errand(&desk)).await.map_err(|_| End::Closing)
+    let files: Arc<RunFiles> = hub.files.clone();
+    tokio::task::spawn_blocking(move || work(&files)).await.map_err(|_| End::Closing)
 }
 
 fn numbers(camera: &Camera) -> [f32; 13] {
-    let k = &camera.intrinsics;
-    let mut numbers = [2.0 * (0.5 * k.height as f32 / k.fl_y).atan(); 13];
+    let mut numbers = [camera.intrinsics.fov_y(); 13];
     numbers[..12].copy_from_slice(camera.camera_to_world.as_flattened());
     numbers
 }
