@@ -768,8 +768,8 @@ typedef struct CompositeRayArgs {
 // Spherical harmonics in fp64, for tests: kernels/testing/oracle.cu.
 typedef struct SphereArgs {
     const double* direction;  // [n, 3]
-    double* basis;            // [n, 16]
-    uint32_t degree;          // degree of the spherical harmonics, 1 to 4
+    double* basis;            // [n, 36]
+    uint32_t degree;          // degree of the spherical harmonics, 1 to 6
 } SphereArgs;
 
 // Philox4x32-10, for tests: kernels/testing/oracle.cu.

@@ -173,8 +173,7 @@ class Field:
     def __call__(self, x, direction):
         """Density [n] and sRGB colour [n, 3] at points x of the box, seen along unit directions."""
         h = self.network("density_network", self.features(x))
-        basis = harmonics(direction)
-        basis[:, self.config["sh_degree"] ** 2 :] = 0
+        basis = harmonics(direction)[:, : self.config["sh_degree"] ** 2]
         raw = self.network("color_network", np.concatenate([h, basis], axis=1))
         return np.exp(np.minimum(h[:, 0], 15)), 1 / (1 + np.exp(-raw[:, :3]))
 
@@ -196,6 +195,20 @@ def harmonics(d):
         0.45704579946446572 * y * (1 - 5 * z * z), 0.3731763325901154 * z * (5 * z * z - 3),
         0.45704579946446572 * x * (1 - 5 * z * z), 1.4453057213202769 * z * (x * x - y * y),
         0.59004358992664352 * x * (3 * y * y - x * x),
+        2.5033429417967046 * x * y * (x * x - y * y), 1.7701307697799305 * y * z * (y * y - 3 * x * x),
+        0.94617469575756008 * x * y * (7 * z * z - 1), 0.66904654355728921 * y * z * (3 - 7 * z * z),
+        0.10578554691520431 * (35 * z**4 - 30 * z * z + 3), 0.66904654355728921 * x * z * (3 - 7 * z * z),
+        0.47308734787878002 * (x * x - y * y) * (7 * z * z - 1), 1.7701307697799305 * x * z * (3 * y * y - x * x),
+        0.62583573544917614 * (x**4 - 6 * x * x * y * y + y**4),
+        0.65638205684017015 * y * (10 * x * x * y * y - 5 * x**4 - y**4),
+        8.3026492595241645 * x * y * z * (x * x - y * y),
+        0.48923829943525038 * y * (9 * z * z - 1) * (y * y - 3 * x * x),
+        4.7935367849733231 * x * y * z * (3 * z * z - 1), 0.45294665119569694 * y * (14 * z * z - 21 * z**4 - 1),
+        0.11695032245342358 * z * (63 * z**4 - 70 * z * z + 15), 0.45294665119569694 * x * (14 * z * z - 21 * z**4 - 1),
+        2.3967683924866618 * z * (x * x - y * y) * (3 * z * z - 1),
+        0.48923829943525038 * x * (9 * z * z - 1) * (3 * y * y - x * x),
+        2.0756623148810411 * z * (x**4 - 6 * x * x * y * y + y**4),
+        0.65638205684017015 * x * (10 * x * x * y * y - x**4 - 5 * y**4),
     ], axis=1)  # fmt: skip
 
 

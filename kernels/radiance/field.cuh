@@ -9,7 +9,7 @@
 #include "network/mlp.cuh"
 #include "encoding/spherical_harmonics.cuh"
 
-#define GF_DENSITY_OUT 16  // width of the density network's output and of the colour network's direction input
+#define GF_DENSITY_OUT 16  // width of the density network's output; harmonics follow it in the colour network's input
 #define GF_LOG_DENSITY_LIMIT 15.0f
 
 namespace {
@@ -38,13 +38,12 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
         a.samples.density[first + s] = density_of((float)h.row(s)[0]);
     }
     if (a.density_only) return;
+    const uint32_t n_harmonics = a.network.layers[n_density].n_in - GF_DENSITY_OUT;
     GF_FOR_EACH_IN_TILE(s, rows) {
         const uint32_t ray = a.samples.ray[first + s];
         const float direction[3] = {a.rays.view[ray], a.rays.view[a.rays.capacity + ray],
                                     a.rays.view[2 * (size_t)a.rays.capacity + ray]};
-        float basis[16];
-        spherical_harmonics(direction, a.network.sh_degree, basis);
-        for (int i = 0; i < 16; ++i) h.row(s)[GF_DENSITY_OUT + i] = (compute_t)basis[i];
+        spherical_harmonics(direction, a.network.sh_degree, n_harmonics, h.row(s) + GF_DENSITY_OUT);
     }
     tile_sync();
     const Matrix color = flow.run(n_density, flow.at.n_layers());
@@ -53,15 +52,16 @@ template <int W> GF_FN void field_forward_tile(const FieldArgs& a, uint32_t tile
     }
 }
 
-/// Converts the gradient with respect to the colour network's inputs, of which the last 16 are spherical harmonics,
-/// into the gradient with respect to the viewing direction.
+/// Converts the gradient with respect to the colour network's inputs, of which those behind the density network's outputs
+/// are spherical harmonics, into the gradient with respect to the viewing direction.
 GF_FN void write_view_gradients(const FieldArgs& a, Matrix dx, uint32_t first, uint32_t rows) {
     GF_FOR_EACH_IN_TILE(s, rows) {
         const uint32_t ray = a.samples.ray[first + s];
-        float direction[3], dL_dbasis[16], dL_dview[3] = {};
+        float direction[3], dL_dview[3] = {};
         for (int k = 0; k < 3; ++k) direction[k] = a.rays.view[k * (size_t)a.rays.capacity + ray];
-        for (int i = 0; i < 16; ++i) dL_dbasis[i] = (float)dx.row(s)[GF_DENSITY_OUT + i] * (1.0f / GF_LOSS_SCALE);
-        add_harmonics_gradient(direction, a.network.sh_degree, dL_dbasis, dL_dview);
+        const compute_t* dL_dbasis = dx.row(s) + GF_DENSITY_OUT;
+        const auto gradient = [=](int i) { return (float)dL_dbasis[i] * (1.0f / GF_LOSS_SCALE); };
+        add_harmonics_gradient(direction, a.network.sh_degree, gradient, dL_dview);
         for (int k = 0; k < 3; ++k) a.dL_dview[3 * (size_t)(first + s) + k] = dL_dview[k];
     }
 }

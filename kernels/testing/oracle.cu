@@ -5,7 +5,8 @@
 #include "radiance/composite.cuh"
 
 GF_ITEM_KERNEL(spherical_harmonics_f64, SphereArgs) {
-    spherical_harmonics<double>(a.direction + 3 * (size_t)i, a.degree, a.basis + 16 * (size_t)i);
+    double* basis = a.basis + GF_MAX_HARMONICS * (size_t)i;
+    spherical_harmonics<double>(a.direction + 3 * (size_t)i, a.degree, GF_MAX_HARMONICS, basis);
 }
 
 GF_ITEM_KERNEL(philox, RandomArgs) {

@@ -105,7 +105,7 @@ pub struct ModelConfig {
     /// For fitted images and distance fields: maps features to values. Coordinate networks have no such network after
     /// them.
     pub network: NetworkConfig,
-    /// Degree of the spherical harmonics that encode the viewing direction: `sh_degree²` values.
+    /// Degree of the spherical harmonics that encode the viewing direction, 1 to 6: `sh_degree²` values.
     pub sh_degree: u32,
 }
 

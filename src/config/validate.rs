@@ -96,7 +96,7 @@ impl ModelConfig {
         self.color_network.validate("model.color_network")?;
         self.network.validate("model.network")?;
         self.validate_grid_outputs()?;
-        between("model.sh_degree", self.sh_degree, 1..=4)
+        between("model.sh_degree", self.sh_degree, 1..=6)
     }
 
     fn validate_grid_outputs(&self) -> Result<()> {

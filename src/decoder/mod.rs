@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelConfig;
 use crate::device::args::{self, MAX_LAYERS};
 
-/// Number of stored outputs of the first network; the density network's first output is the log density. Also the
-/// number of inputs of the colour network from the viewing direction (16 spherical harmonics).
+/// Number of stored outputs of the first network; the density network's first output is the log density.
 const BRIDGE: u32 = 16;
 /// Number of stored outputs of the colour network; the first three are the colour.
 const COLOR_OUT: u32 = 16;
@@ -45,7 +44,7 @@ pub struct Decoder {
     pub layers: Vec<LayerShape>,
     /// Number of layers of the density network.
     pub n_density_layers: usize,
-    /// Degree of the spherical harmonics of the viewing direction.
+    /// Degree of the spherical harmonics of the viewing direction, 1 to 6.
     pub sh_degree: u32,
 }
 
@@ -89,7 +88,7 @@ impl Decoder {
         let mut layers = chain(n_features.next_multiple_of(16), first.n_neurons, first.n_hidden_layers, BRIDGE);
         let n_density_layers = layers.len();
         if head == Head::Radiance {
-            layers.extend(chain(2 * BRIDGE, color.n_neurons, color.n_hidden_layers, COLOR_OUT));
+            layers.extend(chain(BRIDGE + n_harmonics(config.sh_degree), color.n_neurons, color.n_hidden_layers, COLOR_OUT));
         }
         assert!(layers.len() <= MAX_LAYERS, "the configuration limits the number of layers");
         Decoder { layers, n_density_layers, sh_degree: config.sh_degree }
@@ -156,6 +155,11 @@ impl Decoder {
         }
         layout
     }
+}
+
+/// Returns the number of columns for the spherical harmonics of a degree, those of padding included.
+fn n_harmonics(degree: u32) -> u32 {
+    (degree * degree).next_multiple_of(16)
 }
 
 fn chain(n_in: u32, n_neurons: u32, n_hidden_layers: u32, n_out: u32) -> Vec<LayerShape> {

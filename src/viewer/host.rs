@@ -146,9 +146,11 @@ impl Host {
         if let Some(film) = self.film.take() {
             (self.tell)(Told::Film(news_of(&film, FilmStage::Cancelled)));
         }
-        // The unfinished file is removed with its writer.
         if let Some(filming) = self.filming.take() {
-            (self.tell)(Told::Film(filming.news(FilmStage::Cancelled)));
+            let news = filming.news(FilmStage::Cancelled);
+            // The unfinished file is removed with its writer, before the news says that there is none.
+            drop(filming);
+            (self.tell)(Told::Film(news));
         }
     }
 
@@ -198,7 +200,11 @@ impl Host {
         let Some(mut filming) = self.filming.take() else { return };
         let begun = Instant::now();
         match filming.advance(self.pixels_of_band()) {
-            Err(error) => return (self.tell)(Told::Film(filming.news(FilmStage::Failed(error.to_string())))),
+            Err(error) => {
+                let news = filming.news(FilmStage::Failed(error.to_string()));
+                drop(filming);
+                return (self.tell)(Told::Film(news));
+            }
             Ok(n) => self.count(n, begun.elapsed()),
         }
         if !filming.is_complete() {

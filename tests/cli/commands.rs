@@ -158,7 +158,7 @@ fn configuration_mistakes_name_file_and_key() {
         (["--set", "scene.scale=1e300"], "scene.scale is 1e300, but must be from "),
         (["--set", "train.seed=4294967296"], "train.seed is 4294967296, but must be from 0 to 4294967295"),
         (["--set", "train.seeds=1"], "`train.seeds` is not a configuration key; the nearest one is `train.seed`"),
-        (["--set", "model.sh_degree=7"], "model.sh_degree is 7, but must be from 1 to 4"),
+        (["--set", "model.sh_degree=7"], "model.sh_degree is 7, but must be from 1 to 6"),
         (["--downscale", "0"], "scene.downscale is 0"),
     ] {
         let joined = format!("{}={}", args[0], args[1]);

@@ -168,7 +168,7 @@ fn every_range_is_guarded() {
         ("model.grid.log2_hashmap_size=30", "34359738368 features"),
         ("model.density_network.n_neurons=48", "model.density_network.n_neurons is 48"),
         ("model.color_network.n_hidden_layers=9", "model.color_network.n_hidden_layers is 9"),
-        ("model.sh_degree=5", "model.sh_degree is 5, but must be from 1 to 4"),
+        ("model.sh_degree=7", "model.sh_degree is 7, but must be from 1 to 6"),
         ("model.grid.mulfa.depth=0", "model.grid.mulfa.depth is 0, but must be from 1 to 3"),
         ("model.grid.mulfa.depth=4", "model.grid.mulfa.depth is 4, but must be from 1 to 3"),
         ("model.grid.local.n_frequencies=3", "model.grid.local.n_frequencies is 3, but must be from 0 to 2"),

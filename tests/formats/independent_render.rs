@@ -72,7 +72,7 @@ fn a_script_renders_a_field_with_every_setting_changed() {
         "--set=model.grid.n_features_per_level=2",
         "--set=model.grid.n_levels=5",
         "--set=model.grid.per_level_scale=1.6",
-        "--set=model.sh_degree=3",
+        "--set=model.sh_degree=5",
         "--set=model.density_network={\"n_neurons\": 32, \"n_hidden_layers\": 2}",
         "--set=model.color_network={\"n_neurons\": 16, \"n_hidden_layers\": 1}",
         "--set=march.cascades=2",
