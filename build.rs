@@ -22,14 +22,28 @@ use std::process::Command;
 struct Level {
     name: &'static str,
     flags: &'static [&'static str],
+    /// The kernel sources that it recompiles, without `.cu`; all others are those of the level before. None: all.
+    only: Option<&'static [&'static str]>,
+}
+
+impl Level {
+    fn compiles(&self, source: &str) -> bool {
+        self.only.is_none_or(|only| only.contains(&source))
+    }
 }
 
 const X86_LEVELS: &[Level] = &[
-    Level { name: "v3", flags: &["-march=x86-64-v3"] },
+    Level { name: "v3", flags: &["-march=x86-64-v3"], only: None },
     // Without the second flag GCC uses 256-bit vectors.
-    Level { name: "v4", flags: &["-march=x86-64-v4", "-mprefer-vector-width=512"] },
+    Level { name: "v4", flags: &["-march=x86-64-v4", "-mprefer-vector-width=512"], only: None },
+    // Networks with bf16 products, see kernels/core/bf16.cuh. Chosen by a setting, never by itself.
+    Level {
+        name: "v4_bf16",
+        flags: &["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16"],
+        only: Some(&["field", "fit"]),
+    },
 ];
-const DEFAULT_LEVELS: &[Level] = &[Level { name: "native", flags: &[] }];
+const DEFAULT_LEVELS: &[Level] = &[Level { name: "native", flags: &[], only: None }];
 
 /// A kernel, as declared by its macro.
 struct Kernel {
@@ -94,7 +108,7 @@ fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
     // meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
-    build.include("kernels").files(sources);
+    build.include("kernels").files(sources.iter().filter(|source| level.compiles(&stem(source))));
     compile_library(&mut build, &format!("gridfield_{}", level.name), out, digest);
 }
 
@@ -107,6 +121,11 @@ fn compile_emulated(sources: &[PathBuf], out: &Path, digest: u64) {
     let own = ["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"];
     build.include("kernels").files(sources).files(own);
     compile_library(&mut build, "gridfield_emulated", out, digest);
+}
+
+/// Returns the name of a source file without its extension.
+fn stem(path: &Path) -> String {
+    path.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names").to_string()
 }
 
 /// Compiles a static library, unless it exists from the same sources and flags, and tells cargo to link it.
@@ -125,7 +144,7 @@ fn compile_library(build: &mut cc::Build, name: &str, out: &Path, digest: u64) {
 /// Finds `GF_ITEM_KERNEL(name, Args)`, `GF_WARP_KERNEL(name, Args)` and `GF_TILE_KERNEL(name, Args, Shared)`.
 fn declared_kernels(path: &Path) -> Vec<Kernel> {
     let text = fs::read_to_string(path).expect("kernel sources are UTF-8");
-    let source = path.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names");
+    let source = stem(path);
     let mut kernels = Vec::new();
     for line in text.lines() {
         for (macro_name, shape) in
@@ -135,7 +154,7 @@ fn declared_kernels(path: &Path) -> Vec<Kernel> {
                 let mut words = rest.split([',', ')']).map(str::trim);
                 let name = words.next().expect("a kernel has a name").to_string();
                 let args = words.next().expect("a kernel has arguments").to_string();
-                kernels.push(Kernel { name, args, shape, source: source.to_string() });
+                kernels.push(Kernel { name, args, shape, source: source.clone() });
             }
         }
     }
@@ -151,7 +170,7 @@ fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String 
     );
     text.push_str("unsafe extern \"C\" {\n");
     for kernel in kernels {
-        for level in levels {
+        for level in levels.iter().filter(|level| level.compiles(&kernel.source)) {
             writeln!(
                 text,
                 "    fn {}_{}(args: *const c_void, begin: u32, end: u32, row: u32);",
@@ -175,7 +194,11 @@ fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String 
     }
     text.push_str("];\n");
     for kernel in kernels {
-        let host: Vec<String> = levels.iter().map(|level| format!("{}_{}", kernel.name, level.name)).collect();
+        let mut host: Vec<String> = Vec::new();
+        for level in levels {
+            let own = level.compiles(&kernel.source).then(|| format!("{}_{}", kernel.name, level.name));
+            host.push(own.unwrap_or_else(|| host.last().expect("the first level compiles all").clone()));
+        }
         let emulation = if emulated { format!(" emulated: {}_emulated,", kernel.name) } else { String::new() };
         let Kernel { name, args, shape, source } = kernel;
         writeln!(

@@ -3,6 +3,7 @@
 // Every product is out[m, :] += left(m, k) * right[k, :] with vectors along the neurons, so that no operand is ever
 // transposed in the loop. Hence the two copies of the weights.
 #pragma once
+#include "core/bf16.cuh"
 #include "core/tile.cuh"
 
 #define GF_FOR_EACH_IN_TILE(s, n) for (uint32_t s = 0; s < (n); ++s)
@@ -129,6 +130,13 @@ GF_FN void multiply(const float* left, size_t left_m, size_t left_k, const float
 
 GF_FN void tile_forward(Matrix x, const Layer& layer, Weights weights, Matrix y, uint32_t rows, bool relu) {
     const float* transposed = weights.w_transposed + layer.weights;
+#if GF_BF16
+    if (is_bf16(layer)) {
+        if (relu) bf16_forward<true>(x, layer, transposed, y, rows);
+        else bf16_forward<false>(x, layer, transposed, y, rows);
+        return;
+    }
+#endif
     if (relu)
         multiply<false, true>(x.data, x.stride, 1, transposed, layer.n_out, y.data, y.stride, rows, layer.n_out,
                               layer.n_in);
@@ -139,8 +147,12 @@ GF_FN void tile_forward(Matrix x, const Layer& layer, Weights weights, Matrix y,
 
 GF_FN void tile_backward_input(Matrix dy, const Layer& layer, Weights weights, Matrix x, Matrix dx, uint32_t rows,
                                bool relu) {
-    multiply<false, false>(dy.data, dy.stride, 1, weights.w + layer.weights, layer.n_in, dx.data, dx.stride, rows,
-                           layer.n_in, layer.n_out);
+#if GF_BF16
+    if (is_bf16(layer)) bf16_backward_input(dy, layer, weights.w + layer.weights, dx, rows);
+    else
+#endif
+        multiply<false, false>(dy.data, dy.stride, 1, weights.w + layer.weights, layer.n_in, dx.data, dx.stride, rows,
+                               layer.n_in, layer.n_out);
     if (!relu) return;
     for (uint32_t s = 0; s < rows; ++s) {
         const float* __restrict__ made = x.row(s);
@@ -150,6 +162,9 @@ GF_FN void tile_backward_input(Matrix dy, const Layer& layer, Weights weights, M
 }
 
 GF_FN void tile_backward_weights(Matrix dy, Matrix x, const Layer& layer, float, float* dL_dweights, uint32_t rows) {
+#if GF_BF16
+    if (is_bf16(layer)) return bf16_backward_weights(dy, x, layer, dL_dweights + layer.weights, rows);
+#endif
     multiply<true, false>(dy.data, 1, dy.stride, x.data, x.stride, dL_dweights + layer.weights, layer.n_in, layer.n_out,
                           layer.n_in, rows);
 }

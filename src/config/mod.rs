@@ -307,6 +307,8 @@ pub struct TrainConfig {
     pub eval_every: u64,
     /// Steps between checkpoints; 0 for a single one at the end.
     pub save_every: u64,
+    /// Precision of the networks' products on a CPU. GPUs compute in fp16 whatever it says.
+    pub precision: Precision,
     /// Decay per step of the moving average of the parameters, which is used for rendering; with 0, the parameters of
     /// the last step are used.
     pub ema_decay: f64,
@@ -333,9 +335,23 @@ impl Default for TrainConfig {
             refine_cameras: false,
             eval_every: 0,
             save_every: 1000,
+            precision: Precision::Fp32,
             ema_decay: 0.95,
         }
     }
+}
+
+/// Precision of the products of networks with up to 128 neurons per layer, in training on a CPU. Weights, sums and the
+/// optimizer are in fp32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Factors in fp32.
+    Fp32,
+    /// Factors rounded to bf16, for CPUs with AVX512-BF16.
+    Bf16,
+    /// bf16 where the CPU has it, otherwise fp32.
+    Auto,
 }
 
 /// Background behind the field, in sRGB.

@@ -88,7 +88,12 @@ impl Decoder {
         let mut layers = chain(n_features.next_multiple_of(16), first.n_neurons, first.n_hidden_layers, BRIDGE);
         let n_density_layers = layers.len();
         if head == Head::Radiance {
-            layers.extend(chain(BRIDGE + n_harmonics(config.sh_degree), color.n_neurons, color.n_hidden_layers, COLOR_OUT));
+            layers.extend(chain(
+                BRIDGE + n_harmonics(config.sh_degree),
+                color.n_neurons,
+                color.n_hidden_layers,
+                COLOR_OUT,
+            ));
         }
         assert!(layers.len() <= MAX_LAYERS, "the configuration limits the number of layers");
         Decoder { layers, n_density_layers, sh_degree: config.sh_degree }

@@ -36,12 +36,18 @@ impl Cpu {
         Cpu { profile: Some(profile), ..self.clone() }
     }
 
+    /// Returns the same device with the networks' products in bf16, or None if the processor lacks the instructions.
+    pub fn with_bf16(&self) -> Option<Self> {
+        let level = LEVELS.iter().rposition(|level| level.ends_with(BF16) && has_level(level))?;
+        Some(Cpu { level, ..self.clone() })
+    }
+
     /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()
     }
 
-    /// Returns the instruction set level in use, such as `v4`.
+    /// Returns the instruction set level in use, such as `v4`, or `v4_bf16` with products in bf16.
     pub fn level(&self) -> &'static str {
         LEVELS[self.level]
     }
@@ -101,7 +107,10 @@ impl Cpu {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
         let level = if cfg!(target_arch = "x86_64") {
-            format!("x86-64-{}", self.level())
+            match self.level().strip_suffix(BF16) {
+                Some(level) => format!("x86-64-{level} with bf16"),
+                None => format!("x86-64-{}", self.level()),
+            }
         } else {
             std::env::consts::ARCH.into()
         };
@@ -120,9 +129,12 @@ impl Cpu {
     }
 }
 
-/// Returns the index of the highest instruction set level that this CPU supports.
+/// Suffix of the levels that multiply the networks' layers in bf16.
+const BF16: &str = "_bf16";
+
+/// Returns the index of the highest instruction set level with fp32 products that this CPU supports.
 fn best_level() -> Result<usize> {
-    LEVELS.iter().rposition(|level| has_level(level)).ok_or_else(|| {
+    LEVELS.iter().rposition(|level| !level.ends_with(BF16) && has_level(level)).ok_or_else(|| {
         Error::device(format!("this processor lacks the instructions of x86-64-{} (AVX2, FMA)", LEVELS[0]))
     })
 }
@@ -131,6 +143,7 @@ fn best_level() -> Result<usize> {
 fn has_level(level: &str) -> bool {
     let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
     match level {
+        "v4_bf16" => has_level("v4") && is_x86_feature_detected!("avx512bf16"),
         "v4" => {
             v3 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")

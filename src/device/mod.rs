@@ -49,7 +49,8 @@ pub use emulated::{Emulated, Order};
 pub use event::Event;
 pub use profile::{KernelTime, Profile};
 
-use crate::Result;
+use crate::config::Precision;
+use crate::{Error, Result};
 
 internal_use!(buffer::Ptr);
 internal_use!(compute::ComputeBuffer);
@@ -108,6 +109,28 @@ impl Device {
             Device::Cuda(cuda) => Device::Cuda(cuda.profiled(profile)),
             #[cfg(feature = "emulated")]
             Device::Emulated(emulated) => Device::Emulated(*emulated),
+        }
+    }
+
+    /// Returns the same device with the products of networks in the given precision. GPUs compute in fp16 and stay as
+    /// they are; a CPU starts in fp32.
+    ///
+    /// # Errors
+    /// Returns an error if bf16 is asked for and the device does not have it.
+    pub fn with_precision(&self, precision: Precision) -> Result<Self> {
+        let bf16 = match (self, precision) {
+            (_, Precision::Fp32) => return Ok(self.clone()),
+            (Device::Cpu(cpu), _) => cpu.with_bf16().map(Device::Cpu),
+            _ => None,
+        };
+        match (bf16, precision) {
+            (Some(device), _) => Ok(device),
+            (None, Precision::Auto) => Ok(self.clone()),
+            (None, _) => Err(Error::config(format!(
+                "train.precision is bf16, which needs a CPU with AVX512-BF16, and the device is {}; \
+                 auto takes bf16 only where it is there",
+                self.describe()
+            ))),
         }
     }
 

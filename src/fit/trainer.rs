@@ -118,6 +118,7 @@ impl<D: Data> FitTrainer<D> {
         field_optimizer: FieldOptimizer,
         size: FitSize,
     ) -> Result<Self> {
+        let device = &device.with_precision(config.train.precision)?;
         let chunk = |_| FitChunk::new(device, size.samples, data.head(), &field, true);
         Ok(FitTrainer {
             device: device.clone(),

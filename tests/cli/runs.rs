@@ -10,6 +10,9 @@ use crate::binary::{
     train_tiny, train_tiny_on, without_times,
 };
 use crate::captures::room;
+use crate::skip::skipped;
+use gridfield::config::Precision;
+use gridfield::device::{Device, DeviceChoice};
 use serde_json::{Value, json};
 
 fn read_json(path: &Path) -> Value {
@@ -333,6 +336,14 @@ fn assert_resume_gives_the_same_bits(model: &str, args: &[&str]) {
 #[test]
 fn resume_gives_the_same_bits_at_any_number_of_threads() {
     assert_resume_gives_the_same_bits("hash", &[]);
+}
+
+#[test]
+fn bf16_resumes_with_the_same_bits() {
+    if let Err(error) = Device::open(DeviceChoice::Cpu, 1).unwrap().with_precision(Precision::Bf16) {
+        return skipped("bf16_resumes_with_the_same_bits", error);
+    }
+    assert_resume_gives_the_same_bits("hash", &["--set=train.precision=bf16"]);
 }
 
 #[test]

@@ -126,6 +126,7 @@ fn wrong_types_name_key_value_and_expectation() {
         ("model.sh_degree=-1", "model.sh_degree is -1, but must be a whole number from 0 to 4294967295"),
         ("train.huber_delta=true", "train.huber_delta is true, but must be a number"),
         ("train.huber_delta=1e999", "train.huber_delta is \"1e999\", but must be a number"),
+        ("train.precision=fp8", "train.precision is \"fp8\", but must be one of `fp32`, `bf16`, `auto`"),
         ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
         (
             "model.name=tree",

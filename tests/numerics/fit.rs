@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::common::{Random, assert_close, to_f64};
-use gridfield::config::{GridConfig, ModelConfig, NetworkConfig};
+use crate::skip::skipped;
+use gridfield::config::{GridConfig, ModelConfig, NetworkConfig, Precision};
 use gridfield::decoder::{Head, LayerShape};
 use gridfield::device::Device;
 use gridfield::encoding::InitContext;
@@ -11,7 +12,8 @@ use gridfield::field::{ChunkGradients, Field, WorkerScratch};
 use gridfield::fit::{FitChunk, FitLoss, Fitter, Predictor};
 use gridfield::geometry::UnitCube;
 
-const SAMPLES: usize = 150;
+/// One whole tile and an odd part of a second.
+const SAMPLES: usize = 151;
 
 /// The inputs of each layer, and the output values.
 struct Passed {
@@ -19,14 +21,39 @@ struct Passed {
     values: Vec<f64>,
 }
 
+/// How a device computes: what it rounds the factors of products to, and how far its values and gradients may be from
+/// the plain ones, relative to the largest.
+#[derive(Clone, Copy)]
+struct Arithmetic {
+    round: fn(f64) -> f64,
+    values: f64,
+    weight_gradients: f64,
+    feature_gradients: f64,
+}
+
+impl Arithmetic {
+    fn of(device: &Device) -> Arithmetic {
+        let (values, weight_gradients, feature_gradients) =
+            if device.computes_in_fp16() { (4e-3, 3e-2, 0.2) } else { (2e-6, 1e-5, 1e-5) };
+        Arithmetic { round: |factor| factor, values, weight_gradients, feature_gradients }
+    }
+
+    /// Products of factors rounded to bf16. A factor whose last bits in fp32 are not those in fp64 can be rounded to the
+    /// neighbouring number, 2⁻⁸ away.
+    fn bf16() -> Arithmetic {
+        let round = |factor| half::bf16::from_f64(factor).to_f64();
+        Arithmetic { round, values: 4e-3, weight_gradients: 4e-3, feature_gradients: 4e-3 }
+    }
+}
+
 /// Computes y = W x, with a ReLU between layers.
-fn pass(layers: &[LayerShape], weights: &[f64], features: Vec<f64>, n_outputs: usize) -> Passed {
+fn pass(layers: &[LayerShape], weights: &[f64], features: Vec<f64>, n_outputs: usize, round: fn(f64) -> f64) -> Passed {
     let (mut inputs, mut x, mut first) = (Vec::new(), features, 0);
     for (number, layer) in layers.iter().enumerate() {
         let (n_in, n_out) = (layer.n_in as usize, layer.n_out as usize);
         x.resize(n_in, 0.0);
         let row = |o: usize| &weights[first + o * n_in..first + (o + 1) * n_in];
-        let y = (0..n_out).map(|o| row(o).iter().zip(&x).map(|(w, x)| w * x).sum::<f64>());
+        let y = (0..n_out).map(|o| row(o).iter().zip(&x).map(|(&w, &x)| round(w) * round(x)).sum::<f64>());
         let y = y.map(|y| if number + 1 < layers.len() { y.max(0.0) } else { y }).collect();
         inputs.push(std::mem::replace(&mut x, y));
         first += n_in * n_out;
@@ -36,7 +63,14 @@ fn pass(layers: &[LayerShape], weights: &[f64], features: Vec<f64>, n_outputs: u
 }
 
 /// Adds the gradients with respect to the weights to `sum`, and returns those with respect to the features.
-fn pass_back(layers: &[LayerShape], weights: &[f64], passed: &Passed, dl_dvalues: &[f64], sum: &mut [f64]) -> Vec<f64> {
+fn pass_back(
+    layers: &[LayerShape],
+    weights: &[f64],
+    passed: &Passed,
+    dl_dvalues: &[f64],
+    sum: &mut [f64],
+    round: fn(f64) -> f64,
+) -> Vec<f64> {
     let mut dy = dl_dvalues.to_vec();
     let mut end = weights.len();
     for (number, layer) in layers.iter().enumerate().rev() {
@@ -46,10 +80,10 @@ fn pass_back(layers: &[LayerShape], weights: &[f64], passed: &Passed, dl_dvalues
         let x = &passed.inputs[number];
         let mut dx = vec![0.0; n_in];
         for (o, i) in (0..n_out).flat_map(|o| (0..n_in).map(move |i| (o, i))) {
-            sum[first + o * n_in + i] += dy[o] * x[i];
+            sum[first + o * n_in + i] += round(dy[o]) * round(x[i]);
             // A closed ReLU passes no gradient on.
             if number == 0 || x[i] > 0.0 {
-                dx[i] += dy[o] * weights[first + o * n_in + i];
+                dx[i] += round(dy[o]) * round(weights[first + o * n_in + i]);
             }
         }
         (dy, end) = (dx, first);
@@ -68,6 +102,29 @@ fn loss_of(loss: FitLoss, y: f64, t: f64) -> (f64, f64) {
 }
 
 fn fields_give_values_and_gradients_as_written_down(device: &Device) {
+    check_fields(device, 32, Arithmetic::of(device));
+}
+
+#[test]
+fn products_in_bf16_are_those_of_rounded_factors() {
+    match crate::common::host().with_precision(Precision::Bf16) {
+        Ok(device) => [16, 32, 64, 128].map(|n_neurons| check_fields(&device, n_neurons, Arithmetic::bf16())),
+        Err(error) => return skipped("products_in_bf16_are_those_of_rounded_factors", error),
+    };
+}
+
+#[test]
+fn gpus_refuse_bf16_and_compute_as_they_do() {
+    let device = crate::common::emulated();
+    let error = device.with_precision(Precision::Bf16).err().unwrap().to_string();
+    assert!(error.contains("train.precision is bf16") && error.contains(&device.describe()), "{error}");
+    for precision in [Precision::Fp32, Precision::Auto] {
+        assert_eq!(device.with_precision(precision).unwrap().describe(), device.describe());
+    }
+}
+
+fn check_fields(device: &Device, n_neurons: u32, arithmetic: Arithmetic) {
+    let round = arithmetic.round;
     let cases = [
         (2, 3, 2, FitLoss::L2),
         (2, 1, 2, FitLoss::RelativeL2),
@@ -85,7 +142,7 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
                 base_resolution: 5,
                 ..GridConfig::default()
             },
-            network: NetworkConfig { n_neurons: 32, n_hidden_layers },
+            network: NetworkConfig { n_neurons, n_hidden_layers },
             ..ModelConfig::default()
         };
         let mut random = Random::new(61);
@@ -120,7 +177,7 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
                 let node = (s * levels + k / 2) * corners;
                 (node..node + corners).map(|c| nodes.phi[c] * table[nodes.entry[c] as usize * 2 + k % 2]).sum()
             };
-            let passed = pass(layers, &weights, (0..2 * levels).map(feature).collect(), n);
+            let passed = pass(layers, &weights, (0..2 * levels).map(feature).collect(), n, round);
             // In fp16, values can end up on the other side of a kink of the loss or of a ReLU, so the loss gradients
             // are computed at the kernel's own values.
             let own = &given[s * n..(s + 1) * n];
@@ -130,14 +187,13 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
             losses[0] += of_values.iter().map(|(loss, _)| loss / n as f64).sum::<f64>();
             losses[1] +=
                 own.iter().zip(&target[s * n..]).map(|(y, &t)| (y - f64::from(t)).powi(2) / n as f64).sum::<f64>();
-            let dl_dfeatures = pass_back(layers, &weights, &passed, &dl_dvalues, &mut of_weights);
+            let dl_dfeatures = pass_back(layers, &weights, &passed, &dl_dvalues, &mut of_weights, round);
             for k in 0..2 * levels {
                 of_features[(k / 2 * SAMPLES + s) * 2 + k % 2] = dl_dfeatures[k];
             }
             values.extend(passed.values);
         }
-        let is_half = device.computes_in_fp16();
-        let (forward, backward) = if is_half { (4e-3, 3e-2) } else { (2e-6, 1e-5) };
+        let Arithmetic { values: forward, weight_gradients: backward, .. } = arithmetic;
         assert_close("values", &given[..n * SAMPLES], &values, forward);
         assert!(given[n * SAMPLES..].iter().all(|&value| value == 0.0), "values past the last sample stay zero");
         assert_close("losses", &to_f64(&chunk.sums.download().unwrap()), &losses, 1e-5);
@@ -145,7 +201,7 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
         let found = to_f64(&chunk.dl_dfeatures.download().unwrap());
         let found: Vec<f64> =
             (0..levels).flat_map(|l| found[2 * l * (SAMPLES + 20)..][..2 * SAMPLES].to_vec()).collect();
-        assert_close("dL/dfeatures", &found, &of_features, if is_half { 0.2 } else { backward });
+        assert_close("dL/dfeatures", &found, &of_features, arithmetic.feature_gradients);
     }
 }
 

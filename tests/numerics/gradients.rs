@@ -359,8 +359,7 @@ fn view_gradients_are_right_for_every_degree() {
                 dot(&outputs(&probe).1, &by_color)
             };
             let mut central = |step: f64| (moved(step) - moved(-step)) / (2.0 * step);
-            let difference =
-                1.5 * central(VIEW_STEP) - 0.6 * central(2.0 * VIEW_STEP) + 0.1 * central(3.0 * VIEW_STEP);
+            let difference = 1.5 * central(VIEW_STEP) - 0.6 * central(2.0 * VIEW_STEP) + 0.1 * central(3.0 * VIEW_STEP);
             let along = |s: usize| (0..3).map(|k| found[3 * s + k] * push[k * N_RAYS + rays[s] as usize]).sum::<f64>();
             let derivative: f64 = (0..N_SAMPLES).map(along).sum();
             let error = (difference - derivative).abs();

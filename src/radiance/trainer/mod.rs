@@ -80,6 +80,7 @@ impl Trainer {
         training_images: TrainingImages,
         field: Field,
     ) -> Result<Self> {
+        let device = &device.with_precision(config.train.precision)?;
         let size = ChunkSize::for_training(device, config.train.batch_samples as usize);
         let chunks = (0..size.n_chunks)
             .map(|_| TrainingChunk::new(device, size, &field, config.train.refine_cameras))

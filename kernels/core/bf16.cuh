@@ -1,0 +1,144 @@
+// Products of the host target with inputs rounded to bf16 and sums in fp32 (AVX512-BF16): twice the products per
+// instruction of fp32. Instruction levels with GF_BF16 use them for the networks' layers.
+//
+// VDPBF16PS adds the products of two neighbouring numbers to each sum. Both operands are therefore packed in pairs along
+// the dimension that is summed over, a pair to a 32-bit word with the first number in its lower half. Sums do not depend
+// on where a tile ends or on the number of threads.
+#pragma once
+#if !GF_SIMT && defined(__AVX512BF16__)
+#define GF_BF16 1
+#include <immintrin.h>
+
+// Layers with more neurons than this are multiplied in fp32, so that packed operands fit in scratch on the stack.
+#define GF_BF16_WIDTH 128
+
+namespace {
+
+/// An operand of a product, packed in pairs.
+struct alignas(64) Packed {
+    uint32_t word[GF_TILE * GF_BF16_WIDTH / 2];
+};
+
+/// Packs pairs of neighbours within rows: word[r * n_columns / 2 + c] holds columns 2c and 2c + 1 of row r. n_columns is
+/// a multiple of 16.
+GF_FN void pack_columns(const float* from, size_t stride, uint32_t n_rows, uint32_t n_columns, Packed& to) {
+    for (uint32_t r = 0; r < n_rows; ++r) {
+        const float* row = from + r * stride;
+        uint32_t* out = to.word + r * (size_t)(n_columns / 2);
+        uint32_t c = 0;
+        for (; c + 32 <= n_columns; c += 32) {
+            const __m512bh two = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + c + 16), _mm512_loadu_ps(row + c));
+            _mm512_storeu_si512(out + c / 2, (__m512i)two);
+        }
+        if (c < n_columns) {
+            const __m256bh one = _mm512_cvtneps_pbh(_mm512_loadu_ps(row + c));
+            _mm256_storeu_si256((__m256i*)(out + c / 2), (__m256i)one);
+        }
+    }
+}
+
+/// Packs pairs of neighbouring rows: word[r * n_columns + c] holds column c of rows 2r and 2r + 1. A missing last row
+/// counts as zeros. n_columns is a multiple of 16.
+GF_FN void pack_rows(const float* from, size_t stride, uint32_t n_rows, uint32_t n_columns, Packed& to) {
+    alignas(64) static const uint16_t ORDER[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                   8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i order = _mm512_load_si512(ORDER);
+    for (uint32_t r = 0; 2 * r < n_rows; ++r) {
+        const float* row = from + 2 * r * stride;
+        uint32_t* out = to.word + r * (size_t)n_columns;
+        for (uint32_t c = 0; c < n_columns; c += 16) {
+            const __m512 upper = 2 * r + 1 < n_rows ? _mm512_loadu_ps(row + stride + c) : _mm512_setzero_ps();
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(upper, _mm512_loadu_ps(row + c));
+            _mm512_store_si512(out + c, _mm512_permutexvar_epi16(order, both));
+        }
+    }
+}
+
+/// Computes out[m, n] (+)= sum over pairs k of left[m * left_m + k * left_k] . right[k * right_stride + n] for M rows and
+/// 16 V columns.
+template <int M, int V, bool ADD, bool RELU>
+GF_FN void multiply_pairs_block(const uint32_t* left, size_t left_m, size_t left_k, const uint32_t* right,
+                                size_t right_stride, float* out, size_t out_stride, uint32_t n_pairs) {
+    __m512 sum[M][V];
+    for (int m = 0; m < M; ++m)
+        for (int v = 0; v < V; ++v)
+            sum[m][v] = ADD ? _mm512_loadu_ps(out + m * out_stride + 16 * v) : _mm512_setzero_ps();
+    for (uint32_t k = 0; k < n_pairs; ++k) {
+        __m512bh column[V];
+        for (int v = 0; v < V; ++v) column[v] = (__m512bh)_mm512_load_si512(right + k * right_stride + 16 * v);
+        for (int m = 0; m < M; ++m) {
+            const __m512bh factor = (__m512bh)_mm512_set1_epi32((int)left[m * left_m + k * left_k]);
+            for (int v = 0; v < V; ++v) sum[m][v] = _mm512_dpbf16_ps(sum[m][v], factor, column[v]);
+        }
+    }
+    for (int m = 0; m < M; ++m)
+        for (int v = 0; v < V; ++v) {
+            __m512 value = sum[m][v];
+            if (RELU) value = value > 0.0f ? value : __m512{};
+            _mm512_storeu_ps(out + m * out_stride + 16 * v, value);
+        }
+}
+
+/// Computes all rows for V vectors of columns.
+template <int M, int V, bool ADD, bool RELU>
+static __attribute__((noinline)) void multiply_pairs_rows(const uint32_t* left, size_t left_m, size_t left_k,
+                                                          const uint32_t* right, size_t right_stride, float* out,
+                                                          size_t out_stride, uint32_t n_rows, uint32_t n_pairs) {
+    uint32_t m = 0;
+    for (; m + M <= n_rows; m += M)
+        multiply_pairs_block<M, V, ADD, RELU>(left + m * left_m, left_m, left_k, right, right_stride, out + m * out_stride,
+                                              out_stride, n_pairs);
+    for (; m < n_rows; ++m)
+        multiply_pairs_block<1, V, ADD, RELU>(left + m * left_m, left_m, left_k, right, right_stride, out + m * out_stride,
+                                              out_stride, n_pairs);
+}
+
+/// Computes out [n_rows, n_columns] (+)= left right over packed pairs; n_columns is a multiple of 16.
+template <bool ADD, bool RELU>
+GF_FN void multiply_pairs(const Packed& left, size_t left_m, size_t left_k, const Packed& right, size_t right_stride,
+                          float* out, size_t out_stride, uint32_t n_rows, uint32_t n_columns, uint32_t n_pairs) {
+    const uint32_t *l = left.word, *r = right.word;
+    uint32_t n = 0;
+    for (; n + 64 <= n_columns; n += 64)
+        multiply_pairs_rows<6, 4, ADD, RELU>(l, left_m, left_k, r + n, right_stride, out + n, out_stride, n_rows, n_pairs);
+    for (; n + 32 <= n_columns; n += 32)
+        multiply_pairs_rows<8, 2, ADD, RELU>(l, left_m, left_k, r + n, right_stride, out + n, out_stride, n_rows, n_pairs);
+    for (; n < n_columns; n += 16)
+        multiply_pairs_rows<16, 1, ADD, RELU>(l, left_m, left_k, r + n, right_stride, out + n, out_stride, n_rows, n_pairs);
+}
+
+/// Returns whether a layer's products are made with bf16.
+GF_FN bool is_bf16(const Layer& layer) {
+    return layer.n_in <= GF_BF16_WIDTH && layer.n_out <= GF_BF16_WIDTH && layer.n_out % 16 == 0;
+}
+
+/// The primitives tile_forward, tile_backward_input (without its ReLU) and tile_backward_weights.
+template <bool RELU>
+GF_FN void bf16_forward(Matrix x, const Layer& layer, const float* w_transposed, Matrix y, uint32_t rows) {
+    Packed left, right;
+    pack_columns(x.data, x.stride, rows, layer.n_in, left);
+    pack_rows(w_transposed, layer.n_out, layer.n_in, layer.n_out, right);
+    multiply_pairs<false, RELU>(left, layer.n_in / 2, 1, right, layer.n_out, y.data, y.stride, rows, layer.n_out,
+                                layer.n_in / 2);
+}
+
+GF_FN void bf16_backward_input(Matrix dy, const Layer& layer, const float* w, Matrix dx, uint32_t rows) {
+    Packed left, right;
+    pack_columns(dy.data, dy.stride, rows, layer.n_out, left);
+    pack_rows(w, layer.n_in, layer.n_out, layer.n_in, right);
+    multiply_pairs<false, false>(left, layer.n_out / 2, 1, right, layer.n_in, dx.data, dx.stride, rows, layer.n_in,
+                                 layer.n_out / 2);
+}
+
+GF_FN void bf16_backward_weights(Matrix dy, Matrix x, const Layer& layer, float* dL_dw, uint32_t rows) {
+    Packed left, right;
+    pack_rows(dy.data, dy.stride, rows, layer.n_out, left);
+    pack_rows(x.data, x.stride, rows, layer.n_in, right);
+    multiply_pairs<true, false>(left, 1, layer.n_out, right, layer.n_in, dL_dw, layer.n_in, layer.n_out, layer.n_in,
+                                (rows + 1) / 2);
+}
+
+}  // namespace
+#else
+#define GF_BF16 0
+#endif
