@@ -3,15 +3,15 @@
 
 use std::io::{self, Write};
 
-/// First number of a file.
+/// Magic number at the start of a file.
 const MAGIC: i64 = 0x5644_4220;
 /// Version of the format, and the version of the library that introduced it.
 const VERSIONS: [u32; 3] = [224, 6, 2];
-/// Identifier of a file, which libraries print and do not compare.
+/// Identifier of a file, which libraries print but do not compare.
 const UUID: &str = "00000000-0000-4000-8000-000000000000";
 /// How values are stored: those that are active, uncompressed.
 const ACTIVE_VALUES: u32 = 2;
-/// What inactive values of a node are: the background.
+/// Code for nodes whose inactive values are all the background.
 const BACKGROUND: u8 = 0;
 /// Voxels along the sides of the nodes, from the root's children down to the leaves.
 const SIDES: [usize; 3] = [4096, 128, 8];
@@ -27,7 +27,7 @@ pub struct Grid<'a> {
     pub values: &'a [f32],
 }
 
-/// Where voxels are in space.
+/// Placement of the voxels in space.
 #[derive(Clone, Copy)]
 pub struct Placement {
     /// Number of voxels along x, y and z.
@@ -77,7 +77,7 @@ pub fn write(file: &mut dyn Write, placement: &Placement, grids: &[Grid]) -> io:
     Ok(())
 }
 
-/// Returns a text with its length.
+/// Encodes a string: its length, then its bytes.
 fn string(text: &str) -> Vec<u8> {
     [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
@@ -163,7 +163,7 @@ impl<'a> Tree<'a> {
         all.filter(|&origin| self.is_active(origin, SIDES[0])).collect()
     }
 
-    /// Writes which nodes there are.
+    /// Writes the topology: which nodes exist.
     fn topology(&self, file: &mut dyn Write) -> io::Result<()> {
         let roots = self.roots();
         // One buffer; the background; no tiles.
@@ -178,7 +178,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Writes which children a node has, and the children.
+    /// Writes the mask of a node's children, then the children.
     fn node(&self, file: &mut dyn Write, origin: [usize; 3], level: usize) -> io::Result<()> {
         let (of, side) = (SIDES[level], SIDES[level + 1]);
         let children = self.children(origin, of, side);
