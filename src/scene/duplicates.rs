@@ -1,4 +1,4 @@
-//! Photographs that are in the training split and in another one: figures over them say nothing about new views.
+//! Photographs that are both in the training split and in another one: scores on them say nothing about new views.
 
 use super::{Split, Splits, View};
 use std::collections::{HashMap, HashSet};
@@ -53,7 +53,7 @@ fn pose(view: &View) -> Pose {
     view.camera.camera_to_world.map(|row| row.map(f32::to_bits))
 }
 
-/// Returns the photograph's largest file without links and `..`.
+/// Returns the path of the photograph's largest file, with links and `..` resolved.
 fn file(view: &View) -> PathBuf {
     view.image_path().canonicalize().unwrap_or_else(|_| view.image_path().to_path_buf())
 }

@@ -58,7 +58,7 @@ pub enum Matching {
 /// Stage of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportStage {
-    /// Frames of a video are judged; their number is not known before.
+    /// The frames of a video are judged; their number is not known in advance.
     Judging,
     /// The chosen frames of a video are written.
     Frames,
@@ -82,7 +82,7 @@ impl ImportStage {
         }
     }
 
-    /// Returns the name of the program that does it.
+    /// Returns the name of the program that performs the stage.
     pub fn program(self) -> &'static str {
         match self {
             ImportStage::Judging | ImportStage::Frames => "ffmpeg",
