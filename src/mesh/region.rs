@@ -1,4 +1,4 @@
-//! The part of a field whose surface is extracted, and its way into the scene.
+//! The part of a field whose surface is extracted, and the surface's map to the scene.
 
 use super::{Lattice, Mesh};
 use crate::geometry::{Bounds, FieldToScene, SceneBox};
@@ -36,7 +36,7 @@ impl Region {
     /// the walls of the box of the scene. It is open there.
     ///
     /// # Errors
-    /// Returns an error if nothing of it is in the box.
+    /// Returns an error if no part of it lies in the box.
     pub fn in_scene(&self, surface: Mesh) -> Result<Mesh> {
         let mut mesh = surface.mapped(self.place.unit_cube.origin, |point| self.place.to_scene(point));
         if self.place.mirrors() {
