@@ -248,7 +248,7 @@ impl TrainingArgs {
     }
 }
 
-/// Who looks on while a run trains: the terminal, the record of the last run, and a viewer if there is one.
+/// The observers of a run: the terminal, the record of the last run, and a viewer if there is one.
 struct Shown<'a, 'v> {
     of: &'a TrainingArgs,
     run: &'a Run,
