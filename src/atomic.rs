@@ -34,8 +34,8 @@ pub type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 /// order given, appears at its path.
 ///
 /// # Errors
-/// Returns the same errors as [`write()`]. The previous files are then left unchanged, unless the system fails to rename
-/// one after others have been renamed.
+/// Returns the same errors as [`write()`]. The previous files are then left unchanged, unless the system fails to
+/// rename one after others have been renamed.
 pub fn write_together(files: &[(&Path, Fill)]) -> Result<()> {
     let fill = |(path, fill): &(&Path, Fill)| -> Result<TempPath> {
         let temporary = file_beside(path, "")?;

@@ -36,8 +36,13 @@
 //! `examples/` has complete programs: training and measuring a scene, rendering a video, fitting an image. The program
 //! `gridfield` is behind the default feature `cli`; library users can leave it out.
 //!
-//! Modules depend on each other in one direction only: `cli → viewer, gtk → sdf | radiance | image_field → fit → field →
-//! encoding → train → render, checkpoint → decoder → config → scene, metrics → mesh, media → geometry, device`.
+//! Modules depend on each other in one direction only:
+//!
+//! ```text
+//! cli → viewer, gtk → sdf | radiance | image_field → fit → field → encoding → train → render, checkpoint
+//!     → decoder → config → scene, metrics → mesh, media → geometry, device
+//! ```
+//!
 //! `encoding` does not depend on any task, `scene` does not depend on any device, and all unsafe code is in `device`.
 
 /// Re-exports, within the crate, items that launch kernels or take their arguments. The feature `testing` makes them

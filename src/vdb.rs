@@ -1,5 +1,6 @@
-//! Writer for OpenVDB files, version 224 of the format: trees of 32³, 16³ and 8³ children per node, of which only those with
-//! a value other than 0 are stored (Museth 2013; the layout is that of the library's `Archive`, `Grid` and `Tree` classes).
+//! Writer for OpenVDB files, version 224 of the format: trees of 32³, 16³ and 8³ children per node, of which only those
+//! with a value other than 0 are stored (Museth 2013; the layout is that of the library's `Archive`, `Grid` and `Tree`
+//! classes).
 
 use std::io::{self, Write};
 
@@ -143,8 +144,8 @@ impl<'a> Tree<'a> {
         along(0).any(|x| along(1).any(|y| along(2).any(|z| self.leaves[self.leaf([x, y, z])] != [0; 8])))
     }
 
-    /// Returns the children of side `side` with active voxels of a node of side `of`: their number in the node, in which z
-    /// is the fastest axis, and their origin.
+    /// Returns the children of side `side` with active voxels of a node of side `of`: their number in the node, in
+    /// which z is the fastest axis, and their origin.
     fn children(&self, origin: [usize; 3], of: usize, side: usize) -> Vec<(usize, [usize; 3])> {
         let n = of / side;
         let child = |number: usize| {

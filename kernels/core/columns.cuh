@@ -1,5 +1,5 @@
-// Columns: GF_LANES consecutive numbers, processed together: one per GPU thread, a vector on a host core. They are columns
-// of a row of a matrix, or the numbers of a group of samples in one column.
+// Columns: GF_LANES consecutive numbers, processed together: one per GPU thread, a vector on a host core. They are
+// columns of a row of a matrix, or the numbers of a group of samples in one column.
 #pragma once
 #include "core/target.cuh"
 

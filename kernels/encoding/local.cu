@@ -126,8 +126,8 @@ struct LocalShared {
     alignas(64) float dL_dtheta[3 * local_terms(GF_LOCAL_FREQUENCIES) * 8];
 };
 
-/// Adds the gradients with respect to the coefficients of one feature, given those with respect to phi at the nodes, of a
-/// group of samples that begins at s.
+/// Adds the gradients with respect to the coefficients of one feature, given those with respect to phi at the nodes, of
+/// a group of samples that begins at s.
 template <int D, int F, int K>
 GF_FN void add_coefficient_gradients(LocalTile<D, F, K>& tile, const float* theta, Columns dL_dphi[1 << D], uint32_t s,
                                      Columns sum[D][local_terms(K)]) {

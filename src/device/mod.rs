@@ -12,8 +12,8 @@
 //! - every pointer is into a buffer of the device that runs the kernel, or null where `kernels/args.h` allows it;
 //! - every buffer is as long as `kernels/args.h` says for the lengths in the arguments and the size of the launch;
 //! - numbers that the kernel uses as indices, of rows, triangles or samples, are in range;
-//! - what runs at the same time, items of a launch or launches of several threads, does not write to memory that another
-//!   of them accesses, unless by atomic additions.
+//! - what runs at the same time, items of a launch or launches of several threads, does not write to memory that
+//!   another of them accesses, unless by atomic additions.
 //!
 //! [`Device::launch`] and the other launch functions are safe functions nevertheless, so that all unsafe code is in
 //! this module; the crate as a whole gives the guarantee. Kernels, their arguments, pointers and everything that passes

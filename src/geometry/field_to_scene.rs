@@ -75,9 +75,10 @@ impl FieldToScene {
         image.common(&Bounds::UNIT)
     }
 
-    /// Returns the factor from densities of the field to densities per scene unit at a point of the scene. Densities are
-    /// per side of the unit cube; beyond the unit ball of contracted space, per unit of contracted length along the
-    /// radius, 1 / r² of that in space. In normalised device coordinates there is no factor that holds for all directions.
+    /// Returns the factor from densities of the field to densities per scene unit at a point of the scene. Densities
+    /// are per side of the unit cube; beyond the unit ball of contracted space, per unit of contracted length along the
+    /// radius, 1 / r² of that in space. In normalised device coordinates there is no factor that holds for all
+    /// directions.
     pub fn density_factor(self, point: [f32; 3]) -> f32 {
         let radius = match self.space {
             Space::Contraction => 2.0 * from_middle(self.unit_cube.to_unit(point)).norm(),

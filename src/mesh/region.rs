@@ -13,8 +13,8 @@ pub struct Region {
 }
 
 impl Region {
-    /// Returns the region of a field that is placed in the scene by `place`, with `resolution` cells per axis of the whole
-    /// field: all of it, or what is within a box of the scene. The cells are the same in both cases.
+    /// Returns the region of a field that is placed in the scene by `place`, with `resolution` cells per axis of the
+    /// whole field: all of it, or what is within a box of the scene. The cells are the same in both cases.
     ///
     /// # Errors
     /// Returns an error if the field has nothing within the box.
@@ -32,8 +32,8 @@ impl Region {
         &self.lattice
     }
 
-    /// Maps a surface from the field's box to scene coordinates, keeping its triangles counter-clockwise, and cuts it at
-    /// the walls of the box of the scene. It is open there.
+    /// Maps a surface from the field's box to scene coordinates, keeping its triangles counter-clockwise, and cuts it
+    /// at the walls of the box of the scene. It is open there.
     ///
     /// # Errors
     /// Returns an error if no part of it lies in the box.

@@ -46,7 +46,8 @@ impl Renderer {
     /// which is interpolated between those of the vertices. `progress` is called with the number of completed rows.
     ///
     /// # Errors
-    /// Returns an error if the texture is too small for the triangles or does not fit into memory, or if the device fails.
+    /// Returns an error if the texture is too small for the triangles or does not fit into memory, or if the device
+    /// fails.
     pub fn textured(&self, mesh: Mesh, side: u32, progress: &mut dyn FnMut(usize)) -> Result<ColoredMesh> {
         let atlas = Atlas::new(side, mesh.triangles.len())?;
         let n_bytes = 3 * (side as usize).pow(2);
@@ -78,8 +79,8 @@ impl Renderer {
         Ok(ColoredMesh { mesh, normals, colors: None, texture: Some(Texture { atlas, png }) })
     }
 
-    /// Samples `n_points` points evenly over a surface of this field in scene coordinates, and returns them with normals
-    /// and colours.
+    /// Samples `n_points` points evenly over a surface of this field in scene coordinates, and returns them with
+    /// normals and colours.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -107,8 +108,8 @@ impl Renderer {
     /// lattice over the field's box, in box coordinates.
     ///
     /// # Errors
-    /// Returns an error if the density reaches the threshold nowhere in a lattice over the whole box, if the device fails,
-    /// and the errors of [`marching_cubes`].
+    /// Returns an error if the density reaches the threshold nowhere in a lattice over the whole box, if the device
+    /// fails, and the errors of [`marching_cubes`].
     pub fn surface(&self, lattice: &Lattice, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
         let (occupied, near) = (Occupied::of(self)?, self.place());
         let mesh = marching_cubes(lattice, SLAB, |layers, values| {

@@ -63,8 +63,8 @@ impl Volume {
     ///
     /// # Errors
     /// Returns an error if the rays of the field are marched in normalised device coordinates, where density depends on
-    /// the direction, if it covers all of space and no box is given, if it has nothing in the box, if the volume does not
-    /// fit into memory, or if the device fails.
+    /// the direction, if it covers all of space and no box is given, if it has nothing in the box, if the volume does
+    /// not fit into memory, or if the device fails.
     pub fn of(
         renderer: &Renderer,
         within: Option<&SceneBox>,
@@ -160,8 +160,8 @@ impl Volume {
         }
     }
 
-    /// Writes arrays: `density` and `color` as above, in single precision, and `bounds`, `[2, 3]`, the corners of the box in
-    /// double precision.
+    /// Writes arrays: `density` and `color` as above, in single precision, and `bounds`, `[2, 3]`, the corners of the
+    /// box in double precision.
     #[cfg(feature = "export")]
     fn write_npz(&self, path: &Path) -> Result<()> {
         let [x, y, z] = self.size;

@@ -18,8 +18,8 @@ pub(super) fn is_over_nothing(channels: &[Channel]) -> bool {
 }
 
 /// Writes the requested channels of a frame: `R`, `G`, `B` (linear), `A`, `Z` (distance along the ray in scene units,
-/// infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates). With `A`, the frame must have been rendered
-/// over black; colours are then multiplied by `A`.
+/// infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates). With `A`, the frame must have been
+/// rendered over black; colours are then multiplied by `A`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.

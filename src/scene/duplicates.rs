@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Returns a note for each of the splits `val` and `test` that shares photographs with the training split.
 ///
-/// Two views show the same photograph if they name the same file, or if they have the same pose and their files have the
-/// same bytes, as copies have.
+/// Two views show the same photograph if they name the same file, or if they have the same pose and their files have
+/// the same bytes, as copies have.
 pub(super) fn notes(splits: &Splits) -> Vec<String> {
     if splits.val.is_empty() && splits.test.is_empty() {
         return Vec::new();

@@ -1,9 +1,9 @@
 //! Frames of transforms files, as shared by Blender scenes, nerfstudio and instant-ngp: image, intrinsics, lens.
 //!
 //! Intrinsics come from `fl_x, fl_y, cx, cy, w, h`, or for the focal length from `x_fov, y_fov` (degrees) or
-//! `camera_angle_x, camera_angle_y` (radians), each given for the whole file or for one frame. A frame's own value takes
-//! precedence over the file's. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
-//! where `w` and `h` are not given.
+//! `camera_angle_x, camera_angle_y` (radians), each given for the whole file or for one frame. A frame's own value
+//! takes precedence over the file's. Focal lengths and principal points are in pixels of a `w × h` image, or of the
+//! image file where `w` and `h` are not given.
 
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
@@ -143,8 +143,8 @@ fn focal_from_angle(node: &Node, angle: f64, extent: f64) -> Result<f64> {
     Ok(focal)
 }
 
-/// Reads nerfstudio's `fisheye_crop_radius` in pixels of the image file. nerfstudio draws pixels within that distance of
-/// the middle of the image (`PixelSampler.sample_method_fisheye`), and ignores the key for other lenses.
+/// Reads nerfstudio's `fisheye_crop_radius` in pixels of the image file. nerfstudio draws pixels within that distance
+/// of the middle of the image (`PixelSampler.sample_method_fisheye`), and ignores the key for other lenses.
 fn read_crop_radius(keys: &Keys, image: &Intrinsics) -> Result<Option<f32>> {
     let given = keys.get("fisheye_crop_radius").filter(|_| matches!(image.lens, Lens::Fisheye { .. }));
     let Some(radius) = given.map(|node| node.positive()).transpose()? else { return Ok(None) };

@@ -400,8 +400,8 @@ pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     false
 }
 
-/// Returns a JPEG that is stored as 32×16, red on the left and blue on the right, and whose EXIF orientation, 6, turns it
-/// by a quarter clockwise.
+/// Returns a JPEG that is stored as 32×16, red on the left and blue on the right, and whose EXIF orientation, 6, turns
+/// it by a quarter clockwise.
 #[cfg(test)]
 pub(crate) fn sideways_jpeg() -> Vec<u8> {
     let pixels = image::RgbImage::from_fn(32, 16, |x, _| image::Rgb(if x < 16 { [255, 0, 0] } else { [0, 0, 255] }));

@@ -13,8 +13,8 @@ pub struct View {
     pub images: Vec<ImageFile>,
     /// Camera at the photograph's full size.
     pub camera: Camera,
-    /// Nearest and farthest depth of anything seen, along the optical axis (of a panorama, along the ray) in scene units,
-    /// if the format provides them.
+    /// Nearest and farthest depth of anything seen, along the optical axis (of a panorama, along the ray) in scene
+    /// units, if the format provides them.
     pub bounds: Option<[f32; 2]>,
     /// Which pixels of the photograph count, if not all.
     pub mask: Option<Mask>,

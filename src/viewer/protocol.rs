@@ -1,7 +1,7 @@
 //! The messages between a browser and the server; `docs/viewer.md` describes them.
 //!
-//! Text messages are JSON objects whose `type` names their kind. A picture is a binary message: the length of its header
-//! as 4 bytes (little endian), the header as JSON ([`PictureHeader`]), and a JPEG.
+//! Text messages are JSON objects whose `type` names their kind. A picture is a binary message: the length of its
+//! header as 4 bytes (little endian), the header as JSON ([`PictureHeader`]), and a JPEG.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

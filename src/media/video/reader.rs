@@ -151,8 +151,8 @@ fn spawn(command: &mut Command) -> Result<Child> {
     })
 }
 
-/// Returns the expression that tells whether a frame's number is one of these, as a balanced tree of sums: ffmpeg refuses
-/// long chains, which it parses as deep trees.
+/// Returns the expression that tells whether a frame's number is one of these, as a balanced tree of sums: ffmpeg
+/// refuses long chains, which it parses as deep trees.
 fn is_any_of(numbers: &[usize]) -> String {
     match numbers {
         [] => "0".to_owned(),

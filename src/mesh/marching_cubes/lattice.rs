@@ -7,8 +7,8 @@ use crate::geometry::Bounds;
 /// Fraction of a cell by which rounding alone may make a box reach into the next cell.
 const ROUNDING: f32 = 1e-3;
 
-/// A block of cells of the regular grid over the unit cube. Points are those at the corners of cells, counted along each axis
-/// from the block's lowest corner.
+/// A block of cells of the regular grid over the unit cube. Points are those at the corners of cells, counted along
+/// each axis from the block's lowest corner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lattice {
     resolution: usize,

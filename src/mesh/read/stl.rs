@@ -1,5 +1,6 @@
-//! STL, binary and ASCII. Since binary files may also begin with `solid`, the file's length and its second line tell which
-//! of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the last facet.
+//! STL, binary and ASCII. Since binary files may also begin with `solid`, the file's length and its second line tell
+//! which of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the
+//! last facet.
 
 use super::{Raw, Read};
 use crate::text::as_utf8;

@@ -8,7 +8,8 @@ use super::Surface;
 use crate::geometry::is_zero;
 use crate::media::linear;
 
-/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), of its texture coordinates, and of an index.
+/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), of its texture coordinates, and of an
+/// index.
 const VECTOR: u64 = 12;
 const COLOR: u64 = 8;
 const TEXTURE_COORDINATES: u64 = 8;

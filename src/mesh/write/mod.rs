@@ -59,16 +59,16 @@ impl MeshFormat {
     }
 }
 
-/// Returns the files of the materials and of the image that belong to a Wavefront OBJ with a texture: those of its name,
-/// with `_` for spaces, at which readers of OBJ files end a name.
+/// Returns the files of the materials and of the image that belong to a Wavefront OBJ with a texture: those of its
+/// name, with `_` for spaces, at which readers of OBJ files end a name.
 fn companions(path: &Path) -> [PathBuf; 2] {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().replace(char::is_whitespace, "_");
     ["mtl", "png"].map(|extension| path.with_file_name(format!("{stem}.{extension}")))
 }
 
 impl Surface<'_> {
-    /// Writes the file `path`, and for Wavefront OBJ with a texture `.mtl` and `.png` files beside it, all completely or
-    /// none at all. Returns the files.
+    /// Writes the file `path`, and for Wavefront OBJ with a texture `.mtl` and `.png` files beside it, all completely
+    /// or none at all. Returns the files.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written, if the surface is too large for the format, or if it has a texture

@@ -103,7 +103,8 @@ pub struct Imported {
 }
 
 /// Creates the scene `out` from `source`: a folder of photographs or a video file. Calls `progress(stage, done, total)`
-/// from time to time, with a total of 0 where it is not known. Returns `None` if `interrupted` was set during the import.
+/// from time to time, with a total of 0 where it is not known. Returns `None` if `interrupted` was set during the
+/// import.
 ///
 /// # Errors
 /// Returns an error if there are too few photographs, options do not fit the source, COLMAP or, for a video, ffmpeg is

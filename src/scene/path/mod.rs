@@ -106,12 +106,12 @@ impl CameraPath {
         Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)?, notes: Vec::new() })
     }
 
-    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular) or
-    /// by instant-ngp's (`path`).
+    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular)
+    /// or by instant-ngp's (`path`).
     ///
-    /// nerfstudio's file lists every frame, or key cameras alone, which are joined by a spline. `options.transforms` says
-    /// in which frame of reference, and a note in the path says which was assumed. instant-ngp's file lists key cameras
-    /// in its unit cube. They are transformed to `scene` and joined by instant-ngp's cubic B-spline, over
+    /// nerfstudio's file lists every frame, or key cameras alone, which are joined by a spline. `options.transforms`
+    /// says in which frame of reference, and a note in the path says which was assumed. instant-ngp's file lists key
+    /// cameras in its unit cube. They are transformed to `scene` and joined by instant-ngp's cubic B-spline, over
     /// `duration_seconds` or one second per key if the file has no duration.
     ///
     /// # Errors

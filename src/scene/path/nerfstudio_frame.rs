@@ -25,8 +25,8 @@ const OF_OLD_SCENES: [[f64; 4]; 3] = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]
 /// Where the map from the scene to nerfstudio's frame comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PathTransforms {
-    /// From `dataparser_transforms.json` in the folder of the camera path. Without it, the path is in the coordinates of
-    /// the scene.
+    /// From `dataparser_transforms.json` in the folder of the camera path. Without it, the path is in the coordinates
+    /// of the scene.
     #[default]
     Beside,
     /// There is none: the path is in the coordinates of the scene.
@@ -102,7 +102,8 @@ impl PathFrame {
         PathFrame { rotation, translation: self.translation - rotation * moved, scale: self.scale / applied_scale }
     }
 
-    /// Returns a camera-to-world matrix of the path in the coordinates of the scene's files. Its axes keep their length.
+    /// Returns a camera-to-world matrix of the path in the coordinates of the scene's files. Its axes keep their
+    /// length.
     pub fn to_scene(&self, rows: &[[f64; 4]; 3]) -> [[f64; 4]; 3] {
         let (axes, position) = parts(rows);
         let inverse = self.rotation.try_inverse().unwrap_or_else(Matrix3::identity);

@@ -1,7 +1,7 @@
 //! Smooth paths through key cameras with times of their own, as nerfstudio's viewer interpolates them: Kochanek–Bartels
-//! splines ("Interpolating splines with local tension, continuity, and bias control", SIGGRAPH 1984) with tension alone,
-//! over a time that passes the keys monotonically (Fritsch and Butland, "A method for constructing local monotone
-//! piecewise cubic interpolants", SIAM J. Sci. Stat. Comput. 1984).
+//! splines ("Interpolating splines with local tension, continuity, and bias control", SIGGRAPH 1984) with tension
+//! alone, over a time that passes the keys monotonically (Fritsch and Butland, "A method for constructing local
+//! monotone piecewise cubic interpolants", SIAM J. Sci. Stat. Comput. 1984).
 
 use std::ops::{Add, Mul};
 
@@ -78,8 +78,8 @@ impl Spline {
         before as f64 + hermite(0.0, from, 1.0, to, t)
     }
 
-    /// Returns the speed at a key, in keys a second: the weighted harmonic mean of those on both sides, or at the ends of
-    /// an open path that of the one-sided three-point formula.
+    /// Returns the speed at a key, in keys a second: the weighted harmonic mean of those on both sides, or at the ends
+    /// of an open path that of the one-sided three-point formula.
     fn speed(&self, key: usize) -> f64 {
         let (seconds, n) = (&self.seconds, self.seconds.len());
         let weighted = |a: f64, b: f64| 3.0 * (a + b) / ((a + 2.0 * b) * a + (2.0 * a + b) * b);
