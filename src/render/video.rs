@@ -138,7 +138,7 @@ impl<'a> Video<'a> {
     ) -> Result<bool> {
         match (destination, shard) {
             (Destination::Video(path), None) => match self.write_videos(path, stop, progress) {
-                // The signal that set `stop` may have ended an encoder first; that is no failure.
+                // The signal that set `stop` may have ended an encoder first; that is not a failure.
                 Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
                 written => written,
             },

@@ -11,7 +11,7 @@ use crate::Result;
 pub enum Wish {
     /// Take the next step.
     Step,
-    /// Save a checkpoint of the current step, then go on.
+    /// Save a checkpoint of the current step, then continue.
     Save,
     /// Save a checkpoint and end the run.
     Stop,

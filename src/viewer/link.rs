@@ -79,7 +79,7 @@ pub struct Picture {
 pub enum Told {
     /// An event of the run.
     Event(TrainEvent),
-    /// The run was paused (true) or goes on (false).
+    /// The run was paused (true) or resumed (false).
     Paused(bool),
     /// Progress of a video.
     Film(FilmNews),

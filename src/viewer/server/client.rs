@@ -153,7 +153,8 @@ async fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<Option<Utf8
         ClientMessage::Film { path, background } => return files::film(hub, path, background).await,
         ClientMessage::Crop { crop } => return files::crop(hub, crop).await.map(Some),
     };
-    // A full channel means that the run is busy for long; whoever pressed the button sees no change, and presses again.
+    // A full channel means that the run has been busy for a long time; the user sees no change, and presses the button
+    // again.
     let _ = hub.ask(ask);
     Ok(None)
 }
