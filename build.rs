@@ -1,8 +1,8 @@
 //! Compiles the kernels, `kernels/**/*.cu`: for the host, once per instruction level; for GPUs, if there is an nvcc;
-//! and for the emulated target, with the feature `emulated`. Those in `kernels/testing`, which only tests and benchmarks
-//! launch, are left out without the feature `testing`. Writes the table through which Rust calls the kernels. An output
-//! that was compiled from the same sources with the same flags is kept, so a new commit, whose hash the program
-//! contains, does not recompile the kernels.
+//! and for the emulated target, with the feature `emulated`. Those in `kernels/testing`, which only tests and
+//! benchmarks launch, are left out without the feature `testing`. Writes the table through which Rust calls the
+//! kernels. An output that was compiled from the same sources with the same flags is kept, so a new commit, whose hash
+//! the program contains, does not recompile the kernels.
 
 #[path = "build/args.rs"]
 mod args;

@@ -1,4 +1,4 @@
-//! Renders a video along an orbit from a checkpoint, with depth beside colour.
+//! Renders an orbit video from a checkpoint, with depth beside colour.
 //!
 //! ```text
 //! cargo run --release --example render_path -- outputs/orrery/hash/RUN/checkpoints/step-000006000.safetensors orbit.mp4

@@ -733,8 +733,8 @@ typedef struct EncodeArgs {
     void* dL_dposition;           // [n, D] (backward)
 } EncodeArgs;
 
-// Active nodes and their weights at positions: kernels/encoding/nodes.cuh. In fp64 for analysis, in fp32 for tests. P is
-// 2^D.
+// Active nodes and their weights at positions: kernels/encoding/nodes.cuh. In fp64 for analysis, in fp32 for tests. P
+// is 2^D.
 typedef struct ActiveNodesArgs {
     GridLayout grid;              // shape of the grid
     double scale[GF_MAX_LEVELS];  // scale of each level, for the fp64 instance

@@ -27,15 +27,15 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     try_write(path, fill).map_err(|e| Error::file(path, cannot_write(&e)))
 }
 
-/// Content of one of several files: writes it.
+/// Writes the content of one of several files.
 pub type Fill<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
-/// Writes several files that belong together: the contents of all are complete on the disk before the first appears at its
-/// path, in the order given.
+/// Writes several files that belong together: the contents of all are complete on disk before the first of them, in the
+/// order given, appears at its path.
 ///
 /// # Errors
-/// Returns the same errors as [`write()`]. The previous files are then left unchanged, unless the system fails to rename
-/// one after others have been renamed.
+/// Returns the same errors as [`write()`]. The previous files are then left unchanged, unless the system fails to
+/// rename one after others have been renamed.
 pub fn write_together(files: &[(&Path, Fill)]) -> Result<()> {
     let fill = |(path, fill): &(&Path, Fill)| -> Result<TempPath> {
         let temporary = file_beside(path, "")?;

@@ -1,4 +1,4 @@
-//! Other programs that run for a while: waiting for them, interrupting them, and quoting what they printed.
+//! Child processes: waiting for them, interrupting them, and quoting what they printed.
 
 use std::fs::File;
 use std::io::{self, Read as _};

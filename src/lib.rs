@@ -1,5 +1,5 @@
-//! Grid-based neural fields: training, evaluation and rendering of radiance fields and fitted images on CUDA and on the
-//! CPU, from one set of kernels.
+//! Grid-based neural fields: training, evaluation and rendering of radiance fields, fitted images and signed distance
+//! fields on CUDA and on the CPU, from one set of kernels.
 //!
 //! The definition behind the whole crate: a grid-based model is `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) · w_i`. An *index
 //! function* `U` selects nodes, a *kernel function* `φ` weights them, and the *features* `w` are learned (Zhao et al.,
@@ -36,18 +36,23 @@
 //! `examples/` has complete programs: training and measuring a scene, rendering a video, fitting an image. The program
 //! `gridfield` is behind the default feature `cli`; library users can leave it out.
 //!
-//! Modules depend on each other in one direction only: `cli → viewer, gtk → sdf | radiance | image_field → fit → field →
-//! encoding → train → render, checkpoint → decoder → config → scene, metrics → mesh, media → geometry, device`.
+//! Modules depend on each other in one direction only:
+//!
+//! ```text
+//! cli → viewer, gtk → sdf | radiance | image_field → fit → field → encoding → train → render, checkpoint
+//!     → decoder → config → scene, metrics → mesh, media → geometry, device
+//! ```
+//!
 //! `encoding` does not depend on any task, `scene` does not depend on any device, and all unsafe code is in `device`.
 
-/// Re-exports within the crate what launches kernels or takes their arguments; with the feature `testing` it is public, for
-/// tests and benchmarks. `device` says why.
+/// Re-exports, within the crate, items that launch kernels or take their arguments. The feature `testing` makes them
+/// public, for tests and benchmarks; the documentation of `device` says why.
 macro_rules! internal_use {
     ($($tree:tt)*) => {
         #[cfg(feature = "testing")]
         #[doc(hidden)]
         pub use $($tree)*;
-        // The crate itself uses some by their full paths.
+        // The crate itself uses some of them by their full paths.
         #[cfg(not(feature = "testing"))]
         #[allow(unused_imports)]
         pub(crate) use $($tree)*;

@@ -10,7 +10,7 @@ pub(crate) fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
-/// Returns whether a path for results names a folder: one that is there, or by a separator at its end.
+/// Returns whether an output path names a folder: one that exists, or a name that ends with a separator.
 pub(crate) fn is_folder(text: &str) -> bool {
     text.ends_with(std::path::is_separator) || Path::new(text).is_dir()
 }

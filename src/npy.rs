@@ -107,7 +107,7 @@ pub fn write_npz(path: &std::path::Path, entries: &[Entry]) -> crate::Result<()>
     })
 }
 
-/// Bytes that a header has at most.
+/// Maximum length of a header in bytes.
 #[cfg(feature = "export")]
 const MOST_HEADER: u64 = 1 << 16;
 

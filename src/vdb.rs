@@ -1,17 +1,18 @@
-//! Writer for OpenVDB files, version 224 of the format: trees of 32³, 16³ and 8³ children per node, of which only those with
-//! a value other than 0 are stored (Museth 2013; the layout is that of the library's `Archive`, `Grid` and `Tree` classes).
+//! Writer for OpenVDB files, version 224 of the format: trees of 32³, 16³ and 8³ children per node, of which only those
+//! with a value other than 0 are stored (Museth 2013; the layout is that of the library's `Archive`, `Grid` and `Tree`
+//! classes).
 
 use std::io::{self, Write};
 
-/// First number of a file.
+/// Magic number at the start of a file.
 const MAGIC: i64 = 0x5644_4220;
 /// Version of the format, and the version of the library that introduced it.
 const VERSIONS: [u32; 3] = [224, 6, 2];
-/// Identifier of a file, which libraries print and do not compare.
+/// Identifier of a file, which libraries print but do not compare.
 const UUID: &str = "00000000-0000-4000-8000-000000000000";
 /// How values are stored: those that are active, uncompressed.
 const ACTIVE_VALUES: u32 = 2;
-/// What inactive values of a node are: the background.
+/// Code for nodes whose inactive values are all the background.
 const BACKGROUND: u8 = 0;
 /// Voxels along the sides of the nodes, from the root's children down to the leaves.
 const SIDES: [usize; 3] = [4096, 128, 8];
@@ -27,7 +28,7 @@ pub struct Grid<'a> {
     pub values: &'a [f32],
 }
 
-/// Where voxels are in space.
+/// Placement of the voxels in space.
 #[derive(Clone, Copy)]
 pub struct Placement {
     /// Number of voxels along x, y and z.
@@ -77,7 +78,7 @@ pub fn write(file: &mut dyn Write, placement: &Placement, grids: &[Grid]) -> io:
     Ok(())
 }
 
-/// Returns a text with its length.
+/// Encodes a string: its length, then its bytes.
 fn string(text: &str) -> Vec<u8> {
     [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
 }
@@ -143,8 +144,8 @@ impl<'a> Tree<'a> {
         along(0).any(|x| along(1).any(|y| along(2).any(|z| self.leaves[self.leaf([x, y, z])] != [0; 8])))
     }
 
-    /// Returns the children of side `side` with active voxels of a node of side `of`: their number in the node, in which z
-    /// is the fastest axis, and their origin.
+    /// Returns the children of side `side` with active voxels of a node of side `of`: their number in the node, in
+    /// which z is the fastest axis, and their origin.
     fn children(&self, origin: [usize; 3], of: usize, side: usize) -> Vec<(usize, [usize; 3])> {
         let n = of / side;
         let child = |number: usize| {
@@ -163,7 +164,7 @@ impl<'a> Tree<'a> {
         all.filter(|&origin| self.is_active(origin, SIDES[0])).collect()
     }
 
-    /// Writes which nodes there are.
+    /// Writes the topology: which nodes exist.
     fn topology(&self, file: &mut dyn Write) -> io::Result<()> {
         let roots = self.roots();
         // One buffer; the background; no tiles.
@@ -178,7 +179,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Writes which children a node has, and the children.
+    /// Writes the mask of a node's children, then the children.
     fn node(&self, file: &mut dyn Write, origin: [usize; 3], level: usize) -> io::Result<()> {
         let (of, side) = (SIDES[level], SIDES[level + 1]);
         let children = self.children(origin, of, side);

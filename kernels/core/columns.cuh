@@ -1,5 +1,5 @@
-// Columns: GF_LANES consecutive numbers, processed together: one per GPU thread, a vector on a host core. They are columns
-// of a row of a matrix, or the numbers of a group of samples in one column.
+// Columns: GF_LANES consecutive numbers, processed together: one per GPU thread, a vector on a host core. They are
+// columns of a row of a matrix, or the numbers of a group of samples in one column.
 #pragma once
 #include "core/target.cuh"
 
@@ -32,7 +32,7 @@ GF_FN float sum_of(Columns x) {
 #endif
 }
 
-/// Loads the numbers of up to GF_LANES samples, `n` of which are there; the others are zero.
+/// Loads the numbers of up to GF_LANES samples, of which `n` exist; the others are zero.
 GF_FN Columns load_group(const compute_t* from, uint32_t n) {
 #if GF_SIMT
     return n ? load_columns(from) : 0.0f;
@@ -53,7 +53,7 @@ GF_FN void store_group(compute_t* to, Columns values, uint32_t n) {
 #endif
 }
 
-/// Sets the numbers of samples that are not there to zero.
+/// Sets the numbers of samples past the last one to zero.
 GF_FN void zero_after([[maybe_unused]] float* group, [[maybe_unused]] uint32_t n) {
 #if !GF_SIMT
     for (uint32_t lane = n; lane < GF_LANES; ++lane) group[lane] = 0.0f;
@@ -61,7 +61,7 @@ GF_FN void zero_after([[maybe_unused]] float* group, [[maybe_unused]] uint32_t n
 }
 
 #if !GF_SIMT
-/// Four numbers, wherever they are in memory.
+/// Four numbers, at any aligned address of a float.
 typedef float Quad __attribute__((vector_size(16), aligned(4), may_alias));
 
 #if defined(__clang__)

@@ -1,5 +1,5 @@
-// The smallest kernel. A driver that refuses it refuses all kernels of this build: src/device/cuda.rs loads it when a GPU
-// is opened.
+// The smallest kernel. A driver that refuses it refuses all kernels of this build: src/device/cuda.rs loads it when a
+// GPU is opened.
 #include "core/target.cuh"
 
 // One item.

@@ -4,8 +4,8 @@
 //
 // - The matrices of a tile are row-major with one row per sample. `rows` is the number of samples, GF_TILE in all tiles
 //   but the last. A block of threads works on all GF_TILE rows of a matrix, so that products need no bounds checks: all
-//   must be there, and what is in those past the last sample does not matter unless a primitive says so. The host works
-//   on `rows` rows alone.
+//   rows must exist, and the contents of those past the last sample do not matter unless a primitive says so. The host
+//   works on `rows` rows alone.
 // - A layer's weights are W [n_out, n_in]. Numbers of columns (n_in, n_out, n_columns) are multiples of 16 unless a
 //   primitive says otherwise; callers pad with zeros.
 // - Matrices that a primitive writes do not overlap those that it reads unless it says so.
@@ -50,7 +50,7 @@ GF_FN Weights weights_in(const void* buffer, uint32_t n_weights) {
     return {w, w + n_weights};
 }
 
-/// Waits until all threads of the block are here, and makes what they have written visible to all.
+/// Waits until all threads of the block have arrived, and makes what they have written visible to all.
 GF_FN void tile_sync();
 
 /// Copies a tile between the block's scratch and device memory. n_columns is a multiple of 8, and rows begin at
@@ -70,7 +70,7 @@ struct Staged {
     /// Saves matrix() as it is, if it is to be saved.
     GF_FN void save() const;
 
-    /// Gets back in matrix() what was saved, with zeros in the rows past the last sample, and synchronises the block.
+    /// Loads what was saved into matrix(), with zeros in the rows past the last sample, and synchronises the block.
     GF_FN void fetch() const;
 };
 

@@ -2,10 +2,10 @@
 //
 //   h_0 = z_0,   h_l = z_l * (1 + h_{<l} G_l)
 //
-// z_l [F] are the interpolated features of level l, h_{<l} = [h_0 ... h_{l-1}] is a row vector, * is element by element,
-// and G_l [l F, F] is learned and zero at the start, where the cascade passes z through. theta holds G_1, G_2, ... one
-// after the other, F^2 L (L - 1) / 2 numbers. Relatives: multiplicative filter networks (Fathony et al. 2021), factor
-// fields (Chen et al. 2023).
+// z_l [F] are the interpolated features of level l, h_{<l} = [h_0 ... h_{l-1}] is a row vector, * is element by
+// element, and G_l [l F, F] is learned and zero at the start, where the cascade passes z through. theta holds G_1, G_2,
+// ... one after the other, F^2 L (L - 1) / 2 numbers. Relatives: multiplicative filter networks (Fathony et al. 2021),
+// factor fields (Chen et al. 2023).
 //
 // Each sample is computed by itself, level by level; the host computes GF_LANES samples at a time. Columns of the tile
 // lie one after the other, GF_CASCADE_STRIDE numbers apart.
@@ -72,7 +72,8 @@ GF_FN void find_gate(const float* G, CascadeColumns<W>& h, uint32_t l, uint32_t 
     for (int f = 0; f < F; ++f) gate[f] += odd[f];
 }
 
-/// Copies `n` rows of `n_columns` numbers into columns, from `column` on. On a GPU, each thread copies its sample's row.
+/// Copies `n` rows of `n_columns` numbers into columns, from `column` on. On a GPU, each thread copies its sample's
+/// row.
 template <typename T, int W>
 GF_FN void rows_to_columns(const T* rows, uint32_t stride, uint32_t n, uint32_t column, uint32_t n_columns,
                            CascadeColumns<W>& to) {

@@ -33,7 +33,7 @@ template <typename T, int D> GF_FN void level_point(const GridLevel& level, cons
     for (int k = 0; k < D; ++k) own[k] = band_coordinate(level.band, x[k]);
 }
 
-/// Number of sets of F features that the grid outputs, and the index of the set that a level adds to.
+/// Number of sets of F features that the grid outputs, and (below) the index of the set that a level adds to.
 GF_FN uint32_t feature_sets(const GridLayout& grid) { return grid.averaged ? 1 : grid.n_levels; }
 GF_FN uint32_t feature_set(const GridLayout& grid, uint32_t l) { return grid.averaged ? 0 : l; }
 

@@ -8,7 +8,7 @@
 
 namespace {
 
-/// Sets the numbers of samples that are not there to zero, up to a whole group.
+/// Sets the numbers of samples past the last one to zero, up to a whole group.
 GF_FN void zero_after_sample(PerSample<float>& values, uint32_t rows) {
     const uint32_t whole = rows / GF_LANES * GF_LANES;
     if (whole < rows) zero_after(&values[whole], rows - whole);
@@ -52,7 +52,7 @@ template <int D, int F, int K> struct LocalTile {
         else find_nodes<false>(level, position, rows);
     }
 
-    /// Sets the terms of samples that are not there to zero, up to a whole group.
+    /// Sets the terms of samples past the last one to zero, up to a whole group.
     GF_FN void zero_after_last(uint32_t rows) {
         for (int j = 0; j < D; ++j) {
             zero_after_sample(fraction[j], rows);
@@ -126,8 +126,8 @@ struct LocalShared {
     alignas(64) float dL_dtheta[3 * local_terms(GF_LOCAL_FREQUENCIES) * 8];
 };
 
-/// Adds the gradients with respect to the coefficients of one feature, given those with respect to phi at the nodes, of a
-/// group of samples that begins at s.
+/// Adds the gradients with respect to the coefficients of one feature, given those with respect to phi at the nodes, of
+/// a group of samples that begins at s.
 template <int D, int F, int K>
 GF_FN void add_coefficient_gradients(LocalTile<D, F, K>& tile, const float* theta, Columns dL_dphi[1 << D], uint32_t s,
                                      Columns sum[D][local_terms(K)]) {
@@ -141,7 +141,7 @@ GF_FN void add_coefficient_gradients(LocalTile<D, F, K>& tile, const float* thet
                                                       [&](int term, int, Columns gradient) { sum[j][term] += gradient; });
 }
 
-/// Adds a number of each sample to a sum. Threads of a warp add theirs up first.
+/// Adds a value of each sample to a sum. Threads of a warp add up theirs first.
 GF_FN void add_over_tile(float* sum, float value) {
 #if GF_SIMT
     for (uint32_t away = 16; away > 0; away /= 2) value += __shfl_sync(GF_ALL_LANES, value, lane_of_warp() ^ away);

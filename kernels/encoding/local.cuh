@@ -3,11 +3,12 @@
 // With d = u - p, the position relative to a node in units of the level's cells (|d_j| <= 1 inside the node's support),
 //     phi_lk(d) = prod_j (1 - |d_j|) m_lkj(d_j)
 //     m_lkj(d)  = a0_lkj + sum_{q = 1 .. K} a^q_lkj cos(q pi d) + b^q_lkj sin(q pi d).
-// The window 1 - |d| makes phi continuous. With a0 = 1 and all else 0 it is the linear kernel. K = 0 leaves one amplitude
-// per level, feature and axis. The coefficients are theta [L, D, 1 + 2 K, F], in the order a0, a1, b1, a2, b2.
+// The window 1 - |d| makes phi continuous. With a0 = 1 and all else 0 it is the linear kernel. K = 0 leaves one
+// amplitude per level, feature and axis. The coefficients are theta [L, D, 1 + 2 K, F], in the order a0, a1, b1, a2,
+// b2.
 //
-// Inside a cell with fraction f along an axis, the lower node has d = f and the upper one d = f - 1, at which cosine and
-// sine of q pi d are those of q pi f times (-1)^q. Splitting m into its even and odd frequencies,
+// Inside a cell with fraction f along an axis, the lower node has d = f and the upper one d = f - 1, at which cosine
+// and sine of q pi d are those of q pi f times (-1)^q. Splitting m into its even and odd frequencies,
 //     even = a0 + a2 cos 2 pi f + b2 sin 2 pi f,    odd = a1 cos pi f + b1 sin pi f,
 // the factors of the two nodes are (1 - f) (even + odd) and f (even - odd).
 #pragma once
@@ -63,8 +64,9 @@ template <typename T, int D, int B> struct LocalFactors {
 
 };
 
-/// Converts the gradients with respect to phi at the corners of a cell into those with respect to the factors. Axis after
-/// axis, the last one first, the sum over the corners becomes one over a face: 30 products and sums in space, not 72.
+/// Converts the gradients with respect to phi at the corners of a cell into those with respect to the factors. Axis
+/// after axis, the last one first, the sum over the corners becomes one over a face: 30 products and sums in space, not
+/// 72.
 template <typename T, int D>
 GF_FN void local_factor_gradients(const LocalFactors<T, D, 1>& factors, T dL_dphi[1 << D], T dL_dfactor[D][2][1]) {
     GF_UNROLL

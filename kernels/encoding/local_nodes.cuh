@@ -1,5 +1,5 @@
-// The local kernel function at the active nodes of a point, one feature after the other: the rows of Phi, and gradients.
-// For analysis.
+// The local kernel function at the active nodes of a point, one feature after the other: the rows of Phi, and
+// gradients. For analysis.
 #pragma once
 #include "encoding/local.cuh"
 

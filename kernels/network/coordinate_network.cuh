@@ -111,7 +111,7 @@ template <int KIND> struct WavesTile {
     const CoordinateNetworkArgs& a;
     uint32_t tile, first, rows;
 
-    /// k
+    /// Returns k, the number of matrices.
     GF_FN uint32_t n_matrices() const { return a.network.n_density_layers; }
     GF_FN Weights weights() const { return weights_in(a.weights, a.network.n_weights); }
 
@@ -135,7 +135,7 @@ template <int KIND> struct WavesTile {
     GF_FN float* number_gradients(uint32_t l) const { return a.dL_dprepared + a.network.n_weights + layer_numbers(l); }
     GF_FN float position(uint32_t s, uint32_t axis) const { return a.samples.position[2 * (size_t)(first + s) + axis]; }
 
-    /// [cos 2 pi B x, sin 2 pi B x]
+    /// Computes z_1 = [cos 2 pi B x, sin 2 pi B x].
     GF_FN void features() const {
         const Matrix z = input(0);
         const float* b = numbers(0);
@@ -155,7 +155,7 @@ template <int KIND> struct WavesTile {
         }
     }
 
-    /// z = ReLU(u + b)
+    /// Computes z = ReLU(u + b).
     GF_FN void rectify(uint32_t l) const {
         const Matrix u = product(l), z = input(l);
         GF_FOR_COLUMNS(c, a.n_neurons) {
@@ -168,7 +168,7 @@ template <int KIND> struct WavesTile {
         }
     }
 
-    /// z = (u + b) g, with u overwritten by u + b; in the first layer z = g.
+    /// Computes z = (u + b) g, with u overwritten by u + b; in the first layer z = g.
     GF_FN void filter(uint32_t l) const {
         const Matrix u = l == 0 ? input(0) : product(l), z = input(l);
         GF_FOR_COLUMNS(c, a.n_neurons) {

@@ -36,8 +36,8 @@ struct NetworkTile {
     uint32_t capacity;       // S
     uint32_t first, rows;    // first sample and number of samples of the tile
 
-    /// Returns whether a layer's inputs are the neurons of a hidden layer, which end in a ReLU. The inputs of the first layer
-    /// of each network are not.
+    /// Returns whether a layer's inputs are the neurons of a hidden layer, which end in a ReLU. The inputs of the first
+    /// layer of each network are not.
     GF_FN bool follows_relu(uint32_t layer) const { return layer != 0 && layer != network.n_density_layers; }
 
     GF_FN uint32_t n_layers() const { return network.n_density_layers + network.n_color_layers; }

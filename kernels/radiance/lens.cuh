@@ -110,7 +110,8 @@ GF_FN float undistort_fisheye(const Camera& camera, float distance) {
     return angle;
 }
 
-/// Computes the direction at `angle` to the optical axis, on the side of the point (u, v) at `distance` from the centre.
+/// Computes the direction at `angle` to the optical axis, on the side of the point (u, v) at `distance` from the
+/// centre.
 GF_FN void at_angle(float u, float v, float distance, float angle, float direction[3]) {
     float sine, cosine;
     sin_cos(angle, sine, cosine);

@@ -93,7 +93,7 @@ GF_ITEM_KERNEL(occupancy_bits, OccupancyBitsArgs) {
 // One item per word of 64 blocks: which of them are not empty.
 GF_ITEM_KERNEL(occupancy_blocks, OccupancyBitsArgs) {
     const uint32_t groups = a.resolution / 16, blocks = a.resolution / 4;
-    // z continues into the next cascades.
+    // Values of z past a cascade's last group continue in the next cascade.
     const uint32_t x = i % groups * 4, y = i / groups % groups * 4, z = i / (groups * groups) * 4;
     uint64_t word = 0;
     for (uint32_t bit = 0; bit < 64u; ++bit) {

@@ -1,4 +1,4 @@
-// Losses on where a ray's weights lie, in addition to the colour loss:
+// Losses on the distribution of a ray's compositing weights, in addition to the colour loss:
 //   distortion  sum_ij w_i w_j |s_i - s_j| + 1/3 sum_i w_i^2 d_i   (mip-NeRF 360, Barron et al. 2022, equation 15);
 //               pulls the weights together; computed in one pass from sums over the preceding samples (Sun et al.,
 //               "Improved direct voxel grid optimization", 2022)
@@ -50,7 +50,7 @@ struct WeightLoss {
     }
 };
 
-/// Returns the fraction of a sample's gradient that is kept: (t / near)^2 up to `near`, since what is close to a camera
+/// Returns the fraction of a sample's gradient that is kept: (t / near)^2 up to `near`, since space close to a camera
 /// is seen by that camera alone and sampled far more often (Philip and Deschaintre, "Floaters no more", EGSR 2023).
 GF_FN float kept_near(float near, float t) { return t < near ? (t / near) * (t / near) : 1.0f; }
 

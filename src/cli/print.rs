@@ -81,7 +81,7 @@ pub fn neurons(layers: &[LayerNeurons]) -> String {
     layers.iter().map(of_layer).collect::<Vec<_>>().join(", ")
 }
 
-/// Formats the values as one line below their headings, aligned in columns.
+/// Formats the values as one line below a line of their headings, aligned in columns.
 pub fn table_line(columns: &[(&str, String)]) -> String {
     let width = |(name, value): &(&str, String)| name.chars().count().max(value.chars().count());
     let names = columns.iter().map(|column| format!("{:<1$}", column.0, width(column)));

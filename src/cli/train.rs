@@ -172,7 +172,7 @@ impl TrainArgs {
     }
 }
 
-/// The viewer of a run, if one is asked for.
+/// The viewer of a run, if one is requested.
 #[cfg(feature = "viewer")]
 impl TrainArgs {
     fn take_port(&self) -> Result<Option<Listening>> {
@@ -195,7 +195,7 @@ impl TrainArgs {
     }
 }
 
-/// Without the viewer there is nothing to do for one.
+/// Without the feature `viewer`, there is no viewer to open.
 #[cfg(not(feature = "viewer"))]
 impl TrainArgs {
     fn take_port(&self) -> Result<()> {

@@ -216,8 +216,8 @@ impl TrainingArgs {
         })
     }
 
-    /// Records the run, which now has a checkpoint, as the last one. A folder that cannot be written to is no reason to
-    /// end the training. Returns whether it can.
+    /// Records the run, which now has a checkpoint, as the last one. If the folder cannot be written to, training
+    /// continues all the same. Returns whether it can.
     fn record_as_latest(&self, run: &Run) -> bool {
         let recorded = latest::record(Path::new(OUTPUT_DIR), run);
         if let Err(error) = &recorded
@@ -248,7 +248,7 @@ impl TrainingArgs {
     }
 }
 
-/// Who looks on while a run trains: the terminal, the record of the last run, and a viewer if there is one.
+/// The observers of a run: the terminal, the record of the last run, and a viewer if there is one.
 struct Shown<'a, 'v> {
     of: &'a TrainingArgs,
     run: &'a Run,

@@ -28,7 +28,7 @@ pub struct ViewerArgs {
     pub viewer_share: f64,
 }
 
-/// A run with a viewer: whoever looks on is let in between its steps.
+/// Observer that serves the viewers of a run between its steps.
 pub struct Watched {
     host: Host,
     /// Dropped after the host, when the browsers have been told of the end.
@@ -46,7 +46,8 @@ fn share(text: &str) -> std::result::Result<f64, &'static str> {
 }
 
 impl ViewerArgs {
-    /// Takes the viewer's port, if a viewer is asked for: early, so that nothing is written if the port is taken.
+    /// Binds the viewer's port, if a viewer is requested. This comes early, so that nothing has been written if the
+    /// port is in use.
     ///
     /// # Errors
     /// Returns the errors of [`Listening::on`].
@@ -54,10 +55,10 @@ impl ViewerArgs {
         self.viewer.map(Listening::on).transpose()
     }
 
-    /// Joins the viewer to a run that is about to start or to go on after `step` steps.
+    /// Starts the viewer of a run that is about to start or to continue.
     ///
     /// # Errors
-    /// Returns an error if the system gives no thread for the server.
+    /// Returns an error if the server's thread cannot be started.
     pub fn watch(&self, listening: Listening, looked_at: &LookedAt, run: &Run, quiet: bool) -> Result<Watched> {
         let background = looked_at.background;
         let subject = looked_at.subject(&run.folder().to_string_lossy(), self.viewer_share)?;
@@ -81,7 +82,7 @@ impl ViewerArgs {
     }
 }
 
-/// A field that is looked at.
+/// A field that is shown in a viewer.
 pub struct LookedAt<'a> {
     pub scene: &'a Scene,
     pub config: &'a Config,
@@ -94,7 +95,7 @@ pub struct LookedAt<'a> {
 }
 
 impl LookedAt<'_> {
-    /// Returns what browsers are told of the field of the run or checkpoint `run`.
+    /// Describes the field of the run or checkpoint `run` for the browsers.
     ///
     /// # Errors
     /// Returns the errors of [`Overview::of`].
@@ -116,8 +117,8 @@ impl LookedAt<'_> {
     }
 }
 
-/// Prints the address to open, and what an address means that others can reach. With `quiet`, the address goes to
-/// stderr, since stdout is empty or for programs.
+/// Prints the address to open, and a warning if other machines can reach it. With `quiet`, the address goes to stderr,
+/// since stdout is empty or for programs.
 pub fn announce(listening: &Listening, quiet: bool) {
     let line = format!("viewer: {}", listening.url());
     if quiet || print::to_stdout(&line).is_err() {

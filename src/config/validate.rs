@@ -19,7 +19,8 @@ const FINEST_RESOLUTION: f64 = (1 << 20) as f64;
 /// Largest scale of the map to the unit cube: beyond this, fp32 coordinates have no bits left for positions within the
 /// cube.
 const LARGEST_SCALE: f64 = 1e6;
-/// Largest offset of that map, which is in the coordinates of the files: those of maps are millions of metres.
+/// Largest offset of that map, which is in the coordinates of the files: those of georeferenced scenes are millions of
+/// metres.
 const LARGEST_OFFSET: f64 = 1e9;
 /// Largest seed: the random number generator is keyed with 32 bits.
 const LARGEST_SEED: u64 = u32::MAX as u64;

@@ -145,8 +145,8 @@ impl<T: Pod> Buffer<T> {
     }
 }
 
-/// Zeroed host memory, aligned for vector instructions. Large blocks are mapped and request huge pages, which save the
-/// random gathers from a hash table most of their address translation; pages that are never touched take no memory.
+/// Zeroed host memory, aligned for vector instructions. Large blocks are mapped and request huge pages, which save
+/// random gathers from a hash table most of their TLB misses; pages that are never touched take no memory.
 pub(super) struct HostMemory {
     address: NonNull<u8>,
     layout: Layout,

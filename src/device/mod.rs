@@ -4,20 +4,22 @@
 //! emulated GPU. The other modules of the crate fill argument structs (`args`) with pointers to [`Buffer`]s and launch
 //! kernels (`kernels`) without knowing which device it is.
 //!
-//! # What a launch takes on trust
+//! # What the caller of a launch guarantees
 //!
-//! Kernels check nothing. Whoever launches one has to guarantee, for the arguments and for the numbers in the buffers:
+//! Kernels check nothing. The caller of a launch has to guarantee, for the arguments and for the numbers in the
+//! buffers:
 //!
 //! - every pointer is into a buffer of the device that runs the kernel, or null where `kernels/args.h` allows it;
 //! - every buffer is as long as `kernels/args.h` says for the lengths in the arguments and the size of the launch;
 //! - numbers that the kernel uses as indices, of rows, triangles or samples, are in range;
-//! - what runs at the same time, items of a launch or launches of several threads, does not write to memory that another
-//!   of them accesses, unless by atomic additions.
+//! - what runs at the same time, items of a launch or launches of several threads, does not write to memory that
+//!   another of them accesses, unless by atomic additions.
 //!
-//! [`Device::launch`] and its kin are safe functions nevertheless, so that all unsafe code is in this module; the
-//! guarantee is the crate's. Kernels, their arguments, pointers and all that passes them on (the crate's modules `field`
-//! and `encoding`, chunks of samples) are therefore internal. The feature `testing` makes them public for the crate's own
-//! tests and benchmarks, which are then bound by the same guarantee; programs should not turn it on.
+//! [`Device::launch`] and the other launch functions are safe functions nevertheless, so that all unsafe code is in
+//! this module; the crate as a whole gives the guarantee. Kernels, their arguments, pointers and everything that passes
+//! them on (the crate's modules `field` and `encoding`, chunks of samples) are therefore internal. The feature
+//! `testing` makes them public for the crate's own tests and benchmarks, which are then bound by the same guarantee;
+//! programs should not turn it on.
 
 #[cfg(not(feature = "testing"))]
 pub(crate) mod args;
@@ -149,7 +151,8 @@ impl Device {
         Ok(buffer)
     }
 
-    /// Runs a kernel over all of `grid`, using the whole device; the module says what the caller guarantees. On a GPU the launch is queued and runs after all work queued before it.
+    /// Runs a kernel over all of `grid`, using the whole device; the module's documentation says what the caller
+    /// guarantees. On a GPU the launch is queued and runs after all work queued before it.
     #[doc(hidden)]
     pub fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         match self {

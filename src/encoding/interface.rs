@@ -45,12 +45,12 @@ pub struct Encode<'a> {
     pub samples: SampleBatch<'a>,
     /// Features of the nodes, `[entries, F]`.
     pub table: Ptr<'a, Compute>,
-    /// `[S, n_in]`: output for the features; the columns past them are set to zero.
+    /// Output for the features, `[S, n_in]`; the columns past them are set to zero.
     pub features: Ptr<'a, Compute>,
-    /// `[S, n_saved_activations]`: what [`Encoding::encode`] saves for [`Encoding::backward`]. Null if there is no
+    /// What [`Encoding::encode`] saves for [`Encoding::backward`], `[S, n_saved_activations]`. Null if there is no
     /// backward pass, unless the encoding gives the values.
     pub saved_activations: Ptr<'a, Compute>,
-    /// `[S, n_outputs]`: output of an encoding that gives the values; null for others.
+    /// Output of an encoding that gives the values, `[S, n_outputs]`; null for others.
     pub values: Ptr<'a, f32>,
     /// Number of columns of the features, a multiple of 16.
     pub n_in: u32,
@@ -82,13 +82,13 @@ pub fn encode_levels(device: &Device, work: &Encode, first: u32, most: usize) ->
 /// Buffers that the backward pass reads gradients from and writes them to.
 #[derive(Clone, Copy)]
 pub struct Backward<'a> {
-    /// `[L, S, F]`
+    /// Gradients with respect to the features, `[L, S, F]`, or `[S, F]` if levels are averaged.
     pub dl_dfeatures: Ptr<'a, f32>,
-    /// `[S, n_outputs]`: gradients with respect to the values of an encoding that gives them; null for others.
+    /// Gradients with respect to the values of an encoding that gives them, `[S, n_outputs]`; null for others.
     pub dl_dvalues: Ptr<'a, f32>,
-    /// Gradients of a chunk, accumulated; their number is [`Encoding::n_gradients`].
+    /// Gradients that a chunk accumulates, [`Encoding::n_gradients`] of them.
     pub dl_dparameters: Ptr<'a, f32>,
-    /// `[S, n_scatter_weights]`: output for what [`Encoding::scatter`] needs.
+    /// Output for what [`Encoding::scatter`] needs, `[S, n_scatter_weights]`.
     pub scatter_weights: Ptr<'a, f32>,
 }
 
@@ -104,12 +104,12 @@ pub trait Encoding: Any + Send + Sync {
         None
     }
 
-    /// Returns the learned parameters besides the table.
+    /// Returns the learned parameters besides the table, if there are any.
     fn parameters(&self) -> Option<&Buffer<f32>> {
         None
     }
 
-    /// Returns the parameters that the encoding learns beside the table, if there are any.
+    /// Like [`Encoding::parameters`], but returns a mutable reference.
     fn parameters_mut(&mut self) -> Option<&mut Buffer<f32>> {
         None
     }
@@ -124,7 +124,8 @@ pub trait Encoding: Any + Send + Sync {
         optimizer.kernel_learning_rate
     }
 
-    /// Returns the size of a chunk's gradients, from which [`Encoding::gradient`] computes those of the parameters.
+    /// Returns how many gradients a chunk accumulates. [`Encoding::gradient`] converts their sum over chunks to the
+    /// gradient with respect to the parameters.
     fn n_gradients(&self) -> usize {
         0
     }
@@ -137,7 +138,7 @@ pub trait Encoding: Any + Send + Sync {
     /// Returns how many numbers are kept per sample from the backward pass to the scatter.
     fn n_scatter_weights(&self) -> usize;
 
-    /// Brings the numbers that the kernels compute with up to date with the parameters.
+    /// Updates the numbers that the kernels compute with after the parameters have changed.
     fn prepare(&self, _: &Device, _: &Grid) -> Result<()> {
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::config::{GridConfig, GridKernel};
 use crate::device::args::{LocalArgs, LocalScatterArgs};
 use crate::device::{Kernel, kernels};
 
-/// Kernels of the local kernel function.
+/// The kernels that compute the local kernel function: encoding, backward pass and scatter.
 pub struct LocalKernels {
     pub encode: &'static Kernel<LocalArgs<'static>>,
     pub backward: &'static Kernel<LocalArgs<'static>>,
@@ -20,7 +20,7 @@ pub struct Local {
     n_levels: usize,
     dimensions: usize,
     n_features: usize,
-    /// `K`
+    /// `K`: number of frequencies.
     pub n_frequencies: u32,
 }
 

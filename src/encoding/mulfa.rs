@@ -211,7 +211,7 @@ impl Mulfa {
 /// θ of a grid on a device.
 pub struct Theta {
     mulfa: Mulfa,
-    /// `[n_thetas, n_theta]`
+    /// Parameters θ, `[n_thetas, n_theta]`.
     pub theta: Buffer<f32>,
     /// Numbers prepared from θ that the kernels multiply by; on the CPU also their transposes.
     prepared: ComputeBuffer,

@@ -29,9 +29,10 @@ pub struct ActiveNodes {
 /// Gradients of a function of φ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeGradients {
-    /// Summed over the points: `[n_thetas · n_theta]`; or for each point: `[n, n_thetas · n_theta]`.
+    /// Gradient with respect to θ: summed over the points, `[n_thetas · n_theta]`, or for each point,
+    /// `[n, n_thetas · n_theta]`.
     pub theta: Vec<f64>,
-    /// `[n, D]`, through φ alone.
+    /// Gradient with respect to the points, `[n, D]`, through φ alone.
     pub position: Vec<f64>,
 }
 

@@ -25,7 +25,7 @@ impl ParamBlock {
         shapes.into_iter().map(block).collect()
     }
 
-    /// Returns how many numbers the `blocks` of a θ have together.
+    /// Returns the total number of parameters in the `blocks` of a θ.
     pub fn n_in_all(blocks: &[ParamBlock]) -> usize {
         blocks.last().map_or(0, |block| block.range().end)
     }

@@ -43,9 +43,9 @@ pub struct PointCloud {
 
 /// Nodes in the order of their cells, x fastest, and the index at which each cell begins.
 struct Listed {
-    /// `[N, 3]`
+    /// Node positions in the field's box, `[N, 3]`.
     node: Buffer<f32>,
-    /// `[resolution³ + 1]`
+    /// Index of the first node of each cell, `[resolution³ + 1]`.
     first: Buffer<u32>,
     n_nodes: usize,
     resolution: u32,

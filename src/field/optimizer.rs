@@ -14,7 +14,7 @@ pub struct FieldOptimizer {
     pub(super) table: Moments,
     pub(super) weights: Moments,
     pub(super) encoding: Option<EncodingOptimizer>,
-    /// `[n_chunks, n_weights]`
+    /// Gradients with respect to the weights by chunk, `[n_chunks, n_weights]`.
     weight_gradients: Buffer<f32>,
     n_chunks: usize,
     /// Number of times the grid's resolution has been doubled.

@@ -12,7 +12,7 @@ use crate::encoding::Init;
 use crate::train::Moments;
 
 const FEATURES: &str = "grid.features";
-/// Current base resolution, if the configuration raises it during training.
+/// Name of the tensor with the current base resolution, for grids whose resolution is raised during training.
 const BASE_RESOLUTION: &str = "grid.base_resolution";
 /// Prefixes of the optimizer states of the grid, of the networks, and of an encoding's parameters.
 const OPTIMIZER: [&str; 3] = ["optimizer.grid", "optimizer.network", "optimizer.kernel"];

@@ -75,25 +75,25 @@ impl FitSize {
 
 /// A chunk for training or for prediction; in prediction, the buffers of the backward pass are empty.
 pub struct FitChunk {
-    /// `[S, D]` in [0, 1]
+    /// Positions of the samples, `[S, D]` in [0, 1].
     pub position: Buffer<f32>,
-    /// `[S, n_outputs]`
+    /// Target values, `[S, n_outputs]`.
     pub target: Buffer<f32>,
-    /// `[S, n_outputs]`
+    /// Values of the field, `[S, n_outputs]`.
     pub output: Buffer<f32>,
     /// Gradient of the loss with respect to `output`, `[S, n_outputs]`.
     pub dl_doutput: Buffer<f32>,
-    /// `[S]`
+    /// Loss of each sample, `[S]`.
     pub loss: Buffer<f32>,
-    /// `[S]`, mean over outputs
+    /// Squared error of each sample, the mean over its outputs, `[S]`.
     pub squared_error: Buffer<f32>,
-    /// `[L, S, F]`, or `[S, F]` if levels are averaged.
+    /// Gradient with respect to the features, `[L, S, F]`, or `[S, F]` if levels are averaged.
     pub dl_dfeatures: Buffer<f32>,
     /// Scatter weights, which the encoding's backward pass leaves for the scatter.
     pub scatter_weights: Buffer<f32>,
     /// Statistics since the last read: loss and squared error.
     pub sums: Buffer<f32>,
-    /// `[3]`: 0, the number of samples, and the number of samples with a target.
+    /// Numbers of samples as the kernels read them, `[3]`: 0, all samples, and samples with a target.
     pub count: Buffer<u32>,
     /// Number of samples in use.
     pub n: usize,

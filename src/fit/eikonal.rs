@@ -8,7 +8,7 @@ use crate::Result;
 use crate::device::args::EikonalArgs;
 use crate::device::{Device, LaunchDims, kernels};
 
-/// Of this many samples of a chunk, four are the corners of a stencil and the others have targets.
+/// Number of samples of a chunk per stencil: four are its corners, and the others have targets.
 const SAMPLES_A_STENCIL: usize = 16;
 const CORNERS: usize = 4;
 const WITH_TARGET: usize = SAMPLES_A_STENCIL - CORNERS;

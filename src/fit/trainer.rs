@@ -88,7 +88,7 @@ pub struct FitTrainer<D> {
     pub(super) field: Field,
     field_optimizer: FieldOptimizer,
     chunks: Vec<FitChunk>,
-    /// See [`FitSize::chunks_of_gradient`].
+    /// Number of chunks that add to the same gradients; see [`FitSize::chunks_of_gradient`].
     chunks_of_gradient: usize,
     workers: Vec<WorkerScratch>,
     progress: Progress,

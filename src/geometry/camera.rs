@@ -39,8 +39,9 @@ impl Intrinsics {
         2.0 * (0.5 * self.height as f32 / self.fl_y).atan()
     }
 
-    /// Returns the intrinsics of an equirectangular panorama of the whole sphere, whose pixels are square if it is twice
-    /// as wide as high: focal lengths of `width / 2` and `height`, as in nerfstudio; see [`Lens::Equirectangular`].
+    /// Returns the intrinsics of an equirectangular panorama of the whole sphere, whose pixels are square if it is
+    /// twice as wide as high: focal lengths of `width / 2` and `height`, as in nerfstudio; see
+    /// [`Lens::Equirectangular`].
     pub fn panorama(width: u32, height: u32) -> Self {
         let (fl_x, fl_y) = (0.5 * width as f32, height as f32);
         Self { fl_y, lens: Lens::Equirectangular, ..Self::centred(width, height, fl_x) }

@@ -39,7 +39,7 @@ impl FieldToScene {
         }
     }
 
-    /// Returns a box within the field's that holds whatever the field has within a box of the scene.
+    /// Returns a box in the field's own coordinates that contains everything the field has within a box of the scene.
     ///
     /// # Errors
     /// Returns an error if the field has nothing there.
@@ -75,9 +75,10 @@ impl FieldToScene {
         image.common(&Bounds::UNIT)
     }
 
-    /// Returns the factor from densities of the field to densities per scene unit at a point of the scene. Densities are
-    /// per side of the unit cube; beyond the unit ball of contracted space, per unit of contracted length along the
-    /// radius, 1 / r² of that in space. In normalised device coordinates there is no factor that holds for all directions.
+    /// Returns the factor from densities of the field to densities per scene unit at a point of the scene. Densities
+    /// are per side of the unit cube; beyond the unit ball of contracted space, per unit of contracted length along the
+    /// radius, 1 / r² of that in space. In normalised device coordinates there is no factor that holds for all
+    /// directions.
     pub fn density_factor(self, point: [f32; 3]) -> f32 {
         let radius = match self.space {
             Space::Contraction => 2.0 * from_middle(self.unit_cube.to_unit(point)).norm(),
@@ -131,8 +132,8 @@ fn contracted(point: [f32; 3]) -> [f32; 3] {
     numbers((from_middle * 0.5 * factor).add_scalar(0.5))
 }
 
-/// Least depth in near planes that a point is taken to have, also if it lies behind the rig; in front of the near plane, so
-/// that the point is outside of the box.
+/// Smallest depth that a point is taken to have, in units of the near plane's, even if it lies behind the rig. It is
+/// closer than the near plane, so such a point is mapped to outside of the box.
 const LEAST_DEPTH: f64 = 1e-6;
 
 /// Projects a point to the rig's normalised device coordinates (NeRF, appendix C).

@@ -2,8 +2,8 @@
 //! panoramas.
 //!
 //! The image plane follows OpenCV and COLMAP: x to the right, y down, the camera looks along +z, and a pixel is
-//! `(fl_x · x_d + cx, fl_y · y_d + cy)`. `kernels/radiance/lens.cuh` implements the same for rays on the device; a test compares
-//! the two. The formulas are those of COLMAP's `src/colmap/sensor/models.h`; a test compares with these, too.
+//! `(fl_x · x_d + cx, fl_y · y_d + cy)`. `kernels/radiance/lens.cuh` implements the same for rays on the device; a test
+//! compares the two. The formulas are those of COLMAP's `src/colmap/sensor/models.h`; a test compares with these, too.
 
 use super::distortion::{self, Distortion, Radial};
 use std::f64::consts::PI;
@@ -51,10 +51,10 @@ pub enum Lens {
     },
     /// A panorama that is spaced evenly in longitude and latitude, as nerfstudio's `EQUIRECTANGULAR`
     /// (`nerfstudio/cameras/cameras.py`), COLMAP's camera model of that name and instant-ngp's `latlong`. The direction
-    /// at the point `(u, v)` is `(sin πu cos πv, sin πv, cos πu cos πv)`. With focal lengths of `width / 2` and `height`
-    /// and the principal point in the middle, the image holds the whole sphere: its middle looks along +z, its left and
-    /// right edges along −z, its upper edge along −y. (In nerfstudio's axes, x right, y up and z back, with its
-    /// `θ = −πu` and `φ = π (½ + v)`, the direction is `(−sin θ sin φ, cos φ, −cos θ sin φ)`, the same.)
+    /// at the point `(u, v)` is `(sin πu cos πv, sin πv, cos πu cos πv)`. With focal lengths of `width / 2` and
+    /// `height` and the principal point in the middle, the image holds the whole sphere: its middle looks along +z, its
+    /// left and right edges along −z, its upper edge along −y. (In nerfstudio's axes, x right, y up and z back, with
+    /// its `θ = −πu` and `φ = π (½ + v)`, the direction is `(−sin θ sin φ, cos φ, −cos θ sin φ)`, the same.)
     Equirectangular,
     /// A panorama that is spaced evenly in longitude and in the sine of the latitude, and so has equal areas of the
     /// sphere in equal areas of the image: what instant-ngp calls `equirectangular` (`equirectangular_to_dir` in

@@ -1,5 +1,5 @@
-//! Geometry that everything shares: cameras and lenses, poses, the unit cube, and the maps from space to the field. Knows
-//! neither scenes nor devices.
+//! Geometry that everything shares: cameras and lenses, poses, the unit cube, and the maps from space to the field.
+//! Knows neither scenes nor devices.
 
 mod camera;
 mod distortion;

@@ -1,14 +1,15 @@
-//! The place that coordinates in memory are relative to, for scenes and meshes whose coordinates are large for their
-//! extent, such as georeferenced ones: single precision could not tell their points apart.
+//! The origin of coordinates in memory, for scenes and meshes whose coordinates are large compared with their extent,
+//! such as georeferenced ones: single precision could not tell their points apart.
 
-/// Distance from the origin, in extents, beyond which coordinates are taken relative to another origin. Here single
-/// precision resolves 6e-5 of the extent.
+/// Distance from the origin, in extents, from which on coordinates are taken relative to another origin. At this
+/// distance, single precision resolves 6e-5 of the extent.
 const FAR: f64 = 1e3;
-/// Points that agree to about as many digits as single precision has are at one place, up to rounding, unless their
-/// coordinates are as large as those of maps: the first is that distance in extents, the second that size.
+/// Points at least this far from the origin, in extents, differ only in digits that a file in single precision does not
+/// have: they count as one place, up to rounding. This does not hold for coordinates beyond `OF_MAPS`, which are those
+/// of maps and have more digits.
 const ALIKE_IN_SINGLE: f64 = 1e6;
 const OF_MAPS: f64 = 1e4;
-/// Points that agree to even more digits are at one place: what remains is the rounding of double precision.
+/// The same limit for coordinates of maps: what differs beyond it is the rounding of double precision.
 const ALIKE_IN_DOUBLE: f64 = 1e9;
 
 /// Returns whether coordinates in memory are those of the file.
@@ -16,9 +17,9 @@ pub(crate) fn is_zero(origin: &[f64; 3]) -> bool {
     *origin == [0.0; 3]
 }
 
-/// Returns the place relative to which single precision represents `points` well: 0, or, if they are far from there for
-/// their extent, their middle, rounded to a multiple of a power of two near the extent. Points that are not finite do
-/// not count.
+/// Returns the origin relative to which single precision represents `points` well: 0, or, if they are far from 0
+/// compared with their extent, their middle, rounded to a multiple of a power of two near the extent. Points that are
+/// not finite are ignored.
 pub(crate) fn origin_for(points: impl IntoIterator<Item = [f64; 3]>) -> [f64; 3] {
     let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
     for point in points.into_iter().filter(|point| point.iter().all(|x| x.is_finite())) {

@@ -25,7 +25,7 @@ pub struct Corners {
     pub max: [f64; 3],
 }
 
-/// A box in coordinates in memory, or in those of a field. Its walls belong to it.
+/// A box in coordinates in memory or in those of a field. It includes its walls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// Corner of the lowest coordinates.
@@ -129,7 +129,7 @@ impl Bounds {
         bounds
     }
 
-    /// Returns what both boxes have in common, unless they only touch or are apart.
+    /// Returns the intersection of the two boxes; None if they only touch or are apart.
     pub fn common(&self, other: &Bounds) -> Option<Bounds> {
         let low: [f32; 3] = std::array::from_fn(|k| self.low[k].max(other.low[k]));
         let high: [f32; 3] = std::array::from_fn(|k| self.high[k].min(other.high[k]));

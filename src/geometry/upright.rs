@@ -1,4 +1,4 @@
-//! The rotation that sets something upright in a world where y is up.
+//! The rotation that turns a scene or mesh upright in a world where y is up.
 
 use nalgebra::{Matrix3, Vector3};
 
@@ -25,7 +25,7 @@ impl Upright {
         Upright { rows: std::array::from_fn(|row| std::array::from_fn(|column| rotation[(row, column)])) }
     }
 
-    /// Returns whether nothing is turned.
+    /// Returns whether this is the identity.
     pub fn is_identity(&self) -> bool {
         self.rows == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     }
@@ -35,7 +35,7 @@ impl Upright {
         self.turn_origin(vector.map(f64::from)).map(|x| x as f32)
     }
 
-    /// Turns the place that other points are relative to.
+    /// Turns the origin that other points are relative to.
     pub fn turn_origin(&self, origin: [f64; 3]) -> [f64; 3] {
         self.rows.map(|row| row.iter().zip(origin).map(|(a, b)| a * b).sum())
     }

@@ -1,7 +1,8 @@
 //! Test of Theorem 2: how much the tangent kernel changes during training (Zhao et al. 2024).
 //!
 //! With φ fixed, the field is linear in w and G is constant. With a learned θ, with a cascade of levels or with a
-//! decoder behind the grid, this no longer holds exactly; `‖G(t) − G(0)‖ / ‖G(0)‖` (Frobenius norm) measures the change.
+//! decoder behind the grid, this no longer holds exactly; `‖G(t) − G(0)‖ / ‖G(0)‖` (Frobenius norm) measures the
+//! change.
 
 use faer::Mat;
 use serde::Serialize;

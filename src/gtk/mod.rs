@@ -3,7 +3,8 @@
 //! For a scalar model `g(x; w) = Σ_{i ∈ U(x)} φ(x, p_i) w_i`, the grid tangent kernel is `G = Φ Φᵀ` with
 //! `Φ_ij = φ(x_i, p_j)`. Everything here starts from the sparse rows of Φ that [`crate::encoding::Grid::active_nodes`]
 //! computes with the project's own kernels, so every model with a grid can be analysed exactly as it is trained. All
-//! arithmetic is in f64. A model whose levels form a [`cascade`] is not linear in w; its kernel is that of its gradients.
+//! arithmetic is in f64. A model whose levels form a [`cascade`] is not linear in w; its kernel is that of its
+//! gradients.
 //!
 //! [`points`] provides the coordinates and [`model`] the model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and
 //! [`bound`] contain the measurements, and [`charts`] and [`report`] present them. [`study`] runs the measurements for

@@ -133,7 +133,7 @@ impl ModelSpec {
         }
         let (grid, cloud) = self.grid(device, dimensions, seed)?;
         let choice = self.theta.unwrap_or(theta);
-        // A choice of the model's own goes over what its checkpoint has.
+        // A model's own choice of θ takes precedence over its checkpoint.
         let saved = self.checkpoint.as_deref().filter(|_| self.theta.is_none());
         let theta = match (&grid.mulfa, grid.local, saved) {
             (Some(mulfa), _, Some(checkpoint)) => trained_theta(mulfa, checkpoint)?,

@@ -1,6 +1,6 @@
 //! A scalar field `f(x) = decoder(g(x))` and its full tangent kernel `J Jᵀ`. J holds the gradients of every sample with
-//! respect to all parameters: the features w, θ (the kernel function's parameters and the matrices of a cascade) and the
-//! decoder's weights.
+//! respect to all parameters: the features w, θ (the kernel function's parameters and the matrices of a cascade) and
+//! the decoder's weights.
 
 use faer::Mat;
 use rayon::prelude::*;

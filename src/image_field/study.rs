@@ -142,7 +142,7 @@ fn with_deviation(values: &[f64], decimals: usize) -> String {
     }
 }
 
-/// Returns the mean of `values` and, of at least two, the standard deviation of what they are a sample of.
+/// Returns the mean of `values` and, if there are at least two, the sample standard deviation (with n − 1).
 fn mean_and_deviation(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

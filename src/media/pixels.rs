@@ -8,8 +8,8 @@ pub fn to_rgb8(values: &[f32]) -> Vec<u8> {
     values.iter().map(|value| (value * 255.0).round() as u8).collect()
 }
 
-/// Converts a value from sRGB to linear: the inverse of sRGB's transfer function (IEC 61966-2-1). Values outside of [0, 1]
-/// are clamped.
+/// Converts a value from sRGB to linear: the inverse of sRGB's transfer function (IEC 61966-2-1). Values outside of
+/// [0, 1] are clamped.
 pub fn linear(srgb: f32) -> f32 {
     let srgb = srgb.clamp(0.0, 1.0);
     if srgb <= 0.04045 { srgb / 12.92 } else { ((srgb + 0.055) / 1.055).powf(2.4) }

@@ -16,7 +16,8 @@ pub enum Pixels<'a> {
 
 /// Writes a PNG; an existing file is replaced only when the new one is complete.
 ///
-/// Fails when the folder of `path` is missing or not writable, or the image has no pixels.
+/// # Errors
+/// Returns an error if the folder of `path` is missing or not writable, or if the image has no pixels.
 ///
 /// # Panics
 /// Panics if the number of bytes does not match the size.

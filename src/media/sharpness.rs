@@ -1,9 +1,9 @@
-//! How sharp a picture is.
+//! A measure of how sharp an image is.
 
-/// Returns the variance of the Laplacian over the inner pixels of a grey picture `[height, width]`, 0 if it has none:
-/// the larger, the sharper, among pictures of the same thing (Pech-Pacheco et al., "Diatom autofocusing in brightfield
-/// microscopy: a comparative study", ICPR 2000). The Laplacian is the sum of the four neighbours minus four times the
-/// pixel.
+/// Returns the variance of the Laplacian over the inner pixels of a grey image `[height, width]`, or 0 if it has none:
+/// among images of the same thing, a larger value means a sharper image (Pech-Pacheco et al., "Diatom autofocusing in
+/// brightfield microscopy: a comparative study", ICPR 2000). The Laplacian is the sum of the four neighbours minus four
+/// times the pixel.
 pub(crate) fn sharpness(grey: &[u8], width: usize) -> f64 {
     let height = grey.len() / width.max(1);
     if width < 3 || height < 3 {

@@ -1,8 +1,8 @@
 //! Texture coordinates: a square image in which every triangle has texels of its own.
 //!
-//! The image is divided into square cells of equal size, each with two triangles: one in its upper left corner, the other
-//! in its lower right one. Along their long sides, and between cells, texels are left for bilinear filtering, so that no
-//! triangle shows the colour of another:
+//! The image is divided into square cells of equal size, each with two triangles: one in its upper left corner, the
+//! other in its lower right one. Along their long sides, and between cells, texels are left for bilinear filtering, so
+//! that no triangle shows the colour of another:
 //!
 //! ```text
 //!     a  a  a  a  a  a        the corners of triangle a: the centres of the texels at
@@ -74,8 +74,8 @@ impl Atlas {
         [(0.5, 0.5), (0.5 + leg, 0.5), (0.5, 0.5 + leg)].map(|(u, v)| [coordinate(x, u), coordinate(y, v)])
     }
 
-    /// Returns the triangle to which a texel belongs, and the barycentric coordinates of its centre there; a texel beside
-    /// the triangle has those of a point on its rim. `None` for texels that no triangle uses.
+    /// Returns the triangle to which a texel belongs, and the barycentric coordinates of its centre there; a texel
+    /// beside the triangle has those of a point on its rim. `None` for texels that no triangle uses.
     pub fn texel(&self, x: u32, y: u32) -> Option<(usize, [f32; 3])> {
         let (column, row) = (x / self.cell, y / self.cell);
         if column >= self.columns {

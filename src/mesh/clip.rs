@@ -6,8 +6,8 @@ use super::Mesh;
 use crate::geometry::Bounds;
 
 impl Mesh {
-    /// Cuts off what lies outside of a box in the coordinates of the vertices. Triangles that cross a wall are cut along
-    /// it, and the surface is open there.
+    /// Cuts off what lies outside of a box in the coordinates of the vertices. Triangles that cross a wall are cut
+    /// along it, and the surface is open there.
     pub fn clip(&mut self, bounds: &Bounds) {
         for axis in 0..3 {
             self.clip_at(&Wall { axis, at: bounds.low[axis], inwards: 1.0 });
@@ -63,8 +63,8 @@ impl Mesh {
     }
 }
 
-/// A plane perpendicular to an axis, and the side of it that stays: that of larger coordinates if `inwards` is 1, that of
-/// smaller ones if it is −1.
+/// A plane perpendicular to an axis, and the side of it that stays: that of larger coordinates if `inwards` is 1, that
+/// of smaller ones if it is −1.
 struct Wall {
     axis: usize,
     at: f32,

@@ -1,4 +1,4 @@
-//! A surface with all that a file of it holds.
+//! A surface with everything that is written to its file.
 
 use super::{Mesh, Surface, Texture};
 use crate::geometry::Upright;

@@ -1,4 +1,4 @@
-//! Connected components: triangles that hang together through shared vertices.
+//! Connected components: sets of triangles that are connected through shared vertices.
 
 use super::Mesh;
 use crate::{Error, Result};
@@ -28,7 +28,7 @@ impl Mesh {
     }
 }
 
-/// Disjoint sets of numbers: a forest whose roots stand for the sets.
+/// Disjoint sets of numbers (union-find): a forest whose roots stand for the sets.
 struct Sets {
     parent: Vec<u32>,
 }
@@ -38,7 +38,7 @@ impl Sets {
         Sets { parent: (0..n as u32).collect() }
     }
 
-    /// Returns the root of a number's tree, and shortens the way there.
+    /// Returns the root of a number's tree, and shortens the path to it.
     fn root(&mut self, number: u32) -> u32 {
         let mut at = number;
         while self.parent[at as usize] != at {

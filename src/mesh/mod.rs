@@ -1,7 +1,7 @@
 //! Triangle meshes: reading, writing, distance queries, and extraction from fields. Independent of the training tasks.
 //!
-//! A mesh's faces run counter-clockwise seen from outside. Distances are computed by the kernels of `kernels/fit/bvh.cu`;
-//! everything else here runs on the host.
+//! A mesh's faces run counter-clockwise seen from outside. Distances are computed by the kernels of
+//! `kernels/fit/bvh.cu`; everything else here runs on the host.
 
 mod atlas;
 mod bvh;
@@ -47,16 +47,16 @@ pub struct Mesh {
     pub vertices: Vec<[f32; 3]>,
     /// Vertex indices, counter-clockwise seen from outside.
     pub triangles: Vec<[u32; 3]>,
-    /// Position of the origin of the vertices' coordinates in those of the mesh's file: 0 unless the latter are so large
-    /// for the extent of the mesh that single precision could not represent them.
+    /// Position of the origin of the vertices' coordinates in those of the mesh's file: 0 unless the latter are so
+    /// large for the extent of the mesh that single precision could not represent them.
     pub origin: [f64; 3],
 }
 
 impl Mesh {
     /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into
     /// triangles within their outline, vertices at exactly the same position are merged, and triangles whose corners
-    /// are not three different vertices are dropped. Coordinates are taken relative to `origin`; `None` chooses 0 unless
-    /// they are large for the extent of the mesh.
+    /// are not three different vertices are dropped. Coordinates are taken relative to `origin`; `None` chooses 0
+    /// unless they are large for the extent of the mesh.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it

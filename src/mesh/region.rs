@@ -1,4 +1,4 @@
-//! The part of a field whose surface is extracted, and its way into the scene.
+//! The part of a field whose surface is extracted, and the surface's map to the scene.
 
 use super::{Lattice, Mesh};
 use crate::geometry::{Bounds, FieldToScene, SceneBox};
@@ -13,8 +13,8 @@ pub struct Region {
 }
 
 impl Region {
-    /// Returns the region of a field that is placed in the scene by `place`, with `resolution` cells per axis of the whole
-    /// field: all of it, or what is within a box of the scene. The cells are the same in both cases.
+    /// Returns the region of a field that is placed in the scene by `place`, with `resolution` cells per axis of the
+    /// whole field: all of it, or what is within a box of the scene. The cells are the same in both cases.
     ///
     /// # Errors
     /// Returns an error if the field has nothing within the box.
@@ -32,11 +32,11 @@ impl Region {
         &self.lattice
     }
 
-    /// Maps a surface from the field's box to scene coordinates, keeping its triangles counter-clockwise, and cuts it at
-    /// the walls of the box of the scene. It is open there.
+    /// Maps a surface from the field's box to scene coordinates, keeping its triangles counter-clockwise, and cuts it
+    /// at the walls of the box of the scene. It is open there.
     ///
     /// # Errors
-    /// Returns an error if nothing of it is in the box.
+    /// Returns an error if no part of it lies in the box.
     pub fn in_scene(&self, surface: Mesh) -> Result<Mesh> {
         let mut mesh = surface.mapped(self.place.unit_cube.origin, |point| self.place.to_scene(point));
         if self.place.mirrors() {

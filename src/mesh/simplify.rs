@@ -5,10 +5,10 @@ use meshopt::{SimplifyOptions, VertexDataAdapter};
 use super::Mesh;
 
 impl Mesh {
-    /// Reduces the mesh to at most `most` triangles, as far as its topology allows, by collapsing edges onto vertices that
-    /// exist, those first that change the shape least (quadrics: Garland & Heckbert 1997). A closed mesh gets no holes, but
-    /// where it is thin, two of its sides may come to lie on one edge, which then has four triangles, and parts that have
-    /// become flat vanish.
+    /// Reduces the mesh to at most `most` triangles, as far as its topology allows, by collapsing edges onto existing
+    /// vertices, starting with those that change the shape least (quadric error: Garland and Heckbert 1997). A closed
+    /// mesh gets no holes, but where it is thin, two of its sides may come to lie on one edge, which then has four
+    /// triangles, and parts that have become flat vanish.
     pub fn simplify(&mut self, most: usize) {
         if self.triangles.len() <= most {
             return;

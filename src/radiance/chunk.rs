@@ -49,9 +49,9 @@ pub struct Rays {
     pub direction: Buffer<f32>,
     /// Unit viewing direction in the scene, `[3, R]`.
     pub view: Buffer<f32>,
-    /// Start of the next step; negative for finished and dropped rays, `[R]`.
+    /// Distance along the ray at which the next step starts; negative for finished and dropped rays, `[R]`.
     pub t: Buffer<f32>,
-    /// Where the ray leaves the box, `[R]`.
+    /// Distance at which the ray leaves the box, `[R]`.
     pub t_end: Buffer<f32>,
     /// Transmittance after the samples so far, `[R]`.
     pub transmittance: Buffer<f32>,
@@ -71,7 +71,8 @@ pub struct Rays {
     pub squared_error: Buffer<f32>,
     /// Loss of finished rays, `[R]`.
     pub loss: Buffer<f32>,
-    /// Position of the known depth on the marched ray; -1 if it is unknown, `[R]`.
+    /// Distance along the marched ray that corresponds to the training image's depth; -1 if the depth is unknown,
+    /// `[R]`.
     pub target_t: Buffer<f32>,
     /// Index of the training image, `[R]`.
     pub camera: Buffer<u32>,
@@ -214,7 +215,7 @@ impl Chunk {
 pub struct TrainingChunk {
     /// Rays and samples.
     pub chunk: Chunk,
-    /// `[L, S, F]`, or `[S, F]` if levels are averaged.
+    /// Gradient with respect to the features, `[L, S, F]`, or `[S, F]` if levels are averaged.
     pub dl_dfeatures: Buffer<f32>,
     /// Gradient with respect to the sample positions in the field, `[S, 3]`; empty unless cameras are optimized.
     pub dl_dposition: Buffer<f32>,
@@ -222,16 +223,17 @@ pub struct TrainingChunk {
     pub dl_dview: Buffer<f32>,
     /// Scatter weights, which the encoding's backward pass leaves for the scatter; empty if the grid has no encoding.
     pub scatter_weights: Buffer<f32>,
-    /// Statistics since the last read: loss and squared error; rays, samples, dropped rays and composited samples.
+    /// Sums since the last read, `[2]`: loss and squared error.
     pub sums: Buffer<f32>,
-    /// Counts for the report of a step, `[4]`: rays, samples, dropped rays, composited samples.
+    /// Counts since the last read, `[4]`: rays, samples, dropped rays, composited samples.
     pub counts: Buffer<u32>,
     /// Number of rounds marched in this step.
     pub rounds: usize,
 }
 
 impl TrainingChunk {
-    /// Allocates the buffers of a chunk; with `refined`, also those for the gradients with respect to sample positions.
+    /// Allocates the buffers of a chunk; with `refined` (camera optimization), also those for the gradients with
+    /// respect to sample positions and viewing directions.
     pub fn new(device: &Device, size: ChunkSize, field: &Field, refined: bool) -> Result<Self> {
         let n_places = if refined { 3 * size.samples } else { 0 };
         let n_scatter_weights = field.encoding.as_ref().map_or(0, |encoding| encoding.n_scatter_weights());

@@ -39,7 +39,7 @@ pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
     if let Some(fault) = faults.iter().find(|fault| fault.is_fatal())
         && scene.capture.kind != CaptureKind::Synthetic
     {
-        // Where the convention of the poses explains it, this is said too.
+        // If another pose convention would explain the fault, the message says so too.
         let told = faults.iter().filter(|other| *other == fault || other.is_convention()).map(RigFault::to_string);
         return Err(Error::file(&scene.path, told.collect::<Vec<_>>().join("; ")));
     }

@@ -18,12 +18,12 @@ use crate::{Result, atomic};
 pub struct ViewScore {
     /// Name of the view.
     pub name: String,
-    /// In dB, with peak 1, over all channels in sRGB. Infinite if the images are equal, which JSON represents as
+    /// PSNR in dB, with peak 1, over all channels in sRGB. Infinite if the images are equal, which JSON represents as
     /// null.
     pub psnr: f64,
-    /// None if a side is shorter than the 11-pixel window.
+    /// SSIM; None if a side is shorter than the 11-pixel window.
     pub ssim: Option<f64>,
-    /// None if it was not measured, or if a side is too short for the network.
+    /// LPIPS distance; None if it was not measured, or if a side is too short for the network.
     pub lpips: Option<f64>,
     /// Rendering time in seconds.
     pub seconds: f64,
@@ -39,7 +39,7 @@ pub struct Compared {
     pub score: ViewScore,
     /// The rendered image.
     pub frame: Frame,
-    /// `[h, w, 3]` the ground-truth image over the background.
+    /// The ground-truth image over the background, sRGB, `[h, w, 3]`.
     pub truth: Vec<f32>,
 }
 

@@ -37,9 +37,9 @@ pub struct Renderer {
 #[derive(Default)]
 struct Strip {
     first: usize,
-    /// `[n, 3]` without the background.
+    /// Colour without the background, `[n, 3]`.
     color: Vec<f32>,
-    /// Distance from the camera, in the unit cube.
+    /// Distance from the camera in units of the unit cube, `[n]`.
     depth: Vec<f32>,
     transmittance: Vec<f32>,
 }
@@ -82,8 +82,8 @@ impl Renderer {
     /// Renders what the camera sees over `background` (sRGB, 0 to 1).
     ///
     /// # Errors
-    /// Returns an error if the device fails, if a pixel is not finite, as happens after training has diverged, and for a
-    /// panorama of a field in normalised device coordinates.
+    /// Returns an error if the device fails, if a pixel is not finite (as happens after training has diverged), or if
+    /// the camera is a panorama and the field uses normalised device coordinates.
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         if camera.intrinsics.lens.is_panorama() && self.march.space.map == SpaceMap::Ndc as u32 {
             return Err(Error::config(

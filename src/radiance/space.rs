@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// Returns the map that `config` asks for.
 ///
 /// # Errors
-/// Returns an error for `ndc` if the cameras do not face one way or are panoramas, or if the distance at which the scene
-/// begins is unknown.
+/// Returns an error for `ndc` if the cameras do not all face the same way or are panoramas, or if the depth of the
+/// nearest scene content is unknown.
 pub fn space_of(config: &Config, scene: &Scene) -> Result<Space> {
     match config.march.space {
         SpaceMap::Identity => Ok(Space::Identity),

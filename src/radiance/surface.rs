@@ -1,5 +1,5 @@
-//! The surface of a radiance field, where its density passes a threshold, and its colours at vertices, at points drawn on it
-//! or in a texture.
+//! The surface of a radiance field, where its density crosses a threshold, and its colours: at the vertices, at points
+//! drawn on it, or in a texture.
 
 use std::sync::PoisonError;
 
@@ -30,8 +30,8 @@ pub(super) struct Occupied {
 }
 
 impl Renderer {
-    /// Adds normals and colours to a surface of this field in scene coordinates: those of its vertices, seen from straight
-    /// above.
+    /// Adds a normal and a colour to each vertex of a surface of this field in scene coordinates. Colours are those
+    /// seen when looking against the normal.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -41,16 +41,17 @@ impl Renderer {
         Ok(ColoredMesh { mesh, normals, colors: Some(colors), texture: None })
     }
 
-    /// Adds normals and a texture of `side` × `side` texels to a surface of this field in scene coordinates. A texel has
-    /// the colour of the field where the middle of the texel lies on the surface, seen against the normal there, which is
-    /// interpolated between those of the vertices. `progress` is called with the number of completed rows.
+    /// Adds normals and a texture of `side` × `side` texels to a surface of this field in scene coordinates. A texel
+    /// gets the colour of the field at the surface point that corresponds to its centre, seen against the normal there,
+    /// which is interpolated between those of the vertices. `progress` is called with the number of completed rows.
     ///
     /// # Errors
-    /// Returns an error if the texture is too small for the triangles or does not fit into memory, or if the device fails.
+    /// Returns an error if the texture is too small for the triangles or does not fit into memory, or if the device
+    /// fails.
     pub fn textured(&self, mesh: Mesh, side: u32, progress: &mut dyn FnMut(usize)) -> Result<ColoredMesh> {
         let atlas = Atlas::new(side, mesh.triangles.len())?;
         let n_bytes = 3 * (side as usize).pow(2);
-        // The image, and its PNG file, which may be as large.
+        // Memory for the image and for its PNG file, which may be as large.
         memory::require(&format!("a texture of {side} × {side} texels"), 2.0 * n_bytes as f64, "lower --texture")?;
         let (normals, of_triangles) = (mesh.vertex_normals(), mesh.triangle_normals());
         let mut image = vec![0; n_bytes];
@@ -78,8 +79,8 @@ impl Renderer {
         Ok(ColoredMesh { mesh, normals, colors: None, texture: Some(Texture { atlas, png }) })
     }
 
-    /// Samples `n_points` points evenly over a surface of this field in scene coordinates, and returns them with normals
-    /// and colours.
+    /// Samples `n_points` points evenly over a surface of this field in scene coordinates, and returns them with
+    /// normals and colours.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -107,8 +108,8 @@ impl Renderer {
     /// lattice over the field's box, in box coordinates.
     ///
     /// # Errors
-    /// Returns an error if the density reaches the threshold nowhere in a lattice over the whole box, if the device fails,
-    /// and the errors of [`marching_cubes`].
+    /// Returns an error if the density reaches the threshold nowhere in a lattice over the whole box, if the device
+    /// fails, and the errors of [`marching_cubes`].
     pub fn surface(&self, lattice: &Lattice, threshold: f32, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
         let (occupied, near) = (Occupied::of(self)?, self.place());
         let mesh = marching_cubes(lattice, SLAB, |layers, values| {

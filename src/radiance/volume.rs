@@ -31,7 +31,7 @@ pub struct Volume {
     pub colors: Vec<[f32; 3]>,
 }
 
-/// File format of a volume.
+/// File format of an exported volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VolumeFormat {
     /// An archive of NumPy arrays.
@@ -57,14 +57,14 @@ impl VolumeFormat {
 }
 
 impl Volume {
-    /// Evaluates the field at the centres of cells that fill a box: as nearly as possible cubes whose side is that of the
-    /// field's box divided by `resolution`. Without a box, they fill the field's. `progress` is called with the number of
-    /// completed percents.
+    /// Evaluates the field at the centres of the cells that divide the box `within`, or the field's own box if it is
+    /// None. Cells are as close as possible to cubes whose side is that of the field's box divided by `resolution`.
+    /// `progress` is called with the number of completed percents.
     ///
     /// # Errors
     /// Returns an error if the rays of the field are marched in normalised device coordinates, where density depends on
-    /// the direction, if it covers all of space and no box is given, if it has nothing in the box, if the volume does not
-    /// fit into memory, or if the device fails.
+    /// the direction, if it covers all of space and no box is given, if it has nothing in the box, if the volume does
+    /// not fit into memory, or if the device fails.
     pub fn of(
         renderer: &Renderer,
         within: Option<&SceneBox>,
@@ -91,7 +91,7 @@ impl Volume {
         let size = within.extent().map(|extent| (extent / cell).round().max(1.0));
         let n: f64 = size.iter().product();
         let what = format!("a volume of {} × {} × {} cells", size[0], size[1], size[2]);
-        // Colours are there twice while they are written as linear ones.
+        // Linear copies of the colours are made while the file is written.
         let bytes = size_of::<f32>() + 2 * size_of::<[f32; 3]>();
         memory::require(&what, n * bytes as f64, "lower --resolution, or choose a smaller --box")?;
         let (size, n) = (size.map(|n| n as usize), n as usize);
@@ -160,8 +160,8 @@ impl Volume {
         }
     }
 
-    /// Writes arrays: `density` and `color` as above, in single precision, and `bounds`, `[2, 3]`, the corners of the box in
-    /// double precision.
+    /// Writes arrays: `density` and `color` as above, in single precision, and `bounds`, `[2, 3]`, the corners of the
+    /// box in double precision.
     #[cfg(feature = "export")]
     fn write_npz(&self, path: &Path) -> Result<()> {
         let [x, y, z] = self.size;
@@ -186,7 +186,7 @@ impl Volume {
         )
     }
 
-    /// Writes the grids `density` and `color`, which is made linear, as renderers of volumes expect it.
+    /// Writes the grids `density` and `color`. Colours are converted to linear values, as volume renderers expect.
     fn write_vdb(&self, path: &Path) -> Result<()> {
         let (size, extent) = (self.size, self.within.extent());
         let step = std::array::from_fn(|k| extent[k] / size[k] as f64);

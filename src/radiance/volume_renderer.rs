@@ -17,10 +17,10 @@ use crate::geometry::{Space, UnitCube};
 
 /// How steps grow with distance (Instant-NGP, appendix E.1).
 const CONE_ANGLE: f32 = 1.0 / 256.0;
-/// In a contracted space, steps grow with the square of the distance beyond this distance, just as contraction shrinks
-/// lengths along the radius: four radii of the ball that contraction leaves unchanged.
+/// In a contracted space, steps farther away than this grow with the square of their distance, just as contraction
+/// shrinks lengths along the radius. It is four radii of the ball that contraction leaves unchanged.
 const FAR: f32 = 2.0;
-/// Distance at which rays through a contracted space end: about a thousand radii, and everything beyond lies within a
+/// Distance at which rays through a contracted space end: about a thousand radii. Everything farther away lies within a
 /// thousandth of the field's rim.
 const FARTHEST: f32 = 512.0;
 
@@ -33,7 +33,7 @@ pub struct March {
     pub space: args::Space,
     /// Distance from the camera at which rays start.
     pub near: f32,
-    /// Corners of the box in which rays are marched.
+    /// Minimum corner of the box in which rays are marched.
     pub box_min: [f32; 3],
     /// Maximum corner of that box.
     pub box_max: [f32; 3],
@@ -88,8 +88,8 @@ impl March {
     }
 }
 
-/// How the rounds of a ray grow. The samples of a round behind a surface are evaluated for nothing, in training at the
-/// expense of other rays.
+/// How the lengths of a ray's rounds grow. Samples of a round that lie behind a surface are evaluated in vain; in
+/// training they also take up capacity that other rays could use.
 #[derive(Clone, Copy)]
 struct Growth {
     /// Length of the first rounds.
@@ -98,12 +98,12 @@ struct Growth {
     share: u32,
 }
 
-/// A core works on the samples of a round alone, so rounds can be many and short: 28 for 1024 samples. On lego, 1.10
-/// samples are evaluated for each that is composited.
+/// A CPU core processes the samples of a round by itself, so rounds can be many and short: 28 for 1024 samples. On
+/// lego, 1.10 samples are evaluated for each that is composited.
 const HOST_ROUNDS: Growth = Growth { shortest: 4, share: 4 };
 
-/// A GPU launches the kernels of all rounds in every step, whether there are samples left or not: 8 for 1024 samples. On
-/// lego, 1.34 samples are evaluated for each that is composited.
+/// A GPU launches the kernels of all rounds in every step, whether or not samples are left, so rounds are few and long:
+/// 8 for 1024 samples. On lego, 1.34 samples are evaluated for each that is composited.
 const GPU_ROUNDS: Growth = Growth { shortest: 8, share: 1 };
 
 /// Returns the lengths of the rounds, powers of two except for the last, which add up to `max_samples`.
@@ -137,7 +137,7 @@ pub struct Gradients<'a> {
     pub dl_dweights: Ptr<'a, f32>,
     /// Gradients with respect to the exposures, laid out like them; accumulated. Null without exposures.
     pub dl_dexposure: Ptr<'a, f32>,
-    /// `[S, 3]` gradients with respect to the viewing directions, overwritten; null if not needed.
+    /// Gradients with respect to the viewing directions, `[S, 3]`, overwritten; null if not needed.
     pub dl_dview: Ptr<'a, f32>,
     /// Gradients with respect to the features, overwritten, and what the backward pass of the grid's encoding needs.
     pub of_grid: Backward<'a>,
@@ -150,7 +150,7 @@ pub struct Loss<'a> {
     pub huber_delta: f32,
     /// Settings of the losses besides the colour loss.
     pub beside: RayLosses,
-    /// `[n_images, 6]`; null if all images have the same exposure.
+    /// Exposures, `[n_images, 6]`; null if all images have the same exposure.
     pub exposure: Ptr<'a, f32>,
 }
 
@@ -240,8 +240,8 @@ impl<'a> VolumeRenderer<'a> {
         )
     }
 
-    /// Computes the grid's features at all samples of the chunk after `rounds` rounds again, if the field's kernel does
-    /// the encoding. This serves measurements.
+    /// Encodes all samples of the chunk after `rounds` rounds once more, if the field's kernel does the encoding. Used
+    /// for measurements.
     pub fn encode_again(&self, chunk: &Chunk, scratch: &WorkerScratch, rounds: usize) -> Result<()> {
         if rounds == 0 || self.field.encodes_first(self.device) {
             return Ok(());

@@ -11,15 +11,15 @@ use crate::geometry::Camera;
 use crate::media::linear;
 use crate::{Error, Result, atomic};
 
-/// Returns whether frames with these channels are rendered without a background: the alpha of OpenEXR is that of colours
-/// that are multiplied by it.
+/// Returns whether frames with these channels are rendered without a background: with alpha, OpenEXR stores
+/// premultiplied colours.
 pub(super) fn is_over_nothing(channels: &[Channel]) -> bool {
     channels.contains(&Channel::Opacity)
 }
 
 /// Writes the requested channels of a frame: `R`, `G`, `B` (linear), `A`, `Z` (distance along the ray in scene units,
-/// infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates). With `A`, the frame must have been rendered
-/// over black; colours are then multiplied by `A`.
+/// infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates). With `A`, the frame must have been
+/// rendered over black; colours are then multiplied by `A`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.
@@ -47,7 +47,7 @@ fn planes(channel: Channel, frame: &Frame, camera: &Camera, over_nothing: bool) 
                 let color: [f32; 3] = std::array::from_fn(|k| frame.rgb[3 * pixel + k]);
                 match over_nothing {
                     false => color.map(linear),
-                    // The field's colours are composited in sRGB; the colour itself is made linear, not its share.
+                    // Colours are composited in sRGB, so the colour is divided by the opacity before it is made linear.
                     true if opacity > 0.0 => color.map(|value| opacity * linear(value / opacity)),
                     true => [0.0; 3],
                 }

@@ -2,18 +2,18 @@
 
 use crate::geometry::Camera;
 
-/// Pixels in row order.
+/// A rendered image, with pixels in row order.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// `[h, w, 3]` sRGB over the background, 0 to 1.
+    /// Colour over the background, sRGB from 0 to 1, `[h, w, 3]`.
     pub rgb: Vec<f32>,
-    /// `[h, w]` expected distance from the camera along the ray in scene units; 0 where the ray hits nothing.
+    /// Expected distance from the camera along the ray in scene units, `[h, w]`; 0 where the ray hits nothing.
     pub depth: Vec<f32>,
-    /// `[h, w]` 1 − transmittance.
+    /// Opacity, 1 − transmittance, `[h, w]`.
     pub opacity: Vec<f32>,
 }
 

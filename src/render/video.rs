@@ -25,8 +25,8 @@ pub struct Shard {
 pub enum Destination {
     /// An `.mp4` file.
     Video(PathBuf),
-    /// A `.png` file per frame and channel, or an `.exr` file per frame; in text, a pattern or a folder for `.png` files: one
-    /// that exists, or a name that ends with a separator.
+    /// A `.png` file per frame and channel, or an `.exr` file per frame; written as a file name pattern, or as a folder
+    /// for `.png` files: one that exists, or a name that ends with a separator.
     Frames(FramePattern),
 }
 
@@ -41,7 +41,7 @@ pub struct FramePattern {
     format: FrameFormat,
 }
 
-/// What the files of frames are.
+/// File format of numbered frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FrameFormat {
     /// 8-bit pictures of one channel each.
@@ -87,8 +87,8 @@ impl<'a> Video<'a> {
         Ok(video)
     }
 
-    /// Returns the output files: a video per channel, or the pattern of its frames, or the one pattern of frames that have
-    /// all channels.
+    /// Returns the output files: for each channel a video or a pattern of frames, or one pattern if each frame's file
+    /// has all channels.
     pub fn files(&self, destination: &Destination) -> Vec<PathBuf> {
         let path = |&channel: &Channel| match destination {
             Destination::Video(path) => self.video_path(channel, path),
@@ -99,7 +99,7 @@ impl<'a> Video<'a> {
         files
     }
 
-    /// Returns a note if the video's size differs from that of the frames, which have an odd side.
+    /// Returns a note if the frames have an odd side, so that the video's size differs from theirs.
     pub fn note(&self, destination: &Destination) -> Option<String> {
         let size = self.path.frames[0].intrinsics;
         let (width, height) = media::video_size(size.width, size.height);
@@ -138,7 +138,7 @@ impl<'a> Video<'a> {
     ) -> Result<bool> {
         match (destination, shard) {
             (Destination::Video(path), None) => match self.write_videos(path, stop, progress) {
-                // The signal that set `stop` may have ended an encoder first; that is no failure.
+                // The signal that set `stop` may have ended an encoder first; that is not a failure.
                 Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
                 written => written,
             },
@@ -241,7 +241,7 @@ impl<'a> Video<'a> {
     }
 }
 
-/// Returns whether a frame is to be written: all are without a shard.
+/// Returns whether frame `number` is to be written; without a shard, all frames are.
 fn is_held(shard: Option<Shard>, number: usize) -> bool {
     shard.is_none_or(|shard| shard.holds(number))
 }

@@ -19,9 +19,9 @@ pub enum CaptureKind {
 pub struct Capture {
     /// Where the cameras stand and look.
     pub kind: CaptureKind,
-    /// Nearest and farthest depth of anything seen by a training camera, along its optical axis (of a panorama, along the
-    /// ray) in scene units, where the format provides them. `0 < near < far`, both finite. Always present where `kind` is
-    /// [`ForwardFacing`](CaptureKind::ForwardFacing).
+    /// Nearest and farthest depth of anything seen by a training camera, along its optical axis (of a panorama, along
+    /// the ray) in scene units, where the format provides them. `0 < near < far`, both finite. Always present where
+    /// `kind` is [`ForwardFacing`](CaptureKind::ForwardFacing).
     pub bounds: Option<[f32; 2]>,
     /// Extent of the scene: the side, in unit cubes, of a box around the centre of the unit cube. It is either given by
     /// the scene (instant-ngp's `aabb_scale`) or holds most points of a reconstruction. A power of two.

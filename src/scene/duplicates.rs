@@ -1,4 +1,4 @@
-//! Photographs that are in the training split and in another one: figures over them say nothing about new views.
+//! Photographs that are both in the training split and in another one: scores on them say nothing about new views.
 
 use super::{Split, Splits, View};
 use std::collections::{HashMap, HashSet};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Returns a note for each of the splits `val` and `test` that shares photographs with the training split.
 ///
-/// Two views show the same photograph if they name the same file, or if they have the same pose and their files have the
-/// same bytes, as copies have.
+/// Two views show the same photograph if they name the same file, or if they have the same pose and their files have
+/// the same bytes, as copies have.
 pub(super) fn notes(splits: &Splits) -> Vec<String> {
     if splits.val.is_empty() && splits.test.is_empty() {
         return Vec::new();
@@ -53,7 +53,7 @@ fn pose(view: &View) -> Pose {
     view.camera.camera_to_world.map(|row| row.map(f32::to_bits))
 }
 
-/// Returns the photograph's largest file without links and `..`.
+/// Returns the path of the photograph's largest file, with links and `..` resolved.
 fn file(view: &View) -> PathBuf {
     view.image_path().canonicalize().unwrap_or_else(|_| view.image_path().to_path_buf())
 }

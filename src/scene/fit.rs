@@ -74,8 +74,8 @@ pub(super) fn around_frusta(views: &[View], origin: [f64; 3]) -> UnitCube {
     centred(&((low + high) * 0.5), (high - low).amax(), origin)
 }
 
-/// Returns instant-ngp's usual unit cube, [`UnitCube::BLENDER`], around the origin of the files. A scene that is farther
-/// from there than instant-ngp's largest box reaches has it around what the cameras look at.
+/// Returns instant-ngp's usual unit cube, [`UnitCube::BLENDER`], around the origin of the files. If the scene is
+/// farther from there than instant-ngp's largest box reaches, the cube is centred on what the cameras look at.
 pub(super) fn usual(views: &[View], origin: [f64; 3]) -> UnitCube {
     let UnitCube { scale, offset, .. } = UnitCube::BLENDER;
     if origin.iter().all(|x| x.abs() < USUAL_REACH) {

@@ -1,9 +1,9 @@
 //! Frames of transforms files, as shared by Blender scenes, nerfstudio and instant-ngp: image, intrinsics, lens.
 //!
 //! Intrinsics come from `fl_x, fl_y, cx, cy, w, h`, or for the focal length from `x_fov, y_fov` (degrees) or
-//! `camera_angle_x, camera_angle_y` (radians), each given for the whole file or for one frame. A frame's own value takes
-//! precedence over the file's. Focal lengths and principal points are in pixels of a `w × h` image, or of the image file
-//! where `w` and `h` are not given.
+//! `camera_angle_x, camera_angle_y` (radians), each given for the whole file or for one frame. A frame's own value
+//! takes precedence over the file's. Focal lengths and principal points are in pixels of a `w × h` image, or of the
+//! image file where `w` and `h` are not given.
 
 use super::json::{Node, checked_pose};
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
@@ -20,7 +20,7 @@ pub(super) struct Frame<'a> {
     pub file_path: &'a str,
     /// `None` if the image is missing.
     pub image_path: Option<PathBuf>,
-    /// In the coordinates of the file.
+    /// Camera-to-world matrix in the coordinates of the file.
     camera_to_world: [[f64; 4]; 3],
 }
 
@@ -114,7 +114,7 @@ impl<'a> Keys<'_, 'a> {
     }
 
     /// Returns the focal length along `axis` in pixels of an image that is `extent` pixels long, if the focal length or
-    /// an angle is given. Of keys in the same place, instant-ngp's angle in degrees comes first, as there.
+    /// an angle is given. Of keys in the same place, instant-ngp's angle in degrees takes precedence, as it does there.
     fn focal(&self, axis: &str, extent: f64) -> Result<Option<f64>> {
         for place in [self.frame, self.file] {
             if let Some(node) = place.get(&format!("{axis}_fov")) {
@@ -131,7 +131,7 @@ impl<'a> Keys<'_, 'a> {
     }
 }
 
-/// Returns the focal length for an angle in radians, which is that of `node`.
+/// Returns the focal length for a field of view in radians, which was read from `node`.
 fn focal_from_angle(node: &Node, angle: f64, extent: f64) -> Result<f64> {
     if !(angle > 0.0 && angle < std::f64::consts::PI) {
         return Err(node.error(format!("is {angle} radians; it must be above 0 and below π")));
@@ -143,8 +143,8 @@ fn focal_from_angle(node: &Node, angle: f64, extent: f64) -> Result<f64> {
     Ok(focal)
 }
 
-/// Reads nerfstudio's `fisheye_crop_radius` in pixels of the image file. nerfstudio draws pixels within that distance of
-/// the middle of the image (`PixelSampler.sample_method_fisheye`), and ignores the key for other lenses.
+/// Reads nerfstudio's `fisheye_crop_radius` in pixels of the image file. nerfstudio draws pixels within that distance
+/// of the middle of the image (`PixelSampler.sample_method_fisheye`), and ignores the key for other lenses.
 fn read_crop_radius(keys: &Keys, image: &Intrinsics) -> Result<Option<f32>> {
     let given = keys.get("fisheye_crop_radius").filter(|_| matches!(image.lens, Lens::Fisheye { .. }));
     let Some(radius) = given.map(|node| node.positive()).transpose()? else { return Ok(None) };
@@ -191,7 +191,7 @@ fn read_intrinsics(keys: &Keys, image: &Path, size: (u32, u32)) -> Result<Intrin
     Ok(Intrinsics { width: size.0, height: size.1, fl_x, fl_y, cx, cy, lens })
 }
 
-/// Reads the lens of a frame that is no panorama, focal lengths and principal point in pixels of a `width × height`
+/// Reads the lens, focal lengths and principal point of a frame that is not a panorama, in pixels of a `width × height`
 /// image.
 fn read_perspective(keys: &Keys, (width, height): (f64, f64)) -> Result<(Lens, [f64; 4])> {
     let lens = read_lens(keys)?;
@@ -210,9 +210,9 @@ const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
 /// Keys with which instant-ngp files describe cameras and scenes that are not supported here.
 const OTHER_CAMERAS: [&str; 3] = ["ftheta_p0", "orthographic", "normal_mts_args"];
 
-/// Keys that change what nerfstudio (`nerfstudio_dataparser.py`) or instant-ngp (`nerf_loader.cu`) learn or show, and that
-/// are not supported here: rolling shutters and motion blur, further lens coefficients, sharpened and discarded images,
-/// light directions, environment maps, crop boxes and codes of images.
+/// Keys that change what nerfstudio (`nerfstudio_dataparser.py`) or instant-ngp (`nerf_loader.cu`) learn or show, and
+/// that are not supported here: rolling shutter and motion blur, further lens coefficients, sharpened and discarded
+/// images, light directions, environment maps, crop boxes and per-image latent codes.
 const PASSED_OVER: [&str; 16] = [
     "rolling_shutter",
     "transform_matrix_start",
@@ -240,7 +240,7 @@ pub(super) fn passed_over(root: &Node, frames: &[Frame]) -> Option<String> {
         .into_iter()
         .filter(|key| sets(root, key) || frames.iter().any(|frame| sets(&frame.node, key)))
         .collect();
-    // instant-ngp reads only so many frames.
+    // instant-ngp reads only the first `n_frames` frames.
     let n_frames = root.get("n_frames").and_then(|node| node.number().ok());
     if n_frames.is_some_and(|n| n < frames.len() as f64) {
         keys.push("n_frames");

@@ -51,9 +51,9 @@ fn quote_non_finite(text: &str) -> String {
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     file: &'a Path,
-    /// For example `frame 3 (./train/r_3)`; empty outside the frames.
+    /// Name of the frame in messages, for example `frame 3 (./train/r_3)`; empty outside the frames.
     frame: String,
-    /// For example `transform_matrix[0][2]`; empty at the root of the file or of a frame.
+    /// Path of the value within the file or frame, for example `transform_matrix[0][2]`; empty at its root.
     key: String,
     value: &'a Value,
 }
@@ -161,7 +161,8 @@ impl<'a> Node<'a> {
         self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// Returns whether the value switches something off: null, false, 0, nothing, or only such values.
+    /// Returns whether the value switches something off: null, false, 0, something empty, or a list or object of only
+    /// such values.
     pub fn is_off(&self) -> bool {
         is_off(self.value)
     }

@@ -52,7 +52,7 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
 /// A validated row of the array.
 struct Row {
     intrinsics: Intrinsics,
-    /// In the coordinates of the file.
+    /// Camera-to-world matrix in the coordinates of the file.
     camera_to_world: [[f64; 4]; 3],
     bounds: [f32; 2],
 }

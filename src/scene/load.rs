@@ -23,16 +23,18 @@ impl View {
     /// this factor, or else reduced by area averaging from the smallest file that leaves an integer factor.
     /// [`View::camera_at`] with the same number is the camera of the result.
     ///
-    /// Fails when the file is missing, truncated, not a PNG or JPEG, smaller than `downscale`, or not of the size it
-    /// had when the scene was opened, and when the scene has the photograph only at smaller sizes.
+    /// # Errors
+    /// Returns an error if the file is missing, truncated, of an unsupported format, smaller than `downscale`, or not
+    /// of the size it had when the scene was opened, or if the scene has the photograph only at smaller sizes.
     pub fn load(&self, downscale: u32) -> Result<Image8> {
         load_view(self, downscale)
     }
 
-    /// Returns whether each pixel of the image that [`View::load`] returns counts, row by row, if the view has a mask or
-    /// counts only within a circle. A reduced pixel counts if all pixels that it covers count.
+    /// Returns for each pixel of the image that [`View::load`] returns whether it counts, row by row, if the view has a
+    /// mask or counts only within a circle. A reduced pixel counts if all pixels that it covers count.
     ///
-    /// Fails when the mask cannot be read or has another aspect ratio.
+    /// # Errors
+    /// Returns an error if the mask cannot be read or has another aspect ratio.
     pub fn load_mask(&self, downscale: u32) -> Result<Option<Vec<bool>>> {
         let mask = self.mask.as_ref().map(|mask| load_mask(self, mask, downscale)).transpose()?;
         let Some(radius) = self.crop_radius else { return Ok(mask) };
@@ -45,7 +47,8 @@ impl View {
     /// the optical axis (of a panorama, along the ray), 0 where the depth is unknown, if the view has one. Depths are
     /// sampled, not averaged.
     ///
-    /// Fails when the map cannot be read or has another aspect ratio.
+    /// # Errors
+    /// Returns an error if the map cannot be read or has another aspect ratio.
     pub fn load_depth(&self, downscale: u32) -> Result<Option<Vec<f32>>> {
         self.depth.as_ref().map(|depth| load_depth(self, depth, downscale)).transpose()
     }
@@ -187,8 +190,8 @@ pub(super) fn camera_for(camera: &Camera, image: &ImageFile, view: &str) -> Resu
     Ok(if same { *camera } else { camera.scaled(image.width, image.height) })
 }
 
-/// Returns a clause for the message that the size of an image file is not the expected one, if the two sizes are swapped
-/// and the file's EXIF orientation swaps them when it is shown. Otherwise returns nothing.
+/// Returns a clause for the message that an image file does not have the expected size: it says that width and height
+/// are swapped because of the file's EXIF orientation, if that is the case, and is empty otherwise.
 pub(super) fn turned_when_shown(path: &Path, (width, height): (u32, u32), expected: (f64, f64)) -> &'static str {
     let orientation = || ImageReader::open(path)?.with_guessed_format()?.into_decoder()?.orientation();
     let turns = matches!(
@@ -229,11 +232,11 @@ fn load_mask(view: &View, mask: &Mask, downscale: u32) -> Result<Vec<bool>> {
     Ok(covers.blocks().map(|(mut xs, ys)| xs.all(|x| ys.clone().all(|y| counts(x, y)))).collect())
 }
 
-/// Returns whether all that each pixel of the reduced image covers lies within the circle: the centres of its pixels of
-/// the full size.
+/// Returns for each pixel of the reduced image whether the centres of all full-size pixels that it covers lie within
+/// the circle.
 fn in_circle(view: &View, radius: f32, downscale: u32) -> Vec<bool> {
     let (full, reduced) = (view.camera.intrinsics, view.camera_at(downscale).intrinsics);
-    // The largest distance from the middle along one axis of a centre that pixel `i` covers.
+    // The largest distance along one axis between the middle of the image and a full-size centre that pixel `i` covers.
     let farthest = |i: u32, reduced: u32, full: u32| {
         let size = full as f32 / reduced as f32;
         let ends = [i as f32 * size + 0.5, (i + 1) as f32 * size - 0.5];
@@ -376,8 +379,8 @@ fn nonzero(path: &Path, frame: &str, (width, height): (u32, u32)) -> Result<(u32
 }
 
 /// Returns whether the image reaches its end-of-image marker. The decoder silently fills a missing end with grey.
-/// Segments are followed from the start, since bytes of any kind may stand behind the end, such as the film of a motion
-/// photo, and a thumbnail inside a segment has an end of its own.
+/// Segments are followed from the start, since any bytes may follow the end, such as the video of a motion photo, and a
+/// thumbnail inside a segment has an end of its own.
 pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let mut at = 2;
     // In scan data, 0xFF is followed by 0 or a restart marker; between segments, other bytes are passed over as libjpeg
@@ -397,8 +400,8 @@ pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     false
 }
 
-/// Returns a JPEG that is stored as 32×16, red on the left and blue on the right, and whose EXIF orientation, 6, turns it
-/// by a quarter clockwise.
+/// Returns a JPEG that is stored as 32×16, red on the left and blue on the right, and whose EXIF orientation, 6, turns
+/// it by a quarter clockwise.
 #[cfg(test)]
 pub(crate) fn sideways_jpeg() -> Vec<u8> {
     let pixels = image::RgbImage::from_fn(32, 16, |x, _| image::Rgb(if x < 16 { [255, 0, 0] } else { [0, 0, 255] }));
@@ -406,7 +409,7 @@ pub(crate) fn sideways_jpeg() -> Vec<u8> {
     pixels.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
     let directory = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let length = (directory.len() as u16 + 2).to_be_bytes();
-    // Behind the two bytes that begin the file.
+    // After the two bytes that begin the file.
     bytes.splice(2..2, [b"\xff\xe1", &length[..], directory].concat());
     bytes
 }

@@ -1,8 +1,8 @@
 //! Scenes: cameras, images, and the readers that load them from disk. Independent of any device.
 //!
-//! World space is the scene's own; its coordinates are those of the files, relative to [`UnitCube::origin`]. A camera looks along its −z axis, with x to the right and y up (the OpenGL and
-//! Blender convention). Pixel coordinates are continuous, with the origin at the top left corner of the image and y
-//! down: the centre of pixel `(i, j)` is `(i + 0.5, j + 0.5)`.
+//! World coordinates are those of the scene's files, relative to [`UnitCube::origin`]. A camera looks along its −z
+//! axis, with x to the right and y up (the OpenGL and Blender convention). Pixel coordinates are continuous, with the
+//! origin at the top left corner of the image and y down: the centre of pixel `(i, j)` is `(i + 0.5, j + 0.5)`.
 
 mod blender;
 mod capture;

@@ -18,13 +18,13 @@ pub struct OpenOptions {
     pub allow_missing: bool,
     /// Axes of the cameras in transforms files.
     pub pose_convention: PoseConvention,
-    /// Place in the coordinates of the files that coordinates in memory are relative to. `None` chooses 0 unless the
-    /// files' coordinates are large for the extent of the cameras.
+    /// Origin of the coordinates in memory, in the coordinates of the files. `None` chooses 0 unless the files'
+    /// coordinates are large compared with the extent of the cameras.
     pub origin: Option<[f64; 3]>,
 }
 
 impl OpenOptions {
-    /// Returns the place that coordinates are relative to in a scene with cameras at `positions`.
+    /// Returns the origin of the coordinates of a scene with cameras at `positions`.
     pub(super) fn origin_for(&self, positions: impl Iterator<Item = [f64; 3]>) -> [f64; 3] {
         self.origin.unwrap_or_else(|| origin_for(positions))
     }
@@ -81,7 +81,8 @@ impl Scene {
     /// `path` is the scene's folder, or a file in it that shows its format, such as `transforms.json`, or the folder of
     /// a COLMAP reconstruction in it.
     ///
-    /// Fails with a sentence that names the file and the frame or key when something is missing or wrong.
+    /// # Errors
+    /// Returns an error that names the file and the frame or key if something is missing or wrong.
     pub fn open_with(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Scene> {
         let path = path.as_ref();
         if !path.exists() {

@@ -15,12 +15,12 @@ const FLAGS: [(&str, Lens); 2] = [("latlong", Lens::Equirectangular), ("equirect
 /// nerfstudio's name of the camera model.
 pub(super) const MODEL: &str = "EQUIRECTANGULAR";
 
-/// Keys of a lens.
+/// Keys of lens coefficients.
 const COEFFICIENTS: [&str; 6] = ["k1", "k2", "k3", "k4", "p1", "p2"];
 
-/// Reads the projection of a frame's panorama, focal lengths and principal point in pixels of a `width × height` image,
-/// if the frame is one: by nerfstudio's `camera_model`, with its `fl_x`, `fl_y`, `cx` and `cy`, which a panorama of the
-/// whole sphere need not have; or by one of instant-ngp's flags, with which that program uses none of them.
+/// Reads the projection, focal lengths and principal point of a frame that is a panorama, in pixels of a
+/// `width × height` image. A panorama is declared by nerfstudio's `camera_model`, with `fl_x`, `fl_y`, `cx` and `cy`
+/// unless it covers the whole sphere, or by one of instant-ngp's flags, with which instant-ngp ignores these keys.
 pub(super) fn read(keys: &Keys, (width, height): (f64, f64)) -> Result<Option<(Lens, [f64; 4])>> {
     let whole = [0.5 * width, height, 0.5 * width, 0.5 * height];
     let model = keys.get("camera_model").map(|node| Ok((node.text()?, node))).transpose()?;
@@ -31,7 +31,7 @@ pub(super) fn read(keys: &Keys, (width, height): (f64, f64)) -> Result<Option<(L
         if !node.flag()? {
             continue;
         }
-        // The two programs' names mean the same only here.
+        // This is the only pair of names that mean the same in both programs.
         let other_model = model.as_ref().map(|(name, _)| *name).filter(|name| (key, *name) != ("latlong", MODEL));
         let other = flagged.map(|(key, _)| key).or(other_model).or(is_fisheye.then_some("a fisheye"));
         if let Some(other) = other {

@@ -15,17 +15,17 @@ const SHEAR_TOLERANCE: f64 = 1e-2;
 
 /// Smallest number of cameras from which a convention is judged.
 const FEWEST_TO_JUDGE: usize = 4;
-/// Cameras within this fraction of the distance of the farthest camera from the origin are at the point that their axes
-/// meet.
+/// Cameras count as being at the point where their axes meet within this fraction of the farthest camera's distance
+/// from the origin.
 const AT_ONE_POINT: f64 = 1e-3;
-/// Spreads of axes around the point that they meet: below the first they look at it, below the second they look around
-/// it, and above they look at different things.
+/// Spreads of the viewing axes around the point where they meet: below the first, the cameras look at it; below the
+/// second, they look around it; above, they look at different things.
 const CLOSE: f64 = 0.1;
 const LOOSE: f64 = 0.4;
 /// Fraction of the cameras that may differ from all others.
 const FEW: f64 = 0.2;
 
-/// A fault of the cameras. Its text is a clause.
+/// A fault of the cameras. Its `Display` text is a clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RigFault {
     /// There is a single camera, which gives no information about depth.
@@ -117,7 +117,7 @@ impl Scene {
 
 /// What is known of the point that most viewing axes meet.
 struct Meeting {
-    /// Fraction of the cameras before which it is.
+    /// Fraction of the cameras that it lies in front of.
     before: f64,
     /// Median distance from the axes, over the median distance from the cameras.
     spread: f64,

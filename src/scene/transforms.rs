@@ -68,10 +68,10 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
 }
 
 /// Returns the map to the unit cube and the size of the box around it, if the file has any of instant-ngp's keys for
-/// them: `aabb`, or else `scale` and `offset`; `aabb_scale`. instant-ngp's loader scales and translates positions before
-/// it permutes their axes cyclically, so `offset` is in the axes of the scene. The box is a cube around the unit cube's
-/// centre, so the permutation does not affect it.
-/// Both are in the coordinates of the file; those of `views` are relative to `origin`.
+/// them: `aabb`, or else `scale` and `offset`; `aabb_scale`. instant-ngp's loader scales and translates positions
+/// before it permutes their axes cyclically, so `offset` is in the axes of the scene. The box is a cube around the unit
+/// cube's centre, so the permutation does not affect it. Both are in the coordinates of the file; those of `views` are
+/// relative to `origin`.
 pub(super) fn placement(root: &Node, views: &[View], origin: [f64; 3]) -> Result<Option<(UnitCube, Option<u32>)>> {
     let [scale, offset, aabb_scale, aabb] = ["scale", "offset", "aabb_scale", "aabb"].map(|key| root.get(key));
     if scale.is_none() && offset.is_none() && aabb_scale.is_none() && aabb.is_none() {
@@ -104,8 +104,8 @@ fn read_scale(node: &Node) -> Result<f64> {
     }
 }
 
-/// Reads `aabb`, two opposite corners of a box. As in instant-ngp, its longest side becomes that of the unit cube, and its
-/// middle the centre, whatever `scale` and `offset` are. Returns these as the box gives them.
+/// Reads `aabb`, two opposite corners of a box. As in instant-ngp, its longest side becomes that of the unit cube, and
+/// its middle the centre, whatever `scale` and `offset` are. Returns these as the box gives them.
 fn read_aabb(node: &Node) -> Result<(f64, [f64; 3])> {
     let corners = node.items()?;
     let [a, b] = &corners[..] else {

@@ -13,8 +13,8 @@ pub struct View {
     pub images: Vec<ImageFile>,
     /// Camera at the photograph's full size.
     pub camera: Camera,
-    /// Nearest and farthest depth of anything seen, along the optical axis (of a panorama, along the ray) in scene units,
-    /// if the format provides them.
+    /// Nearest and farthest depth of anything seen, along the optical axis (of a panorama, along the ray) in scene
+    /// units, if the format provides them.
     pub bounds: Option<[f32; 2]>,
     /// Which pixels of the photograph count, if not all.
     pub mask: Option<Mask>,
@@ -34,7 +34,7 @@ pub struct ImageFile {
     pub path: PathBuf,
     /// Factor by which the photograph's full size is reduced.
     pub reduced: u32,
-    /// Width and height in pixels when the scene was opened.
+    /// Width in pixels when the scene was opened.
     pub width: u32,
     /// Height in pixels when the scene was opened.
     pub height: u32,
@@ -76,7 +76,7 @@ impl View {
         }
     }
 
-    /// Returns whether there may be pixels that do not count.
+    /// Returns whether some pixels may not count.
     pub fn is_masked(&self) -> bool {
         self.mask.is_some() || self.crop_radius.is_some()
     }

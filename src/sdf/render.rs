@@ -138,7 +138,7 @@ impl Render for SphereTracer {
     }
 }
 
-/// Returns a scene of cameras around the mesh, with y up, from which camera paths can be made.
+/// Returns a scene with cameras around the mesh and y up, from which camera paths can be generated.
 ///
 /// # Errors
 /// Returns the errors of [`MeshFacts::from_checkpoint`].

@@ -16,8 +16,8 @@ const TRUST: f32 = 1.5;
 /// layers.
 ///
 /// # Errors
-/// Returns an error if a lattice over the whole cube meets no surface, if the device fails or the field gives a value that
-/// is not finite, and the errors of [`marching_cubes`].
+/// Returns an error if there is no surface in a lattice over the whole cube, if the device fails or the field gives a
+/// value that is not finite, and the errors of [`marching_cubes`].
 pub fn extract(predictor: &Predictor, lattice: &Lattice, progress: &mut dyn FnMut(usize)) -> Result<Mesh> {
     let [columns, rows, _] = lattice.points();
     let blocks = [columns, rows].map(|points| points.div_ceil(BLOCK));

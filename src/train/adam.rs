@@ -15,7 +15,7 @@ pub struct Moments {
     pub second: Buffer<f32>,
     /// Number of updates of each entry.
     pub steps: Buffer<u32>,
-    /// Moving average, and the step up to which each entry of it has been brought.
+    /// Moving average, and the step up to which each of its entries has been updated.
     pub average: Option<(Buffer<f32>, Buffer<u32>)>,
     /// Number of parameters of an entry.
     pub width: usize,

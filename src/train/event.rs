@@ -46,7 +46,7 @@ fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error>
 pub struct Started {
     /// Name of the scene, image or mesh.
     pub scene: String,
-    /// As [`crate::config::ModelName::as_str`].
+    /// Name of the model, as [`crate::config::ModelName::as_str`] gives it.
     pub model: String,
     /// Description of the device, such as `CPU, 2 threads, x86-64-v4`.
     pub device: String,
@@ -98,16 +98,15 @@ pub struct StepReport {
     pub psnr: Option<f64>,
     /// Learning rate of the step.
     pub learning_rate: f64,
-    /// None for tasks without rays, as is `samples_per_ray`.
+    /// Rays processed per second; None for tasks without rays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rays_per_second: Option<f64>,
     /// Samples processed per second.
     pub samples_per_second: f64,
-    /// Mean number of samples per ray.
+    /// Mean number of samples per ray; None for tasks without rays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples_per_ray: Option<f64>,
-    /// Number of samples at which the field was evaluated per sample that contributed to its ray; the others lay behind
-    /// a surface.
+    /// Number of samples at which the field was evaluated per composited sample; the others lay behind a surface.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_per_composited: Option<f64>,
     /// Seconds of training so far, excluding loading and saving.
@@ -141,13 +140,13 @@ pub struct Evaluated {
     pub step: u64,
     /// What was evaluated.
     pub split: String,
-    /// None for tasks that have none.
+    /// Number of evaluated images; None for tasks that have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_images: Option<u64>,
     /// PSNR in dB, averaged over the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
-    /// None if an image is smaller than the window of the SSIM.
+    /// SSIM, averaged over the images; None if an image is smaller than the window of the SSIM.
     pub ssim: Option<f64>,
     /// Intersection over union of the interiors, for distance fields.
     #[serde(skip_serializing_if = "Option::is_none")]

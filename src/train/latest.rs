@@ -53,7 +53,7 @@ pub(super) fn find(output_dir: &Path) -> Result<Run> {
     }
 }
 
-/// Returns the path of the run that was recorded, if any was: below the working folder where it can be.
+/// Returns the path of the recorded run, if there is one; it is relative to the working folder if it lies below that.
 fn recorded(output_dir: &Path) -> Result<Option<PathBuf>> {
     let file = output_dir.join(POINTER);
     let text = match fs::read_to_string(&file) {

@@ -1,4 +1,5 @@
-//! The parts that all training tasks share: optimizer, schedules, the training loop, progress events and the run folder.
+//! The parts that all training tasks share: optimizer, schedules, the training loop, progress events and the run
+//! folder.
 
 mod adam;
 pub mod event;

@@ -1,4 +1,4 @@
-//! Who looks on while a run trains: displays, logs and viewers.
+//! Observers of a training run: displays, logs and viewers.
 
 use std::sync::atomic::AtomicBool;
 
@@ -11,23 +11,23 @@ use crate::Result;
 pub enum Wish {
     /// Take the next step.
     Step,
-    /// Save a checkpoint of the current step, then go on.
+    /// Save a checkpoint of the current step, then continue.
     Save,
     /// Save a checkpoint and end the run.
     Stop,
 }
 
-/// Someone who is told of the events of a run, and who may look at the task between its steps. Every closure that takes
-/// an event is an observer.
+/// Receives the events of a run, and may inspect the task between its steps. Every closure that takes an event is an
+/// observer.
 pub trait Observer {
-    /// Is told of an event after it was recorded.
+    /// Is called with each event after it has been recorded.
     ///
     /// # Errors
     /// An error ends the run.
     fn on_event(&mut self, event: &TrainEvent) -> Result<()>;
 
-    /// Is called before each step. The observer may look at the task and may hold the run, but should return soon after
-    /// `interrupted` is set. Time spent here is no training time.
+    /// Is called before each step. The observer may inspect the task and may pause the run, but should return soon
+    /// after `interrupted` is set. Time spent here does not count as training time.
     fn between_steps(&mut self, _task: &dyn Task, _interrupted: &AtomicBool) -> Wish {
         Wish::Step
     }

@@ -1,10 +1,10 @@
-//! How far a training has come.
+//! Progress of a training run.
 
 use std::time::Instant;
 
 use crate::checkpoint::Header;
 
-/// How far a training has come, over all sessions of its run.
+/// Progress of a training run, over all of its sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Number of completed steps.

@@ -97,8 +97,8 @@ impl Run {
     }
 
     /// Finds what `arg` refers to: a run's folder, a checkpoint file, or `latest`, which is the run with the newest
-    /// checkpoint among those under `output_dir` and the one that [`latest::record`] recorded there. A folder stands for
-    /// its checkpoint of the highest step.
+    /// checkpoint among those under `output_dir` and the one that [`latest::record`] recorded there. A folder stands
+    /// for its checkpoint of the highest step.
     ///
     /// # Errors
     /// Returns an error if there is no such run or checkpoint, or if the run has no checkpoint.

@@ -21,7 +21,7 @@ pub trait Task {
     /// Returns what is about to be trained, for the first event of the run.
     fn started(&self) -> Started;
 
-    /// Returns how far the run has come.
+    /// Returns the progress of the run.
     fn progress(&self) -> Progress;
 
     /// Performs one training step, without looking at its loss.
@@ -31,7 +31,7 @@ pub trait Task {
     /// finite.
     fn train_step(&mut self) -> Result<()>;
 
-    /// Returns whether statistics can be read after each step, since that does not mean waiting for the device.
+    /// Returns whether statistics can be read after each step without waiting for the device.
     fn reads_each_step(&self) -> bool;
 
     /// Adds the statistics that the device has collected since they were last read to the sums of the next report.
@@ -70,7 +70,7 @@ pub trait Task {
         Ok(self.averages(since))
     }
 
-    /// Returns everything needed to render, and to continue from here bit for bit.
+    /// Returns a checkpoint with everything needed to render the field, and to resume training with the same bits.
     ///
     /// # Errors
     /// Returns an error if the device cannot be read, and [`Error::Diverged`] if the learned parameters give numbers
@@ -84,7 +84,7 @@ pub trait Task {
     fn evaluate(&mut self) -> Result<Option<Evaluated>>;
 
     /// Returns a renderer of the field in its current state, which does not change with later steps; None if the task's
-    /// field cannot be looked at from a camera. Training goes on with the same bits as without the call.
+    /// field cannot be rendered from a camera. Training continues with the same bits as without the call.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -118,8 +118,8 @@ pub fn train_until(
     stretch(task, &is_at_end, interrupted, &mut nobody, &mut |_, step_report| report(step_report)).map(drop)
 }
 
-/// Trains `task` until `is_at_end`, or until the observer wishes for something else than a step, and returns its last
-/// wish. Reports at intervals and at the end.
+/// Trains `task` until `is_at_end` is true or the observer asks for anything but a step, and returns its last wish.
+/// Reports at intervals and at the end.
 fn stretch(
     task: &mut dyn Task,
     is_at_end: &dyn Fn(&dyn Task) -> bool,
@@ -132,7 +132,7 @@ fn stretch(
     while wish == Wish::Step && !is_at_end(task) {
         let held = Instant::now();
         wish = observer.between_steps(task, interrupted);
-        // What the observer took belongs to no step, so that speeds are those of training.
+        // Time spent in the observer belongs to no step, so that the reported speed is that of training.
         reported += held.elapsed();
         // The observer may have held the run until it was interrupted.
         if wish == Wish::Step && !is_at_end(task) {
@@ -147,7 +147,8 @@ fn stretch(
     Ok(wish)
 }
 
-/// Returns what says whether a stretch of training that ends at `step` or after `max_seconds` is at its end.
+/// Returns the condition that ends a stretch of training: `step` completed steps, `max_seconds` of training, or an
+/// interruption.
 fn is_at_end(step: u64, max_seconds: Option<f64>, interrupted: &AtomicBool) -> impl Fn(&dyn Task) -> bool {
     move |task| task.progress().step >= step || is_over(task, max_seconds) || interrupted.load(Ordering::Relaxed)
 }
@@ -215,7 +216,8 @@ impl Session<'_> {
             let begin = task.progress().step;
             let wish = self.train_to_next_pause(task)?;
             let step = task.progress().step;
-            // A stretch without a step, as while the run is held, is no reason to do again what was done before it.
+            // A stretch without a step, as while the run is paused, must not repeat the checkpoint or evaluation before
+            // it.
             let is_new = step > begin;
             if wish == Wish::Save || is_new && falls_on(step, self.config.save_every) {
                 self.save(task)?;

@@ -1,4 +1,4 @@
-//! Videos that a browser asks for, rendered band by band like pictures.
+//! Videos that a browser requests, rendered band by band like pictures.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -13,10 +13,10 @@ use crate::media::VideoWriter;
 use crate::render::Channel;
 use crate::scene::CameraPath;
 
-/// Time between news of a video.
+/// Time between progress messages about a video.
 const NEWS_EVERY: Duration = Duration::from_millis(250);
 
-/// A video that is asked for.
+/// A requested video.
 #[derive(Clone, Debug)]
 pub struct Film {
     /// The cameras of its frames, without lenses.
@@ -27,10 +27,10 @@ pub struct Film {
     pub file: PathBuf,
 }
 
-/// How far a video is.
+/// Progress of a video.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilmNews {
-    /// What happens to it.
+    /// Its stage.
     pub stage: FilmStage,
     /// Number of finished frames.
     pub done: usize,
@@ -40,7 +40,7 @@ pub struct FilmNews {
     pub file: PathBuf,
 }
 
-/// What happens to a video.
+/// Stage of a video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FilmStage {
@@ -48,9 +48,9 @@ pub enum FilmStage {
     Rendering,
     /// The file is complete.
     Done,
-    /// It was given up, and there is no file.
+    /// It was cancelled, and there is no file.
     Cancelled,
-    /// It cannot be had, for this reason, and there is no file.
+    /// It failed for this reason, and there is no file.
     Failed(String),
 }
 
@@ -108,12 +108,12 @@ impl Filming {
         Ok(news)
     }
 
-    /// Returns what to tell of the video.
+    /// Returns a message about the progress of the video.
     pub fn news(&self, stage: FilmStage) -> FilmNews {
         FilmNews { stage, done: self.n_done, total: self.film.path.frames.len(), file: self.film.file.clone() }
     }
 
-    /// Returns what to tell of the video now, if there has been no news for a while.
+    /// Returns a message about the progress of the video, if there has been none for a while.
     pub fn news_now_and_then(&mut self) -> Option<FilmNews> {
         let is_due = self.told.elapsed() > NEWS_EVERY;
         is_due.then(|| {

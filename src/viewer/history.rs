@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::train::TrainEvent;
 
-/// Most points that are kept: more than a plot has pixels.
+/// Maximum number of points that are kept: more than a plot has pixels.
 const MOST_POINTS: usize = 2048;
 
 /// Progress at one step.
@@ -31,8 +31,8 @@ pub struct History {
 }
 
 impl History {
-    /// Reads a run's `metrics.jsonl` up to step `step`. A missing file, and lines that are no events, as of a run that
-    /// was killed, count as nothing: the plot is no result.
+    /// Reads a run's `metrics.jsonl` up to step `step`. A missing file, and lines that are not events, as left by a run
+    /// that was killed, are ignored: the plot is not a result.
     pub fn read(path: &Path, step: u64) -> History {
         let mut history = History::default();
         let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! The viewer's part on the thread that trains: takes what is asked between steps, and renders within its share of the
-//! time.
+//! The viewer's part on the thread that trains: takes requests between steps, and renders within its share of the time.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -14,7 +13,7 @@ use crate::render::Render;
 use crate::train::session::Task;
 use crate::train::{Observer, TrainEvent, Wish};
 
-/// Time after which a band should be done, so that a step or a newer request never waits long.
+/// Target time for rendering a band, so that a step or a newer request never waits long.
 const BAND_TIME: f64 = 0.03;
 /// Pixels of the first band, before the speed is known.
 const FIRST_PIXELS: usize = 4096;
@@ -22,10 +21,10 @@ const FIRST_PIXELS: usize = 4096;
 const SNAPSHOT_SHARE: f64 = 0.25;
 /// Time without a request after which the copy of the field is dropped.
 const FORGET_AFTER: Duration = Duration::from_secs(20);
-/// How often a host that waits looks whether it was interrupted.
+/// Interval at which a waiting host checks whether it was interrupted.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Answers those who look at a field, on the thread that owns it.
+/// Serves the requests of viewers, on the thread that owns the field.
 pub struct Host {
     asks: Receiver<Ask>,
     tell: Box<dyn FnMut(Told)>,
@@ -33,7 +32,7 @@ pub struct Host {
     budget: Budget,
     queue: VecDeque<View>,
     job: Option<Job>,
-    /// A video that is asked for, and not begun yet.
+    /// A requested video that has not begun yet.
     film: Option<Film>,
     filming: Option<Filming>,
     snapshot: Option<Rc<Snapshot>>,
@@ -44,7 +43,7 @@ pub struct Host {
     wishes: Wishes,
 }
 
-/// What was asked of the run since the last step.
+/// What viewers have asked of the run since the last step.
 #[derive(Default)]
 struct Wishes {
     save: bool,
@@ -72,7 +71,7 @@ struct Job {
 type Open<'a> = &'a dyn Fn() -> Result<Option<Box<dyn Render>>>;
 
 impl Host {
-    /// Creates a host that takes what is asked from `asks`, tells the course of the run to `tell`, which must not wait,
+    /// Creates a host that takes requests from `asks`, reports the course of the run to `tell`, which must not block,
     /// and shows fields over `background` (sRGB) unless a request names another. While training, pictures take at most
     /// the fraction `share` of the time.
     pub fn new(asks: Receiver<Ask>, tell: Box<dyn FnMut(Told)>, background: [f32; 3], share: f64) -> Host {
@@ -94,8 +93,8 @@ impl Host {
         }
     }
 
-    /// Shows a field that no longer changes, of `step` training steps, until `interrupted` is set or nobody can ask any
-    /// more.
+    /// Serves a field that no longer changes, after `step` training steps, until `interrupted` is set or no sender of
+    /// requests is left.
     pub fn serve(&mut self, renderer: Box<dyn Render>, step: u64, interrupted: &AtomicBool) {
         self.snapshot = Some(Rc::new(Snapshot { renderer, step, made: Instant::now(), cost: Duration::ZERO }));
         while !interrupted.load(Ordering::Relaxed) {
@@ -188,7 +187,7 @@ impl Host {
         }
     }
 
-    /// Renders the next band of the video, if one is asked for.
+    /// Renders the next band of the video, if one is requested.
     fn work_on_film(&mut self, step: u64, open: Open) {
         if let Some(film) = self.film.take() {
             let (wanted, background) = (film.clone(), self.background);
@@ -275,7 +274,7 @@ impl Host {
         }
     }
 
-    /// Waits while the run is paused, and renders what is asked meanwhile.
+    /// Waits while the run is paused, and renders what is requested meanwhile.
     fn hold(&mut self, step: u64, open: Open, interrupted: &AtomicBool) -> Wish {
         while self.is_paused && !interrupted.load(Ordering::Relaxed) {
             self.work(step, open);
@@ -287,7 +286,7 @@ impl Host {
             match self.asks.recv_timeout(wait) {
                 Ok(ask) => self.take(ask),
                 Err(RecvTimeoutError::Timeout) => {}
-                // Nobody is left who could let the run go on.
+                // Nobody is left who could resume the run.
                 Err(RecvTimeoutError::Disconnected) => self.set_paused(false),
             }
             self.take_all();
@@ -297,7 +296,7 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// The field ends, so an unfinished video does too.
+    /// The field is gone, so an unfinished video is cancelled.
     fn drop(&mut self) {
         self.cancel_film();
     }
@@ -326,7 +325,7 @@ impl Observer for Host {
     }
 }
 
-/// Returns what to tell of a video that has no frame yet.
+/// Returns a message about a video that has no frame yet.
 fn news_of(film: &Film, stage: FilmStage) -> FilmNews {
     FilmNews { stage, done: 0, total: film.path.frames.len(), file: film.file.clone() }
 }

@@ -1,4 +1,4 @@
-//! What passes between the thread that renders and whoever serves the browsers.
+//! Messages between the thread that renders and the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,42 +6,41 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Film, FilmNews, ViewRequest};
 use crate::train::TrainEvent;
 
-/// Length of the channel of [`Ask`]s. Whoever serves the browsers sends without waiting, and tries again if the channel
-/// is full.
+/// Length of the channel of [`Ask`]s. The server sends without waiting, and tries again if the channel is full.
 pub const MOST_ASKS: usize = 256;
 
-/// What is asked of a [`Host`](super::Host).
+/// A request to a [`Host`](super::Host).
 pub enum Ask {
-    /// To render a picture.
+    /// Render a picture.
     View(View),
-    /// To render a video, if none is being rendered.
+    /// Render a video, if none is being rendered.
     Film(Film),
-    /// To give up the video that is being rendered.
+    /// Cancel the video that is being rendered.
     CancelFilm,
-    /// To take no further steps for now.
+    /// Pause training.
     Pause,
-    /// To go on after a pause.
+    /// Resume training after a pause.
     Resume,
-    /// To save a checkpoint now.
+    /// Save a checkpoint now.
     Save,
-    /// To save and end the run.
+    /// Save a checkpoint and end the run.
     Stop,
 }
 
-/// A picture that is asked for.
+/// A requested picture.
 pub struct View {
     /// What to render.
     pub request: ViewRequest,
     /// Number of the request among those of its client, ascending.
     pub number: u64,
-    /// Number of the client's newest request: older ones are given up.
+    /// Number of the client's newest request; older ones are dropped.
     pub newest: Arc<AtomicU64>,
     /// Takes the answer. It is called on the thread that trains, and must not wait.
     pub reply: Box<dyn FnOnce(Answer) + Send>,
 }
 
 impl View {
-    /// Returns whether its client has asked for something newer.
+    /// Returns whether its client has sent a newer request.
     pub fn is_superseded(&self) -> bool {
         self.newest.load(Ordering::Relaxed) > self.number
     }
@@ -52,9 +51,9 @@ impl View {
 pub enum Answer {
     /// The picture.
     Picture(Picture),
-    /// The request was given up for a newer one.
+    /// The request was dropped in favour of a newer one.
     Superseded,
-    /// The picture cannot be rendered, for this reason.
+    /// The picture could not be rendered, for this reason.
     Failed(String),
 }
 
@@ -75,13 +74,13 @@ pub struct Picture {
     pub seconds: f64,
 }
 
-/// What a [`Host`](super::Host) tells those who look on.
+/// What a [`Host`](super::Host) reports to viewers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// An event of the run.
     Event(TrainEvent),
-    /// The run was paused (true) or goes on (false).
+    /// The run was paused (true) or resumed (false).
     Paused(bool),
-    /// How far a video is.
+    /// Progress of a video.
     Film(FilmNews),
 }

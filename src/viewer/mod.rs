@@ -1,10 +1,10 @@
 //! The live viewer: shows a field in a browser, while it trains or afterwards.
 //!
-//! Two threads share the work. The [`Host`] lives on the thread that trains: between steps it takes what was asked
-//! ([`Ask`]) and renders within its share of the time, band by band ([`Progressive`], [`Budget`]). The server (feature
-//! `viewer`) runs on a thread of its own, speaks HTTP and WebSocket with the browsers, and encodes the pictures. They are
-//! joined by a channel of bounded length in one direction and by callbacks that never wait in the other, so that no
-//! browser can hold up training.
+//! Two threads share the work. The [`Host`] lives on the thread that trains: between steps it takes requests ([`Ask`])
+//! and renders within its share of the time, band by band ([`Progressive`], [`Budget`]). The server (feature `viewer`)
+//! runs on a thread of its own, speaks HTTP and WebSocket with the browsers, and encodes the pictures. They are joined
+//! by a channel of bounded length in one direction and by callbacks that never wait in the other, so that no browser
+//! can hold up training.
 //!
 //! Everything here except the server is free of network code.
 

@@ -8,7 +8,7 @@ use crate::geometry::Camera;
 use crate::scene::path::{CameraPath, PathOptions, focus};
 use crate::scene::{Scene, Split, View};
 
-/// Most cameras that are drawn; of more, evenly spaced ones are.
+/// Maximum number of cameras that are drawn; if there are more, evenly spaced ones are chosen.
 const MOST_CAMERAS: usize = 1000;
 
 /// A scene as a viewer draws it, in scene coordinates.

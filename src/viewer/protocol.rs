@@ -1,7 +1,7 @@
 //! The messages between a browser and the server; `docs/viewer.md` describes them.
 //!
-//! Text messages are JSON objects whose `type` names their kind. A picture is a binary message: the length of its header
-//! as 4 bytes (little endian), the header as JSON ([`PictureHeader`]), and a JPEG.
+//! Text messages are JSON objects whose `type` names their kind. A picture is a binary message: the length of its
+//! header as 4 bytes (little endian), the header as JSON ([`PictureHeader`]), and a JPEG.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,9 +29,9 @@ const FARTHEST: f32 = 1e9;
 pub enum ClientMessage {
     /// Asks for a picture.
     View(WireView),
-    /// Holds the run.
+    /// Pauses the run.
     Pause,
-    /// Lets the run go on.
+    /// Resumes the run.
     Resume,
     /// Saves a checkpoint.
     Save,
@@ -55,7 +55,7 @@ pub enum ClientMessage {
         #[serde(default)]
         background: Option<[f32; 3]>,
     },
-    /// Gives up the video that is being rendered.
+    /// Cancels the video that is being rendered.
     CancelFilm,
     /// Saves a crop box with the run, or removes it.
     Crop {
@@ -100,7 +100,7 @@ impl WireView {
     /// Returns the request.
     ///
     /// # Errors
-    /// Returns what is wrong with it: a size, a field of view, a colour or a pose that no camera has.
+    /// Returns what is wrong with it: an invalid size, field of view, colour or pose.
     pub fn request(&self) -> Result<ViewRequest, String> {
         let WireView { camera_to_world, fov_y, width, height, .. } = *self;
         let pixels = u64::from(width) * u64::from(height);
@@ -123,7 +123,7 @@ impl WireView {
     }
 }
 
-/// Refuses a background that is no sRGB colour.
+/// Refuses a background that is not an sRGB colour.
 ///
 /// # Errors
 /// Returns what is wrong with it.
@@ -144,9 +144,9 @@ pub enum ServerMessage<'a> {
         subject: &'a Subject,
         /// The course of the run so far.
         history: &'a History,
-        /// What the run does.
+        /// State of the run.
         state: State,
-        /// The last video, if one was asked for.
+        /// The last video, if one was requested.
         film: Option<&'a FilmNews>,
         /// The crop box that is saved with the run, if there is one.
         #[serde(rename = "box")]
@@ -157,12 +157,12 @@ pub enum ServerMessage<'a> {
         /// The event.
         event: &'a TrainEvent,
     },
-    /// The run does something else than before.
+    /// The state of the run has changed.
     State {
-        /// What it does.
+        /// The new state.
         state: State,
     },
-    /// A picture cannot be had.
+    /// A picture could not be rendered.
     Failed {
         /// Why.
         message: &'a str,
@@ -176,22 +176,22 @@ pub enum ServerMessage<'a> {
     },
     /// Something was saved, or removed.
     Kept {
-        /// What to tell the person who asked.
+        /// Text for the person who asked.
         message: &'a str,
     },
-    /// What was asked cannot be done.
+    /// A request cannot be carried out.
     Refused {
         /// Why.
         message: &'a str,
     },
-    /// How far a video is.
+    /// Progress of a video.
     Film {
-        /// The news.
+        /// The progress.
         film: &'a FilmNews,
     },
 }
 
-/// What is shown, which does not change while it is.
+/// What is shown; it does not change while the server runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Subject {
     /// Name of the scene or mesh.
@@ -218,13 +218,13 @@ pub struct Subject {
     pub overview: Overview,
 }
 
-/// What a run does.
+/// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Steps are taken.
     Training,
-    /// The run is held.
+    /// The run is paused.
     Paused,
     /// The run has ended, and its field is no longer served.
     Ended,

@@ -3,7 +3,7 @@
 use crate::geometry::Camera;
 use crate::render::Channel;
 
-/// A picture of a field that a viewer asks for.
+/// A picture of a field that a viewer requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewRequest {
     /// Where the picture is taken from, and its size.

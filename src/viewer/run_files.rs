@@ -1,4 +1,4 @@
-//! What browsers keep with a run and read from its scene: camera paths, the crop box, photographs.
+//! Files that browsers save with a run and read from its scene: camera paths, the crop box, photographs.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,11 +9,11 @@ use crate::scene::path::Keyframes;
 use crate::scene::{CameraPath, Image8, Scene, Split, View};
 use crate::{Error, Result, atomic};
 
-/// Most keys of a path.
+/// Maximum number of keys of a path.
 const MOST_KEYS: usize = 200;
-/// Most frames of a path: ten minutes at 30 frames per second.
+/// Maximum number of frames of a path: ten minutes at 30 frames per second.
 const MOST_FRAMES: f64 = 18_000.0;
-/// Most frames of a preview; a browser joins them.
+/// Maximum number of frames of a preview; the browser interpolates between them.
 const MOST_IN_PREVIEW: usize = 600;
 /// Longest side of a photograph as it is shown, in pixels.
 const SIDE_OF_PHOTOGRAPH: u32 = 1600;
@@ -25,7 +25,7 @@ const VIDEO: &str = "renders/camera_path.mp4";
 /// Name of the file of the crop box in a run's folder.
 pub const CROP_BOX: &str = "crop_box.json";
 
-/// The files of a run and its scene, as far as browsers write and read them.
+/// The files of a run and its scene that browsers write and read.
 pub struct RunFiles {
     /// The scene without its views.
     scene: Scene,
@@ -64,7 +64,7 @@ impl RunFiles {
         Ok((path, file))
     }
 
-    /// Returns where the video of a path is written; its folder is there afterwards.
+    /// Returns the path of a camera path's video, and creates its folder.
     ///
     /// # Errors
     /// Returns an error if the folder cannot be created.

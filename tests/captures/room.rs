@@ -49,9 +49,9 @@ pub fn pose(i: usize) -> [[f64; 4]; 3] {
     std::array::from_fn(|row| [axes[(row, 0)], axes[(row, 1)], axes[(row, 2)], position[row]])
 }
 
-/// Returns what is seen in the middle of pixel `(x, y)` of a panorama at `pose`, by nerfstudio's formulas: with x right,
-/// y up and z back, θ = −π (x − w/2)/(w/2) and φ = π (½ + (y − h/2)/h), the direction is
-/// (−sin θ sin φ, cos φ, −cos θ sin φ).
+/// Returns what is seen in the middle of pixel `(x, y)` of a panorama at `pose`, by nerfstudio's formulas: with x
+/// right, y up and z back, θ = −π (x − w/2)/(w/2) and φ = π (½ + (y − h/2)/h), the direction is (−sin θ sin φ, cos φ,
+/// −cos θ sin φ).
 fn pixel(pose: &[[f64; 4]; 3], x: u32, y: u32) -> ([f64; 3], f64) {
     let (width, height) = (f64::from(SIZE.0), f64::from(SIZE.1));
     let theta = -PI * (f64::from(x) + 0.5 - 0.5 * width) / (0.5 * width);

@@ -1,5 +1,5 @@
-//! Scenes and meshes whose coordinates are large for their extent: trained, evaluated, rendered and exported as those at
-//! the origin, in their own coordinates.
+//! Scenes and meshes whose coordinates are large compared with their extent are trained, evaluated, rendered and
+//! exported like those at the origin, in their own coordinates.
 
 use std::path::Path;
 

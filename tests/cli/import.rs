@@ -1,5 +1,5 @@
-//! `gridfield import` with substitutes for COLMAP and ffmpeg, and `gridfield info` on the resulting scene; with the real
-//! ffmpeg where it is installed.
+//! `gridfield import` with substitutes for COLMAP and ffmpeg, and `gridfield info` on the resulting scene; with the
+//! real ffmpeg where it is installed.
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};

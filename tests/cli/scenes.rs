@@ -1,4 +1,4 @@
-//! Scenes on the command line: named by a file of theirs, described without writing anything, and their faults.
+//! Scenes on the command line: named by one of their files, described without writing anything, and their faults.
 
 use std::fs;
 use std::path::Path;

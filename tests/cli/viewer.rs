@@ -1,4 +1,4 @@
-//! The viewer end to end: the program serves, and a client looks on, as a browser does.
+//! The viewer end to end: the program serves, and a client connects as a browser does.
 
 use std::fs;
 use std::io::Write as _;

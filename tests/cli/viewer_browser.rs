@@ -1,5 +1,5 @@
-//! The viewer's page in a real browser: Chromium without a window, steered by its remote debugging protocol. Where there
-//! is no Chromium, the test is skipped by name.
+//! The viewer's page in a real browser: headless Chromium, controlled by its remote debugging protocol. Where there is
+//! no Chromium, the test is skipped by name.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! A program that serves a viewer, and a plain WebSocket client that looks on, as a browser does.
+//! A program that serves a viewer, and a plain WebSocket client that connects as a browser does.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What browsers keep with a run: camera paths, videos, the crop box; and the photographs that they see.
+//! Files that browsers save with a run: camera paths, videos, the crop box; and the photographs that they download.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Scenes whose coordinates are large for their extent, such as georeferenced ones, are read as those at the origin.
+//! Scenes whose coordinates are large compared with their extent, such as georeferenced ones, are read like those at
+//! the origin.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Scenes as programs on other systems write them: byte order marks, separators, cases, files that lie beside.
+//! Scenes as programs on other systems write them: byte order marks, path separators, letter case, unrelated files in
+//! their folders.
 
 use crate::captures::{SIZE, colmap, image, llff, name, transforms, write, write_json};
 use gridfield::config::Config;

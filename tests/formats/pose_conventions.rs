@@ -1,4 +1,4 @@
-//! Poses in another convention than that of their format: what is said of them, and how they are read.
+//! Poses in another convention than that of their format: the warnings about them, and how they are read.
 
 use std::path::Path;
 

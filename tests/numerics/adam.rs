@@ -1,4 +1,4 @@
-//! The optimiser against a plain float64 version: Adam with bias correction per entry, entries without a gradient left
+//! The optimizer against a plain float64 version: Adam with bias correction per entry, entries without a gradient left
 //! unchanged, weight decay, the moving average, which is updated lazily when an entry changes, and the sum of partial
 //! gradients.
 

@@ -201,8 +201,8 @@ impl Reference {
     }
 
     /// The derivative of the functional with respect to number `index` of one of the three sets of parameters, which
-    /// changes the interpolated features of one level, or of none. The functional is affine in each parameter, so a wide
-    /// difference is exact.
+    /// changes the interpolated features of one level, or of none. The functional is affine in each parameter, so a
+    /// wide difference is exact.
     fn derivative(
         &mut self,
         interpolated: &[f64],

@@ -263,8 +263,8 @@ fn draw(device: &Device, step: u32, first_ray: u32, background: u32) -> Chunk {
     chunk
 }
 
-/// Draws training rays of an image with these depths, and returns for each ray its pixel, and where on the ray its depth
-/// lies.
+/// Draws training rays of an image with these depths, and returns for each ray its pixel, and where on the ray its
+/// depth lies.
 pub fn drawn_depths(device: &Device, camera: &Camera, depths: &[f32]) -> Vec<(usize, f32)> {
     let chunk = room(device, N_DRAWN);
     // The first three bytes of a pixel are its number.

@@ -215,8 +215,8 @@ fn theorem_2_holds_while_phi_is_fixed_and_not_beyond(device: &Device) {
     assert!(last(&decoded.phi_fixed.loss) < decoded.phi_fixed.loss[0]);
 }
 
-/// A cascade is a polynomial in its features: its kernel is that of a hash grid while the matrices are zero, and moves in
-/// training otherwise, even with a linear readout and the matrices held.
+/// A cascade is a polynomial in its features: its kernel is that of a hash grid while the matrices are zero, and moves
+/// in training otherwise, even with a linear readout and the matrices held.
 fn a_cascade_begins_as_its_levels_and_moves(device: &Device) {
     let points = points(12, 2);
     let labels = points.labels.as_deref().unwrap();

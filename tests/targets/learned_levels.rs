@@ -1,6 +1,6 @@
 //! The local kernel function and the cascade of levels, with parameters far from their initial values.
-//! tests/numerics/learned_levels.rs compares values with fp64; here targets are compared with each other, in both orders
-//! of the threads.
+//! tests/numerics/learned_levels.rs compares values with fp64; here targets are compared with each other, in both
+//! orders of the threads.
 
 use gridfield::config::{GridConfig, GridKernel, LocalConfig, ModelConfig};
 use gridfield::decoder::Head;
@@ -128,8 +128,8 @@ impl Setup {
         self.encoding().encode(device, &self.work(round), CAPACITY).unwrap();
     }
 
-    /// Encodes both rounds, runs the backward pass, and returns the gradients with respect to the parameters. Those with
-    /// respect to the features are replaced by those with respect to the interpolated features.
+    /// Encodes both rounds, runs the backward pass, and returns the gradients with respect to the parameters. Those
+    /// with respect to the features are replaced by those with respect to the interpolated features.
     fn backward(&self, device: &Device) -> Buffer<f32> {
         (0..2).for_each(|round| self.encode(device, round));
         let dl_dparameters = device.zeros::<f32>(self.encoding().n_gradients()).unwrap();

@@ -1,4 +1,4 @@
-//! The kernel that a GPU is opened with.
+//! The kernel with which a GPU is probed when it is opened.
 
 use gridfield::device::args::ProbeArgs;
 use gridfield::device::{Device, LaunchDims, kernels};

@@ -97,8 +97,8 @@ pub fn viewable(trained: &Trained) -> Result<crate::cli::view::Viewable> {
     Ok(crate::cli::view::Viewable { renderer, scene, background })
 }
 
-/// Writes the field's surface, in the coordinates of the mesh that it was fitted to. Nothing tells what is up in a mesh;
-/// y is taken to be, as it is in [`render`], so that nothing is turned.
+/// Writes the field's surface, in the coordinates of the mesh that it was fitted to. Nothing tells what is up in a
+/// mesh; y is taken to be, as it is in [`render`], so that nothing is turned.
 pub fn export(trained: &Trained, args: &ExportArgs, path: &Path, format: MeshFormat) -> anyhow::Result<()> {
     let unit_cube = trained.checkpoint.header.unit_cube;
     let place = FieldToScene { space: Space::Identity, unit_cube, side: 1.0 };

@@ -40,17 +40,17 @@ impl CoordinateNetworkShape {
         }
     }
 
-    /// `H`
+    /// Returns `H`, the number of neurons of a layer.
     fn width(&self) -> usize {
         self.config.width as usize
     }
 
-    /// `P`: number of neurons of a layer, padded for the matrix products.
+    /// Returns `P`, the number of neurons of a layer padded for the matrix products.
     fn padded(&self) -> usize {
         self.width().next_multiple_of(16)
     }
 
-    /// `k`
+    /// Returns `k`, the number of weight matrices.
     fn n_matrices(&self) -> usize {
         self.config.depth as usize
     }
@@ -138,7 +138,7 @@ impl CoordinateNetworkShape {
         inputs + 2 * (self.n_matrices() - 1) * self.padded() + PADDED_VALUES
     }
 
-    /// Returns how many numbers the padded matrices have, alone and together with the per-neuron numbers.
+    /// Returns the number of elements of the padded matrices, alone and together with the per-neuron numbers.
     pub fn n_prepared(&self) -> (usize, usize) {
         let n_weights = self.layout().n_weights as usize;
         (n_weights, n_weights + (self.n_matrices() + 1) * COORDINATE_ROWS * self.padded())

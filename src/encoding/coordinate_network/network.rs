@@ -38,7 +38,7 @@ pub struct CoordinateNetwork {
     pub shape: CoordinateNetworkShape,
     layout: NetworkLayout,
     n_columns: u32,
-    /// θ
+    /// Parameters θ, in the order of [`CoordinateNetworkShape::blocks`].
     pub theta: Buffer<f32>,
     /// `[n_prepared]`: see [`CoordinateNetworkShape::places`].
     places: Buffer<u32>,

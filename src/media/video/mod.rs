@@ -60,8 +60,9 @@ trait Sink: Send {
 impl VideoWriter {
     /// Starts a video of `width × height` at `fps` frames per second with [`Encoder::detect`].
     ///
-    /// Fails when the folder of `path` is missing or not writable, `fps` is not above 0, or the size exceeds what the
-    /// encoder supports (the bundled one: 3840×2160 or 2160×3840).
+    /// # Errors
+    /// Returns an error if the folder of `path` is missing or not writable, if `fps` is not above 0, or if the size
+    /// exceeds what the encoder supports (the bundled one: 3840×2160 or 2160×3840).
     pub fn create(path: impl AsRef<Path>, width: u32, height: u32, fps: f32) -> Result<Self> {
         Self::with_encoder(Encoder::detect(), path, width, height, fps)
     }
@@ -95,7 +96,10 @@ impl VideoWriter {
         Ok(())
     }
 
-    /// Completes the file and gives it its name. Fails when no frame was pushed or the encoder failed.
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// Returns an error if no frame was pushed or the encoder failed.
     pub fn finish(self) -> Result<()> {
         if self.n_frames == 0 {
             return Err(Error::file(&self.path, "a video needs at least one frame"));

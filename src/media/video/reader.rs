@@ -27,7 +27,7 @@ pub(crate) struct VideoReader<'a> {
     messages: tempfile::TempPath,
 }
 
-/// What is known of a decoded frame.
+/// Properties of a decoded frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct JudgedFrame {
     /// Time at which it is shown, in seconds, if the video says.
@@ -56,7 +56,7 @@ impl<'a> VideoReader<'a> {
     /// Returns an error if ffmpeg is missing or cannot read the video.
     pub fn judge(&self, progress: &mut dyn FnMut(usize)) -> Result<Option<Vec<JudgedFrame>>> {
         let filters = format!("scale=w=min(iw\\,{JUDGED_WIDTH}):h=-2,format=gray,showinfo,{ONE_EACH}");
-        // `showinfo` prints on this level.
+        // `showinfo` prints at this log level.
         let mut command = self.command("info", &filters)?;
         command.args(["-f", "yuv4mpegpipe", "pipe:1"]).stdout(Stdio::piped());
         let mut child = Guard(spawn(&mut command)?);
@@ -151,8 +151,8 @@ fn spawn(command: &mut Command) -> Result<Child> {
     })
 }
 
-/// Returns the expression that tells whether a frame's number is one of these, as a balanced tree of sums: ffmpeg refuses
-/// long chains, which it parses as deep trees.
+/// Returns the expression that tells whether a frame's number is one of these, as a balanced tree of sums: ffmpeg
+/// refuses long chains, which it parses as deep trees.
 fn is_any_of(numbers: &[usize]) -> String {
     match numbers {
         [] => "0".to_owned(),

@@ -34,6 +34,11 @@ pub struct Nearest {
 }
 
 impl Bvh {
+    /// Builds the hierarchy on the host and uploads it to the device.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    ///
     /// # Panics
     /// Panics if the mesh has no triangles, or more than [`super::MOST_TRIANGLES`].
     pub fn new(device: &Device, mesh: &Mesh) -> Result<Self> {

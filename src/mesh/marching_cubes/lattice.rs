@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use crate::geometry::Bounds;
 
-/// Cells by which a box may reach into the next cell by rounding alone.
+/// Fraction of a cell by which rounding alone may make a box reach into the next cell.
 const ROUNDING: f32 = 1e-3;
 
-/// A block of cells of the regular grid over the unit cube. Points are those at the corners of cells, counted along each axis
-/// from the block's lowest corner.
+/// A block of cells of the regular grid over the unit cube. Points are those at the corners of cells, counted along
+/// each axis from the block's lowest corner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lattice {
     resolution: usize,
@@ -65,7 +65,7 @@ impl Lattice {
         std::array::from_fn(|k| (self.cells[k].start + corner[k]) as f32 / self.resolution as f32)
     }
 
-    /// Returns the position in the unit cube of what is `share` of a cell beyond a point along an axis.
+    /// Returns the position in the unit cube of the point `share` of a cell beyond `corner` along an axis.
     pub(super) fn beyond(&self, corner: [usize; 3], axis: usize, share: f32) -> [f32; 3] {
         let mut cells: [f32; 3] = std::array::from_fn(|k| (self.cells[k].start + corner[k]) as f32);
         cells[axis] += share;

@@ -21,7 +21,8 @@ const NO_VERTEX: u32 = u32::MAX;
 ///
 /// `fill(layers, values)` sets the field at the points of some layers, `values[z, y, x]`, negative inside. It is called
 /// for `slab` layers at a time, from z = 0 on. Whatever the values are, the surface is capped where the inside reaches
-/// the faces of the unit cube, and ends only where the lattice does inside of the cube; over the whole cube it is closed.
+/// the faces of the unit cube. It is open only where the lattice ends inside the cube; over the whole cube it is
+/// closed.
 ///
 /// # Errors
 /// Returns the errors of `fill`, and an error if the field is not finite or the surface has more than

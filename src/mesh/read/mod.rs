@@ -32,7 +32,7 @@ pub struct Raw {
 pub struct Polygons {
     /// Corners of all polygons, one after the other.
     corners: Vec<u32>,
-    /// For each polygon, the place in `corners` behind its last one.
+    /// For each polygon, the index in `corners` after its last one.
     ends: Vec<usize>,
 }
 
@@ -69,7 +69,7 @@ pub fn read(path: &Path, origin: Option<[f64; 3]>) -> Result<Mesh> {
 }
 
 impl Raw {
-    /// Returns the place that the vertices of triangles and polygons should be relative to.
+    /// Returns the origin that the vertices of triangles and polygons should be relative to.
     fn origin(&self) -> [f64; 3] {
         let corners = self.triangles.as_flattened().iter().chain(&self.polygons.corners);
         origin_for(corners.map(|&vertex| self.vertices[vertex as usize]))

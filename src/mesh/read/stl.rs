@@ -1,5 +1,6 @@
-//! STL, binary and ASCII. Since binary files may also begin with `solid`, the file's length and its second line tell which
-//! of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the last facet.
+//! STL, binary and ASCII. Since binary files may also begin with `solid`, the file's length and its second line tell
+//! which of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the
+//! last facet.
 
 use super::{Raw, Read};
 use crate::text::as_utf8;
@@ -15,7 +16,7 @@ pub fn read(bytes: &[u8]) -> Read<Raw> {
     if !is_whole && is_text(&as_text) { text(&as_text) } else { binary(bytes, announced) }
 }
 
-/// Returns whether the file begins with `solid`, and its next line with a word that stands there in text.
+/// Returns whether the file begins with `solid` and its next line with a word that an ASCII file has there.
 fn is_text(bytes: &[u8]) -> bool {
     let begun = bytes.trim_ascii_start();
     if !begun.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"solid")) {
@@ -54,7 +55,7 @@ fn text(bytes: &[u8]) -> Read<Raw> {
     for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = String::from_utf8_lossy(line).to_ascii_lowercase();
         let mut words = line.split_whitespace();
-        // Some programs write the words of an end apart.
+        // Some programs write `end facet` and `end solid` as two words.
         let word = match words.next() {
             Some("end") => format!("end{}", words.next().unwrap_or_default()),
             word => word.unwrap_or_default().to_owned(),

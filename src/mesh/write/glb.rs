@@ -1,3 +1,5 @@
+//! Writes binary glTF 2.0 (`.glb`).
+
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -6,7 +8,8 @@ use super::Surface;
 use crate::geometry::is_zero;
 use crate::media::linear;
 
-/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), of its texture coordinates, and of an index.
+/// Bytes of a vertex's position or normal, of its colour (four times 16 bits), of its texture coordinates, and of an
+/// index.
 const VECTOR: u64 = 12;
 const COLOR: u64 = 8;
 const TEXTURE_COORDINATES: u64 = 8;
@@ -16,11 +19,11 @@ const FLOAT: u32 = 5126;
 const UNSIGNED_SHORT: u32 = 5123;
 const UNSIGNED_INT: u32 = 5125;
 
-/// Codes of a texture's sampler: linear filtering without reduced images, which would mix triangles; coordinates end at the
-/// edges of the image.
+/// Codes of a texture's sampler: linear filtering without mipmaps, which would mix triangles; coordinates are clamped
+/// to the edge.
 const LINEAR: u32 = 9729;
 const CLAMP_TO_EDGE: u32 = 33071;
-/// What a material is that shows its texture as it is, without light.
+/// Extension for materials that show their texture as it is, without lighting.
 const UNLIT: &str = "KHR_materials_unlit";
 
 /// One part of the binary chunk: its size in bytes, the component type and kind of its items, and their number.
@@ -39,7 +42,7 @@ impl Surface<'_> {
     }
 
     /// Returns the vertices in the order of the file. With a texture, each triangle has vertices of its own, since its
-    /// corners have texture coordinates of its own.
+    /// corners have their own texture coordinates.
     fn order(&self) -> Vec<u32> {
         match self.texture {
             None => (0..self.mesh.vertices.len() as u32).collect(),
@@ -47,7 +50,8 @@ impl Surface<'_> {
         }
     }
 
-    /// Returns those of positions, normals, colours, texture coordinates and indices that the surface has.
+    /// Returns the parts that the surface has, of positions, normals, colours, texture coordinates and indices, with
+    /// their names in glTF.
     fn parts(&self) -> Vec<(&'static str, Part)> {
         let corners = 3 * self.mesh.triangles.len();
         let n = if self.texture.is_some() { corners } else { self.mesh.vertices.len() };

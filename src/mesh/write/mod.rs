@@ -16,9 +16,9 @@ use crate::{Error, Result, atomic, names};
 pub struct Surface<'a> {
     /// Vertices and triangles.
     pub mesh: &'a Mesh,
-    /// One for each vertex, of length 1.
+    /// Unit normal of each vertex.
     pub normals: Option<&'a [[f32; 3]]>,
-    /// One for each vertex, sRGB from 0 to 1.
+    /// Colour of each vertex, sRGB from 0 to 1.
     pub colors: Option<&'a [[f32; 3]]>,
     /// Colours between the vertices.
     pub texture: Option<&'a Texture>,
@@ -59,16 +59,16 @@ impl MeshFormat {
     }
 }
 
-/// Returns the files of the materials and of the image that belong to a Wavefront OBJ with a texture: those of its name,
-/// with `_` for spaces, at which readers of OBJ files end a name.
+/// Returns the files of the materials and of the image that belong to a Wavefront OBJ with a texture: those of its
+/// name, with `_` for spaces, at which readers of OBJ files end a name.
 fn companions(path: &Path) -> [PathBuf; 2] {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().replace(char::is_whitespace, "_");
     ["mtl", "png"].map(|extension| path.with_file_name(format!("{stem}.{extension}")))
 }
 
 impl Surface<'_> {
-    /// Writes the file `path`, and for Wavefront OBJ with a texture `.mtl` and `.png` files beside it, all completely or
-    /// none at all. Returns the files.
+    /// Writes the file `path`, and for Wavefront OBJ with a texture `.mtl` and `.png` files beside it, all completely
+    /// or none at all. Returns the files.
     ///
     /// # Errors
     /// Returns an error if a file cannot be written, if the surface is too large for the format, or if it has a texture
@@ -107,8 +107,8 @@ impl Surface<'_> {
         Ok(vec![path.to_path_buf(), materials, image])
     }
 
-    /// Returns what single precision does to a surface whose coordinates are large for its extent, in formats that have
-    /// no other numbers; `None` if it does nothing.
+    /// Returns a note on what a format that stores only single precision does to a surface whose coordinates are large
+    /// compared with its extent; `None` if there is nothing to say.
     pub fn rounding(&self, format: MeshFormat) -> Option<String> {
         let origin = self.mesh.origin;
         let farthest = origin.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
@@ -226,7 +226,7 @@ mod tests {
             let error = surface.write(&folder.path().join("a.ply"), MeshFormat::Ply).unwrap_err().to_string();
             assert!(error.contains("choose one of these") && !folder.path().join("a.ply").exists(), "{error}");
         }
-        // A folder in the place of the second file: the first and the third are as they were.
+        // With a folder in the place of the second file, the first and the third stay as they were.
         let path = folder.path().join("b.obj");
         std::fs::create_dir(folder.path().join("b.mtl")).unwrap();
         let surface = Surface { mesh: &mesh, normals: None, colors: None, texture: Some(&texture) };

@@ -1,3 +1,5 @@
+//! Writes Wavefront OBJ, and the material file of a textured surface.
+
 use std::io::{self, Write};
 
 use super::Surface;

@@ -1,3 +1,5 @@
+//! Writes binary PLY.
+
 use std::io::{self, Write};
 
 use super::{Surface, eight_bits};

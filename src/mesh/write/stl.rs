@@ -1,3 +1,5 @@
+//! Writes binary STL.
+
 use std::io::{self, Write};
 
 use super::Surface;

@@ -207,8 +207,8 @@ impl Trainer {
         Ok(n_rays * self.chunks.len())
     }
 
-    /// Encodes the samples of the last step again if the field's kernel does the encoding. This changes nothing; it
-    /// serves measurements.
+    /// Encodes the samples of the last step once more, if the field's kernel does the encoding. Changes nothing; used
+    /// for measurements.
     pub fn encode_again(&mut self) -> Result<()> {
         let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
         let workers = &self.workers;

@@ -1,4 +1,4 @@
-//! Finds the neurons of the networks that are active anywhere in what the training images show.
+//! Counts the neurons of the networks that are active anywhere in what the training images show.
 
 use super::Trainer;
 use crate::Result;

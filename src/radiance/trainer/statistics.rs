@@ -1,4 +1,4 @@
-//! What the kernels count while they train.
+//! Statistics that the kernels accumulate during training.
 
 /// Sums over the rays of some steps.
 #[derive(Clone, Copy, Debug, Default)]

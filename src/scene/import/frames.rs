@@ -1,4 +1,4 @@
-//! The frames of a video that become photographs: the sharpest one of each of many equal spans of time.
+//! Chooses the frames of a video that become photographs: the sharpest one of each of many equal spans of time.
 
 use super::{FEWEST_PHOTOGRAPHS, ImportStage};
 use crate::media::{JudgedFrame, VideoReader};
@@ -42,15 +42,15 @@ pub(super) fn write(
     video.extract(&chosen, images, &mut |done| progress(ImportStage::Frames, done, chosen.len()))
 }
 
-/// Returns the numbers of the chosen frames, ascending: in each span of time the sharpest one, the first among equals.
-/// Spans without a frame have none.
+/// Returns the numbers of the chosen frames in ascending order: the sharpest frame of each span of time, or the first
+/// of several equally sharp ones. A span without frames contributes none.
 fn choose(frames: &[JudgedFrame], choice: FrameChoice) -> std::result::Result<Vec<usize>, String> {
     let n = frames.len();
     if n < FEWEST_PHOTOGRAPHS {
         return Err(format!("has {n} frames, but at least {FEWEST_PHOTOGRAPHS} are needed"));
     }
     let times = times(frames);
-    // Where the last frame ends, if it is shown for as long as the others.
+    // The end of the last frame, if it is shown for as long as the others.
     let duration = times.as_ref().map(|times| times[n - 1] * n as f64 / (n - 1) as f64);
     let n_spans = match (choice, duration) {
         (FrameChoice::Count(count), _) => count as usize,

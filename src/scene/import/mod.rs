@@ -58,7 +58,7 @@ pub enum Matching {
 /// Stage of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportStage {
-    /// Frames of a video are judged; their number is not known before.
+    /// The frames of a video are judged; their number is not known in advance.
     Judging,
     /// The chosen frames of a video are written.
     Frames,
@@ -82,7 +82,7 @@ impl ImportStage {
         }
     }
 
-    /// Returns the name of the program that does it.
+    /// Returns the name of the program that performs the stage.
     pub fn program(self) -> &'static str {
         match self {
             ImportStage::Judging | ImportStage::Frames => "ffmpeg",
@@ -103,7 +103,8 @@ pub struct Imported {
 }
 
 /// Creates the scene `out` from `source`: a folder of photographs or a video file. Calls `progress(stage, done, total)`
-/// from time to time, with a total of 0 where it is not known. Returns `None` if `interrupted` was set during the import.
+/// from time to time, with a total of 0 where it is not known. Returns `None` if `interrupted` was set during the
+/// import.
 ///
 /// # Errors
 /// Returns an error if there are too few photographs, options do not fit the source, COLMAP or, for a video, ffmpeg is

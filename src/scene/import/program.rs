@@ -22,7 +22,7 @@ pub(super) struct GpuOptions {
 }
 
 impl GpuOptions {
-    /// Finds out which names the installed COLMAP has.
+    /// Finds out which names the installed COLMAP uses.
     pub fn ask() -> Result<Self> {
         let output = Command::new(PROGRAM).args(["feature_extractor", "--help"]).stdin(Stdio::null()).output();
         let output = output.map_err(|e| match e.kind() {

@@ -32,7 +32,7 @@ impl PathChoice {
     ///
     /// # Errors
     /// Returns an error in the same cases as the functions of [`CameraPath`], for a length in seconds of the dataset
-    /// path, for nerfstudio's transforms where the path is no file, and for panoramas of another aspect ratio.
+    /// path, for nerfstudio's transforms if the path is not a file, and for panoramas of another aspect ratio.
     pub fn build(
         &self,
         scene: &Scene,

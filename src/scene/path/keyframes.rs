@@ -1,4 +1,4 @@
-//! Camera paths that are made of key cameras, and saved as nerfstudio's viewer saves them.
+//! Camera paths made of key cameras, which are saved in the format of nerfstudio's viewer.
 
 use std::path::Path;
 
@@ -44,12 +44,13 @@ impl Keyframes {
     /// in the coordinates of `scene` in memory; `file` names the path in messages.
     ///
     /// # Errors
-    /// Returns an error if there is no key, if a key is no camera, or if a number is out of its range.
+    /// Returns an error if there is no key, if a key is not a valid camera, or if a number is out of range.
     pub fn path(&self, file: &Path, scene: &Scene) -> Result<CameraPath> {
         if !self.is_finite() {
             return Err(Error::file(file, "has a number that is not finite"));
         }
-        // By way of the document, so that the path is what `CameraPath::read_json` makes of a file with these keys.
+        // This goes through the document, so that the path is exactly what `CameraPath::read_json` makes of a file with
+        // these keys.
         let document = self.keys_document(&scene.unit_cube.origin);
         let options = PathOptions { transforms: PathTransforms::None, ..PathOptions::default() };
         nerfstudio::read(file, &Node::root(file, &document), scene, &options)

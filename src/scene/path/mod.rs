@@ -87,13 +87,18 @@ impl CameraPath {
         orbit::spiral(scene, options)
     }
 
-    /// Returns a smooth flight through the cameras of `views`, one second from each to the next. Fails when `views` is
-    /// empty or a camera is mirrored.
+    /// Returns a smooth flight through the cameras of `views`, one second from each to the next.
+    ///
+    /// # Errors
+    /// Returns an error if `views` is empty or a camera is mirrored.
     pub fn interpolate(views: &[View], order: Order, options: &PathOptions) -> Result<Self> {
         interpolate::through(views, order, options)
     }
 
-    /// Returns the cameras of `views` unchanged, one per frame. Fails when `views` is empty.
+    /// Returns the cameras of `views` unchanged, one per frame.
+    ///
+    /// # Errors
+    /// Returns an error if `views` is empty.
     pub fn dataset(views: &[View], options: &PathOptions) -> Result<Self> {
         let first = views.first().ok_or_else(no_views)?;
         let size = options.size_or(&first.camera.intrinsics)?;
@@ -101,15 +106,16 @@ impl CameraPath {
         Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)?, notes: Vec::new() })
     }
 
-    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular) or
-    /// by instant-ngp's (`path`).
+    /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular)
+    /// or by instant-ngp's (`path`).
     ///
-    /// nerfstudio's file lists every frame, or key cameras alone, which are joined by a spline. `options.transforms` says
-    /// in which frame of reference, and a note in the path says which was assumed. instant-ngp's file lists key cameras
-    /// in its unit cube. They are transformed to `scene` and joined by instant-ngp's cubic B-spline, over
+    /// nerfstudio's file lists every frame, or key cameras alone, which are joined by a spline. `options.transforms`
+    /// says in which frame of reference, and a note in the path says which was assumed. instant-ngp's file lists key
+    /// cameras in its unit cube. They are transformed to `scene` and joined by instant-ngp's cubic B-spline, over
     /// `duration_seconds` or one second per key if the file has no duration.
     ///
-    /// Fails with a sentence that names the file and the key when the file is neither kind, malformed or not supported.
+    /// # Errors
+    /// Returns an error that names the file and the key if the file is neither kind, malformed or not supported.
     pub fn read_json(path: impl AsRef<Path>, scene: &Scene, options: &PathOptions) -> Result<Self> {
         let path = path.as_ref();
         let document = json::read(path)?;

@@ -122,14 +122,15 @@ fn read_keys(root: &Node, in_scene: impl Fn([[f64; 4]; 3]) -> [[f32; 4]; 3]) -> 
             tension => return Err(node.error(format!("is {tension}; it must be from 0 to 1"))),
         },
     };
-    // The first viewers, whose matrices are texts, multiply the tangents of three.js by it, and ½ is a Catmull–Rom
-    // spline. In later ones it is the tension of Kochanek and Bartels, of which 0 is one.
+    // In the first viewers, whose matrices are strings, it is a factor on the tangents of three.js, and ½ gives a
+    // Catmull–Rom spline. In later ones it is the tension of a Kochanek–Bartels spline, and 0 gives a Catmull–Rom
+    // spline.
     let slack = if are_texts { tension } else { 0.5 * (1.0 - tension) };
     Ok(Spline::new(&keys, &seconds, flag("is_cycle")?, slack))
 }
 
-/// Reads the matrix of a keyframe, and whether it is a text. A list has its numbers row by row. The first viewers wrote
-/// the text of a list, column by column.
+/// Reads the matrix of a keyframe, and whether it is a string. A JSON list is row-major; the first viewers wrote a
+/// string that holds a column-major list.
 fn read_matrix<'a>(key: &Node<'a>) -> Result<(Node<'a>, [[f64; 4]; 3], bool)> {
     let node = key.require("matrix", "16 numbers")?;
     let text = node.text().ok();
@@ -145,7 +146,7 @@ fn read_matrix<'a>(key: &Node<'a>) -> Result<(Node<'a>, [[f64; 4]; 3], bool)> {
     let rows = match (is_last_row(&by_row(3)), is_last_row(&by_column(3))) {
         (true, false) => [0, 1, 2].map(by_row),
         (false, true) => [0, 1, 2].map(by_column),
-        // At the origin, both fit.
+        // For a camera at the origin, both orders fit.
         (true, true) if text.is_none() => [0, 1, 2].map(by_row),
         (true, true) => [0, 1, 2].map(by_column),
         (false, false) => {
@@ -155,7 +156,7 @@ fn read_matrix<'a>(key: &Node<'a>) -> Result<(Node<'a>, [[f64; 4]; 3], bool)> {
     Ok((node.clone(), checked_pose(&node, rows)?, text.is_some()))
 }
 
-/// Returns the seconds from the keyframe before to this one.
+/// Returns the seconds from the previous keyframe to this one.
 fn transition(key: &Node, root: &Node) -> Result<f64> {
     let is_own = key.get("override_transition_enabled").map_or(Ok(false), |node| node.flag())?;
     let own = key.get("override_transition_sec").filter(|_| is_own);

@@ -1,10 +1,10 @@
 //! The frame of reference of nerfstudio's camera paths.
 //!
-//! nerfstudio turns, moves and scales the cameras of a scene before it trains, and its viewer saves paths in the frame
-//! that this gives. Its run keeps the map in `dataparser_transforms.json`: x = scale · (transform · x_original). Original
-//! are the coordinates from before `ns-process-data` wrote the scene. What that program did to them is in the keys
-//! `applied_transform` and `applied_scale` of `transforms.json`, and nerfstudio's loader multiplies both into the map:
-//! transform = T · applied_transform and scale = s · applied_scale, where x = s · (T · x_scene).
+//! nerfstudio rotates, translates and scales the cameras of a scene before training, and its viewer saves paths in the
+//! resulting frame. Its run keeps the map in `dataparser_transforms.json`: x = scale · (transform · x_original). The
+//! original coordinates are those before `ns-process-data` wrote the scene. What that program did to them is in the
+//! keys `applied_transform` and `applied_scale` of `transforms.json`, and nerfstudio's loader multiplies both into the
+//! map: transform = T · applied_transform and scale = s · applied_scale, where x = s · (T · x_scene).
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,18 +18,18 @@ use crate::{Error, Result};
 
 /// Name of the file with the map.
 const MAP: &str = "dataparser_transforms.json";
-/// The map that nerfstudio takes as applied to a scene that has a COLMAP reconstruction and no `applied_transform`: older
-/// versions of `ns-process-data` did not write the key.
+/// The map that nerfstudio assumes was applied to a scene with a COLMAP reconstruction but no `applied_transform`:
+/// older versions of `ns-process-data` did not write the key.
 const OF_OLD_SCENES: [[f64; 4]; 3] = [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0]];
 
 /// Where the map from the scene to nerfstudio's frame comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PathTransforms {
-    /// From `dataparser_transforms.json` in the folder of the camera path. Without it, the path is in the coordinates of
-    /// the scene.
+    /// From `dataparser_transforms.json` in the folder of the camera path. Without it, the path is in the coordinates
+    /// of the scene.
     #[default]
     Beside,
-    /// From nowhere: the path is in the coordinates of the scene.
+    /// There is none: the path is in the coordinates of the scene.
     None,
     /// From this file.
     File(PathBuf),
@@ -97,12 +97,13 @@ impl PathFrame {
     /// these: T = transform · applied_transform⁻¹ and s = scale / applied_scale.
     fn before(self, applied: &[[f64; 4]; 3], applied_scale: f64) -> PathFrame {
         let (turned, moved) = parts(applied);
-        // `checked_pose` has refused a matrix without inverse.
+        // `checked_pose` has refused matrices that have no inverse.
         let rotation = self.rotation * turned.try_inverse().unwrap_or_else(Matrix3::identity);
         PathFrame { rotation, translation: self.translation - rotation * moved, scale: self.scale / applied_scale }
     }
 
-    /// Returns a camera-to-world matrix of the path in the coordinates of the scene's files. Its axes keep their length.
+    /// Returns a camera-to-world matrix of the path in the coordinates of the scene's files. Its axes keep their
+    /// length.
     pub fn to_scene(&self, rows: &[[f64; 4]; 3]) -> [[f64; 4]; 3] {
         let (axes, position) = parts(rows);
         let inverse = self.rotation.try_inverse().unwrap_or_else(Matrix3::identity);

@@ -1,7 +1,7 @@
 //! Smooth paths through key cameras with times of their own, as nerfstudio's viewer interpolates them: Kochanek–Bartels
-//! splines ("Interpolating splines with local tension, continuity, and bias control", SIGGRAPH 1984) with tension alone,
-//! over a time that passes the keys monotonically (Fritsch and Butland, "A method for constructing local monotone
-//! piecewise cubic interpolants", SIAM J. Sci. Stat. Comput. 1984).
+//! splines ("Interpolating splines with local tension, continuity, and bias control", SIGGRAPH 1984) with tension
+//! alone, over a time that passes the keys monotonically (Fritsch and Butland, "A method for constructing local
+//! monotone piecewise cubic interpolants", SIAM J. Sci. Stat. Comput. 1984).
 
 use std::ops::{Add, Mul};
 
@@ -27,13 +27,14 @@ pub(super) struct Spline {
     /// Seconds from each key to the next: one fewer than keys, or as many if the path is closed.
     seconds: Vec<f64>,
     closed: bool,
-    /// Factor of the tangents: the tangent at a key is this times the way from the key before to the key behind it. ½ is
-    /// a Catmull–Rom spline, and 0 stops at each key.
+    /// Factor on the tangents: the tangent at a key is this times the vector from the previous key to the next one. ½
+    /// gives a Catmull–Rom spline, and 0 stops at each key.
     slack: f64,
 }
 
 impl Spline {
-    /// `seconds` has the time from the key before to each key; that of the first counts if the path is closed.
+    /// Creates a path. `seconds` holds the time from the previous key to each key; that of the first counts only if the
+    /// path is closed.
     pub fn new(keys: &[Key], seconds: &[f64], closed: bool, slack: f64) -> Self {
         let closed = closed && keys.len() > 1;
         let to_next = seconds[1..].iter().chain(&seconds[..usize::from(closed)]).copied().collect();
@@ -64,7 +65,7 @@ impl Spline {
         (0..n_frames).map(frame).collect()
     }
 
-    /// Returns the place on the path, counted in keys, at a time in seconds: a monotone cubic.
+    /// Returns the position on the path, counted in keys, at a time in seconds: a monotone cubic.
     fn place(&self, time: f64) -> f64 {
         let (mut before, mut left) = (0, time);
         while before + 1 < self.seconds.len() && left >= self.seconds[before] {
@@ -77,8 +78,8 @@ impl Spline {
         before as f64 + hermite(0.0, from, 1.0, to, t)
     }
 
-    /// Returns the speed at a key, in keys a second: the weighted harmonic mean of those on both sides, or at the ends of
-    /// an open path that of the one-sided three-point formula.
+    /// Returns the speed at a key, in keys a second: the weighted harmonic mean of those on both sides, or at the ends
+    /// of an open path that of the one-sided three-point formula.
     fn speed(&self, key: usize) -> f64 {
         let (seconds, n) = (&self.seconds, self.seconds.len());
         let weighted = |a: f64, b: f64| 3.0 * (a + b) / ((a + 2.0 * b) * a + (2.0 * a + b) * b);
@@ -103,7 +104,8 @@ impl Spline {
         hermite(p1, m1, with_sign(p2, sign), with_sign(m2, sign), place - before as f64)
     }
 
-    /// Returns the derivative at a key, by place. At the ends of an open path the second derivative is 0.
+    /// Returns the derivative at a key with respect to the position on the path. At the ends of an open path the second
+    /// derivative is 0.
     fn tangent(&self, key: usize) -> Numbers {
         let n = self.keys.len();
         let p = self.keys[key];
@@ -118,8 +120,8 @@ impl Spline {
     }
 }
 
-/// Returns the sign with which the quaternion of `key` is on the side of that of `of`: it and its negative are one
-/// rotation.
+/// Returns the sign that brings the quaternion of `key` into the hemisphere of that of `of`: a quaternion and its
+/// negative are the same rotation.
 fn sign_beside(of: &Numbers, key: &Numbers) -> f64 {
     if of.fixed_rows::<4>(3).dot(&key.fixed_rows::<4>(3)) < 0.0 { -1.0 } else { 1.0 }
 }

@@ -192,7 +192,7 @@ fn a_checkpoint_before_the_newest_is_not_resumed_in_place() {
     assert!(error.contains("beyond step 2"), "{error}");
 }
 
-/// Wishes for what stands at its next place, then for steps.
+/// An observer that asks for the listed wishes in turn, then only for steps.
 struct Wishing(Vec<Wish>);
 
 impl Observer for Wishing {

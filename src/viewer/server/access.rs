@@ -1,4 +1,5 @@
-//! Who may look: whoever names the token, at an address that is the server's own, from a page that is the server's own.
+//! Access control: a request must present the token, be addressed to the server by a name of its own, and come from the
+//! server's own page.
 
 use std::net::IpAddr;
 
@@ -10,14 +11,14 @@ use crate::{Error, Result};
 /// Bytes of a token: 128 bits cannot be guessed.
 const TOKEN_BYTES: usize = 16;
 
-/// Decides who may look.
+/// Decides which requests are admitted.
 pub struct Access {
     token: String,
     /// Whether the server listens for this machine alone.
     is_local: bool,
 }
 
-/// Why someone may not look; the answer is 403 with this sentence.
+/// Why a request is refused; the answer is 403 with this sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal(&'static str);
 
@@ -33,7 +34,7 @@ impl IntoResponse for Refusal {
 }
 
 impl Access {
-    /// Creates the rules of a server with this token.
+    /// Creates the access control of a server with this token.
     pub fn new(token: String, is_local: bool) -> Access {
         Access { token, is_local }
     }

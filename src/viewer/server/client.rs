@@ -1,4 +1,4 @@
-//! One browser: reads what it asks, and sends it pictures and news until it leaves or breaks the rules.
+//! One browser: reads its requests, and sends it pictures and news until it leaves or breaks the rules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,22 +22,22 @@ const QUALITY: u8 = 88;
 const QUALITY_OF_SMALL: u8 = 96;
 /// Number of pixels below which a picture is small.
 const SMALL: u32 = 300 * 300;
-/// Requests of a browser that may be under way: one that is rendered, and a newer one that replaces it.
+/// Maximum number of a browser's requests in progress: one that is being rendered, and a newer one that replaces it.
 const MOST_UNDER_WAY: usize = 2;
-/// Messages that a browser may send each second for long, and at once. Pictures come at most 60 times a second.
+/// Messages that a browser may send per second on average, and in a burst. Pictures come at most 60 times a second.
 const MESSAGES_PER_SECOND: f64 = 120.0;
 const MOST_AT_ONCE: f64 = 240.0;
 /// Time that a browser has to take a message.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-/// Time between questions whether a browser is still there, and time after which one that says nothing is not.
+/// Interval between pings, and time without a message after which a browser counts as gone.
 const BEAT: Duration = Duration::from_secs(15);
 const SILENT_FOR: Duration = Duration::from_secs(45);
-/// Time after which a request is sent again that found the channel full.
+/// Delay after which a request that found the channel full is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a browser's connection ends.
 pub(super) enum End {
-    /// It left, or takes nothing any more.
+    /// It left, or no longer takes messages.
     Left,
     /// The server ends.
     Closing,
@@ -49,7 +49,7 @@ pub(super) enum End {
 struct Views {
     newest: Arc<AtomicU64>,
     under_way: usize,
-    /// The newest request, if too many are under way.
+    /// The newest request, if too many are in progress.
     waiting: Option<(u64, ViewRequest)>,
     answers: mpsc::Sender<Answer>,
 }
@@ -60,13 +60,13 @@ struct Rate {
     at: Instant,
 }
 
-/// Attends to a browser until it leaves, breaks the rules, or the server ends.
+/// Serves a browser until it leaves, breaks the rules, or the server ends.
 pub async fn attend(mut socket: WebSocket, hub: Arc<Hub>, _seat: Seat) {
     let (sender, answers) = mpsc::channel(MOST_UNDER_WAY);
     let views = Views { newest: Arc::default(), under_way: 0, waiting: None, answers: sender };
     let newest = views.newest.clone();
     let end = exchange(&mut socket, &hub, views, answers).await;
-    // Whatever is under way is given up.
+    // Requests in progress are dropped.
     newest.store(u64::MAX, Ordering::Relaxed);
     let frame = match end {
         Ok(()) | Err(End::Left) => return,
@@ -153,7 +153,8 @@ async fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<Option<Utf8
         ClientMessage::Film { path, background } => return files::film(hub, path, background).await,
         ClientMessage::Crop { crop } => return files::crop(hub, crop).await.map(Some),
     };
-    // A full channel means that the run is busy for long; whoever pressed the button sees no change, and presses again.
+    // A full channel means that the run has been busy for a long time; the user sees no change, and presses the button
+    // again.
     let _ = hub.ask(ask);
     Ok(None)
 }
@@ -177,7 +178,8 @@ impl Views {
         }
         let Some((number, request)) = self.waiting.take() else { return };
         let answers = self.answers.clone();
-        // There is room for all answers that are under way, so that the reply never waits; it fails if the browser left.
+        // The channel has room for the answers to all requests in progress, so the reply never waits; it fails if the
+        // browser left.
         let reply = Box::new(move |answer| drop(answers.try_send(answer)));
         match hub.ask(Ask::View(View { request, number, newest: self.newest.clone(), reply })) {
             None => self.under_way += 1,
@@ -215,7 +217,7 @@ fn encode(picture: &Picture) -> Vec<u8> {
     picture_message(&header, &jpeg)
 }
 
-/// Returns the beginning of a reason that a close frame has room for (125 bytes with its code, RFC 6455, section 5.5).
+/// Returns as much of a reason as a close frame has room for (125 bytes with its code, RFC 6455, section 5.5).
 fn short(why: &str) -> String {
     why.chars()
         .scan(0, |length, c| {

@@ -1,4 +1,4 @@
-//! What browsers fetch beside the page: photographs of the scene, and the last video.
+//! What browsers download besides the page: photographs of the scene, and the last video.
 
 use std::sync::Arc;
 

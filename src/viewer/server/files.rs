@@ -1,5 +1,5 @@
-//! What browsers keep with the run: paths, videos, the crop box. Files are written on other threads, so that the other
-//! browsers do not wait.
+//! Files that browsers save with the run: paths, videos, the crop box. Files are written on other threads, so that the
+//! other browsers do not wait.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub async fn save_path(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8By
     Ok(saved.map_or_else(|error| refused(&error), |(_, file)| kept(&format!("Saved as {}", file.display()))))
 }
 
-/// Saves a path and asks for its video, of which all browsers are told. Answers if it cannot be had.
+/// Saves a path and requests its video, of whose progress all browsers are told. Answers if it cannot be rendered.
 pub async fn film(
     hub: &Hub,
     keys: Keyframes,

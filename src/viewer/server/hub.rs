@@ -14,20 +14,20 @@ use crate::train::TrainEvent;
 use crate::viewer::protocol::{ServerMessage, State, Subject};
 use crate::viewer::{Ask, FilmNews, FilmStage, History, RunFiles, Told};
 
-/// Messages that a slow browser may be behind before it gets the whole history anew.
+/// Number of messages that a slow browser may fall behind before it is sent the whole history again.
 const NEWS: usize = 64;
-/// Photographs that are decoded at a time.
+/// Maximum number of photographs decoded at a time.
 const MOST_DECODERS: usize = 2;
 
 /// The state that the browsers of a server share.
 pub struct Hub {
-    /// Who may look.
+    /// Access control.
     pub access: Access,
     /// Becomes true when the server ends.
     pub closed: watch::Receiver<bool>,
-    /// What browsers keep with the run, and read from its scene.
+    /// Files that browsers save with the run and read from its scene.
     pub files: Arc<RunFiles>,
-    /// Lets few photographs be decoded at a time.
+    /// Limits how many photographs are decoded at a time.
     pub decoders: Semaphore,
     subject: Subject,
     is_training: bool,
@@ -53,7 +53,7 @@ impl Drop for Seat {
 }
 
 impl Hub {
-    /// Creates the state of a server that sends what is asked to `asks`.
+    /// Creates the state of a server that sends requests to `asks`.
     pub fn new(
         subject: Subject,
         history: History,
@@ -85,10 +85,10 @@ impl Hub {
         Some(Seat(self.n_clients.clone()))
     }
 
-    /// Returns the greeting of a browser, and what it is told from then on.
+    /// Returns the greeting for a browser, and the channel of all later messages.
     pub fn greet(&self) -> (Utf8Bytes, broadcast::Receiver<Utf8Bytes>) {
         let (news, history, state, film) = {
-            // Under the lock, so that nothing is told twice or never.
+            // Under the lock, so that no message is sent twice or lost.
             let board = self.board();
             (self.news.subscribe(), board.history.clone(), board.state, board.film.clone())
         };
@@ -96,8 +96,8 @@ impl Hub {
         (text(&ServerMessage::Hello { subject, history, state, film, crop }), news)
     }
 
-    /// Passes on what a browser asks. Returns what it asked if that cannot be passed on now, and nothing if it asks for
-    /// what a finished run cannot do.
+    /// Passes on a browser's request. Returns the request if it cannot be passed on now; drops it if it asks for what a
+    /// finished run cannot do.
     pub fn ask(&self, ask: Ask) -> Option<Ask> {
         let is_steering = matches!(ask, Ask::Pause | Ask::Resume | Ask::Save | Ask::Stop);
         if !self.is_training && is_steering {
@@ -140,7 +140,7 @@ impl Hub {
     fn tell_event(&self, event: &TrainEvent) {
         let mut board = self.board();
         board.history.add(event);
-        // It fails if nobody looks.
+        // Sending fails if no browser is connected.
         let _ = self.news.send(text(&ServerMessage::Event { event }));
     }
 

@@ -35,7 +35,7 @@ pub const MOST_CLIENTS: usize = 32;
 /// Time that browsers have to take the last message when the server ends.
 const FAREWELL: Duration = Duration::from_millis(400);
 
-/// A port that is taken, and on which nothing is served yet.
+/// A bound port on which nothing is served yet.
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
@@ -50,11 +50,11 @@ pub struct Server {
 }
 
 impl Listening {
-    /// Takes the port of `address`, and draws the token that browsers must name.
+    /// Binds `address`, and draws the token that browsers must present.
     ///
     /// # Errors
-    /// Returns an error if the port is taken, if the address is none of this machine, or if the system has no random
-    /// numbers.
+    /// Returns an error if the port is in use, if the address does not belong to this machine, or if the system
+    /// provides no random numbers.
     pub fn on(address: SocketAddr) -> Result<Listening> {
         let listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
         let address = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
@@ -76,10 +76,11 @@ impl Listening {
         self.address.ip().is_loopback()
     }
 
-    /// Begins to serve. Returns the server, and what browsers ask; `is_training` says whether they may steer a run.
+    /// Starts to serve. Returns the server, and the channel of the browsers' requests; `is_training` says whether they
+    /// may steer a run.
     ///
     /// # Errors
-    /// Returns an error if the system gives no thread.
+    /// Returns an error if no thread can be started.
     pub fn serve(
         self,
         subject: Subject,
@@ -101,7 +102,7 @@ impl Listening {
 }
 
 impl Server {
-    /// Returns what tells the browsers of the course of the run. It never waits.
+    /// Returns a function that reports the course of the run to the browsers. It never waits.
     pub fn teller(&self) -> impl Fn(&Told) + use<> {
         let hub = self.hub.clone();
         move |told| hub.tell(told)

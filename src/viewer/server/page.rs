@@ -1,6 +1,6 @@
 //! The page that browsers show, complete: it loads nothing else.
 
-/// The page, with places for its style, its script, and the value that marks both as its own.
+/// The page, with placeholders for its style, its script, and the nonce that marks both as its own.
 const PAGE: &str = include_str!("../page/page.html");
 const STYLE: &str = include_str!("../page/page.css");
 /// One script in several files, which see each other's names.
