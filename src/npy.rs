@@ -112,10 +112,11 @@ pub fn write_npz(path: &std::path::Path, entries: &[Entry]) -> crate::Result<()>
 const MOST_HEADER: u64 = 1 << 16;
 
 /// Returns what precedes the numbers: version 1.0, padded so that they begin at a multiple of 64 bytes.
-#[cfg(feature = "export")]
-fn head(descr: &str, shape: &[usize]) -> Vec<u8> {
-    let sides: String = shape.iter().map(|side| format!("{side},")).collect();
-    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sides}), }}");
+pub fn head(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let sides: Vec<String> = shape.iter().map(usize::to_string).collect();
+    // A tuple of one number ends in a comma.
+    let (sides, comma) = (sides.join(", "), if shape.len() == 1 { "," } else { "" });
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sides}{comma}), }}");
     let before = b"\x93NUMPY\x01\x00".len() + 2;
     let length = (before + text.len() + 1).next_multiple_of(64) - before;
     text += &" ".repeat(length - text.len() - 1);

@@ -1,7 +1,7 @@
 // g(x) = sum over active nodes of phi(x, p) w: one level at one point, forward and backward.
 #pragma once
 #include "encoding/fourier.cuh"
-#include "encoding/index.cuh"
+#include "encoding/hash_index.cuh"
 #include "encoding/kernel.cuh"
 #include "core/tile.cuh"
 

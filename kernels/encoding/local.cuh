@@ -12,7 +12,7 @@
 //     even = a0 + a2 cos 2 pi f + b2 sin 2 pi f,    odd = a1 cos pi f + b1 sin pi f,
 // the factors of the two nodes are (1 - f) (even + odd) and f (even - odd).
 #pragma once
-#include "encoding/index.cuh"
+#include "encoding/hash_index.cuh"
 #include "core/sincos.cuh"
 
 namespace {

@@ -14,7 +14,7 @@ use crate::device::args::{
     NEAREST, PointSet, PointsArgs, PointsNodesArgs, PointsScatterArgs, ScatterArgs, UniformArgs,
 };
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
-use crate::geometry::relative;
+use crate::geometry::{cell_of_number, relative};
 use crate::train::Run;
 use crate::{Error, Result};
 
@@ -298,12 +298,9 @@ fn from_run(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
     Ok(nodes)
 }
 
-/// Returns the centre of a cell of the occupancy grid, whose cells are numbered in blocks of 4³; see `docs/formats.md`.
+/// Returns the centre of a cell of the occupancy grid.
 fn cell_centre(cell: usize, resolution: usize) -> [f32; 3] {
-    let (block, within, blocks) = (cell / 64, cell % 64, resolution / 4);
-    let block = [block % blocks, block / blocks % blocks, block / blocks / blocks];
-    let within = [within % 4, within / 4 % 4, within / 16];
-    std::array::from_fn(|k| ((4 * block[k] + within[k]) as f32 + 0.5) / resolution as f32)
+    cell_of_number(cell, resolution).map(|k| (k as f32 + 0.5) / resolution as f32)
 }
 
 fn saved(checkpoint: &Checkpoint) -> Result<Vec<[f32; 3]>> {

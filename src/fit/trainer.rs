@@ -19,13 +19,11 @@ use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasira
 use crate::geometry::UnitCube;
 use crate::train::event::{Evaluated, Started, StepReport};
 use crate::train::session::Task;
-use crate::train::{Progress, schedule};
+use crate::train::{IN_TRAINING, Progress, schedule};
 use crate::{Error, Result};
 
 /// Number of points at which a field is checked for values that are not finite before it is saved.
 const N_PROBED: usize = 512;
-/// Name, in messages, of a field that comes from no file.
-const IN_TRAINING: &str = "the field in training";
 
 /// The data that a field is fitted to.
 pub trait Data: Send + Sync {

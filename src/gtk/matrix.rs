@@ -10,7 +10,7 @@ use super::Model;
 use super::cascade::Polynomial;
 use crate::device::Device;
 use crate::encoding::ActiveNodes;
-use crate::{Result, atomic};
+use crate::{Result, atomic, npy};
 
 /// Sparse rows of a matrix, all with the same number of entries. Several entries of a row may have the same column, in
 /// which case they are summed.
@@ -159,14 +159,9 @@ pub fn fill(matrix: &Mat<f64>) -> f64 {
 /// # Errors
 /// Returns an error if the folder is missing, cannot be written to, or the disk is full.
 pub fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
-    let shape = format!("({}, {})", matrix.nrows(), matrix.ncols());
-    let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
-    // Magic string, version and header length take 10 bytes, and the data begin at a multiple of 64 bytes.
-    let length = (10 + header.len() + 1).next_multiple_of(64) - 10;
+    let head = npy::head("<f8", &[matrix.nrows(), matrix.ncols()]);
     atomic::write(path, |file| {
-        file.write_all(b"\x93NUMPY\x01\x00")?;
-        file.write_all(&(length as u16).to_le_bytes())?;
-        writeln!(file, "{header:<width$}", width = length - 1)?;
+        file.write_all(&head)?;
         for i in 0..matrix.nrows() {
             for j in 0..matrix.ncols() {
                 file.write_all(&matrix[(i, j)].to_le_bytes())?;

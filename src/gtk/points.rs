@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::random::Random;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, SceneConfig, TaskName};
+use crate::geometry::cell_of_number;
 use crate::names::{self, IMAGE_EXTENSIONS};
 use crate::radiance::open_scene;
 use crate::scene::{Image8, Scene};
@@ -269,18 +270,10 @@ fn of_checkpoint(path: &Path, n: usize, seed: u64) -> Result<Points> {
     }
     let mut random = Random::new(seed, POINTS);
     let chosen = random.choose(n, occupied.len());
-    let corners = chosen.into_iter().flat_map(|k| cell_corner(occupied[k], resolution));
+    let corners = chosen.into_iter().flat_map(|k| cell_of_number(occupied[k], resolution));
     let x = corners.map(|corner| (corner as f64 + random.unit()) / resolution as f64).collect();
     let source = format!("occupied cells of {}, seed {seed}", file_name(&resolved.checkpoint));
     Ok(Points { dimensions: 3, x, source, labels: None, held_out: None })
-}
-
-/// Returns the cell `(X, Y, Z)` with a given index. Cells are ordered in blocks of 4 × 4 × 4, as described in
-/// `docs/formats.md`.
-fn cell_corner(cell: usize, resolution: usize) -> [usize; 3] {
-    let (block, inside, blocks) = (cell / 64, cell % 64, resolution / 4);
-    let axis = |k: u32| 4 * (block / blocks.pow(k) % blocks) + inside / 4usize.pow(k) % 4;
-    [axis(0), axis(1), axis(2)]
 }
 
 #[cfg(test)]
@@ -301,14 +294,6 @@ mod tests {
             [per_axis(1, 3), per_axis(26, 3), per_axis(27, 3), per_axis(4096, 3), per_axis(4095, 3)],
             [1, 2, 3, 16, 15]
         );
-    }
-
-    #[test]
-    fn cells_are_counted_block_by_block() {
-        assert_eq!(cell_corner(63, 16), [3, 3, 3]);
-        assert_eq!(cell_corner(64 + 1, 16), [5, 0, 0]);
-        assert_eq!(cell_corner(64 * 4, 16), [0, 4, 0]);
-        assert_eq!(cell_corner(64 * 16 + 16, 16), [0, 0, 5]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ mod space;
 mod surface;
 mod trainer;
 mod training_images;
-mod volume;
 mod volume_renderer;
+mod voxels;
 
 pub use dataset::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
 pub use per_image::PER_IMAGE_NUMBERS;
@@ -25,7 +25,7 @@ pub use renderer::Renderer;
 pub use report::{Report, Terms};
 pub use trainer::{Statistics, Trainer};
 pub use training_images::TrainingImages;
-pub use volume::{Volume, VolumeFormat};
+pub use voxels::{Volume, VolumeFormat};
 
 internal_use!(chunk::{Chunk, ChunkSize, Rays, Samples, TrainingChunk});
 internal_use!(occupancy::Occupancy);

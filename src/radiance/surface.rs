@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use nalgebra::Vector3;
 
 use super::renderer::Renderer;
-use crate::geometry::{Bounds, FieldToScene, Space};
+use crate::geometry::{Bounds, FieldToScene, Space, number_of_cell};
 use crate::media::{Pixels, encode_png, to_rgb8};
 use crate::mesh::{Atlas, ColoredMesh, Lattice, Mesh, Sampler, Texture, marching_cubes};
 use crate::{Error, Result, memory};
@@ -206,11 +206,10 @@ impl Occupied {
         self.bit(cascade, cell)
     }
 
-    /// Reads the bit of a cell. Cells are numbered as in `kernels/args.h`, in blocks of 4 × 4 × 4.
-    fn bit(&self, cascade: usize, [x, y, z]: [usize; 3]) -> bool {
-        let blocks = self.resolution / 4;
-        let block = x / 4 + blocks * (y / 4 + blocks * (z / 4)) + cascade * blocks.pow(3);
-        self.bits[block] >> (x % 4 + 4 * (y % 4) + 16 * (z % 4)) & 1 == 1
+    /// Reads the bit of a cell.
+    fn bit(&self, cascade: usize, cell: [usize; 3]) -> bool {
+        let number = number_of_cell(cell, self.resolution);
+        self.bits[cascade * (self.resolution / 4).pow(3) + number / 64] >> (number % 64) & 1 == 1
     }
 }
 

@@ -18,6 +18,7 @@ mod llff;
 mod load;
 mod locate;
 mod open;
+mod options;
 mod panorama;
 pub mod path;
 mod rig;
@@ -32,7 +33,7 @@ pub use load::load_images;
 #[cfg(test)]
 pub(crate) use load::sideways_jpeg;
 pub(crate) use load::{foreign_format, jpeg_is_complete};
-pub use open::OpenOptions;
+pub use options::OpenOptions;
 pub use path::CameraPath;
 pub use rig::RigFault;
 pub use view::{DepthMap, ImageFile, Mask, View};

@@ -1,34 +1,12 @@
 //! Opening of scenes: detection of a folder's format, and error messages for folders that hold no scene.
 
 use super::locate::{Located, locate};
-use super::{Contents, Format, PoseConvention, Scene, blender, colmap, duplicates, llff, panorama, transforms};
-use crate::geometry::{is_zero, origin_for};
+use super::{
+    Contents, Format, OpenOptions, PoseConvention, Scene, blender, colmap, duplicates, llff, panorama, transforms,
+};
+use crate::geometry::is_zero;
 use crate::{Error, Result};
-use std::path::{Path, PathBuf};
-
-/// Options for reading a scene.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OpenOptions {
-    /// `None` detects the format from the contents of the folder.
-    pub format: Option<Format>,
-    /// Folder of the COLMAP reconstruction inside the scene's folder. `None` looks for `sparse/0`, `sparse` and
-    /// `colmap/sparse/0`.
-    pub sparse: Option<PathBuf>,
-    /// Whether images named by a COLMAP reconstruction may be missing; they are then skipped.
-    pub allow_missing: bool,
-    /// Axes of the cameras in transforms files.
-    pub pose_convention: PoseConvention,
-    /// Origin of the coordinates in memory, in the coordinates of the files. `None` chooses 0 unless the files'
-    /// coordinates are large compared with the extent of the cameras.
-    pub origin: Option<[f64; 3]>,
-}
-
-impl OpenOptions {
-    /// Returns the origin of the coordinates of a scene with cameras at `positions`.
-    pub(super) fn origin_for(&self, positions: impl Iterator<Item = [f64; 3]>) -> [f64; 3] {
-        self.origin.unwrap_or_else(|| origin_for(positions))
-    }
-}
+use std::path::Path;
 
 /// A reader and how its format is recognised.
 struct Reader {

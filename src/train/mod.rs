@@ -15,6 +15,7 @@ pub mod session;
 pub use event::{RunControl, StopReason, TrainEvent};
 pub use log::MetricsLog;
 pub use observer::{Observer, Wish};
+pub(crate) use progress::IN_TRAINING;
 pub use progress::Progress;
 pub use report::{Experiment, Origin};
 pub use run::Run;

@@ -4,6 +4,9 @@ use std::time::Instant;
 
 use crate::checkpoint::Header;
 
+/// Name, in messages, of a field that comes from no file.
+pub(crate) const IN_TRAINING: &str = "the field in training";
+
 /// Progress of a training run, over all of its sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {

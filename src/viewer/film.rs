@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::host::Snapshot;
+use super::snapshot::Snapshot;
 use super::{Progressive, ViewRequest};
 use crate::Result;
 use crate::media::VideoWriter;

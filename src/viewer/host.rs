@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::film::Filming;
+use super::snapshot::Snapshot;
 use super::{Answer, Ask, Budget, Film, FilmNews, FilmStage, Picture, Progressive, Told, View};
 use crate::Result;
 use crate::render::Render;
@@ -48,15 +49,6 @@ pub struct Host {
 struct Wishes {
     save: bool,
     stop: bool,
-}
-
-/// A field as it was after some step.
-pub(super) struct Snapshot {
-    pub renderer: Box<dyn Render>,
-    step: u64,
-    made: Instant,
-    /// Time that it took to make.
-    cost: Duration,
 }
 
 /// A picture that is being rendered.

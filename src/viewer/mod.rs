@@ -20,6 +20,7 @@ mod request;
 mod run_files;
 #[cfg(feature = "viewer")]
 pub mod server;
+mod snapshot;
 
 pub use budget::Budget;
 pub use film::{Film, FilmNews, FilmStage};

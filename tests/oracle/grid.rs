@@ -111,7 +111,7 @@ fn gradients(device: &Device, case: &Case) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Returns arguments without buffers.
-fn arguments(grid: &Grid) -> EncodeArgs<'static> {
+pub fn arguments(grid: &Grid) -> EncodeArgs<'static> {
     let mut scale = [0.0; MAX_LEVELS];
     for (slot, level) in scale.iter_mut().zip(&grid.levels) {
         *slot = level.scale;

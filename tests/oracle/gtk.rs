@@ -3,9 +3,10 @@
 //! dimensions.
 
 use crate::common::{Random, assert_close, flatten};
+use crate::grid::arguments;
 use gridfield::config::{GridConfig, GridKernel, MulfaConfig, MulfaVariant};
-use gridfield::device::args::{EncodeArgs, MAX_LEVELS};
-use gridfield::device::{Device, LaunchDims, Ptr, kernels};
+use gridfield::device::args::EncodeArgs;
+use gridfield::device::{Device, LaunchDims, kernels};
 use gridfield::encoding::Grid;
 use gridfield::gtk::drift::{self, Training};
 use gridfield::gtk::flow::{self, Law, ROUNDING};
@@ -303,24 +304,6 @@ fn scatter(device: &Device, grid: &Grid, x: &[f64], table: &[f64], r: &[f64]) ->
     };
     device.launch_chunk(&kernels::ENCODE_BACKWARD_2D_F64, &args, LaunchDims::items(x.len() / 2)).unwrap();
     dl_dtable.download().unwrap()
-}
-
-/// Returns arguments without buffers.
-fn arguments(grid: &Grid) -> EncodeArgs<'static> {
-    let mut scale = [0.0; MAX_LEVELS];
-    for (slot, level) in scale.iter_mut().zip(&grid.levels) {
-        *slot = level.scale;
-    }
-    EncodeArgs {
-        grid: grid.layout(),
-        scale,
-        position: Ptr::NULL,
-        table: Ptr::NULL,
-        features: Ptr::NULL,
-        dl_dfeatures: Ptr::NULL,
-        dl_dtable: Ptr::NULL,
-        dl_dposition: Ptr::NULL,
-    }
 }
 
 /// `S(f)` is a mean of squares of the Fourier transforms of every node's φ along the line.

@@ -19,11 +19,9 @@ use crate::radiance::renderer::Renderer;
 use crate::radiance::training_images::TrainingImages;
 use crate::radiance::volume_renderer::VolumeRenderer;
 use crate::scene::Scene;
-use crate::train::Progress;
 use crate::train::session::Task as _;
+use crate::train::{IN_TRAINING, Progress};
 
-/// Name, in messages, of a field that comes from no file.
-const IN_TRAINING: &str = "the field in training";
 /// Names of the tensors with the per-image parameters.
 const EXPOSURE: &str = "exposure";
 const CORRECTION: &str = "camera_correction";
