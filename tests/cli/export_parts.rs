@@ -266,8 +266,8 @@ fn a_volume_has_the_densities_and_colours_of_the_field() {
     let floats = |name: &str| -> Vec<f32> {
         arrays[name].1.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
     };
-    assert!(arrays["density.npy"].0.contains("'shape': (24,22,19,)"), "{}", arrays["density.npy"].0);
-    assert!(arrays["color.npy"].0.contains("'shape': (24,22,19,3,)"));
+    assert!(arrays["density.npy"].0.contains("'shape': (24, 22, 19)"), "{}", arrays["density.npy"].0);
+    assert!(arrays["color.npy"].0.contains("'shape': (24, 22, 19, 3)"));
     let corners: Vec<f64> =
         arrays["bounds.npy"].1.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
     assert_eq!(corners, [-0.55, -0.6, -0.4, 0.6, 0.45, 0.5]);
