@@ -32,12 +32,15 @@ struct Case {
     sh_degree: u32,
 }
 
-/// The default shape; features that do not fill a multiple of 16; one hidden layer more and one fewer; averaged bands.
+/// The default shape; features that do not fill a multiple of 16; one hidden layer more and one fewer; averaged bands;
+/// more spherical harmonics than 16.
 const NARROW: &[Case] = &[
     Case { index: GridIndex::Hash, n_levels: 8, n_features: 4, density: (64, 1), color: (64, 2), sh_degree: 4 },
     Case { index: GridIndex::Hash, n_levels: 5, n_features: 2, density: (16, 1), color: (32, 1), sh_degree: 3 },
     Case { index: GridIndex::Hash, n_levels: 6, n_features: 8, density: (32, 2), color: (64, 3), sh_degree: 2 },
     Case { index: GridIndex::Fourier, n_levels: 5, n_features: 8, density: (32, 1), color: (32, 1), sh_degree: 2 },
+    Case { index: GridIndex::Hash, n_levels: 4, n_features: 4, density: (32, 1), color: (32, 1), sh_degree: 5 },
+    Case { index: GridIndex::Hash, n_levels: 8, n_features: 4, density: (64, 1), color: (64, 2), sh_degree: 6 },
 ];
 const WIDE: &[Case] = &[
     Case { index: GridIndex::Hash, n_levels: 16, n_features: 2, density: (128, 1), color: (128, 2), sh_degree: 4 },

@@ -34,8 +34,8 @@ pub fn spherical_harmonics_f64(device: &Device) -> Outputs {
     let directions: Vec<f64> = (0..n).flat_map(|_| random.direction()).collect();
     let direction = device.upload(&directions).unwrap();
     let mut outputs = Outputs::new();
-    for degree in 1..=4 {
-        let basis = device.zeros::<f64>(16 * n).unwrap();
+    for degree in 1..=6 {
+        let basis = device.zeros::<f64>(36 * n).unwrap();
         let args = SphereArgs { direction: direction.ptr(), basis: basis.ptr(), degree };
         device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, LaunchDims::items(n)).unwrap();
         // Products and sums may be fused or not: a few fp64 steps.
