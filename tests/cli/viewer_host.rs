@@ -98,6 +98,7 @@ fn training_gives_the_same_bits_with_a_viewer_as_without() {
 struct Timed {
     host: Host,
     spent: Duration,
+    longest: Duration,
     /// Called before each step.
     ask: Box<dyn FnMut()>,
 }
@@ -111,14 +112,16 @@ impl Observer for Timed {
         (self.ask)();
         let begun = Instant::now();
         let wish = self.host.between_steps(task, interrupted);
-        self.spent += begun.elapsed();
+        let time = begun.elapsed();
+        self.spent += time;
+        self.longest = self.longest.max(time);
         wish
     }
 }
 
 /// Trains for two seconds, with a picture always asked for if `looks`. Returns the seconds of training, those that the
-/// viewer took, and the number of its pictures.
-fn time_with_viewer(looks: bool) -> (f64, f64, usize) {
+/// viewer took, those of its longest turn, and the number of its pictures.
+fn time_with_viewer(looks: bool) -> (f64, f64, f64, usize) {
     let mut config = tiny_config();
     config.set("train.max_steps=900000000").unwrap();
     config.set("train.max_seconds=2").unwrap();
@@ -140,16 +143,21 @@ fn time_with_viewer(looks: bool) -> (f64, f64, usize) {
         number += 1;
     };
     let host = Host::new(asked, Box::new(|_| {}), [1.0; 3], 0.1);
-    let mut timed = Timed { host, spent: Duration::ZERO, ask: Box::new(ask) };
+    let mut timed = Timed { host, spent: Duration::ZERO, longest: Duration::ZERO, ask: Box::new(ask) };
     trained_tensors(&config, &mut timed);
-    (2.0, timed.spent.as_secs_f64(), n_pictures.load(Ordering::Relaxed) as usize)
+    (2.0, timed.spent.as_secs_f64(), timed.longest.as_secs_f64(), n_pictures.load(Ordering::Relaxed) as usize)
 }
 
 #[test]
 fn pictures_take_a_tenth_of_the_time_and_nothing_while_nobody_looks() {
-    let (trained, spent, n_pictures) = time_with_viewer(true);
-    // Credit of a tenth of a second at the start, and one band or copy that overdraws at the end.
-    assert!(spent < 0.1 * (trained + spent) + 0.4 && n_pictures > 0, "{spent} s for {n_pictures} pictures");
-    let (trained, spent, _) = time_with_viewer(false);
+    let (trained, spent, longest, n_pictures) = time_with_viewer(true);
+    // A turn begins only within the share and the credit of a tenth of a second at the start, so the last turn alone
+    // can overdraw them, by a band or a copy. On a busy machine that takes any time.
+    let before = spent - longest;
+    assert!(
+        before < 0.1 * (trained + spent) + 0.1 && n_pictures > 0,
+        "{before} s of {spent} for {n_pictures} pictures"
+    );
+    let (trained, spent, ..) = time_with_viewer(false);
     assert!(spent < 0.01 * trained, "{spent} s for nobody");
 }
