@@ -168,7 +168,7 @@ typedef struct Layer {
 // Shape of the networks of a field.
 typedef struct NetworkLayout {
     uint32_t n_density_layers;    // features -> 16 values, the first of which is the log density
-    uint32_t n_color_layers;      // (16 values, 16 spherical harmonics) -> 16 values, the first 3 of which are colour
+    uint32_t n_color_layers;      // (16 values, spherical harmonics) -> 16 values, the first 3 of which are colour
     uint32_t n_weights;           // weights of all layers
     uint32_t sh_degree;           // degree of the spherical harmonics of the viewing direction
     Layer layers[GF_MAX_LAYERS];  // density layers, then colour layers

@@ -1,9 +1,8 @@
-// Products of the host target with inputs rounded to bf16 and sums in fp32 (AVX512-BF16): twice the products per
-// instruction of fp32. Instruction levels with GF_BF16 use them for the networks' layers.
+// Products of the host target with factors rounded to bf16 and sums in fp32 (AVX512-BF16). An instruction makes twice as
+// many products as in fp32. Where GF_BF16 is 1, the tile primitives use them for the networks' layers.
 //
 // VDPBF16PS adds the products of two neighbouring numbers to each sum. Both operands are therefore packed in pairs along
-// the dimension that is summed over, a pair to a 32-bit word with the first number in its lower half. Sums do not depend
-// on where a tile ends or on the number of threads.
+// the dimension that is summed over, a pair to a 32-bit word with the first number in its lower half.
 #pragma once
 #if !GF_SIMT && defined(__AVX512BF16__)
 #define GF_BF16 1

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::Precision;
 use crate::scene::{Format, PoseConvention};
 
 pub use family::{
@@ -339,19 +340,6 @@ impl Default for TrainConfig {
             ema_decay: 0.95,
         }
     }
-}
-
-/// Precision of the products of networks with up to 128 neurons per layer, in training on a CPU. Weights, sums and the
-/// optimizer are in fp32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// Factors in fp32.
-    Fp32,
-    /// Factors rounded to bf16, for CPUs with AVX512-BF16.
-    Bf16,
-    /// bf16 where the CPU has it, otherwise fp32.
-    Auto,
 }
 
 /// Background behind the field, in sRGB.

@@ -34,6 +34,7 @@ mod cuda;
 mod emulated;
 mod event;
 mod kernel;
+mod precision;
 mod profile;
 mod ptx;
 
@@ -49,9 +50,9 @@ pub use cuda::Cuda;
 #[cfg(feature = "emulated")]
 pub use emulated::{Emulated, Order};
 pub use event::Event;
+pub use precision::Precision;
 pub use profile::{KernelTime, Profile};
 
-use crate::config::Precision;
 use crate::{Error, Result};
 
 internal_use!(buffer::Ptr);

@@ -11,8 +11,7 @@ use crate::binary::{
 };
 use crate::captures::room;
 use crate::skip::skipped;
-use gridfield::config::Precision;
-use gridfield::device::{Device, DeviceChoice};
+use gridfield::device::{Device, DeviceChoice, Precision};
 use serde_json::{Value, json};
 
 fn read_json(path: &Path) -> Value {

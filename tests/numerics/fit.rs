@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::common::{Random, assert_close, to_f64};
 use crate::skip::skipped;
-use gridfield::config::{GridConfig, ModelConfig, NetworkConfig, Precision};
+use gridfield::config::{GridConfig, ModelConfig, NetworkConfig};
 use gridfield::decoder::{Head, LayerShape};
-use gridfield::device::Device;
+use gridfield::device::{Device, Precision};
 use gridfield::encoding::InitContext;
 use gridfield::field::{ChunkGradients, Field, WorkerScratch};
 use gridfield::fit::{FitChunk, FitLoss, Fitter, Predictor};
