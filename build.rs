@@ -181,7 +181,7 @@ fn kernel_table(kernels: &[Kernel], levels: &[Level], emulated: bool) -> String 
         if emulated {
             writeln!(
                 text,
-                "    fn {}_emulated(args: *const c_void, items: u32, rows: u32, options: *const emulated::Options) -> *const c_char;",
+                "    fn {}_emulated(args: *const c_void, items: u32, rows: u32, options: *const EmulatedOptions) -> *const c_char;",
                 kernel.name
             )
             .expect("writing to a string");

@@ -1,4 +1,4 @@
-//! Device memory, and the pointers to it that kernels receive.
+//! Device memory.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
@@ -6,43 +6,8 @@ use std::ptr::NonNull;
 
 use bytemuck::Pod;
 
-use super::cuda;
+use super::{Ptr, cuda};
 use crate::{Error, Result};
-
-/// A pointer to device memory, for a kernel's arguments. It borrows its buffer, so that the memory outlives the launch.
-/// As on a GPU, memory accesses by kernels are not tracked any further: kernels that run at the same time must not
-/// write to memory that another one accesses.
-#[repr(transparent)]
-pub struct Ptr<'a, T> {
-    address: *mut T,
-    buffer: PhantomData<&'a T>,
-}
-
-impl<T> Clone for Ptr<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Ptr<'_, T> {}
-
-// SAFETY: a `Ptr` is an address; only kernels dereference it, under the rule above.
-unsafe impl<T> Send for Ptr<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T> Sync for Ptr<'_, T> {}
-
-impl<'a, T> Ptr<'a, T> {
-    /// The value of an absent optional argument.
-    pub const NULL: Self = Ptr { address: std::ptr::null_mut(), buffer: PhantomData };
-
-    pub(super) fn new(address: *mut T) -> Self {
-        Ptr { address, buffer: PhantomData }
-    }
-
-    /// Reinterprets the same memory as numbers of another type.
-    pub fn cast<U>(self) -> Ptr<'a, U> {
-        Ptr { address: self.address.cast(), buffer: PhantomData }
-    }
-}
 
 /// `len` numbers in device memory, initially zero.
 pub struct Buffer<T: Pod> {
@@ -95,7 +60,7 @@ impl<T: Pod> Buffer<T> {
     #[doc(hidden)]
     pub fn ptr_at(&self, first: usize) -> Ptr<'_, T> {
         assert!(first <= self.len, "a pointer past the end of a buffer");
-        Ptr::new(self.ptr().address.wrapping_add(first))
+        self.ptr().add(first)
     }
 
     /// Waits for the device and copies all numbers to the host.

@@ -1,6 +1,5 @@
 //! The host target: kernels as functions over ranges of items or tiles, distributed over a thread pool.
 
-use std::ffi::c_void;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -9,9 +8,6 @@ use super::kernels::LEVELS;
 use super::profile::thread_time;
 use super::{Args, Kernel, LaunchDims, Profile, Shape};
 use crate::{Error, Result};
-
-/// A kernel compiled for the host, called with `(arguments, first item, end, row)`.
-pub type HostFn = unsafe extern "C" fn(*const c_void, u32, u32, u32);
 
 /// The CPU as a device: a pool of threads, and the kernels compiled for its instruction set.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytemuck::Pod;
 use cudarc::driver::result::{self, DriverError};
@@ -14,7 +15,7 @@ use cudarc::driver::sys::{self, CUfunction_attribute, CUresult};
 use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream};
 use cudarc::nvrtc::Ptx;
 
-use super::{Args, Event, Kernel, LaunchDims, Profile, Shape, args, kernels, ptx};
+use super::{Args, Kernel, LaunchDims, Profile, Shape, args, kernels, ptx};
 use crate::{Error, Result};
 
 /// Number of threads in a warp.
@@ -101,10 +102,12 @@ impl Cuda {
     /// Queues a kernel, between two events if profiling is on.
     pub(super) fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) -> Result<()> {
         let Some(profile) = &self.profile else { return self.queue(kernel, args, grid) };
-        let mark = || Ok(Event::Cuda(Cuda { gpu: self.gpu.clone(), profile: None }, self.record_event()?));
-        let begin = mark()?;
+        let begin = self.record_event()?;
         self.queue(kernel, args, grid)?;
-        profile.add_queued(kernel.name, begin, mark()?);
+        let end = self.record_event()?;
+        let gpu = Cuda { gpu: self.gpu.clone(), profile: None };
+        let wait = move || Ok(Duration::from_secs_f64(gpu.seconds_between(&begin, &end)?));
+        profile.add_queued(kernel.name, Box::new(wait));
         Ok(())
     }
 

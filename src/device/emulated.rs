@@ -2,8 +2,9 @@
 //! tensor cores) block by block on fibers. It is meant for tests at small sizes; the scheduler is
 //! `kernels/core/emulated.cpp`.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_void};
 
+use super::kernel::{EmulatedFn, EmulatedOptions};
 use super::{Args, Kernel, LaunchDims};
 
 /// Order in which blocks, and the threads of a block between two barriers, run. If results differ between orders by
@@ -15,15 +16,6 @@ pub enum Order {
     /// Blocks and threads run in descending order.
     Reverse,
 }
-
-/// Mirrors `EmulatedOptions` in `kernels/core/emulated.h`.
-#[repr(C)]
-pub struct Options {
-    reverse: u32,
-}
-
-/// A kernel compiled for emulation, called with `(arguments, items, rows, options)`. Returns null, or an error message.
-pub type EmulatedFn = unsafe extern "C" fn(*const c_void, u32, u32, *const Options) -> *const c_char;
 
 /// The emulated GPU, which runs the CUDA branches of the kernels block by block on the CPU.
 #[derive(Clone, Copy)]
@@ -59,7 +51,7 @@ impl Emulated {
 /// # Safety
 /// The arguments must have the type that the kernel expects, and their buffers the length that it expects.
 unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: LaunchDims, order: Order) -> Result<(), String> {
-    let options = Options { reverse: (order == Order::Reverse).into() };
+    let options = EmulatedOptions { reverse: (order == Order::Reverse).into() };
     // SAFETY: guaranteed by the caller.
     let message = unsafe { kernel(args, grid.items, grid.rows, &options) };
     if message.is_null() {
@@ -71,6 +63,8 @@ unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: LaunchDims, order: 
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::c_char;
+
     use super::*;
     use crate::device::args::TILE;
 
@@ -81,25 +75,35 @@ mod tests {
     }
 
     unsafe extern "C" {
-        fn fault_none_emulated(args: *const c_void, items: u32, rows: u32, options: *const Options) -> *const c_char;
-        fn fault_race_emulated(args: *const c_void, items: u32, rows: u32, options: *const Options) -> *const c_char;
+        fn fault_none_emulated(
+            args: *const c_void,
+            items: u32,
+            rows: u32,
+            options: *const EmulatedOptions,
+        ) -> *const c_char;
+        fn fault_race_emulated(
+            args: *const c_void,
+            items: u32,
+            rows: u32,
+            options: *const EmulatedOptions,
+        ) -> *const c_char;
         fn fault_early_end_emulated(
             args: *const c_void,
             items: u32,
             rows: u32,
-            options: *const Options,
+            options: *const EmulatedOptions,
         ) -> *const c_char;
         fn fault_two_barriers_emulated(
             args: *const c_void,
             items: u32,
             rows: u32,
-            options: *const Options,
+            options: *const EmulatedOptions,
         ) -> *const c_char;
         fn fault_unwritten_emulated(
             args: *const c_void,
             items: u32,
             rows: u32,
-            options: *const Options,
+            options: *const EmulatedOptions,
         ) -> *const c_char;
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use cudarc::driver::CudaEvent;
 
-use super::{Cuda, Device};
+use super::Cuda;
 use crate::Result;
 
 /// A point in a device's work. On a GPU it is an event in the queue, and recording it does not wait.
@@ -15,23 +15,13 @@ pub enum Event {
     Cuda(Cuda, CudaEvent),
 }
 
-impl Device {
-    /// Records an event at the end of the work launched so far.
-    pub fn record_event(&self) -> Result<Event> {
-        match self {
-            Device::Cuda(cuda) => Ok(Event::Cuda(cuda.clone(), cuda.record_event()?)),
-            _ => Ok(Event::Host(Instant::now())),
-        }
-    }
-}
-
 impl Event {
     /// Returns the seconds between an earlier event of the same device and this one. Waits for this one.
     pub fn seconds_since(&self, earlier: &Event) -> Result<f64> {
         match (earlier, self) {
             (Event::Host(begin), Event::Host(end)) => Ok(end.duration_since(*begin).as_secs_f64()),
             (Event::Cuda(cuda, begin), Event::Cuda(_, end)) => cuda.seconds_between(begin, end),
-            _ => panic!("marks of two devices"),
+            _ => panic!("events of two devices"),
         }
     }
 }

@@ -34,11 +34,13 @@ mod cuda;
 mod emulated;
 mod event;
 mod kernel;
+mod pointer;
 mod precision;
 mod profile;
 mod ptx;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytemuck::Pod;
 
@@ -55,9 +57,9 @@ pub use profile::{KernelTime, Profile};
 
 use crate::{Error, Result};
 
-internal_use!(buffer::Ptr);
 internal_use!(compute::ComputeBuffer);
 internal_use!(kernel::{Kernel, LaunchDims, Shape, kernels});
+internal_use!(pointer::Ptr);
 
 /// Which device to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +196,14 @@ impl Device {
                 Ok(())
             }
             _ => launches.iter().try_for_each(|(args, grid)| self.launch(kernel, args, grid.rows(rows))),
+        }
+    }
+
+    /// Records an event at the end of the work launched so far.
+    pub fn record_event(&self) -> Result<Event> {
+        match self {
+            Device::Cuda(cuda) => Ok(Event::Cuda(cuda.clone(), cuda.record_event()?)),
+            _ => Ok(Event::Host(Instant::now())),
         }
     }
 

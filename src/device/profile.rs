@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Event;
 use crate::Result;
 
 /// Returns the CPU time of the calling thread since some fixed moment. Unlike wall-clock time, it does not advance
@@ -37,9 +36,12 @@ pub struct KernelTime {
 #[derive(Default)]
 pub struct Profile {
     kernels: Mutex<BTreeMap<&'static str, KernelTime>>,
-    /// Launches on a GPU with the events before and after each, which the GPU may not have reached yet.
-    queued: Mutex<Vec<(&'static str, Event, Event)>>,
+    /// Launches on a GPU that it may not have reached yet.
+    queued: Mutex<Vec<(&'static str, Wait)>>,
 }
+
+/// Waits for a queued launch and returns the time that it took.
+type Wait = Box<dyn FnOnce() -> Result<Duration> + Send>;
 
 impl Profile {
     pub(super) fn add(&self, kernel: &'static str, time: Duration) {
@@ -49,14 +51,14 @@ impl Profile {
         entry.time += time;
     }
 
-    pub(super) fn add_queued(&self, kernel: &'static str, begin: Event, end: Event) {
-        self.queued.lock().unwrap_or_else(PoisonError::into_inner).push((kernel, begin, end));
+    pub(super) fn add_queued(&self, kernel: &'static str, wait: Wait) {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner).push((kernel, wait));
     }
 
     /// Returns the times since the last call. Waits for queued launches.
     pub fn take(&self) -> Result<BTreeMap<&'static str, KernelTime>> {
-        for (kernel, begin, end) in std::mem::take(&mut *self.queued.lock().unwrap_or_else(PoisonError::into_inner)) {
-            self.add(kernel, Duration::from_secs_f64(end.seconds_since(&begin)?));
+        for (kernel, wait) in std::mem::take(&mut *self.queued.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.add(kernel, wait()?);
         }
         Ok(std::mem::take(&mut *self.kernels.lock().unwrap_or_else(PoisonError::into_inner)))
     }
