@@ -1,11 +1,11 @@
 //! Memory and compute cost of an encoding.
 
+use super::local::SINE_COSINE;
 use super::{Grid, Mulfa};
 use crate::config::{GridIndex, GridKernel};
 use crate::device::args::NEAREST;
 
-/// Floating-point operations of a sine with its cosine, and of an exponential.
-pub(super) const SINE_COSINE: usize = 24;
+/// Floating-point operations of an exponential.
 const EXPONENTIAL: usize = 12;
 /// Number of nodes of a point cloud that a search looks at: those of 27 cells, about two in each.
 const CANDIDATES: usize = 54;

@@ -2,10 +2,12 @@
 //! `docs/models.md` has the formulas.
 
 use super::ParamBlock;
-use super::cost::SINE_COSINE;
 use crate::config::{GridConfig, GridKernel};
 use crate::device::args::{LocalArgs, LocalScatterArgs};
 use crate::device::{Kernel, kernels};
+
+/// Floating-point operations of a sine with its cosine.
+pub(super) const SINE_COSINE: usize = 24;
 
 /// The kernels that compute the local kernel function: encoding, backward pass and scatter.
 pub struct LocalKernels {

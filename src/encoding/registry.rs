@@ -1,14 +1,14 @@
 //! The encodings that have kernels of their own, and the choice among them.
 
 use super::interface::{Encoding, Init};
-use super::{Grid, coordinate_network, learned_levels, mulfa, points};
+use super::{Grid, coordinate_network, learned_levels, points, theta};
 use crate::Result;
 use crate::config::GridConfig;
 use crate::decoder::Head;
 use crate::device::Device;
 
 /// Constructors of the encodings with their own kernels. Each decides whether a grid configuration is its own.
-const REGISTRY: [Constructor; 4] = [mulfa::open, learned_levels::open, points::open, coordinate_network::open];
+const REGISTRY: [Constructor; 4] = [theta::open, learned_levels::open, points::open, coordinate_network::open];
 
 /// Opens the encoding of a grid configuration; returns None if the configuration is for another encoding.
 pub(super) type Constructor = fn(&Device, &GridConfig, Head, &Init) -> Result<Option<Box<dyn Encoding>>>;

@@ -28,12 +28,9 @@ pub use region::Region;
 pub use sampler::{OnSurface, Sampler, Scatter};
 pub use write::{MeshFormat, Surface};
 
-use std::path::Path;
-
 use nalgebra::Vector3;
 
 use crate::geometry::UnitCube;
-use crate::{Error, Result};
 
 /// Largest number of triangles; beyond it, neither the stack of the bounding volume hierarchy nor memory would suffice.
 pub const MOST_TRIANGLES: usize = 100_000_000;
@@ -53,25 +50,6 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Reads a mesh file: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`, by its extension. Polygons are split into
-    /// triangles within their outline, vertices at exactly the same position are merged, and triangles whose corners
-    /// are not three different vertices are dropped. Coordinates are taken relative to `origin`; `None` chooses 0
-    /// unless they are large for the extent of the mesh.
-    ///
-    /// # Errors
-    /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it
-    /// does not have, contains coordinates that are not finite, or has no faces or no area.
-    pub fn read(path: &Path, origin: Option<[f64; 3]>) -> Result<Mesh> {
-        let raw = read::read(path, origin)?;
-        if raw.triangles.is_empty() {
-            let what = "has no faces, but a mesh of triangles or polygons is expected; export it with its faces";
-            return Err(Error::file(path, what));
-        }
-        let mesh = weld::weld(raw);
-        mesh.check().map_err(|what| Error::file(path, what))?;
-        Ok(mesh)
-    }
-
     /// Returns an error that says why distances to the mesh cannot be computed, if so.
     fn check(&self) -> std::result::Result<(), String> {
         if self.triangles.len() > MOST_TRIANGLES {

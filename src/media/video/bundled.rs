@@ -1,6 +1,6 @@
 //! Encodes frames with OpenH264 into an MP4 file, without any other program.
 
-use super::Sink;
+use super::sink::Sink;
 use crate::atomic;
 use crate::media::yuv::Yuv420;
 use muxide::api::{Muxer, MuxerBuilder, MuxerError, VideoCodec};

@@ -1,6 +1,6 @@
 //! Pipes frames through the `ffmpeg` on PATH.
 
-use super::Sink;
+use super::sink::Sink;
 use crate::media::yuv::Yuv420;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};

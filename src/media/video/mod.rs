@@ -4,11 +4,13 @@
 mod bundled;
 mod ffmpeg;
 mod reader;
+mod sink;
 
 pub(crate) use reader::{JudgedFrame, VideoReader};
 
 use super::yuv::Yuv420;
 use crate::{Error, Result, atomic};
+use sink::Sink;
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -47,14 +49,6 @@ pub struct VideoWriter {
     // Declared before the temporary file, so that on drop the encoder closes the file before it is removed.
     sink: Box<dyn Sink>,
     temporary: TempPath,
-}
-
-/// A running encoder; dropping it without calling `finish` abandons the video.
-trait Sink: Send {
-    /// Encodes the next frame.
-    fn push(&mut self, frame: &Yuv420) -> std::result::Result<(), String>;
-    /// Writes the remaining data; the file is complete afterwards.
-    fn finish(self: Box<Self>) -> std::result::Result<(), String>;
 }
 
 impl VideoWriter {

@@ -14,7 +14,7 @@ use gltf::{Accessor, Document, Gltf, Node, Primitive, Semantic};
 use nalgebra::{Matrix4, Point3, Quaternion, Translation3, UnitQuaternion, Vector3};
 use serde_json::Value;
 
-use super::{Raw, Read, no_vertex};
+use super::raw::{Raw, Read, no_vertex};
 use crate::geometry::is_zero;
 use crate::names;
 use crate::text::as_utf8;

@@ -1,6 +1,6 @@
 //! Wavefront OBJ: `v` and `f` lines; all other lines are irrelevant for a surface and are ignored.
 
-use super::{Raw, Read};
+use super::raw::{Raw, Read};
 use crate::text::as_utf8;
 
 pub fn read(bytes: &[u8]) -> Read<Raw> {

@@ -1,7 +1,7 @@
 //! PLY (Turk, "The PLY polygon file format", 1994): ASCII, and binary in both byte orders. Reads the coordinates of
 //! vertices and the vertex lists of faces; everything else in a file is skipped.
 
-use super::{Polygons, Raw, Read};
+use super::raw::{Polygons, Raw, Read};
 use crate::text::as_utf8;
 
 /// Vertex coordinates and faces of a file.

@@ -2,7 +2,7 @@
 //! which of the two it is. Keywords may be in capitals, names in any encoding, and other bytes may stand behind the
 //! last facet.
 
-use super::{Raw, Read};
+use super::raw::{Raw, Read};
 use crate::text::as_utf8;
 
 const HEADER: usize = 84;

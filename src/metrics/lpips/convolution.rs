@@ -4,10 +4,18 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::{Features, Layer};
+use super::network::Layer;
 
 /// Approximate number of values in the matrix of one task: 4 MiB, so that it stays in a core's cache.
 const PATCH_NUMBERS: usize = 1 << 20;
+
+/// Features of an image: `[height, width, channels]`.
+pub(super) struct Features {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    pub values: Vec<f32>,
+}
 
 pub(super) struct Convolution {
     side: usize,

@@ -5,6 +5,7 @@
 //! each pixel's features normalised to length 1, and w are the learned weights of the layer's channels.
 
 mod convolution;
+mod network;
 mod weights;
 
 use std::path::Path;
@@ -12,84 +13,9 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use crate::Result;
-use convolution::Convolution;
-
-/// Network whose features are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backbone {
-    /// AlexNet: `lpips.LPIPS(net="alex")`.
-    Alex,
-    /// VGG16: `lpips.LPIPS(net="vgg")`.
-    Vgg,
-}
-
-impl Backbone {
-    /// Returns the name of the network, as in files and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Backbone::Alex => "alex",
-            Backbone::Vgg => "vgg",
-        }
-    }
-
-    /// Returns the layers up to the last one that is compared.
-    fn layers(self) -> &'static [Layer] {
-        match self {
-            Backbone::Alex => &ALEX,
-            Backbone::Vgg => &VGG,
-        }
-    }
-
-    /// Returns the side and stride of the pooling windows.
-    fn pooling(self) -> (usize, usize) {
-        match self {
-            Backbone::Alex => (3, 2),
-            Backbone::Vgg => (2, 2),
-        }
-    }
-}
-
-/// A convolution followed by a ReLU.
-struct Layer {
-    /// Index of the layer in torchvision's `features`.
-    number: usize,
-    n_out: usize,
-    n_in: usize,
-    side: usize,
-    stride: usize,
-    padding: usize,
-    pooled_before: bool,
-    /// Whether the layer's features are compared.
-    compared: bool,
-}
-
-const fn layer(number: usize, n_out: usize, n_in: usize, side: usize, pooled_before: bool, compared: bool) -> Layer {
-    Layer { number, n_out, n_in, side, stride: 1, padding: side / 2, pooled_before, compared }
-}
-
-const ALEX: [Layer; 5] = [
-    Layer { number: 0, n_out: 64, n_in: 3, side: 11, stride: 4, padding: 2, pooled_before: false, compared: true },
-    layer(3, 192, 64, 5, true, true),
-    layer(6, 384, 192, 3, true, true),
-    layer(8, 256, 384, 3, false, true),
-    layer(10, 256, 256, 3, false, true),
-];
-
-const VGG: [Layer; 13] = [
-    layer(0, 64, 3, 3, false, false),
-    layer(2, 64, 64, 3, false, true),
-    layer(5, 128, 64, 3, true, false),
-    layer(7, 128, 128, 3, false, true),
-    layer(10, 256, 128, 3, true, false),
-    layer(12, 256, 256, 3, false, false),
-    layer(14, 256, 256, 3, false, true),
-    layer(17, 512, 256, 3, true, false),
-    layer(19, 512, 512, 3, false, false),
-    layer(21, 512, 512, 3, false, true),
-    layer(24, 512, 512, 3, true, false),
-    layer(26, 512, 512, 3, false, false),
-    layer(28, 512, 512, 3, false, true),
-];
+use convolution::{Convolution, Features};
+pub use network::Backbone;
+use weights::Weights;
 
 /// Means and standard deviations of the channels, for images in `[−1, 1]`, that the networks were trained with.
 const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
@@ -110,14 +36,6 @@ pub struct Lpips {
     channel_weights: Vec<Vec<f32>>,
 }
 
-/// Features of an image: `[height, width, channels]`.
-struct Features {
-    height: usize,
-    width: usize,
-    channels: usize,
-    values: Vec<f32>,
-}
-
 impl Lpips {
     /// Reads weights in the format that `docs/formats.md` describes. The network is recognised by the names and shapes
     /// of the tensors.
@@ -126,7 +44,8 @@ impl Lpips {
     /// Returns an error if the file cannot be read or is truncated, or if a tensor is missing or has the wrong shape or
     /// type.
     pub fn read(path: &Path) -> Result<Self> {
-        weights::read(path)
+        let Weights { backbone, convolutions, channel_weights } = Weights::read(path)?;
+        Ok(Lpips { backbone, convolutions, channel_weights })
     }
 
     /// Returns the smallest side of an image for which every layer has at least one pixel.

@@ -5,31 +5,41 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 
 use super::convolution::Convolution;
-use super::{Backbone, Layer, Lpips};
+use super::network::{Backbone, Layer};
 use crate::{Error, Result};
 
-pub(super) fn read(path: &Path) -> Result<Lpips> {
-    let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the weights cannot be read: {e}")))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
-        Error::file(path, format!("is not a complete safetensors file ({e}); docs/formats.md says how to make one"))
-    })?;
-    let file = File { path, tensors };
-    let backbone = file.backbone()?;
-    let mut convolutions = Vec::new();
-    let mut channel_weights = Vec::new();
-    for layer in backbone.layers() {
-        let shape = [layer.n_out, layer.n_in, layer.side, layer.side];
-        let weights = file.numbers(&names(layer, "weight"), &shape)?;
-        let bias = file.numbers(&names(layer, "bias"), &[layer.n_out])?;
-        convolutions.push(Convolution::new(layer, &weights, bias));
-        if layer.compared {
-            let k = channel_weights.len();
-            let names =
-                [format!("lin{k}.model.1.weight"), format!("lins.{k}.model.1.weight"), format!("lin{k}.weight")];
-            channel_weights.push(file.numbers(&names, &[1, layer.n_out, 1, 1])?);
+/// A network's convolutions, and the weights with which its layers are compared.
+pub(super) struct Weights {
+    pub backbone: Backbone,
+    pub convolutions: Vec<Convolution>,
+    /// Channel weights of each compared layer, `[n_out]`.
+    pub channel_weights: Vec<Vec<f32>>,
+}
+
+impl Weights {
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("the weights cannot be read: {e}")))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
+            Error::file(path, format!("is not a complete safetensors file ({e}); docs/formats.md says how to make one"))
+        })?;
+        let file = File { path, tensors };
+        let backbone = file.backbone()?;
+        let mut convolutions = Vec::new();
+        let mut channel_weights = Vec::new();
+        for layer in backbone.layers() {
+            let shape = [layer.n_out, layer.n_in, layer.side, layer.side];
+            let weights = file.numbers(&names(layer, "weight"), &shape)?;
+            let bias = file.numbers(&names(layer, "bias"), &[layer.n_out])?;
+            convolutions.push(Convolution::new(layer, &weights, bias));
+            if layer.compared {
+                let k = channel_weights.len();
+                let names =
+                    [format!("lin{k}.model.1.weight"), format!("lins.{k}.model.1.weight"), format!("lin{k}.weight")];
+                channel_weights.push(file.numbers(&names, &[1, layer.n_out, 1, 1])?);
+            }
         }
+        Ok(Weights { backbone, convolutions, channel_weights })
     }
-    Ok(Lpips { backbone, convolutions, channel_weights })
 }
 
 /// Returns the possible names of the layer's tensor: the slice that contains it depends on the network.
