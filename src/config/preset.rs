@@ -1,42 +1,11 @@
-//! Presets: defaults for a kind of scene. Settings that are given explicitly take precedence over a preset.
+//! What a preset sets: the defaults for a kind of scene. Settings that are given explicitly take precedence over a preset.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Config, GridConfig, GridIndex, ScheduleKind, SpaceMap};
+use super::{Config, GridConfig, GridIndex, Preset, ScheduleKind, SpaceMap};
 
 /// Default side of the scene's box in unit cubes, when the cameras are within one unit cube.
 const USUAL_REACH: u32 = 4;
 
-/// Kind of scene that the defaults are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Chosen by how the scene was photographed
-    #[default]
-    Auto,
-    /// Rendered images of an object in a box, with nothing behind it
-    Blender,
-    /// Photographs that all face the same way
-    Llff,
-    /// Photographs around or within a scene that continues behind its subject
-    Photos,
-    /// As photos, but the scene extends far beyond what boxes can cover: all of space
-    Unbounded,
-}
-
 impl Preset {
-    /// Returns the name used in config files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Preset::Auto => "auto",
-            Preset::Blender => "blender",
-            Preset::Llff => "llff",
-            Preset::Photos => "photos",
-            Preset::Unbounded => "unbounded",
-        }
-    }
-
     /// Returns `base` overridden by the preset's defaults, for a scene in a box with sides of `reach` unit cubes, if
     /// known.
     pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {

@@ -65,7 +65,7 @@ fn views(
     notes: &mut Vec<String>,
 ) -> Result<Vec<View>> {
     notes.extend(frames::passed_over(root, frames));
-    notes.extend(panorama::without_lens(root, frames));
+    notes.extend(panorama::without_lens(root, frames.iter().map(|frame| &frame.node)));
     if let Some(frame) = frames.iter().find(|frame| frame.image_path.is_none()) {
         return Err(frame.missing(folder));
     }

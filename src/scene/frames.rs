@@ -6,6 +6,7 @@
 //! image file where `w` and `h` are not given.
 
 use super::json::{Node, checked_pose};
+use super::keys::Keys;
 use super::load::{ASPECT_TOLERANCE, image_size, turned_when_shown};
 use super::{PoseConvention, View, panorama};
 use crate::Result;
@@ -91,56 +92,6 @@ fn view_name(file_path: &str) -> String {
 fn read_pose(frame: &Node) -> Result<[[f64; 4]; 3]> {
     let node = frame.require("transform_matrix", "the 4×4 camera-to-world matrix")?;
     checked_pose(&node, node.matrix()?)
-}
-
-/// Looks up a key in the frame first, then in the file.
-pub(super) struct Keys<'n, 'a> {
-    pub frame: &'n Node<'a>,
-    pub file: &'n Node<'a>,
-}
-
-impl<'a> Keys<'_, 'a> {
-    pub fn get(&self, key: &str) -> Option<Node<'a>> {
-        self.frame.get(key).or_else(|| self.file.get(key))
-    }
-
-    /// Returns instant-ngp's flag for OpenCV's fisheye model.
-    pub fn is_fisheye(&self) -> Result<bool> {
-        self.get("is_fisheye").map_or(Ok(false), |node| node.flag())
-    }
-
-    fn positive(&self, key: &str) -> Result<Option<f64>> {
-        self.get(key).map(|node| node.positive()).transpose()
-    }
-
-    /// Returns the focal length along `axis` in pixels of an image that is `extent` pixels long, if the focal length or
-    /// an angle is given. Of keys in the same place, instant-ngp's angle in degrees takes precedence, as it does there.
-    fn focal(&self, axis: &str, extent: f64) -> Result<Option<f64>> {
-        for place in [self.frame, self.file] {
-            if let Some(node) = place.get(&format!("{axis}_fov")) {
-                return focal_from_angle(&node, node.number()?.to_radians(), extent).map(Some);
-            }
-            if let Some(node) = place.get(&format!("fl_{axis}")) {
-                return node.positive().map(Some);
-            }
-            if let Some(node) = place.get(&format!("camera_angle_{axis}")) {
-                return focal_from_angle(&node, node.number()?, extent).map(Some);
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Returns the focal length for a field of view in radians, which was read from `node`.
-fn focal_from_angle(node: &Node, angle: f64, extent: f64) -> Result<f64> {
-    if !(angle > 0.0 && angle < std::f64::consts::PI) {
-        return Err(node.error(format!("is {angle} radians; it must be above 0 and below π")));
-    }
-    let focal = 0.5 * extent / (0.5 * angle).tan();
-    if !(focal as f32).is_finite() {
-        return Err(node.error(format!("is {angle:e}, too small for a finite focal length; correct it")));
-    }
-    Ok(focal)
 }
 
 /// Reads nerfstudio's `fisheye_crop_radius` in pixels of the image file. nerfstudio draws pixels within that distance

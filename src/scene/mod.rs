@@ -14,6 +14,7 @@ mod hold_out;
 mod image8;
 pub mod import;
 mod json;
+mod keys;
 mod llff;
 mod load;
 mod locate;

@@ -1,8 +1,8 @@
 //! Panoramas in transforms files, and a note on panoramas of odd sizes.
 
 use super::Splits;
-use super::frames::{Frame, Keys};
 use super::json::Node;
+use super::keys::Keys;
 use crate::Result;
 use crate::geometry::{Intrinsics, Lens};
 
@@ -83,14 +83,16 @@ fn check_cover(node: &Node, (width, height): (f64, f64), [fl_x, fl_y, _, cy]: [f
 
 /// Returns a note on the coefficients of a lens in frames with panoramas, if there are any. Neither nerfstudio nor
 /// instant-ngp applies them to panoramas.
-pub(super) fn without_lens(root: &Node, frames: &[Frame]) -> Option<String> {
+pub(super) fn without_lens<'n, 'a: 'n>(
+    root: &'n Node<'a>,
+    frames: impl Iterator<Item = &'n Node<'a>>,
+) -> Option<String> {
     let on = |keys: &Keys, key: &str| keys.get(key).is_some_and(|value| !value.is_off());
     let is_panorama = |keys: &Keys| {
         FLAGS.iter().any(|(key, _)| on(keys, key))
             || keys.get("camera_model").is_some_and(|node| matches!(node.text(), Ok(MODEL)))
     };
-    let panoramas: Vec<Keys> =
-        frames.iter().map(|frame| Keys { frame: &frame.node, file: root }).filter(is_panorama).collect();
+    let panoramas: Vec<Keys> = frames.map(|frame| Keys { frame, file: root }).filter(is_panorama).collect();
     let set: Vec<&str> = COEFFICIENTS.into_iter().filter(|key| panoramas.iter().any(|keys| on(keys, key))).collect();
     let file = root.file_name();
     (!set.is_empty())

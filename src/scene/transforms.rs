@@ -45,7 +45,7 @@ pub(super) fn read(folder: &Path, options: &OpenOptions) -> Result<Contents> {
         Ok(view)
     })?;
     let mut notes: Vec<String> = frames::passed_over(&root, &frames).into_iter().collect();
-    notes.extend(panorama::without_lens(&root, &frames));
+    notes.extend(panorama::without_lens(&root, frames.iter().map(|frame| &frame.node)));
     notes.extend(frames::crop_without_fisheye(&root, &views));
     notes.extend(files_passed_over(folder, &there));
     if let Some(first) = absent.first() {

@@ -1,30 +1,14 @@
 //! Chooses the frames of a video that become photographs: the sharpest one of each of many equal spans of time.
 
-use super::{FEWEST_PHOTOGRAPHS, ImportStage};
+use super::options::{FEWEST_PHOTOGRAPHS, FrameChoice};
+use super::stage::ImportStage;
 use crate::media::{JudgedFrame, VideoReader};
 use crate::{Error, Result};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Default number of frames: enough to go around something once, few enough to be matched in minutes.
-const USUAL_COUNT: u32 = 150;
 /// Largest number of frames: an ffmpeg command that chooses more would be too long.
 const MOST_FRAMES: usize = 5000;
-
-/// How many frames of a video are used.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FrameChoice {
-    /// This many, evenly over the video.
-    Count(u32),
-    /// This many per second; above 0.
-    Rate(f64),
-}
-
-impl Default for FrameChoice {
-    fn default() -> Self {
-        FrameChoice::Count(USUAL_COUNT)
-    }
-}
 
 /// Writes the chosen frames of the video `path` to the existing folder `images`. Returns `None` if interrupted.
 pub(super) fn write(

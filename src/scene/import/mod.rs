@@ -6,89 +6,27 @@
 
 mod frames;
 mod masks;
+mod options;
 mod program;
+mod stage;
 
 use super::llff::images_of;
 use super::load::image_size;
 use super::{Format, OpenOptions, Scene, colmap};
 use crate::atomic::{TEMPORARY_PREFIX, cannot_write};
 use crate::{Error, Result};
+use options::FEWEST_PHOTOGRAPHS;
 use program::{Colmap, GpuOptions, NO_MODEL};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-pub use frames::FrameChoice;
-
-/// Smallest number of photographs for which camera poses can be estimated.
-const FEWEST_PHOTOGRAPHS: usize = 3;
+pub use options::{FrameChoice, ImportOptions, Matching};
+pub use stage::ImportStage;
 
 /// Returns COLMAP's names of the camera models that the reader of its reconstructions supports.
 pub fn camera_models() -> impl Iterator<Item = &'static str> {
     colmap::supported_models()
-}
-
-/// What is imported, and how COLMAP is run.
-#[derive(Clone, Debug)]
-pub struct ImportOptions {
-    /// COLMAP's name of the camera model, one of [`camera_models`].
-    pub camera_model: String,
-    /// Which photographs are matched with each other; by default the pairs that suit the source.
-    pub matching: Option<Matching>,
-    /// Which frames of a video are used; for photographs it must be `None`.
-    pub frames: Option<FrameChoice>,
-    /// Folder of masks for photographs: PNG files, black where a photograph is to be ignored, each named as its
-    /// photograph, `a.png` or `a.jpg.png` for `a.jpg`.
-    pub masks: Option<PathBuf>,
-    /// Whether COLMAP computes features and matches on a GPU.
-    pub gpu: bool,
-    /// `None` leaves the number of threads to COLMAP.
-    pub threads: Option<u16>,
-}
-
-/// Pairs of photographs that COLMAP matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matching {
-    /// Each with all others: the default for photographs.
-    Exhaustive,
-    /// Each only with those shortly after it: the default for the frames of a video.
-    Sequential,
-}
-
-/// Stage of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportStage {
-    /// The frames of a video are judged; their number is not known in advance.
-    Judging,
-    /// The chosen frames of a video are written.
-    Frames,
-    /// Features are extracted from the photographs.
-    Features,
-    /// Features of pairs of photographs are matched.
-    Matches,
-    /// Poses are reconstructed.
-    Poses,
-}
-
-impl ImportStage {
-    /// Returns a description for the user.
-    pub fn name(self) -> &'static str {
-        match self {
-            ImportStage::Judging => "looking for the sharpest frames",
-            ImportStage::Frames => "writing them",
-            ImportStage::Features => "finding features",
-            ImportStage::Matches => "matching them",
-            ImportStage::Poses => "placing cameras",
-        }
-    }
-
-    /// Returns the name of the program that performs the stage.
-    pub fn program(self) -> &'static str {
-        match self {
-            ImportStage::Judging | ImportStage::Frames => "ffmpeg",
-            ImportStage::Features | ImportStage::Matches | ImportStage::Poses => "COLMAP",
-        }
-    }
 }
 
 /// Result of an import.

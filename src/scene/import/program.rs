@@ -1,6 +1,8 @@
 //! COLMAP as a program: its commands, its options by version, and what it prints.
 
-use super::{ImportOptions, ImportStage, Matching, masks};
+use super::masks;
+use super::options::{ImportOptions, Matching};
+use super::stage::ImportStage;
 use crate::atomic::cannot_write;
 use crate::scene::colmap;
 use crate::{Error, Result, child};

@@ -1,6 +1,8 @@
 //! The camera path chosen by the user: generated around a scene, or read from a file.
 
-use super::{CameraPath, FrameCamera, Order, PathOptions, PathTransforms};
+use super::camera_path::CameraPath;
+use super::options::{FrameCamera, PathOptions};
+use super::{Order, PathTransforms};
 use crate::geometry::Intrinsics;
 use crate::scene::{Scene, View};
 use crate::{Error, Result, names};

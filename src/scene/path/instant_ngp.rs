@@ -6,7 +6,9 @@
 //! resulting rotation and `T` the position; `fov` is the vertical field of view in degrees. Slices and apertures have
 //! no counterpart here and are not read.
 
-use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, read_fov, read_list};
+use super::camera_path::{CameraPath, camera};
+use super::file::{read_fov, read_list};
+use super::options::{DEFAULT_FPS, PathOptions};
 use crate::Result;
 use crate::geometry::pose::Pose;
 use crate::geometry::{Camera, Intrinsics, UnitCube};

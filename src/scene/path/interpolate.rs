@@ -1,6 +1,7 @@
 //! Smooth flights through given cameras: Catmull-Rom splines for positions, slerp for orientations.
 
-use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted, no_views};
+use super::camera_path::{CameraPath, camera, fitted, no_views};
+use super::options::{DEFAULT_FPS, PathOptions};
 use crate::geometry::pose::Pose;
 use crate::geometry::{Camera, Intrinsics};
 use crate::scene::View;

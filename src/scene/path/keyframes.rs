@@ -5,7 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CameraPath, PathOptions, PathTransforms, nerfstudio};
+use super::camera_path::CameraPath;
+use super::options::PathOptions;
+use super::{PathTransforms, nerfstudio};
 use crate::geometry::Camera;
 use crate::scene::Scene;
 use crate::scene::json::Node;

@@ -3,9 +3,12 @@
 
 use std::path::Path;
 
+use super::camera_path::CameraPath;
+use super::file::{fov, read_fov, read_list};
+use super::interpolate;
 use super::nerfstudio_frame::PathFrame;
+use super::options::{DEFAULT_FPS, MAX_SIDE, PathOptions};
 use super::spline::{Key, Spline};
-use super::{CameraPath, DEFAULT_FPS, MAX_SIDE, PathOptions, fov, interpolate, read_fov, read_list};
 use crate::geometry::pose::{self, Pose};
 use crate::geometry::{Camera, Intrinsics};
 use crate::scene::Scene;

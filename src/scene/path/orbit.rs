@@ -1,7 +1,8 @@
 //! Turns around a scene, or in front of a forward-facing one: the level orbit and the rising spiral.
 
+use super::camera_path::{CameraPath, camera, fitted};
 use super::framing::{Arc, Framing, quantile};
-use super::{CameraPath, DEFAULT_FPS, PathOptions, camera, fitted};
+use super::options::{DEFAULT_FPS, PathOptions};
 use crate::Result;
 use crate::geometry::pose::Pose;
 use crate::scene::fit::vector;

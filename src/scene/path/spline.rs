@@ -7,7 +7,7 @@ use std::ops::{Add, Mul};
 
 use nalgebra::{Quaternion, SVector, UnitQuaternion, Vector4};
 
-use super::camera;
+use super::camera_path::camera;
 use crate::geometry::pose::Pose;
 use crate::geometry::{Camera, Intrinsics};
 
