@@ -18,7 +18,7 @@ use gridfield::device::args::{ROOFLINE_CHAINS, RooflineArgs};
 use gridfield::device::{Device, DeviceChoice, LaunchDims, Profile, kernels};
 use gridfield::radiance::{Trainer, TrainingImages};
 use gridfield::scene::Scene;
-use gridfield::train::session::Task as _;
+use gridfield::train::Task as _;
 use gridfield::{Error, Result};
 
 /// Training steps before the measurement, so that the occupancy grid has found the surfaces.

@@ -1,5 +1,6 @@
 //! `gridfield compare-image`: compare several models on one image.
 
+use super::flags::above_zero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use serde::Serialize;
 
 use super::counter::Counter;
 use super::machine::MachineArgs;
+use super::outcome::Outcome;
 use super::training_args::file_name;
-use super::{Outcome, interrupt, print};
+use super::{interrupt, print};
 use crate::config::{Config, GridIndex, ModelName, TrainConfig};
 use crate::image_field::{Entry, Image, Study, courses, error_maps, table};
 use crate::{COMMIT, Result, atomic};
@@ -34,11 +36,11 @@ pub struct CompareImageArgs {
     pub models: Vec<ModelName>,
 
     /// Sizes: parameters per pixel of the image, counting the grid's, or all parameters of a network without a grid
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = super::above_zero)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.25,1,4", value_parser = above_zero)]
     pub parameters: Vec<f64>,
 
     /// Seconds of training per model [default: 30; no limit with --max-steps alone]
-    #[arg(long, value_name = "S", value_parser = super::above_zero)]
+    #[arg(long, value_name = "S", value_parser = above_zero)]
     pub max_seconds: Option<f64>,
 
     /// Steps of training per model [default: no limit]

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Outcome, print};
+use super::outcome::Outcome;
+use super::print;
 use crate::device::{Device, DeviceChoice};
 
 #[derive(Debug, Args)]

@@ -1,13 +1,12 @@
-//! `gridfield eval`: evaluate a trained field on held-out images.
+//! The flags of `gridfield eval`, which evaluates a trained field on held-out images.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::flags::refuse;
 use super::machine::MachineArgs;
 use super::run_args::RunArgs;
-use super::task::{self, Trained};
-use super::{Outcome, refuse};
 use crate::Result;
 use crate::config::TaskName;
 use crate::radiance::Protocol;
@@ -82,21 +81,8 @@ pub struct EvalArgs {
 }
 
 impl EvalArgs {
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let trained = Trained::open(&self.run, &self.machine)?;
-        let output = self.output.clone().unwrap_or_else(|| trained.resolved.eval_path());
-        self.refuse_flags_of_other_tasks(trained.task())?;
-        match trained.task() {
-            TaskName::Radiance => task::radiance::eval(&trained, &self, &output),
-            TaskName::Image => {
-                let kept = task::image::Kept { images: self.save_images, error_maps: self.save_error_maps };
-                task::image::eval(&trained, kept, &output)
-            }
-            TaskName::Sdf => task::sdf::eval(&trained, self.resolution, &output),
-        }
-    }
-
-    fn refuse_flags_of_other_tasks(&self, task: TaskName) -> Result<()> {
+    /// Refuses the flags that only apply to other tasks than `task`.
+    pub(super) fn refuse_flags_of_other_tasks(&self, task: TaskName) -> Result<()> {
         let of_surfaces = [("--resolution", self.resolution.is_some())];
         let of_views = [
             ("--protocol", self.protocol.is_some()),

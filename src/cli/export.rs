@@ -1,4 +1,5 @@
-//! `gridfield export`: write a trained field as a mesh, a point cloud or a volume.
+//! `gridfield export`, which writes a trained field as a mesh, a point cloud or a volume: its flags, and extracting,
+//! simplifying and writing surfaces, which the tasks share.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -6,11 +7,11 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::counter::Counter;
+use super::flags::{above_zero, refuse};
 use super::machine::MachineArgs;
+use super::print;
 use super::run_args::RunArgs;
-use super::task::{self, Trained};
-use super::{Outcome, print, refuse};
-use crate::config::TaskName;
+use super::trained::Trained;
 use crate::geometry::{FieldToScene, SceneBox, Upright};
 use crate::mesh::{ColoredMesh, Lattice, Mesh, MeshFormat, Region};
 use crate::radiance::VolumeFormat;
@@ -61,7 +62,7 @@ pub struct ExportArgs {
     pub resolution: u32,
 
     /// For a radiance field: density at its surface, per side length of the unit cube [default: 30]
-    #[arg(long, value_name = "D", value_parser = super::above_zero, help_heading = "What to export")]
+    #[arg(long, value_name = "D", value_parser = above_zero, help_heading = "What to export")]
     pub density_threshold: Option<f64>,
 
     /// Number of points in the point cloud [default: 1000000]
@@ -111,29 +112,8 @@ pub enum Axes {
 }
 
 impl ExportArgs {
-    pub(super) fn run(mut self) -> anyhow::Result<Outcome> {
-        self.check_destinations()?;
-        self.refuse_flags_of_surfaces()?;
-        let trained = Trained::open(&self.run, &self.machine)?;
-        self.within = self.chosen_box(&trained)?;
-        let mesh_file = self.mesh_file()?;
-        match trained.task() {
-            TaskName::Radiance => task::radiance::export(&trained, &self, mesh_file)?,
-            TaskName::Sdf => {
-                self.refuse_flags_of_radiance()?;
-                if let Some((path, format)) = mesh_file {
-                    task::sdf::export(&trained, &self, path, format)?;
-                }
-            }
-            TaskName::Image => {
-                return Err(trained.checkpoint.refuse("is of a fitted image, which has no surface; use render").into());
-            }
-        }
-        Ok(Outcome::Done)
-    }
-
     /// Returns the box that was asked for, or else the one that the viewer saved with the run.
-    fn chosen_box(&self, trained: &Trained) -> Result<Option<SceneBox>> {
+    pub(super) fn chosen_box(&self, trained: &Trained) -> Result<Option<SceneBox>> {
         match self.asked_box {
             Some(BoxChoice::Within(within)) => return Ok(Some(within)),
             Some(BoxChoice::Everything) => return Ok(None),
@@ -186,7 +166,8 @@ impl ExportArgs {
         self.axes.unwrap_or(if format == MeshFormat::Glb { Axes::YUp } else { Axes::Scene }) == Axes::YUp
     }
 
-    fn refuse_flags_of_radiance(&self) -> Result<()> {
+    /// Refuses the flags that only apply to radiance fields.
+    pub(super) fn refuse_flags_of_radiance(&self) -> Result<()> {
         let flags = [
             ("--point-cloud", self.point_cloud.is_some()),
             ("--volume", self.volume.is_some()),
@@ -198,7 +179,7 @@ impl ExportArgs {
     }
 
     /// Refuses the flags that have no effect on a volume, if there is nothing else to write.
-    fn refuse_flags_of_surfaces(&self) -> Result<()> {
+    pub(super) fn refuse_flags_of_surfaces(&self) -> Result<()> {
         let flags = [
             ("--min-component", self.min_component.is_some()),
             ("--density-threshold", self.density_threshold.is_some()),
@@ -212,7 +193,7 @@ impl ExportArgs {
     }
 
     /// Refuses destinations that cannot be written, before any work is done.
-    fn check_destinations(&self) -> Result<()> {
+    pub(super) fn check_destinations(&self) -> Result<()> {
         if let Some(path) = self.point_cloud.as_ref().filter(|path| MeshFormat::of(path).ok() != Some(MeshFormat::Ply))
         {
             return Err(Error::file(path, "a point cloud is written as .ply; give it that extension"));
@@ -228,7 +209,7 @@ impl ExportArgs {
     }
 
     /// Returns the path and format of the mesh, if one is to be written.
-    fn mesh_file(&self) -> Result<Option<(&Path, MeshFormat)>> {
+    pub(super) fn mesh_file(&self) -> Result<Option<(&Path, MeshFormat)>> {
         let with_format = |path| Ok((path, self.format.map_or_else(|| MeshFormat::of(path), Ok)?));
         self.mesh.as_deref().map(with_format).transpose()
     }

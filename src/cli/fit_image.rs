@@ -6,9 +6,10 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::Value;
 
-use super::Outcome;
 use super::machine::MachineArgs;
-use super::task::{self, Trained};
+use super::outcome::Outcome;
+use super::task;
+use super::trained::Trained;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name, for_task};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
@@ -16,7 +17,7 @@ use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::FitTrainer;
 use crate::image_field::{Image, ImageData};
-use crate::train::Run;
+use crate::train::{OUTPUT_DIR, Resolved, Run};
 
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| for_task(arg, TaskName::Image)))]
@@ -51,7 +52,7 @@ impl FitImageArgs {
             Some(run) => self.resume(&device, run)?,
         };
         if self.save_error_map && outcome == Outcome::Done {
-            let resolved = Run::resolve(run.folder(), Path::new(super::OUTPUT_DIR))?;
+            let resolved = Resolved::find(run.folder(), Path::new(OUTPUT_DIR))?;
             let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
             let output = resolved.eval_path();
             let kept = task::image::Kept { images: false, error_maps: true };

@@ -6,8 +6,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::machine::MachineArgs;
+use super::outcome::Outcome;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name, for_task};
-use super::{Outcome, print, task};
+use super::{print, task};
 use crate::Result;
 use crate::config::{Config, TaskName};
 use crate::device::Device;

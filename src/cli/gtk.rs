@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::counter::Counter;
 use super::machine::MachineArgs;
-use super::{Outcome, print};
+use super::outcome::Outcome;
+use super::print;
 use crate::device::Device;
 use crate::gtk::drift::Training;
 use crate::gtk::report::{Section, page};

@@ -1,12 +1,14 @@
 //! `gridfield import`: create a scene from photographs or a video with COLMAP.
 
+use super::flags::above_zero;
 use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::counter::Counter;
-use super::{Outcome, interrupt, print};
+use super::outcome::Outcome;
+use super::{interrupt, print};
 use crate::scene::import::{FrameChoice, ImportOptions, ImportStage, Imported, Matching, camera_models, import};
 
 #[derive(Debug, Args)]
@@ -24,7 +26,7 @@ pub struct ImportArgs {
     pub frames: Option<u32>,
 
     /// Of a video: use F frames a second, the sharpest one of each span of 1/F s
-    #[arg(long, value_name = "F", conflicts_with = "frames", value_parser = super::above_zero)]
+    #[arg(long, value_name = "F", conflicts_with = "frames", value_parser = above_zero)]
     pub fps: Option<f64>,
 
     /// Folder with masks of photographs: PNG files, black where a photograph is to be ignored, named a.png or a.jpg.png

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 
+use super::flags::refuse;
+use super::outcome::Outcome;
 use super::reading::ReadingArgs;
 use super::run_args::PlaceArgs;
-use super::{Outcome, info_scene, print, refuse};
+use super::{info_scene, print};
 use crate::checkpoint::{Checkpoint, Header, Summary, TensorSummary};
 use crate::config::{
     Config, CoordinateNetworkConfig, CoordinateNetworkKind, GridConfig, GridIndex, ModelName, NetworkConfig, TaskName,

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
-use super::{INTERRUPTED, print};
+use super::outcome::INTERRUPTED;
+use super::print;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 

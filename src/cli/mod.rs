@@ -12,12 +12,14 @@ pub mod eval;
 pub mod export;
 pub mod fit_image;
 pub mod fit_sdf;
+mod flags;
 pub mod gtk;
 pub mod import;
 pub mod info;
 mod info_scene;
 pub mod interrupt;
 pub mod machine;
+mod outcome;
 pub mod print;
 pub mod progress;
 pub mod reading;
@@ -25,6 +27,7 @@ pub mod render;
 pub mod run_args;
 mod task;
 pub mod train;
+mod trained;
 mod training_args;
 #[cfg(feature = "viewer")]
 pub mod view;
@@ -38,12 +41,9 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
+use outcome::{MISTAKE, Outcome};
 
-/// Folder for runs, in which `latest` is looked up and the last run is recorded.
-const OUTPUT_DIR: &str = "outputs";
-const MISTAKE: u8 = 2;
-const INTERRUPTED: u8 = 130;
+static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
 /// Grid-based neural radiance fields: train on photographs, evaluate, render.
 ///
@@ -89,20 +89,11 @@ enum Command {
     Devices(devices::DevicesArgs),
 }
 
-/// How a command that did not fail ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The command did all that it was asked to.
-    Done,
-    /// Ended by Ctrl-C or a signal; a training run has saved its work so far.
-    Interrupted,
-}
-
 /// Parses the command line of this process and runs the command.
 pub fn main() -> ExitCode {
     report_panics();
     match Cli::try_parse() {
-        Ok(cli) => exit_code(cli.run()),
+        Ok(cli) => outcome::exit_code(cli.run()),
         Err(usage) => report_usage(&usage),
     }
 }
@@ -115,46 +106,16 @@ impl Cli {
             Command::FitImage(args) => args.run(),
             Command::CompareImage(args) => args.run(),
             Command::FitSdf(args) => args.run(),
-            Command::Eval(args) => args.run(),
-            Command::Render(args) => args.run(),
+            Command::Eval(args) => task::eval(&args),
+            Command::Render(args) => task::render(&args),
             #[cfg(feature = "viewer")]
             Command::View(args) => args.run(),
-            Command::Export(args) => args.run(),
+            Command::Export(args) => task::export(args),
             Command::Info(args) => args.run(),
             Command::Gtk(args) => args.run(),
             Command::Devices(args) => args.run(),
         }
     }
-}
-
-/// Parses a number above zero. NaN and infinity are refused, since a configuration is JSON and cannot hold them.
-fn above_zero(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|value: &f64| *value > 0.0 && value.is_finite()).ok_or("a number above 0 is expected")
-}
-
-/// Returns an error that names the first of the flags that was given, if any was.
-fn refuse(flags: &[(&str, bool)], why: &str) -> crate::Result<()> {
-    match flags.iter().find(|(_, is_given)| *is_given) {
-        Some((flag, _)) => Err(crate::Error::config(format!("{flag} {why}"))),
-        None => Ok(()),
-    }
-}
-
-fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
-    match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            print::to_stderr(&format!("gridfield: error: {error:#}"));
-            ExitCode::from(MISTAKE)
-        }
-    }
-}
-
-/// Returns whether the reader of our output, such as `head`, has closed the pipe.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
 }
 
 /// Prints help and version to stdout with exit code 0; every other message of clap is an error.

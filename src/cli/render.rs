@@ -1,4 +1,5 @@
-//! `gridfield render`: render a video, frames or an image from a trained field.
+//! `gridfield render`, which renders a video, frames or an image from a trained field: its flags, and rendering along
+//! a camera path, which all fields in space share.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -6,15 +7,15 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::counter::Counter;
+use super::flags::{above_zero, refuse};
 use super::machine::MachineArgs;
+use super::outcome::Outcome;
 use super::run_args::RunArgs;
-use super::task::{self, Trained};
-use super::{Outcome, interrupt, print, refuse};
-use crate::config::TaskName;
+use super::{interrupt, print};
 use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
 use crate::scene::path::{FrameCamera, MAX_SIDE, PathChoice, PathOptions, PathTransforms};
-use crate::train::run::Resolved;
+use crate::train::Resolved;
 use crate::{Error, Result, names};
 
 #[derive(Debug, Args)]
@@ -58,7 +59,7 @@ pub struct RenderArgs {
     pub fps: Option<u32>,
 
     /// Length of the video in seconds [default: the path file's, else 6 for an orbit and 12 for a spiral or flight]
-    #[arg(long, value_name = "S", value_parser = super::above_zero, help_heading = "What to render")]
+    #[arg(long, value_name = "S", value_parser = above_zero, help_heading = "What to render")]
     pub seconds: Option<f64>,
 
     /// The scene's current folder, if it has moved since training; the camera path is derived from the scene
@@ -123,21 +124,6 @@ fn destination(output: &Path) -> Result<Destination> {
 }
 
 impl RenderArgs {
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let trained = Trained::open(&self.run, &self.machine)?;
-        match trained.task() {
-            TaskName::Radiance => task::radiance::render(&trained, &self),
-            TaskName::Sdf => {
-                refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
-                task::sdf::render(&trained, &self)
-            }
-            TaskName::Image => {
-                self.refuse_flags_of_paths()?;
-                task::image::render(&trained, self.crop, (self.width, self.height), self.output)
-            }
-        }
-    }
-
     /// Opens the renderer and renders the field along the requested camera path.
     pub(super) fn render_video<R: Render>(
         &self,
@@ -162,7 +148,7 @@ impl RenderArgs {
     }
 
     /// Refuses the flags that only apply to a moving camera.
-    fn refuse_flags_of_paths(&self) -> Result<()> {
+    pub(super) fn refuse_flags_of_paths(&self) -> Result<()> {
         let flags = [
             ("--path", self.path.is_some()),
             ("--camera", self.camera.is_some()),

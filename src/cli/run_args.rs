@@ -4,10 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::OUTPUT_DIR;
 use crate::Result;
-use crate::train::Run;
-use crate::train::run::Resolved;
+use crate::train::{OUTPUT_DIR, Resolved};
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -30,7 +28,7 @@ impl RunArgs {
     /// Finds the run and the checkpoint.
     ///
     /// # Errors
-    /// Returns the same errors as [`Run::resolve`].
+    /// Returns the same errors as [`Resolved::find`].
     pub fn resolve(&self) -> Result<Resolved> {
         self.place.resolve(&self.run)
     }
@@ -40,8 +38,8 @@ impl PlaceArgs {
     /// Finds the run and the checkpoint that `run` refers to.
     ///
     /// # Errors
-    /// Returns the same errors as [`Run::resolve`].
+    /// Returns the same errors as [`Resolved::find`].
     pub fn resolve(&self, run: &Path) -> Result<Resolved> {
-        Run::resolve(run, self.output_dir.as_deref().unwrap_or(Path::new(OUTPUT_DIR)))
+        Resolved::find(run, self.output_dir.as_deref().unwrap_or(Path::new(OUTPUT_DIR)))
     }
 }

@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::Value;
 
 use super::counter::Counter;
+use super::flags::refuse;
 use super::machine::MachineArgs;
+use super::outcome::Outcome;
+use super::print;
 use super::reading::ReadingArgs;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, for_task, or_default};
 #[cfg(feature = "viewer")]
 use super::viewer::{LookedAt, ViewerArgs};
-use super::{Outcome, print, refuse};
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
 use crate::geometry::Space;
@@ -21,7 +23,7 @@ use crate::scene::Scene;
 use crate::train::{Observer, Run};
 use crate::{Result, names};
 #[cfg(feature = "viewer")]
-use crate::{radiance::plain_background, train::session::Task as _, viewer::server::Listening};
+use crate::{radiance::plain_background, train::Task as _, viewer::server::Listening};
 
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| for_task(arg, TaskName::Radiance)))]

@@ -1,6 +1,7 @@
 //! What all training commands have in common: the flags for the length and the results of a run, the layers of its
 //! configuration, and the training itself.
 
+use super::flags::above_zero;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -10,12 +11,14 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
 use clap::{Arg, Args, ValueEnum as _};
 use serde_json::Value;
 
+use super::outcome::Outcome;
 use super::progress::Drawer;
-use super::{OUTPUT_DIR, Outcome, interrupt, print};
+use super::{interrupt, print};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
-use crate::train::session::Task;
-use crate::train::{Observer, Run, RunControl, StopReason, TrainEvent, Wish, latest, session};
+use crate::train::{
+    Command, OUTPUT_DIR, Observer, Resolved, Run, RunControl, StopReason, Task, TrainEvent, latest, session,
+};
 use crate::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -54,7 +57,7 @@ pub struct LengthArgs {
     pub max_steps: Option<u64>,
 
     /// Seconds of training, not counting loading and saving [default: no limit]
-    #[arg(long, value_name = "S", value_parser = super::above_zero)]
+    #[arg(long, value_name = "S", value_parser = above_zero)]
     pub max_seconds: Option<f64>,
 
     /// Save and stop at step N, to be resumed later: the learning-rate schedule stays that of the whole run
@@ -66,7 +69,7 @@ pub struct LengthArgs {
 #[command(next_help_heading = "Results")]
 pub struct ResultsArgs {
     /// Results go to `DIR/<scene>/<model>/<run>`
-    #[arg(long, value_name = "DIR", default_value = "outputs")]
+    #[arg(long, value_name = "DIR", default_value = OUTPUT_DIR)]
     pub output_dir: PathBuf,
 
     /// Name of the run [default: the time in UTC]
@@ -185,7 +188,7 @@ impl TrainingArgs {
     /// # Errors
     /// Returns an error if there is no such run, or if it belongs to another task.
     pub fn resumed(&self, run: &Path, task: TaskName) -> Result<(Run, Checkpoint<'static>)> {
-        let resolved = Run::resolve(run, &self.results.output_dir)?;
+        let resolved = Resolved::find(run, &self.results.output_dir)?;
         let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
         let Some(run) = resolved.run else {
             return Err(checkpoint.refuse("is not in the checkpoints/ folder of a run, so there is no run to resume"));
@@ -267,8 +270,8 @@ impl Observer for Shown<'_, '_> {
         self.viewer.as_mut().map_or(Ok(()), |viewer| viewer.on_event(event))
     }
 
-    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Wish {
-        self.viewer.as_mut().map_or(Wish::Step, |viewer| viewer.between_steps(task, interrupted))
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Command {
+        self.viewer.as_mut().map_or(Command::Continue, |viewer| viewer.between_steps(task, interrupted))
     }
 }
 

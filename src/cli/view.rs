@@ -6,16 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::machine::MachineArgs;
+use super::outcome::Outcome;
 use super::run_args::RunArgs;
-use super::task::Trained;
-use super::viewer::{DEFAULT_ADDRESS, LookedAt, address, announce};
-use super::{Outcome, interrupt, print, refuse, task};
-use crate::config::TaskName;
-use crate::render::Render;
-use crate::scene::Scene;
+use super::trained::Trained;
+use super::viewer::{DEFAULT_ADDRESS, LookedAt, Viewable, address, announce};
+use super::{interrupt, print, task};
 use crate::viewer::server::Listening;
 use crate::viewer::{History, Host, RunFiles};
-use crate::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct ViewArgs {
@@ -34,31 +31,11 @@ pub struct ViewArgs {
     pub machine: MachineArgs,
 }
 
-/// A field that can be looked at from any camera.
-pub struct Viewable {
-    pub renderer: Box<dyn Render>,
-    pub scene: Scene,
-    pub background: [f32; 3],
-}
-
 impl ViewArgs {
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
         let trained = Trained::open(&self.run, &self.machine)?;
-        let viewable = self.open(&trained)?;
+        let viewable = task::viewable(&trained, self.scene.as_deref())?;
         self.serve(&trained, viewable)
-    }
-
-    fn open(&self, trained: &Trained) -> Result<Viewable> {
-        match trained.task() {
-            TaskName::Radiance => task::radiance::viewable(trained, self.scene.as_deref()),
-            TaskName::Sdf => {
-                refuse(&[("--scene", self.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
-                task::sdf::viewable(trained)
-            }
-            TaskName::Image => Err(Error::config(
-                "the viewer shows fields in space, and this run is of an image; `gridfield render` writes it",
-            )),
-        }
     }
 
     /// Serves the field until Ctrl-C.

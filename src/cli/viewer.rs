@@ -7,11 +7,12 @@ use clap::Args;
 use super::print;
 use crate::Result;
 use crate::config::{Config, TrainConfig};
+use crate::render::Render;
 use crate::scene::Scene;
-use crate::train::{Observer, Run, TrainEvent, Wish};
+use crate::train::{Command, Observer, Run, Task, TrainEvent};
 use crate::viewer::protocol::Subject;
 use crate::viewer::server::{Listening, Server};
-use crate::viewer::{History, Host, Overview, RunFiles, Told};
+use crate::viewer::{History, Host, HostEvent, Overview, RunFiles};
 
 /// Where the viewer listens unless another address is asked for.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
@@ -68,7 +69,7 @@ impl ViewerArgs {
         let teller = server.teller();
         let tell = move |told| {
             teller(&told);
-            if let Told::Paused(paused) = told
+            if let HostEvent::Paused(paused) = told
                 && !quiet
             {
                 print::to_stderr(if paused {
@@ -80,6 +81,14 @@ impl ViewerArgs {
         };
         Ok(Watched { host: Host::new(asks, Box::new(tell), background, self.viewer_share), _server: server })
     }
+}
+
+/// A field that can be looked at from any camera.
+pub struct Viewable {
+    pub renderer: Box<dyn Render>,
+    pub scene: Scene,
+    /// sRGB colour behind the field.
+    pub background: [f32; 3],
 }
 
 /// A field that is shown in a viewer.
@@ -138,11 +147,7 @@ impl Observer for Watched {
         self.host.on_event(event)
     }
 
-    fn between_steps(
-        &mut self,
-        task: &dyn crate::train::session::Task,
-        interrupted: &std::sync::atomic::AtomicBool,
-    ) -> Wish {
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &std::sync::atomic::AtomicBool) -> Command {
         self.host.between_steps(task, interrupted)
     }
 }

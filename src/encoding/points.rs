@@ -15,7 +15,7 @@ use crate::device::args::{
 };
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::geometry::{cell_of_number, relative};
-use crate::train::Run;
+use crate::train::{OUTPUT_DIR, Resolved};
 use crate::{Error, Result};
 
 /// Name of the nodes in a checkpoint.
@@ -271,7 +271,7 @@ fn from_file(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
 
 /// Returns the centres of the cells that an earlier run found to be occupied.
 fn from_run(path: &Path, context: &InitContext) -> Result<Vec<[f32; 3]>> {
-    let path = Run::resolve(path, Path::new("outputs"))?.checkpoint;
+    let path = Resolved::find(path, Path::new(OUTPUT_DIR))?.checkpoint;
     let checkpoint = Checkpoint::read(&path)?;
     let march = &checkpoint.header.config.march;
     let cells = (march.occupancy_resolution as usize).pow(3);

@@ -18,8 +18,7 @@ use crate::encoding::InitContext;
 use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
 use crate::geometry::UnitCube;
 use crate::train::event::{Evaluated, Started, StepReport};
-use crate::train::session::Task;
-use crate::train::{IN_TRAINING, Progress, schedule};
+use crate::train::{IN_TRAINING, Progress, Task, schedule};
 use crate::{Error, Result};
 
 /// Number of points at which a field is checked for values that are not finite before it is saved.

@@ -4,6 +4,7 @@
 //! Multiplying φ by c divides Δ by c², so models are compared with G scaled to trace n. G is never regularised: a
 //! singular G is rejected, and the condition number shows whether G is nearly singular.
 
+use super::jacobian::jacobian;
 use faer::linalg::solvers::Solve as _;
 use faer::{Mat, Side};
 use serde::Serialize;
@@ -82,7 +83,7 @@ pub struct LabelMap {
 /// # Errors
 /// Returns an error if the device fails, or if G is singular; the message gives the model, the rank and the reason.
 pub fn bound(model: &Model, device: &Device, points: &Points, labels: &[f64]) -> Result<Bound> {
-    let rows = Rows::of_model(model, device, &points.x)?;
+    let rows = jacobian(model, device, &points.x)?;
     let gram = rows.gram();
     let n_used = n_nodes(model, rows.clone());
     let (solved, eigen) = solve(&gram, labels).map_err(|eigen| singular(model, &eigen, n_used))?;
@@ -153,7 +154,7 @@ fn error_at(model: &Model, device: &Device, rows: &Rows, alpha: &[f64], x: &[f64
     // Σ_i k(x, x_i) α_i = Φ(x) (Φᵀ α), where Φᵀ α are the features to which the flow converges.
     let mut features = vec![0.0; rows.n_columns];
     rows.add_transposed_times(1.0, alpha, &mut features);
-    let found = Rows::of_model(model, device, x)?.times(&features);
+    let found = jacobian(model, device, x)?.times(&features);
     let squared: f64 = found.iter().zip(expected).map(|(f, y)| (f - y).powi(2)).sum();
     Ok((squared / expected.len() as f64).sqrt())
 }
@@ -193,7 +194,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 /// # Errors
 /// Returns an error if G of the two points is singular or the device fails.
 pub fn label_map(model: &Model, device: &Device, points: [Vec<f64>; 2], steps: usize) -> Result<LabelMap> {
-    let rows = Rows::of_model(model, device, &points.concat())?;
+    let rows = jacobian(model, device, &points.concat())?;
     let gram = rows.gram();
     let scale = mean_diagonal(&gram);
     let n_used = n_nodes(model, rows);

@@ -4,13 +4,11 @@
 //! Such a model is a polynomial in its features w, so its tangent kernel `G = J Jᵀ` with `J_ij = ∂g(x_i)/∂w_j` depends
 //! on them. As for other models, g is the sum over the levels of the first feature, here of h.
 
-use super::matrix::Rows;
 use super::random::Random;
-use super::{Model, ThetaChoice};
+use super::theta::ThetaChoice;
 use crate::Result;
 use crate::checkpoint::Checkpoint;
-use crate::device::Device;
-use crate::encoding::{self, ActiveNodes};
+use crate::encoding;
 
 /// Features at which the kernel is taken if there is no checkpoint: as large as those from which `gtk flow` starts, or
 /// as training starts from.
@@ -24,7 +22,7 @@ const NODES: u64 = 1 << 32;
 #[derive(Clone, Debug)]
 pub struct Cascade {
     /// Shape of the matrices `G_l`.
-    shape: encoding::Cascade,
+    pub(super) shape: encoding::Cascade,
     /// Matrices `G_l`, one after the other.
     pub gates: Vec<f64>,
     range: f64,
@@ -62,7 +60,7 @@ impl Cascade {
     }
 
     /// Draws the features of one node.
-    fn features_of(&self, entry: u32) -> impl Iterator<Item = f64> {
+    pub(super) fn features_of(&self, entry: u32) -> impl Iterator<Item = f64> {
         let mut random = Random::new(self.seed, NODES + u64::from(entry));
         (0..self.shape.n_features).map(move |_| random.symmetric(self.range))
     }
@@ -124,85 +122,6 @@ fn first_gate(shape: encoding::Cascade, level: usize) -> usize {
 /// Returns the gradients of g with respect to h: 1 for the first feature of each level.
 pub fn summed(shape: encoding::Cascade) -> Vec<f64> {
     (0..shape.n_columns()).map(|column| if column % shape.n_features == 0 { 1.0 } else { 0.0 }).collect()
-}
-
-/// A model with a cascade at fixed points, as a function of the features of the nodes that they use.
-pub struct Polynomial<'m> {
-    cascade: &'m Cascade,
-    model: &'m Model,
-    /// Active nodes; entries count the nodes in use.
-    nodes: ActiveNodes,
-    /// Rows of the nodes in use in the table.
-    used: Vec<u32>,
-}
-
-impl<'m> Polynomial<'m> {
-    /// Returns `None` if the model has no cascade.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    pub fn new(model: &'m Model, device: &Device, x: &[f64]) -> Result<Option<Self>> {
-        let Some(cascade) = &model.cascade else { return Ok(None) };
-        let mut nodes = model.active_nodes(device, x, &model.theta)?;
-        let mut used = nodes.entry.clone();
-        used.sort_unstable();
-        used.dedup();
-        let place = |entry: &mut u32| *entry = used.binary_search(entry).expect("every node was collected") as u32;
-        nodes.entry.iter_mut().for_each(place);
-        Ok(Some(Polynomial { cascade, model, nodes, used }))
-    }
-
-    /// Returns the number of features of the nodes in use.
-    pub fn n_features(&self) -> usize {
-        self.used.len() * self.cascade.shape.n_features
-    }
-
-    /// Returns the features at which the kernel is taken, `[n_used, F]`: trained, or drawn at random.
-    pub fn features(&self) -> Vec<f64> {
-        let n = self.cascade.shape.n_features;
-        match &self.model.trained {
-            Some(trained) => {
-                let of_node = |&entry: &u32| trained.features[entry as usize * n..][..n].iter().map(|&w| f64::from(w));
-                self.used.iter().flat_map(of_node).collect()
-            }
-            None => self.used.iter().flat_map(|&entry| self.cascade.features_of(entry)).collect(),
-        }
-    }
-
-    /// Computes the outputs `[n]` and the rows of J at the given features.
-    pub fn at(&self, features: &[f64]) -> (Vec<f64>, Rows) {
-        let (shape, nodes) = (self.cascade.shape, &self.nodes);
-        let n = shape.n_features;
-        let per_row = nodes.n_levels * nodes.n_corners * n;
-        let phi = |node: usize, k: usize| nodes.phi[if nodes.n_outputs == 1 { node } else { node * n + k }];
-        let (mut output, mut value) = (Vec::new(), Vec::with_capacity(nodes.entry.len() * n));
-        for (i, entries) in nodes.entry.chunks_exact(nodes.n_levels * nodes.n_corners).enumerate() {
-            let first = i * entries.len();
-            let mut z = vec![0.0; shape.n_columns()];
-            for (node, &entry) in entries.iter().enumerate() {
-                for k in 0..n {
-                    z[node / nodes.n_corners * n + k] += phi(first + node, k) * features[entry as usize * n + k];
-                }
-            }
-            let h = forward(shape, &self.cascade.gates, &z);
-            output.push(h.iter().step_by(n).sum());
-            let (dg_dz, _) = backward(shape, &self.cascade.gates, [&z, &h], summed(shape));
-            let nodes_and_features = (0..entries.len()).flat_map(|node| (0..n).map(move |k| (node, k)));
-            value.extend(
-                nodes_and_features.map(|(node, k)| phi(first + node, k) * dg_dz[node / nodes.n_corners * n + k]),
-            );
-        }
-        let column = nodes.entry.iter().flat_map(|&entry| (0..n as u32).map(move |k| entry * n as u32 + k)).collect();
-        (output, Rows { per_row, n_columns: self.n_features(), column, value })
-    }
-
-    /// Computes the rows of J at [`Polynomial::features`], with one column per feature of the whole table.
-    pub fn rows(&self) -> Rows {
-        let n = self.cascade.shape.n_features as u32;
-        let (_, rows) = self.at(&self.features());
-        let column = rows.column.iter().map(|&column| self.used[(column / n) as usize] * n + column % n).collect();
-        Rows { column, n_columns: self.model.n_entries() * n as usize, ..rows }
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use faer::{Mat, Side};
 use serde::Serialize;
 
 use super::Model;
-use super::cascade::Polynomial;
+use super::jacobian::{Polynomial, jacobian};
 use super::matrix::Rows;
 use super::random::Random;
 use crate::Result;
@@ -109,7 +109,7 @@ impl<'m> Scalar<'m> {
     fn new(model: &'m Model, device: &Device, x: &[f64]) -> Result<Self> {
         Ok(match Polynomial::new(model, device, x)? {
             Some(polynomial) => Scalar::Cascade(polynomial),
-            None => Scalar::Linear(Rows::of_model(model, device, x)?.compacted().0),
+            None => Scalar::Linear(jacobian(model, device, x)?.compacted().0),
         })
     }
 

@@ -6,9 +6,6 @@ use std::path::Path;
 use faer::Mat;
 use rayon::prelude::*;
 
-use super::Model;
-use super::cascade::Polynomial;
-use crate::device::Device;
 use crate::encoding::ActiveNodes;
 use crate::{Result, atomic, npy};
 
@@ -27,20 +24,6 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Computes Φ of a scalar model at `x` (`[n, D]`), with one column per node. If the kernel function has one value
-    /// per feature, that of the first feature is used. For a model with a cascade, which is not linear in its features,
-    /// these are its gradients with respect to them, with one column per feature.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    pub fn of_model(model: &Model, device: &Device, x: &[f64]) -> Result<Self> {
-        if let Some(polynomial) = Polynomial::new(model, device, x)? {
-            return Ok(polynomial.rows());
-        }
-        let nodes = model.active_nodes(device, x, &model.theta)?;
-        Ok(Rows::of_nodes(nodes, model.n_entries()))
-    }
-
     /// Builds the rows of Φ from active nodes.
     pub fn of_nodes(nodes: ActiveNodes, n_columns: usize) -> Self {
         let value = nodes.phi.iter().step_by(nodes.n_outputs).copied().collect();

@@ -6,27 +6,28 @@
 //! arithmetic is in f64. A model whose levels form a [`cascade`] is not linear in w; its kernel is that of its
 //! gradients.
 //!
-//! [`points`] provides the coordinates and [`model`] the model; [`matrix`], [`spectrum`], [`flow`], [`drift`] and
-//! [`bound`] contain the measurements, and [`charts`] and [`report`] present them. [`study`] runs the measurements for
-//! several models. `docs/gtk.md` gives the formulas and explains how to read the figures.
+//! [`points`] provides the coordinates and [`model`] the model; [`jacobian`] and [`matrix`] compute Φ and G;
+//! [`spectrum`], [`flow`], [`drift`] and [`bound`] contain the measurements, and [`charts`] and [`report`] present
+//! them. [`study`] runs the measurements for several models. `docs/gtk.md` gives the formulas and explains how to read the figures.
 
 pub mod bound;
 pub mod cascade;
 pub mod charts;
 pub mod drift;
 pub mod flow;
+pub mod jacobian;
 pub mod matrix;
 pub mod memory;
 pub mod model;
-
 pub mod points;
 mod random;
 pub mod report;
 pub mod spectrum;
 pub mod study;
-
 pub mod tangent;
+mod theta;
 
-pub use model::{Model, ModelSpec, ThetaChoice};
+pub use model::{Model, ModelSpec};
 pub use points::{Arrangement, Points};
 pub use study::{Finding, Study};
+pub use theta::ThetaChoice;

@@ -6,27 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cascade::Cascade;
-use super::random::Random;
+use super::theta::{ThetaChoice, coefficients_of, theta_of, trained_coefficients, trained_theta};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, GridConfig, GridIndex, ModelName, TaskName};
 use crate::decoder::{Decoder, Head};
 use crate::device::Device;
-use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, Local, Mulfa, ParamBlock, PointCloud};
+use crate::encoding::{self, ActiveNodes, Encoding, Grid, Init, InitContext, PointCloud};
 use crate::field::layer_name;
 use crate::geometry::UnitCube;
-use crate::train::Run;
+use crate::train::{OUTPUT_DIR, Resolved};
 use crate::{Error, Result, names};
-
-/// How θ is chosen if there is no checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum ThetaChoice {
-    /// All blocks random, including the output weights, as if training had already changed them
-    Random,
-    /// The values from which training starts
-    Initial,
-}
 
 /// Models for analysis: a single level, small enough to be understood, with the same geometry for all.
 const ALIASES: [(&str, &[&str]); 5] = [
@@ -39,12 +28,6 @@ const ALIASES: [(&str, &[&str]); 5] = [
 /// Settings that the aliases have in common. A table of 2^22 entries holds every node, so nothing is hashed.
 const ALIAS_GRID: [&str; 4] = ["n_levels=1", "n_features_per_level=1", "base_resolution=32", "log2_hashmap_size=22"];
 const FEATURES: &str = "grid.features";
-/// Stream of random numbers for the coefficients of the local kernel function, and how far they are from their initial
-/// values.
-const COEFFICIENTS: u64 = 1 << 18;
-const COEFFICIENT_RANGE: f64 = 0.5;
-const DEFAULT_OUTPUTS: &str = "outputs";
-
 /// A model as requested by the user.
 #[derive(Clone, Debug)]
 pub struct ModelSpec {
@@ -189,7 +172,7 @@ impl ModelSpec {
         if name != "latest" && !path.exists() {
             return Err(unknown(name));
         }
-        let checkpoint = Checkpoint::read(&Run::resolve(path, Path::new(DEFAULT_OUTPUTS))?.checkpoint)?;
+        let checkpoint = Checkpoint::read(&Resolved::find(path, Path::new(OUTPUT_DIR))?.checkpoint)?;
         let (config, label) = (checkpoint.header.config.clone(), stem(path));
         Ok(ModelSpec { label, config, theta: None, checkpoint: Some(Box::new(checkpoint)) })
     }
@@ -263,52 +246,6 @@ impl Trained {
             Ok((n_out, n_in, checkpoint.get::<f32>(&name, &[n_out, n_in])?.to_vec()))
         });
         Ok(Trained { features, layers: layers.collect::<Result<_>>()? })
-    }
-}
-
-fn trained_theta(mulfa: &Mulfa, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
-    Ok(mulfa.theta_of(checkpoint)?.into_iter().map(f64::from).collect())
-}
-
-fn trained_coefficients(local: Local, checkpoint: &Checkpoint) -> Result<Vec<f64>> {
-    let block = local.block(0);
-    Ok(checkpoint.get::<f32>(&block.name, &block.shape)?.iter().map(|&value| f64::from(value)).collect())
-}
-
-/// Returns the coefficients of the local kernel function for analysis. `Random` moves each from its initial value by up
-/// to ½.
-fn coefficients_of(local: Local, choice: ThetaChoice, seed: u64) -> Vec<f64> {
-    let mut random = Random::new(seed, COEFFICIENTS);
-    let range = if choice == ThetaChoice::Random { COEFFICIENT_RANGE } else { 0.0 };
-    local.initial().into_iter().map(|value| f64::from(value) + random.symmetric(range)).collect()
-}
-
-/// Returns θ for analysis. `Random` keeps what [`Mulfa::initial`] draws, but fills the blocks that start at zero or
-/// with small values: the output weights according to Glorot and Bengio (2010), like the other weights, and inner
-/// biases in ±0.5. The output bias is kept, so that no model is rescaled.
-fn theta_of(mulfa: &Mulfa, device: &Device, choice: ThetaChoice, seed: u64) -> Result<Vec<f64>> {
-    let mut theta: Vec<f64> = mulfa.initial(device, seed)?.download()?.into_iter().map(f64::from).collect();
-    if choice == ThetaChoice::Initial {
-        return Ok(theta);
-    }
-    let blocks = mulfa.blocks();
-    for (number, own) in theta.chunks_exact_mut(mulfa.n_theta()).enumerate() {
-        for (index, block) in blocks.iter().enumerate() {
-            let Some(range) = random_range(block) else { continue };
-            // Each block has its own random stream, so that w_out is the same for all variants.
-            let mut random = Random::new(seed, (number * blocks.len() + index) as u64 + (1 << 16));
-            own[block.range()].fill_with(|| random.symmetric(range));
-        }
-    }
-    Ok(theta)
-}
-
-fn random_range(block: &ParamBlock) -> Option<f64> {
-    match (block.name.as_str(), block.shape.as_slice()) {
-        ("b_out", _) => None,
-        ("w_out", &[n_out, n_in]) => Some((6.0 / (n_in + n_out) as f64).sqrt()),
-        (name, _) if name.starts_with("b_") => Some(0.5),
-        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::geometry::cell_of_number;
 use crate::names::{self, IMAGE_EXTENSIONS};
 use crate::radiance::open_scene;
 use crate::scene::{Image8, Scene};
-use crate::train::Run;
+use crate::train::{OUTPUT_DIR, Resolved};
 use crate::{Error, Result, text};
 
 /// Random stream for drawing points and for choosing among them.
@@ -250,7 +250,7 @@ fn of_image(path: &Path, image: &Image8, background: [f32; 3], n: usize, seed: u
 /// Takes points from a checkpoint: for an image field, pixels of the image; for a radiance field, one random point in
 /// each of `n` occupied cells of the finest cascade of its occupancy grid, where the field is sampled most densely.
 fn of_checkpoint(path: &Path, n: usize, seed: u64) -> Result<Points> {
-    let resolved = Run::resolve(path, Path::new("outputs"))?;
+    let resolved = Resolved::find(path, Path::new(OUTPUT_DIR))?;
     let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
     let Config { task, image, march, .. } = &checkpoint.header.config;
     match task {

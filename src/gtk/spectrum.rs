@@ -1,5 +1,6 @@
 //! How fast a model learns which patterns: the eigenvalues of G, and the Fourier transform of the kernel's profile.
 
+use super::jacobian::jacobian;
 use std::f64::consts::TAU;
 
 use faer::{Mat, Side};
@@ -7,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Model;
-use super::matrix::{Rows, mean_diagonal};
+use super::matrix::mean_diagonal;
 use crate::Result;
 use crate::device::Device;
 
@@ -72,7 +73,7 @@ pub struct Spectrum {
 /// Returns an error if the device fails.
 pub fn spectrum(model: &Model, device: &Device, x: &[f64]) -> Result<Spectrum> {
     let start = std::time::Instant::now();
-    let (rows, used) = Rows::of_model(model, device, x)?.compacted();
+    let (rows, used) = jacobian(model, device, x)?.compacted();
     let gram = rows.gram();
     let eigenvalues = eigenvalues(&gram);
     let seconds = start.elapsed().as_secs_f64();
@@ -121,7 +122,7 @@ pub fn profile(model: &Model, device: &Device) -> Result<Profile> {
     let x: Vec<f64> = (0..n)
         .flat_map(|i| (0..d).map(move |axis| if axis == 0 { (i as f64 + 0.5) / n as f64 } else { OTHER_AXES }))
         .collect();
-    let gram = Rows::of_model(model, device, &x)?.compacted().0.gram();
+    let gram = jacobian(model, device, &x)?.compacted().0.gram();
     let lag = |k: usize| (0..n - k).map(|i| gram[(i, i + k)]).sum::<f64>() / n as f64;
     let kernel: Vec<f64> = (0..n).into_par_iter().map(lag).collect();
     let kernel: Vec<f64> = kernel.iter().map(|value| value / kernel[0]).collect();

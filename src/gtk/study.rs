@@ -1,5 +1,6 @@
 //! Runs the measurements for several models, and collects the numbers, figure and table of each.
 
+use super::jacobian::jacobian;
 use std::path::{Path, PathBuf};
 
 use faer::Mat;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::bound::{self, Bound};
 use super::drift::{self, Training};
 use super::flow::{self, ROUNDING};
-use super::matrix::{self, Rows};
+use super::matrix;
 use super::spectrum;
 use super::tangent::{Field, Readout};
 use super::{Model, Points, charts, memory};
@@ -120,7 +121,7 @@ impl Study<'_> {
     pub fn matrix(&self) -> Result<Finding> {
         self.require_matrices(self.models.len())?;
         let matrices =
-            self.each(|model| Ok((Rows::of_model(model, self.device, &self.points.x)?.compacted().0.gram(), None)))?;
+            self.each(|model| Ok((jacobian(model, self.device, &self.points.x)?.compacted().0.gram(), None)))?;
         let explanation = "G by sparse rows of Φ: how much learning at one point moves the other.";
         Ok(self.matrices("matrix", &self.title("Grid tangent kernel G"), explanation, matrices))
     }

@@ -18,8 +18,8 @@ use crate::media::plot::{Axis, Content, Panel, Series, Style, figure};
 use crate::media::table::Table;
 use crate::media::to_rgb8;
 use crate::metrics::error_map;
-use crate::train::Progress;
-use crate::train::session::{Task as _, train_until};
+use crate::train::session::train_until;
+use crate::train::{Progress, Task as _};
 
 /// Settings of a comparison.
 pub struct Study {

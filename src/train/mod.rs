@@ -8,16 +8,20 @@ pub mod log;
 mod observer;
 mod progress;
 mod report;
+mod resolve;
 pub mod run;
 pub mod schedule;
 pub mod session;
+mod task;
 
 pub use event::{RunControl, StopReason, TrainEvent};
 pub use log::MetricsLog;
-pub use observer::{Observer, Wish};
+pub use observer::{Command, Observer};
 pub(crate) use progress::IN_TRAINING;
 pub use progress::Progress;
 pub use report::{Experiment, Origin};
-pub use run::Run;
+pub use resolve::Resolved;
+pub use run::{OUTPUT_DIR, Run};
+pub use task::Task;
 
 internal_use!(adam::{Adam, AdamStep, Moments});

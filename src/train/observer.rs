@@ -2,15 +2,15 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::Task;
 use super::TrainEvent;
-use super::session::Task;
 use crate::Result;
 
 /// What an observer asks of a run between two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Command {
     /// Take the next step.
-    Step,
+    Continue,
     /// Save a checkpoint of the current step, then continue.
     Save,
     /// Save a checkpoint and end the run.
@@ -28,8 +28,8 @@ pub trait Observer {
 
     /// Is called before each step. The observer may inspect the task and may pause the run, but should return soon
     /// after `interrupted` is set. Time spent here does not count as training time.
-    fn between_steps(&mut self, _task: &dyn Task, _interrupted: &AtomicBool) -> Wish {
-        Wish::Step
+    fn between_steps(&mut self, _task: &dyn Task, _interrupted: &AtomicBool) -> Command {
+        Command::Continue
     }
 }
 

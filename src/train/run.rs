@@ -7,17 +7,17 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::latest;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::{Error, Result, atomic};
 
+/// The folder for runs, in which `latest` is looked up and the last run is recorded, unless another one is named.
+pub const OUTPUT_DIR: &str = "outputs";
 /// Number of checkpoints that [`Run::save`] keeps: enough to go back past a bad one, few enough for a small disk.
 const KEPT_CHECKPOINTS: usize = 3;
-/// The argument that stands for the newest run.
-const LATEST: &str = "latest";
 const CONFIG: &str = "config.json";
-const CHECKPOINTS: &str = "checkpoints";
+/// Name of the folder of checkpoints in a run's folder.
+pub(super) const CHECKPOINTS: &str = "checkpoints";
 const CHECKPOINT_PREFIX: &str = "step-";
 const CHECKPOINT_SUFFIX: &str = ".safetensors";
 
@@ -25,36 +25,6 @@ const CHECKPOINT_SUFFIX: &str = ".safetensors";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     folder: PathBuf,
-}
-
-/// The checkpoint and run that a `RUN` argument of the command line refers to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// Path of the checkpoint.
-    pub checkpoint: PathBuf,
-    /// The run that contains the checkpoint; None for a checkpoint file outside any run.
-    pub run: Option<Run>,
-}
-
-impl Resolved {
-    /// Returns the folder for results about the checkpoint: the run's folder, or the checkpoint's own folder if it is
-    /// outside any run.
-    pub fn folder(&self) -> &Path {
-        match &self.run {
-            Some(run) => run.folder(),
-            None => self.checkpoint.parent().unwrap_or(Path::new("")),
-        }
-    }
-
-    /// Returns the path of the evaluation's report.
-    pub fn eval_path(&self) -> PathBuf {
-        self.folder().join("eval.json")
-    }
-
-    /// Returns the folder for rendered images and videos.
-    pub fn renders_folder(&self) -> PathBuf {
-        self.folder().join("renders")
-    }
 }
 
 impl Run {
@@ -94,31 +64,6 @@ impl Run {
             return Err(Error::file(folder, what));
         }
         Ok(Run { folder: folder.to_path_buf() })
-    }
-
-    /// Finds what `arg` refers to: a run's folder, a checkpoint file, or `latest`, which is the run with the newest
-    /// checkpoint among those under `output_dir` and the one that [`latest::record`] recorded there. A folder stands
-    /// for its checkpoint of the highest step.
-    ///
-    /// # Errors
-    /// Returns an error if there is no such run or checkpoint, or if the run has no checkpoint.
-    pub fn resolve(arg: &Path, output_dir: &Path) -> Result<Resolved> {
-        if arg == Path::new(LATEST) {
-            return Run::resolve_folder(latest::find(output_dir)?);
-        }
-        if arg.is_dir() {
-            return Run::resolve_folder(Run::open(arg)?);
-        }
-        if !arg.is_file() {
-            return Err(Error::file(arg, "there is no such run or checkpoint; check the path, or say `latest`"));
-        }
-        let run = arg.parent().filter(|folder| folder.file_name() == Some(OsStr::new(CHECKPOINTS)));
-        let run = run.and_then(Path::parent).and_then(|folder| Run::open(folder).ok());
-        Ok(Resolved { checkpoint: arg.to_path_buf(), run })
-    }
-
-    fn resolve_folder(run: Run) -> Result<Resolved> {
-        Ok(Resolved { checkpoint: run.newest_checkpoint()?, run: Some(run) })
     }
 
     /// Returns the run's folder.

@@ -5,101 +5,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::event::{Evaluated, Finished, Started, StepReport};
-use super::{MetricsLog, Observer, Progress, Run, RunControl, StopReason, TrainEvent, Wish};
-use crate::checkpoint::Checkpoint;
+use super::event::{Finished, StepReport};
+use super::{Command, MetricsLog, Observer, Progress, Run, RunControl, StopReason, Task, TrainEvent};
 use crate::config::TrainConfig;
 use crate::decoder::LayerNeurons;
-use crate::render::Render;
 use crate::{Error, Result};
 
 /// Time between reports.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// Something that can be trained step by step.
-pub trait Task {
-    /// Returns what is about to be trained, for the first event of the run.
-    fn started(&self) -> Started;
-
-    /// Returns the progress of the run.
-    fn progress(&self) -> Progress;
-
-    /// Performs one training step, without looking at its loss.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails, and [`Error::Diverged`] if the step itself finds numbers that are not
-    /// finite.
-    fn train_step(&mut self) -> Result<()>;
-
-    /// Returns whether statistics can be read after each step without waiting for the device.
-    fn reads_each_step(&self) -> bool;
-
-    /// Adds the statistics that the device has collected since they were last read to the sums of the next report.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    fn read_statistics(&mut self) -> Result<()>;
-
-    /// Returns the sum of the losses since the last report, as far as they have been read.
-    fn summed_loss(&self) -> f64;
-
-    /// Returns the averages since the last report, made at the moment `since`, and resets the sums; None if there was
-    /// no progress.
-    fn averages(&mut self, since: Instant) -> Option<StepReport>;
-
-    /// Performs one training step and checks its loss.
-    ///
-    /// # Errors
-    /// Returns the errors of [`Task::train_step`], and [`Error::Diverged`] if the loss is found not to be finite. If
-    /// reading the loss would mean waiting for the device, this check is left to [`Task::report`].
-    fn advance(&mut self) -> Result<()> {
-        self.train_step()?;
-        if self.reads_each_step() {
-            self.read_statistics()?;
-        }
-        check_loss(self)
-    }
-
-    /// Returns the progress since the last report, made at the moment `since`; None if there was no progress.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails, and [`Error::Diverged`] if the loss is not finite.
-    fn report(&mut self, since: Instant) -> Result<Option<StepReport>> {
-        self.read_statistics()?;
-        check_loss(self)?;
-        Ok(self.averages(since))
-    }
-
-    /// Returns a checkpoint with everything needed to render the field, and to resume training with the same bits.
-    ///
-    /// # Errors
-    /// Returns an error if the device cannot be read, and [`Error::Diverged`] if the learned parameters give numbers
-    /// that are not finite.
-    fn checkpoint(&mut self) -> Result<Checkpoint<'_>>;
-
-    /// Evaluates the field on the validation images; returns None if the scene has none.
-    ///
-    /// # Errors
-    /// Returns an error if an image cannot be read, and [`Error::Diverged`] as for a checkpoint.
-    fn evaluate(&mut self) -> Result<Option<Evaluated>>;
-
-    /// Returns a renderer of the field in its current state, which does not change with later steps; None if the task's
-    /// field cannot be rendered from a camera. Training continues with the same bits as without the call.
-    ///
-    /// # Errors
-    /// Returns an error if the device fails.
-    fn snapshot(&self) -> Result<Option<Box<dyn Render>>> {
-        Ok(None)
-    }
-}
-
-fn check_loss<T: Task + ?Sized>(task: &T) -> Result<()> {
-    let loss = task.summed_loss();
-    if loss.is_finite() {
-        return Ok(());
-    }
-    Err(Error::diverged(task.progress().step, format!("the loss became {loss}")))
-}
 
 /// Trains `task` until `step` steps or `max_seconds` seconds of training are completed, or `interrupted` is set.
 /// Reports at intervals and at the end.
@@ -118,7 +31,7 @@ pub fn train_until(
     stretch(task, &is_at_end, interrupted, &mut nobody, &mut |_, step_report| report(step_report)).map(drop)
 }
 
-/// Trains `task` until `is_at_end` is true or the observer asks for anything but a step, and returns its last wish.
+/// Trains `task` until `is_at_end` is true or the observer asks for anything but a step, and returns its last command.
 /// Reports at intervals and at the end.
 fn stretch(
     task: &mut dyn Task,
@@ -126,16 +39,16 @@ fn stretch(
     interrupted: &AtomicBool,
     observer: &mut dyn Observer,
     report: &mut dyn FnMut(&mut dyn Observer, StepReport) -> Result<()>,
-) -> Result<Wish> {
+) -> Result<Command> {
     let mut reported = Instant::now();
-    let mut wish = Wish::Step;
-    while wish == Wish::Step && !is_at_end(task) {
+    let mut command = Command::Continue;
+    while command == Command::Continue && !is_at_end(task) {
         let held = Instant::now();
-        wish = observer.between_steps(task, interrupted);
+        command = observer.between_steps(task, interrupted);
         // Time spent in the observer belongs to no step, so that the reported speed is that of training.
         reported += held.elapsed();
         // The observer may have held the run until it was interrupted.
-        if wish == Wish::Step && !is_at_end(task) {
+        if command == Command::Continue && !is_at_end(task) {
             task.advance()?;
         }
         if reported.elapsed() >= REPORT_EVERY {
@@ -144,7 +57,7 @@ fn stretch(
         }
     }
     task.report(reported)?.map_or(Ok(()), |step_report| report(observer, step_report))?;
-    Ok(wish)
+    Ok(command)
 }
 
 /// Returns the condition that ends a stretch of training: `step` completed steps, `max_seconds` of training, or an
@@ -214,24 +127,24 @@ impl Session<'_> {
                 return Ok(reason);
             }
             let begin = task.progress().step;
-            let wish = self.train_to_next_pause(task)?;
+            let command = self.train_to_next_pause(task)?;
             let step = task.progress().step;
             // A stretch without a step, as while the run is paused, must not repeat the checkpoint or evaluation before
             // it.
             let is_new = step > begin;
-            if wish == Wish::Save || is_new && falls_on(step, self.config.save_every) {
+            if command == Command::Save || is_new && falls_on(step, self.config.save_every) {
                 self.save(task)?;
             }
             if is_new && falls_on(step, self.config.eval_every) {
                 self.evaluate(task)?;
             }
-            if wish == Wish::Stop {
+            if command == Command::Stop {
                 return Ok(StopReason::Requested);
             }
         }
     }
 
-    fn train_to_next_pause(&mut self, task: &mut dyn Task) -> Result<Wish> {
+    fn train_to_next_pause(&mut self, task: &mut dyn Task) -> Result<Command> {
         let until = self.next_pause(task.progress().step);
         let Session { config, control, log, observer, .. } = self;
         let is_at_end = is_at_end(until, config.max_seconds, control.interrupted);

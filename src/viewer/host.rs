@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::film::Filming;
 use super::snapshot::Snapshot;
-use super::{Answer, Ask, Budget, Film, FilmNews, FilmStage, Picture, Progressive, Told, View};
+use super::video::VideoJob;
+use super::{Answer, Budget, HostEvent, Picture, Progressive, Request, VideoProgress, VideoRequest, VideoStage, View};
 use crate::Result;
 use crate::render::Render;
-use crate::train::session::Task;
-use crate::train::{Observer, TrainEvent, Wish};
+use crate::train::{Command, Observer, Task, TrainEvent};
 
 /// Target time for rendering a band, so that a step or a newer request never waits long.
 const BAND_TIME: f64 = 0.03;
@@ -27,26 +26,26 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// Serves the requests of viewers, on the thread that owns the field.
 pub struct Host {
-    asks: Receiver<Ask>,
-    tell: Box<dyn FnMut(Told)>,
+    requests: Receiver<Request>,
+    tell: Box<dyn FnMut(HostEvent)>,
     background: [f32; 3],
     budget: Budget,
     queue: VecDeque<View>,
     job: Option<Job>,
     /// A requested video that has not begun yet.
-    film: Option<Film>,
-    filming: Option<Filming>,
+    requested_video: Option<VideoRequest>,
+    video: Option<VideoJob>,
     snapshot: Option<Rc<Snapshot>>,
     /// Pixels per second, as last seen.
     speed: Option<f64>,
     last_asked: Instant,
     is_paused: bool,
-    wishes: Wishes,
+    commands: Commands,
 }
 
 /// What viewers have asked of the run since the last step.
 #[derive(Default)]
-struct Wishes {
+struct Commands {
     save: bool,
     stop: bool,
 }
@@ -63,25 +62,25 @@ struct Job {
 type Open<'a> = &'a dyn Fn() -> Result<Option<Box<dyn Render>>>;
 
 impl Host {
-    /// Creates a host that takes requests from `asks`, reports the course of the run to `tell`, which must not block,
+    /// Creates a host that takes requests from `requests`, reports the course of the run to `tell`, which must not block,
     /// and shows fields over `background` (sRGB) unless a request names another. While training, pictures take at most
     /// the fraction `share` of the time.
-    pub fn new(asks: Receiver<Ask>, tell: Box<dyn FnMut(Told)>, background: [f32; 3], share: f64) -> Host {
+    pub fn new(requests: Receiver<Request>, tell: Box<dyn FnMut(HostEvent)>, background: [f32; 3], share: f64) -> Host {
         let now = Instant::now();
         Host {
-            asks,
+            requests,
             tell,
             background,
             budget: Budget::new(share, now),
             queue: VecDeque::new(),
             job: None,
-            film: None,
-            filming: None,
+            requested_video: None,
+            video: None,
             snapshot: None,
             speed: None,
             last_asked: now,
             is_paused: false,
-            wishes: Wishes::default(),
+            commands: Commands::default(),
         }
     }
 
@@ -91,8 +90,8 @@ impl Host {
         self.snapshot = Some(Rc::new(Snapshot { renderer, step, made: Instant::now(), cost: Duration::ZERO }));
         while !interrupted.load(Ordering::Relaxed) {
             let wait = if self.has_work() { Duration::ZERO } else { GLANCE };
-            match self.asks.recv_timeout(wait) {
-                Ok(ask) => self.take(ask),
+            match self.requests.recv_timeout(wait) {
+                Ok(request) => self.take(request),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -102,46 +101,46 @@ impl Host {
     }
 
     fn has_work(&self) -> bool {
-        self.job.is_some() || !self.queue.is_empty() || self.film.is_some() || self.filming.is_some()
+        self.job.is_some() || !self.queue.is_empty() || self.requested_video.is_some() || self.video.is_some()
     }
 
     fn take_all(&mut self) {
-        while let Ok(ask) = self.asks.try_recv() {
-            self.take(ask);
+        while let Ok(request) = self.requests.try_recv() {
+            self.take(request);
         }
     }
 
-    fn take(&mut self, ask: Ask) {
-        match ask {
-            Ask::View(view) => {
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::View(view) => {
                 self.last_asked = Instant::now();
                 self.queue.push_back(view);
             }
-            Ask::Film(film) => self.take_film(film),
-            Ask::CancelFilm => self.cancel_film(),
-            Ask::Pause => self.set_paused(true),
-            Ask::Resume => self.set_paused(false),
-            Ask::Save => self.wishes.save = true,
-            Ask::Stop => self.wishes.stop = true,
+            Request::Video(video) => self.take_video(video),
+            Request::CancelVideo => self.cancel_video(),
+            Request::Pause => self.set_paused(true),
+            Request::Resume => self.set_paused(false),
+            Request::Save => self.commands.save = true,
+            Request::Stop => self.commands.stop = true,
         }
     }
 
-    fn take_film(&mut self, film: Film) {
-        if self.film.is_none() && self.filming.is_none() {
-            (self.tell)(Told::Film(news_of(&film, FilmStage::Rendering)));
-            self.film = Some(film);
+    fn take_video(&mut self, request: VideoRequest) {
+        if self.requested_video.is_none() && self.video.is_none() {
+            (self.tell)(HostEvent::Video(unstarted(&request, VideoStage::Rendering)));
+            self.requested_video = Some(request);
         }
     }
 
-    fn cancel_film(&mut self) {
-        if let Some(film) = self.film.take() {
-            (self.tell)(Told::Film(news_of(&film, FilmStage::Cancelled)));
+    fn cancel_video(&mut self) {
+        if let Some(request) = self.requested_video.take() {
+            (self.tell)(HostEvent::Video(unstarted(&request, VideoStage::Cancelled)));
         }
-        if let Some(filming) = self.filming.take() {
-            let news = filming.news(FilmStage::Cancelled);
-            // The unfinished file is removed with its writer, before the news says that there is none.
-            drop(filming);
-            (self.tell)(Told::Film(news));
+        if let Some(video) = self.video.take() {
+            let progress = video.progress(VideoStage::Cancelled);
+            // The unfinished file is removed with its writer, before its end is reported.
+            drop(video);
+            (self.tell)(HostEvent::Video(progress));
         }
     }
 
@@ -149,7 +148,7 @@ impl Host {
         if paused != self.is_paused {
             self.is_paused = paused;
             self.budget.restart(Instant::now());
-            (self.tell)(Told::Paused(paused));
+            (self.tell)(HostEvent::Paused(paused));
         }
     }
 
@@ -158,7 +157,7 @@ impl Host {
         if self.job.is_none() {
             self.job = self.next_job(step, open);
         }
-        let Some(mut job) = self.job.take() else { return self.work_on_film(step, open) };
+        let Some(mut job) = self.job.take() else { return self.work_on_video(step, open) };
         if job.view.is_superseded() {
             return (job.view.reply)(Answer::Superseded);
         }
@@ -180,35 +179,35 @@ impl Host {
     }
 
     /// Renders the next band of the video, if one is requested.
-    fn work_on_film(&mut self, step: u64, open: Open) {
-        if let Some(film) = self.film.take() {
-            let (wanted, background) = (film.clone(), self.background);
-            match self.renewed(step, open).and_then(|of| Filming::new(film, of, background)) {
-                Ok(filming) => self.filming = Some(filming),
-                Err(error) => (self.tell)(Told::Film(news_of(&wanted, FilmStage::Failed(error.to_string())))),
+    fn work_on_video(&mut self, step: u64, open: Open) {
+        if let Some(request) = self.requested_video.take() {
+            let (wanted, background) = (request.clone(), self.background);
+            match self.renewed(step, open).and_then(|of| VideoJob::new(request, of, background)) {
+                Ok(video) => self.video = Some(video),
+                Err(error) => (self.tell)(HostEvent::Video(unstarted(&wanted, VideoStage::Failed(error.to_string())))),
             }
         }
-        let Some(mut filming) = self.filming.take() else { return };
+        let Some(mut video) = self.video.take() else { return };
         let begun = Instant::now();
-        match filming.advance(self.pixels_of_band()) {
+        match video.advance(self.pixels_of_band()) {
             Err(error) => {
-                let news = filming.news(FilmStage::Failed(error.to_string()));
-                drop(filming);
-                return (self.tell)(Told::Film(news));
+                let progress = video.progress(VideoStage::Failed(error.to_string()));
+                drop(video);
+                return (self.tell)(HostEvent::Video(progress));
             }
             Ok(n) => self.count(n, begun.elapsed()),
         }
-        if !filming.is_complete() {
-            if let Some(news) = filming.news_now_and_then() {
-                (self.tell)(Told::Film(news));
+        if !video.is_complete() {
+            if let Some(progress) = video.progress_if_due() {
+                (self.tell)(HostEvent::Video(progress));
             }
-            self.filming = Some(filming);
+            self.video = Some(video);
             return;
         }
-        let unfinished = filming.news(FilmStage::Rendering);
-        let stage = |error: crate::Error| FilmNews { stage: FilmStage::Failed(error.to_string()), ..unfinished };
-        let news = filming.finish().unwrap_or_else(stage);
-        (self.tell)(Told::Film(news));
+        let unfinished = video.progress(VideoStage::Rendering);
+        let stage = |error: crate::Error| VideoProgress { stage: VideoStage::Failed(error.to_string()), ..unfinished };
+        let progress = video.finish().unwrap_or_else(stage);
+        (self.tell)(HostEvent::Video(progress));
     }
 
     fn pixels_of_band(&self) -> usize {
@@ -256,51 +255,51 @@ impl Host {
         Ok(snapshot)
     }
 
-    fn wish(&mut self) -> Wish {
-        if self.wishes.stop {
-            Wish::Stop
-        } else if std::mem::take(&mut self.wishes.save) {
-            Wish::Save
+    fn command(&mut self) -> Command {
+        if self.commands.stop {
+            Command::Stop
+        } else if std::mem::take(&mut self.commands.save) {
+            Command::Save
         } else {
-            Wish::Step
+            Command::Continue
         }
     }
 
     /// Waits while the run is paused, and renders what is requested meanwhile.
-    fn hold(&mut self, step: u64, open: Open, interrupted: &AtomicBool) -> Wish {
+    fn hold(&mut self, step: u64, open: Open, interrupted: &AtomicBool) -> Command {
         while self.is_paused && !interrupted.load(Ordering::Relaxed) {
             self.work(step, open);
-            match self.wish() {
-                Wish::Step => {}
-                wish => return wish,
+            match self.command() {
+                Command::Continue => {}
+                command => return command,
             }
             let wait = if self.has_work() { Duration::ZERO } else { GLANCE };
-            match self.asks.recv_timeout(wait) {
-                Ok(ask) => self.take(ask),
+            match self.requests.recv_timeout(wait) {
+                Ok(request) => self.take(request),
                 Err(RecvTimeoutError::Timeout) => {}
                 // Nobody is left who could resume the run.
                 Err(RecvTimeoutError::Disconnected) => self.set_paused(false),
             }
             self.take_all();
         }
-        self.wish()
+        self.command()
     }
 }
 
 impl Drop for Host {
     /// The field is gone, so an unfinished video is cancelled.
     fn drop(&mut self) {
-        self.cancel_film();
+        self.cancel_video();
     }
 }
 
 impl Observer for Host {
     fn on_event(&mut self, event: &TrainEvent) -> Result<()> {
-        (self.tell)(Told::Event(event.clone()));
+        (self.tell)(HostEvent::Train(event.clone()));
         Ok(())
     }
 
-    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Wish {
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Command {
         self.take_all();
         let (step, open) = (task.progress().step, || task.snapshot());
         if self.is_paused {
@@ -313,13 +312,13 @@ impl Observer for Host {
         } else if self.snapshot.is_some() && now.duration_since(self.last_asked) > FORGET_AFTER {
             self.snapshot = None;
         }
-        self.wish()
+        self.command()
     }
 }
 
 /// Returns a message about a video that has no frame yet.
-fn news_of(film: &Film, stage: FilmStage) -> FilmNews {
-    FilmNews { stage, done: 0, total: film.path.frames.len(), file: film.file.clone() }
+fn unstarted(request: &VideoRequest, stage: VideoStage) -> VideoProgress {
+    VideoProgress { stage, done: 0, total: request.path.frames.len(), file: request.file.clone() }
 }
 
 fn picture(job: &Job) -> Picture {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Film, FilmNews, ViewRequest};
+use super::{VideoProgress, VideoRequest, ViewRequest};
 use crate::train::TrainEvent;
 
-/// Length of the channel of [`Ask`]s. The server sends without waiting, and tries again if the channel is full.
-pub const MOST_ASKS: usize = 256;
+/// Length of the channel of [`Request`]s. The server sends without waiting, and tries again if the channel is full.
+pub const MOST_REQUESTS: usize = 256;
 
 /// A request to a [`Host`](super::Host).
-pub enum Ask {
+pub enum Request {
     /// Render a picture.
     View(View),
     /// Render a video, if none is being rendered.
-    Film(Film),
+    Video(VideoRequest),
     /// Cancel the video that is being rendered.
-    CancelFilm,
+    CancelVideo,
     /// Pause training.
     Pause,
     /// Resume training after a pause.
@@ -76,11 +76,11 @@ pub struct Picture {
 
 /// What a [`Host`](super::Host) reports to viewers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum HostEvent {
     /// An event of the run.
-    Event(TrainEvent),
+    Train(TrainEvent),
     /// The run was paused (true) or resumed (false).
     Paused(bool),
     /// Progress of a video.
-    Film(FilmNews),
+    Video(VideoProgress),
 }

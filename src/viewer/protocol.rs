@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FilmNews, History, Overview, ViewRequest};
+use super::{History, Overview, VideoProgress, ViewRequest};
 use crate::geometry::{Camera, Corners, Intrinsics, SceneBox, pose};
 use crate::render::Channel;
 use crate::scene::path::Keyframes;
@@ -48,7 +48,7 @@ pub enum ClientMessage {
         path: Keyframes,
     },
     /// Saves a path with the run and renders it to a video.
-    Film {
+    Video {
         /// The path.
         path: Keyframes,
         /// sRGB colour behind the field, 0 to 1; absent for the run's own.
@@ -56,7 +56,7 @@ pub enum ClientMessage {
         background: Option<[f32; 3]>,
     },
     /// Cancels the video that is being rendered.
-    CancelFilm,
+    CancelVideo,
     /// Saves a crop box with the run, or removes it.
     Crop {
         /// The box in scene coordinates; absent to remove it.
@@ -147,7 +147,7 @@ pub enum ServerMessage<'a> {
         /// State of the run.
         state: State,
         /// The last video, if one was requested.
-        film: Option<&'a FilmNews>,
+        video: Option<&'a VideoProgress>,
         /// The crop box that is saved with the run, if there is one.
         #[serde(rename = "box")]
         crop: Option<SceneBox>,
@@ -185,9 +185,9 @@ pub enum ServerMessage<'a> {
         message: &'a str,
     },
     /// Progress of a video.
-    Film {
+    Video {
         /// The progress.
-        film: &'a FilmNews,
+        video: &'a VideoProgress,
     },
 }
 

@@ -14,11 +14,11 @@ use crate::render::Channel;
 use crate::scene::CameraPath;
 
 /// Time between progress messages about a video.
-const NEWS_EVERY: Duration = Duration::from_millis(250);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A requested video.
 #[derive(Clone, Debug)]
-pub struct Film {
+pub struct VideoRequest {
     /// The cameras of its frames, without lenses.
     pub path: CameraPath,
     /// sRGB colour behind the field; None for the one over which it is evaluated.
@@ -29,9 +29,9 @@ pub struct Film {
 
 /// Progress of a video.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FilmNews {
+pub struct VideoProgress {
     /// Its stage.
-    pub stage: FilmStage,
+    pub stage: VideoStage,
     /// Number of finished frames.
     pub done: usize,
     /// Number of all frames.
@@ -43,7 +43,7 @@ pub struct FilmNews {
 /// Stage of a video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FilmStage {
+pub enum VideoStage {
     /// Its frames are rendered.
     Rendering,
     /// The file is complete.
@@ -55,26 +55,26 @@ pub enum FilmStage {
 }
 
 /// A video that is being rendered: all frames show the same state of the field.
-pub(super) struct Filming {
-    film: Film,
+pub(super) struct VideoJob {
+    request: VideoRequest,
     of: Rc<Snapshot>,
     background: [f32; 3],
     writer: VideoWriter,
     frame: Progressive,
     n_done: usize,
-    told: Instant,
+    reported: Instant,
 }
 
-impl Filming {
-    /// Begins a video of `of` over `background` (sRGB), if the film names none.
+impl VideoJob {
+    /// Begins a video of `of` over `background` (sRGB), if the request names none.
     ///
     /// # Errors
     /// Returns an error if the path has no frames, if a camera has a lens, or if the file cannot be written.
-    pub fn new(film: Film, of: Rc<Snapshot>, background: [f32; 3]) -> Result<Filming> {
-        let frame = frame(&film, 0, background)?;
-        let size = film.path.frames[0].intrinsics;
-        let writer = VideoWriter::create(&film.file, size.width, size.height, film.path.fps)?;
-        Ok(Filming { film, of, background, writer, frame, n_done: 0, told: Instant::now() })
+    pub fn new(request: VideoRequest, of: Rc<Snapshot>, background: [f32; 3]) -> Result<VideoJob> {
+        let frame = frame(&request, 0, background)?;
+        let size = request.path.frames[0].intrinsics;
+        let writer = VideoWriter::create(&request.file, size.width, size.height, request.path.fps)?;
+        Ok(VideoJob { request, of, background, writer, frame, n_done: 0, reported: Instant::now() })
     }
 
     /// Renders the next band of about `pixels` pixels, and returns their number.
@@ -87,7 +87,7 @@ impl Filming {
             self.writer.push(&self.frame.image())?;
             self.n_done += 1;
             if !self.is_complete() {
-                self.frame = frame(&self.film, self.n_done, self.background)?;
+                self.frame = frame(&self.request, self.n_done, self.background)?;
             }
         }
         Ok(n)
@@ -95,36 +95,41 @@ impl Filming {
 
     /// Returns whether all frames are rendered.
     pub fn is_complete(&self) -> bool {
-        self.n_done == self.film.path.frames.len()
+        self.n_done == self.request.path.frames.len()
     }
 
     /// Completes the file.
     ///
     /// # Errors
     /// Returns an error if encoding fails.
-    pub fn finish(self) -> Result<FilmNews> {
-        let news = self.news(FilmStage::Done);
+    pub fn finish(self) -> Result<VideoProgress> {
+        let progress = self.progress(VideoStage::Done);
         self.writer.finish()?;
-        Ok(news)
+        Ok(progress)
     }
 
     /// Returns a message about the progress of the video.
-    pub fn news(&self, stage: FilmStage) -> FilmNews {
-        FilmNews { stage, done: self.n_done, total: self.film.path.frames.len(), file: self.film.file.clone() }
+    pub fn progress(&self, stage: VideoStage) -> VideoProgress {
+        VideoProgress {
+            stage,
+            done: self.n_done,
+            total: self.request.path.frames.len(),
+            file: self.request.file.clone(),
+        }
     }
 
     /// Returns a message about the progress of the video, if there has been none for a while.
-    pub fn news_now_and_then(&mut self) -> Option<FilmNews> {
-        let is_due = self.told.elapsed() > NEWS_EVERY;
+    pub fn progress_if_due(&mut self) -> Option<VideoProgress> {
+        let is_due = self.reported.elapsed() > PROGRESS_INTERVAL;
         is_due.then(|| {
-            self.told = Instant::now();
-            self.news(FilmStage::Rendering)
+            self.reported = Instant::now();
+            self.progress(VideoStage::Rendering)
         })
     }
 }
 
-fn frame(film: &Film, number: usize, background: [f32; 3]) -> Result<Progressive> {
+fn frame(request: &VideoRequest, number: usize, background: [f32; 3]) -> Result<Progressive> {
     let camera =
-        *film.path.frames.get(number).ok_or_else(|| crate::Error::config("a video needs at least one frame"))?;
-    Progressive::new(&ViewRequest { camera, channel: Channel::Rgb, background: film.background }, background)
+        *request.path.frames.get(number).ok_or_else(|| crate::Error::config("a video needs at least one frame"))?;
+    Progressive::new(&ViewRequest { camera, channel: Channel::Rgb, background: request.background }, background)
 }

@@ -187,8 +187,8 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     page.evaluate("$('path-play').click(); true");
     page.wait_for("playing && playing.shown");
     page.wait_for("!playing");
-    page.evaluate("$('path-film').click(); true");
-    page.wait_for("$('film-text').querySelector('a')");
+    page.evaluate("$('path-video').click(); true");
+    page.wait_for("$('video-text').querySelector('a')");
     let run = tiny_run(folder.path());
     assert!(run.join("renders/camera_path.mp4").is_file());
     assert_eq!(read_json(&run.join("camera_path.json"))["keyframes"].as_array().unwrap().len(), 2);

@@ -11,9 +11,9 @@ use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::{Trainer, TrainingImages, open_scene};
 use gridfield::render::Channel;
-use gridfield::train::session::{Task, train};
-use gridfield::train::{Observer, Run, RunControl, StopReason, TrainEvent, Wish};
-use gridfield::viewer::{Answer, Ask, Host, MOST_ASKS, Told, View, ViewRequest};
+use gridfield::train::session::train;
+use gridfield::train::{Command, Observer, Run, RunControl, StopReason, Task, TrainEvent};
+use gridfield::viewer::{Answer, Host, HostEvent, MOST_REQUESTS, Request, View, ViewRequest};
 
 /// Settings for which a step takes milliseconds.
 fn tiny_config() -> Config {
@@ -51,7 +51,7 @@ fn trained_tensors(config: &Config, observer: &mut dyn Observer) -> Vec<Tensor<'
 #[test]
 fn training_gives_the_same_bits_with_a_viewer_as_without() {
     let alone = trained_tensors(&tiny_config(), &mut |_: &TrainEvent| Ok(()));
-    let (asks, asked) = sync_channel(MOST_ASKS);
+    let (asks, asked) = sync_channel(MOST_REQUESTS);
     let scene = open_scene(&tiny_config().scene).unwrap();
     let camera = scene.splits.test[0].camera.downscaled(16);
     let (asks, steps) = (Arc::new(asks), Arc::new(Mutex::new(Vec::new())));
@@ -72,15 +72,15 @@ fn training_gives_the_same_bits_with_a_viewer_as_without() {
                 newest: Arc::default(),
                 reply,
             };
-            assert!(own_asks.try_send(Ask::View(view)).is_ok());
+            assert!(own_asks.try_send(Request::View(view)).is_ok());
         }
     };
     ask_for_pictures();
-    assert!(asks.try_send(Ask::Pause).is_ok() && asks.try_send(Ask::Save).is_ok());
+    assert!(asks.try_send(Request::Pause).is_ok() && asks.try_send(Request::Save).is_ok());
     let resume = asks.clone();
     let tell = Box::new(move |told| {
-        if matches!(told, Told::Paused(true)) {
-            assert!(resume.try_send(Ask::Resume).is_ok());
+        if matches!(told, HostEvent::Paused(true)) {
+            assert!(resume.try_send(Request::Resume).is_ok());
         }
         ask_for_pictures();
     });
@@ -108,14 +108,14 @@ impl Observer for Timed {
         self.host.on_event(event)
     }
 
-    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Wish {
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Command {
         (self.ask)();
         let begun = Instant::now();
-        let wish = self.host.between_steps(task, interrupted);
+        let command = self.host.between_steps(task, interrupted);
         let time = begun.elapsed();
         self.spent += time;
         self.longest = self.longest.max(time);
-        wish
+        command
     }
 }
 
@@ -127,7 +127,7 @@ fn time_with_viewer(looks: bool) -> (f64, f64, f64, usize) {
     config.set("train.max_seconds=2").unwrap();
     let scene = open_scene(&config.scene).unwrap();
     let camera = scene.splits.test[0].camera.downscaled(4);
-    let (asks, asked) = sync_channel(MOST_ASKS);
+    let (asks, asked) = sync_channel(MOST_REQUESTS);
     let n_pictures = Arc::new(AtomicU64::new(0));
     let (mut number, seen) = (0, n_pictures.clone());
     let ask = move || {
@@ -139,7 +139,7 @@ fn time_with_viewer(looks: bool) -> (f64, f64, f64, usize) {
             seen.fetch_add(1, Ordering::Relaxed);
         });
         let request = ViewRequest { camera, channel: Channel::Rgb, background: None };
-        assert!(asks.try_send(Ask::View(View { request, number, newest: Arc::default(), reply })).is_ok());
+        assert!(asks.try_send(Request::View(View { request, number, newest: Arc::default(), reply })).is_ok());
         number += 1;
     };
     let host = Host::new(asked, Box::new(|_| {}), [1.0; 3], 0.1);

@@ -19,11 +19,11 @@ fn path() -> Value {
 }
 
 /// Reads to the news that a video is in another stage than being rendered.
-fn hear_end_of_film(browser: &mut Browser) -> Value {
+fn hear_end_of_video(browser: &mut Browser) -> Value {
     loop {
-        let film = browser.hear("film")["film"].take();
-        if film["stage"] != "rendering" {
-            return film;
+        let video = browser.hear("video")["video"].take();
+        if video["stage"] != "rendering" {
+            return video;
         }
     }
 }
@@ -33,7 +33,7 @@ fn a_path_is_previewed_saved_and_rendered_and_render_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let served = viewing(folder.path());
     let mut browser = served.join();
-    assert_eq!(browser.hear("hello")["film"], Value::Null);
+    assert_eq!(browser.hear("hello")["video"], Value::Null);
 
     browser.send(&json!({ "type": "preview", "path": path() }));
     let preview = browser.hear("preview");
@@ -43,9 +43,9 @@ fn a_path_is_previewed_saved_and_rendered_and_render_reads_it() {
         (frames[0][3].as_f64().unwrap() + 0.5).abs() < 1e-5 && (frames[0][12].as_f64().unwrap() - 0.7).abs() < 1e-5
     );
 
-    browser.send(&json!({ "type": "film", "path": path() }));
-    let film = hear_end_of_film(&mut browser);
-    assert_eq!((&film["stage"], &film["done"], &film["total"]), (&"done".into(), &5.into(), &5.into()));
+    browser.send(&json!({ "type": "video", "path": path() }));
+    let video = hear_end_of_video(&mut browser);
+    assert_eq!((&video["stage"], &video["done"], &video["total"]), (&"done".into(), &5.into(), &5.into()));
     let run = tiny_run(folder.path());
     let video = fs::read(run.join("renders/camera_path.mp4")).unwrap();
     assert_eq!(&video[4..8], b"ftyp");
@@ -53,7 +53,7 @@ fn a_path_is_previewed_saved_and_rendered_and_render_reads_it() {
     let answer = served.get_bytes(&format!("/video?token={token}"), &format!("Host: {host}\r\n"));
     assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(&video));
     // Whoever comes later hears of it too.
-    assert_eq!(served.join().hear("hello")["film"]["stage"], "done");
+    assert_eq!(served.join().hear("hello")["video"]["stage"], "done");
 
     let saved: Value = serde_json::from_str(&fs::read_to_string(run.join("camera_path.json")).unwrap()).unwrap();
     assert_eq!((saved["keyframes"].as_array().unwrap().len(), saved["camera_path"].as_array().unwrap().len()), (2, 5));
@@ -76,14 +76,14 @@ fn a_video_can_be_cancelled_and_leaves_nothing() {
     let mut long = path();
     long["keys"][1]["seconds"] = json!(100);
     (long["width"], long["height"]) = (json!(640), json!(480));
-    browser.send(&json!({ "type": "film", "path": long }));
-    assert_eq!(browser.hear("film")["film"]["stage"], "rendering");
-    browser.send(&json!({ "type": "film", "path": path() }));
+    browser.send(&json!({ "type": "video", "path": long }));
+    assert_eq!(browser.hear("video")["video"]["stage"], "rendering");
+    browser.send(&json!({ "type": "video", "path": path() }));
     assert!(browser.hear("refused")["message"].as_str().unwrap().contains("rendered already"));
     // Pictures go before the video.
     browser.look(3.0, json!({}));
     browser.send(&json!({ "type": "cancel_film" }));
-    assert_eq!(hear_end_of_film(&mut browser)["stage"], "cancelled");
+    assert_eq!(hear_end_of_video(&mut browser)["stage"], "cancelled");
     assert_eq!(fs::read_dir(tiny_run(folder.path()).join("renders")).unwrap().count(), 0);
     let answer = served.get(&format!("/video?token={}", served.token), &format!("Host: {}\r\n", served.host));
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
@@ -95,14 +95,14 @@ fn a_run_in_training_gives_a_video_and_one_that_ends_gives_none() {
     let served = Served::training(folder.path());
     let mut browser = served.join();
     browser.hear("hello");
-    browser.send(&json!({ "type": "film", "path": path() }));
-    assert_eq!(hear_end_of_film(&mut browser)["stage"], "done");
+    browser.send(&json!({ "type": "video", "path": path() }));
+    assert_eq!(hear_end_of_video(&mut browser)["stage"], "done");
     let mut long = path();
     long["keys"][1]["seconds"] = json!(600);
-    browser.send(&json!({ "type": "film", "path": long }));
-    assert_eq!(browser.hear("film")["film"]["stage"], "rendering");
+    browser.send(&json!({ "type": "video", "path": long }));
+    assert_eq!(browser.hear("video")["video"]["stage"], "rendering");
     browser.send(&json!({ "type": "stop" }));
-    assert_eq!(hear_end_of_film(&mut browser)["stage"], "cancelled");
+    assert_eq!(hear_end_of_video(&mut browser)["stage"], "cancelled");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn paths_and_boxes_that_are_none_are_refused_in_a_sentence_and_nothing_is_writte
     ] {
         let mut wrong = path();
         wrong.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        for kind in ["preview", "save_path", "film"] {
+        for kind in ["preview", "save_path", "video"] {
             browser.send(&json!({ "type": kind, "path": wrong }));
             let message = browser.hear("refused")["message"].as_str().unwrap().to_owned();
             assert!(message.contains(says), "{kind} {change}: {message}");

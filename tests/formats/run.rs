@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use gridfield::checkpoint::{Checkpoint, Header, Tensor};
 use gridfield::config::Config;
 use gridfield::geometry::UnitCube;
-use gridfield::train::Run;
 use gridfield::train::run::scene_name;
+use gridfield::train::{Resolved, Run};
 
 fn checkpoint(step: u64) -> Checkpoint<'static> {
     let unit_cube = UnitCube::new(1.0, [0.0; 3]);
@@ -83,13 +83,13 @@ fn a_run_a_checkpoint_and_latest_resolve() {
     newer.save(&checkpoint(7)).unwrap();
     let last = newer.save(&checkpoint(8)).unwrap();
 
-    let by_folder = Run::resolve(newer.folder(), Path::new("unused")).unwrap();
+    let by_folder = Resolved::find(newer.folder(), Path::new("unused")).unwrap();
     assert_eq!((by_folder.checkpoint, by_folder.run), (last.clone(), Some(newer)));
-    let by_file = Run::resolve(&path, Path::new("unused")).unwrap();
+    let by_file = Resolved::find(&path, Path::new("unused")).unwrap();
     assert_eq!((&by_file.checkpoint, &by_file.run), (&path, &Some(older)));
 
     set_age(&path, 60);
-    let latest = |output: &Path| Run::resolve(Path::new("latest"), output).unwrap().checkpoint;
+    let latest = |output: &Path| Resolved::find(Path::new("latest"), output).unwrap().checkpoint;
     assert_eq!(latest(output.path()), last);
     set_age(&last, 120);
     assert_eq!(latest(output.path()), path, "the run whose checkpoint was written last");
@@ -100,7 +100,7 @@ fn a_checkpoint_outside_of_a_run_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copied.safetensors");
     checkpoint(3).write(&path).unwrap();
-    assert_eq!(Run::resolve(&path, Path::new("unused")).unwrap().run, None);
+    assert_eq!(Resolved::find(&path, Path::new("unused")).unwrap().run, None);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_is_no_run_is_refused() {
         (&output.path().join("nothing"), "there is no such run or checkpoint"),
         (Path::new("latest"), "no run with a checkpoint is in this folder"),
     ] {
-        let error = Run::resolve(arg, output.path()).unwrap_err().to_string();
+        let error = Resolved::find(arg, output.path()).unwrap_err().to_string();
         assert!(error.contains(says), "{}: {error}", arg.display());
     }
 }

@@ -10,6 +10,7 @@ mod panoramas;
 #[path = "../skip/mod.rs"]
 mod skip;
 
+use gridfield::train::Task;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
@@ -21,7 +22,7 @@ use gridfield::geometry::{Camera, UnitCube};
 use gridfield::radiance::evaluate::{Summary, compare};
 use gridfield::radiance::{Protocol, Renderer, Statistics, Trainer, TrainingImages, open_scene, plain_background};
 use gridfield::scene::Scene;
-use gridfield::train::session::{Task, train_until};
+use gridfield::train::session::train_until;
 use nalgebra::{Matrix3, Rotation3, Vector3};
 
 const ORRERY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes/orrery");

@@ -10,7 +10,7 @@ use gridfield::field::Field;
 use gridfield::fit::{Eikonal, FitChunk, FitTrainer};
 use gridfield::mesh::Mesh;
 use gridfield::sdf::{DistanceData, HEAD, Target, distances, eikonal_score};
-use gridfield::train::session::Task;
+use gridfield::train::Task;
 
 on_every_target!(
     stencils_have_loss_and_gradient_as_written_down,

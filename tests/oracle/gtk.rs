@@ -10,7 +10,8 @@ use gridfield::device::{Device, LaunchDims, kernels};
 use gridfield::encoding::Grid;
 use gridfield::gtk::drift::{self, Training};
 use gridfield::gtk::flow::{self, Law, ROUNDING};
-use gridfield::gtk::matrix::{Rows, mean_diagonal};
+use gridfield::gtk::jacobian::jacobian;
+use gridfield::gtk::matrix::mean_diagonal;
 use gridfield::gtk::tangent::{Field, Readout};
 use gridfield::gtk::{Arrangement, Model, ModelSpec, Points, ThetaChoice, bound, spectrum};
 use serde_json::Value;
@@ -83,7 +84,7 @@ fn cases() -> Vec<Case> {
 fn matrices_spectra_bounds_and_predictions_are_the_oracles(device: &Device) {
     for case in cases() {
         let (x, y, name) = (case.numbers("x"), case.numbers("y"), &case.model.label);
-        let gram = Rows::of_model(&case.model, device, &x).unwrap().gram();
+        let gram = jacobian(&case.model, device, &x).unwrap().gram();
         let rows: Vec<f64> = (0..x.len()).flat_map(|i| (0..x.len()).map(move |j| (i, j))).map(|at| gram[at]).collect();
         assert_close(&format!("{name}: G"), &rows, &case.numbers("G"), TOLERANCE);
         let eigen = spectrum::eigenvalues(&gram);
@@ -223,7 +224,7 @@ fn a_cascade_begins_as_its_levels_and_moves(device: &Device) {
     let labels = points.labels.as_deref().unwrap();
     let gram = |text: &str, theta| {
         let model = ModelSpec::parse(text, &[]).unwrap().build(device, 2, theta, 5).unwrap();
-        Rows::of_model(&model, device, &points.x).unwrap().compacted().0.gram()
+        jacobian(&model, device, &points.x).unwrap().compacted().0.gram()
     };
     for kernel in ["linear", "local"] {
         let levels = format!("linear,kernel={kernel},n_levels=3,base_resolution=3,n_features_per_level=2");
@@ -254,7 +255,7 @@ fn descent_through_the_encoding_follows_the_law(device: &Device) {
     for text in ["linear,n_levels=3,base_resolution=4,n_features_per_level=2", "smoothstep,n_features_per_level=2"] {
         let (model, points) = (model(device, text, 2), points(24, 2));
         let labels = points.labels.as_deref().unwrap();
-        let law = Law::of(&Rows::of_model(&model, device, &points.x).unwrap().gram());
+        let law = Law::of(&jacobian(&model, device, &points.x).unwrap().gram());
         let rate = 0.5 / law.eigenvalues.last().unwrap();
         let mut random = Random::new(8);
         let mut table: Vec<f64> = (0..model.grid.n_parameters()).map(|_| random.between(-0.5, 0.5)).collect();
@@ -314,7 +315,7 @@ fn the_profiles_transform_is_that_of_phi() {
     let profile = spectrum::profile(&model, &device).unwrap();
     let n = spectrum::PROFILE_POINTS;
     let x: Vec<f64> = (0..n).flat_map(|i| [(i as f64 + 0.5) / n as f64, 0.47]).collect();
-    let rows = Rows::of_model(&model, &device, &x).unwrap();
+    let rows = jacobian(&model, &device, &x).unwrap();
     let square = |f: f64| {
         let (mut re, mut im) = (vec![0.0; rows.n_columns], vec![0.0; rows.n_columns]);
         let angle = |i: usize| std::f64::consts::TAU * f * x[2 * i];
@@ -335,7 +336,7 @@ fn the_test_error_is_that_of_the_trained_field() {
     let (model, points) = (model(&device, "linear,base_resolution=8", 2), points(20, 2));
     let labels = points.labels.clone().unwrap();
     let found = bound::bound(&model, &device, &points, &labels).unwrap();
-    let rows = Rows::of_model(&model, &device, &points.x).unwrap();
+    let rows = jacobian(&model, &device, &points.x).unwrap();
     let mut features = vec![0.0; rows.n_columns];
     let rate = 1.0 / spectrum::eigenvalues(&rows.gram()).values.last().unwrap();
     for _ in 0..20_000 {
@@ -343,7 +344,7 @@ fn the_test_error_is_that_of_the_trained_field() {
         rows.add_transposed_times(-rate, &residual, &mut features);
     }
     let (x, expected) = points.held_out.unwrap();
-    let outputs = Rows::of_model(&model, &device, &x).unwrap().times(&features);
+    let outputs = jacobian(&model, &device, &x).unwrap().times(&features);
     let squared: f64 = outputs.iter().zip(&expected).map(|(o, y)| (o - y).powi(2)).sum();
     let error = (squared / expected.len() as f64).sqrt();
     // The remainder after the descent's steps is e^{-20000 λ_min / λ_max} of the labels.

@@ -7,7 +7,7 @@ use gridfield::device::Device;
 use gridfield::encoding::Grid;
 use gridfield::radiance::{Statistics, Trainer, TrainingImages};
 use gridfield::scene::Scene;
-use gridfield::train::session::Task as _;
+use gridfield::train::Task as _;
 
 use crate::common::{cuda, emulated, host};
 

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Trained;
 use crate::checkpoint::Checkpoint;
+use crate::cli::outcome::Outcome;
+use crate::cli::print;
 use crate::cli::render::Crop;
-use crate::cli::{Outcome, print};
+use crate::cli::trained::Trained;
 use crate::fit::Predictor;
 use crate::image_field::{Image, ImageReport, Part, Shape, compare, render as render_part, side_by_side, write_image};
 use crate::media::{Pixels, write_png};

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::Trained;
 use crate::checkpoint::Checkpoint;
 use crate::cli::counter::Counter;
 use crate::cli::eval::{EvalArgs, SolidBackground};
 use crate::cli::export::{self, ExportArgs};
+use crate::cli::outcome::Outcome;
+use crate::cli::print;
 use crate::cli::render::RenderArgs;
-use crate::cli::{Outcome, print};
+use crate::cli::trained::Trained;
 use crate::geometry::Upright;
 use crate::mesh::{ColoredMesh, Mesh, MeshFormat};
 use crate::metrics::Lpips;
@@ -140,7 +141,7 @@ fn open_scene(args: &RenderArgs, checkpoint: &Checkpoint) -> Result<Scene> {
 
 /// Opens a field for the viewer. Without the scene there are no cameras to show, but there is a field.
 #[cfg(feature = "viewer")]
-pub fn viewable(trained: &Trained, moved_to: Option<&Path>) -> Result<crate::cli::view::Viewable> {
+pub fn viewable(trained: &Trained, moved_to: Option<&Path>) -> Result<crate::cli::viewer::Viewable> {
     let checkpoint = &trained.checkpoint;
     let scene = match reopen_scene(checkpoint, moved_to) {
         Err(why) if moved_to.is_none() => {
@@ -151,7 +152,7 @@ pub fn viewable(trained: &Trained, moved_to: Option<&Path>) -> Result<crate::cli
     };
     let background = plain_background(&checkpoint.header.config.train, &scene);
     let renderer = Box::new(Renderer::from_checkpoint(&trained.device, checkpoint)?);
-    Ok(crate::cli::view::Viewable { renderer, scene, background })
+    Ok(crate::cli::viewer::Viewable { renderer, scene, background })
 }
 
 /// Writes the field's surface as a mesh and as a point cloud, and the field as a volume, whichever are requested.

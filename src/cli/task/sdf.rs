@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::Trained;
 use crate::checkpoint::Checkpoint;
 use crate::cli::export::{self, ExportArgs};
+use crate::cli::outcome::Outcome;
+use crate::cli::print;
 use crate::cli::render::RenderArgs;
-use crate::cli::{Outcome, print};
+use crate::cli::trained::Trained;
 use crate::device::Device;
 use crate::fit::Predictor;
 use crate::geometry::{FieldToScene, Space};
@@ -88,13 +89,13 @@ pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
 
 /// Opens a field for the viewer.
 #[cfg(feature = "viewer")]
-pub fn viewable(trained: &Trained) -> Result<crate::cli::view::Viewable> {
+pub fn viewable(trained: &Trained) -> Result<crate::cli::viewer::Viewable> {
     let mut scene = turntable_scene(&trained.checkpoint)?;
     let renderer = Box::new(SphereTracer::new(predictor(trained)?, &trained.checkpoint)?);
     let background = scene.background;
     // Its cameras are those of paths, and took no photographs.
     scene.splits = Default::default();
-    Ok(crate::cli::view::Viewable { renderer, scene, background })
+    Ok(crate::cli::viewer::Viewable { renderer, scene, background })
 }
 
 /// Writes the field's surface, in the coordinates of the mesh that it was fitted to. Nothing tells what is up in a

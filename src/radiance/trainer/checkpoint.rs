@@ -19,8 +19,7 @@ use crate::radiance::renderer::Renderer;
 use crate::radiance::training_images::TrainingImages;
 use crate::radiance::volume_renderer::VolumeRenderer;
 use crate::scene::Scene;
-use crate::train::session::Task as _;
-use crate::train::{IN_TRAINING, Progress};
+use crate::train::{IN_TRAINING, Progress, Task as _};
 
 /// Names of the tensors with the per-image parameters.
 const EXPOSURE: &str = "exposure";

@@ -24,8 +24,7 @@ use crate::radiance::space::space_of;
 use crate::radiance::training_images::TrainingImages;
 use crate::radiance::volume_renderer::{Gradients, Loss, March, VolumeRenderer};
 use crate::scene::Scene;
-use crate::train::session::Task as _;
-use crate::train::{AdamStep, Progress, schedule};
+use crate::train::{AdamStep, Progress, Task as _, schedule};
 use crate::{Error, Result};
 
 /// Samples expected per ray before any ray has been marched; this sets the number of rays in the first step.

@@ -11,8 +11,7 @@ use crate::radiance::occupancy::Occupancy;
 use crate::radiance::protocol::Protocol;
 use crate::render::Render;
 use crate::train::event::{Evaluated, Started, StepReport};
-use crate::train::session::Task;
-use crate::train::{Progress, schedule};
+use crate::train::{Progress, Task, schedule};
 
 /// Maximum number of images in an evaluation during training.
 const MOST_EVALUATED: usize = 10;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::checkpoint::{Header, Tensor};
+use crate::checkpoint::{Checkpoint, Header, Tensor};
 use crate::config::Config;
 use crate::geometry::UnitCube;
+use crate::train::event::{Evaluated, Started};
 
 /// Counts steps of one second each; optionally fails or is interrupted after a given step.
 struct Counter {
@@ -192,25 +193,25 @@ fn a_checkpoint_before_the_newest_is_not_resumed_in_place() {
     assert!(error.contains("beyond step 2"), "{error}");
 }
 
-/// An observer that asks for the listed wishes in turn, then only for steps.
-struct Wishing(Vec<Wish>);
+/// An observer that asks for the listed commands in turn, then only for steps.
+struct Commanding(Vec<Command>);
 
-impl Observer for Wishing {
+impl Observer for Commanding {
     fn on_event(&mut self, _: &TrainEvent) -> Result<()> {
         Ok(())
     }
 
-    fn between_steps(&mut self, _: &dyn Task, _: &AtomicBool) -> Wish {
-        if self.0.is_empty() { Wish::Step } else { self.0.remove(0) }
+    fn between_steps(&mut self, _: &dyn Task, _: &AtomicBool) -> Command {
+        if self.0.is_empty() { Command::Continue } else { self.0.remove(0) }
     }
 }
 
 /// Trains with an observer, and returns why the run ended and the kinds of its events.
-fn wished(task: &mut Counter, run: &Run, wishes: &[Wish]) -> (StopReason, Vec<String>) {
+fn commanded(task: &mut Counter, run: &Run, commands: &[Command]) -> (StopReason, Vec<String>) {
     let interrupted = AtomicBool::new(false);
     let control = RunControl { stop_after: None, interrupted: &interrupted };
     let config = task.config.train.clone();
-    let ended = train(task, run, &config, &control, &mut Wishing(wishes.to_vec())).unwrap();
+    let ended = train(task, run, &config, &control, &mut Commanding(commands.to_vec())).unwrap();
     let lines = std::fs::read_to_string(run.metrics_path()).unwrap();
     let kind =
         |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
@@ -221,8 +222,11 @@ fn wished(task: &mut Counter, run: &Run, wishes: &[Wish]) -> (StopReason, Vec<St
 fn an_observer_can_have_the_run_saved_at_any_step() {
     let (_folder, run, mut task) = fixture(&["train.max_steps=5", "train.save_every=0", "train.eval_every=2"]);
     // Twice at step 2: it is saved once, and not evaluated again.
-    let (reason, events) =
-        wished(&mut task, &run, &[Wish::Step, Wish::Step, Wish::Save, Wish::Save, Wish::Step, Wish::Step]);
+    let (reason, events) = commanded(
+        &mut task,
+        &run,
+        &[Command::Continue, Command::Continue, Command::Save, Command::Save, Command::Continue, Command::Continue],
+    );
     assert_eq!(reason, StopReason::MaxSteps);
     let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
     assert_eq!((count("saved"), count("warning")), (2, 2), "{events:?}");
@@ -232,7 +236,8 @@ fn an_observer_can_have_the_run_saved_at_any_step() {
 #[test]
 fn an_observer_can_end_the_run_which_is_saved() {
     let (_folder, run, mut task) = fixture(&["train.max_steps=10", "train.save_every=0"]);
-    let (reason, events) = wished(&mut task, &run, &[Wish::Step, Wish::Step, Wish::Step, Wish::Stop]);
+    let (reason, events) =
+        commanded(&mut task, &run, &[Command::Continue, Command::Continue, Command::Continue, Command::Stop]);
     assert_eq!(reason, StopReason::Requested);
     assert_eq!(events, ["started", "step", "saved", "finished"]);
     assert_eq!(kept_steps(&run), [3]);

@@ -28,7 +28,7 @@ function hear(message) {
     lastId = 0; shownId = 0;
     begin(isNew);
     if (isNew) beginPath(message.box);
-    filmed(message.film);
+    videoChanged(message.video);
     setState(message.state);
     changed();
   } else if (message.type === "event") {
@@ -44,8 +44,8 @@ function hear(message) {
   } else if (message.type === "refused") {
     path.waiting = false;
     note(message.message);
-  } else if (message.type === "film") {
-    filmed(message.film);
+  } else if (message.type === "video") {
+    videoChanged(message.video);
   } else if (message.type === "failed") {
     pending = null;
     note(message.message);

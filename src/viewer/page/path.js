@@ -53,7 +53,7 @@ function keysChanged() {
     list.append(hint);
   }
   path.frames = [];
-  for (const id of ["path-play", "path-save", "path-film"]) $(id).disabled = !path.keys.length;
+  for (const id of ["path-play", "path-save", "path-video"]) $(id).disabled = !path.keys.length;
   if (path.keys.length) path.waiting = send(pathMessage("preview"));
 }
 const keyOf = cam => ({ camera: { ...cam }, camera_to_world: matrixOf(cam), fov_y: cam.fov });
@@ -67,8 +67,8 @@ $("path-closed").onchange = keysChanged;
 $("path-fps").onchange = keysChanged;
 $("path-size").onchange = keysChanged;
 $("path-save").onclick = () => send(pathMessage("save_path"));
-$("path-film").onclick = () => {
-  const message = pathMessage("film");
+$("path-video").onclick = () => {
+  const message = pathMessage("video");
   if (view.background) message.background = view.background;
   if (send(message) && state === "training") note("While training, a video takes long; pause the run to have it sooner.");
 };
@@ -129,13 +129,13 @@ function drawPath(project) {
     pen.fillStyle = "#1a0c12"; pen.fillText(i + 1, at[0], at[1] + 4);
   });
 }
-function filmed(film) {
-  $("film").hidden = !film;
-  if (!film) return;
-  const { stage, done, total, file } = film, failed = stage && stage.failed, text = $("film-text");
-  $("film-done").style.width = `${100 * done / total}%`;
-  $("film-cancel").hidden = stage !== "rendering";
-  $("path-film").disabled = stage === "rendering" || !path.keys.length;
+function videoChanged(video) {
+  $("video").hidden = !video;
+  if (!video) return;
+  const { stage, done, total, file } = video, failed = stage && stage.failed, text = $("video-text");
+  $("video-done").style.width = `${100 * done / total}%`;
+  $("video-cancel").hidden = stage !== "rendering";
+  $("path-video").disabled = stage === "rendering" || !path.keys.length;
   text.textContent = failed ? `No video: ${failed}` : stage === "cancelled" ? "The video was cancelled."
     : stage === "done" ? "" : `${done} of ${total} frames`;
   if (stage === "done") {
@@ -143,8 +143,8 @@ function filmed(film) {
     link.href = `/video${location.search}`; link.download = "camera_path.mp4"; link.textContent = "Download the video";
     link.title = file;
     text.append(link);
-    if (filmed.last === "rendering") note(`The video is ${file}`);
+    if (videoChanged.last === "rendering") note(`The video is ${file}`);
   }
-  filmed.last = stage;
+  videoChanged.last = stage;
 }
-$("film-cancel").onclick = () => send({ type: "cancel_film" });
+$("video-cancel").onclick = () => send({ type: "cancel_video" });

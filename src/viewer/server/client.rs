@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time;
 
+use super::end::End;
 use super::files;
 use super::hub::{Hub, Seat, text};
 use super::jpeg;
 use crate::viewer::protocol::{ClientMessage, PictureHeader, ServerMessage, WireView, picture_message};
-use crate::viewer::{Answer, Ask, Picture, View, ViewRequest};
+use crate::viewer::{Answer, Picture, Request, View, ViewRequest};
 
 /// Quality of large pictures, where higher ones show no difference in a rendered field, and of small ones, which are
 /// magnified.
@@ -34,16 +35,6 @@ const BEAT: Duration = Duration::from_secs(15);
 const SILENT_FOR: Duration = Duration::from_secs(45);
 /// Delay after which a request that found the channel full is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
-
-/// Why a browser's connection ends.
-pub(super) enum End {
-    /// It left, or no longer takes messages.
-    Left,
-    /// The server ends.
-    Closing,
-    /// It broke the rules.
-    Refused(String),
-}
 
 /// A browser's requests for pictures.
 struct Views {
@@ -68,12 +59,9 @@ pub async fn attend(mut socket: WebSocket, hub: Arc<Hub>, _seat: Seat) {
     let end = exchange(&mut socket, &hub, views, answers).await;
     // Requests in progress are dropped.
     newest.store(u64::MAX, Ordering::Relaxed);
-    let frame = match end {
-        Ok(()) | Err(End::Left) => return,
-        Err(End::Closing) => CloseFrame { code: close_code::AWAY, reason: "the run has ended".into() },
-        Err(End::Refused(why)) => CloseFrame { code: close_code::POLICY, reason: short(&why).into() },
-    };
-    let _ = send(&mut socket, Message::Close(Some(frame))).await;
+    if let Some(frame) = end.err().and_then(End::frame) {
+        let _ = send(&mut socket, Message::Close(Some(frame))).await;
+    }
 }
 
 async fn exchange(
@@ -141,21 +129,21 @@ async fn exchange(
 
 /// Takes a message of the browser, and returns the answer to it, if it has one.
 async fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<Option<Utf8Bytes>, End> {
-    let ask = match ClientMessage::parse(message).map_err(End::Refused)? {
+    let request = match ClientMessage::parse(message).map_err(End::Refused)? {
         ClientMessage::View(wire) => return views.want(hub, &wire).map(|()| None),
-        ClientMessage::Pause => Ask::Pause,
-        ClientMessage::Resume => Ask::Resume,
-        ClientMessage::Save => Ask::Save,
-        ClientMessage::Stop => Ask::Stop,
-        ClientMessage::CancelFilm => Ask::CancelFilm,
+        ClientMessage::Pause => Request::Pause,
+        ClientMessage::Resume => Request::Resume,
+        ClientMessage::Save => Request::Save,
+        ClientMessage::Stop => Request::Stop,
+        ClientMessage::CancelVideo => Request::CancelVideo,
         ClientMessage::Preview { path } => return files::preview(hub, path).await.map(Some),
         ClientMessage::SavePath { path } => return files::save_path(hub, path).await.map(Some),
-        ClientMessage::Film { path, background } => return files::film(hub, path, background).await,
+        ClientMessage::Video { path, background } => return files::video(hub, path, background).await,
         ClientMessage::Crop { crop } => return files::crop(hub, crop).await.map(Some),
     };
     // A full channel means that the run has been busy for a long time; the user sees no change, and presses the button
     // again.
-    let _ = hub.ask(ask);
+    let _ = hub.request(request);
     Ok(None)
 }
 
@@ -181,7 +169,7 @@ impl Views {
         // The channel has room for the answers to all requests in progress, so the reply never waits; it fails if the
         // browser left.
         let reply = Box::new(move |answer| drop(answers.try_send(answer)));
-        match hub.ask(Ask::View(View { request, number, newest: self.newest.clone(), reply })) {
+        match hub.request(Request::View(View { request, number, newest: self.newest.clone(), reply })) {
             None => self.under_way += 1,
             Some(_) => self.waiting = Some((number, request)),
         }
@@ -217,16 +205,6 @@ fn encode(picture: &Picture) -> Vec<u8> {
     picture_message(&header, &jpeg)
 }
 
-/// Returns as much of a reason as a close frame has room for (125 bytes with its code, RFC 6455, section 5.5).
-fn short(why: &str) -> String {
-    why.chars()
-        .scan(0, |length, c| {
-            *length += c.len_utf8();
-            (*length <= 120).then_some(c)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,13 +217,6 @@ mod tests {
         assert!((0..6000).all(|i| rate.count(after(f64::from(i) / 100.0)).is_ok()), "100 a second for a minute");
         let mut rate = Rate { left: MOST_AT_ONCE, at: start };
         assert_eq!((0..1000).take_while(|_| rate.count(start).is_ok()).count(), MOST_AT_ONCE as usize);
-    }
-
-    #[test]
-    fn reasons_fit_a_close_frame() {
-        assert_eq!(short("too many"), "too many");
-        let long = short(&"é".repeat(100));
-        assert_eq!(long, "é".repeat(60));
     }
 
     #[test]

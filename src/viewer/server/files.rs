@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 
-use super::client::End;
+use super::end::End;
 use super::hub::{Hub, text};
 use crate::geometry::{Camera, Corners};
 use crate::scene::path::Keyframes;
 use crate::viewer::protocol::{ServerMessage, check_color};
-use crate::viewer::{Ask, Film, RunFiles};
+use crate::viewer::{Request, RunFiles, VideoRequest};
 use crate::{Error, Result};
 
 /// Answers with the frames of a path.
@@ -32,26 +32,26 @@ pub async fn save_path(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8By
 }
 
 /// Saves a path and requests its video, of whose progress all browsers are told. Answers if it cannot be rendered.
-pub async fn film(
+pub async fn video(
     hub: &Hub,
     keys: Keyframes,
     background: Option<[f32; 3]>,
 ) -> std::result::Result<Option<Utf8Bytes>, End> {
     check_color(background).map_err(End::Refused)?;
-    if hub.is_filming() {
+    if hub.is_rendering_video() {
         return Ok(Some(refused(&Error::config("a video is being rendered already; wait for it or cancel it"))));
     }
     let planned = with_files(hub, move |files| {
         let (path, _) = files.save_path(&keys)?;
-        Ok(Film { path, background, file: files.video_file()? })
+        Ok(VideoRequest { path, background, file: files.video_file()? })
     })
     .await?;
-    let film = match planned {
-        Ok(film) => film,
+    let video = match planned {
+        Ok(video) => video,
         Err(error) => return Ok(Some(refused(&error))),
     };
     let busy = || refused(&Error::config("the run is too busy to take the request; try again"));
-    Ok(hub.ask(Ask::Film(film)).map(|_| busy()))
+    Ok(hub.request(Request::Video(video)).map(|_| busy()))
 }
 
 /// Saves or removes the crop box, and answers where.

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::{Semaphore, broadcast, watch};
 
-use super::MOST_CLIENTS;
 use super::access::Access;
 use crate::train::TrainEvent;
 use crate::viewer::protocol::{ServerMessage, State, Subject};
-use crate::viewer::{Ask, FilmNews, FilmStage, History, RunFiles, Told};
+use crate::viewer::{History, HostEvent, Request, RunFiles, VideoProgress, VideoStage};
 
+/// Most browsers at a time.
+pub const MOST_CLIENTS: usize = 32;
 /// Number of messages that a slow browser may fall behind before it is sent the whole history again.
 const NEWS: usize = 64;
 /// Maximum number of photographs decoded at a time.
@@ -31,7 +32,7 @@ pub struct Hub {
     pub decoders: Semaphore,
     subject: Subject,
     is_training: bool,
-    asks: SyncSender<Ask>,
+    requests: SyncSender<Request>,
     board: Mutex<Board>,
     news: broadcast::Sender<Utf8Bytes>,
     n_clients: Arc<AtomicUsize>,
@@ -40,7 +41,7 @@ pub struct Hub {
 struct Board {
     history: History,
     state: State,
-    film: Option<FilmNews>,
+    video: Option<VideoProgress>,
 }
 
 /// The place of one browser, given back when dropped.
@@ -53,14 +54,14 @@ impl Drop for Seat {
 }
 
 impl Hub {
-    /// Creates the state of a server that sends requests to `asks`.
+    /// Creates the state of a server that sends requests to `requests`.
     pub fn new(
         subject: Subject,
         history: History,
         files: RunFiles,
         is_training: bool,
         access: Access,
-        asks: SyncSender<Ask>,
+        requests: SyncSender<Request>,
         closed: watch::Receiver<bool>,
     ) -> Hub {
         let state = if is_training { State::Training } else { State::Viewing };
@@ -71,8 +72,8 @@ impl Hub {
             decoders: Semaphore::new(MOST_DECODERS),
             subject,
             is_training,
-            asks,
-            board: Mutex::new(Board { history, state, film: None }),
+            requests,
+            board: Mutex::new(Board { history, state, video: None }),
             news: broadcast::channel(NEWS).0,
             n_clients: Arc::default(),
         }
@@ -87,31 +88,34 @@ impl Hub {
 
     /// Returns the greeting for a browser, and the channel of all later messages.
     pub fn greet(&self) -> (Utf8Bytes, broadcast::Receiver<Utf8Bytes>) {
-        let (news, history, state, film) = {
+        let (news, history, state, video) = {
             // Under the lock, so that no message is sent twice or lost.
             let board = self.board();
-            (self.news.subscribe(), board.history.clone(), board.state, board.film.clone())
+            (self.news.subscribe(), board.history.clone(), board.state, board.video.clone())
         };
-        let (subject, history, film, crop) = (&self.subject, &history, film.as_ref(), self.files.crop_box());
-        (text(&ServerMessage::Hello { subject, history, state, film, crop }), news)
+        let (subject, history, video, crop) = (&self.subject, &history, video.as_ref(), self.files.crop_box());
+        (text(&ServerMessage::Hello { subject, history, state, video, crop }), news)
     }
 
-    /// Passes on a browser's request. Returns the request if it cannot be passed on now; drops it if it asks for what a
+    /// Passes on a browser's request. Returns the request if it cannot be passed on now; drops it if it requests for what a
     /// finished run cannot do.
-    pub fn ask(&self, ask: Ask) -> Option<Ask> {
-        let is_steering = matches!(ask, Ask::Pause | Ask::Resume | Ask::Save | Ask::Stop);
+    pub fn request(&self, request: Request) -> Option<Request> {
+        let is_steering = matches!(request, Request::Pause | Request::Resume | Request::Save | Request::Stop);
         if !self.is_training && is_steering {
             return None;
         }
-        self.asks.try_send(ask).err().map(|(TrySendError::Full(ask) | TrySendError::Disconnected(ask))| ask)
+        self.requests
+            .try_send(request)
+            .err()
+            .map(|(TrySendError::Full(request) | TrySendError::Disconnected(request))| request)
     }
 
     /// Tells all browsers of the course of the run.
-    pub fn tell(&self, told: &Told) {
-        match told {
-            Told::Event(event) => self.tell_event(event),
-            Told::Film(news) => self.tell_film(news),
-            Told::Paused(paused) => self.set_state(if *paused { State::Paused } else { State::Training }),
+    pub fn tell(&self, event: &HostEvent) {
+        match event {
+            HostEvent::Train(event) => self.tell_event(event),
+            HostEvent::Video(progress) => self.tell_video(progress),
+            HostEvent::Paused(paused) => self.set_state(if *paused { State::Paused } else { State::Training }),
         }
     }
 
@@ -123,18 +127,18 @@ impl Hub {
     /// Returns the file of the last video, if it is complete.
     pub fn video(&self) -> Option<PathBuf> {
         let board = self.board();
-        board.film.as_ref().filter(|film| film.stage == FilmStage::Done).map(|film| film.file.clone())
+        board.video.as_ref().filter(|video| video.stage == VideoStage::Done).map(|video| video.file.clone())
     }
 
     /// Returns whether a video is being rendered.
-    pub fn is_filming(&self) -> bool {
-        self.board().film.as_ref().is_some_and(|film| film.stage == FilmStage::Rendering)
+    pub fn is_rendering_video(&self) -> bool {
+        self.board().video.as_ref().is_some_and(|video| video.stage == VideoStage::Rendering)
     }
 
-    fn tell_film(&self, news: &FilmNews) {
+    fn tell_video(&self, progress: &VideoProgress) {
         let mut board = self.board();
-        board.film = Some(news.clone());
-        let _ = self.news.send(text(&ServerMessage::Film { film: news }));
+        board.video = Some(progress.clone());
+        let _ = self.news.send(text(&ServerMessage::Video { video: progress }));
     }
 
     fn tell_event(&self, event: &TrainEvent) {

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod downloads;
+mod end;
 mod files;
 mod hub;
 mod jpeg;
@@ -25,13 +26,11 @@ use tokio::runtime;
 use tokio::sync::watch;
 
 use super::protocol::{MOST_BYTES, Subject};
-use super::{Ask, History, MOST_ASKS, RunFiles, Told};
+use super::{History, HostEvent, MOST_REQUESTS, Request, RunFiles};
 use crate::{Error, Result};
 use access::Access;
-use hub::Hub;
+use hub::{Hub, MOST_CLIENTS};
 
-/// Most browsers at a time.
-pub const MOST_CLIENTS: usize = 32;
 /// Time that browsers have to take the last message when the server ends.
 const FAREWELL: Duration = Duration::from_millis(400);
 
@@ -87,25 +86,25 @@ impl Listening {
         history: History,
         files: RunFiles,
         is_training: bool,
-    ) -> Result<(Server, Receiver<Ask>)> {
-        let (asks, asked) = sync_channel(MOST_ASKS);
+    ) -> Result<(Server, Receiver<Request>)> {
+        let (requests, received) = sync_channel(MOST_REQUESTS);
         let (closing, closed) = watch::channel(false);
         let access = Access::new(self.token, self.address.ip().is_loopback());
-        let hub = Arc::new(Hub::new(subject, history, files, is_training, access, asks, closed));
+        let hub = Arc::new(Hub::new(subject, history, files, is_training, access, requests, closed));
         let (listener, served) = (self.listener, hub.clone());
         let thread = thread::Builder::new()
             .name("viewer".to_owned())
             .spawn(move || run(listener, served))
             .map_err(|error| Error::device(format!("the viewer cannot start a thread ({error})")))?;
-        Ok((Server { hub, closing, thread: Some(thread) }, asked))
+        Ok((Server { hub, closing, thread: Some(thread) }, received))
     }
 }
 
 impl Server {
     /// Returns a function that reports the course of the run to the browsers. It never waits.
-    pub fn teller(&self) -> impl Fn(&Told) + use<> {
+    pub fn teller(&self) -> impl Fn(&HostEvent) + use<> {
         let hub = self.hub.clone();
-        move |told| hub.tell(told)
+        move |event| hub.tell(event)
     }
 }
 
