@@ -4,7 +4,6 @@
 //! cargo run --release --example train_scene -- scenes/orrery 500
 //! ```
 
-use gridfield::train::Task as _;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +12,7 @@ use gridfield::config::Config;
 use gridfield::device::{Device, DeviceChoice};
 use gridfield::radiance::evaluate::{Summary, compare};
 use gridfield::radiance::{Protocol, Trainer, TrainingImages, open_scene, plain_background, preset_for};
+use gridfield::train::Task as _;
 use gridfield::train::session::train_until;
 
 fn main() -> ExitCode {

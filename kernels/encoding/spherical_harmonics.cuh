@@ -20,45 +20,51 @@ template <typename T> struct Azimuth {
     }
 };
 
+/// Normalization and sign N_lm of the harmonics of bands 4 and 5, with m from 0 to l.
+constexpr double N_40 = 0.10578554691520431, N_41 = -0.66904654355728921, N_42 = 0.47308734787878002,
+                 N_43 = -1.7701307697799305, N_44 = 0.62583573544917614;
+constexpr double N_50 = 0.11695032245342358, N_51 = -0.45294665119569694, N_52 = 2.3967683924866618,
+                 N_53 = -0.48923829943525038, N_54 = 2.0756623148810411, N_55 = -0.65638205684017015;
+
 /// Polynomials p[m] in z of band 4, normalization and sign included: the harmonics are p[m] a[m] and p[m] b[m].
 template <typename T> GF_FN void polar_4(T z, T p[5]) {
     const T zz = z * z;
-    p[0] = (T)0.10578554691520431 * ((T)3 + zz * ((T)-30 + (T)35 * zz));
-    p[1] = (T)-0.66904654355728921 * z * ((T)7 * zz - (T)3);
-    p[2] = (T)0.47308734787878002 * ((T)7 * zz - (T)1);
-    p[3] = (T)-1.7701307697799305 * z;
-    p[4] = (T)0.62583573544917614;
+    p[0] = (T)N_40 * ((T)3 + zz * ((T)-30 + (T)35 * zz));
+    p[1] = (T)N_41 * z * ((T)7 * zz - (T)3);
+    p[2] = (T)N_42 * ((T)7 * zz - (T)1);
+    p[3] = (T)N_43 * z;
+    p[4] = (T)N_44;
 }
 
 /// Polynomials in z of band 5.
 template <typename T> GF_FN void polar_5(T z, T p[6]) {
     const T zz = z * z;
-    p[0] = (T)0.11695032245342358 * z * ((T)15 + zz * ((T)-70 + (T)63 * zz));
-    p[1] = (T)-0.45294665119569694 * ((T)1 + zz * ((T)-14 + (T)21 * zz));
-    p[2] = (T)2.3967683924866618 * z * ((T)3 * zz - (T)1);
-    p[3] = (T)-0.48923829943525038 * ((T)9 * zz - (T)1);
-    p[4] = (T)2.0756623148810411 * z;
-    p[5] = (T)-0.65638205684017015;
+    p[0] = (T)N_50 * z * ((T)15 + zz * ((T)-70 + (T)63 * zz));
+    p[1] = (T)N_51 * ((T)1 + zz * ((T)-14 + (T)21 * zz));
+    p[2] = (T)N_52 * z * ((T)3 * zz - (T)1);
+    p[3] = (T)N_53 * ((T)9 * zz - (T)1);
+    p[4] = (T)N_54 * z;
+    p[5] = (T)N_55;
 }
 
 /// Derivatives of polar_4 by z.
 GF_FN void polar_gradient_4(float z, float p[5]) {
     const float zz = z * z;
-    p[0] = 0.10578554691520431f * z * (140.0f * zz - 60.0f);
-    p[1] = -0.66904654355728921f * (21.0f * zz - 3.0f);
-    p[2] = 0.47308734787878002f * 14.0f * z;
-    p[3] = -1.7701307697799305f;
+    p[0] = (float)N_40 * z * (140.0f * zz - 60.0f);
+    p[1] = (float)N_41 * (21.0f * zz - 3.0f);
+    p[2] = (float)N_42 * 14.0f * z;
+    p[3] = (float)N_43;
     p[4] = 0.0f;
 }
 
 /// Derivatives of polar_5 by z.
 GF_FN void polar_gradient_5(float z, float p[6]) {
     const float zz = z * z;
-    p[0] = 0.11695032245342358f * (15.0f + zz * (-210.0f + 315.0f * zz));
-    p[1] = -0.45294665119569694f * z * (-28.0f + 84.0f * zz);
-    p[2] = 2.3967683924866618f * (9.0f * zz - 1.0f);
-    p[3] = -0.48923829943525038f * 18.0f * z;
-    p[4] = 2.0756623148810411f;
+    p[0] = (float)N_50 * (15.0f + zz * (-210.0f + 315.0f * zz));
+    p[1] = (float)N_51 * z * (-28.0f + 84.0f * zz);
+    p[2] = (float)N_52 * (9.0f * zz - 1.0f);
+    p[3] = (float)N_53 * 18.0f * z;
+    p[4] = (float)N_54;
     p[5] = 0.0f;
 }
 

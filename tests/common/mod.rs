@@ -4,7 +4,11 @@
 use std::io::Write as _;
 use std::sync::OnceLock;
 
-use gridfield::device::{Device, DeviceChoice, Order};
+use gridfield::device::args::MulfaArgs;
+use gridfield::device::{Device, DeviceChoice, Order, Ptr};
+use gridfield::encoding::Theta;
+use gridfield::field::Field;
+use gridfield::radiance::Chunk;
 use serde_json::Value;
 
 /// Opens the host target with two threads, so that errors between threads can show.
@@ -157,5 +161,24 @@ impl Random {
                 return v.map(|x| x / length);
             }
         }
+    }
+}
+
+/// Returns the arguments of the multiplicative Fourier adaptive kernel for the samples of a chunk, without its outputs.
+pub fn mulfa_args<'a>(field: &'a Field, chunk: &'a Chunk, round: u32) -> MulfaArgs<'a> {
+    let kernel = field.encoding_as::<Theta>().unwrap();
+    MulfaArgs {
+        grid: field.grid.layout(),
+        samples: chunk.samples.args(),
+        table: field.table_ptr(),
+        prepared: kernel.prepared_ptr(),
+        theta: kernel.theta.ptr(),
+        features: Ptr::NULL,
+        query: Ptr::NULL,
+        dl_dfeatures: Ptr::NULL,
+        phi: Ptr::NULL,
+        dl_dprepared: Ptr::NULL,
+        n_in: field.decoder.layers[0].n_in,
+        round,
     }
 }

@@ -17,13 +17,14 @@ const TOLERANCE: f64 = 2e-6;
 /// The same for gradients, which contain differences of nearly equal colours.
 const GRADIENT_TOLERANCE: f64 = 1e-5;
 
+/// A sample on a ray.
 #[derive(Clone)]
-struct Sample {
-    log_density: f64,
+pub struct Sample {
+    pub log_density: f64,
     /// Colour before the logistic function.
-    raw_color: [f64; 3],
-    dt: f64,
-    t: f64,
+    pub raw_color: [f64; 3],
+    pub dt: f64,
+    pub t: f64,
 }
 
 #[derive(Clone)]

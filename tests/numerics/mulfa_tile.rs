@@ -3,7 +3,7 @@
 //! to the prepared parameters, against the kernel function evaluated point by point in fp64
 //! (`kernels/encoding/mulfa.cuh`), which the oracle checks.
 
-use crate::common::{Random, assert_close, to_f64};
+use crate::common::{Random, assert_close, mulfa_args, to_f64};
 use gridfield::config::{GridConfig, GridKernel, ModelConfig, MulfaConfig, MulfaVariant};
 use gridfield::decoder::Head;
 use gridfield::device::args::{MulfaArgs, ScatterArgs};
@@ -119,21 +119,7 @@ impl Case {
     }
 
     fn args(&self) -> MulfaArgs<'_> {
-        let kernel = self.field.encoding_as::<Theta>().unwrap();
-        MulfaArgs {
-            grid: self.grid().layout(),
-            samples: self.chunk.samples.args(),
-            table: self.field.table_ptr(),
-            prepared: kernel.prepared_ptr(),
-            theta: kernel.theta.ptr(),
-            features: Ptr::NULL,
-            query: Ptr::NULL,
-            dl_dfeatures: Ptr::NULL,
-            phi: Ptr::NULL,
-            dl_dprepared: Ptr::NULL,
-            n_in: self.field.decoder.layers[0].n_in,
-            round: 1,
-        }
+        mulfa_args(&self.field, &self.chunk, 1)
     }
 
     /// Runs the forward pass over rounds; returns the features and q.

@@ -3,6 +3,7 @@
 //! near a camera.
 
 use crate::common::{Random, assert_close, to_f64};
+use crate::compositing::Sample;
 use gridfield::device::args::{CentreArgs, CompositeArgs, RayLosses, Space};
 use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -13,14 +14,6 @@ const STOP: f32 = 1e-2;
 const DELTA: f64 = 0.1;
 /// Sums of about 20 terms in f32, in pairs that nearly cancel.
 const TOLERANCE: f64 = 2e-5;
-
-#[derive(Clone)]
-struct Sample {
-    log_density: f64,
-    raw_color: [f64; 3],
-    dt: f64,
-    t: f64,
-}
 
 #[derive(Clone)]
 struct Ray {

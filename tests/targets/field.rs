@@ -224,6 +224,12 @@ fn forward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case])
     outputs
 }
 
+/// Sets `n` activations behind a ReLU: about half of them are 0.
+pub fn set_activations(device: &Device, activations: &mut ComputeBuffer, n: usize, random: &mut Random) {
+    let values = random.halves(n, -1.0, 1.0).into_iter().map(|value| value.max(0.0));
+    activations.set(&device.upload(&values.collect::<Vec<f32>>()).unwrap()).unwrap();
+}
+
 /// Activations are given, so that the comparison does not depend on which side of a ReLU a value near zero falls.
 fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]) -> Outputs {
     let mut outputs = Outputs::new();
@@ -233,12 +239,8 @@ fn backward(device: &Device, kernel: &Kernel<FieldArgs<'static>>, cases: &[Case]
         let mut random = Random::new(43);
         set(&mut setup.chunk.samples.dl_dcolor, &random.f32s(3 * CAPACITY, -size, size));
         set(&mut setup.chunk.samples.dl_ddensity, &random.f32s(CAPACITY, -size, size));
-        let activations: Vec<f32> = random
-            .halves(CAPACITY * setup.decoder.n_activations(), -1.0, 1.0)
-            .into_iter()
-            .map(|value| value.max(0.0))
-            .collect();
-        setup.activations.set(&device.upload(&activations).unwrap()).unwrap();
+        let n = CAPACITY * setup.decoder.n_activations();
+        set_activations(device, &mut setup.activations, n, &mut random);
         let dl_dfeatures = device.zeros::<f32>(CAPACITY * setup.grid.n_features() as usize).unwrap();
         let dl_dweights = device.zeros::<f32>(setup.decoder.n_weights()).unwrap();
         let dl_dview = device.zeros::<f32>(3 * CAPACITY).unwrap();

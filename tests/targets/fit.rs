@@ -9,7 +9,7 @@ use gridfield::radiance::{Chunk, ChunkSize};
 
 use crate::common::Random;
 use crate::compare::{Outputs, get, set};
-use crate::field::{prepared, random_weights, summed_by_layer};
+use crate::field::{prepared, random_weights, set_activations, summed_by_layer};
 
 /// Products of fp16 numbers, layer after layer.
 const FORWARD: f64 = 4e-3;
@@ -123,12 +123,8 @@ fn backward(device: &Device, kernel: &Kernel<FitArgs<'static>>, cases: &[Case]) 
         let mut setup = Setup::new(device, case);
         let mut random = Random::new(52);
         let dl_doutput = device.upload(&random.f32s(CAPACITY * case.n_outputs as usize, -size, size)).unwrap();
-        let activations: Vec<f32> = random
-            .halves(CAPACITY * setup.decoder.n_activations(), -1.0, 1.0)
-            .into_iter()
-            .map(|value| value.max(0.0))
-            .collect();
-        setup.activations.set(&device.upload(&activations).unwrap()).unwrap();
+        let n = CAPACITY * setup.decoder.n_activations();
+        set_activations(device, &mut setup.activations, n, &mut random);
         let dl_dfeatures = device.zeros::<f32>(CAPACITY * setup.grid.n_features() as usize).unwrap();
         let dl_dweights = device.zeros::<f32>(setup.decoder.n_weights()).unwrap();
         let args = FitArgs {

@@ -9,7 +9,7 @@ use gridfield::encoding::{Encoding as _, Theta};
 use gridfield::field::Field;
 use gridfield::radiance::{Chunk, ChunkSize};
 
-use crate::common::Random;
+use crate::common::{Random, mulfa_args};
 use crate::compare::{Outputs, get, set};
 
 /// Four consecutive roundings to fp16.
@@ -98,21 +98,7 @@ impl Setup {
     }
 
     fn args(&self) -> MulfaArgs<'_> {
-        let kernel = self.field.encoding_as::<Theta>().unwrap();
-        MulfaArgs {
-            grid: self.field.grid.layout(),
-            samples: self.chunk.samples.args(),
-            table: self.field.table_ptr(),
-            prepared: kernel.prepared_ptr(),
-            theta: kernel.theta.ptr(),
-            features: Ptr::NULL,
-            query: Ptr::NULL,
-            dl_dfeatures: Ptr::NULL,
-            phi: Ptr::NULL,
-            dl_dprepared: Ptr::NULL,
-            n_in: self.field.decoder.layers[0].n_in,
-            round: 0,
-        }
+        mulfa_args(&self.field, &self.chunk, 0)
     }
 }
 
