@@ -238,7 +238,7 @@ fn corrections_descend_along_the_gradient_in_every_space(device: &Device) {
             cy: 3.0,
             ..camera(3)
         };
-        // In normalised device coordinates there is nothing behind a camera.
+        // In normalized device coordinates there is nothing behind a camera.
         let panorama = Some(panorama).filter(|_| !matches!(space, Space::Ndc(_)));
         for camera in [camera(3)].into_iter().chain(panorama) {
             let view = View::new(device, space, camera, size);

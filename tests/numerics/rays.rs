@@ -362,8 +362,8 @@ fn backgrounds_are_black_white_or_a_colour_for_each_ray(device: &Device) {
         let mean = channel.iter().sum::<f32>() / N_DRAWN as f32;
         assert!((mean - 0.5).abs() < 5.0 / (12.0 * N_DRAWN as f32).sqrt());
     }
-    let gray = (0..N_DRAWN).filter(|&i| random[i] == random[N_DRAWN + i]).count();
-    assert!(gray < 5, "channels are drawn independently");
+    let grey = (0..N_DRAWN).filter(|&i| random[i] == random[N_DRAWN + i]).count();
+    assert!(grey < 5, "channels are drawn independently");
 }
 
 on_every_target!(

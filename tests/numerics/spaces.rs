@@ -1,4 +1,4 @@
-//! Maps of space against plain f64 versions: normalised device coordinates as in appendix C of the NeRF paper, and
+//! Maps of space against plain f64 versions: normalized device coordinates as in appendix C of the NeRF paper, and
 //! distances mapped back from them; rays outside the frustum; and the rig computed from cameras.
 
 use crate::common::Random;

@@ -1,5 +1,5 @@
 //! The local kernel function and the cascade of levels, with parameters far from their initial values.
-//! tests/numerics/learned_levels.rs compares values with fp64; here targets are compared with each other, in both
+//! tests/numerics/learned_levels/ compares values with fp64; here targets are compared with each other, in both
 //! orders of the threads.
 
 use gridfield::config::{GridConfig, GridKernel, LocalConfig, ModelConfig};

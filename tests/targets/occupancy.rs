@@ -96,7 +96,7 @@ pub fn occupancy_decay(device: &Device) -> Outputs {
 }
 
 /// Runs once with the fixed threshold below the mean, and once with the mean below it. The values are not close to the
-/// mean, because its last bit depends on how a compiler vectorises the sum.
+/// mean, because its last bit depends on how a compiler vectorizes the sum.
 pub fn occupancy_bits(device: &Device) -> Outputs {
     let mut random = Random::new(13);
     // Some blocks of 4 × 4 × 4 cells are empty.
