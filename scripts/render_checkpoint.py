@@ -229,7 +229,7 @@ def is_occupied(bits, march, p, dt):
 
 
 def ndc_rays(header, origin, direction):
-    """Paragraph "Normalised device coordinates": rays from the near plane on."""
+    """Paragraph "Normalized device coordinates": rays from the near plane on."""
     ndc, scale = header["space"], header["unit_cube"]["scale"]
     frame = np.array(ndc["frame"])
     middle = scale * frame[:, 3] + np.array(header["unit_cube"]["offset"])

@@ -13,7 +13,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::{Error, Result};
 
-/// Prefix of temporary file names, by which [`remove_leftovers`] recognises them.
+/// Prefix of temporary file names, by which [`remove_leftovers`] recognizes them.
 pub const TEMPORARY_PREFIX: &str = ".gridfield-part-";
 /// Large enough that a checkpoint of 150 MB takes only a few hundred system calls.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -46,7 +46,7 @@ const OUTPUT: &str = "gtk";
 /// Steps of gradient descent: enough for the slowest waves to begin to be learned.
 const STEPS_OF_FLOW: usize = 5000;
 
-/// Tangent kernels: how fast a grid-based model learns what, and how well it generalises.
+/// Tangent kernels: how fast a grid-based model learns what, and how well it generalizes.
 ///
 /// Each command writes its figures (NAME.json) and a plot (NAME.svg) to a folder. See docs/gtk.md for the formulas.
 #[derive(Debug, Args)]

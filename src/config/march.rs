@@ -48,7 +48,7 @@ impl Default for MarchConfig {
 pub enum SpaceMap {
     /// No map: the field covers the box of all cascades.
     Identity,
-    /// Forward-facing scenes: normalised device coordinates (NeRF, appendix C).
+    /// Forward-facing scenes: normalized device coordinates (NeRF, appendix C).
     Ndc,
     /// Unbounded scenes: contracted into a ball (mip-NeRF 360, equation 10).
     Contraction,

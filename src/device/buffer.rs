@@ -74,7 +74,7 @@ impl<T: Pod> Buffer<T> {
     pub fn download_into(&self, first: usize, values: &mut [T]) -> Result<()> {
         assert!(first + values.len() <= self.len, "reading past the end of a buffer");
         match &self.memory {
-            // SAFETY: the range was checked, the memory is initialised, and no kernel is running: launches on the host
+            // SAFETY: the range was checked, the memory is initialized, and no kernel is running: launches on the host
             // have finished when they return.
             Memory::Host(memory) => unsafe {
                 let from = memory.address.as_ptr().cast::<T>().add(first);

@@ -14,7 +14,7 @@ pub enum Space {
     /// No mapping: a box.
     #[default]
     Identity,
-    /// Normalised device coordinates, for forward-facing scenes.
+    /// Normalized device coordinates, for forward-facing scenes.
     Ndc(Ndc),
     /// Unbounded scenes, contracted around the centre of the unit cube.
     Contraction,
@@ -31,7 +31,7 @@ impl Space {
                 let near = ndc.near;
                 let at: [f64; 3] = std::array::from_fn(|k| f64::from(ndc.frame[k][3]) + origin[k]);
                 format!(
-                    "normalised device coordinates of a frustum of {width:.1}° by {height:.1}° from {at:.3?}, near plane at {near:.4}"
+                    "normalized device coordinates of a frustum of {width:.1}° by {height:.1}° from {at:.3?}, near plane at {near:.4}"
                 )
             }
         }

@@ -17,7 +17,7 @@ use crate::device::Device;
 
 /// η λ_max if no η is given. It is small enough that descent stays within a few hundredths of the flow.
 const RATE: f64 = 0.1;
-/// Features are initialised uniformly in ± this value, so that O(0) is not zero.
+/// Features are initialized uniformly in ± this value, so that O(0) is not zero.
 const FEATURE_RANGE: f64 = 0.5;
 const FEATURES: u64 = 3;
 /// Deviations below this, relative to the largest `|O(0) − Y|`, are rounding errors. A step adds a few tens of f64

@@ -25,7 +25,7 @@ pub fn page(sections: &[Section], command: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Tangent kernels</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<h1>Tangent kernels of grid-based models</h1>\n\
          <p>A grid-based model is g(x; w) = Σ φ(x, p) w<sub>p</sub>, and its tangent kernel G<sub>ij</sub> = Σ φ(x<sub>i</sub>, \
-         p) φ(x<sub>j</sub>, p) says what it learns how fast, and how well it generalises (Zhao et al., <a \
+         p) φ(x<sub>j</sub>, p) says what it learns how fast, and how well it generalizes (Zhao et al., <a \
          href=\"https://arxiv.org/abs/2403.20002\">arXiv 2403.20002</a>).</p>\n{body}\
          <footer>gridfield {} (commit {}); <code>{}</code></footer>\n</body>\n</html>\n",
         escaped(VERSION),

@@ -301,7 +301,7 @@ impl Study<'_> {
             name: "bound",
             title: self.title("Theorem 3: the bound on the error"),
             explanation: "sqrt(2Δ/n) with Δ = Yᵀ G⁻¹ Y, at G scaled to trace n, beside the error measured at points held out. \
-                          Maps: the bound of two points over their labels, at trace 2; where a map is dark, the model generalises from such labels.",
+                          Maps: the bound of two points over their labels, at trace 2; where a map is dark, the model generalizes from such labels.",
             svg: charts::bounds(&self.title("Theorem 3"), &bounds, ranking.as_ref(), &maps),
             table: Table::new(&head, bounds.iter().map(bound_row).collect()),
             json: self.json("bound", extra, &bounds),

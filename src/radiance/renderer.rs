@@ -83,7 +83,7 @@ impl Renderer {
     ///
     /// # Errors
     /// Returns an error if the device fails, if a pixel is not finite (as happens after training has diverged), or if
-    /// the camera is a panorama and the field uses normalised device coordinates.
+    /// the camera is a panorama and the field uses normalized device coordinates.
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
         if camera.intrinsics.lens.is_panorama() && self.march.space.map == SpaceMap::Ndc as u32 {
             return Err(Error::config(

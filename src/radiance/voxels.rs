@@ -62,7 +62,7 @@ impl Volume {
     /// `progress` is called with the number of completed percents.
     ///
     /// # Errors
-    /// Returns an error if the rays of the field are marched in normalised device coordinates, where density depends on
+    /// Returns an error if the rays of the field are marched in normalized device coordinates, where density depends on
     /// the direction, if it covers all of space and no box is given, if it has nothing in the box, if the volume does
     /// not fit into memory, or if the device fails.
     pub fn of(

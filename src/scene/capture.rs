@@ -27,7 +27,7 @@ pub struct Capture {
     /// the scene (instant-ngp's `aabb_scale`) or holds most points of a reconstruction. A power of two.
     pub aabb_scale: Option<u32>,
     /// The average training camera, as a row-major 3×4 camera-to-world matrix with orthonormal axes: the frame of
-    /// normalised device coordinates.
+    /// normalized device coordinates.
     pub frame: [[f32; 4]; 3],
 }
 

@@ -8,7 +8,7 @@ use crate::geometry::is_zero;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// A reader and how its format is recognised.
+/// A reader and how its format is recognized.
 struct Reader {
     format: Format,
     /// The file that is looked for, and the format that it indicates.

@@ -107,7 +107,7 @@ impl SphereTracer {
         Ok(hits)
     }
 
-    /// Returns the normalised gradients of the field.
+    /// Returns the normalized gradients of the field.
     fn normals(&self, rays: &[Ray]) -> Result<Vec<Vector3<f32>>> {
         let points: Vec<[f32; 3]> = rays.iter().map(Ray::point).collect();
         let unit = |gradient: Vector3<f32>| gradient.try_normalize(0.0).unwrap_or_default();

@@ -13,9 +13,9 @@ use openh264::formats::YUVSlices;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
-/// Quantiser of every frame. Compared with x264's CRF 18 on rendered views, it gives 1.5 dB more at twice the file
+/// Quantizer of every frame. Compared with x264's CRF 18 on rendered views, it gives 1.5 dB more at twice the file
 /// size.
-const QUANTISER: u8 = 20;
+const QUANTIZER: u8 = 20;
 
 /// Bits per pixel from which the stream's level is chosen.
 const BITS_PER_PIXEL: f32 = 0.5;
@@ -55,11 +55,11 @@ impl Bundled {
 
 fn config(width: usize, height: usize, fps: f32) -> EncoderConfig {
     let bits_per_second = (BITS_PER_PIXEL * (width * height) as f32 * fps).clamp(1e6, MAX_BITS_PER_SECOND);
-    // The "buffer-based" mode moves the quantiser only within the given range, and never drops a frame.
+    // The "buffer-based" mode moves the quantizer only within the given range, and never drops a frame.
     EncoderConfig::new()
         .usage_type(UsageType::CameraVideoRealTime)
         .rate_control_mode(RateControlMode::Bufferbased)
-        .qp(QpRange::new(QUANTISER, QUANTISER))
+        .qp(QpRange::new(QUANTIZER, QUANTIZER))
         .adaptive_quantization(false)
         .background_detection(false) // it leaves specks of earlier frames on plain backgrounds
         .bitrate(BitRate::from_bps(bits_per_second as u32))

@@ -2,7 +2,7 @@
 //! images in the features of a network trained for image classification. The user must provide the weights.
 //!
 //! `d(a, b) = Σ_l mean_{h,w} Σ_c w_lc (â_lhwc − b̂_lhwc)²` (equation 1), where â are the activations of layer l with
-//! each pixel's features normalised to length 1, and w are the learned weights of the layer's channels.
+//! each pixel's features normalized to length 1, and w are the learned weights of the layer's channels.
 
 mod convolution;
 mod network;
@@ -37,7 +37,7 @@ pub struct Lpips {
 }
 
 impl Lpips {
-    /// Reads weights in the format that `docs/formats.md` describes. The network is recognised by the names and shapes
+    /// Reads weights in the format that `docs/formats.md` describes. The network is recognized by the names and shapes
     /// of the tensors.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ impl Lpips {
         if self.output_side(width).is_none() || self.output_side(height).is_none() {
             return None;
         }
-        let [mut a, mut b] = [a, b].map(|image| normalised(image, width, height));
+        let [mut a, mut b] = [a, b].map(|image| normalized(image, width, height));
         let mut distance = 0.0;
         let mut channel_weights = self.channel_weights.iter();
         for (layer, convolution) in self.backbone.layers().iter().zip(&self.convolutions) {
@@ -89,7 +89,7 @@ impl Lpips {
     }
 }
 
-fn normalised(image: &[f32], width: usize, height: usize) -> Features {
+fn normalized(image: &[f32], width: usize, height: usize) -> Features {
     let channel = |(i, &value): (usize, &f32)| (2.0 * value - 1.0 - SHIFT[i % 3]) / SCALE[i % 3];
     Features { height, width, channels: 3, values: image.iter().enumerate().map(channel).collect() }
 }
