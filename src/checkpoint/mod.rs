@@ -88,7 +88,7 @@ impl<'a> Checkpoint<'a> {
     ///
     /// # Errors
     /// Returns [`Error::Diverged`] if a tensor contains a number that is not finite.
-    pub fn of_training(header: Header, tensors: Vec<Tensor<'a>>) -> Result<Self> {
+    pub(crate) fn of_training(header: Header, tensors: Vec<Tensor<'a>>) -> Result<Self> {
         if tensors.iter().any(|tensor| tensor.data.first_not_finite().is_some()) {
             return Err(Error::diverged(header.step, "parameters of the field became NaN or infinite"));
         }

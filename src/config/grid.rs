@@ -60,7 +60,7 @@ impl Default for GridConfig {
 
 impl GridConfig {
     /// Returns the grid after `upscales` of its resolution doublings.
-    pub fn after_upscales(&self, upscales: usize) -> GridConfig {
+    pub(crate) fn after_upscales(&self, upscales: usize) -> GridConfig {
         let halvings = self.upscale_at.len().saturating_sub(upscales) as u32;
         GridConfig { base_resolution: self.base_resolution.div_ceil(1 << halvings), ..self.clone() }
     }
@@ -132,7 +132,7 @@ pub struct MulfaConfig {
     pub per_feature: bool,
     /// Whether all levels share one θ, instead of having one each.
     pub shared: bool,
-    /// `Ω` is initialised uniformly in ±π times this.
+    /// `Ω` is initialized uniformly in ±π times this.
     pub node_frequency: f64,
     /// `paper` only: minimum magnitude of the denominator.
     pub floor: f64,
@@ -201,12 +201,12 @@ pub struct CoordinateNetworkConfig {
     pub depth: u32,
     /// `fourier_features` only: standard deviation of `B`, in periods across the image.
     pub sigma: f64,
-    /// `fourier_net` and `gabor_net` only: `ω` is initialised uniformly in ± this / √(2 k), for coordinates in
+    /// `fourier_net` and `gabor_net` only: `ω` is initialized uniformly in ± this / √(2 k), for coordinates in
     /// `[-1, 1]²`.
     pub input_scale: f64,
-    /// `fourier_net` and `gabor_net` only: hidden `W` are initialised uniformly in ±√(this / H).
+    /// `fourier_net` and `gabor_net` only: hidden `W` are initialized uniformly in ±√(this / H).
     pub weight_scale: f64,
-    /// `gabor_net` only: `γ` is initialised from Gamma(this / k, 1).
+    /// `gabor_net` only: `γ` is initialized from Gamma(this / k, 1).
     pub alpha: f64,
 }
 

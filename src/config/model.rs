@@ -39,7 +39,7 @@ impl Default for ModelConfig {
 
 impl ModelConfig {
     /// Returns the model after `upscales` of its grid's resolution doublings.
-    pub fn after_upscales(&self, upscales: usize) -> ModelConfig {
+    pub(crate) fn after_upscales(&self, upscales: usize) -> ModelConfig {
         ModelConfig { grid: self.grid.after_upscales(upscales), ..self.clone() }
     }
 }

@@ -115,7 +115,7 @@ impl Decoder {
     }
 
     /// Returns the name and the number of neurons of each layer that ends in a ReLU.
-    pub fn hidden_layers(&self) -> impl Iterator<Item = (String, u32)> + '_ {
+    pub(crate) fn hidden_layers(&self) -> impl Iterator<Item = (String, u32)> + '_ {
         let n_density = self.n_density_layers;
         let is_fitted = n_density == self.layers.len();
         self.layers.iter().enumerate().filter(move |(l, _)| ![0, n_density].contains(l)).map(move |(l, layer)| {

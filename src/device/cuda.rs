@@ -95,7 +95,7 @@ impl Cuda {
     }
 
     /// Returns the same GPU with the time of every kernel added to the profile.
-    pub fn profiled(&self, profile: Arc<Profile>) -> Self {
+    pub(super) fn profiled(&self, profile: Arc<Profile>) -> Self {
         Cuda { gpu: self.gpu.clone(), profile: Some(profile) }
     }
 
@@ -168,7 +168,7 @@ impl Cuda {
     }
 
     /// Records an event in the queue; see [`super::Event`].
-    pub fn record_event(&self) -> Result<CudaEvent> {
+    pub(super) fn record_event(&self) -> Result<CudaEvent> {
         let gpu = &*self.gpu;
         let event = gpu
             .context
@@ -178,7 +178,7 @@ impl Cuda {
     }
 
     /// Returns the seconds of device time between one event and a later one. Waits for the later one.
-    pub fn seconds_between(&self, begin: &CudaEvent, end: &CudaEvent) -> Result<f64> {
+    pub(super) fn seconds_between(&self, begin: &CudaEvent, end: &CudaEvent) -> Result<f64> {
         let milliseconds = begin.elapsed_ms(end).map_err(|error| self.gpu.fault("waiting for an event", error))?;
         Ok(f64::from(milliseconds) * 1e-3)
     }

@@ -226,7 +226,7 @@ impl Device {
     }
 
     /// Calls `work(worker, index, chunk)` for every chunk. Calls with the same worker index never overlap.
-    pub fn for_each_chunk<T: Send>(
+    pub(crate) fn for_each_chunk<T: Send>(
         &self,
         chunks: &mut [T],
         work: impl Fn(usize, usize, &mut T) -> Result<()> + Sync,
@@ -238,7 +238,7 @@ impl Device {
     }
 
     /// Returns one number of a buffer if that is possible without waiting for the device, else None.
-    pub fn peek<T: Pod>(&self, buffer: &Buffer<T>, index: usize) -> Option<T> {
+    pub(crate) fn peek<T: Pod>(&self, buffer: &Buffer<T>, index: usize) -> Option<T> {
         if !self.is_host() {
             return None;
         }

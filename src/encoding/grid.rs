@@ -92,7 +92,7 @@ impl Grid {
     }
 
     /// Returns whether the features of all levels are averaged; otherwise they are concatenated.
-    pub fn is_averaged(&self) -> bool {
+    pub(crate) fn is_averaged(&self) -> bool {
         self.index == GridIndex::Fourier
     }
 

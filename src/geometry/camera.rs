@@ -48,7 +48,7 @@ impl Intrinsics {
     }
 
     /// Returns the intrinsics without the lens. Those of a panorama get a horizontal field of view of 90°.
-    pub fn straightened(&self) -> Self {
+    pub(crate) fn straightened(&self) -> Self {
         match self.lens.is_panorama() {
             true => Self::from_fov_x(self.width, self.height, std::f32::consts::FRAC_PI_2),
             false => Self { lens: Lens::Perspective, ..*self },

@@ -31,7 +31,7 @@ impl FieldToScene {
     }
 
     /// Maps a point of the scene to the box. Points that the field does not cover are mapped to outside of `[0, 1]³`.
-    pub fn to_field(self, point: [f32; 3]) -> [f32; 3] {
+    pub(crate) fn to_field(self, point: [f32; 3]) -> [f32; 3] {
         match &self.space {
             Space::Identity => self.unit_cube.to_unit(point).map(|x| (x - 0.5) / self.side + 0.5),
             Space::Contraction => contracted(self.unit_cube.to_unit(point)),
@@ -77,9 +77,9 @@ impl FieldToScene {
 
     /// Returns the factor from densities of the field to densities per scene unit at a point of the scene. Densities
     /// are per side of the unit cube; beyond the unit ball of contracted space, per unit of contracted length along the
-    /// radius, 1 / r² of that in space. In normalised device coordinates there is no factor that holds for all
+    /// radius, 1 / r² of that in space. In normalized device coordinates there is no factor that holds for all
     /// directions.
-    pub fn density_factor(self, point: [f32; 3]) -> f32 {
+    pub(crate) fn density_factor(self, point: [f32; 3]) -> f32 {
         let radius = match self.space {
             Space::Contraction => 2.0 * from_middle(self.unit_cube.to_unit(point)).norm(),
             Space::Identity | Space::Ndc(_) => 1.0,
@@ -89,7 +89,7 @@ impl FieldToScene {
 
     /// Returns whether a point of the box is near enough not to be background. The boxes of contracted space and of NDC
     /// extend to infinity.
-    pub fn is_near(&self, point: [f32; 3]) -> bool {
+    pub(crate) fn is_near(&self, point: [f32; 3]) -> bool {
         match self.space {
             Space::Identity => true,
             Space::Contraction => ball_radius(point) < 2.0 - 1.0 / FARTHEST,
@@ -136,7 +136,7 @@ fn contracted(point: [f32; 3]) -> [f32; 3] {
 /// closer than the near plane, so such a point is mapped to outside of the box.
 const LEAST_DEPTH: f64 = 1e-6;
 
-/// Projects a point to the rig's normalised device coordinates (NeRF, appendix C).
+/// Projects a point to the rig's normalized device coordinates (NeRF, appendix C).
 fn into_frustum(ndc: &Ndc, point: [f32; 3]) -> [f32; 3] {
     let axes = Matrix3::from_fn(|row, column| f64::from(ndc.frame[row][column]));
     let at = Vector3::from_fn(|row, _| f64::from(ndc.frame[row][3]));

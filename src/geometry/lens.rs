@@ -94,14 +94,14 @@ impl Lens {
     }
 
     /// Returns whether this is a panorama, which shows all directions around its vertical axis and has no optical axis.
-    pub fn is_panorama(&self) -> bool {
+    pub(crate) fn is_panorama(&self) -> bool {
         matches!(self, Lens::Equirectangular | Lens::EqualArea)
     }
 
     /// Maps a direction from the camera to the point of the image where it arrives, before focal length and principal
     /// point. Returns `None` for a direction behind a lens that is not a fisheye, and for one beyond the fold of the
     /// lens.
-    pub fn distort(&self, [x, y, z]: [f64; 3]) -> Option<[f64; 2]> {
+    pub(super) fn distort(&self, [x, y, z]: [f64; 3]) -> Option<[f64; 2]> {
         match self {
             Lens::Perspective => (z > 0.0).then(|| [x / z, y / z]),
             Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => {
@@ -132,7 +132,7 @@ impl Lens {
 
     /// Returns a direction, of any length, that arrives at a point of the image, before focal length and principal
     /// point. For a point that no direction reaches, beyond the fold of the lens, returns the direction of the fold.
-    pub fn undistort(&self, point: [f64; 2]) -> [f64; 3] {
+    pub(super) fn undistort(&self, point: [f64; 2]) -> [f64; 3] {
         match self {
             Lens::Perspective => [point[0], point[1], 1.0],
             Lens::OpenCv { .. } | Lens::FullOpenCv { .. } => {

@@ -117,7 +117,7 @@ impl FromStr for SceneBox {
 
 impl Bounds {
     /// A field's own box, [0, 1]³.
-    pub const UNIT: Bounds = Bounds { low: [0.0; 3], high: [1.0; 3] };
+    pub(crate) const UNIT: Bounds = Bounds { low: [0.0; 3], high: [1.0; 3] };
 
     /// Returns the least box that holds all `points`; `low` is above `high` if there are none.
     pub fn of(points: impl IntoIterator<Item = [f32; 3]>) -> Bounds {

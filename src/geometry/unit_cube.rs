@@ -36,13 +36,13 @@ impl UnitCube {
     /// Returns the map that takes `x_file`, in the coordinates of the scene's files, to `scale · x_file + offset`, for
     /// scene coordinates relative to `origin`. Offsets of scenes far from their origin are as large as their
     /// coordinates, so they are summed in double precision.
-    pub fn of_files(scale: f64, offset: [f64; 3], origin: [f64; 3]) -> Self {
+    pub(crate) fn of_files(scale: f64, offset: [f64; 3], origin: [f64; 3]) -> Self {
         let offset = std::array::from_fn(|k| (offset[k] + scale * origin[k]) as f32);
         UnitCube { scale: scale as f32, offset, origin }
     }
 
     /// Returns the unit cube with another scale around the same centre.
-    pub fn with_scale(&self, scale: f32) -> Self {
+    pub(crate) fn with_scale(&self, scale: f32) -> Self {
         let centre = self.to_scene([0.5; 3]);
         UnitCube { scale, offset: std::array::from_fn(|axis| 0.5 - scale * centre[axis]), ..*self }
     }

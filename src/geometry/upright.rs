@@ -36,7 +36,7 @@ impl Upright {
     }
 
     /// Turns the origin that other points are relative to.
-    pub fn turn_origin(&self, origin: [f64; 3]) -> [f64; 3] {
+    pub(crate) fn turn_origin(&self, origin: [f64; 3]) -> [f64; 3] {
         self.rows.map(|row| row.iter().zip(origin).map(|(a, b)| a * b).sum())
     }
 }

@@ -1,7 +1,7 @@
-//! Theorem 3: `Δ = Yᵀ G⁻¹ Y` and the generalisation bound `sqrt(2Δ/n)` (Zhao et al. 2024), compared with the measured
+//! Theorem 3: `Δ = Yᵀ G⁻¹ Y` and the generalization bound `sqrt(2Δ/n)` (Zhao et al. 2024), compared with the measured
 //! error.
 //!
-//! Multiplying φ by c divides Δ by c², so models are compared with G scaled to trace n. G is never regularised: a
+//! Multiplying φ by c divides Δ by c², so models are compared with G scaled to trace n. G is never regularized: a
 //! singular G is rejected, and the condition number shows whether G is nearly singular.
 
 use super::jacobian::jacobian;
@@ -113,7 +113,7 @@ pub fn bound(model: &Model, device: &Device, points: &Points, labels: &[f64]) ->
 ///
 /// # Errors
 /// Returns only the eigenvalues if G is singular to within rounding.
-pub fn solve(gram: &Mat<f64>, labels: &[f64]) -> std::result::Result<(Vec<f64>, Eigenvalues), Box<Eigenvalues>> {
+fn solve(gram: &Mat<f64>, labels: &[f64]) -> std::result::Result<(Vec<f64>, Eigenvalues), Box<Eigenvalues>> {
     let eigen = eigenvalues(gram);
     if eigen.numerical_rank < labels.len() {
         return Err(Box::new(eigen));
@@ -161,7 +161,7 @@ fn error_at(model: &Model, device: &Device, rows: &Rows, alpha: &[f64], x: &[f64
 
 /// Computes the rank correlation of bounds and errors over the models with an error. Returns None if there are fewer
 /// than three.
-pub fn ranking(bounds: &[Bound]) -> Option<Ranking> {
+pub(super) fn ranking(bounds: &[Bound]) -> Option<Ranking> {
     let measured: Vec<(&Bound, f64)> = bounds.iter().filter_map(|bound| bound.test_error.map(|e| (bound, e))).collect();
     let errors: Vec<f64> = measured.iter().map(|(_, error)| *error).collect();
     let correlation =
@@ -175,7 +175,7 @@ pub fn ranking(bounds: &[Bound]) -> Option<Ranking> {
 
 /// Computes Spearman's rank correlation: Pearson's correlation of the ranks, with tied values at their mean rank. The
 /// result is NaN if all values of a list are equal.
-pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
+fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() as f64 - 1.0) / 2.0;
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
@@ -193,7 +193,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 ///
 /// # Errors
 /// Returns an error if G of the two points is singular or the device fails.
-pub fn label_map(model: &Model, device: &Device, points: [Vec<f64>; 2], steps: usize) -> Result<LabelMap> {
+pub(super) fn label_map(model: &Model, device: &Device, points: [Vec<f64>; 2], steps: usize) -> Result<LabelMap> {
     let rows = jacobian(model, device, &points.concat())?;
     let gram = rows.gram();
     let scale = mean_diagonal(&gram);

@@ -77,7 +77,7 @@ pub fn forward(shape: encoding::Cascade, gates: &[f64], z: &[f64]) -> Vec<f64> {
 }
 
 /// Converts gradients with respect to h into those with respect to z (`[L F]`) and to the matrices.
-pub fn backward(
+pub(super) fn backward(
     shape: encoding::Cascade,
     gates: &[f64],
     [z, h]: [&[f64]; 2],
@@ -120,7 +120,7 @@ fn first_gate(shape: encoding::Cascade, level: usize) -> usize {
 }
 
 /// Returns the gradients of g with respect to h: 1 for the first feature of each level.
-pub fn summed(shape: encoding::Cascade) -> Vec<f64> {
+pub(super) fn summed(shape: encoding::Cascade) -> Vec<f64> {
     (0..shape.n_columns()).map(|column| if column % shape.n_features == 0 { 1.0 } else { 0.0 }).collect()
 }
 

@@ -23,7 +23,7 @@ const DEVIATION_FLOOR: f64 = 1e-17;
 const MOST_MAPS: usize = 9;
 
 /// Draws matrices side by side, given as `(title, matrix)`.
-pub fn matrices(title: &str, matrices: &[(String, &Mat<f64>)]) -> String {
+pub(super) fn matrices(title: &str, matrices: &[(String, &Mat<f64>)]) -> String {
     let panels: Vec<Panel> = matrices.iter().map(|(title, matrix)| matrix_panel(title, matrix)).collect();
     figure(title, &[], &panels, 3)
 }
@@ -54,7 +54,7 @@ fn matrix_panel(title: &str, matrix: &Mat<f64>) -> Panel {
 }
 
 /// Draws the spectra: eigenvalues, the kernel's profile and its Fourier transform.
-pub fn spectra(title: &str, spectra: &[Spectrum]) -> String {
+pub(super) fn spectra(title: &str, spectra: &[Spectrum]) -> String {
     let legend: Vec<String> = spectra.iter().map(|spectrum| spectrum.model.clone()).collect();
     let series = |points: fn(&Spectrum) -> Vec<(f64, f64)>| lines(spectra, Style::Line, points);
     let eigenvalues = series(|spectrum| {
@@ -91,7 +91,7 @@ pub fn spectra(title: &str, spectra: &[Spectrum]) -> String {
 }
 
 /// Draws training and the predictions of Theorem 1, and the deviations between them.
-pub fn flows(title: &str, flows: &[Flow]) -> String {
+pub(super) fn flows(title: &str, flows: &[Flow]) -> String {
     let legend: Vec<String> = flows.iter().map(|flow| flow.model.clone()).collect();
     let mut losses = lines(flows, Style::Dots, |flow| pairs(&flow.times[1..], &flow.loss[1..]));
     losses.extend(lines(flows, Style::Line, |flow| pairs(&flow.times[1..], &flow.predicted_loss[1..])));
@@ -118,7 +118,7 @@ pub fn flows(title: &str, flows: &[Flow]) -> String {
 }
 
 /// Draws the drift of the grid tangent kernel and of the full tangent kernel, and the loss during training.
-pub fn drifts(title: &str, drifts: &[Drift]) -> String {
+pub(super) fn drifts(title: &str, drifts: &[Drift]) -> String {
     let legend: Vec<String> = drifts.iter().map(|drift| drift.model.clone()).collect();
     let panel = |title: &str, y: Axis, of: fn(&Trajectory) -> &Vec<f64>| {
         let mut series = lines(drifts, Style::Line, |drift| course_points(drift, of(&drift.phi_fixed)));
@@ -153,7 +153,7 @@ fn course_points(drift: &Drift, values: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// Draws errors against bounds, and the label maps.
-pub fn bounds(title: &str, bounds: &[Bound], ranking: Option<&Ranking>, maps: &[LabelMap]) -> String {
+pub(super) fn bounds(title: &str, bounds: &[Bound], ranking: Option<&Ranking>, maps: &[LabelMap]) -> String {
     let legend: Vec<String> = bounds.iter().map(|bound| bound.model.clone()).collect();
     let mut panels = Vec::new();
     if bounds.iter().any(|bound| bound.test_error.is_some()) {

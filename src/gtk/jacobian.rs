@@ -23,7 +23,7 @@ pub fn jacobian(model: &Model, device: &Device, x: &[f64]) -> Result<Rows> {
 }
 
 /// A model with a cascade at fixed points, as a function of the features of the nodes that they use.
-pub struct Polynomial<'m> {
+pub(super) struct Polynomial<'m> {
     cascade: &'m Cascade,
     model: &'m Model,
     /// Active nodes; entries count the nodes in use.

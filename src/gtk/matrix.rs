@@ -25,18 +25,18 @@ pub struct Rows {
 
 impl Rows {
     /// Builds the rows of Φ from active nodes.
-    pub fn of_nodes(nodes: ActiveNodes, n_columns: usize) -> Self {
+    pub(super) fn of_nodes(nodes: ActiveNodes, n_columns: usize) -> Self {
         let value = nodes.phi.iter().step_by(nodes.n_outputs).copied().collect();
         Rows { per_row: nodes.n_levels * nodes.n_corners, n_columns, column: nodes.entry, value }
     }
 
     /// Returns the number of rows.
-    pub fn n(&self) -> usize {
+    pub(super) fn n(&self) -> usize {
         self.column.len() / self.per_row.max(1)
     }
 
     /// Returns column and value of each entry of row `i`.
-    pub fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> {
+    pub(super) fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> {
         let span = i * self.per_row..(i + 1) * self.per_row;
         self.column[span.clone()].iter().map(|&column| column as usize).zip(self.value[span].iter().copied())
     }
@@ -51,7 +51,7 @@ impl Rows {
     ///
     /// # Panics
     /// Panics if the numbers of columns differ.
-    pub fn times_transposed(&self, other: &Rows) -> Mat<f64> {
+    fn times_transposed(&self, other: &Rows) -> Mat<f64> {
         assert_eq!(self.n_columns, other.n_columns, "rows over the same columns");
         let columns = Columns::of(other);
         // `product` is row-major while faer stores columns contiguously, so the result is copied at the end.
@@ -127,12 +127,12 @@ pub fn mean_diagonal(matrix: &Mat<f64>) -> f64 {
 }
 
 /// Returns the Frobenius norm.
-pub fn frobenius(matrix: &Mat<f64>) -> f64 {
+pub(super) fn frobenius(matrix: &Mat<f64>) -> f64 {
     matrix.as_ref().norm_l2()
 }
 
 /// Returns the fraction of entries that are not zero.
-pub fn fill(matrix: &Mat<f64>) -> f64 {
+pub(super) fn fill(matrix: &Mat<f64>) -> f64 {
     let count = |j: usize| (0..matrix.nrows()).filter(|&i| matrix[(i, j)] != 0.0).count();
     (0..matrix.ncols()).map(count).sum::<usize>() as f64 / (matrix.nrows() * matrix.ncols()) as f64
 }
@@ -141,7 +141,7 @@ pub fn fill(matrix: &Mat<f64>) -> f64 {
 ///
 /// # Errors
 /// Returns an error if the folder is missing, cannot be written to, or the disk is full.
-pub fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
+pub(super) fn write_npy(path: &Path, matrix: &Mat<f64>) -> Result<()> {
     let head = npy::head("<f8", &[matrix.nrows(), matrix.ncols()]);
     atomic::write(path, |file| {
         file.write_all(&head)?;

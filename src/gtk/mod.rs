@@ -7,12 +7,12 @@
 //! gradients.
 //!
 //! [`points`] provides the coordinates and [`model`] the model; [`jacobian`] and [`matrix`] compute Φ and G;
-//! [`spectrum`], [`flow`], [`drift`] and [`bound`] contain the measurements, and [`charts`] and [`report`] present
+//! [`spectrum`], [`flow`], [`drift`] and [`bound`] contain the measurements, and `charts` and [`report`] present
 //! them. [`study`] runs the measurements for several models. `docs/gtk.md` gives the formulas and explains how to read the figures.
 
 pub mod bound;
 pub mod cascade;
-pub mod charts;
+mod charts;
 pub mod drift;
 pub mod flow;
 pub mod jacobian;

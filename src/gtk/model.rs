@@ -211,7 +211,7 @@ impl Model {
     }
 
     /// Returns the number of features of a node on which the scalar model depends: the first or, in a cascade, all.
-    pub fn features_per_node(&self) -> usize {
+    pub(super) fn features_per_node(&self) -> usize {
         if self.cascade.is_some() { self.grid.n_features_per_level as usize } else { 1 }
     }
 

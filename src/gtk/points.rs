@@ -113,7 +113,7 @@ impl Points {
     }
 
     /// Returns the first pair of identical points, if there is one.
-    pub fn duplicates(&self) -> Option<(usize, usize)> {
+    pub(super) fn duplicates(&self) -> Option<(usize, usize)> {
         let mut seen = HashMap::new();
         for (index, point) in self.x.chunks_exact(self.dimensions as usize).enumerate() {
             // Adding 0 turns −0 into 0, so that the two are equal.

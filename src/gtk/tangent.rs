@@ -15,7 +15,7 @@ use crate::encoding::ActiveNodes;
 
 const FEATURES: u64 = 4;
 const WEIGHTS: u64 = 5;
-/// Features are initialised uniformly in ±1e-4, as in Instant-NGP (section 4).
+/// Features are initialized uniformly in ±1e-4, as in Instant-NGP (section 4).
 const FEATURE_RANGE: f64 = 1e-4;
 
 /// The decoder that computes the field from the features.
@@ -153,7 +153,7 @@ impl<'m> Field<'m> {
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn grid_kernel(&self) -> Result<Mat<f64>> {
+    pub(super) fn grid_kernel(&self) -> Result<Mat<f64>> {
         let nodes = self.active_nodes()?;
         if let Some(shape) = self.model.grid.cascade {
             let by_encoding = |i: usize| {

@@ -131,7 +131,7 @@ impl Image {
     }
 
     /// Returns the size in bytes of the pixels as stored here, with which the size of a fitted field is compared.
-    pub fn n_bytes(&self) -> usize {
+    pub(super) fn n_bytes(&self) -> usize {
         let n = self.n_pixels() * self.n_channels as usize;
         match &self.texels {
             Texels::U8(_) => n,
@@ -168,7 +168,7 @@ impl Image {
 
 /// Converts values `[n, n_channels]` to sRGB `[n, 3]` in [0, 1] for display. Linear values go through the sRGB curve,
 /// values out of range are clamped, grey is repeated three times, and alpha is composited over white.
-pub fn shown_rgb(values: &[f32], n_channels: u32, is_hdr: bool) -> Vec<f32> {
+pub(super) fn shown_rgb(values: &[f32], n_channels: u32, is_hdr: bool) -> Vec<f32> {
     let curve = |value: f32| if is_hdr { srgb(value) } else { value.clamp(0.0, 1.0) };
     let n = n_channels as usize;
     let mut rgb = Vec::with_capacity(values.len() / n * 3);

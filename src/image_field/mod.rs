@@ -9,7 +9,7 @@ mod study;
 
 pub use compare::{Comparison, compare, side_by_side};
 pub use data::{ImageData, Shape};
-pub use image::{Image, Texels, shown_rgb};
+pub use image::{Image, Texels};
 pub use render::{Part, render, write_image};
 pub use report::ImageReport;
 pub use study::{Entry, Study, courses, error_maps, table};

@@ -2,16 +2,18 @@
 //!
 //! Files appear complete or not at all: each is written under another name in the same folder and renamed at the end.
 
-pub mod colormap;
+pub(crate) mod colormap;
 mod pixels;
-pub mod plot;
+pub(crate) mod plot;
 mod png;
 mod sharpness;
 pub mod table;
 mod video;
 mod yuv;
 
-pub use pixels::{depth_rgb8, linear, to_rgb8};
-pub use png::{Pixels, encode_png, write_png};
-pub use video::{Encoder, VideoWriter, video_size};
-pub(crate) use video::{JudgedFrame, VideoReader};
+pub(crate) use pixels::depth_rgb8;
+pub use pixels::{linear, to_rgb8};
+pub(crate) use png::encode_png;
+pub use png::{Pixels, write_png};
+pub use video::{Encoder, VideoWriter};
+pub(crate) use video::{JudgedFrame, VideoReader, video_size};

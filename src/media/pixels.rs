@@ -19,7 +19,7 @@ pub fn linear(srgb: f32) -> f32 {
 /// without a depth (not finite, or not above 0) are black.
 ///
 /// `range` is the nearest and farthest depth to distinguish; by default, those of this image.
-pub fn depth_rgb8(depths: &[f32], range: Option<(f32, f32)>) -> Vec<u8> {
+pub(crate) fn depth_rgb8(depths: &[f32], range: Option<(f32, f32)>) -> Vec<u8> {
     let (near, far) = range.unwrap_or_else(|| depth_range(depths));
     let span = (far - near).max(f32::MIN_POSITIVE);
     let colour = |&depth: &f32| match is_depth(depth) {

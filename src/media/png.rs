@@ -38,7 +38,7 @@ pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels
 ///
 /// # Panics
 /// Panics if the number of bytes does not match the size.
-pub fn encode_png(width: u32, height: u32, pixels: Pixels) -> ImageResult<Vec<u8>> {
+pub(crate) fn encode_png(width: u32, height: u32, pixels: Pixels) -> ImageResult<Vec<u8>> {
     let (bytes, colour) = match pixels {
         Pixels::Rgb8(bytes) => (bytes, ExtendedColorType::Rgb8),
         Pixels::Rgba8(bytes) => (bytes, ExtendedColorType::Rgba8),

@@ -33,7 +33,7 @@ use nalgebra::Vector3;
 use crate::geometry::UnitCube;
 
 /// Largest number of triangles; beyond it, neither the stack of the bounding volume hierarchy nor memory would suffice.
-pub const MOST_TRIANGLES: usize = 100_000_000;
+const MOST_TRIANGLES: usize = 100_000_000;
 /// Fraction of the unit cube's side that is left free on each side of a mesh.
 const MARGIN: f32 = 0.1;
 
@@ -102,7 +102,7 @@ impl Mesh {
     }
 
     /// Flips all triangles if they enclose a negative volume, and returns whether they did.
-    pub fn face_outwards(&mut self) -> bool {
+    pub(crate) fn face_outwards(&mut self) -> bool {
         let inside_out = self.volume() < 0.0;
         if inside_out {
             self.triangles.iter_mut().for_each(|triangle| triangle.swap(1, 2));

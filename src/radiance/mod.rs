@@ -19,7 +19,6 @@ mod volume_renderer;
 mod voxels;
 
 pub use dataset::{open_scene, plain_background, preset_for, reopen_scene, scene_without_views};
-pub use per_image::PER_IMAGE_NUMBERS;
 pub use protocol::Protocol;
 pub use renderer::Renderer;
 pub use report::{Report, Terms};

@@ -7,7 +7,7 @@ use crate::train::Moments;
 
 /// An exposure has the logarithms of three gains and three offsets, by channel; a camera correction has a rotation
 /// vector and a translation.
-pub const PER_IMAGE_NUMBERS: usize = 6;
+const PER_IMAGE_NUMBERS: usize = 6;
 
 /// Per-image parameters and their training state.
 pub(super) struct PerImage {

@@ -46,12 +46,12 @@ pub enum RigFault {
 
 impl RigFault {
     /// Returns whether nothing can be learned from such cameras.
-    pub fn is_fatal(&self) -> bool {
+    pub(crate) fn is_fatal(&self) -> bool {
         matches!(self, RigFault::OneCamera | RigFault::OnePlace | RigFault::LookingApart)
     }
 
     /// Returns whether another convention of the poses would make sense of them.
-    pub fn is_convention(&self) -> bool {
+    pub(crate) fn is_convention(&self) -> bool {
         matches!(self, RigFault::OpenCvAxes | RigFault::WorldToCamera)
     }
 }

@@ -19,7 +19,7 @@ const SIDE: u32 = 512;
 impl Scene {
     /// Returns a scene with cameras on a circle around the y axis, which see all of a ball of `radius` around `middle`
     /// (scene units).
-    pub fn turntable(name: &str, unit_cube: UnitCube, middle: [f32; 3], radius: f32) -> Scene {
+    pub(crate) fn turntable(name: &str, unit_cube: UnitCube, middle: [f32; 3], radius: f32) -> Scene {
         let middle = Vector3::from(middle.map(f64::from));
         let distance = f64::from(radius) / (0.5 * FIELD_OF_VIEW).sin();
         let view = |i: usize| {

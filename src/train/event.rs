@@ -196,7 +196,7 @@ pub struct RunControl<'a> {
 
 impl RunControl<'_> {
     /// Returns why the run should end after `step` completed steps, if it should.
-    pub fn stop_reason(&self, step: u64) -> Option<StopReason> {
+    pub(super) fn stop_reason(&self, step: u64) -> Option<StopReason> {
         if self.interrupted.load(Ordering::Relaxed) {
             Some(StopReason::Interrupted)
         } else if self.stop_after.is_some_and(|last| step >= last) {

@@ -4,7 +4,7 @@
 mod adam;
 pub mod event;
 pub mod latest;
-pub mod log;
+mod log;
 mod observer;
 mod progress;
 mod report;
@@ -15,7 +15,7 @@ pub mod session;
 mod task;
 
 pub use event::{RunControl, StopReason, TrainEvent};
-pub use log::MetricsLog;
+use log::MetricsLog;
 pub use observer::{Command, Observer};
 pub(crate) use progress::IN_TRAINING;
 pub use progress::Progress;

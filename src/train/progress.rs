@@ -23,7 +23,7 @@ impl Progress {
     }
 
     /// Counts a step that began at the moment `begun` and is now complete.
-    pub fn count_step(&mut self, begun: Instant) {
+    pub(crate) fn count_step(&mut self, begun: Instant) {
         self.step += 1;
         self.seconds += begun.elapsed().as_secs_f64();
     }

@@ -82,7 +82,7 @@ impl Run {
     }
 
     /// Returns the path of the checkpoint of step `step`.
-    pub fn checkpoint_path(&self, step: u64) -> PathBuf {
+    pub(super) fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.checkpoints_folder().join(format!("{CHECKPOINT_PREFIX}{step:09}{CHECKPOINT_SUFFIX}"))
     }
 
@@ -103,7 +103,7 @@ impl Run {
     ///
     /// # Errors
     /// Returns an error if there is none.
-    pub fn newest_checkpoint(&self) -> Result<PathBuf> {
+    pub(super) fn newest_checkpoint(&self) -> Result<PathBuf> {
         match self.checkpoints()?.pop() {
             Some((_, path)) => Ok(path),
             None => Err(Error::file(&self.folder, "this run has no checkpoint yet; train it for longer")),

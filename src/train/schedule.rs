@@ -35,7 +35,7 @@ pub fn learning_rate(config: &Config, progress: Progress) -> f64 {
 }
 
 /// Returns the estimated seconds of training left; None until the speed is known.
-pub fn seconds_left(train: &TrainConfig, progress: Progress) -> Option<f64> {
+pub(super) fn seconds_left(train: &TrainConfig, progress: Progress) -> Option<f64> {
     let completed = completed(train, progress);
     (completed > 0.0).then(|| progress.seconds / completed * (1.0 - completed))
 }

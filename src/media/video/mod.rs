@@ -32,7 +32,7 @@ impl Encoder {
 
 /// Returns the size of the video of frames of `width × height`: both sides are rounded up to even numbers, which 4:2:0
 /// video needs.
-pub fn video_size(width: u32, height: u32) -> (u32, u32) {
+pub(crate) fn video_size(width: u32, height: u32) -> (u32, u32) {
     (width.next_multiple_of(2), height.next_multiple_of(2))
 }
 

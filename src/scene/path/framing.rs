@@ -85,7 +85,7 @@ impl Framing {
 
 /// What a scene's cameras look at, and from where.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Focus {
+pub(crate) struct Focus {
     /// Where their viewing axes meet, or the middle of the unit cube, in scene coordinates.
     pub center: [f32; 3],
     /// The upright direction, of length 1; y for a scene without cameras.
@@ -96,7 +96,7 @@ pub struct Focus {
 }
 
 /// Returns what the training cameras of a scene look at.
-pub fn focus(scene: &Scene) -> Focus {
+pub(crate) fn focus(scene: &Scene) -> Focus {
     if scene.splits.train.is_empty() {
         let center = scene.unit_cube.to_scene([0.5; 3]);
         return Focus { center, up: [0.0, 1.0, 0.0], radius: 0.5 / scene.unit_cube.scale };

@@ -15,8 +15,8 @@ mod spline;
 
 pub use camera_path::CameraPath;
 pub use choice::PathChoice;
+pub(crate) use framing::focus;
 pub(super) use framing::up_axis as up_of;
-pub use framing::{Focus, focus};
 pub use interpolate::Order;
 pub use keyframes::{Keyframe, Keyframes};
 pub use nerfstudio_frame::PathTransforms;
