@@ -53,7 +53,7 @@ impl Error {
     }
 
     /// Creates a `Diverged` error with an empty `kept`, which the training session fills in.
-    pub fn diverged(step: u64, what: impl Into<String>) -> Self {
+    pub(crate) fn diverged(step: u64, what: impl Into<String>) -> Self {
         Error::Diverged { step, what: what.into(), kept: String::new() }
     }
 }

@@ -1,5 +1,6 @@
-//! The command line: one file per subcommand, each of which reads its arguments, calls the library and prints. `task/`
-//! holds what evaluating, rendering and exporting mean for each task.
+//! The command line: one file per subcommand, each of which reads its arguments, calls the library and prints. What
+//! commands do with a trained field depends on its task: `task/` holds that for each task, and the files of these
+//! commands hold their flags.
 //!
 //! Exit codes: 0 for success, also if the reader of the output has gone away; 2 for a problem with the arguments, a
 //! file or the machine, reported in one sentence on stderr; 101 for a bug in gridfield, with a backtrace; 130 if

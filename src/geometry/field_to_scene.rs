@@ -43,7 +43,7 @@ impl FieldToScene {
     ///
     /// # Errors
     /// Returns an error if the field has nothing there.
-    pub fn region_within(self, within: &SceneBox) -> Result<Bounds> {
+    pub(crate) fn region_within(self, within: &SceneBox) -> Result<Bounds> {
         let origin = self.unit_cube.origin;
         self.bounds_in_field(&within.relative(&origin)).ok_or_else(|| {
             let corner = |of: [f32; 3]| -> String {
@@ -98,7 +98,7 @@ impl FieldToScene {
     }
 
     /// Returns whether the map turns counter-clockwise triangles into clockwise ones.
-    pub fn mirrors(&self) -> bool {
+    pub(crate) fn mirrors(&self) -> bool {
         matches!(self.space, Space::Ndc(_))
     }
 }

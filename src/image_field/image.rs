@@ -126,7 +126,7 @@ impl Image {
     }
 
     /// Returns the number of pixels.
-    pub fn n_pixels(&self) -> usize {
+    pub(crate) fn n_pixels(&self) -> usize {
         self.width as usize * self.height as usize
     }
 

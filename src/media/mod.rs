@@ -7,7 +7,7 @@ mod pixels;
 pub(crate) mod plot;
 mod png;
 mod sharpness;
-pub mod table;
+pub(crate) mod table;
 mod video;
 mod yuv;
 

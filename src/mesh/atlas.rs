@@ -76,7 +76,7 @@ impl Atlas {
 
     /// Returns the triangle to which a texel belongs, and the barycentric coordinates of its centre there; a texel
     /// beside the triangle has those of a point on its rim. `None` for texels that no triangle uses.
-    pub fn texel(&self, x: u32, y: u32) -> Option<(usize, [f32; 3])> {
+    pub(crate) fn texel(&self, x: u32, y: u32) -> Option<(usize, [f32; 3])> {
         let (column, row) = (x / self.cell, y / self.cell);
         if column >= self.columns {
             return None;

@@ -12,7 +12,8 @@ mod surface;
 
 pub use error_map::error_map;
 pub use lpips::Lpips;
-pub use psnr::{mse, psnr};
+pub(crate) use psnr::mse;
+pub use psnr::psnr;
 pub use ssim::ssim;
 pub use surface::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 

@@ -11,7 +11,7 @@ const PIECE: usize = 1 << 16;
 ///
 /// # Panics
 /// Panics if the lengths differ or are 0.
-pub fn mse<T: Sample>(a: &[T], b: &[T]) -> f64 {
+pub(crate) fn mse<T: Sample>(a: &[T], b: &[T]) -> f64 {
     assert!(a.len() == b.len() && !a.is_empty(), "images of {} and {} values", a.len(), b.len());
     let piece = |(a, b): (&[T], &[T])| -> f64 { a.iter().zip(b).map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum() };
     let sums: Vec<f64> = a.par_chunks(PIECE).zip(b.par_chunks(PIECE)).map(piece).collect();

@@ -10,7 +10,7 @@ use crate::config::{Config, ScheduleConfig, ScheduleKind, TrainConfig};
 
 /// Returns the completed fraction of the run, in [0, 1]: that of its steps or of its seconds, whichever is larger; see
 /// [`TrainConfig::max_steps`] and [`TrainConfig::max_seconds`].
-pub fn completed(train: &TrainConfig, progress: Progress) -> f64 {
+pub(crate) fn completed(train: &TrainConfig, progress: Progress) -> f64 {
     let by_steps = progress.step as f64 / train.max_steps as f64;
     let by_seconds = train.max_seconds.map_or(0.0, |limit| progress.seconds / limit);
     by_steps.max(by_seconds).clamp(0.0, 1.0)

@@ -82,7 +82,7 @@ fn a_video_can_be_cancelled_and_leaves_nothing() {
     assert!(browser.hear("refused")["message"].as_str().unwrap().contains("rendered already"));
     // Pictures go before the video.
     browser.look(3.0, json!({}));
-    browser.send(&json!({ "type": "cancel_film" }));
+    browser.send(&json!({ "type": "cancel_video" }));
     assert_eq!(hear_end_of_video(&mut browser)["stage"], "cancelled");
     assert_eq!(fs::read_dir(tiny_run(folder.path()).join("renders")).unwrap().count(), 0);
     let answer = served.get(&format!("/video?token={}", served.token), &format!("Host: {}\r\n", served.host));

@@ -97,7 +97,7 @@ impl Hub {
         (text(&ServerMessage::Hello { subject, history, state, video, crop }), news)
     }
 
-    /// Passes on a browser's request. Returns the request if it cannot be passed on now; drops it if it requests for what a
+    /// Passes on a browser's request. Returns the request if it cannot be passed on now; drops it if it asks for what a
     /// finished run cannot do.
     pub fn request(&self, request: Request) -> Option<Request> {
         let is_steering = matches!(request, Request::Pause | Request::Resume | Request::Save | Request::Stop);
