@@ -86,7 +86,7 @@ impl Cpu {
     }
 
     /// See [`super::Device::for_each_chunk`].
-    pub fn for_each_chunk<T: Send>(
+    pub(super) fn for_each_chunk<T: Send>(
         &self,
         chunks: &mut [T],
         work: impl Fn(usize, usize, &mut T) -> Result<()> + Sync,

@@ -33,7 +33,7 @@ use nalgebra::Vector3;
 use crate::geometry::UnitCube;
 
 /// Largest number of triangles; beyond it, neither the stack of the bounding volume hierarchy nor memory would suffice.
-const MOST_TRIANGLES: usize = 100_000_000;
+pub const MOST_TRIANGLES: usize = 100_000_000;
 /// Fraction of the unit cube's side that is left free on each side of a mesh.
 const MARGIN: f32 = 0.1;
 

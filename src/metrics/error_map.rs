@@ -4,7 +4,7 @@ use crate::media::colormap::INFERNO;
 
 /// The absolute error (mean over the channels, of values in `[0, 1]`) that gets the brightest colour. It is small
 /// because an error map is meant to show small errors.
-const ERROR_AT_FULL_SCALE: f32 = 0.2;
+pub const ERROR_AT_FULL_SCALE: f32 = 0.2;
 
 /// Returns the absolute error of each pixel, magnified and coloured from black (none) to light yellow
 /// ([`ERROR_AT_FULL_SCALE`] and above). Inputs are `[n, 3]` in `[0, 1]`; the result is 8-bit sRGB, `[n, 3]`.

@@ -10,11 +10,11 @@ mod psnr;
 mod ssim;
 mod surface;
 
-pub use error_map::error_map;
+pub use error_map::{ERROR_AT_FULL_SCALE, error_map};
 pub use lpips::Lpips;
 pub(crate) use psnr::mse;
 pub use psnr::psnr;
-pub use ssim::ssim;
+pub use ssim::{SSIM_WINDOW, ssim};
 pub use surface::{Measured, SurfaceScore, compare_surfaces, intersection_over_union};
 
 /// A sample type that the metrics accept: f32, or f64 for comparison with a reference.

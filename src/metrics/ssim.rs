@@ -9,7 +9,7 @@ use super::Sample;
 use rayon::prelude::*;
 
 /// Side of the window in pixels; SSIM is undefined for smaller images.
-const SSIM_WINDOW: usize = 11;
+pub const SSIM_WINDOW: usize = 11;
 
 const SIGMA: f64 = 1.5;
 const C1: f64 = 0.01 * 0.01;
