@@ -4,13 +4,12 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::compare::compare;
 use super::image::{Image, Texels};
+use super::shape::{SHAPE, Shape};
 use crate::Result;
-use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ImageLoss};
 use crate::decoder::Head;
 use crate::device::args::{DrawPixelsArgs, PixelFormat};
@@ -34,47 +33,6 @@ enum Pixels {
     U8(Buffer<u8>),
     U16(Buffer<u16>),
     F32(Buffer<f32>),
-}
-
-/// Key of the [`Shape`] in a checkpoint's header.
-const SHAPE: &str = "image";
-
-/// Facts that a checkpoint stores about the image to which its field was fitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA.
-    pub n_channels: u32,
-    /// Whether values are linear with any range. Otherwise they are sRGB in [0, 1].
-    pub is_hdr: bool,
-}
-
-impl Shape {
-    /// Returns the facts about `image`.
-    pub fn of(image: &Image) -> Self {
-        let Image { width, height, n_channels, .. } = *image;
-        Shape { width, height, n_channels, is_hdr: image.is_hdr() }
-    }
-
-    /// Reads the shape from a checkpoint's header.
-    ///
-    /// # Errors
-    /// Returns an error if the field was not fitted to an image, or if the stored shape is invalid.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
-        let shape: Shape = checkpoint.trainer_state(SHAPE)?;
-        if (1..=4).contains(&shape.n_channels) && shape.width > 0 && shape.height > 0 {
-            return Ok(shape);
-        }
-        Err(checkpoint.refuse(format!("the header's `{SHAPE}` is {shape:?}, which no picture is; the file is damaged")))
-    }
-
-    /// Returns what a field of the image represents: one value per channel at points of two coordinates.
-    pub fn head(&self) -> Head {
-        Head::Values { dimensions: 2, n_outputs: self.n_channels }
-    }
 }
 
 impl ImageData {

@@ -5,11 +5,13 @@ mod data;
 mod image;
 mod render;
 mod report;
+mod shape;
 mod study;
 
 pub use compare::{Comparison, compare, side_by_side};
-pub use data::{ImageData, Shape};
+pub use data::ImageData;
 pub use image::{Image, Texels};
 pub use render::{Part, render, write_image};
 pub use report::ImageReport;
+pub use shape::Shape;
 pub use study::{Entry, Study, courses, error_maps, table};

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::compare::{Comparison, compare, write_row};
-use super::data::{ImageData, Shape};
+use super::data::ImageData;
 use super::image::{Image, shown_rgb};
+use super::shape::Shape;
 use crate::Result;
 use crate::config::{Config, ModelName, TaskName};
 use crate::device::Device;
