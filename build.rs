@@ -104,7 +104,7 @@ fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
     for flag in level.flags {
         build.flag(flag);
     }
-    // The maths library does not set errno, so square roots and the like can be vectorised; NaN and infinity keep their
+    // The maths library does not set errno, so square roots and the like can be vectorized; NaN and infinity keep their
     // meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
@@ -115,7 +115,7 @@ fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
 fn compile_emulated(sources: &[PathBuf], out: &Path, digest: u64) {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
-    // Threads without a sample leave their sample's values uninitialised.
+    // Threads without a sample leave their sample's values uninitialized.
     build.flag_if_supported("-Wno-maybe-uninitialized");
     build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
     let own = ["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"];

@@ -6,13 +6,19 @@
 //!
 //! `cargo bench -- [cuda] [json=FILE] [models=NAME,NAME] [KEY=VALUE ...]` measures a GPU, also writes the figures as
 //! JSON, and measures other models of the family or another configuration.
+//!
+//! `cargo bench -- compare FIRST SECOND` trains with two configurations by turns in one process, and prints how many
+//! times as fast the second is: see `compare.rs`.
+
+#[path = "stages/compare.rs"]
+mod compare;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gridfield::config::Config;
+use gridfield::config::{Config, Preset};
 use gridfield::decoder::{Decoder, Head};
 use gridfield::device::args::{ROOFLINE_CHAINS, RooflineArgs};
 use gridfield::device::{Device, DeviceChoice, LaunchDims, Profile, kernels};
@@ -34,9 +40,13 @@ fn main() {
 
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if let Some(first) = arguments.iter().position(|argument| argument == "compare") {
+        return compare::run(&arguments[first + 1..], scene_folder());
+    }
     let cuda = arguments.iter().any(|argument| argument == "cuda");
     let (base, choice) =
         if cuda { (Config::default(), DeviceChoice::Cuda) } else { (Config::on_cpu(), DeviceChoice::Cpu) };
+    let base = Preset::Blender.over(base, None);
     let (mut json, mut models, mut settings) = (None, "hash,mulfagrid", Vec::new());
     for argument in arguments.iter().filter(|argument| *argument != "cuda") {
         match argument.split_once('=') {

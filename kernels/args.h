@@ -43,7 +43,7 @@ enum KernelFunction : uint32_t {
 enum SpaceMap : uint32_t {
     // The field covers the cascades' box.
     SPACE_IDENTITY = 0,
-    // Normalised device coordinates of a forward-facing rig.
+    // Normalized device coordinates of a forward-facing rig.
     SPACE_NDC = 1,
     // All of space, contracted into a bounded box.
     SPACE_CONTRACTION = 2,
@@ -164,6 +164,8 @@ typedef struct Layer {
     uint32_t n_out;    // number of outputs
     uint32_t weights;  // first weight in the weight buffers
 } Layer;
+
+#define GF_MAX_HARMONICS 36  // spherical harmonics of degree 6
 
 // Shape of the networks of a field.
 typedef struct NetworkLayout {
@@ -629,6 +631,8 @@ typedef struct SumArgs {
 #define GF_SUM_WIDTH 16
 
 // One step of Adam: kernels/optim/adam.cu.
+#define GF_ADAM_NUMBERS 16  // numbers that a host core updates as one item
+
 typedef struct AdamArgs {
     float* value;                                // [n, width]
     float* gradient;                             // [n, width], set to zero
@@ -642,6 +646,7 @@ typedef struct AdamArgs {
     const float* decays;                         // [n_decays] average_decay^k; the last entry for all larger k
     uint32_t n_corrections;                      // length of corrections
     uint32_t n_decays;                           // length of decays
+    uint32_t n_entries;                          // n
     uint32_t width;                              // 1, 2, 4 or 8; an entry is skipped when all its gradients are zero
     uint32_t step;                               // training step, counted from 1
     float learning_rate, beta1, beta2, epsilon;  // Adam's constants
@@ -768,7 +773,7 @@ typedef struct CompositeRayArgs {
 // Spherical harmonics in fp64, for tests: kernels/testing/oracle.cu.
 typedef struct SphereArgs {
     const double* direction;  // [n, 3]
-    double* basis;            // [n, 36]
+    double* basis;            // [n, GF_MAX_HARMONICS]
     uint32_t degree;          // degree of the spherical harmonics, 1 to 6
 } SphereArgs;
 
@@ -816,7 +821,7 @@ typedef struct ActiveArgs {
 // Measures the ceilings of a machine: kernels/testing/roofline.cu.
 typedef struct RooflineArgs {
     const float* input;  // numbers to read
-    float* output;       // numbers written, so that the work is not optimised away
+    float* output;       // numbers written, so that the work is not optimized away
     uint32_t* lanes;     // [1] vector width (host)
     uint32_t turns;      // repetitions of the work
     uint32_t n_groups;   // groups of four numbers in the input

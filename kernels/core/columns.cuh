@@ -32,6 +32,28 @@ GF_FN float sum_of(Columns x) {
 #endif
 }
 
+#if !GF_SIMT
+GF_FN Columns columns_sqrt(Columns x) {
+    Columns root;
+    for (int lane = 0; lane < GF_LANES; ++lane) root[lane] = sqrtf(x[lane]);
+    return root;
+}
+
+/// Swaps each lane with the one at a distance, a power of two.
+GF_FN IntColumns swap_lanes(IntColumns x, int distance) {
+#if defined(__clang__)
+    IntColumns swapped;
+    for (int lane = 0; lane < GF_LANES; ++lane) swapped[lane] = x[lane ^ distance];
+    return swapped;
+#else
+    static const int32_t lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    IntColumns lanes;
+    memcpy(&lanes, lane, sizeof(lanes));
+    return __builtin_shuffle(x, lanes ^ distance);
+#endif
+}
+#endif
+
 /// Loads the numbers of up to GF_LANES samples, of which `n` exist; the others are zero.
 GF_FN Columns load_group(const compute_t* from, uint32_t n) {
 #if GF_SIMT

@@ -3,7 +3,7 @@
 // scheduler is in emulated.cpp.
 //
 // It finds wrong indices; missing barriers and races on shared memory (run the fibers in two orders and compare the
-// results); barriers that not all threads reach; and reads of uninitialised shared memory (it starts as NaN).
+// results); barriers that not all threads reach; and reads of uninitialized shared memory (it starts as NaN).
 #pragma once
 #include <math.h>
 #include <stddef.h>

@@ -37,7 +37,7 @@ GF_TILE_KERNEL(fault_two_barriers, FaultArgs, FaultShared) {
     else __syncthreads();
 }
 
-// Reads uninitialised shared memory.
+// Reads uninitialized shared memory.
 GF_TILE_KERNEL(fault_unwritten, FaultArgs, FaultShared) {
     a.out[threadIdx.x] = shared.value[threadIdx.x];
 }

@@ -3,8 +3,6 @@
 #pragma once
 #include "core/target.cuh"
 
-#define GF_MAX_HARMONICS 36
-
 namespace {
 
 /// Real and imaginary parts a[m], b[m] of (x + iy)^m: the factors of the harmonics in the azimuth.

@@ -1,7 +1,7 @@
 // Adam (Kingma and Ba 2015) over entries, which skips those that no sample touched, and an exponential moving average
 // of the values for inference.
 #include "args.h"
-#include "core/target.cuh"
+#include "core/columns.cuh"
 
 namespace {
 
@@ -12,6 +12,17 @@ GF_FN float looked_up(const float* table, uint32_t n, uint32_t k) { return table
 GF_FN float relax(float average, float value, float decay) { return value + decay * (average - value); }
 
 template <int W> GF_FN Pack<float, W>& entry_of(float* numbers, uint32_t i) { return ((Pack<float, W>*)numbers)[i]; }
+
+/// Brings the moving average of an entry up to date, given its values before and after the step.
+template <int W> GF_FN void update_average(const AdamArgs& a, uint32_t i, const float* before, const float* after) {
+    const float stood_still = looked_up(a.decays, a.n_decays, a.step - 1 - a.average_step[i]);
+    Pack<float, W> average = entry_of<W>(a.average, i);
+    GF_UNROLL
+    for (int k = 0; k < W; ++k)
+        average.value[k] = relax(relax(average.value[k], before[k], stood_still), after[k], a.decays[1]);
+    entry_of<W>(a.average, i) = average;
+    a.average_step[i] = a.step;
+}
 
 template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
     const Pack<float, W> gradient = entry_of<W>(a.gradient, i);
@@ -38,26 +49,72 @@ template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
         for (int k = 0; k < W; ++k) copy.value[k] = (compute_t)after.value[k];
         ((Pack<compute_t, W>*)a.copy)[i] = copy;
     }
-    if (!a.average) return;
-    const float stood_still = looked_up(a.decays, a.n_decays, a.step - 1 - a.average_step[i]);
-    Pack<float, W> average = entry_of<W>(a.average, i);
+    if (a.average) update_average<W>(a, i, before.value, after.value);
+}
+
+#if !GF_SIMT
+/// Updates the entries of a vector of numbers, of which those that no sample touched keep theirs. Which entries are
+/// touched follows no pattern, so a branch for each would often be mispredicted; that none of a vector is touched is
+/// rare on most levels.
+template <int W> GF_FN void update_vector(const AdamArgs& a, uint32_t first) {
+    const int n_entries = GF_LANES / W;
+    const size_t at = (size_t)first * W;
+    const Columns gradient = load_columns(a.gradient + at);
+    IntColumns touched = gradient != 0.0f;  // -1 where it is
     GF_UNROLL
-    for (int k = 0; k < W; ++k)
-        average.value[k] = relax(relax(average.value[k], before.value[k], stood_still), after.value[k], a.decays[1]);
-    entry_of<W>(a.average, i) = average;
-    a.average_step[i] = a.step;
+    for (int distance = 1; distance < W; distance *= 2) touched |= swap_lanes(touched, distance);
+    int32_t any = 0;
+    for (int e = 0; e < n_entries; ++e) any |= touched[e * W];
+    if (!any) return;
+    Columns rate;
+    for (int e = 0; e < n_entries; ++e) {
+        const uint32_t updates = a.steps[first + e] -= touched[e * W];
+        const float own = a.learning_rate * looked_up(a.corrections, a.n_corrections, updates);
+        for (int k = 0; k < W; ++k) rate[e * W + k] = own;
+    }
+    const Columns before = load_columns(a.value + at);
+    const Columns old1 = load_columns(a.moment1 + at), old2 = load_columns(a.moment2 + at);
+    const Columns g = gradient * a.gradient_scale + a.l2_reg * before;
+    const Columns moment1 = a.beta1 * old1 + (1.0f - a.beta1) * g;
+    const Columns moment2 = a.beta2 * old2 + (1.0f - a.beta2) * g * g;
+    const Columns after = before - rate * moment1 / (columns_sqrt(moment2) + a.epsilon);
+    store_columns(a.gradient + at, Columns{});
+    store_columns(a.moment1 + at, touched ? moment1 : old1);
+    store_columns(a.moment2 + at, touched ? moment2 : old2);
+    store_columns(a.value + at, touched ? after : before);
+    if (!a.average) return;
+    float was[GF_LANES], is[GF_LANES];
+    store_columns(was, before);
+    store_columns(is, after);
+    for (int e = 0; e < n_entries; ++e)
+        if (touched[e * W]) update_average<W>(a, first + e, &was[e * W], &is[e * W]);
+}
+#endif
+
+/// Updates the entries of an item: one, or on the host those of GF_ADAM_NUMBERS numbers.
+template <int W> GF_FN void update_item(const AdamArgs& a, uint32_t i) {
+#if GF_SIMT
+    update_entry<W>(a, i);
+#else
+    const uint32_t end = min_of((i + 1) * (GF_ADAM_NUMBERS / W), a.n_entries);
+    uint32_t entry = i * (GF_ADAM_NUMBERS / W);
+    if constexpr (W <= GF_LANES) {
+        for (; entry + GF_LANES / W <= end; entry += GF_LANES / W) update_vector<W>(a, entry);
+    }
+    for (; entry < end; ++entry) update_entry<W>(a, entry);
+#endif
 }
 
 }  // namespace
 
-// One item per entry of `width` parameters. Each entry counts its own updates, so that the bias correction is also
-// right for entries that are first touched late.
+// One item per entry of `width` parameters, or on the host per GF_ADAM_NUMBERS parameters. Each entry counts its own
+// updates, so that the bias correction is also right for entries that are first touched late.
 GF_ITEM_KERNEL(adam, AdamArgs) {
     switch (a.width) {
-        case 1: update_entry<1>(a, i); break;
-        case 2: update_entry<2>(a, i); break;
-        case 4: update_entry<4>(a, i); break;
-        default: update_entry<8>(a, i); break;
+        case 1: update_item<1>(a, i); break;
+        case 2: update_item<2>(a, i); break;
+        case 4: update_item<4>(a, i); break;
+        default: update_item<8>(a, i); break;
     }
 }
 

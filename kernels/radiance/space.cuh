@@ -27,7 +27,7 @@ GF_FN void to_rig(const Space& space, const float v[3], float homogeneous, float
     }
 }
 
-/// Converts a ray to normalised device coordinates of the rig, in which the unit cube is the frustum from the near
+/// Converts a ray to normalized device coordinates of the rig, in which the unit cube is the frustum from the near
 /// plane (z = 0) to infinity (z = 1): x' = 1/2 - s_x x/z, y' = 1/2 - s_y y/z, z' = 1 + 1/z. The result starts on the
 /// near plane, with a direction of length 1. Returns false if the ray does not point along the rig's viewing direction.
 GF_FN bool ndc_ray(const Space& space, Ray& ray) {

@@ -38,6 +38,14 @@ impl Cpu {
         Some(Cpu { level, ..self.clone() })
     }
 
+    /// Returns the same device at each instruction set level with fp32 products that the processor supports, the lowest
+    /// first; for tests and measurements.
+    #[doc(hidden)]
+    pub fn at_every_level(&self) -> Vec<Self> {
+        let levels = (0..LEVELS.len()).filter(|&level| !LEVELS[level].ends_with(BF16) && has_level(LEVELS[level]));
+        levels.map(|level| Cpu { level, ..self.clone() }).collect()
+    }
+
     /// Returns the number of threads.
     pub fn threads(&self) -> usize {
         self.threads.current_num_threads()

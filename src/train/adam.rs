@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::config::OptimizerConfig;
-use crate::device::args::{AdamArgs, AverageArgs, Compute};
+use crate::device::args::{ADAM_NUMBERS, AdamArgs, AverageArgs, Compute};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 
 /// Adam's state for one buffer of parameters, seen as entries of `width` numbers that are updated together.
@@ -98,6 +98,7 @@ impl Adam {
             decays: self.decays.ptr(),
             n_corrections: self.corrections.len() as u32,
             n_decays: self.decays.len() as u32,
+            n_entries: moments.steps.len() as u32,
             width: moments.width as u32,
             step: now.step as u32,
             learning_rate: now.learning_rate as f32,
@@ -107,7 +108,8 @@ impl Adam {
             l2_reg: l2_reg as f32,
             gradient_scale: now.gradient_scale as f32,
         };
-        device.launch(&kernels::ADAM, &args, LaunchDims::items(moments.steps.len()))
+        let per_item = if device.is_host() { ADAM_NUMBERS / moments.width } else { 1 };
+        device.launch(&kernels::ADAM, &args, LaunchDims::items(moments.steps.len().div_ceil(per_item)))
     }
 
     /// Writes to `now` the moving average as of the end of step `step`, or the values themselves if there is no

@@ -16,6 +16,14 @@ pub fn host() -> Device {
     Device::open(DeviceChoice::Cpu, 2).unwrap()
 }
 
+/// Returns the CPU at each instruction set level below the one that it would choose.
+pub fn lower_levels() -> Vec<Device> {
+    let Device::Cpu(cpu) = host() else { unreachable!("the host is a CPU") };
+    let mut levels = cpu.at_every_level();
+    levels.retain(|lower| lower.level() != cpu.level());
+    levels.into_iter().map(Device::Cpu).collect()
+}
+
 pub fn emulated() -> Device {
     Device::emulated(Order::Forward)
 }

@@ -2,20 +2,17 @@
 //! lower degrees omit.
 
 use crate::common::{assert_close, flatten};
-use gridfield::device::args::SphereArgs;
+use gridfield::device::args::{MAX_HARMONICS, SphereArgs};
 use gridfield::device::{Device, LaunchDims, kernels};
 use serde_json::Value;
 
 /// Polynomials of degree 5 in f64.
 const TOLERANCE: f64 = 1e-14;
 
-/// Values per direction.
-const N_VALUES: usize = 36;
-
-/// `[n, 36]`
+/// Returns the values, `[n, MAX_HARMONICS]`.
 fn harmonics(device: &Device, directions: &[f64], degree: u32) -> Vec<f64> {
     let n = directions.len() / 3;
-    let (direction, basis) = (device.upload(directions).unwrap(), device.zeros(N_VALUES * n).unwrap());
+    let (direction, basis) = (device.upload(directions).unwrap(), device.zeros(MAX_HARMONICS * n).unwrap());
     let args = SphereArgs { direction: direction.ptr(), basis: basis.ptr(), degree };
     device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, LaunchDims::items(n)).unwrap();
     basis.download().unwrap()
@@ -36,7 +33,7 @@ fn a_lower_degree_keeps_its_bands_and_leaves_zeros(device: &Device) {
     for degree in 1..6u32 {
         let kept = (degree * degree) as usize;
         let expected: Vec<f64> =
-            whole.iter().enumerate().map(|(i, &value)| if i % N_VALUES < kept { value } else { 0.0 }).collect();
+            whole.iter().enumerate().map(|(i, &value)| if i % MAX_HARMONICS < kept { value } else { 0.0 }).collect();
         assert_close("basis", &harmonics(device, &directions, degree), &expected, TOLERANCE);
     }
 }

@@ -2,7 +2,7 @@
 
 use gridfield::device::{Buffer, Device, Order};
 
-use crate::common::{cuda, emulated, host};
+use crate::common::{cuda, emulated, host, lower_levels};
 
 /// The outputs of a kernel, by name.
 #[derive(Default)]
@@ -73,6 +73,9 @@ pub fn compare_targets(kernel: &str, body: fn(&Device) -> Outputs) {
         Agreement::Rounded(tolerance) | Agreement::Summed(tolerance) => tolerance,
     };
     compare(kernel, "emulated", &forward, "host", &host, between_targets);
+    for lower in lower_levels() {
+        compare(kernel, &lower.describe(), &body(&lower), "host", &host, between_targets);
+    }
     if let Some(device) = cuda() {
         compare(kernel, "cuda", &body(device), "host", &host, between_targets);
     }

@@ -1,6 +1,6 @@
 //! Random numbers, and the spherical harmonics.
 
-use gridfield::device::args::{RandomArgs, SphereArgs, UniformArgs};
+use gridfield::device::args::{MAX_HARMONICS, RandomArgs, SphereArgs, UniformArgs};
 use gridfield::device::{Device, LaunchDims, kernels};
 
 use crate::common::Random;
@@ -35,7 +35,7 @@ pub fn spherical_harmonics_f64(device: &Device) -> Outputs {
     let direction = device.upload(&directions).unwrap();
     let mut outputs = Outputs::new();
     for degree in 1..=6 {
-        let basis = device.zeros::<f64>(36 * n).unwrap();
+        let basis = device.zeros::<f64>(MAX_HARMONICS * n).unwrap();
         let args = SphereArgs { direction: direction.ptr(), basis: basis.ptr(), degree };
         device.launch(&kernels::SPHERICAL_HARMONICS_F64, &args, LaunchDims::items(n)).unwrap();
         // Products and sums may be fused or not: a few fp64 steps.
