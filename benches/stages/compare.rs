@@ -12,7 +12,7 @@ use gridfield::config::{Config, Preset};
 use gridfield::device::{Device, DeviceChoice, Profile};
 use gridfield::radiance::{Trainer, TrainingImages};
 use gridfield::scene::Scene;
-use gridfield::train::session::Task as _;
+use gridfield::train::Task as _;
 use gridfield::{Error, Result};
 
 /// Training steps before the first turn, so that the occupancy grid has found the surfaces.
