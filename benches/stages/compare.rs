@@ -23,6 +23,7 @@ const STEPS_PER_TURN: u64 = 10;
 /// A configuration in training.
 struct Side {
     name: String,
+    description: String,
     trainer: Trainer,
     device: Device,
     profile: Arc<Profile>,
@@ -42,7 +43,7 @@ pub fn run(arguments: &[String], scene: PathBuf) -> Result<()> {
     let scene = Scene::open(scene)?;
     let mut sides = [Side::new(first, &scene)?, Side::new(second, &scene)?];
     for side in &mut sides {
-        println!("{}: {}", side.name, side.device.describe());
+        println!("{}: {}", side.name, side.description);
         for _ in 0..WARM_UP {
             side.trainer.train_step()?;
         }
@@ -95,7 +96,8 @@ impl Side {
         let images =
             TrainingImages::load(&device, &scene.splits.train, config.scene.downscale, &scene.unit_cube, &|_, _| {})?;
         let trainer = Trainer::new(&device, &config, scene, images)?;
-        Ok(Side { name: settings.to_owned(), trainer, device, profile })
+        let description = device.with_precision(config.train.precision)?.describe();
+        Ok(Side { name: settings.to_owned(), description, trainer, device, profile })
     }
 
     fn turn(&mut self) -> Result<Turn> {
