@@ -275,6 +275,9 @@ typedef struct CameraRaysArgs {
     float box_min[3], box_max[3];  // box that rays are clipped to, in the unit cube
     Space space;                   // map from space to the field
     float near;                    // least distance of samples from the camera
+    float crop_min[3];             // box in space outside of which nothing is shown, in the unit cube
+    float crop_max[3];             // its other corner
+    uint32_t is_cropped;           // whether there is such a box
 } CameraRaysArgs;
 
 // Turns depths into distances from the camera: kernels/radiance/rays.cu.
@@ -297,6 +300,13 @@ typedef struct MarchArgs {
     Steps steps;                      // lengths of the steps
     Space space;                      // map from space to the field
 } MarchArgs;
+
+// What rays meet of the occupancy grid: kernels/radiance/cells.cu.
+typedef struct OccupancyRaysArgs {
+    MarchArgs march;     // the rays, the grid and the map of space; samples are not used
+    const float* value;  // [cascades, resolution^3] optical thickness of a step in each cell, in the order of the bits
+    float pixel;         // size of a pixel at distance 1
+} OccupancyRaysArgs;
 
 // Forward and backward pass of a radiance field: kernels/radiance/field.cuh.
 typedef struct FieldArgs {

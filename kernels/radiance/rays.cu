@@ -50,6 +50,22 @@ GF_FN Ray begin_ray(const Args& a, uint32_t i, Ray ray, float offset) {
     return ray;
 }
 
+/// Ends ray i where it leaves the crop box, and begins it where it enters. The box is one of space, so that it clips the
+/// camera's ray, before the map to the marched one.
+GF_FN void crop_ray(const CameraRaysArgs& a, uint32_t i, const Ray& ray, const Ray& marched) {
+    float enter = 0.0f, leave = 1e30f;
+    for (int k = 0; k < 3; ++k) {
+        const float inverse = 1.0f / ray.direction[k];
+        const float t0 = (a.crop_min[k] - ray.origin[k]) * inverse, t1 = (a.crop_max[k] - ray.origin[k]) * inverse;
+        enter = max_of(enter, min_of(t0, t1));
+        leave = min_of(leave, max_of(t0, t1));
+    }
+    const float begin = max_of(a.rays.t[i], marched_at(a.space, ray, marched, enter));
+    const float end = min_of(a.rays.t_end[i], marched_at(a.space, ray, marched, leave));
+    a.rays.t[i] = a.rays.t[i] >= 0.0f && enter < leave && begin < end ? begin : -1.0f;
+    a.rays.t_end[i] = end;
+}
+
 /// Returns the pixel of a training image to draw: any pixel or, if some are masked, one of the others.
 GF_FN uint32_t drawn_pixel(const DrawRaysArgs& a, uint32_t image, uint32_t n_pixels, uint32_t bits) {
     if (!a.drawn_pixels) return random_below(bits, n_pixels);
@@ -101,7 +117,8 @@ GF_ITEM_KERNEL(camera_rays, CameraRaysArgs) {
     if (i == 0) a.samples_count[0] = a.samples_count[1] = 0;
     const uint32_t pixel = a.first_pixel + i;
     const float px = (float)(pixel % a.camera.width) + 0.5f, py = (float)(pixel / a.camera.width) + 0.5f;
-    begin_ray(a, i, camera_ray(a.camera, px, py), 0.0f);
+    const Ray ray = camera_ray(a.camera, px, py), marched = begin_ray(a, i, ray, 0.0f);
+    if (a.is_cropped) crop_ray(a, i, ray, marched);
     for (int c = 0; c < 3; ++c) a.rays.background[c * (size_t)a.rays.capacity + i] = a.background[c];
 }
 

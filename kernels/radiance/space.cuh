@@ -75,7 +75,8 @@ GF_FN float marched_at(const Space& space, const Ray& from_camera, const Ray& ma
     float eye[3], towards[3];
     to_rig(space, from_camera.origin, 1.0f, eye);
     to_rig(space, from_camera.direction, 0.0f, towards);
-    const float z = eye[2] + distance * towards[2];
+    // Before the near plane there is nothing.
+    const float z = min_of(eye[2] + distance * towards[2], -1.0f);
     return max_of((1.0f + 1.0f / z) / marched.direction[2], 0.0f);
 }
 

@@ -191,8 +191,15 @@ impl TrainArgs {
     ) -> Result<Option<Box<dyn Observer>>> {
         let Some(port) = port else { return Ok(None) };
         let background = plain_background(&config.train, scene);
-        let looked_at =
-            LookedAt { scene, config, device: trainer.started().device, step: trainer.progress().step, background };
+        let looked_at = LookedAt {
+            scene,
+            config,
+            device: trainer.started().device,
+            step: trainer.progress().step,
+            background,
+            outputs: crate::radiance::Renderer::CHANNELS,
+            image: None,
+        };
         Ok(Some(Box::new(self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())?)))
     }
 }

@@ -40,7 +40,7 @@ impl ViewArgs {
 
     /// Serves the field until Ctrl-C.
     fn serve(&self, trained: &Trained, viewable: Viewable) -> anyhow::Result<Outcome> {
-        let Viewable { renderer, scene, background } = viewable;
+        let Viewable { renderer, scene, background, image } = viewable;
         let header = &trained.checkpoint.header;
         let looked_at = LookedAt {
             scene: &scene,
@@ -48,6 +48,8 @@ impl ViewArgs {
             device: trained.device.describe(),
             step: header.step,
             background,
+            outputs: renderer.channels(),
+            image,
         };
         let subject = looked_at.subject(&trained.resolved.folder().to_string_lossy(), 1.0)?;
         let history = trained.resolved.run.as_ref().map(|run| History::read(&run.metrics_path(), header.step));

@@ -7,7 +7,7 @@ use clap::Args;
 use super::print;
 use crate::Result;
 use crate::config::{Config, TrainConfig};
-use crate::render::Render;
+use crate::render::{Channel, Render};
 use crate::scene::Scene;
 use crate::train::{Command, Observer, Run, Task, TrainEvent};
 use crate::viewer::protocol::Subject;
@@ -89,6 +89,8 @@ pub struct Viewable {
     pub scene: Scene,
     /// sRGB colour behind the field.
     pub background: [f32; 3],
+    /// Width and height in pixels of the image that the field was fitted to, if it is a fitted image.
+    pub image: Option<[u32; 2]>,
 }
 
 /// A field that is shown in a viewer.
@@ -101,6 +103,10 @@ pub struct LookedAt<'a> {
     pub step: u64,
     /// sRGB colour behind the field.
     pub background: [f32; 3],
+    /// What can be shown of the field.
+    pub outputs: &'static [Channel],
+    /// Width and height in pixels of the image that the field was fitted to, if it is a fitted image.
+    pub image: Option<[u32; 2]>,
 }
 
 impl LookedAt<'_> {
@@ -121,7 +127,12 @@ impl LookedAt<'_> {
             step: self.step,
             share,
             settings: self.config.to_value(),
-            overview: Overview::of(self.scene)?,
+            outputs: self.outputs,
+            image: self.image,
+            overview: match self.image {
+                Some([width, height]) => Overview::of_image(width as f32 / height as f32),
+                None => Overview::of(self.scene)?,
+            },
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::device::{Device, LaunchDims, Ptr};
 use crate::encoding::InitContext;
 use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
 use crate::geometry::UnitCube;
+use crate::render::Render;
 use crate::train::event::{Evaluated, Started, StepReport};
 use crate::train::{IN_TRAINING, Progress, Task, schedule};
 use crate::{Error, Result};
@@ -68,6 +69,11 @@ pub trait Data: Send + Sync {
     /// # Errors
     /// Returns an error if the device fails.
     fn evaluate(&self, predictor: &Predictor, step: u64) -> Result<Option<Evaluated>>;
+
+    /// Returns what shows a field of the data to a camera; None if nothing does while it is fitted.
+    fn renderer(&self, _predictor: Predictor) -> Option<Box<dyn Render>> {
+        None
+    }
 
     /// Returns the values that a checkpoint's header stores about the data, so that the field can be used without the
     /// data.
@@ -336,5 +342,9 @@ impl<D: Data> Task for FitTrainer<D> {
 
     fn evaluate(&mut self) -> Result<Option<Evaluated>> {
         self.data.evaluate(&self.predictor()?, self.progress.step)
+    }
+
+    fn snapshot(&self) -> Result<Option<Box<dyn Render>>> {
+        Ok(self.data.renderer(self.predictor()?))
     }
 }

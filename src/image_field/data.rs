@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::compare::compare;
 use super::image::{Image, Texels};
+use super::plane::ImagePlane;
 use super::shape::{SHAPE, Shape};
 use crate::Result;
 use crate::config::{Config, ImageLoss};
@@ -16,6 +17,7 @@ use crate::device::args::{DrawPixelsArgs, PixelFormat};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
+use crate::render::Render;
 use crate::train::event::Evaluated;
 
 /// An image's pixels on a device, from which training samples are drawn.
@@ -122,6 +124,11 @@ impl Data for ImageData {
             iou: None,
             seconds: begun.elapsed().as_secs_f64(),
         }))
+    }
+
+    fn renderer(&self, predictor: Predictor) -> Option<Box<dyn Render>> {
+        let (shape, original) = (Shape::of(&self.image), Some(self.image.clone()));
+        Some(Box::new(ImagePlane::new(predictor, shape, original)))
     }
 
     fn scalars(&self) -> Map<String, Value> {

@@ -154,6 +154,17 @@ impl Image {
         }
     }
 
+    /// Returns the channels of one pixel, as [`Image::values`] has them.
+    pub(super) fn pixel(&self, x: usize, y: usize) -> impl Iterator<Item = f32> {
+        let n = self.n_channels as usize;
+        let at = (y * self.width as usize + x) * n;
+        (at..at + n).map(|at| match &self.texels {
+            Texels::U8(texels) => f32::from(texels[at]) / 255.0,
+            Texels::U16(texels) => f32::from(texels[at]) / 65535.0,
+            Texels::F32(texels) => texels[at],
+        })
+    }
+
     /// Describes size, channels and value type, for example `1008×756 RGB, 8 bit`.
     pub fn describe(&self) -> String {
         let channels = ["grey", "grey with alpha", "RGB", "RGBA"][self.n_channels as usize - 1];

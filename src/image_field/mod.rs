@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod image;
+mod plane;
 mod render;
 mod report;
 mod shape;
@@ -11,6 +12,7 @@ mod study;
 pub use compare::{Comparison, compare, side_by_side};
 pub use data::ImageData;
 pub use image::{Image, Texels};
+pub use plane::ImagePlane;
 pub use render::{Part, render, write_image};
 pub use report::ImageReport;
 pub use shape::Shape;

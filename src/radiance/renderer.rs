@@ -11,11 +11,11 @@ use super::volume_renderer::{March, VolumeRenderer};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Head;
-use crate::device::args::{CameraRaysArgs, RayDistanceArgs, SpaceMap};
+use crate::device::args::{CameraRaysArgs, OccupancyRaysArgs, RayDistanceArgs, SpaceMap};
 use crate::device::{Device, LaunchDims, kernels};
 use crate::field::{Field, WorkerScratch};
-use crate::geometry::{Camera, Space, UnitCube};
-use crate::render::{Frame, Render};
+use crate::geometry::{Bounds, Camera, Space, UnitCube};
+use crate::render::{Channel, Frame, Layer, Render, RenderOptions};
 use crate::{Error, Result};
 
 /// Renders a trained field from any camera.
@@ -48,6 +48,10 @@ struct Strip {
 const DROPPED: f32 = -2.0;
 
 impl Renderer {
+    /// The channels of which pictures can be made.
+    pub const CHANNELS: &'static [Channel] =
+        &[Channel::Rgb, Channel::Depth, Channel::Opacity, Channel::Normal, Channel::Occupancy];
+
     /// Creates a renderer that owns `field`; the compute copy of its weights must be up to date.
     pub(super) fn new(
         device: &Device,
@@ -85,6 +89,10 @@ impl Renderer {
     /// Returns an error if the device fails, if a pixel is not finite (as happens after training has diverged), or if
     /// the camera is a panorama and the field uses normalized device coordinates.
     pub fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        self.render_layer(camera, &RenderOptions::field(background))
+    }
+
+    fn render_layer(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame> {
         if camera.intrinsics.lens.is_panorama() && self.march.space.map == SpaceMap::Ndc as u32 {
             return Err(Error::config(
                 "the field is of a forward-facing scene (march.space is ndc) and has nothing beside or behind its \
@@ -98,9 +106,9 @@ impl Renderer {
             let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let (chunk, scratch) = &mut *own;
             let end = width * height;
-            self.trace(chunk, scratch, camera, background, strip.first..end.min(strip.first + self.size.rays), strip)
+            self.trace(chunk, scratch, camera, options, strip.first..end.min(strip.first + self.size.rays), strip)
         })?;
-        let frame = self.frame(width, height, background, &strips);
+        let frame = self.frame(width, height, options.background, &strips);
         if frame.rgb.iter().chain(&frame.opacity).all(|value| value.is_finite()) {
             return Ok(frame);
         }
@@ -120,34 +128,51 @@ impl Renderer {
         chunk: &mut Chunk,
         scratch: &WorkerScratch,
         camera: &Camera,
-        background: [f32; 3],
+        options: &RenderOptions,
         pixels: Range<usize>,
         strip: &mut Strip,
     ) -> Result<()> {
-        let volume = self.volume();
         chunk.n_rays = pixels.len();
+        let crop = options.crop.unwrap_or(Bounds::UNIT);
+        let crop = Bounds { low: self.unit_cube.to_unit(crop.low), high: self.unit_cube.to_unit(crop.high) };
         let args = CameraRaysArgs {
             rays: chunk.ray_args(),
             samples_count: chunk.samples.count.ptr(),
             camera: device_camera(camera, &self.unit_cube, 0),
             first_pixel: pixels.start as u32,
-            background,
+            background: options.background,
             box_min: self.march.box_min,
             box_max: self.march.box_max,
             space: self.march.space,
             near: self.march.near,
+            crop_min: crop.low,
+            crop_max: crop.high,
+            is_cropped: options.crop.is_some().into(),
         };
         self.device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(chunk.n_rays))?;
-        volume.forward(chunk, scratch)?;
+        match options.layer {
+            Layer::Field => drop(self.volume().forward(chunk, scratch)?),
+            Layer::Occupancy => self.meet_cells(chunk, camera)?,
+        }
         if pixels.len() > 1 && chunk.rays.t.download()?[..pixels.len()].contains(&DROPPED) {
             let middle = pixels.start + pixels.len() / 2;
-            self.trace(chunk, scratch, camera, background, pixels.start..middle, strip)?;
-            return self.trace(chunk, scratch, camera, background, middle..pixels.end, strip);
+            self.trace(chunk, scratch, camera, options, pixels.start..middle, strip)?;
+            return self.trace(chunk, scratch, camera, options, middle..pixels.end, strip);
         }
         let position = self.unit_cube.to_unit(camera.position());
         let args = RayDistanceArgs { rays: chunk.ray_args(), position, space: self.march.space };
         self.device.launch_chunk(&kernels::RAY_DISTANCES, &args, LaunchDims::items(chunk.n_rays))?;
         strip.extend(chunk)
+    }
+
+    /// Sets the colours and depths of the chunk's rays to those of the occupied cells that they meet.
+    fn meet_cells(&self, chunk: &Chunk, camera: &Camera) -> Result<()> {
+        let args = OccupancyRaysArgs {
+            march: self.volume().march_args(chunk, 0, 0),
+            value: self.occupancy.value.ptr(),
+            pixel: 1.0 / camera.intrinsics.fl_y,
+        };
+        self.device.launch_chunk(&kernels::OCCUPANCY_RAYS, &args, LaunchDims::items(chunk.n_rays))
     }
 
     fn frame(&self, width: usize, height: usize, background: [f32; 3], strips: &[Strip]) -> Frame {
@@ -169,8 +194,12 @@ impl Renderer {
 }
 
 impl Render for Renderer {
-    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
-        Renderer::render(self, camera, background)
+    fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame> {
+        self.render_layer(camera, options)
+    }
+
+    fn channels(&self) -> &'static [Channel] {
+        Renderer::CHANNELS
     }
 }
 

@@ -258,7 +258,7 @@ impl<'a> VolumeRenderer<'a> {
         if self.field.decoder.width() <= 64 { &kernels::FIELD_BACKWARD_64 } else { &kernels::FIELD_BACKWARD_128 }
     }
 
-    fn march_args<'c>(&'c self, chunk: &'c Chunk, round: usize, max_steps: u32) -> MarchArgs<'c> {
+    pub(super) fn march_args<'c>(&'c self, chunk: &'c Chunk, round: usize, max_steps: u32) -> MarchArgs<'c> {
         MarchArgs {
             rays: chunk.ray_args(),
             samples: chunk.samples.args(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Layer;
 use super::frame::{Frame, SURFACE_OPACITY};
 use crate::geometry::Camera;
 use crate::media;
@@ -19,6 +20,14 @@ pub enum Channel {
     Opacity,
     /// The surface normal: x, y and z as red, green and blue
     Normal,
+    /// The occupied cells that rays meet first: blue for hardly occupied ones, yellow for opaque ones
+    Occupancy,
+    /// Of a fitted image, the image that it was fitted to
+    #[cfg_attr(feature = "cli", value(skip))]
+    Original,
+    /// Of a fitted image, how far it is from the original
+    #[cfg_attr(feature = "cli", value(skip))]
+    Error,
 }
 
 impl Channel {
@@ -29,14 +38,27 @@ impl Channel {
             Channel::Depth => "depth",
             Channel::Opacity => "opacity",
             Channel::Normal => "normal",
+            Channel::Occupancy => "occupancy",
+            Channel::Original => "original",
+            Channel::Error => "error",
         }
     }
 
-    /// Converts this channel of `frame`, as seen by `camera`, to 8-bit sRGB, `[h, w, 3]`. `depth_range` is the nearest
+    /// Returns the layer of which this channel is a picture.
+    pub fn layer(self) -> Layer {
+        match self {
+            Channel::Occupancy => Layer::Occupancy,
+            Channel::Original => Layer::Original,
+            Channel::Error => Layer::Error,
+            Channel::Rgb | Channel::Depth | Channel::Opacity | Channel::Normal => Layer::Field,
+        }
+    }
+
+    /// Converts this channel of `frame`, its [layer](Channel::layer) as seen by `camera`, to 8-bit sRGB, `[h, w, 3]`. `depth_range` is the nearest
     /// and farthest distance in the colour scale of depths; by default, those of the frame.
     pub fn image(self, frame: &Frame, camera: &Camera, depth_range: Option<(f32, f32)>) -> Vec<u8> {
         match self {
-            Channel::Rgb => media::to_rgb8(&frame.rgb),
+            Channel::Rgb | Channel::Occupancy | Channel::Original | Channel::Error => media::to_rgb8(&frame.rgb),
             Channel::Depth => media::depth_rgb8(&surface_depths(frame), depth_range),
             Channel::Opacity => media::to_rgb8(&frame.opacity.iter().flat_map(|&o| [o; 3]).collect::<Vec<_>>()),
             Channel::Normal => {

@@ -17,16 +17,18 @@ pub(super) fn is_over_nothing(channels: &[Channel]) -> bool {
     channels.contains(&Channel::Opacity)
 }
 
-/// Writes the requested channels of a frame: `R`, `G`, `B` (linear), `A`, `Z` (distance along the ray in scene units,
-/// infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates). With `A`, the frame must have been
-/// rendered over black; colours are then multiplied by `A`.
+/// Writes channels, each with the frame of its layer: `R`, `G`, `B` (linear), `A`, `Z` (distance along the ray in scene
+/// units, infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates), and `occupancy.Z` (distance to the
+/// first occupied cell). With `A`, the field must have been rendered over black; colours are then multiplied by `A`.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written.
-pub(super) fn write_exr(path: &Path, frame: &Frame, camera: &Camera, channels: &[Channel]) -> Result<()> {
-    let planes = channels.iter().flat_map(|&channel| planes(channel, frame, camera, is_over_nothing(channels)));
+pub(super) fn write_exr(path: &Path, camera: &Camera, frames: &[(Channel, &Frame)]) -> Result<()> {
+    let over_nothing = is_over_nothing(&frames.iter().map(|(channel, _)| *channel).collect::<Vec<_>>());
+    let size = frames.first().map_or((0, 0), |(_, frame)| (frame.width, frame.height));
+    let planes = frames.iter().flat_map(|(channel, frame)| planes(*channel, frame, camera, over_nothing));
     let planes = planes.map(|(name, values)| AnyChannel::new(name, FlatSamples::F32(values))).collect();
-    let (size, planes) = ((frame.width, frame.height), AnyChannels::sort(planes));
+    let planes = AnyChannels::sort(planes);
     let mut encoded = Cursor::new(Vec::new());
     Image::from_encoded_channels(size, Encoding::SMALL_LOSSLESS, planes)
         .write()
@@ -55,13 +57,15 @@ fn planes(channel: Channel, frame: &Frame, camera: &Camera, over_nothing: bool) 
             of_three(["R", "G", "B"], &pixels().flat_map(color).collect::<Vec<_>>())
         }
         Channel::Opacity => vec![("A", frame.opacity.clone())],
-        Channel::Depth => {
+        Channel::Depth | Channel::Occupancy => {
+            let name = if channel == Channel::Depth { "Z" } else { "occupancy.Z" };
             let depth = |(pixel, &opacity): (usize, &f32)| match opacity >= SURFACE_OPACITY {
                 true => frame.depth[pixel],
                 false => f32::INFINITY,
             };
-            vec![("Z", pixels().map(depth).collect())]
+            vec![(name, pixels().map(depth).collect())]
         }
+        Channel::Original | Channel::Error => Vec::new(),
         Channel::Normal => of_three(["N.X", "N.Y", "N.Z"], &frame.normals(camera)),
     }
 }
@@ -88,7 +92,8 @@ mod tests {
             intrinsics: Intrinsics::from_fov_x(4, 1, 0.8),
             camera_to_world: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 5.0]],
         };
-        write_exr(&path, &frame, &camera, channels).unwrap();
+        let frames: Vec<_> = channels.iter().map(|&channel| (channel, &frame)).collect();
+        write_exr(&path, &camera, &frames).unwrap();
         let image = read_first_flat_layer_from_file(&path).unwrap();
         let list = &image.layer_data.channel_data.list;
         list.iter().map(|plane| (plane.name.to_string(), plane.sample_data.values_as_f32().collect())).collect()
@@ -96,9 +101,9 @@ mod tests {
 
     #[test]
     fn a_view_is_one_file_with_a_plane_for_each_channel() {
-        let planes = written(&[Channel::Rgb, Channel::Depth, Channel::Normal]);
+        let planes = written(&[Channel::Rgb, Channel::Depth, Channel::Normal, Channel::Occupancy]);
         let names: Vec<&str> = planes.iter().map(|(name, _)| &name[..]).collect();
-        assert_eq!(names, ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z"]);
+        assert_eq!(names, ["B", "G", "N.X", "N.Y", "N.Z", "R", "Z", "occupancy.Z"]);
         let plane = |name: &str| &planes.iter().find(|(other, _)| other == name).unwrap().1;
         assert_eq!(*plane("Z"), [2.0, 3.0, f32::INFINITY, f32::INFINITY]);
         let green = [0.214_041_14, 0.033_104_77, 0.010_022_83, 0.0];

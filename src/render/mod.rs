@@ -9,14 +9,65 @@ pub use channel::Channel;
 pub use frame::Frame;
 pub use video::{Destination, FramePattern, Shard, Video};
 
-use crate::Result;
-use crate::geometry::Camera;
+use crate::geometry::{Bounds, Camera};
+use crate::{Error, Result};
+
+/// What a camera is to see of a field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RenderOptions {
+    /// What is drawn.
+    pub layer: Layer,
+    /// Colour behind it, sRGB from 0 to 1.
+    pub background: [f32; 3],
+    /// Box in coordinates in memory outside of which nothing is drawn; None for no such box.
+    pub crop: Option<Bounds>,
+}
+
+/// What is drawn of a field: several [`Channel`]s can be pictures of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The field itself.
+    Field,
+    /// The occupied cells of its occupancy grid, as boxes.
+    Occupancy,
+    /// The image that it was fitted to, if it is a fitted image.
+    Original,
+    /// Its difference from that image.
+    Error,
+}
 
 /// Renders a field as seen by a camera.
 pub trait Render {
-    /// Renders what the camera sees over a background (sRGB, 0 to 1).
+    /// Renders what the camera sees.
     ///
     /// # Errors
-    /// Returns an error if the device fails, or if a pixel is not finite, as happens after training has diverged.
-    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame>;
+    /// Returns an error if the device fails, if a pixel is not finite, as happens after training has diverged, or if the
+    /// field has no such layer.
+    fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame>;
+
+    /// Returns the channels of which pictures can be made.
+    fn channels(&self) -> &'static [Channel] {
+        &[Channel::Rgb, Channel::Depth, Channel::Opacity, Channel::Normal]
+    }
+
+    /// Returns an error if there can be no pictures of a channel.
+    ///
+    /// # Errors
+    /// That is its error.
+    fn check(&self, channel: Channel) -> Result<()> {
+        match self.channels().contains(&channel) {
+            true => Ok(()),
+            false => {
+                let what = format!("this field has no {} to be shown; choose other --outputs", channel.name());
+                Err(Error::config(what))
+            }
+        }
+    }
+}
+
+impl RenderOptions {
+    /// Returns the whole field over a background.
+    pub fn field(background: [f32; 3]) -> RenderOptions {
+        RenderOptions { layer: Layer::Field, background, crop: None }
+    }
 }

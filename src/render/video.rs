@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::channel::{Channel, surface_depths};
-use super::{Render, exr};
+use super::{Frame, Layer, Render, RenderOptions, exr};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
 use crate::scene::CameraPath;
@@ -68,7 +68,8 @@ impl<'a> Video<'a> {
     /// Creates a video of what `renderer` shows over `background` (sRGB) along `path`.
     ///
     /// # Errors
-    /// Returns an error if rendering fails: frames are rendered to measure the depth range.
+    /// Returns an error if the field does not have one of the channels, or if rendering fails: frames are rendered to
+    /// measure the depth range.
     pub fn new(
         renderer: &'a dyn Render,
         path: &'a CameraPath,
@@ -77,6 +78,7 @@ impl<'a> Video<'a> {
     ) -> Result<Self> {
         let mut video = Video { renderer, path, background, channels: Vec::new(), depth_range: (0.0, 1.0) };
         for &channel in channels {
+            renderer.check(channel)?;
             if !video.channels.contains(&channel) {
                 video.channels.push(channel);
             }
@@ -160,9 +162,9 @@ impl<'a> Video<'a> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }
-            let frame = self.renderer.render(camera, self.background)?;
+            let layers = self.layers(camera, self.background)?;
             for (&channel, video) in self.channels.iter().zip(&mut videos) {
-                video.push(&channel.image(&frame, camera, Some(self.depth_range)))?;
+                video.push(&channel.image(layers.of(channel), camera, Some(self.depth_range)))?;
             }
             progress(number + 1);
         }
@@ -197,16 +199,34 @@ impl<'a> Video<'a> {
     }
 
     fn write_frame(&self, camera: &Camera, files: &[(Channel, PathBuf)]) -> Result<()> {
-        let frame = self.renderer.render(camera, self.background)?;
+        let layers = self.layers(camera, self.background)?;
         files.iter().try_for_each(|(channel, file)| {
-            let image = channel.image(&frame, camera, Some(self.depth_range));
+            let frame = layers.of(*channel);
+            let image = channel.image(frame, camera, Some(self.depth_range));
             media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&image))
         })
     }
 
     fn write_exr_frame(&self, camera: &Camera, file: &Path) -> Result<()> {
         let background = if exr::is_over_nothing(&self.channels) { [0.0; 3] } else { self.background };
-        exr::write_exr(file, &self.renderer.render(camera, background)?, camera, &self.channels)
+        let layers = self.layers(camera, background)?;
+        let frames: Vec<_> = self.channels.iter().map(|&channel| (channel, layers.of(channel))).collect();
+        exr::write_exr(file, camera, &frames)
+    }
+
+    /// Renders what the channels need.
+    fn layers(&self, camera: &Camera, background: [f32; 3]) -> Result<Layers> {
+        let mut layers = Layers(Vec::new());
+        for layer in self.channels.iter().map(|channel| channel.layer()) {
+            if layers.0.iter().all(|(other, _)| *other != layer) {
+                layers.0.push((layer, self.render(camera, layer, background)?));
+            }
+        }
+        Ok(layers)
+    }
+
+    fn render(&self, camera: &Camera, layer: Layer, background: [f32; 3]) -> Result<Frame> {
+        self.renderer.render(camera, &RenderOptions { layer, background, crop: self.path.crop })
     }
 
     /// Returns the path of a channel's video. If there are several channels, their paths differ by a suffix, as in
@@ -232,12 +252,22 @@ impl<'a> Video<'a> {
             let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
             let probe = PROBE_HEIGHT.min(height);
             let camera = camera.scaled((u64::from(width) * u64::from(probe) / u64::from(height)).max(1) as u32, probe);
-            let depths = surface_depths(&self.renderer.render(&camera, self.background)?);
+            let depths = surface_depths(&self.render(&camera, Layer::Field, self.background)?);
             for depth in depths.into_iter().filter(|&depth| depth > 0.0) {
                 range = (range.0.min(depth), range.1.max(depth));
             }
         }
         Ok(if range.0 <= range.1 { range } else { (0.0, 1.0) })
+    }
+}
+
+/// A frame of each layer that is needed.
+struct Layers(Vec<(Layer, Frame)>);
+
+impl Layers {
+    fn of(&self, channel: Channel) -> &Frame {
+        let found = self.0.iter().find(|(layer, _)| *layer == channel.layer());
+        &found.expect("a frame for each channel").1
     }
 }
 

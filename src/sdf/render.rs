@@ -5,11 +5,11 @@ use nalgebra::{Vector3, vector};
 
 use super::gradient::gradients;
 use super::{MeshFacts, distances};
-use crate::Result;
+use crate::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use crate::fit::Predictor;
-use crate::geometry::{Camera, UnitCube};
-use crate::render::{Frame, Render};
+use crate::geometry::{Bounds, Camera, UnitCube};
+use crate::render::{Frame, Layer, Render, RenderOptions};
 use crate::scene::Scene;
 
 /// Distance below which a ray counts as on the surface, in sides of the unit cube.
@@ -38,6 +38,8 @@ pub struct SphereTracer {
 /// A ray being traced, in the unit cube.
 struct Ray {
     pixel: usize,
+    /// 1 outside of the mesh; −1 within it, where a crop box has cut it open; 0 before that is known.
+    side: f32,
     origin: Vector3<f32>,
     direction: Vector3<f32>,
     t: f32,
@@ -65,8 +67,12 @@ impl SphereTracer {
         })
     }
 
-    /// Returns the rays of a camera that intersect the mesh's box.
-    fn rays(&self, camera: &Camera) -> Vec<Ray> {
+    /// Returns the rays of a camera that intersect the mesh's box and `crop`, a box of the scene.
+    fn rays(&self, camera: &Camera, crop: Option<Bounds>) -> Vec<Ray> {
+        let own = Bounds { low: self.low, high: self.high };
+        let to_unit = |b: Bounds| Bounds { low: self.unit_cube.to_unit(b.low), high: self.unit_cube.to_unit(b.high) };
+        let Some(bounds) = crop.map_or(Some(own), |crop| own.common(&to_unit(crop))) else { return Vec::new() };
+        let side = if crop.is_some() { 0.0 } else { 1.0 };
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let ray = |pixel: usize| {
             let (origin, direction) = camera.ray((pixel % width) as f32 + 0.5, (pixel / width) as f32 + 0.5);
@@ -74,11 +80,11 @@ impl SphereTracer {
             let (mut enter, mut leave) = (0.0f32, f32::INFINITY);
             for k in 0..3 {
                 let inverse = 1.0 / direction[k];
-                let (a, b) = ((self.low[k] - origin[k]) * inverse, (self.high[k] - origin[k]) * inverse);
+                let (a, b) = ((bounds.low[k] - origin[k]) * inverse, (bounds.high[k] - origin[k]) * inverse);
                 (enter, leave) = (enter.max(a.min(b)), leave.min(a.max(b)));
             }
             let (origin, direction) = (Vector3::from(origin), Vector3::from(direction));
-            (enter < leave).then_some(Ray { pixel, origin, direction, t: enter, end: leave })
+            (enter < leave).then_some(Ray { pixel, side, origin, direction, t: enter, end: leave })
         };
         (0..width * height).filter_map(ray).collect()
     }
@@ -93,6 +99,10 @@ impl SphereTracer {
             let points: Vec<[f32; 3]> = rays.iter().map(Ray::point).collect();
             let mut on_their_way = Vec::new();
             for (mut ray, distance) in rays.into_iter().zip(distances(&self.predictor, &points)?) {
+                if ray.side == 0.0 {
+                    ray.side = if distance < 0.0 { -1.0 } else { 1.0 };
+                }
+                let distance = ray.side * distance;
                 if distance < ON_SURFACE {
                     hits.push(ray);
                     continue;
@@ -116,18 +126,21 @@ impl SphereTracer {
 }
 
 impl Render for SphereTracer {
-    fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+    fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame> {
+        if options.layer != Layer::Field {
+            return Err(Error::config("a distance field has no occupancy grid"));
+        }
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let n = width * height;
-        let rgb: Vec<f32> = (0..n).flat_map(|_| background).collect();
+        let rgb: Vec<f32> = (0..n).flat_map(|_| options.background).collect();
         let mut frame = Frame { width, height, rgb, depth: vec![0.0; n], opacity: vec![0.0; n] };
-        let hits = self.trace(self.rays(camera))?;
+        let hits = self.trace(self.rays(camera, options.crop))?;
         let normals = self.normals(&hits)?;
         // The light comes from behind the camera, above and to the left of it.
         let [forward, up] = [camera.forward(), camera.up()].map(|axis| Vector3::from(axis).normalize());
         let light = (up * 0.7 - forward - forward.cross(&up) * 0.5).normalize();
         for (ray, normal) in hits.iter().zip(normals) {
-            let lit = AMBIENT + (1.0 - AMBIENT) * normal.dot(&light).max(0.0);
+            let lit = AMBIENT + (1.0 - AMBIENT) * (ray.side * normal.dot(&light)).max(0.0);
             for (k, clay) in CLAY.iter().enumerate() {
                 frame.rgb[3 * ray.pixel + k] = lit * clay;
             }

@@ -15,6 +15,8 @@ use crate::train::{Command, Observer, Task, TrainEvent};
 
 /// Target time for rendering a band, so that a step or a newer request never waits long.
 const BAND_TIME: f64 = 0.03;
+/// Largest factor by which the speed rises from one band to the next.
+const MOST_RISE: f64 = 1.2;
 /// Pixels of the first band, before the speed is known.
 const FIRST_PIXELS: usize = 4096;
 /// Fraction of the share that may go into copies of a field in training; the rest is for pictures of it.
@@ -216,8 +218,9 @@ impl Host {
 
     fn count(&mut self, pixels: usize, time: Duration) {
         let seen = pixels as f64 / time.as_secs_f64().max(1e-6);
-        // Bands cross empty and full parts of a picture, so the speed follows them half way.
-        self.speed = Some(self.speed.map_or(seen, |speed| 0.5 * (speed + seen)));
+        // A slow part of a picture may follow an empty one, and a band in it would take as many times longer as it is
+        // slower. So the speed rises by little at a time.
+        self.speed = Some(self.speed.map_or(seen, |speed| seen.min(MOST_RISE * speed)));
     }
 
     /// Begins the oldest request that is still wanted.

@@ -72,6 +72,22 @@ impl Overview {
             cameras: cameras.iter().step_by(stride).map(camera).collect(),
         })
     }
+
+    /// Describes a fitted image in its plane, z = 0: around the origin, 1 unit high, and `aspect` times as wide.
+    pub fn of_image(aspect: f32) -> Overview {
+        let fov_y = 0.8f32;
+        let distance = 0.5 / (0.5 * fov_y).tan();
+        let camera_to_world = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, distance]];
+        let start = SceneCamera {
+            name: "start".to_owned(),
+            split: "",
+            camera_to_world,
+            fov_y,
+            aspect,
+            photograph: None,
+        };
+        Overview { center: [0.0; 3], up: [0.0, 1.0, 0.0], radius: 1.0, start, cameras: Vec::new() }
+    }
 }
 
 impl SceneCamera {

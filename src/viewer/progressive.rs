@@ -1,8 +1,10 @@
 //! Rendering in bands, so that training can go on between them.
 
+use std::ops::Range;
+
 use super::ViewRequest;
 use crate::geometry::{Camera, Intrinsics};
-use crate::render::{Frame, Render};
+use crate::render::{Frame, Layer, Render, RenderOptions};
 use crate::{Error, Result};
 
 /// A frame that is rendered band by band, from the top.
@@ -46,13 +48,29 @@ impl Progressive {
     pub fn advance(&mut self, renderer: &dyn Render, pixels: usize) -> Result<usize> {
         let width = self.frame.width;
         let rows = (pixels / width).clamp(1, self.frame.height - self.rows_done);
-        let band = renderer.render(&band_of(&self.request.camera, self.rows_done, rows), self.background)?;
-        let (first, n) = (self.rows_done * width, rows * width);
-        self.frame.rgb[3 * first..][..3 * n].copy_from_slice(&band.rgb);
-        self.frame.depth[first..][..n].copy_from_slice(&band.depth);
-        self.frame.opacity[first..][..n].copy_from_slice(&band.opacity);
+        let split = self.request.split as usize;
+        self.draw(renderer, Layer::Original, 0..split.min(width), rows)?;
+        self.draw(renderer, self.request.channel.layer(), split.min(width)..width, rows)?;
         self.rows_done += rows;
-        Ok(n)
+        Ok(rows * width)
+    }
+
+    /// Renders a layer in some columns of the next `rows` rows.
+    fn draw(&mut self, renderer: &dyn Render, layer: Layer, columns: Range<usize>, rows: usize) -> Result<()> {
+        if columns.is_empty() {
+            return Ok(());
+        }
+        let ViewRequest { camera, crop, .. } = &self.request;
+        let options = RenderOptions { layer, background: self.background, crop: *crop };
+        let part = renderer.render(&part_of(camera, &columns, self.rows_done, rows), &options)?;
+        for row in 0..rows {
+            let (from, n) = (row * part.width, part.width);
+            let to = (self.rows_done + row) * self.frame.width + columns.start;
+            self.frame.rgb[3 * to..][..3 * n].copy_from_slice(&part.rgb[3 * from..][..3 * n]);
+            self.frame.depth[to..][..n].copy_from_slice(&part.depth[from..][..n]);
+            self.frame.opacity[to..][..n].copy_from_slice(&part.opacity[from..][..n]);
+        }
+        Ok(())
     }
 
     /// Returns the requested channel as 8-bit sRGB, `[h, w, 3]`; black where no band has been rendered.
@@ -61,9 +79,16 @@ impl Progressive {
     }
 }
 
-/// Returns the camera that sees only `rows` rows of the image, from row `first` on.
-fn band_of(camera: &Camera, first: usize, rows: usize) -> Camera {
-    let intrinsics = Intrinsics { height: rows as u32, cy: camera.intrinsics.cy - first as f32, ..camera.intrinsics };
+/// Returns the camera that sees only some columns of `rows` rows of the image, from row `first` on.
+fn part_of(camera: &Camera, columns: &Range<usize>, first: usize, rows: usize) -> Camera {
+    let k = camera.intrinsics;
+    let intrinsics = Intrinsics {
+        width: columns.len() as u32,
+        height: rows as u32,
+        cx: k.cx - columns.start as f32,
+        cy: k.cy - first as f32,
+        ..k
+    };
     Camera { intrinsics, ..*camera }
 }
 
@@ -76,12 +101,12 @@ mod tests {
     struct Directions;
 
     impl Render for Directions {
-        fn render(&self, camera: &Camera, background: [f32; 3]) -> Result<Frame> {
+        fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame> {
             let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
             let pixels = (0..width * height)
                 .map(|p| camera.ray((p % width) as f32 + 0.5, (p / width) as f32 + 0.5).1.map(|x| 0.5 + 0.5 * x));
             let n = width * height;
-            let rgb = pixels.flat_map(|pixel| [pixel[0], pixel[1], background[2]]).collect();
+            let rgb = pixels.flat_map(|pixel| [pixel[0], pixel[1], options.background[2]]).collect();
             Ok(Frame { width, height, rgb, depth: vec![1.0; n], opacity: vec![1.0; n] })
         }
     }
@@ -90,10 +115,11 @@ mod tests {
     fn bands_join_to_the_whole_frame() {
         let camera_to_world = [[0.8, 0.0, 0.6, 1.0], [0.0, 1.0, 0.0, 2.0], [-0.6, 0.0, 0.8, 3.0]];
         let camera = Camera { intrinsics: Intrinsics::from_fov_y(16, 11, 0.9), camera_to_world };
-        let request = ViewRequest { camera, channel: Channel::Rgb, background: Some([0.0, 0.0, 0.25]) };
-        let whole = Directions.render(&camera, [0.0, 0.0, 0.25]).unwrap();
-        for pixels in [1, 16, 50, 10_000] {
-            let mut frame = Progressive::new(&request, [1.0; 3]).unwrap();
+        let background = Some([0.0, 0.0, 0.25]);
+        let request = |split| ViewRequest { camera, channel: Channel::Rgb, background, crop: None, split };
+        let whole = Directions.render(&camera, &RenderOptions::field([0.0, 0.0, 0.25])).unwrap();
+        for (pixels, split) in [(1, 0), (16, 5), (50, 16), (10_000, 0)] {
+            let mut frame = Progressive::new(&request(split), [1.0; 3]).unwrap();
             let mut n = 0;
             while !frame.is_complete() {
                 n += frame.advance(&Directions, pixels).unwrap();

@@ -84,6 +84,12 @@ pub struct WireView {
     /// sRGB colour behind the field, 0 to 1; absent for the run's own.
     #[serde(default)]
     pub background: Option<[f32; 3]>,
+    /// Box in coordinates in memory outside of which nothing is shown; absent for no such box.
+    #[serde(default)]
+    pub crop: Option<Corners>,
+    /// Of a fitted image, the fraction of the width up to which the original is shown instead; absent for 0.
+    #[serde(default)]
+    pub split: f32,
 }
 
 impl ClientMessage {
@@ -119,7 +125,13 @@ impl WireView {
         }
         check_color(self.background)?;
         let camera = Camera { intrinsics: Intrinsics::from_fov_y(width, height, fov_y), camera_to_world };
-        Ok(ViewRequest { camera, channel: self.output, background: self.background })
+        let crop = self.crop.map(SceneBox::try_from).transpose().map_err(|error| error.to_string())?;
+        let crop = crop.map(|crop| crop.relative(&[0.0; 3]));
+        if !(0.0..=1.0).contains(&self.split) {
+            return Err(format!("split is {}; expected 0 to 1", self.split));
+        }
+        let split = (self.split * width as f32).round() as u32;
+        Ok(ViewRequest { camera, channel: self.output, background: self.background, crop, split })
     }
 }
 
@@ -214,6 +226,10 @@ pub struct Subject {
     pub share: f64,
     /// The run's settings, as in its `config.json`.
     pub settings: Value,
+    /// What can be shown of the field.
+    pub outputs: &'static [Channel],
+    /// Width and height in pixels of the image that the field was fitted to; None for a field in space.
+    pub image: Option<[u32; 2]>,
     /// The scene's cameras.
     pub overview: Overview,
 }
@@ -285,6 +301,10 @@ mod tests {
         let mut white = view();
         white["background"] = json!([1, 1, 0.5]);
         assert_eq!(request(&white).unwrap().background, Some([1.0, 1.0, 0.5]));
+        let mut cropped = view();
+        cropped["crop"] = json!({ "min": [-1, 0, 0.5], "max": [1, 2, 3] });
+        let crop = request(&cropped).unwrap().crop.unwrap();
+        assert_eq!((crop.low, crop.high), ([-1.0, 0.0, 0.5], [1.0, 2.0, 3.0]));
     }
 
     #[test]
@@ -302,6 +322,9 @@ mod tests {
             ("background", json!([0, 0, 2]), "background"),
             ("background", json!([0, 0]), "length"),
             ("output", json!("smell"), "smell"),
+            ("crop", json!({ "min": [0, 0, 0], "max": [1, 0, 1] }), "the box is empty"),
+            ("crop", json!({ "min": [0, 0, 0] }), "max"),
+            ("split", json!(1.5), "split is 1.5"),
             ("id", json!(-1), "-1"),
             ("wide", json!(1), "wide"),
         ] {

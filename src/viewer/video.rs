@@ -131,5 +131,7 @@ impl VideoJob {
 fn frame(request: &VideoRequest, number: usize, background: [f32; 3]) -> Result<Progressive> {
     let camera =
         *request.path.frames.get(number).ok_or_else(|| crate::Error::config("a video needs at least one frame"))?;
-    Progressive::new(&ViewRequest { camera, channel: Channel::Rgb, background: request.background }, background)
+    let VideoRequest { path, background: wanted, .. } = request;
+    let view = ViewRequest { camera, channel: Channel::Rgb, background: *wanted, crop: path.crop, split: 0 };
+    Progressive::new(&view, background)
 }

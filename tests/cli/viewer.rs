@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::binary::{ORRERY, TINY, command, printed, sentence, tiny_checkpoint, tiny_run, train_tiny};
-use crate::viewer_client::{Browser, Served, WITHIN, difference};
-use serde_json::json;
+use crate::viewer_client::{Browser, Seen, Served, WITHIN, difference};
+use serde_json::{Value, json};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::http::Request;
 use tungstenite::{Message, client};
@@ -36,6 +37,30 @@ fn a_browser_sees_the_run_and_pictures_that_follow_the_camera() {
         let other = browser.look(2.5, json!({ "output": output }));
         assert!(difference(&near, &other) > 5.0, "{output}");
     }
+    // Cells of the occupancy grid are boxes with dark edges: not what the field shows, but in the same place.
+    assert_eq!(hello["subject"]["outputs"], json!(["rgb", "depth", "opacity", "normal", "occupancy"]));
+    let cells = browser.look(2.5, json!({ "output": "occupancy", "background": [1, 0, 0] }));
+    assert!(difference(&near, &cells) > 5.0);
+    let is_cell = |seen: &Seen, x: u32, y: u32| seen.image.get_pixel(x, y).0 != [254, 0, 0] && seen.image.get_pixel(x, y).0[2] > 60;
+    assert!(is_cell(&cells, 20, 15), "the object is occupied");
+    let corner = browser.look(50.0, json!({ "output": "occupancy", "background": [1, 0, 0], "fov_y": 1.5 }));
+    assert!(!is_cell(&corner, 0, 0), "empty space is not");
+
+    // A crop box leaves what is outside of it away.
+    let whole = browser.look(4.0, json!({ "output": "opacity" }));
+    let right = json!({ "min": [0, -9, -9], "max": [9, 9, 9] });
+    let half = browser.look(4.0, json!({ "output": "opacity", "crop": right }));
+    let light = |seen: &Seen, columns: std::ops::Range<u32>| {
+        let pixels = columns.flat_map(|x| (0..30).map(move |y| (x, y)));
+        pixels.map(|(x, y)| u32::from(seen.image.get_pixel(x, y).0[0])).sum::<u32>()
+    };
+    assert!(light(&whole, 0..18) > 10_000 && light(&half, 0..18) < 1000, "{} {}", light(&whole, 0..18), light(&half, 0..18));
+    let (before, after) = (light(&whole, 22..40), light(&half, 22..40));
+    assert!(before.abs_diff(after) < before / 10, "{before} {after}");
+    let none = browser.look(4.0, json!({ "output": "occupancy", "crop": { "min": [7, 7, 7], "max": [9, 9, 9] } }));
+    let outside = browser.look(4.0, json!({ "crop": { "min": [7, 7, 7], "max": [9, 9, 9] } }));
+    assert_eq!(difference(&none, &outside), 0.0, "nothing over the background");
+
     let red = browser.look(50.0, json!({ "background": [1, 0, 0], "fov_y": 1.5 }));
     let corner = red.image.get_pixel(0, 0).0;
     assert!(corner[0] > 240 && corner[1] < 15 && corner[2] < 15, "{corner:?}");
@@ -239,6 +264,98 @@ fn a_distance_field_is_shown_too() {
     let seen = browser.look(3.0, json!({ "camera_to_world": start, "output": "opacity" }));
     let white = seen.image.pixels().filter(|pixel| pixel.0[0] > 128).count();
     assert!((60..1000).contains(&white), "{white} of 1200 pixels show the shape");
+    // A box cuts it open; there is no occupancy grid.
+    let crop = json!({ "min": [-2, 0.3, -2], "max": [2, 2, 2] });
+    let cut = browser.look(3.0, json!({ "camera_to_world": start, "output": "opacity", "crop": crop }));
+    let left = cut.image.pixels().filter(|pixel| pixel.0[0] > 128).count();
+    assert!((5..white * 3 / 4).contains(&left), "{left} of {white} pixels are in the box");
+    assert!(!hello["subject"]["outputs"].as_array().unwrap().contains(&json!("occupancy")));
+    browser.ask(3.0, json!({ "output": "occupancy" }));
+    assert!(browser.hear("failed")["message"].as_str().unwrap().contains("occupancy"));
+}
+
+/// Fits a small field to an image of the bundled scene.
+pub fn fit_tiny_image(folder: &Path, steps: &str) {
+    let image = format!("{ORRERY}/test/r_0.png");
+    let settings = ["--set=train.batch_samples=8192", "--set=model.grid.log2_hashmap_size=12", "--device=cpu"];
+    printed(folder, &[&["fit-image", &image, steps, "--quiet"], &settings[..]].concat());
+}
+
+#[test]
+fn a_fitted_image_is_panned_and_zoomed_beside_the_original() {
+    let folder = tempfile::tempdir().unwrap();
+    fit_tiny_image(folder.path(), "--max-steps=200");
+    let served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
+    let mut browser = served.join();
+    let hello = browser.hear("hello");
+    let stored = image::open(Path::new(ORRERY).join("test/r_0.png")).unwrap().to_rgba8();
+    let (width, height) = stored.dimensions();
+    assert_eq!(hello["subject"]["image"], json!([width, height]));
+    assert_eq!(hello["subject"]["outputs"], json!(["rgb", "original", "error"]));
+
+    // A camera before the plane of the image, which is 1 high: the view is `zoom` times as high as 16 pixels of it.
+    let fov = 0.5f64;
+    let look = |browser: &mut Browser, column: u32, row: u32, more: Value| {
+        let unit = 1.0 / f64::from(height);
+        let x = f64::from(column) * unit - 0.5 * f64::from(width) * unit;
+        let y = 0.5 - f64::from(row) * unit;
+        let distance = 8.0 * unit / (0.5 * fov).tan();
+        let pose = json!([[1, 0, 0, x], [0, 1, 0, y], [0, 0, 1, distance]]);
+        let mut view = json!({ "camera_to_world": pose, "fov_y": fov, "width": 64, "height": 64 });
+        view.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        browser.look(0.0, view)
+    };
+    // Four pixels of the screen for each of the image; JPEGs are not exact.
+    let over_white = |pixel: image::Rgba<u8>, c: usize| {
+        let alpha = f64::from(pixel.0[3]) / 255.0;
+        f64::from(pixel.0[c]) * alpha + 255.0 * (1.0 - alpha)
+    };
+    let (column, row) = (width / 2, height / 2);
+    let original = look(&mut browser, column, row, json!({ "output": "original" }));
+    let mut apart = 0.0;
+    for (x, y) in (0..16).flat_map(|x| (0..16).map(move |y| (x, y))) {
+        let seen = original.image.get_pixel(4 * x + 2, 4 * y + 2).0;
+        let there = *stored.get_pixel(column - 8 + x, row - 8 + y);
+        apart += (0..3).map(|c| (f64::from(seen[c]) - over_white(there, c)).abs()).sum::<f64>() / 768.0;
+    }
+    assert!(apart < 8.0, "{apart}");
+    let fit = look(&mut browser, column, row, json!({}));
+    let between = difference(&fit, &original);
+    assert!((0.5..40.0).contains(&between), "the fit is near the original: {between}");
+    assert!(difference(&fit, &look(&mut browser, column + 40, row, json!({}))) > 1.0, "it is panned");
+    let error = look(&mut browser, column, row, json!({ "output": "error" }));
+    assert!(difference(&error, &fit) > 5.0);
+
+    // The left half is the original, the right half the fit.
+    let split = look(&mut browser, column, row, json!({ "split": 0.5 }));
+    let half = |a: &Seen, b: &Seen, columns: std::ops::Range<u32>| {
+        let pixels = columns.flat_map(|x| (0..64).map(move |y| (x, y)));
+        pixels.map(|(x, y)| u32::from(a.image.get_pixel(x, y).0[1].abs_diff(b.image.get_pixel(x, y).0[1]))).sum::<u32>()
+    };
+    assert!(half(&split, &original, 0..24) < half(&split, &fit, 0..24));
+    assert!(half(&split, &fit, 40..64) < half(&split, &original, 40..64));
+
+    // Beyond its edge there is what is around it.
+    let outside = look(&mut browser, 0, 0, json!({ "background": [1, 0, 0] }));
+    let corner = outside.image.get_pixel(4, 4).0;
+    assert!(corner[0] > 240 && corner[1] < 15, "{corner:?}");
+    browser.ask(3.0, json!({ "output": "occupancy" }));
+    assert!(browser.hear("failed")["message"].as_str().unwrap().contains("occupancy"));
+}
+
+#[test]
+fn a_fit_whose_image_is_gone_is_shown_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("small.png");
+    image::RgbImage::from_fn(24, 16, |x, y| image::Rgb([10 * x as u8, 15 * y as u8, 90])).save(&picture).unwrap();
+    let settings = ["--max-steps=2", "--quiet", "--device=cpu", "--set=train.batch_samples=2048"];
+    printed(folder.path(), &[&["fit-image", "small.png"], &settings[..]].concat());
+    fs::remove_file(picture).unwrap();
+    let served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
+    let mut browser = served.join();
+    let hello = browser.hear("hello");
+    assert_eq!((&hello["subject"]["image"], &hello["subject"]["outputs"]), (&json!([24, 16]), &json!(["rgb"])));
+    browser.look(1.5, json!({}));
 }
 
 #[test]
@@ -254,19 +371,9 @@ fn faults_of_the_viewer_end_with_a_sentence() {
 
     let error = sentence(folder.path(), &["view", "latest"]);
     assert!(error.contains("no run with a checkpoint"), "{error}");
-    printed(
-        folder.path(),
-        &[
-            "fit-image",
-            &format!("{ORRERY}/test/r_0.png"),
-            "--max-steps=2",
-            "--quiet",
-            "--device=cpu",
-            "--set=train.batch_samples=2048",
-        ],
-    );
-    let error = sentence(folder.path(), &["view", "latest", "--device=cpu"]);
-    assert!(error.starts_with("the viewer shows fields in space, and this run is of an image"), "{error}");
+    fit_tiny_image(folder.path(), "--max-steps=2");
+    let error = sentence(folder.path(), &["view", "latest", "--scene=.", "--device=cpu"]);
+    assert!(error.contains("--scene is for radiance fields, and this run is of an image"), "{error}");
     train_tiny(folder.path(), &["--max-steps=2", "--quiet"]);
     let error = sentence(folder.path(), &["view", "latest", "--viewer", &address, "--device=cpu"]);
     assert!(error.contains("is taken"), "{error}");

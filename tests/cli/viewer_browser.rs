@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::binary::{tiny_run, train_tiny};
+use crate::viewer::fit_tiny_image;
 use crate::viewer_client::{Served, WITHIN};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
@@ -76,6 +77,19 @@ impl Page {
         let mut result = self.call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
         assert!(result.get("exceptionDetails").is_none(), "{expression}: {result}");
         result["result"]["value"].take()
+    }
+
+    /// Waits for a promise of a number in the page.
+    fn awaited(&mut self, promise: &str) -> f64 {
+        let params = json!({ "expression": promise, "returnByValue": true, "awaitPromise": true });
+        let result = self.call("Runtime.evaluate", params);
+        result["result"]["value"].as_f64().unwrap_or_else(|| panic!("{promise}: {result}"))
+    }
+
+    /// Opens the viewer, and waits for its first picture.
+    fn visit(&mut self, address: &str) {
+        self.call("Page.navigate", json!({ "url": address }));
+        self.wait_for("typeof subject !== 'undefined' && subject && shown");
     }
 
     /// Waits until an expression is true.
@@ -166,8 +180,7 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     let folder = tempfile::tempdir().unwrap();
     train_tiny(folder.path(), &["--max-steps=40", "--quiet"]);
     let served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
-    page.call("Page.navigate", json!({ "url": format!("http://{}/?token={}", served.host, served.token) }));
-    page.wait_for("typeof subject !== 'undefined' && subject && shown");
+    page.visit(&served.address());
     let first = page.picture();
     assert_eq!(page.evaluate("$('veil').hidden"), true);
 
@@ -214,9 +227,111 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     let saved = read_json(&run.join("crop_box.json"));
     assert_eq!(saved[["min", "max"][corner as usize]][axis as usize], json!(after));
 
+    // What is outside of the box is not shown, until the switch is off.
+    let cropped = page.picture();
+    page.evaluate("$('box-crop').click(); true");
+    let whole = page.picture();
+    assert!((cropped - whole).abs() > 1e-3, "{cropped} {whole}");
+    page.evaluate("$('box-on').click(); true");
+
+    // The cells of the occupancy grid are the fifth output.
+    page.call("Input.dispatchKeyEvent", json!({ "type": "keyDown", "key": "5" }));
+    assert_eq!(page.evaluate("view.output"), "occupancy");
+    let cells = page.picture();
+    assert!((cells - whole).abs() > 1e-2, "{cells} {whole}");
+    page.evaluate("$('outputs').children[0].click(); true");
+
     // A camera shows its photograph.
     page.evaluate("flyTo(cameraOf(subject.overview.cameras[3]), () => showPhoto(subject.overview.cameras[3])); true");
     page.wait_for("!$('photo').hidden && $('photo').naturalWidth > 0");
     page.drag((60.0, 150.0), (100.0, 180.0));
     page.wait_for("$('photo').hidden");
+}
+
+#[test]
+fn a_fitted_image_is_zoomed_where_the_mouse_is_and_compared_with_the_original() {
+    let Some(mut page) = Page::open() else {
+        eprintln!("skipped: there is no chromium");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    fit_tiny_image(folder.path(), "--max-steps=100");
+    let served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
+    page.visit(&served.address());
+    let first = page.picture();
+    for hidden in ["$('path-section')", "$('box-on')", "$('modes')", "$('fov')"] {
+        assert_eq!(page.evaluate(&format!("{hidden}.offsetParent === null")), true, "{hidden}");
+    }
+    // The pixel below the mouse stays there.
+    let pixel = |page: &mut Page| page.evaluate("aboutPlane([200, 180]).match(/pixel (.*)/)[1]");
+    page.mouse("mouseMoved", (200.0, 180.0), json!({}));
+    let (before, zoom) = (pixel(&mut page), page.evaluate("zoomOf(camera)").as_f64().unwrap());
+    page.mouse("mouseWheel", (200.0, 180.0), json!({ "deltaX": 0, "deltaY": -400 }));
+    page.wait_for(&format!("zoomOf(camera) > {}", 1.5 * zoom));
+    assert_eq!(pixel(&mut page), before);
+    let closer = page.picture();
+    assert!((first - closer).abs() > 1e-3, "{first} {closer}");
+    // A drag takes the image along.
+    page.drag((200.0, 180.0), (260.0, 220.0));
+    assert_eq!(page.evaluate("aboutPlane([260, 220]).match(/pixel (.*)/)[1]"), before);
+    // The original is beside it up to a line, which is dragged.
+    let fit = page.picture();
+    page.evaluate("$('split-on').click(); true");
+    let both = page.picture();
+    assert!((fit - both).abs() > 1e-4, "{fit} {both}");
+    let middle = page.evaluate("split.at * stage.clientWidth").as_f64().unwrap();
+    page.drag((middle, 100.0), (middle - 120.0, 100.0));
+    assert!(page.evaluate("split.at").as_f64().unwrap() < 0.4);
+    page.evaluate("$('whole').click(); true");
+    page.wait_for("!flight");
+    assert!((page.evaluate("zoomOf(camera)").as_f64().unwrap() / zoom - 1.0).abs() < 1e-6);
+}
+
+/// Moves the camera after each of these waits in milliseconds, and returns how long the first picture of each move took,
+/// what share of that was rendering, and the picture's width.
+fn latencies(page: &mut Page, waits: &[u64]) -> Vec<(f64, f64, f64)> {
+    let mut seen = Vec::new();
+    for &wait in waits {
+        std::thread::sleep(Duration::from_millis(wait));
+        let took = page.awaited(
+            "new Promise(done => { const before = lastId, begun = performance.now(); orbit(7, 1); \
+             const look = () => shownId > before ? done(shown.at - begun) : setTimeout(look, 1); look(); })",
+        );
+        let number = |page: &mut Page, what: &str| page.evaluate(what).as_f64().unwrap();
+        seen.push((took, number(page, "shown.ms"), number(page, "shown.width")));
+    }
+    seen
+}
+
+/// Prints the latencies of a run that is served at `GRIDFIELD_VIEWER_URL`, or of a tiny one.
+#[test]
+fn a_move_is_answered_by_a_small_picture_first() {
+    let Some(mut page) = Page::open() else {
+        eprintln!("skipped: there is no chromium");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let served;
+    let address = match std::env::var("GRIDFIELD_VIEWER_URL") {
+        Ok(address) => address,
+        Err(_) => {
+            train_tiny(folder.path(), &["--max-steps=40", "--quiet"]);
+            served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
+            served.address()
+        }
+    };
+    let size = json!({ "width": 800, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+    page.call("Emulation.setDeviceMetricsOverride", size);
+    page.visit(&address);
+    page.evaluate("$('fold').click(); true");
+    page.wait_for("stage.clientWidth === 800 && stage.clientHeight === 800 && shown.width === 800");
+    // After rests that end before, within and after the refinement.
+    let waits = [3000, 400, 250, 600, 3000, 200, 200, 1000, 300, 3000, 500, 700, 200, 3000, 900];
+    let mut seen = latencies(&mut page, &waits);
+    seen.iter().for_each(|(took, ms, width)| eprintln!("{took:.0} ms, of which rendering {ms:.0} ms, {width} pixels wide"));
+    seen.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (fastest, median, slowest) = (seen[0], seen[seen.len() / 2], seen[seen.len() - 1]);
+    eprintln!("fastest {:.0} ms, median {:.0} ms, slowest {:.0} ms", fastest.0, median.0, slowest.0);
+    // The size follows from the measured speed. On a busy machine, a single picture may take any time.
+    assert!(median.1 < 150.0, "pictures of a moving camera take {:.0} ms to render", median.1);
 }

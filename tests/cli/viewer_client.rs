@@ -43,6 +43,11 @@ impl Served {
         Served::start(folder, &[&args, &TINY[..]].concat())
     }
 
+    /// Returns the address that is printed.
+    pub fn address(&self) -> String {
+        format!("http://{}/?token={}", self.host, self.token)
+    }
+
     pub fn join(&self) -> Browser {
         self.join_from(&format!("http://{}", self.host)).expect("the viewer's own page may connect")
     }

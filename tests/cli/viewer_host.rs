@@ -67,7 +67,7 @@ fn training_gives_the_same_bits_with_a_viewer_as_without() {
             });
             let number = numbers.fetch_add(1, Ordering::Relaxed);
             let view = View {
-                request: ViewRequest { camera, channel, background: None },
+                request: ViewRequest { camera, channel, background: None, crop: None, split: 0 },
                 number,
                 newest: Arc::default(),
                 reply,
@@ -138,7 +138,7 @@ fn time_with_viewer(looks: bool) -> (f64, f64, f64, usize) {
         let reply = Box::new(move |_| {
             seen.fetch_add(1, Ordering::Relaxed);
         });
-        let request = ViewRequest { camera, channel: Channel::Rgb, background: None };
+        let request = ViewRequest { camera, channel: Channel::Rgb, background: None, crop: None, split: 0 };
         assert!(asks.try_send(Request::View(View { request, number, newest: Arc::default(), reply })).is_ok());
         number += 1;
     };

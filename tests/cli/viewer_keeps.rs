@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::binary::{command, printed, sentence, tiny_run, train_tiny};
+use crate::binary::{command, sentence, tiny_run, train_tiny};
 use crate::viewer_client::{Browser, Served};
 use serde_json::{Value, json};
 
@@ -58,13 +58,22 @@ fn a_path_is_previewed_saved_and_rendered_and_render_reads_it() {
     let saved: Value = serde_json::from_str(&fs::read_to_string(run.join("camera_path.json")).unwrap()).unwrap();
     assert_eq!((saved["keyframes"].as_array().unwrap().len(), saved["camera_path"].as_array().unwrap().len()), (2, 5));
     let file = run.join("camera_path.json");
-    printed(
-        folder.path(),
-        &["render", "latest", "--path", file.to_str().unwrap(), "--output", "frames/", "--device=cpu"],
-    );
+    let args = ["render", "latest", "--path", file.to_str().unwrap(), "--output", "frames/", "--device=cpu"];
+    let rendered = command(folder.path(), &args).output().unwrap();
+    let told = String::from_utf8(rendered.stderr).unwrap();
+    assert!(rendered.status.success() && !told.contains("note"), "{told}");
     assert_eq!(fs::read_dir(folder.path().join("frames")).unwrap().count(), 5);
     let frame = image::open(folder.path().join("frames/0000.png")).unwrap();
     assert_eq!((frame.width(), frame.height()), (64, 48));
+
+    // A path with a crop box shows what is in the box: here nothing but the background.
+    let mut cropped = path();
+    cropped["crop"] = json!({ "min": [7, 7, 7], "max": [9, 9, 9] });
+    browser.send(&json!({ "type": "save_path", "path": cropped }));
+    browser.hear("kept");
+    assert_eq!(command(folder.path(), &args).output().unwrap().status.code(), Some(0));
+    let nothing = image::open(folder.path().join("frames/0000.png")).unwrap().to_rgb8();
+    assert!(nothing.pixels().all(|pixel| pixel == nothing.get_pixel(0, 0)) && nothing != frame.to_rgb8());
 }
 
 #[test]

@@ -221,6 +221,28 @@ fn matrices_may_have_three_rows() {
 }
 
 #[test]
+fn crop_boxes_along_the_axes_of_the_scene_are_read() {
+    let place = Place::new();
+    let read = |crop: Value| {
+        let mut document = listed(&[pose(1)]);
+        document["crop"] = crop;
+        place.write("path.json", &document);
+        place.read(PathTransforms::Beside, None)
+    };
+    let straight = json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 2, 4], "crop_rot": [0, 0, 0] });
+    let path = read(straight).unwrap();
+    let crop = path.crop.unwrap();
+    assert_eq!((crop.low, crop.high), ([-0.5, 0.0, 0.0], [0.5, 2.0, 4.0]));
+    assert!(path.notes.iter().all(|note| !note.contains("crop")), "{:?}", path.notes);
+    let turned =
+        read(json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 2, 4], "crop_rot": [0.1, 0, 0] })).unwrap();
+    assert!(turned.crop.is_none() && turned.notes[1].contains("is turned against the scene's axes"), "{:?}", turned.notes);
+    let error = read(json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 0, 4] })).unwrap_err().to_string();
+    assert!(error.contains("crop: the box is empty"), "{error}");
+    assert!(read(json!({ "crop_center": [0, 1, 2] })).unwrap_err().to_string().contains("crop_scale"));
+}
+
+#[test]
 fn frames_are_resampled_to_a_length_in_seconds() {
     let place = Place::new();
     let poses: Vec<_> = (0..5).map(pose).collect();
@@ -234,11 +256,6 @@ fn frames_are_resampled_to_a_length_in_seconds() {
     for (i, pose) in poses.iter().enumerate() {
         assert!(apart(&more[4 * i], pose) < 1e-5, "every fourth is a listed frame");
     }
-    let mut cropped = listed(&poses);
-    cropped["crop"] = json!({ "crop_center": [0, 0, 0], "crop_scale": [1, 1, 1] });
-    place.write("path.json", &cropped);
-    let notes = place.read(PathTransforms::Beside, None).unwrap().notes;
-    assert!(notes[1].contains("has a crop box, which is not supported"), "{notes:?}");
     let between = Vector3::from(more[2].position()).metric_distance(&Vector3::from(more[0].position()));
     assert!((0.5..2.0).contains(&between), "{between}");
     assert!(apart(&frames(0.2)[1], &poses[4]) < 1e-5, "fewer frames keep the ends");

@@ -162,6 +162,9 @@ impl View {
             box_max: self.march.box_max,
             space: self.march.space,
             near: 0.0,
+            crop_min: [0.0; 3],
+            crop_max: [1.0; 3],
+            is_cropped: 0,
         };
         device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(self.chunk.n_rays)).unwrap();
     }

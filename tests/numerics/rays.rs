@@ -40,6 +40,9 @@ fn picture(device: &Device, camera: args::Camera, first_pixel: u32, n: usize) ->
         box_max: BOX_MAX,
         space: args::Space::default(),
         near: 0.0,
+        crop_min: [0.0; 3],
+        crop_max: [1.0; 3],
+        is_cropped: 0,
     };
     device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(n)).unwrap();
     chunk

@@ -64,6 +64,9 @@ fn picture(device: &Device, camera: &Camera, march: &March) -> Chunk {
         box_max: march.box_max,
         space: march.space,
         near: march.near,
+        crop_min: [0.0; 3],
+        crop_max: [1.0; 3],
+        is_cropped: 0,
     };
     device.launch_chunk(&kernels::CAMERA_RAYS, &args, LaunchDims::items(N)).unwrap();
     chunk

@@ -122,6 +122,7 @@ parity! {
     occupancy_mean: occupancy::occupancy_bits;
     occupancy_parts: occupancy::occupancy_bits;
     occupancy_points: occupancy::occupancy_points;
+    occupancy_rays: rays::occupancy_rays;
     occupancy_accumulate: occupancy::occupancy_accumulate;
     occupancy_update: occupancy::occupancy_update;
     philox: random::philox;

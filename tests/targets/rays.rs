@@ -1,7 +1,7 @@
 //! Rays from cameras, and marching them through occupied space.
 
 use gridfield::device::args::{
-    Camera, CameraRaysArgs, DrawRaysArgs, LensModel, MarchArgs, RayDistanceArgs, Space, SpaceMap, Steps,
+    Camera, CameraRaysArgs, DrawRaysArgs, LensModel, MarchArgs, OccupancyRaysArgs, RayDistanceArgs, Space, SpaceMap, Steps,
 };
 use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};
@@ -144,8 +144,8 @@ pub fn draw_rays(device: &Device) -> Outputs {
 /// Position of the camera in the cases below; its axes are those of the unit cube.
 const EYE: [f32; 3] = [0.45, 0.52, 1.1];
 
-/// Returns the rays of a camera that looks into the unit cube along -z, after a map of space.
-fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
+/// Returns the rays of a camera that looks into the unit cube along -z, after a map of space, in a box if there is one.
+fn picture(device: &Device, space: Space, near: f32, lens: usize, crop: Option<[[f32; 3]; 2]>) -> Chunk {
     let chunk = chunk(device, 1);
     let [x, y, z] = EYE;
     let camera = Camera {
@@ -166,6 +166,9 @@ fn picture(device: &Device, space: Space, near: f32, lens: usize) -> Chunk {
         box_max: BOX.1,
         space,
         near,
+        crop_min: crop.map_or([0.0; 3], |crop| crop[0]),
+        crop_max: crop.map_or([0.0; 3], |crop| crop[1]),
+        is_cropped: crop.is_some().into(),
     };
     device.launch(&kernels::CAMERA_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
     chunk
@@ -185,8 +188,12 @@ pub fn camera_rays(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for space in every_space() {
         for lens in 0..N_LENSES {
-            ray_outputs(&picture(device, space, 0.07, lens), &mut outputs);
+            ray_outputs(&picture(device, space, 0.07, lens, None), &mut outputs);
         }
+        let cropped = picture(device, space, 0.07, 0, Some([[0.3, 0.4, 0.2], [0.6, 0.6, 0.7]]));
+        let inside = get(&cropped.rays.t).iter().filter(|&&t| t >= 0.0).count();
+        assert!((10..RAYS - 10).contains(&inside), "{inside} rays meet the box");
+        ray_outputs(&cropped, &mut outputs);
     }
     outputs
 }
@@ -195,7 +202,7 @@ pub fn ray_distances(device: &Device) -> Outputs {
     let mut outputs = Outputs::new();
     for space in every_space() {
         let mut random = Random::new(36);
-        let mut chunk = picture(device, space, 0.0, 0);
+        let mut chunk = picture(device, space, 0.0, 0, None);
         set(&mut chunk.rays.depth, &random.f32s(RAYS, 0.0, 0.9));
         let transmittance: Vec<f32> = (0..RAYS).map(|i| if i % 5 == 0 { 1.0 } else { 0.05 }).collect();
         set(&mut chunk.rays.transmittance, &transmittance);
@@ -205,6 +212,56 @@ pub fn ray_distances(device: &Device) -> Outputs {
         outputs.rounded("distance", &get(&chunk.rays.depth), 1e-5);
     }
     outputs
+}
+
+/// Boxes of a grid of which a third is occupied, through each map of space.
+pub fn occupancy_rays(device: &Device) -> Outputs {
+    let mut outputs = Outputs::new();
+    for (cascades, space) in [(1, Space::default()), (2, Space::default()), (1, ndc()), (1, every_space()[2])] {
+        let chunk = picture(device, space, 0.0, 0, None);
+        let (resolution, bits) = random_bits(&mut Random::new(34), cascades);
+        let occupancy = device.upload(&bits).unwrap();
+        let blocks = occupied_blocks(&bits, resolution as usize, cascades as usize);
+        let occupied_blocks = device.upload(&blocks).unwrap();
+        let value = device.upload(&Random::new(35).f32s(64 * bits.len(), 0.0, 2.0)).unwrap();
+        let args = OccupancyRaysArgs {
+            march: MarchArgs {
+                rays: chunk.ray_args(),
+                samples: chunk.samples.args(),
+                occupancy: occupancy.ptr(),
+                occupied_blocks: occupied_blocks.ptr(),
+                resolution,
+                cascades,
+                round: 0,
+                max_steps: 0,
+                steps: Steps { size: 0.01, cone_angle: 1.0 / 64.0, largest: 0.1, inverse_far: 0.5 },
+                space,
+            },
+            value: value.ptr(),
+            pixel: 1.0 / 15.0,
+        };
+        device.launch_chunk(&kernels::OCCUPANCY_RAYS, &args, LaunchDims::items(RAYS)).unwrap();
+        let transmittance = get(&chunk.rays.transmittance);
+        let met = transmittance.iter().filter(|&&transmittance| transmittance == 0.0).count();
+        assert!((20..=RAYS).contains(&met), "{met} rays meet a cell");
+        outputs.exact("what is met", &transmittance[..RAYS]);
+        outputs.rounded("depth", &get(&chunk.rays.depth), FP32);
+        // Lines along edges are a fraction of a cell wide.
+        outputs.rounded("color", &get(&chunk.rays.color), 2e-4);
+    }
+    outputs
+}
+
+/// Returns a resolution, and bits of which a third is set.
+fn random_bits(random: &mut Random, cascades: u32) -> (u32, Vec<u64>) {
+    let resolution = 32u32;
+    let words = (cascades * resolution.pow(3) / 64) as usize;
+    let bits = (0..words).map(|_| match random.bits() % 3 {
+        0 => random.bits(),
+        1 => random.bits() & random.bits() & random.bits(),
+        _ => 0,
+    });
+    (resolution, bits.collect())
 }
 
 /// Several rounds through a grid of which a third is occupied: in the unit cube, with two cascades, and in a contracted
@@ -287,15 +344,7 @@ fn marched(device: &Device, cascades: u32, cone_angle: f32, space: Space, capaci
     set(&mut chunk.rays.t, &begin);
     let longest = if space.map == 2 { 20.0 } else { 1.2 };
     set(&mut chunk.rays.t_end, &random.f32s(room, 0.2, longest));
-    let resolution = 32u32;
-    let words = (cascades * resolution.pow(3) / 64) as usize;
-    let bits: Vec<u64> = (0..words)
-        .map(|_| match random.bits() % 3 {
-            0 => random.bits(),
-            1 => random.bits() & random.bits() & random.bits(),
-            _ => 0,
-        })
-        .collect();
+    let (resolution, bits) = random_bits(&mut random, cascades);
     let occupancy = device.upload(&bits).unwrap();
     let occupied_blocks = device.upload(&occupied_blocks(&bits, resolution as usize, cascades as usize)).unwrap();
     for (round, max_steps) in [8, 16, 24].into_iter().enumerate() {

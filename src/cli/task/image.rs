@@ -116,6 +116,30 @@ pub fn render(
     Ok(Outcome::Done)
 }
 
+/// Colour around a fitted image in the viewer.
+#[cfg(feature = "viewer")]
+const AROUND: [f32; 3] = [0.09, 0.1, 0.12];
+
+/// Opens a field for the viewer. Without the image that it was fitted to, there is nothing to compare with, but there is
+/// a field.
+#[cfg(feature = "viewer")]
+pub fn viewable(trained: &Trained) -> Result<crate::cli::viewer::Viewable> {
+    use std::sync::Arc;
+
+    let original = reopen_image(&trained.checkpoint);
+    if let Err(error) = &original {
+        print::to_stderr(&format!("gridfield: note: the fit is shown without the original: {error}"));
+    }
+    let (shape, predictor) = predictor(trained)?;
+    let header = &trained.checkpoint.header;
+    let mut scene = crate::scene::Scene::turntable(&header.scene, header.unit_cube, [0.0; 3], 1.0);
+    // There are no cameras of photographs.
+    scene.splits = Default::default();
+    let renderer = Box::new(crate::image_field::ImagePlane::new(predictor, shape, original.ok().map(Arc::new)));
+    let image = Some([shape.width, shape.height]);
+    Ok(crate::cli::viewer::Viewable { renderer, scene, background: AROUND, image })
+}
+
 fn part(shape: &Shape, crop: Option<Crop>, (width, height): (Option<u32>, Option<u32>)) -> Result<Part> {
     let crop = crop.unwrap_or(Crop { x: 0, y: 0, width: shape.width, height: shape.height });
     let inside = |first: u32, n: u32, all: u32| first.checked_add(n).is_some_and(|end| end <= all);

@@ -76,8 +76,9 @@ pub fn viewable(trained: &Trained, scene: Option<&std::path::Path>) -> crate::Re
             refuse(&[("--scene", scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
             sdf::viewable(trained)
         }
-        TaskName::Image => Err(crate::Error::config(
-            "the viewer shows fields in space, and this run is of an image; `gridfield render` writes it",
-        )),
+        TaskName::Image => {
+            refuse(&[("--scene", scene.is_some())], "is for radiance fields, and this run is of an image")?;
+            image::viewable(trained)
+        }
     }
 }

@@ -152,7 +152,7 @@ pub fn viewable(trained: &Trained, moved_to: Option<&Path>) -> Result<crate::cli
     };
     let background = plain_background(&checkpoint.header.config.train, &scene);
     let renderer = Box::new(Renderer::from_checkpoint(&trained.device, checkpoint)?);
-    Ok(crate::cli::viewer::Viewable { renderer, scene, background })
+    Ok(crate::cli::viewer::Viewable { renderer, scene, background, image: None })
 }
 
 /// Writes the field's surface as a mesh and as a point cloud, and the field as a volume, whichever are requested.

@@ -95,7 +95,7 @@ pub fn viewable(trained: &Trained) -> Result<crate::cli::viewer::Viewable> {
     let background = scene.background;
     // Its cameras are those of paths, and took no photographs.
     scene.splits = Default::default();
-    Ok(crate::cli::viewer::Viewable { renderer, scene, background })
+    Ok(crate::cli::viewer::Viewable { renderer, scene, background, image: None })
 }
 
 /// Writes the field's surface, in the coordinates of the mesh that it was fitted to. Nothing tells what is up in a

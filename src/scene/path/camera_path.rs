@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::geometry::pose::Pose;
-use crate::geometry::{Camera, Intrinsics};
+use crate::geometry::{Bounds, Camera, Intrinsics};
 
 /// A camera for every frame of a video, all of the same size.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct CameraPath {
     pub fps: f32,
     /// Notes for the user on how a file was read, one sentence each.
     pub notes: Vec<String>,
+    /// Box in coordinates in memory to which the frames are restricted; None for no such box.
+    pub crop: Option<Bounds>,
 }
 
 pub(super) fn no_views() -> Error {

@@ -50,7 +50,7 @@ pub(super) fn read(root: &Node, scene: &Scene, options: &PathOptions) -> Result<
         let time = i as f64 * n_segments as f64 / n_steps as f64;
         to_scene(&at(&keys, closed, time), size, &scene.unit_cube)
     };
-    Ok(CameraPath { frames: (0..n_frames).map(frame).collect(), fps, notes: Vec::new() })
+    Ok(CameraPath { frames: (0..n_frames).map(frame).collect(), fps, notes: Vec::new(), crop: None })
 }
 
 fn read_key(node: &Node) -> Result<Key> {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::camera_path::CameraPath;
 use super::options::PathOptions;
-use super::{PathTransforms, nerfstudio};
-use crate::geometry::Camera;
+use super::{PathTransforms, nerfstudio, nerfstudio_crop};
+use crate::geometry::{Camera, Corners};
 use crate::scene::Scene;
 use crate::scene::json::Node;
 use crate::{Error, Result};
@@ -27,6 +27,9 @@ pub struct Keyframes {
     pub fps: f64,
     /// Whether the path leads from the last key back to the first.
     pub is_closed: bool,
+    /// Box in coordinates in memory to which the frames are restricted; absent for no such box.
+    #[serde(default)]
+    pub crop: Option<Corners>,
 }
 
 /// A key camera.
@@ -73,7 +76,8 @@ impl Keyframes {
             let numbers = key.camera_to_world.as_flattened().iter().chain([&key.fov_y]);
             key.seconds.is_finite() && numbers.into_iter().all(|x| x.is_finite())
         };
-        self.fps.is_finite() && self.keys.iter().all(is_finite)
+        let corners = self.crop.iter().flat_map(|crop| crop.min.into_iter().chain(crop.max));
+        self.fps.is_finite() && corners.into_iter().all(f64::is_finite) && self.keys.iter().all(is_finite)
     }
 
     fn keys_document(&self, origin: &[f64; 3]) -> Value {
@@ -87,6 +91,7 @@ impl Keyframes {
             })
         };
         json!({
+            (nerfstudio::SOFTWARE.0): nerfstudio::SOFTWARE.1,
             "camera_type": "perspective",
             "render_width": self.width,
             "render_height": self.height,
@@ -95,6 +100,7 @@ impl Keyframes {
             "smoothness_value": 0.0,
             "default_fov": self.keys.first().map_or(50.0, |key| degrees(key.fov_y)),
             "default_transition_sec": 1.0,
+            "crop": self.crop.map(|crop| nerfstudio_crop::written(&crop, origin)),
             "keyframes": self.keys.iter().map(key).collect::<Vec<_>>(),
         })
     }
@@ -142,6 +148,7 @@ mod tests {
             height: 48,
             fps: 10.0,
             is_closed: false,
+            crop: Some(Corners { min: [-1.0, 0.0, 0.25], max: [1.0, 0.5, 0.75] }),
         }
     }
 
@@ -168,6 +175,9 @@ mod tests {
         std::fs::write(&file, keys().document(&path, &scene).to_string()).unwrap();
         let read = CameraPath::read_json(&file, &scene, &PathOptions::default()).unwrap();
         assert_eq!(read.frames.len(), path.frames.len());
+        let crop = read.crop.unwrap();
+        assert!(crop.low == [-1.0, 0.0, 0.25] && crop.high == [1.0, 0.5, 0.75] && path.crop == read.crop, "{crop:?}");
+        assert!(read.notes.is_empty(), "{:?}", read.notes);
         for (a, b) in read.frames.iter().zip(&path.frames) {
             assert!(a.position().iter().zip(b.position()).all(|(a, b)| (a - b).abs() < 1e-5));
             assert!((a.intrinsics.fl_y - b.intrinsics.fl_y).abs() < 1e-3);
@@ -183,7 +193,8 @@ mod tests {
         backwards.keys[1].seconds = -1.0;
         let mut flat = keys();
         flat.keys[1].camera_to_world = [[0.0; 4]; 3];
-        for wrong in [no_keys, no_pixels, no_time, backwards, flat] {
+        let empty = Keyframes { crop: Some(Corners { min: [0.0; 3], max: [1.0, 0.0, 1.0] }), ..keys() };
+        for wrong in [no_keys, no_pixels, no_time, backwards, flat, empty] {
             assert!(wrong.path(Path::new("p"), &scene([0.0; 3])).is_err(), "{wrong:?}");
         }
     }

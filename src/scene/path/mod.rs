@@ -8,6 +8,7 @@ mod instant_ngp;
 mod interpolate;
 mod keyframes;
 mod nerfstudio;
+mod nerfstudio_crop;
 mod nerfstudio_frame;
 mod options;
 mod orbit;
@@ -60,7 +61,7 @@ impl CameraPath {
         let first = views.first().ok_or_else(no_views)?;
         let size = options.size_or(&first.camera.intrinsics)?;
         let frames = views.iter().map(|view| fitted(&view.camera, size)).collect();
-        Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)?, notes: Vec::new() })
+        Ok(Self { frames, fps: options.fps_or(DEFAULT_FPS)?, notes: Vec::new(), crop: None })
     }
 
     /// Reads a camera path saved by nerfstudio's viewer (`camera_path` or `keyframes`, perspective or equirectangular)

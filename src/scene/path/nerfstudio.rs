@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::camera_path::CameraPath;
 use super::file::{fov, read_fov, read_list};
-use super::interpolate;
+use super::{PathTransforms, interpolate, nerfstudio_crop};
 use super::nerfstudio_frame::PathFrame;
 use super::options::{DEFAULT_FPS, MAX_SIDE, PathOptions};
 use super::spline::{Key, Spline};
@@ -15,6 +15,8 @@ use crate::scene::Scene;
 use crate::scene::json::{Node, checked_pose, is_last_row};
 use crate::{Error, Result};
 
+/// Key and value that mark a file as saved by this program, whose paths are in the coordinates of the scene.
+pub(super) const SOFTWARE: (&str, &str) = ("software", "gridfield");
 /// Time from one keyframe to the next where the file does not say.
 const SECONDS_BETWEEN_KEYS: f64 = 1.0;
 
@@ -26,10 +28,24 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
     };
     let fps = root.get("fps").map(|node| node.positive()).transpose()?;
     let fps = options.fps_or(fps.map_or(DEFAULT_FPS, |fps| fps as f32))?;
-    let (frame, note) = PathFrame::of(file, scene, &options.transforms)?;
-    let mut notes = vec![note];
-    if root.get("crop").is_some_and(|crop| !crop.is_off()) {
-        notes.push(format!("{} has a crop box, which is not supported; all of the scene is shown", file.display()));
+    let is_own = is_own(root);
+    let transforms = match &options.transforms {
+        // There is nothing to guess about gridfield's own files.
+        PathTransforms::Beside if is_own => &PathTransforms::None,
+        transforms => transforms,
+    };
+    let (frame, note) = PathFrame::of(file, scene, transforms)?;
+    let is_told = !(is_own && *transforms == PathTransforms::None);
+    let mut notes: Vec<String> = is_told.then_some(note).into_iter().collect();
+    let crop = match root.get("crop").filter(|crop| !crop.is_off()) {
+        Some(crop) if frame.is_of_scene() => nerfstudio_crop::read(&crop, &scene.unit_cube.origin)?,
+        _ => None,
+    };
+    if crop.is_none() && root.get("crop").is_some_and(|crop| !crop.is_off()) {
+        notes.push(format!(
+            "{} has a crop box that is turned against the scene's axes, which is not supported; all of the scene is shown",
+            file.display()
+        ));
     }
     let in_scene = |rows: [[f64; 4]; 3]| pose::relative_to(&scene.unit_cube.origin, &frame.to_scene(&rows));
     let lists_frames = root.get("camera_path").is_some_and(|frames| !frames.is_empty());
@@ -42,7 +58,7 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
             true => Intrinsics::panorama(width, height),
             false => Intrinsics::from_fov_y(width, height, fov_y),
         };
-        return Ok(CameraPath { frames: spline.frames(n_frames, intrinsics), fps, notes });
+        return Ok(CameraPath { frames: spline.frames(n_frames, intrinsics), fps, notes, crop });
     }
     let frames = read_list(root, "camera_path", "camera_path")?;
     let frames =
@@ -56,7 +72,12 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
             )
         })?,
     };
-    Ok(CameraPath { frames, fps, notes })
+    Ok(CameraPath { frames, fps, notes, crop })
+}
+
+/// Returns whether this program has saved the file.
+fn is_own(root: &Node) -> bool {
+    root.get(SOFTWARE.0).is_some_and(|node| node.text().is_ok_and(|name| name == SOFTWARE.1))
 }
 
 /// Returns whether the cameras are panoramas of the whole sphere, whatever the aspect ratio, as in nerfstudio

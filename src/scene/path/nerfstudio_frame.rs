@@ -80,6 +80,11 @@ impl PathFrame {
         Ok((PathFrame::read(map)?.before(&applied, applied_scale), note))
     }
 
+    /// Returns whether these are the coordinates of the scene's files.
+    pub fn is_of_scene(&self) -> bool {
+        self.rotation == Matrix3::identity() && self.translation == Vector3::zeros() && self.scale == 1.0
+    }
+
     /// Reads nerfstudio's map, from the original coordinates.
     fn read(file: &Path) -> Result<PathFrame> {
         let document = json::read(file)?;

@@ -99,5 +99,5 @@ fn frames(scene: &Scene, options: &PathOptions, seconds: f32, pose: impl Fn(f64)
     let fps = options.fps_or(DEFAULT_FPS)?;
     let n_frames = options.n_frames(seconds, fps)?;
     let frame = |i: usize| camera(intrinsics, &pose(i as f64 / n_frames as f64));
-    Ok(CameraPath { frames: (0..n_frames).map(frame).collect(), fps, notes: Vec::new() })
+    Ok(CameraPath { frames: (0..n_frames).map(frame).collect(), fps, notes: Vec::new(), crop: None })
 }

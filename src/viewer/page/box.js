@@ -17,6 +17,8 @@ function setSide(corner, axis, value) {
   const other = box.now[1 - corner][axis], least = 1e-3 * subject.overview.radius;
   box.now[corner][axis] = sixth(corner ? Math.max(value, other + least) : Math.min(value, other - least));
 }
+/** The box outside of which nothing is shown, if there is one. */
+const cropNow = () => $("box-on").checked && $("box-crop").checked && box.now ? { min: box.now[0], max: box.now[1] } : null;
 function boxChanged() {
   const isOn = $("box-on").checked;
   if (isOn && !box.now && subject) {
@@ -28,9 +30,11 @@ function boxChanged() {
     input.disabled = !isOn;
     input.value = isOn ? box.now[corner][axis] : "";
   }
-  $("box-save").disabled = $("box-remove").disabled = !isOn;
+  $("box-save").disabled = $("box-remove").disabled = $("box-crop").disabled = !isOn;
+  // As after a move of the camera: small pictures while a side is dragged.
+  moved();
 }
-$("box-on").onchange = boxChanged;
+$("box-on").onchange = $("box-crop").onchange = boxChanged;
 $("box-save").onclick = () => send({ type: "crop", box: { min: box.now[0], max: box.now[1] } });
 $("box-remove").onclick = () => { if (send({ type: "crop" })) { box.now = null; $("box-on").checked = false; boxChanged(); } };
 const cornerOf = (i, j, k) => [box.now[i][0], box.now[j][1], box.now[k][2]];

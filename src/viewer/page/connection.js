@@ -66,9 +66,13 @@ function begin(isNew) {
   $("about").textContent = aboutOf(subject);
   $("about").title = `${subject.run} · gridfield ${subject.version}`;
   $("settings").textContent = JSON.stringify(subject.settings, null, 2);
+  for (const button of $("outputs").children) button.hidden = !subject.outputs.includes(button.dataset.output);
+  [...$("outputs").children].filter(b => !b.hidden).forEach((b, i) => { b.title = `${b.dataset.about || ""} (key ${i + 1})`.trim(); });
+  document.body.classList.toggle("plane", isPlane());
+  $("split-on").disabled = !subject.outputs.includes("original");
   if (isNew) {
     setScene(subject.overview);
-    camera = cameraOf(subject.overview.start);
+    camera = isPlane() ? wholeImage() : cameraOf(subject.overview.start);
     moved();
   }
   if (last) figures(last);

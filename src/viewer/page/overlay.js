@@ -32,6 +32,7 @@ function drawOverlay() {
   pen.clearRect(0, 0, w, h);
   pen.lineJoin = "round";
   if (!camera) return;
+  if (isPlane()) return drawSplit(w, h);
   const project = projector();
   if (playing) return drawFrame(w, h);
   drawPath(project);
@@ -59,7 +60,7 @@ function drawOverlay() {
   }
 }
 function cameraAt(px, py, reach) {
-  if (!camera || !$("cameras").checked) return null;
+  if (!camera || isPlane() || !$("cameras").checked) return null;
   const project = projector();
   let best = null, nearest = reach;
   for (const cam of subject.overview.cameras) {

@@ -19,7 +19,7 @@ function beginPath(savedBox) {
 function pathMessage(type) {
   const [width, height] = $("path-size").value.split(",").map(Number);
   const keys = path.keys.map(({ camera_to_world, fov_y, seconds }) => ({ camera_to_world, fov_y, seconds }));
-  return { type, path: { keys, width, height, fps: clamp(Number($("path-fps").value) || 30, 1, 120), is_closed: $("path-closed").checked } };
+  return { type, path: { keys, width, height, fps: clamp(Number($("path-fps").value) || 30, 1, 120), is_closed: $("path-closed").checked, crop: type === "preview" ? null : cropNow() } };
 }
 function keysChanged() {
   stopPlaying();

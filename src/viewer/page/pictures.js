@@ -1,7 +1,12 @@
 // ---- Pictures: small ones while the camera moves, larger ones once it rests, new ones while the field is trained.
+/** Fraction of the full width and height of the first picture, before anything is known of the speed. */
+const FIRST_SCALE = 0.1;
+/** Milliseconds that a picture of a moving camera may take to render: a move is then answered within 150 ms. While
+    training, pictures take a share of the time, and come more slowly. */
+const MOVING_MS = 60, MOVING_MS_IN_TRAINING = 220;
 const view = { output: "rgb", background: null, mode: "orbit" };
 let socket = null, state = "lost", ended = false, lastId = 0, shownId = 0, pending = null, lastMove = -1e9, dirty = true;
-let movingScale = 0.25, shown = null, trainedStep = 0, rates = [];
+let movingScale = FIRST_SCALE, shown = null, trainedStep = 0, rates = [];
 const REST = 160, MOST_PIXELS = 2560 * 1600, MOST_SIDE = 8192, LONGEST_REFINEMENT = 15000;
 
 function moved(now = performance.now()) { lastMove = now; dirty = true; }
@@ -20,6 +25,9 @@ function request(size, now, isRefinement) {
     width: Math.max(1, Math.round(w * size)), height: Math.max(1, Math.round(h * size)),
   };
   if (view.background) message.background = view.background;
+  const crop = cropNow();
+  if (crop) message.crop = crop;
+  if (isSplit()) message.split = split.at;
   if (!send(message)) return;
   pending = { id: lastId, size, isRefinement, sent: now };
   dirty = false;
@@ -55,14 +63,23 @@ async function show(data) {
   paint.imageSmoothingQuality = "high";
   paint.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  shown = { ...header, at: now, size: asked ? asked.size : 0.25 };
-  if (asked && !asked.isRefinement) {
-    // Small pictures have a cost of their own, so the size follows the time slowly.
-    const wanted = state === "training" ? 220 : 90, took = Math.max(1, header.ms / share());
-    movingScale = clamp(movingScale * clamp(Math.sqrt(wanted / took), 0.7, 1.4), 0.1, 1);
-  }
+  if (asked) scaleFrom(asked, header.ms);
+  shown = { ...header, at: now, size: asked ? asked.size : movingScale };
   rates = rates.filter(at => now - at < 1000).concat(now);
-  $("facts").textContent = `${header.width} × ${header.height} · ${header.ms < 10 ? header.ms.toFixed(1) : Math.round(header.ms)} ms`
-    + (rates.length > 2 ? ` · ${rates.length} fps` : "") + ` · step ${grouped(header.step)}`;
+  facts();
   $("veil").hidden = true;
+}
+/** Sets the size of pictures of a moving camera from the time that a picture took. */
+function scaleFrom({ size, isRefinement }, ms) {
+  const wanted = state === "training" ? MOVING_MS_IN_TRAINING : MOVING_MS;
+  const fits = size * Math.sqrt(wanted / Math.max(1, ms / share()));
+  // Times vary, and small pictures have a cost of their own, so the size follows slowly.
+  const next = !shown ? fits : isRefinement ? Math.sqrt(movingScale * fits) : clamp(fits, 0.7 * movingScale, 1.4 * movingScale);
+  movingScale = clamp(next, 0.03, 1);
+}
+function facts() {
+  if (!shown) return;
+  const ms = shown.ms < 10 ? shown.ms.toFixed(1) : Math.round(shown.ms);
+  $("facts").textContent = `${shown.width} × ${shown.height} · ${ms} ms` + (rates.length > 2 ? ` · ${rates.length} fps` : "")
+    + ` · step ${grouped(shown.step)}` + (isPlane() ? aboutPlane(pointed2d) : "");
 }

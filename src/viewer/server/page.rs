@@ -13,6 +13,7 @@ const SCRIPT: &str = concat!(
     include_str!("../page/photograph.js"),
     include_str!("../page/path.js"),
     include_str!("../page/box.js"),
+    include_str!("../page/plane.js"),
     include_str!("../page/input.js"),
     include_str!("../page/panel.js"),
 );
