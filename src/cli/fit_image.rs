@@ -11,13 +11,17 @@ use super::outcome::Outcome;
 use super::task;
 use super::trained::Trained;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name, for_task};
+#[cfg(feature = "viewer")]
+use super::viewer::{LookedAt, ViewerArgs};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::FitTrainer;
 use crate::image_field::{Image, ImageData};
-use crate::train::{OUTPUT_DIR, Resolved, Run};
+use crate::train::{OUTPUT_DIR, Observer, Resolved, Run};
+#[cfg(feature = "viewer")]
+use crate::{image_field::ImagePlane, train::Task as _, viewer::server::Listening};
 
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| for_task(arg, TaskName::Image)))]
@@ -35,6 +39,9 @@ pub struct FitImageArgs {
 
     #[command(flatten)]
     pub training: TrainingArgs,
+    #[cfg(feature = "viewer")]
+    #[command(flatten)]
+    pub viewer: ViewerArgs,
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -46,10 +53,11 @@ impl FitImageArgs {
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
+        let port = self.take_port()?;
         let device = self.machine.open_device()?;
         let (outcome, run) = match &self.training.results.resume {
-            None => self.begin(&device)?,
-            Some(run) => self.resume(&device, run)?,
+            None => self.begin(&device, port)?,
+            Some(run) => self.resume(&device, run, port)?,
         };
         if self.save_error_map && outcome == Outcome::Done {
             let resolved = Resolved::find(run.folder(), Path::new(OUTPUT_DIR))?;
@@ -61,25 +69,89 @@ impl FitImageArgs {
         Ok(outcome)
     }
 
-    fn begin(&self, device: &Device) -> anyhow::Result<(Outcome, Run)> {
+    fn begin(&self, device: &Device, port: Port) -> anyhow::Result<(Outcome, Run)> {
         let config = self.config(self.training.defaults(Config::of_image(device.is_host())))?;
         let image = Arc::new(Image::read(&config.image.path)?);
         let name = file_name(&config.image.path, "image")?;
+        let size = [image.width, image.height];
         let mut trainer = FitTrainer::new(device, &config, ImageData::new(device, &config, &name, image)?)?;
         let run = self.training.create_run(&name, &config)?;
-        Ok((self.training.train_new(&mut trainer, &run, &config, None)?, run))
+        let mut viewer = self.watch(port, &trainer, size, &config, &run).inspect_err(|_| {
+            run.discard_without_checkpoint();
+        })?;
+        let viewer = viewer.as_mut().map(|viewer| &mut **viewer as _);
+        Ok((self.training.train_new(&mut trainer, &run, &config, viewer)?, run))
     }
 
-    fn resume(&self, device: &Device, run: &Path) -> anyhow::Result<(Outcome, Run)> {
+    fn resume(&self, device: &Device, run: &Path, port: Port) -> anyhow::Result<(Outcome, Run)> {
         let (run, mut checkpoint) = self.training.resumed(run, TaskName::Image)?;
         let config = self.config(checkpoint.header.config.clone())?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
         let image = Arc::new(task::image::reopen_image(&checkpoint)?);
+        let size = [image.width, image.height];
         let data = ImageData::new(device, &config, &checkpoint.header.scene, image)?;
         let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
         drop(checkpoint);
         run.save_config(&config)?;
-        Ok((self.training.train(&mut trainer, &run, &config, None)?, run))
+        let mut viewer = self.watch(port, &trainer, size, &config, &run)?;
+        let viewer = viewer.as_mut().map(|viewer| &mut **viewer as _);
+        Ok((self.training.train(&mut trainer, &run, &config, viewer)?, run))
+    }
+}
+
+/// The port of a viewer, if one is requested.
+#[cfg(feature = "viewer")]
+type Port = Option<Listening>;
+#[cfg(not(feature = "viewer"))]
+type Port = ();
+
+/// The viewer of a run, if one is requested.
+#[cfg(feature = "viewer")]
+impl FitImageArgs {
+    fn take_port(&self) -> Result<Port> {
+        self.viewer.listen()
+    }
+
+    /// Starts the viewer of a fit to an image of `size` pixels.
+    fn watch(
+        &self,
+        port: Port,
+        trainer: &FitTrainer<ImageData>,
+        size: [u32; 2],
+        config: &Config,
+        run: &Run,
+    ) -> Result<Option<Box<dyn Observer>>> {
+        let Some(port) = port else { return Ok(None) };
+        let started = trainer.started();
+        let looked_at = LookedAt {
+            scene: &task::image::viewed_scene(&started.scene),
+            config,
+            device: started.device,
+            step: trainer.progress().step,
+            background: task::image::AROUND,
+            outputs: ImagePlane::CHANNELS,
+            image: Some(size),
+        };
+        Ok(Some(Box::new(self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())?)))
+    }
+}
+
+/// Without the feature `viewer`, there is no viewer to open.
+#[cfg(not(feature = "viewer"))]
+impl FitImageArgs {
+    fn take_port(&self) -> Result<Port> {
+        Ok(())
+    }
+
+    fn watch(
+        &self,
+        _: Port,
+        _: &FitTrainer<ImageData>,
+        _: [u32; 2],
+        _: &Config,
+        _: &Run,
+    ) -> Result<Option<Box<dyn Observer>>> {
+        Ok(None)
     }
 }

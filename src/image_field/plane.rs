@@ -30,6 +30,9 @@ struct Hits {
 }
 
 impl ImagePlane {
+    /// The channels of which pictures can be made, if the original is at hand.
+    pub const CHANNELS: &'static [Channel] = &[Channel::Rgb, Channel::Original, Channel::Error];
+
     /// Creates the plane of a field; `original` is the image that it was fitted to, if that is at hand.
     pub fn new(predictor: Predictor, shape: Shape, original: Option<Arc<Image>>) -> Self {
         ImagePlane { predictor, shape, original }
@@ -70,7 +73,9 @@ impl ImagePlane {
     /// Returns the pixels of the original that contain these positions, as displayed: `[n, 3]`.
     fn original(&self, positions: &[[f32; 2]]) -> Result<Vec<f32>> {
         let image = self.original.as_ref().ok_or_else(|| {
-            Error::config("the image that the field was fitted to cannot be read, so that there is nothing to compare with")
+            Error::config(
+                "the image that the field was fitted to cannot be read, so that there is nothing to compare with",
+            )
         })?;
         let along = |p: f32, n: u32| ((p * n as f32) as u32).min(n - 1) as usize;
         let pixels = positions.iter().map(|&[u, v]| [along(u, image.width), along(v, image.height)]);
@@ -103,6 +108,6 @@ impl Render for ImagePlane {
     }
 
     fn channels(&self) -> &'static [Channel] {
-        if self.original.is_some() { &[Channel::Rgb, Channel::Original, Channel::Error] } else { &[Channel::Rgb] }
+        if self.original.is_some() { ImagePlane::CHANNELS } else { &[Channel::Rgb] }
     }
 }

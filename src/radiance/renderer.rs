@@ -153,6 +153,9 @@ impl Renderer {
         match options.layer {
             Layer::Field => drop(self.volume().forward(chunk, scratch)?),
             Layer::Occupancy => self.meet_cells(chunk, camera)?,
+            Layer::Original | Layer::Error => {
+                return Err(Error::config("a radiance field has no image with which every view can be compared"));
+            }
         }
         if pixels.len() > 1 && chunk.rays.t.download()?[..pixels.len()].contains(&DROPPED) {
             let middle = pixels.start + pixels.len() / 2;
@@ -167,8 +170,9 @@ impl Renderer {
 
     /// Sets the colours and depths of the chunk's rays to those of the occupied cells that they meet.
     fn meet_cells(&self, chunk: &Chunk, camera: &Camera) -> Result<()> {
+        let volume = self.volume();
         let args = OccupancyRaysArgs {
-            march: self.volume().march_args(chunk, 0, 0),
+            march: volume.march_args(chunk, 0, 0),
             value: self.occupancy.value.ptr(),
             pixel: 1.0 / camera.intrinsics.fl_y,
         };

@@ -5,12 +5,12 @@ use nalgebra::{Vector3, vector};
 
 use super::gradient::gradients;
 use super::{MeshFacts, distances};
-use crate::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use crate::fit::Predictor;
 use crate::geometry::{Bounds, Camera, UnitCube};
 use crate::render::{Frame, Layer, Render, RenderOptions};
 use crate::scene::Scene;
+use crate::{Error, Result};
 
 /// Distance below which a ray counts as on the surface, in sides of the unit cube.
 const ON_SURFACE: f32 = 3e-4;
@@ -128,7 +128,9 @@ impl SphereTracer {
 impl Render for SphereTracer {
     fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame> {
         if options.layer != Layer::Field {
-            return Err(Error::config("a distance field has no occupancy grid"));
+            return Err(Error::config(
+                "a distance field has no occupancy grid, and nothing with which every view can be compared",
+            ));
         }
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);
         let n = width * height;

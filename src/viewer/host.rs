@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use super::band::Band;
 use super::snapshot::Snapshot;
 use super::video::VideoJob;
 use super::{Answer, Budget, HostEvent, Picture, Progressive, Request, VideoProgress, VideoRequest, VideoStage, View};
@@ -13,12 +14,6 @@ use crate::Result;
 use crate::render::Render;
 use crate::train::{Command, Observer, Task, TrainEvent};
 
-/// Target time for rendering a band, so that a step or a newer request never waits long.
-const BAND_TIME: f64 = 0.03;
-/// Largest factor by which the speed rises from one band to the next.
-const MOST_RISE: f64 = 1.2;
-/// Pixels of the first band, before the speed is known.
-const FIRST_PIXELS: usize = 4096;
 /// Fraction of the share that may go into copies of a field in training; the rest is for pictures of it.
 const SNAPSHOT_SHARE: f64 = 0.25;
 /// Time without a request after which the copy of the field is dropped.
@@ -38,8 +33,7 @@ pub struct Host {
     requested_video: Option<VideoRequest>,
     video: Option<VideoJob>,
     snapshot: Option<Rc<Snapshot>>,
-    /// Pixels per second, as last seen.
-    speed: Option<f64>,
+    band: Band,
     last_asked: Instant,
     is_paused: bool,
     commands: Commands,
@@ -79,7 +73,7 @@ impl Host {
             requested_video: None,
             video: None,
             snapshot: None,
-            speed: None,
+            band: Band::new(),
             last_asked: now,
             is_paused: false,
             commands: Commands::default(),
@@ -164,11 +158,11 @@ impl Host {
             return (job.view.reply)(Answer::Superseded);
         }
         let begun = Instant::now();
-        match job.frame.advance(job.of.renderer.as_ref(), self.pixels_of_band()) {
+        match job.frame.advance(job.of.renderer.as_ref(), self.band.pixels()) {
             Err(error) => return (job.view.reply)(Answer::Failed(error.to_string())),
             Ok(n) => {
                 let time = begun.elapsed();
-                self.count(n, time);
+                self.band.count(n, time);
                 job.time += time;
             }
         }
@@ -191,13 +185,13 @@ impl Host {
         }
         let Some(mut video) = self.video.take() else { return };
         let begun = Instant::now();
-        match video.advance(self.pixels_of_band()) {
+        match video.advance(self.band.pixels()) {
             Err(error) => {
                 let progress = video.progress(VideoStage::Failed(error.to_string()));
                 drop(video);
                 return (self.tell)(HostEvent::Video(progress));
             }
-            Ok(n) => self.count(n, begun.elapsed()),
+            Ok(n) => self.band.count(n, begun.elapsed()),
         }
         if !video.is_complete() {
             if let Some(progress) = video.progress_if_due() {
@@ -210,17 +204,6 @@ impl Host {
         let stage = |error: crate::Error| VideoProgress { stage: VideoStage::Failed(error.to_string()), ..unfinished };
         let progress = video.finish().unwrap_or_else(stage);
         (self.tell)(HostEvent::Video(progress));
-    }
-
-    fn pixels_of_band(&self) -> usize {
-        self.speed.map_or(FIRST_PIXELS, |speed| (speed * BAND_TIME) as usize)
-    }
-
-    fn count(&mut self, pixels: usize, time: Duration) {
-        let seen = pixels as f64 / time.as_secs_f64().max(1e-6);
-        // A slow part of a picture may follow an empty one, and a band in it would take as many times longer as it is
-        // slower. So the speed rises by little at a time.
-        self.speed = Some(self.speed.map_or(seen, |speed| seen.min(MOST_RISE * speed)));
     }
 
     /// Begins the oldest request that is still wanted.

@@ -8,6 +8,7 @@
 //!
 //! Everything here except the server is free of network code.
 
+mod band;
 mod budget;
 mod history;
 mod host;

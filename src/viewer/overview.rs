@@ -78,14 +78,8 @@ impl Overview {
         let fov_y = 0.8f32;
         let distance = 0.5 / (0.5 * fov_y).tan();
         let camera_to_world = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, distance]];
-        let start = SceneCamera {
-            name: "start".to_owned(),
-            split: "",
-            camera_to_world,
-            fov_y,
-            aspect,
-            photograph: None,
-        };
+        let start =
+            SceneCamera { name: "start".to_owned(), split: "", camera_to_world, fov_y, aspect, photograph: None };
         Overview { center: [0.0; 3], up: [0.0, 1.0, 0.0], radius: 1.0, start, cameras: Vec::new() }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::binary::{ORRERY, TINY, command, printed, sentence, tiny_checkpoint, tiny_run, train_tiny};
 use crate::viewer_client::{Browser, Seen, Served, WITHIN, difference};
+use gridfield::checkpoint::Checkpoint;
 use serde_json::{Value, json};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::http::Request;
@@ -41,7 +42,9 @@ fn a_browser_sees_the_run_and_pictures_that_follow_the_camera() {
     assert_eq!(hello["subject"]["outputs"], json!(["rgb", "depth", "opacity", "normal", "occupancy"]));
     let cells = browser.look(2.5, json!({ "output": "occupancy", "background": [1, 0, 0] }));
     assert!(difference(&near, &cells) > 5.0);
-    let is_cell = |seen: &Seen, x: u32, y: u32| seen.image.get_pixel(x, y).0 != [254, 0, 0] && seen.image.get_pixel(x, y).0[2] > 60;
+    let is_cell = |seen: &Seen, x: u32, y: u32| {
+        seen.image.get_pixel(x, y).0 != [254, 0, 0] && seen.image.get_pixel(x, y).0[2] > 60
+    };
     assert!(is_cell(&cells, 20, 15), "the object is occupied");
     let corner = browser.look(50.0, json!({ "output": "occupancy", "background": [1, 0, 0], "fov_y": 1.5 }));
     assert!(!is_cell(&corner, 0, 0), "empty space is not");
@@ -54,7 +57,12 @@ fn a_browser_sees_the_run_and_pictures_that_follow_the_camera() {
         let pixels = columns.flat_map(|x| (0..30).map(move |y| (x, y)));
         pixels.map(|(x, y)| u32::from(seen.image.get_pixel(x, y).0[0])).sum::<u32>()
     };
-    assert!(light(&whole, 0..18) > 10_000 && light(&half, 0..18) < 1000, "{} {}", light(&whole, 0..18), light(&half, 0..18));
+    assert!(
+        light(&whole, 0..18) > 10_000 && light(&half, 0..18) < 1000,
+        "{} {}",
+        light(&whole, 0..18),
+        light(&half, 0..18)
+    );
     let (before, after) = (light(&whole, 22..40), light(&half, 22..40));
     assert!(before.abs_diff(after) < before / 10, "{before} {after}");
     let none = browser.look(4.0, json!({ "output": "occupancy", "crop": { "min": [7, 7, 7], "max": [9, 9, 9] } }));
@@ -341,6 +349,37 @@ fn a_fitted_image_is_panned_and_zoomed_beside_the_original() {
     assert!(corner[0] > 240 && corner[1] < 15, "{corner:?}");
     browser.ask(3.0, json!({ "output": "occupancy" }));
     assert!(browser.hear("failed")["message"].as_str().unwrap().contains("occupancy"));
+}
+
+#[test]
+fn a_fit_is_shown_while_it_trains_and_gives_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = format!("{ORRERY}/test/r_0.png");
+    let settings = ["--set=train.batch_samples=8192", "--set=model.grid.log2_hashmap_size=12", "--device=cpu"];
+    let fit =
+        |name: &'static str| [&["fit-image", &image, "--max-steps=400", "--run-name", name], &settings[..]].concat();
+    printed(folder.path(), &[&fit("alone")[..], &["--quiet"]].concat());
+    let served =
+        Served::start(folder.path(), &[&fit("watched")[..], &["--viewer=127.0.0.1:0", "--viewer-share=0.9"]].concat());
+    let mut browser = served.join();
+    let hello = browser.hear("hello");
+    assert_eq!(hello["state"], "training");
+    assert_eq!(hello["subject"]["outputs"], json!(["rgb", "original", "error"]));
+    browser.send(&json!({ "type": "pause" }));
+    assert_eq!(browser.hear("state")["state"], "paused");
+    for output in ["rgb", "error"] {
+        browser.look(1.5, json!({ "output": output }));
+    }
+    browser.send(&json!({ "type": "resume" }));
+    browser.ask(1.2, json!({}));
+    browser.hear_event("finished");
+    assert_eq!(served.end().0, Some(0));
+    let tensors = |name: &str| {
+        let file = format!("outputs/r_0/hash/{name}/checkpoints/step-{:09}.safetensors", 400);
+        Checkpoint::read(&folder.path().join(file)).unwrap().tensors
+    };
+    let (alone, watched) = (tensors("alone"), tensors("watched"));
+    assert!(alone.len() == watched.len() && alone.iter().zip(&watched).all(|(a, b)| a == b));
 }
 
 #[test]

@@ -328,7 +328,8 @@ fn a_move_is_answered_by_a_small_picture_first() {
     // After rests that end before, within and after the refinement.
     let waits = [3000, 400, 250, 600, 3000, 200, 200, 1000, 300, 3000, 500, 700, 200, 3000, 900];
     let mut seen = latencies(&mut page, &waits);
-    seen.iter().for_each(|(took, ms, width)| eprintln!("{took:.0} ms, of which rendering {ms:.0} ms, {width} pixels wide"));
+    seen.iter()
+        .for_each(|(took, ms, width)| eprintln!("{took:.0} ms, of which rendering {ms:.0} ms, {width} pixels wide"));
     seen.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (fastest, median, slowest) = (seen[0], seen[seen.len() / 2], seen[seen.len() - 1]);
     eprintln!("fastest {:.0} ms, median {:.0} ms, slowest {:.0} ms", fastest.0, median.0, slowest.0);

@@ -234,9 +234,12 @@ fn crop_boxes_along_the_axes_of_the_scene_are_read() {
     let crop = path.crop.unwrap();
     assert_eq!((crop.low, crop.high), ([-0.5, 0.0, 0.0], [0.5, 2.0, 4.0]));
     assert!(path.notes.iter().all(|note| !note.contains("crop")), "{:?}", path.notes);
-    let turned =
-        read(json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 2, 4], "crop_rot": [0.1, 0, 0] })).unwrap();
-    assert!(turned.crop.is_none() && turned.notes[1].contains("is turned against the scene's axes"), "{:?}", turned.notes);
+    let turned = read(json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 2, 4], "crop_rot": [0.1, 0, 0] })).unwrap();
+    assert!(
+        turned.crop.is_none() && turned.notes[1].contains("is turned against the scene's axes"),
+        "{:?}",
+        turned.notes
+    );
     let error = read(json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 0, 4] })).unwrap_err().to_string();
     assert!(error.contains("crop: the box is empty"), "{error}");
     assert!(read(json!({ "crop_center": [0, 1, 2] })).unwrap_err().to_string().contains("crop_scale"));

@@ -1,7 +1,8 @@
 //! Rays from cameras, and marching them through occupied space.
 
 use gridfield::device::args::{
-    Camera, CameraRaysArgs, DrawRaysArgs, LensModel, MarchArgs, OccupancyRaysArgs, RayDistanceArgs, Space, SpaceMap, Steps,
+    Camera, CameraRaysArgs, DrawRaysArgs, LensModel, MarchArgs, OccupancyRaysArgs, RayDistanceArgs, Space, SpaceMap,
+    Steps,
 };
 use gridfield::device::{Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize};

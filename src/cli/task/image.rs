@@ -118,7 +118,15 @@ pub fn render(
 
 /// Colour around a fitted image in the viewer.
 #[cfg(feature = "viewer")]
-const AROUND: [f32; 3] = [0.09, 0.1, 0.12];
+pub const AROUND: [f32; 3] = [0.09, 0.1, 0.12];
+
+/// Returns the scene of a fitted image for the viewer: one without photographs.
+#[cfg(feature = "viewer")]
+pub fn viewed_scene(name: &str) -> crate::scene::Scene {
+    let unit_cube = crate::geometry::UnitCube::new(1.0, [0.0; 3]);
+    let scene = crate::scene::Scene::turntable(name, unit_cube, [0.0; 3], 1.0);
+    crate::scene::Scene { splits: Default::default(), ..scene }
+}
 
 /// Opens a field for the viewer. Without the image that it was fitted to, there is nothing to compare with, but there is
 /// a field.
@@ -131,10 +139,7 @@ pub fn viewable(trained: &Trained) -> Result<crate::cli::viewer::Viewable> {
         print::to_stderr(&format!("gridfield: note: the fit is shown without the original: {error}"));
     }
     let (shape, predictor) = predictor(trained)?;
-    let header = &trained.checkpoint.header;
-    let mut scene = crate::scene::Scene::turntable(&header.scene, header.unit_cube, [0.0; 3], 1.0);
-    // There are no cameras of photographs.
-    scene.splits = Default::default();
+    let scene = viewed_scene(&trained.checkpoint.header.scene);
     let renderer = Box::new(crate::image_field::ImagePlane::new(predictor, shape, original.ok().map(Arc::new)));
     let image = Some([shape.width, shape.height]);
     Ok(crate::cli::viewer::Viewable { renderer, scene, background: AROUND, image })

@@ -41,7 +41,12 @@ pub(super) fn through(views: &[View], order: Order, options: &PathOptions) -> Re
     let n_frames = options.n_frames(n_segments as f32 * SECONDS_BETWEEN_KEYS, fps)?;
     // From the first key to the last, both included.
     let step = (keys.len() - 1) as f64 / (n_frames - 1).max(1) as f64;
-    Ok(CameraPath { frames: (0..n_frames).map(|i| at(&keys, i as f64 * step)).collect(), fps, notes: Vec::new(), crop: None })
+    Ok(CameraPath {
+        frames: (0..n_frames).map(|i| at(&keys, i as f64 * step)).collect(),
+        fps,
+        notes: Vec::new(),
+        crop: None,
+    })
 }
 
 /// Returns `n_frames` cameras at equal steps along `cameras`, from the first to the last. Returns `None` if a camera is

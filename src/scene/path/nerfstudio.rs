@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::camera_path::CameraPath;
 use super::file::{fov, read_fov, read_list};
-use super::{PathTransforms, interpolate, nerfstudio_crop};
 use super::nerfstudio_frame::PathFrame;
 use super::options::{DEFAULT_FPS, MAX_SIDE, PathOptions};
 use super::spline::{Key, Spline};
+use super::{PathTransforms, interpolate, nerfstudio_crop};
 use crate::geometry::pose::{self, Pose};
 use crate::geometry::{Camera, Intrinsics};
 use crate::scene::Scene;
