@@ -178,7 +178,7 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    train_tiny(folder.path(), &["--max-steps=40", "--quiet"]);
+    train_tiny(folder.path(), &["--max-steps=1000", "--quiet"]);
     let served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
     page.visit(&served.address());
     let first = page.picture();
@@ -315,7 +315,7 @@ fn a_move_is_answered_by_a_small_picture_first() {
     let address = match std::env::var("GRIDFIELD_VIEWER_URL") {
         Ok(address) => address,
         Err(_) => {
-            train_tiny(folder.path(), &["--max-steps=40", "--quiet"]);
+            train_tiny(folder.path(), &["--max-steps=1000", "--quiet"]);
             served = Served::start(folder.path(), &["view", "latest", "--viewer=127.0.0.1:0", "--device=cpu"]);
             served.address()
         }
