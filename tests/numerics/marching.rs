@@ -7,7 +7,7 @@
 
 use crate::common::Random;
 use gridfield::config::MarchConfig;
-use gridfield::device::args::{self, CompositeArgs, MarchArgs};
+use gridfield::device::args::{self, CompositeArgs, MarchArgs, OccupancyRaysArgs};
 use gridfield::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use gridfield::radiance::{Chunk, ChunkSize, Occupancy};
 
@@ -213,28 +213,38 @@ fn chunk(device: &Device, rays: &[Ray], samples: usize) -> Chunk {
     chunk
 }
 
+fn march_args<'a>(
+    chunk: &'a Chunk,
+    space: &Space,
+    occupancy: &'a Occupancy,
+    round: u32,
+    max_steps: u32,
+) -> MarchArgs<'a> {
+    MarchArgs {
+        rays: chunk.ray_args(),
+        samples: chunk.samples.args(),
+        occupancy: occupancy.bits.ptr(),
+        occupied_blocks: occupancy.blocks.ptr(),
+        resolution: space.resolution,
+        cascades: space.cascades,
+        round,
+        max_steps,
+        steps: args::Steps {
+            size: space.step_size,
+            cone_angle: space.cone_angle,
+            largest: space.max_step_size,
+            inverse_far: if space.contracted { 1.0 / FAR } else { 0.0 },
+        },
+        space: args::Space { map: if space.contracted { 2 } else { 0 }, ..args::Space::default() },
+    }
+}
+
 /// Marches the rays through rounds of `lengths` samples. Compositing only carries the counts from round to round.
 fn march(device: &Device, chunk: &Chunk, space: &Space, bits: &[u64], lengths: &[u32]) {
     let occupancy = space.occupancy(device, bits);
     for (round, &max_steps) in lengths.iter().enumerate() {
         let round = round as u32;
-        let args = MarchArgs {
-            rays: chunk.ray_args(),
-            samples: chunk.samples.args(),
-            occupancy: occupancy.bits.ptr(),
-            occupied_blocks: occupancy.blocks.ptr(),
-            resolution: space.resolution,
-            cascades: space.cascades,
-            round,
-            max_steps,
-            steps: args::Steps {
-                size: space.step_size,
-                cone_angle: space.cone_angle,
-                largest: space.max_step_size,
-                inverse_far: if space.contracted { 1.0 / FAR } else { 0.0 },
-            },
-            space: args::Space { map: if space.contracted { 2 } else { 0 }, ..args::Space::default() },
-        };
+        let args = march_args(chunk, space, &occupancy, round, max_steps);
         device.launch_chunk(&kernels::MARCH_RAYS, &args, LaunchDims::items(chunk.n_rays)).unwrap();
         let (rays, samples) = (chunk.ray_args(), chunk.samples.args());
         let args = CompositeArgs {
@@ -309,6 +319,48 @@ fn check(device: &Device, space: &Space, bits: &[u64], lengths: &[u32], random: 
     assert!(unclear * 10 < n_steps, "{unclear} of {n_steps} steps are within rounding of a face");
     let ends = chunk.rays.t.download().unwrap();
     assert!(ends[..rays.len()].iter().all(|&t| t == -1.0), "all rays reach their end");
+}
+
+/// A walk in small steps finds no occupied point before the place where a ray meets a cell in the picture of the grid, and
+/// that place is occupied.
+fn pictures_of_cells_show_the_first_that_is_occupied(device: &Device) {
+    let mut random = Random::new(29);
+    let contracted =
+        Space { contracted: true, cone_angle: 1.0 / 64.0, max_step_size: 4.0, ..Space::constant(32, 1, 0.01) };
+    for space in [Space::constant(16, 1, 0.01), Space::constant(64, 1, 0.003), Space::constant(32, 2, 0.01), contracted]
+    {
+        let bits = random_bits(&space, 0.1, 0.7, &mut random);
+        let rays: Vec<Ray> = random_rays(&space, 90, &mut random)
+            .into_iter()
+            .map(|ray| Ray { t_end: ray.t_end.min(20.0), ..ray })
+            .collect();
+        let (chunk, occupancy) = (chunk(device, &rays, 1), space.occupancy(device, &bits));
+        let args = OccupancyRaysArgs {
+            march: march_args(&chunk, &space, &occupancy, 0, 0),
+            value: occupancy.value.ptr(),
+            pixel: 1e-3,
+        };
+        device.launch_chunk(&kernels::OCCUPANCY_RAYS, &args, LaunchDims::items(chunk.n_rays)).unwrap();
+        let (depth, transmittance) =
+            (chunk.rays.depth.download().unwrap(), chunk.rays.transmittance.download().unwrap());
+        for (i, ray) in rays.iter().enumerate() {
+            let at = |t: f64| {
+                let point = std::array::from_fn(|k| f64::from(ray.origin[k]) + t * f64::from(ray.direction[k]));
+                space.occupied(&bits, point, 2e-4)
+            };
+            let met = transmittance[i] == 0.0;
+            let end = f64::from(if met { depth[i] } else { ray.t_end });
+            // Where space is bent, the kernel goes by a tenth of a step.
+            let stride = if space.contracted { 0.1 * space.step_at(end) } else { 0.0 };
+            let step = |t: f64| 0.05 * space.step_at(t);
+            let before = std::iter::successors(Some(f64::from(ray.t)), |t| Some(t + step(*t)));
+            let mut missed = before.take_while(|t| t + 1e-3 + stride < end).filter(|&t| at(t) == Some(true));
+            assert_eq!(missed.next(), None, "{ray:?} meets {met} at {end}");
+            assert!(!met || at(end) != Some(false), "{ray:?} meets an empty cell at {end}");
+        }
+        let n_met = transmittance[..rays.len()].iter().filter(|&&t| t == 0.0).count();
+        assert!((10..rays.len()).contains(&n_met), "{n_met} rays meet a cell");
+    }
 }
 
 const ONE_ROUND: [u32; 1] = [1 << 16];
@@ -419,4 +471,5 @@ on_every_target!(
     growing_steps_are_sampled_alike,
     a_contracted_space_is_sampled_alike_to_its_rim,
     rounds_go_on_where_the_last_one_ended,
+    pictures_of_cells_show_the_first_that_is_occupied,
 );
