@@ -241,7 +241,7 @@ fn crop_boxes_along_the_axes_of_the_scene_are_read() {
         turned.notes
     );
     let error = read(json!({ "crop_center": [0, 1, 2], "crop_scale": [1, 0, 4] })).unwrap_err().to_string();
-    assert!(error.contains("crop: the box is empty"), "{error}");
+    assert!(error.contains("crop has a side that is not longer than 0"), "{error}");
     assert!(read(json!({ "crop_center": [0, 1, 2] })).unwrap_err().to_string().contains("crop_scale"));
 }
 

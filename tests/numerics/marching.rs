@@ -327,7 +327,7 @@ fn pictures_of_cells_show_the_first_that_is_occupied(device: &Device) {
     let mut random = Random::new(29);
     let contracted =
         Space { contracted: true, cone_angle: 1.0 / 64.0, max_step_size: 4.0, ..Space::constant(32, 1, 0.01) };
-    for space in [Space::constant(16, 1, 0.01), Space::constant(64, 1, 0.003), Space::constant(32, 2, 0.01), contracted]
+    for space in [Space::constant(32, 1, 0.01), Space::constant(64, 1, 0.003), Space::constant(32, 2, 0.01), contracted]
     {
         let bits = random_bits(&space, 0.1, 0.7, &mut random);
         let rays: Vec<Ray> = random_rays(&space, 90, &mut random)

@@ -24,7 +24,9 @@ pub(super) fn read(node: &Node, origin: &[f64; 3]) -> Result<Option<Bounds>> {
     if node.get("crop_rot").is_some_and(|rotation| !rotation.is_off()) {
         return Ok(None);
     }
+    if !sides.iter().all(|&side| side > 0.0) {
+        return Err(node.error("has a side that is not longer than 0; save the path again"));
+    }
     let corner = |sign: f64| [0, 1, 2].map(|k| center[k] + 0.5 * sign * sides[k]);
-    let within = SceneBox::new(corner(-1.0), corner(1.0)).map_err(|error| node.error(error.to_string()))?;
-    Ok(Some(within.relative(origin)))
+    Ok(Some(SceneBox::new(corner(-1.0), corner(1.0))?.relative(origin)))
 }
