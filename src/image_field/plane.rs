@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::shape::Shape;
 use super::image::{Image, shown_rgb};
+use super::shape::Shape;
 use crate::fit::{FitChunk, Predictor};
 use crate::geometry::Camera;
 use crate::metrics::error_map;

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Layer;
 use super::frame::{Frame, SURFACE_OPACITY};
 use crate::geometry::Camera;
 use crate::media;
@@ -27,6 +26,19 @@ pub enum Channel {
     Original,
     /// Of a fitted image, how far it is from the original
     #[cfg_attr(feature = "cli", value(skip))]
+    Error,
+}
+
+/// What is drawn of a field: several [`Channel`]s can be pictures of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The field itself.
+    Field,
+    /// The occupied cells of its occupancy grid, as boxes.
+    Occupancy,
+    /// The image that it was fitted to, if it is a fitted image.
+    Original,
+    /// Its difference from that image.
     Error,
 }
 

@@ -5,7 +5,7 @@ mod exr;
 mod frame;
 mod video;
 
-pub use channel::Channel;
+pub use channel::{Channel, Layer};
 pub use frame::Frame;
 pub use video::{Destination, FramePattern, Shard, Video};
 
@@ -21,19 +21,6 @@ pub struct RenderOptions {
     pub background: [f32; 3],
     /// Box in coordinates in memory outside of which nothing is drawn; None for no such box.
     pub crop: Option<Bounds>,
-}
-
-/// What is drawn of a field: several [`Channel`]s can be pictures of one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layer {
-    /// The field itself.
-    Field,
-    /// The occupied cells of its occupancy grid, as boxes.
-    Occupancy,
-    /// The image that it was fitted to, if it is a fitted image.
-    Original,
-    /// Its difference from that image.
-    Error,
 }
 
 /// Renders a field as seen by a camera.

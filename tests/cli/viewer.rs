@@ -198,7 +198,7 @@ fn twenty_browsers_look_at_once_and_a_deaf_one_holds_nobody_up() {
     // It asks for pictures and reads none of them.
     let mut deaf = served.join();
     for _ in 0..100 {
-        deaf.ask(3.0, json!({ "width": 400, "height": 300 }));
+        deaf.ask(3.0, json!({ "width": 120, "height": 90 }));
     }
     let mut browsers: Vec<_> = (0..20).map(|_| served.join()).collect();
     for browser in &mut browsers {
@@ -280,6 +280,8 @@ fn a_distance_field_is_shown_too() {
     assert!(!hello["subject"]["outputs"].as_array().unwrap().contains(&json!("occupancy")));
     browser.ask(3.0, json!({ "output": "occupancy" }));
     assert!(browser.hear("failed")["message"].as_str().unwrap().contains("occupancy"));
+    let error = sentence(folder.path(), &["render", "latest", "--outputs=occupancy", "--device=cpu"]);
+    assert!(error.contains("this field has no occupancy to be shown"), "{error}");
 }
 
 /// Fits a small field to an image of the bundled scene.

@@ -66,6 +66,13 @@ fn a_path_is_previewed_saved_and_rendered_and_render_reads_it() {
     let frame = image::open(folder.path().join("frames/0000.png")).unwrap();
     assert_eq!((frame.width(), frame.height()), (64, 48));
 
+    // The occupancy grid is an output like others.
+    let both = [&args[..], &["--outputs=occupancy,rgb"]].concat();
+    assert_eq!(command(folder.path(), &both).output().unwrap().status.code(), Some(0));
+    let cells = image::open(folder.path().join("frames/0000-occupancy.png")).unwrap().to_rgb8();
+    let colours = image::open(folder.path().join("frames/0000-rgb.png")).unwrap();
+    assert!(colours == frame && cells != frame.to_rgb8());
+
     // A path with a crop box shows what is in the box: here nothing but the background.
     let mut cropped = path();
     cropped["crop"] = json!({ "min": [7, 7, 7], "max": [9, 9, 9] });
