@@ -3,7 +3,7 @@
 const FIRST_SCALE = 0.1;
 /** Milliseconds that a picture of a moving camera may take to render: a move is then answered within 150 ms. While
     training, pictures take a share of the time, and come more slowly. */
-const MOVING_MS = 60, MOVING_MS_IN_TRAINING = 220;
+const MOVING_MS = 50, MOVING_MS_IN_TRAINING = 220;
 const view = { output: "rgb", background: null, mode: "orbit" };
 let socket = null, state = "lost", ended = false, lastId = 0, shownId = 0, pending = null, lastMove = -1e9, dirty = true;
 let movingScale = FIRST_SCALE, shown = null, trainedStep = 0, rates = [];
