@@ -3,7 +3,8 @@
 //! FIRST and SECOND are `default`, or settings separated by commas: `KEY=VALUE` of the configuration, `level=NAME` for
 //! an instruction set level of the CPU (`v3`, `v4`) and `threads=N`. Other programs on the machine slow down both alike
 //! if the turns are short, so each turn gives a ratio, and the median over the turns is the result. The time of kernels
-//! is the CPU time of all threads, which does not advance while another program has the core.
+//! is the CPU time of all threads, which does not advance while another program has the core. Both configurations start
+//! from the preset of rendered objects.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ pub fn run(arguments: &[String], scene: PathBuf) -> Result<()> {
             println!("{what}, ns a sample, {}: {}", side.name, Spread::of(turns.iter().map(of)));
         }
         let ratios = first.iter().zip(second).map(|(first, second)| of(first) / of(second));
-        println!("{what}, {} is so many times as fast: {}", sides[1].name, Spread::of(ratios));
+        println!("{what}, speed-up of {} over {}: {}", sides[1].name, sides[0].name, Spread::of(ratios));
     };
     row("whole steps", |turn| turn.whole);
     row("kernels", |turn| turn.kernels);

@@ -13,6 +13,19 @@ GF_FN float relax(float average, float value, float decay) { return value + deca
 
 template <int W> GF_FN Pack<float, W>& entry_of(float* numbers, uint32_t i) { return ((Pack<float, W>*)numbers)[i]; }
 
+GF_FN float root_of(float x) { return sqrtf(x); }
+#if !GF_SIMT
+GF_FN Columns root_of(Columns x) { return columns_sqrt(x); }
+#endif
+
+/// Updates numbers and the moments of their gradients: one of each, or a vector of them.
+template <typename T> GF_FN void adam_rule(const AdamArgs& a, T gradient, T rate, T& value, T& moment1, T& moment2) {
+    const T g = gradient * a.gradient_scale + a.l2_reg * value;
+    moment1 = a.beta1 * moment1 + (1.0f - a.beta1) * g;
+    moment2 = a.beta2 * moment2 + (1.0f - a.beta2) * g * g;
+    value = value - rate * moment1 / (root_of(moment2) + a.epsilon);
+}
+
 /// Brings the moving average of an entry up to date, given its values before and after the step.
 template <int W> GF_FN void update_average(const AdamArgs& a, uint32_t i, const float* before, const float* after) {
     const float stood_still = looked_up(a.decays, a.n_decays, a.step - 1 - a.average_step[i]);
@@ -32,14 +45,10 @@ template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
     const uint32_t updates = ++a.steps[i];
     const float rate = a.learning_rate * looked_up(a.corrections, a.n_corrections, updates);
     const Pack<float, W> before = entry_of<W>(a.value, i);
-    Pack<float, W> after, moment1 = entry_of<W>(a.moment1, i), moment2 = entry_of<W>(a.moment2, i);
+    Pack<float, W> after = before, moment1 = entry_of<W>(a.moment1, i), moment2 = entry_of<W>(a.moment2, i);
     GF_UNROLL
-    for (int k = 0; k < W; ++k) {
-        const float g = gradient.value[k] * a.gradient_scale + a.l2_reg * before.value[k];
-        moment1.value[k] = a.beta1 * moment1.value[k] + (1.0f - a.beta1) * g;
-        moment2.value[k] = a.beta2 * moment2.value[k] + (1.0f - a.beta2) * g * g;
-        after.value[k] = before.value[k] - rate * moment1.value[k] / (sqrtf(moment2.value[k]) + a.epsilon);
-    }
+    for (int k = 0; k < W; ++k)
+        adam_rule(a, gradient.value[k], rate, after.value[k], moment1.value[k], moment2.value[k]);
     entry_of<W>(a.gradient, i) = Pack<float, W>{};
     entry_of<W>(a.moment1, i) = moment1;
     entry_of<W>(a.moment2, i) = moment2;
@@ -53,14 +62,14 @@ template <int W> GF_FN void update_entry(const AdamArgs& a, uint32_t i) {
 }
 
 #if !GF_SIMT
-/// Updates the entries of a vector of numbers, of which those that no sample touched keep theirs. Which entries are
-/// touched follows no pattern, so a branch for each would often be mispredicted; that none of a vector is touched is
-/// rare on most levels.
+/// Updates the entries of a vector of numbers. Entries without a gradient stay as they are. Which entries have one
+/// follows no pattern, so a branch per entry would often be mispredicted; the result is chosen by a mask instead, and a
+/// vector is skipped only if none of its entries has a gradient.
 template <int W> GF_FN void update_vector(const AdamArgs& a, uint32_t first) {
     const int n_entries = GF_LANES / W;
     const size_t at = (size_t)first * W;
     const Columns gradient = load_columns(a.gradient + at);
-    IntColumns touched = gradient != 0.0f;  // -1 where it is
+    IntColumns touched = gradient != 0.0f;  // -1 where true
     GF_UNROLL
     for (int distance = 1; distance < W; distance *= 2) touched |= swap_lanes(touched, distance);
     int32_t any = 0;
@@ -74,10 +83,8 @@ template <int W> GF_FN void update_vector(const AdamArgs& a, uint32_t first) {
     }
     const Columns before = load_columns(a.value + at);
     const Columns old1 = load_columns(a.moment1 + at), old2 = load_columns(a.moment2 + at);
-    const Columns g = gradient * a.gradient_scale + a.l2_reg * before;
-    const Columns moment1 = a.beta1 * old1 + (1.0f - a.beta1) * g;
-    const Columns moment2 = a.beta2 * old2 + (1.0f - a.beta2) * g * g;
-    const Columns after = before - rate * moment1 / (columns_sqrt(moment2) + a.epsilon);
+    Columns after = before, moment1 = old1, moment2 = old2;
+    adam_rule(a, gradient, rate, after, moment1, moment2);
     store_columns(a.gradient + at, Columns{});
     store_columns(a.moment1 + at, touched ? moment1 : old1);
     store_columns(a.moment2 + at, touched ? moment2 : old2);

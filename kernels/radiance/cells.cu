@@ -11,7 +11,7 @@ namespace {
 /// Width of the lines along the edges of a cell, in cells.
 #define GF_EDGE 0.04f
 
-/// Where a ray meets the grid: the place of the point in its cascade, in cells.
+/// A point of a ray in the occupancy grid: its cascade, and its coordinates there in cells.
 struct Met {
     uint32_t cascade;
     float place[3];
@@ -31,11 +31,9 @@ GF_FN Met met_at(const MarchArgs& a, const float in_space[3], float dt) {
 
 /// Returns the optical thickness of a step in the cell, as the grid remembers it.
 GF_FN float thickness(const OccupancyRaysArgs& a, const Met& met) {
-    const uint32_t blocks = a.march.resolution / 4;
     uint32_t cell[3];
     for (int k = 0; k < 3; ++k) cell[k] = min_of((uint32_t)(int32_t)met.place[k], a.march.resolution - 1);
-    const size_t block = (cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + (size_t)blocks * met.cascade));
-    return a.value[64 * block + ((cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4)];
+    return a.value[64 * (size_t)block_of(a.march, cell, met.cascade) + cell_in_block(cell)];
 }
 
 /// Returns the size of a pixel at the point at t, in cells.
@@ -56,7 +54,7 @@ GF_FN void shade(const OccupancyRaysArgs& a, const Met& met, float pixel, float 
     }
     // The ray has just crossed the nearest face; the edge is where the next one is near too.
     const uint32_t axis = to_face[0] < to_face[1] ? (to_face[0] < to_face[2] ? 0u : 2u) : (to_face[1] < to_face[2] ? 1u : 2u);
-    const float edge = max_of(min_of(to_face[0], to_face[1]), min_of(max_of(to_face[0], to_face[1]), to_face[2]));  // median
+    const float edge = max_of(min_of(to_face[0], to_face[1]), min_of(max_of(to_face[0], to_face[1]), to_face[2]));  // the second smallest
     const float width = GF_EDGE + pixel, along = clamp_to(edge / width, 0.0f, 1.0f);
     const float strength = clamp_to(1.5f - 5.0f * pixel, 0.0f, 0.7f);
     const float light = (axis == 0 ? 0.8f : axis == 1 ? 0.62f : 1.0f) * (1.0f - strength * (1.0f - along * along));

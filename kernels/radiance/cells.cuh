@@ -58,6 +58,15 @@ GF_FN uint32_t cell_along(const MarchArgs& a, float p, float corner, float per_u
     return (uint32_t)(int32_t)clamp_to((p - corner) * per_unit, 0.0f, (float)(a.resolution - 1));
 }
 
+/// Returns the word of the occupancy grid that holds a cell: the number of its block of 4 x 4 x 4 cells.
+GF_FN uint32_t block_of(const MarchArgs& a, const uint32_t cell[3], uint32_t cascade) {
+    const uint32_t blocks = a.resolution / 4;
+    return (cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade));
+}
+
+/// Returns the number of a cell within its block, which is its bit in the word.
+GF_FN uint32_t cell_in_block(const uint32_t cell[3]) { return (cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4; }
+
 /// Returns whether the point is in an occupied cell. If not, sets `skip_to` to where the ray leaves the empty region
 /// around it: a cell, a block of 4^3 cells or a group of 4^3 blocks.
 GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const float in_space[3], float dt, float& skip_to) {
@@ -70,7 +79,7 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
     uint32_t cell[3];
     for (int k = 0; k < 3; ++k) cell[k] = cell_along(a, p[k], corner, per_unit);
 
-    const uint32_t blocks = a.resolution / 4, groups = a.resolution / 16;
+    const uint32_t groups = a.resolution / 16;
     const uint64_t group =
         a.occupied_blocks[(cell[0] >> 4) + groups * ((cell[1] >> 4) + groups * ((cell[2] >> 4) + groups * cascade))];
     // In coarse cascades, a group is skipped as a whole only if no group reaches into the finer cascade.
@@ -78,9 +87,7 @@ GF_FN bool occupied(const MarchArgs& a, const MarchRay& ray, float t, const floa
     if (group != 0) {
         size = 4;  // resolutions are multiples of 16: no block reaches into a finer cascade
         if ((group >> ((cell[0] >> 2 & 3u) | (cell[1] >> 2 & 3u) << 2 | (cell[2] >> 2 & 3u) << 4)) & 1u) {
-            const uint64_t block =
-                a.occupancy[(cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade))];
-            if ((block >> ((cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4)) & 1u) return true;
+            if ((a.occupancy[block_of(a, cell, cascade)] >> cell_in_block(cell)) & 1u) return true;
             size = 1;
         }
     }

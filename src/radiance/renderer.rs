@@ -154,7 +154,9 @@ impl Renderer {
             Layer::Field => drop(self.volume().forward(chunk, scratch)?),
             Layer::Occupancy => self.meet_cells(chunk, camera)?,
             Layer::Original | Layer::Error => {
-                return Err(Error::config("a radiance field has no image with which every view can be compared"));
+                return Err(Error::config(
+                    "a radiance field was not fitted to a single image, so it has no original and no error to show",
+                ));
             }
         }
         if pixels.len() > 1 && chunk.rays.t.download()?[..pixels.len()].contains(&DROPPED) {

@@ -66,8 +66,8 @@ impl Channel {
         }
     }
 
-    /// Converts this channel of `frame`, its [layer](Channel::layer) as seen by `camera`, to 8-bit sRGB, `[h, w, 3]`. `depth_range` is the nearest
-    /// and farthest distance in the colour scale of depths; by default, those of the frame.
+    /// Converts this channel to 8-bit sRGB, `[h, w, 3]`. `frame` is its [layer](Channel::layer) as seen by `camera`;
+    /// `depth_range` is the nearest and farthest distance in the colour scale of depths, by default those of the frame.
     pub fn image(self, frame: &Frame, camera: &Camera, depth_range: Option<(f32, f32)>) -> Vec<u8> {
         match self {
             Channel::Rgb | Channel::Occupancy | Channel::Original | Channel::Error => media::to_rgb8(&frame.rgb),

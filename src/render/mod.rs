@@ -37,10 +37,10 @@ pub trait Render {
         &[Channel::Rgb, Channel::Depth, Channel::Opacity, Channel::Normal]
     }
 
-    /// Returns an error if there can be no pictures of a channel.
+    /// Checks that pictures of a channel can be made.
     ///
     /// # Errors
-    /// That is its error.
+    /// Returns an error if the field does not have the channel.
     fn check(&self, channel: Channel) -> Result<()> {
         match self.channels().contains(&channel) {
             true => Ok(()),

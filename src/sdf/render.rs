@@ -129,7 +129,7 @@ impl Render for SphereTracer {
     fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame> {
         if options.layer != Layer::Field {
             return Err(Error::config(
-                "a distance field has no occupancy grid, and nothing with which every view can be compared",
+                "a distance field has no occupancy grid, and no original image to show or to compare with",
             ));
         }
         let (width, height) = (camera.intrinsics.width as usize, camera.intrinsics.height as usize);

@@ -35,17 +35,19 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
         transforms => transforms,
     };
     let (frame, note) = PathFrame::of(file, scene, transforms)?;
-    let is_told = !(is_own && *transforms == PathTransforms::None);
-    let mut notes: Vec<String> = is_told.then_some(note).into_iter().collect();
-    let crop = match root.get("crop").filter(|crop| !crop.is_off()) {
-        Some(crop) if frame.is_of_scene() => nerfstudio_crop::read(&crop, &scene.unit_cube.origin)?,
-        _ => None,
-    };
-    if crop.is_none() && root.get("crop").is_some_and(|crop| !crop.is_off()) {
-        notes.push(format!(
-            "{} has a crop box that is turned against the scene's axes, which is not supported; all of the scene is shown",
-            file.display()
-        ));
+    let is_certain = is_own && *transforms == PathTransforms::None;
+    let mut notes: Vec<String> = (!is_certain).then_some(note).into_iter().collect();
+    let mut crop = None;
+    if let Some(wanted) = root.get("crop").filter(|crop| !crop.is_off()) {
+        if frame.is_of_scene() {
+            crop = nerfstudio_crop::read(&wanted, &scene.unit_cube.origin)?;
+        }
+        if crop.is_none() {
+            notes.push(format!(
+                "{} has a crop box that is turned against the scene's axes or given in a frame of nerfstudio's own, which is                  not supported; all of the scene is shown",
+                file.display()
+            ));
+        }
     }
     let in_scene = |rows: [[f64; 4]; 3]| pose::relative_to(&scene.unit_cube.origin, &frame.to_scene(&rows));
     let lists_frames = root.get("camera_path").is_some_and(|frames| !frames.is_empty());
