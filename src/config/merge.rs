@@ -103,7 +103,7 @@ impl Config {
             && name != base.model.name
         {
             base.model.grid = name.grid_of(self.task);
-            self.scene.preset.shape_grid(&mut base.model.grid);
+            self.scene.preset.shape_grid(&mut base.model.grid, self.march.cascades);
         }
         base
     }

@@ -5,30 +5,43 @@ use super::{Config, GridConfig, GridIndex, Preset, ScheduleKind, SpaceMap};
 /// Default side of the scene's box in unit cubes, when the cameras are within one unit cube.
 const USUAL_REACH: u32 = 4;
 
+/// `per_level_scale` of 8 levels, the coarsest of which has 16 nodes per axis and the finest 512.
+const UP_TO_512: f64 = 1.6407;
+/// The same for a finest level of 1024.
+const UP_TO_1024: f64 = 1.8114;
+
 impl Preset {
     /// Returns `base` overridden by the preset's defaults, for a scene in a box with sides of `reach` unit cubes, if
     /// known.
     pub fn over(self, mut base: Config, reach: Option<u32>) -> Config {
         base.scene.preset = self;
-        self.shape_grid(&mut base.model.grid);
         match self {
             Preset::Auto | Preset::Blender => {}
             Preset::Llff => forward_facing(&mut base),
             Preset::Photos => in_boxes(&mut base, reach.unwrap_or(USUAL_REACH)),
             Preset::Unbounded => contracted(&mut base),
         }
+        self.shape_grid(&mut base.model.grid, base.march.cascades);
         base
     }
 
-    /// Sets the ratio between the resolutions of a hash grid's levels, where the preset has one. The levels of other
-    /// grids have their own meaning.
-    pub(super) fn shape_grid(self, grid: &mut GridConfig) {
+    /// Sets the ratio between the resolutions of a hash grid's levels, where the preset has one, for a scene in
+    /// `cascades` nested boxes. The levels of other grids have their own meaning.
+    ///
+    /// A level with cells much smaller than a pixel fits each training view without being right between them
+    /// (docs/results.md, "The finest level" and "Photographs").
+    pub(super) fn shape_grid(self, grid: &mut GridConfig, cascades: u32) {
         let per_level_scale = match self {
-            // Up to 512 nodes per axis: a level with cells much smaller than a pixel fits each training view without
-            // being right between them (docs/results.md, "The finest level").
-            Preset::Blender => 1.6407,
+            Preset::Blender => UP_TO_512,
             Preset::Llff => 1.65,
-            Preset::Auto | Preset::Photos | Preset::Unbounded => return,
+            // The grid covers the largest box, 2^(cascades − 1) unit cubes wide: 256 nodes per unit cube, but no fewer
+            // than 512 in all, and no more than the 2048 of a grid without a preset.
+            Preset::Photos => match cascades {
+                0..=2 => UP_TO_512,
+                3 => UP_TO_1024,
+                _ => return,
+            },
+            Preset::Auto | Preset::Unbounded => return,
         };
         if grid.index == GridIndex::Hash {
             grid.per_level_scale = per_level_scale;

@@ -153,7 +153,8 @@ fn all_kinds_of_pixels_are_fitted() {
 fn models_are_compared_at_equal_size() {
     let folder = folder();
     let args = ["compare-image", "image.png", "--models=hash,dense,gabor_net", "--parameters=2,4", "--max-seconds=1.5"];
-    let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=2048", "--device=cpu"]].concat());
+    // Small steps: networks without a grid need a hundred or two, on a busy machine too.
+    let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=1024", "--device=cpu"]].concat());
     assert!(said.starts_with("model") && said.contains("dense"), "{said}");
     let at = |name: &str| folder.path().join("compare").join(name);
     let report: Value = serde_json::from_str(&fs::read_to_string(at("compare.json")).unwrap()).unwrap();

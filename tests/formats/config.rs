@@ -456,11 +456,15 @@ fn presets_set_defaults_that_other_settings_go_before() {
     let finest = 16.0 * of_model("hash", Preset::Blender).powi(7);
     assert_eq!(finest.round(), 512.0);
     assert_eq!(of_model("mulfagrid", Preset::Blender), of_model("hash", Preset::Blender));
-    for preset in [Preset::Blender, Preset::Llff] {
+    for preset in [Preset::Blender, Preset::Llff, Preset::Photos] {
         assert_eq!(of_model("fourier", preset), 1.0, "bands of a Fourier grid are no levels");
     }
-    for (reach, cascades) in [(None, 3), (Some(1), 1), (Some(9), 5)] {
-        assert_eq!(Preset::Photos.over(Config::on_cpu(), reach).march.cascades, cascades);
+    assert_ne!(of_model("hash", Preset::Photos), 2.0);
+    for (reach, cascades, finest) in [(None, 3, 1024.0), (Some(1), 1, 512.0), (Some(2), 2, 512.0), (Some(9), 5, 2048.0)]
+    {
+        let config = Preset::Photos.over(Config::on_cpu(), reach);
+        assert_eq!(config.march.cascades, cascades);
+        assert_eq!((16.0 * config.model.grid.per_level_scale.powi(7)).round(), finest, "{cascades} boxes");
     }
     let spaces = [SpaceMap::Ndc, SpaceMap::Identity, SpaceMap::Contraction];
     for (preset, space) in [Preset::Llff, Preset::Photos, Preset::Unbounded].into_iter().zip(spaces) {
