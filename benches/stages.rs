@@ -1,8 +1,9 @@
 //! Cost of a training step, stage by stage, compared with the peak throughput of the machine.
 //!
 //! `cargo bench` trains the hash grid and MulFAGrid for some steps on lego (or on the bundled scene if lego is
-//! missing) with the preset of rendered objects, then profiles further steps: the CPU time of every kernel per sample, and the throughput of whole steps
-//! with one thread and with all threads. `GRIDFIELD_DATA` names the folder that holds `blender/lego`.
+//! missing) with the preset of rendered objects, then profiles further steps: the CPU time of every kernel per sample,
+//! and the throughput of whole steps with one thread and with all threads. `GRIDFIELD_DATA` names the folder that holds
+//! `blender/lego`.
 //!
 //! `cargo bench -- [cuda] [json=FILE] [models=NAME,NAME] [KEY=VALUE ...]` measures a GPU, also writes the figures as
 //! JSON, and measures other models of the family or another configuration.

@@ -52,9 +52,9 @@ GF_FN void shade(const OccupancyRaysArgs& a, const Met& met, float pixel, float 
         const float within = met.place[k] - floorf(met.place[k]);
         to_face[k] = min_of(within, 1.0f - within);
     }
-    // The ray has just crossed the nearest face; the edge is where the next one is near too.
+    // The ray has just crossed the nearest face; the edge is where the next one is near too, at the second smallest.
     const uint32_t axis = to_face[0] < to_face[1] ? (to_face[0] < to_face[2] ? 0u : 2u) : (to_face[1] < to_face[2] ? 1u : 2u);
-    const float edge = max_of(min_of(to_face[0], to_face[1]), min_of(max_of(to_face[0], to_face[1]), to_face[2]));  // the second smallest
+    const float edge = max_of(min_of(to_face[0], to_face[1]), min_of(max_of(to_face[0], to_face[1]), to_face[2]));
     const float width = GF_EDGE + pixel, along = clamp_to(edge / width, 0.0f, 1.0f);
     const float strength = clamp_to(1.5f - 5.0f * pixel, 0.0f, 0.7f);
     const float light = (axis == 0 ? 0.8f : axis == 1 ? 0.62f : 1.0f) * (1.0f - strength * (1.0f - along * along));

@@ -58,13 +58,13 @@ GF_FN uint32_t cell_along(const MarchArgs& a, float p, float corner, float per_u
     return (uint32_t)(int32_t)clamp_to((p - corner) * per_unit, 0.0f, (float)(a.resolution - 1));
 }
 
-/// Returns the word of the occupancy grid that holds a cell: the number of its block of 4 x 4 x 4 cells.
+/// Returns the index of the block of 4 x 4 x 4 cells that holds a cell, which is that of its word in the occupancy grid.
 GF_FN uint32_t block_of(const MarchArgs& a, const uint32_t cell[3], uint32_t cascade) {
     const uint32_t blocks = a.resolution / 4;
     return (cell[0] >> 2) + blocks * ((cell[1] >> 2) + blocks * ((cell[2] >> 2) + blocks * cascade));
 }
 
-/// Returns the number of a cell within its block, which is its bit in the word.
+/// Returns the index of a cell within its block, which is that of its bit in the word.
 GF_FN uint32_t cell_in_block(const uint32_t cell[3]) { return (cell[0] & 3u) | (cell[1] & 3u) << 2 | (cell[2] & 3u) << 4; }
 
 /// Returns whether the point is in an occupied cell. If not, sets `skip_to` to where the ray leaves the empty region

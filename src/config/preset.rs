@@ -34,8 +34,8 @@ impl Preset {
         let per_level_scale = match self {
             Preset::Blender => UP_TO_512,
             Preset::Llff => 1.65,
-            // The grid covers the largest box, 2^(cascades − 1) unit cubes wide: 256 nodes per unit cube, but no fewer
-            // than 512 in all, and no more than the 2048 of a grid without a preset.
+            // The grid covers the largest box, 2^(cascades − 1) unit cubes wide: 256 nodes per unit cube, but at least
+            // 512 and at most 2048 per axis, which are the defaults for rendered objects and without a preset.
             Preset::Photos => match cascades {
                 0..=2 => UP_TO_512,
                 3 => UP_TO_1024,

@@ -153,7 +153,7 @@ fn all_kinds_of_pixels_are_fitted() {
 fn models_are_compared_at_equal_size() {
     let folder = folder();
     let args = ["compare-image", "image.png", "--models=hash,dense,gabor_net", "--parameters=2,4", "--max-seconds=1.5"];
-    // Small steps: networks without a grid need a hundred or two, on a busy machine too.
+    // Steps are small, so that a network without a grid takes enough of them in the time even on a busy machine.
     let said = printed(folder.path(), &[&args[..], &["--set=train.batch_samples=1024", "--device=cpu"]].concat());
     assert!(said.starts_with("model") && said.contains("dense"), "{said}");
     let at = |name: &str| folder.path().join("compare").join(name);

@@ -171,6 +171,21 @@ fn read_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// Returns how far a drag of 30 pixels moves a side of the crop box at most, from all around the scene. The unit is the
+/// size of a pixel at the side's distance.
+fn longest_move_of_a_side(page: &mut Page) -> f64 {
+    let longest = page.evaluate(
+        "(() => { const [kept, own] = [JSON.stringify(box.now), camera]; let most = 0; \
+         for (let yaw = 0; yaw < 6.3; yaw += 0.05) for (const [dx, dy] of [[30, 0], [-30, 0], [0, 30], [0, -30]]) { \
+         camera = { ...own, yaw }; for (const h of handles(projector())) { if (!h.screen) continue; \
+         box.drag = { from: box.now[h.corner][h.axis] }; dragSide(h, dx, dy); \
+         const pixel = unitsPerPixel({ ...camera, distance: h.screen[2] }); \
+         most = Math.max(most, Math.abs(box.now[h.corner][h.axis] - box.drag.from) / pixel); \
+         box.now = JSON.parse(kept); } } box.drag = null; camera = own; boxChanged(); return most; })()",
+    );
+    longest.as_f64().unwrap()
+}
+
 #[test]
 fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     let Some(mut page) = Page::open() else {
@@ -227,18 +242,7 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     let saved = read_json(&run.join("crop_box.json"));
     assert_eq!(saved[["min", "max"][corner as usize]][axis as usize], json!(after));
 
-    // From wherever the box is looked at, 30 pixels of the pointer move no side by more than 75, as wide as a pixel is
-    // there.
-    let most = page.evaluate(
-        "(() => { const [kept, own] = [JSON.stringify(box.now), camera]; let most = 0; \
-         for (let yaw = 0; yaw < 6.3; yaw += 0.05) for (const [dx, dy] of [[30, 0], [-30, 0], [0, 30], [0, -30]]) { \
-         camera = { ...own, yaw }; for (const h of handles(projector())) { if (!h.screen) continue; \
-         box.drag = { from: box.now[h.corner][h.axis] }; dragSide(h, dx, dy); \
-         const pixel = unitsPerPixel({ ...camera, distance: h.screen[2] }); \
-         most = Math.max(most, Math.abs(box.now[h.corner][h.axis] - box.drag.from) / pixel); \
-         box.now = JSON.parse(kept); } } box.drag = null; camera = own; boxChanged(); return most; })()",
-    );
-    let most = most.as_f64().unwrap();
+    let most = longest_move_of_a_side(&mut page);
     assert!(most > 30.0 && most < 75.1, "{most}");
 
     // What is outside of the box is not shown, until the switch is off.

@@ -44,7 +44,8 @@ pub(super) fn read(file: &Path, root: &Node, scene: &Scene, options: &PathOption
         }
         if crop.is_none() {
             notes.push(format!(
-                "{} has a crop box that is turned against the scene's axes or given in a frame of nerfstudio's own, which is                  not supported; all of the scene is shown",
+                "{} has a crop box that is turned against the scene's axes or given in a frame of nerfstudio's own, which is \
+                 not supported; all of the scene is shown",
                 file.display()
             ));
         }

@@ -79,8 +79,8 @@ function dragSide({ axis, corner, at }, dx, dy) {
   const [p, q] = [project(at), project(ahead)];
   if (!p || !q) return;
   const v = [q[0] - p[0], q[1] - p[1]], length = v[0] * v[0] + v[1] * v[1];
-  // An axis along the line of sight is hardly seen to move: a pixel of it is far. There, a side follows more slowly
-  // than the pointer.
+  // Along the line of sight, a large move covers few pixels. There, a side follows more slowly than the pointer, so
+  // that it does not jump.
   const acrossSight = step / unitsPerPixel({ ...camera, distance: p[2] }), least = (0.4 * acrossSight) ** 2;
   setSide(corner, axis, box.drag.from + step * (dx * v[0] + dy * v[1]) / Math.max(length, least));
   boxChanged();
