@@ -11,17 +11,14 @@ use super::outcome::Outcome;
 use super::task;
 use super::trained::Trained;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, file_name, for_task};
-#[cfg(feature = "viewer")]
-use super::viewer::{LookedAt, ViewerArgs};
+use super::viewer::{LookedAt, Port, ViewerArgs, Watched};
 use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::FitTrainer;
-use crate::image_field::{Image, ImageData};
-use crate::train::{OUTPUT_DIR, Observer, Resolved, Run};
-#[cfg(feature = "viewer")]
-use crate::{image_field::ImagePlane, train::Task as _, viewer::server::Listening};
+use crate::image_field::{Image, ImageData, ImagePlane};
+use crate::train::{OUTPUT_DIR, Resolved, Run, Task as _};
 
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| for_task(arg, TaskName::Image)))]
@@ -39,7 +36,6 @@ pub struct FitImageArgs {
 
     #[command(flatten)]
     pub training: TrainingArgs,
-    #[cfg(feature = "viewer")]
     #[command(flatten)]
     pub viewer: ViewerArgs,
     #[command(flatten)]
@@ -53,7 +49,7 @@ impl FitImageArgs {
     }
 
     pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let port = self.take_port()?;
+        let port = self.viewer.listen()?;
         let device = self.machine.open_device()?;
         let (outcome, run) = match &self.training.results.resume {
             None => self.begin(&device, port)?,
@@ -69,7 +65,7 @@ impl FitImageArgs {
         Ok(outcome)
     }
 
-    fn begin(&self, device: &Device, port: Port) -> anyhow::Result<(Outcome, Run)> {
+    fn begin(&self, device: &Device, port: Option<Port>) -> anyhow::Result<(Outcome, Run)> {
         let config = self.config(self.training.defaults(Config::of_image(device.is_host())))?;
         let image = Arc::new(Image::read(&config.image.path)?);
         let name = file_name(&config.image.path, "image")?;
@@ -79,11 +75,10 @@ impl FitImageArgs {
         let mut viewer = self.watch(port, &trainer, size, &config, &run).inspect_err(|_| {
             run.discard_without_checkpoint();
         })?;
-        let viewer = viewer.as_mut().map(|viewer| &mut **viewer as _);
-        Ok((self.training.train_new(&mut trainer, &run, &config, viewer)?, run))
+        Ok((self.training.train_new(&mut trainer, &run, &config, viewer.as_mut())?, run))
     }
 
-    fn resume(&self, device: &Device, run: &Path, port: Port) -> anyhow::Result<(Outcome, Run)> {
+    fn resume(&self, device: &Device, run: &Path, port: Option<Port>) -> anyhow::Result<(Outcome, Run)> {
         let (run, mut checkpoint) = self.training.resumed(run, TaskName::Image)?;
         let config = self.config(checkpoint.header.config.clone())?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
@@ -95,34 +90,18 @@ impl FitImageArgs {
         drop(checkpoint);
         run.save_config(&config)?;
         let mut viewer = self.watch(port, &trainer, size, &config, &run)?;
-        let viewer = viewer.as_mut().map(|viewer| &mut **viewer as _);
-        Ok((self.training.train(&mut trainer, &run, &config, viewer)?, run))
-    }
-}
-
-/// The port of a viewer, if one is requested.
-#[cfg(feature = "viewer")]
-type Port = Option<Listening>;
-#[cfg(not(feature = "viewer"))]
-type Port = ();
-
-/// The viewer of a run, if one is requested.
-#[cfg(feature = "viewer")]
-impl FitImageArgs {
-    fn take_port(&self) -> Result<Port> {
-        self.viewer.listen()
+        Ok((self.training.train(&mut trainer, &run, &config, viewer.as_mut())?, run))
     }
 
-    /// Starts the viewer of a fit to an image of `size` pixels.
+    /// Starts the viewer of a fit to an image of `size` pixels, if one is requested.
     fn watch(
         &self,
-        port: Port,
+        port: Option<Port>,
         trainer: &FitTrainer<ImageData>,
         size: [u32; 2],
         config: &Config,
         run: &Run,
-    ) -> Result<Option<Box<dyn Observer>>> {
-        let Some(port) = port else { return Ok(None) };
+    ) -> Result<Option<Watched>> {
         let started = trainer.started();
         let looked_at = LookedAt {
             scene: &task::image::viewed_scene(&started.scene),
@@ -133,25 +112,6 @@ impl FitImageArgs {
             outputs: ImagePlane::CHANNELS,
             image: Some(size),
         };
-        Ok(Some(Box::new(self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())?)))
-    }
-}
-
-/// Without the feature `viewer`, there is no viewer to open.
-#[cfg(not(feature = "viewer"))]
-impl FitImageArgs {
-    fn take_port(&self) -> Result<Port> {
-        Ok(())
-    }
-
-    fn watch(
-        &self,
-        _: Port,
-        _: &FitTrainer<ImageData>,
-        _: [u32; 2],
-        _: &Config,
-        _: &Run,
-    ) -> Result<Option<Box<dyn Observer>>> {
-        Ok(None)
+        self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 
@@ -9,19 +10,28 @@ use super::outcome::INTERRUPTED;
 use super::print;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+/// What the first signal does, as it is printed.
+static WHAT: Mutex<&str> = Mutex::new("");
 
 /// Installs a handler for Ctrl-C, SIGTERM and SIGHUP, and returns the flag that the first of them sets.
 ///
 /// `what` is the message printed at the first signal; with `quiet`, nothing is printed.
 pub fn watch(what: &'static str, quiet: bool) -> anyhow::Result<&'static AtomicBool> {
+    rename(what);
     ctrlc::set_handler(move || {
         if ASKED.swap(true, Ordering::Relaxed) {
             process::exit(i32::from(INTERRUPTED));
         }
         if !quiet {
+            let what = *WHAT.lock().unwrap_or_else(PoisonError::into_inner);
             print::to_stderr(&format!("\n{what}; press Ctrl-C again to exit at once"));
         }
     })
     .context("Ctrl-C cannot be watched for on this system")?;
     Ok(&ASKED)
+}
+
+/// Changes the message that is printed at the first signal.
+pub fn rename(what: &'static str) {
+    *WHAT.lock().unwrap_or_else(PoisonError::into_inner) = what;
 }

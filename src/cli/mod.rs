@@ -32,7 +32,6 @@ mod trained;
 mod training_args;
 #[cfg(feature = "viewer")]
 pub mod view;
-#[cfg(feature = "viewer")]
 pub mod viewer;
 
 use std::backtrace::Backtrace;

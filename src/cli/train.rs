@@ -13,17 +13,14 @@ use super::outcome::Outcome;
 use super::print;
 use super::reading::ReadingArgs;
 use super::training_args::{SettingsArgs, TrainingArgs, absolute_text, for_task, or_default};
-#[cfg(feature = "viewer")]
-use super::viewer::{LookedAt, ViewerArgs};
+use super::viewer::{LookedAt, Port, ViewerArgs, Watched};
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
 use crate::geometry::Space;
-use crate::radiance::{Trainer, TrainingImages, open_scene, preset_for, reopen_scene};
+use crate::radiance::{Renderer, Trainer, TrainingImages, open_scene, plain_background, preset_for, reopen_scene};
 use crate::scene::Scene;
-use crate::train::{Observer, Run};
+use crate::train::{Run, Task as _};
 use crate::{Result, names};
-#[cfg(feature = "viewer")]
-use crate::{radiance::plain_background, train::Task as _, viewer::server::Listening};
 
 #[derive(Debug, Args)]
 #[command(mut_args(|arg| for_task(arg, TaskName::Radiance)))]
@@ -37,7 +34,6 @@ pub struct TrainArgs {
     pub what: WhatArgs,
     #[command(flatten)]
     pub training: TrainingArgs,
-    #[cfg(feature = "viewer")]
     #[command(flatten)]
     pub viewer: ViewerArgs,
     #[command(flatten)]
@@ -104,7 +100,7 @@ impl TrainArgs {
     }
 
     fn begin(&self) -> anyhow::Result<Outcome> {
-        let port = self.take_port()?;
+        let port = self.viewer.listen()?;
         let device = self.machine.open_device()?;
         let base = self.training.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
         let config = self.config(base.clone())?;
@@ -117,7 +113,7 @@ impl TrainArgs {
         let mut viewer = self.watch(port, &trainer, &scene, &config, &run).inspect_err(|_| {
             run.discard_without_checkpoint();
         })?;
-        self.training.train_new(&mut trainer, &run, &config, viewer.as_mut().map(|viewer| &mut **viewer as _))
+        self.training.train_new(&mut trainer, &run, &config, viewer.as_mut())
     }
 
     /// Prints how the scene was read: the notes of the reader, and the region that the model covers.
@@ -151,7 +147,7 @@ impl TrainArgs {
         let config = self.config(checkpoint.header.config)?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
-        let port = self.take_port()?;
+        let port = self.viewer.listen()?;
         let device = self.machine.open_device()?;
         let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
         let training_images = self.load_training_images(&device, &scene, &config)?;
@@ -159,7 +155,28 @@ impl TrainArgs {
         drop(checkpoint);
         run.save_config(&config)?;
         let mut viewer = self.watch(port, &trainer, &scene, &config, &run)?;
-        self.training.train(&mut trainer, &run, &config, viewer.as_mut().map(|viewer| &mut **viewer as _))
+        self.training.train(&mut trainer, &run, &config, viewer.as_mut())
+    }
+
+    /// Starts the viewer of a run, if one is requested.
+    fn watch(
+        &self,
+        port: Option<Port>,
+        trainer: &Trainer,
+        scene: &Scene,
+        config: &Config,
+        run: &Run,
+    ) -> Result<Option<Watched>> {
+        let looked_at = LookedAt {
+            scene,
+            config,
+            device: trainer.started().device,
+            step: trainer.progress().step,
+            background: plain_background(&config.train, scene),
+            outputs: Renderer::CHANNELS,
+            image: None,
+        };
+        self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())
     }
 
     fn load_training_images(&self, device: &Device, scene: &Scene, config: &Config) -> Result<TrainingImages> {
@@ -171,47 +188,5 @@ impl TrainArgs {
         let counter = Counter::new("images", views.len(), self.training.shown.is_silent());
         let done = |done, _| counter.set(done);
         TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, &done)
-    }
-}
-
-/// The viewer of a run, if one is requested.
-#[cfg(feature = "viewer")]
-impl TrainArgs {
-    fn take_port(&self) -> Result<Option<Listening>> {
-        self.viewer.listen()
-    }
-
-    fn watch(
-        &self,
-        port: Option<Listening>,
-        trainer: &Trainer,
-        scene: &Scene,
-        config: &Config,
-        run: &Run,
-    ) -> Result<Option<Box<dyn Observer>>> {
-        let Some(port) = port else { return Ok(None) };
-        let background = plain_background(&config.train, scene);
-        let looked_at = LookedAt {
-            scene,
-            config,
-            device: trainer.started().device,
-            step: trainer.progress().step,
-            background,
-            outputs: crate::radiance::Renderer::CHANNELS,
-            image: None,
-        };
-        Ok(Some(Box::new(self.viewer.watch(port, &looked_at, run, self.training.shown.is_silent())?)))
-    }
-}
-
-/// Without the feature `viewer`, there is no viewer to open.
-#[cfg(not(feature = "viewer"))]
-impl TrainArgs {
-    fn take_port(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn watch(&self, _: (), _: &Trainer, _: &Scene, _: &Config, _: &Run) -> Result<Option<Box<dyn Observer>>> {
-        Ok(None)
     }
 }

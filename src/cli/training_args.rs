@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::outcome::Outcome;
 use super::progress::Drawer;
+use super::viewer::Watched;
 use super::{interrupt, print};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
@@ -211,7 +212,7 @@ impl TrainingArgs {
         task: &mut dyn Task,
         run: &Run,
         config: &Config,
-        viewer: Option<&mut dyn Observer>,
+        viewer: Option<&mut Watched>,
     ) -> anyhow::Result<Outcome> {
         self.train(task, run, config, viewer).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
@@ -237,7 +238,7 @@ impl TrainingArgs {
         task: &mut dyn Task,
         run: &Run,
         config: &Config,
-        viewer: Option<&mut dyn Observer>,
+        viewer: Option<&mut Watched>,
     ) -> anyhow::Result<Outcome> {
         let interrupted = interrupt::watch("stopping after this step, then saving", self.shown.is_silent())?;
         let control = RunControl { stop_after: self.length.stop_after, interrupted };
@@ -246,6 +247,11 @@ impl TrainingArgs {
         let ended = session::train(task, run, &config.train, &control, &mut shown)?;
         if !self.shown.is_silent() {
             print::to_stdout(&what_next(run, config.task, ended.reason))?;
+        }
+        if let Some(viewer) = shown.viewer
+            && ended.reason != StopReason::Interrupted
+        {
+            viewer.stay(task, interrupted)?;
         }
         Ok(if ended.reason == StopReason::Interrupted { Outcome::Interrupted } else { Outcome::Done })
     }
@@ -258,7 +264,7 @@ struct Shown<'a, 'v> {
     drawer: Drawer,
     /// Whether the run can be recorded as the last one.
     records: bool,
-    viewer: Option<&'v mut dyn Observer>,
+    viewer: Option<&'v mut Watched>,
 }
 
 impl Observer for Shown<'_, '_> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
@@ -60,7 +61,8 @@ impl ViewArgs {
         print::to_stdout("Ctrl-C ends it")?;
         let (server, asks) = listening.serve(subject, history.unwrap_or_default(), files, false)?;
         let teller = server.teller();
-        Host::new(asks, Box::new(move |told| teller(&told)), background, 1.0).serve(renderer, header.step, interrupted);
+        Host::new(asks, Box::new(move |told| teller(&told)), background, 1.0)
+            .serve(renderer, header.step, &|| interrupted.load(Ordering::Relaxed));
         drop(server);
         Ok(Outcome::Done)
     }

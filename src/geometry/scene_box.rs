@@ -89,6 +89,12 @@ impl TryFrom<Corners> for SceneBox {
     }
 }
 
+impl From<Bounds> for Corners {
+    fn from(bounds: Bounds) -> Self {
+        Corners { min: bounds.low.map(f64::from), max: bounds.high.map(f64::from) }
+    }
+}
+
 impl From<SceneBox> for Corners {
     fn from(within: SceneBox) -> Self {
         Corners { min: within.low, max: within.high }

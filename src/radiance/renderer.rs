@@ -207,6 +207,10 @@ impl Render for Renderer {
     fn channels(&self) -> &'static [Channel] {
         Renderer::CHANNELS
     }
+
+    fn extent(&self) -> Result<Option<Bounds>> {
+        self.occupied_extent()
+    }
 }
 
 impl Strip {

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use nalgebra::Vector3;
 
 use super::renderer::Renderer;
-use crate::geometry::{Bounds, FieldToScene, Space, number_of_cell};
+use crate::geometry::{Bounds, FieldToScene, Space, cell_of_number, number_of_cell};
 use crate::media::{Pixels, encode_png, to_rgb8};
 use crate::mesh::{Atlas, ColoredMesh, Lattice, Mesh, Sampler, Texture, marching_cubes};
 use crate::{Error, Result, memory};
@@ -22,6 +22,11 @@ const TEXTURE_ROWS: usize = 32;
 /// Number of points that a CPU worker thread evaluates at a time.
 const HOST_PIECE: usize = 1 << 12;
 
+/// Number of steps of the march into a surface after which its colour is what they show.
+const MOST_STEPS: usize = 64;
+/// Opacity from which on nothing shines through that an 8-bit colour could show.
+const OPAQUE: f32 = 0.998;
+
 /// Copy of the occupancy grid's bits on the host.
 pub(super) struct Occupied {
     bits: Vec<u64>,
@@ -31,7 +36,7 @@ pub(super) struct Occupied {
 
 impl Renderer {
     /// Adds a normal and a colour to each vertex of a surface of this field in scene coordinates. Colours are those
-    /// seen when looking against the normal.
+    /// of [`Renderer::colors_from_above`].
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -97,6 +102,22 @@ impl Renderer {
         Ok(ColoredMesh { mesh, normals, colors: Some(colors), texture: None })
     }
 
+    /// Returns a box around the occupied cells of the unit cube, in coordinates in memory. On each axis, one of 200 cells
+    /// may lie before it, and one after it, so that a few stray cells do not count. None if no cell is occupied, and for
+    /// a scene in normalized device coordinates, which reaches to infinity.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub(super) fn occupied_extent(&self) -> Result<Option<Bounds>> {
+        let place = self.place();
+        if matches!(self.space, Space::Ndc(_)) {
+            return Ok(None);
+        }
+        let in_cube = Occupied::of(self)?.extent(|point| self.unit_cube.to_unit(place.to_scene(point)));
+        let to_scene = |corner| self.unit_cube.to_scene(corner);
+        Ok(in_cube.map(|cube| Bounds { low: to_scene(cube.low), high: to_scene(cube.high) }))
+    }
+
     /// Returns how the field's box is placed in the scene.
     pub fn place(&self) -> FieldToScene {
         let side = self.march.box_max[0] - self.march.box_min[0];
@@ -154,33 +175,69 @@ impl Renderer {
         Ok(pieces.into_iter().flat_map(|(_, densities)| densities).collect())
     }
 
-    /// Computes the colours of points viewed against their normals, both in scene coordinates: sRGB from 0 to 1.
+    /// Computes the colours of points of a surface as rays against its normals see them, both in scene coordinates: sRGB
+    /// from 0 to 1. Only the samples that a ray shows have been trained to have its colour, and most of them lie behind
+    /// the point where the density crosses a threshold. So samples are composited from there on inwards, until nothing
+    /// shines through or [`MOST_STEPS`] of the march are taken.
     ///
     /// # Errors
     /// Returns an error if the device fails.
     pub fn colors_from_above(&self, points: &[[f32; 3]], normals: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
+        let (place, size) = (self.place(), self.march.steps.size);
+        // A step in the scene at each point. The density has the same unit of length.
+        let lengths: Vec<f32> = points.iter().map(|&point| size / place.density_factor(point)).collect();
+        let (mut colors, mut weights) = (vec![[0.0f32; 3]; points.len()], vec![0.0f32; points.len()]);
+        let mut left: Vec<usize> = (0..points.len()).collect();
+        for step in 0..MOST_STEPS {
+            let depth = step as f32 + 0.5;
+            let inside = |&i: &usize| [0, 1, 2].map(|k| points[i][k] - depth * lengths[i] * normals[i][k]);
+            let at: Vec<[f32; 3]> = left.iter().map(inside).collect();
+            let towards: Vec<[f32; 3]> = left.iter().map(|&i| normals[i]).collect();
+            for (&i, (density, color)) in left.iter().zip(self.samples(&at, &towards)?) {
+                let weight = (1.0 - weights[i]) * -(-density * size).exp_m1();
+                weights[i] += weight;
+                (0..3).for_each(|k| colors[i][k] += weight * color[k]);
+            }
+            left.retain(|&i| weights[i] < OPAQUE);
+        }
+        let scaled = |(color, weight): ([f32; 3], f32)| color.map(|x| x / weight.max(f32::MIN_POSITIVE));
+        Ok(colors.into_iter().zip(weights).map(scaled).collect())
+    }
+
+    /// Computes the colours of points viewed against directions, both in scene coordinates: sRGB from 0 to 1.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn colors_at(&self, points: &[[f32; 3]], towards: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
+        Ok(self.samples(points, towards)?.into_iter().map(|(_, color)| color).collect())
+    }
+
+    /// Computes the densities of points, per side length of the unit cube, and their colours viewed against directions.
+    fn samples(&self, points: &[[f32; 3]], towards: &[[f32; 3]]) -> Result<Vec<(f32, [f32; 3])>> {
         let place = self.place();
         let points: Vec<[f32; 3]> = points.iter().map(|&point| Bounds::UNIT.clamp(place.to_field(point))).collect();
         let most = self.size.rays.min(self.size.samples);
-        let pieces = points.chunks(most).zip(normals.chunks(most));
-        let mut pieces: Vec<_> = pieces.map(|(points, normals)| (points, normals, Vec::new())).collect();
-        self.device.for_each_chunk(&mut pieces, |worker, _, (points, normals, colors)| {
+        let pieces = points.chunks(most).zip(towards.chunks(most));
+        let mut pieces: Vec<_> = pieces.map(|(points, towards)| (points, towards, Vec::new(), Vec::new())).collect();
+        self.device.for_each_chunk(&mut pieces, |worker, _, (points, towards, densities, colors)| {
             let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let (chunk, scratch) = &mut *own;
             let n = points.len();
             chunk.n_rays = n;
             for k in 0..3 {
-                let towards: Vec<f32> = normals.iter().map(|normal| -normal[k]).collect();
-                chunk.rays.view.upload(k * chunk.rays.capacity, &towards)?;
+                let views: Vec<f32> = towards.iter().map(|direction| -direction[k]).collect();
+                chunk.rays.view.upload(k * chunk.rays.capacity, &views)?;
             }
             chunk.samples.position.upload(0, points.as_flattened())?;
             chunk.samples.ray.upload(0, &(0..n as u32).collect::<Vec<_>>())?;
             chunk.samples.count.upload(0, &[0, n as u32])?;
             self.volume().outputs(chunk, scratch, n)?;
+            densities.resize(n, 0.0);
+            chunk.samples.density.download_into(0, densities)?;
             colors.resize(n, [0.0; 3]);
             chunk.samples.color.download_into(0, colors.as_flattened_mut())
         })?;
-        Ok(pieces.into_iter().flat_map(|(.., colors)| colors).collect())
+        Ok(pieces.into_iter().flat_map(|(_, _, densities, colors)| densities.into_iter().zip(colors)).collect())
     }
 }
 
@@ -206,6 +263,39 @@ impl Occupied {
         self.bit(cascade, cell)
     }
 
+    /// Returns a box around the occupied cells of the unit cube, in its coordinates; `to_unit` maps the field's box to
+    /// them. See [`Renderer::occupied_extent`].
+    fn extent(&self, to_unit: impl Fn([f32; 3]) -> [f32; 3]) -> Option<Bounds> {
+        const SLACK: usize = 200;
+        let n = self.resolution;
+        // The smallest cascade lies in the middle of the field's box, and covers the unit cube.
+        let side = 1.0 / (1u32 << (self.cascades - 1)) as f32;
+        let mut counts = [0, 1, 2].map(|_| vec![0usize; n]);
+        let mut total = 0;
+        for cell in (0..n.pow(3)).map(|number| cell_of_number(number, n)).filter(|&cell| self.bit(0, cell)) {
+            let point = to_unit(cell.map(|x| ((x as f32 + 0.5) / n as f32 - 0.5) * side + 0.5));
+            if point.iter().all(|x| (0.0..1.0).contains(x)) {
+                (0..3).for_each(|axis| counts[axis][(point[axis] * n as f32) as usize] += 1);
+                total += 1;
+            }
+        }
+        // The number of the slice in which the cells before it become more than a few.
+        let reach = |slices: &[usize]| {
+            let mut before = 0;
+            slices.iter().position(|count| {
+                before += count;
+                before > total / SLACK
+            })
+        };
+        let mut bounds = Bounds { low: [0.0; 3], high: [1.0; 3] };
+        for (axis, slices) in counts.iter_mut().enumerate() {
+            bounds.low[axis] = reach(slices)? as f32 / n as f32;
+            slices.reverse();
+            bounds.high[axis] = 1.0 - reach(slices)? as f32 / n as f32;
+        }
+        Some(bounds)
+    }
+
     /// Reads the bit of a cell.
     fn bit(&self, cascade: usize, cell: [usize; 3]) -> bool {
         let number = number_of_cell(cell, self.resolution);
@@ -216,6 +306,28 @@ impl Occupied {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_extent_holds_the_occupied_cells_of_the_unit_cube_but_for_a_few() {
+        let (resolution, cascades) = (16usize, 2usize);
+        let mut occupied = Occupied { bits: vec![0; cascades * resolution.pow(3) / 64], resolution, cascades };
+        let in_unit_cube = |point: [f32; 3]| point.map(|x| (x - 0.5) * 2.0 + 0.5);
+        assert_eq!(occupied.extent(in_unit_cube), None);
+        let mut set = |cascade: usize, cell: [usize; 3]| {
+            let number = number_of_cell(cell, resolution);
+            occupied.bits[cascade * resolution.pow(3) / 64 + number / 64] |= 1 << (number % 64);
+        };
+        for x in 4..12 {
+            for y in 2..10 {
+                (5..13).for_each(|z| set(0, [x, y, z]));
+            }
+        }
+        // A stray cell, and one outside of the unit cube.
+        set(0, [0, 15, 15]);
+        set(1, [0, 0, 0]);
+        let expected = Bounds { low: [0.25, 0.125, 5.0 / 16.0], high: [0.75, 0.625, 13.0 / 16.0] };
+        assert_eq!(occupied.extent(in_unit_cube), Some(expected));
+    }
 
     #[test]
     fn points_find_their_cells_in_every_cascade() {

@@ -132,7 +132,7 @@ impl Volume {
             self.density[cell] = density * place.density_factor(*point);
         }
         for direction in DIRECTIONS {
-            let colors = renderer.colors_from_above(&points, &vec![direction; points.len()])?;
+            let colors = renderer.colors_at(&points, &vec![direction; points.len()])?;
             for (&cell, color) in asked.iter().zip(colors) {
                 (0..3).for_each(|k| self.colors[cell][k] += color[k] / DIRECTIONS.len() as f32);
             }

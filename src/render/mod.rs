@@ -32,6 +32,15 @@ pub trait Render {
     /// field has no such layer.
     fn render(&self, camera: &Camera, options: &RenderOptions) -> Result<Frame>;
 
+    /// Returns a box in coordinates in memory around what the field shows, without what lies far from most of it; None
+    /// if it is not known.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    fn extent(&self) -> Result<Option<Bounds>> {
+        Ok(None)
+    }
+
     /// Returns the channels of which pictures can be made.
     fn channels(&self) -> &'static [Channel] {
         &[Channel::Rgb, Channel::Depth, Channel::Opacity, Channel::Normal]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Target time for rendering a band, in seconds.
 const TIME: f64 = 0.03;
-/// Pixels of the first band.
-const FIRST: f64 = 4096.0;
+/// Pixels of the first band: few, since in a field that has hardly been trained a ray ends late, and a pixel takes up to a
+/// millisecond.
+const FIRST: f64 = 256.0;
 /// Limits of the factor from one band to the next. A slow part of a picture may follow an empty one, and a band in it
 /// would take as many times longer as it is slower, so that bands grow slowly. A machine that was busy for a moment makes
 /// them no smaller than a quarter.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// Credit that may be saved up while nobody looks, in seconds, so that the first pictures come at once.
-const MOST_CREDIT: f64 = 0.1;
+/// Credit that may be saved up, in seconds, so that the first pictures and the answers to moves come at once.
+pub const MOST_CREDIT: f64 = 1.0;
+/// Credit that is kept for what is urgent, in seconds.
+pub const RESERVE: f64 = 0.5;
 
 /// A share of the time that may be spent: credit grows with time, and spending may overdraw it once.
 #[derive(Clone, Debug)]
@@ -26,12 +28,12 @@ impl Budget {
         self.share
     }
 
-    /// Returns whether something may be spent at the moment `now`.
-    pub fn allows(&mut self, now: Instant) -> bool {
+    /// Returns whether something may be spent at the moment `now`. What is not urgent leaves the reserve alone.
+    pub fn allows(&mut self, now: Instant, is_urgent: bool) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.credit = (self.credit + self.share * passed).min(MOST_CREDIT);
         self.at = now;
-        self.credit > 0.0
+        self.credit > if is_urgent { 0.0 } else { RESERVE }
     }
 
     /// Counts time that was spent.
@@ -50,12 +52,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_urgent_comes_at_once_after_all_else_was_spent() {
+        let start = Instant::now();
+        let mut budget = Budget::new(0.1, start);
+        let mut n_spent = 0;
+        while budget.allows(start, false) {
+            budget.spend(Duration::from_millis(30));
+            n_spent += 1;
+        }
+        assert_eq!(n_spent, 17);
+        let n_urgent = (0..).take_while(|_| {
+            let is_allowed = budget.allows(start, true);
+            budget.spend(Duration::from_millis(30));
+            is_allowed
+        });
+        assert_eq!(n_urgent.count(), 17);
+    }
+
+    #[test]
     fn no_more_than_the_share_is_spent_whatever_is_asked() {
-        for (share, piece) in [(0.1, 0.03), (0.1, 0.5), (0.5, 0.01), (0.02, 0.2)] {
+        for (share, piece, is_urgent) in [(0.1, 0.03, false), (0.1, 0.5, true), (0.5, 0.01, true), (0.05, 0.2, false)] {
             let start = Instant::now();
             let (mut budget, mut now, mut spent) = (Budget::new(share, start), 0.0, 0.0);
             while now < 100.0 {
-                if budget.allows(start + Duration::from_secs_f64(now)) {
+                if budget.allows(start + Duration::from_secs_f64(now), is_urgent) {
                     budget.spend(Duration::from_secs_f64(piece));
                     spent += piece;
                     now += piece;

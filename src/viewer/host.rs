@@ -11,11 +11,14 @@ use super::snapshot::Snapshot;
 use super::video::VideoJob;
 use super::{Answer, Budget, HostEvent, Picture, Progressive, Request, VideoProgress, VideoRequest, VideoStage, View};
 use crate::Result;
+use crate::geometry::Bounds;
 use crate::render::Render;
 use crate::train::{Command, Observer, Task, TrainEvent};
 
 /// Fraction of the share that may go into copies of a field in training; the rest is for pictures of it.
 const SNAPSHOT_SHARE: f64 = 0.25;
+/// Age up to which a copy of the field answers a move, which is not to wait for a new one.
+const YOUNG: Duration = Duration::from_secs(1);
 /// Time without a request after which the copy of the field is dropped.
 const FORGET_AFTER: Duration = Duration::from_secs(20);
 /// Interval at which a waiting host checks whether it was interrupted.
@@ -28,10 +31,14 @@ pub struct Host {
     background: [f32; 3],
     budget: Budget,
     queue: VecDeque<View>,
+    /// Who has asked for the part of the scene that is not empty.
+    extents: Vec<Box<dyn FnOnce(Option<Bounds>) + Send>>,
     job: Option<Job>,
     /// A requested video that has not begun yet.
     requested_video: Option<VideoRequest>,
     video: Option<VideoJob>,
+    /// Whether the video is next to be rendered, when both it and a refinement could be.
+    is_turn_of_video: bool,
     snapshot: Option<Rc<Snapshot>>,
     band: Band,
     last_asked: Instant,
@@ -69,9 +76,11 @@ impl Host {
             background,
             budget: Budget::new(share, now),
             queue: VecDeque::new(),
+            extents: Vec::new(),
             job: None,
             requested_video: None,
             video: None,
+            is_turn_of_video: false,
             snapshot: None,
             band: Band::new(),
             last_asked: now,
@@ -80,11 +89,12 @@ impl Host {
         }
     }
 
-    /// Serves a field that no longer changes, after `step` training steps, until `interrupted` is set or no sender of
-    /// requests is left.
-    pub fn serve(&mut self, renderer: Box<dyn Render>, step: u64, interrupted: &AtomicBool) {
+    /// Serves a field that no longer changes, after `step` training steps, until `is_over` returns true, which is asked
+    /// every 50 ms or between two bands, or until no sender of requests is left.
+    pub fn serve(&mut self, renderer: Box<dyn Render>, step: u64, is_over: &dyn Fn() -> bool) {
         self.snapshot = Some(Rc::new(Snapshot { renderer, step, made: Instant::now(), cost: Duration::ZERO }));
-        while !interrupted.load(Ordering::Relaxed) {
+        self.is_paused = false;
+        while !is_over() {
             let wait = if self.has_work() { Duration::ZERO } else { GLANCE };
             match self.requests.recv_timeout(wait) {
                 Ok(request) => self.take(request),
@@ -96,8 +106,18 @@ impl Host {
         }
     }
 
+    /// Returns whether a picture is wanted that may not wait.
+    fn has_urgent_work(&self) -> bool {
+        let is_urgent = |view: &View| !view.is_refinement && !view.is_superseded();
+        self.queue.iter().any(is_urgent) || self.job.as_ref().is_some_and(|job| is_urgent(&job.view))
+    }
+
     fn has_work(&self) -> bool {
-        self.job.is_some() || !self.queue.is_empty() || self.requested_video.is_some() || self.video.is_some()
+        self.job.is_some()
+            || !self.queue.is_empty()
+            || !self.extents.is_empty()
+            || self.requested_video.is_some()
+            || self.video.is_some()
     }
 
     fn take_all(&mut self) {
@@ -112,6 +132,7 @@ impl Host {
                 self.last_asked = Instant::now();
                 self.queue.push_back(view);
             }
+            Request::Extent(reply) => self.extents.push(reply),
             Request::Video(video) => self.take_video(video),
             Request::CancelVideo => self.cancel_video(),
             Request::Pause => self.set_paused(true),
@@ -144,19 +165,32 @@ impl Host {
         if paused != self.is_paused {
             self.is_paused = paused;
             self.budget.restart(Instant::now());
+            if let Some(video) = &mut self.video {
+                video.change_pace();
+            }
             (self.tell)(HostEvent::Paused(paused));
         }
     }
 
-    /// Renders the next band, if there is something to render: of pictures before videos.
+    /// Renders the next band, if there is something to render: of an answer to a move first, and by turns of a refinement
+    /// and of a video.
     fn work(&mut self, step: u64, open: Open) {
+        self.answer_extents(step, open);
+        if let Some(job) = self.job.take_if(|job| job.view.is_superseded()) {
+            (job.view.reply)(Answer::Superseded);
+        }
         if self.job.is_none() {
             self.job = self.next_job(step, open);
         }
-        let Some(mut job) = self.job.take() else { return self.work_on_video(step, open) };
-        if job.view.is_superseded() {
-            return (job.view.reply)(Answer::Superseded);
-        }
+        let has_video = self.requested_video.is_some() || self.video.is_some();
+        let may_wait = self.job.as_ref().is_none_or(|job| job.view.is_refinement);
+        self.is_turn_of_video = has_video && may_wait && (self.job.is_none() || !self.is_turn_of_video);
+        if self.is_turn_of_video { self.work_on_video(step, open) } else { self.work_on_picture() }
+    }
+
+    /// Renders the next band of the picture in progress, if there is one.
+    fn work_on_picture(&mut self) {
+        let Some(mut job) = self.job.take() else { return };
         let begun = Instant::now();
         match job.frame.advance(job.of.renderer.as_ref(), self.band.pixels()) {
             Err(error) => return (job.view.reply)(Answer::Failed(error.to_string())),
@@ -174,11 +208,20 @@ impl Host {
         }
     }
 
+    /// Answers who has asked for the part of the scene that is not empty; a field that cannot be read has none.
+    fn answer_extents(&mut self, step: u64, open: Open) {
+        if self.extents.is_empty() {
+            return;
+        }
+        let extent = self.renewed(step, open, false).and_then(|of| of.renderer.extent()).ok().flatten();
+        self.extents.drain(..).for_each(|reply| reply(extent));
+    }
+
     /// Renders the next band of the video, if one is requested.
     fn work_on_video(&mut self, step: u64, open: Open) {
         if let Some(request) = self.requested_video.take() {
             let (wanted, background) = (request.clone(), self.background);
-            match self.renewed(step, open).and_then(|of| VideoJob::new(request, of, background)) {
+            match self.renewed(step, open, true).and_then(|of| VideoJob::new(request, of, background)) {
                 Ok(video) => self.video = Some(video),
                 Err(error) => (self.tell)(HostEvent::Video(unstarted(&wanted, VideoStage::Failed(error.to_string())))),
             }
@@ -214,8 +257,8 @@ impl Host {
                 (view.reply)(Answer::Superseded);
                 continue;
             }
-            let begun =
-                self.renewed(step, open).and_then(|of| Ok((of, Progressive::new(&view.request, self.background)?)));
+            let of = self.renewed(step, open, view.is_refinement);
+            let begun = of.and_then(|of| Ok((of, Progressive::new(&view.request, self.background)?)));
             match begun {
                 Ok((of, frame)) => return Some(Job { view, frame, of, time: Duration::ZERO }),
                 Err(error) => (view.reply)(Answer::Failed(error.to_string())),
@@ -223,12 +266,14 @@ impl Host {
         }
     }
 
-    /// Returns a copy of the field that is as new as the time for copies allows.
-    fn renewed(&mut self, step: u64, open: Open) -> Result<Rc<Snapshot>> {
+    /// Returns a copy of the field that is as new as the time for copies allows. If it need not be `new`, one that is
+    /// not much older will do.
+    fn renewed(&mut self, step: u64, open: Open, new: bool) -> Result<Rc<Snapshot>> {
         let now = Instant::now();
         let share = if self.is_paused { 1.0 } else { self.budget.share() * SNAPSHOT_SHARE };
         if let Some(snapshot) = &self.snapshot {
-            let is_young = now.duration_since(snapshot.made).as_secs_f64() * share < snapshot.cost.as_secs_f64();
+            let age = now.duration_since(snapshot.made);
+            let is_young = age.as_secs_f64() * share < snapshot.cost.as_secs_f64() || (!new && age < YOUNG);
             if snapshot.step == step || is_young {
                 return Ok(snapshot.clone());
             }
@@ -292,7 +337,7 @@ impl Observer for Host {
             return self.hold(step, &open, interrupted);
         }
         let now = Instant::now();
-        if self.budget.allows(now) && self.has_work() {
+        if self.budget.allows(now, self.has_urgent_work()) && self.has_work() {
             self.work(step, &open);
             self.budget.spend(now.elapsed());
         } else if self.snapshot.is_some() && now.duration_since(self.last_asked) > FORGET_AFTER {
@@ -304,7 +349,7 @@ impl Observer for Host {
 
 /// Returns a message about a video that has no frame yet.
 fn unstarted(request: &VideoRequest, stage: VideoStage) -> VideoProgress {
-    VideoProgress { stage, done: 0, total: request.path.frames.len(), file: request.file.clone() }
+    VideoProgress { stage, done: 0, total: request.path.frames.len(), eta_seconds: None, file: request.file.clone() }
 }
 
 fn picture(job: &Job) -> Picture {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{VideoProgress, VideoRequest, ViewRequest};
+use crate::geometry::Bounds;
 use crate::train::TrainEvent;
 
 /// Length of the channel of [`Request`]s. The server sends without waiting, and tries again if the channel is full.
@@ -13,6 +14,8 @@ pub const MOST_REQUESTS: usize = 256;
 pub enum Request {
     /// Render a picture.
     View(View),
+    /// Find the part of the scene that is not empty.
+    Extent(Box<dyn FnOnce(Option<Bounds>) + Send>),
     /// Render a video, if none is being rendered.
     Video(VideoRequest),
     /// Cancel the video that is being rendered.
@@ -35,6 +38,8 @@ pub struct View {
     pub number: u64,
     /// Number of the client's newest request; older ones are dropped.
     pub newest: Arc<AtomicU64>,
+    /// Whether it shows what an earlier picture showed, with more pixels or after more steps. Such a picture may wait.
+    pub is_refinement: bool,
     /// Takes the answer. It is called on the thread that trains, and must not wait.
     pub reply: Box<dyn FnOnce(Answer) + Send>,
 }

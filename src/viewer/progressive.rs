@@ -41,6 +41,11 @@ impl Progressive {
         self.rows_done == self.frame.height
     }
 
+    /// Returns the fraction of the rows that are rendered.
+    pub fn fraction_done(&self) -> f64 {
+        self.rows_done as f64 / self.frame.height as f64
+    }
+
     /// Renders the next band of about `pixels` pixels, at least one row, and returns the number of its pixels.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub enum ClientMessage {
         #[serde(default)]
         background: Option<[f32; 3]>,
     },
+    /// Asks for the part of the scene that is not empty.
+    Extent,
     /// Cancels the video that is being rendered.
     CancelVideo,
     /// Saves a crop box with the run, or removes it.
@@ -90,6 +92,9 @@ pub struct WireView {
     /// Of a fitted image, the fraction of the width up to which the original is shown instead; absent for 0.
     #[serde(default)]
     pub split: f32,
+    /// Whether it shows what an earlier picture showed, with more pixels or after more steps.
+    #[serde(default)]
+    pub is_refinement: bool,
 }
 
 impl ClientMessage {
@@ -163,6 +168,8 @@ pub enum ServerMessage<'a> {
         /// The crop box that is saved with the run, if there is one.
         #[serde(rename = "box")]
         crop: Option<SceneBox>,
+        /// The camera path that is saved with the run, if there is one that was made of keys.
+        path: Option<Keyframes>,
     },
     /// An event of the run, as in `metrics.jsonl`.
     Event {
@@ -195,6 +202,12 @@ pub enum ServerMessage<'a> {
     Refused {
         /// Why.
         message: &'a str,
+    },
+    /// The part of the scene that is not empty.
+    Extent {
+        /// Its box in coordinates in memory; None if it is not known.
+        #[serde(rename = "box")]
+        extent: Option<Corners>,
     },
     /// Progress of a video.
     Video {

@@ -64,6 +64,12 @@ impl RunFiles {
         Ok((path, file))
     }
 
+    /// Returns the saved path, in coordinates in memory; None if there is none, or none that this program has made.
+    pub fn saved_path(&self) -> Option<Keyframes> {
+        let text = fs::read_to_string(self.folder.join(CAMERA_PATH)).ok()?;
+        Keyframes::of_document(&serde_json::from_str(&text).ok()?, &self.scene)
+    }
+
     /// Returns the path of a camera path's video, and creates its folder.
     ///
     /// # Errors

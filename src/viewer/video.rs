@@ -36,6 +36,8 @@ pub struct VideoProgress {
     pub done: usize,
     /// Number of all frames.
     pub total: usize,
+    /// Estimated seconds until it is complete; None while nothing is known.
+    pub eta_seconds: Option<f64>,
     /// The file that is written.
     pub file: PathBuf,
 }
@@ -62,6 +64,8 @@ pub(super) struct VideoJob {
     writer: VideoWriter,
     frame: Progressive,
     n_done: usize,
+    /// From when on the pace is measured, and how many frames were rendered then.
+    paced_from: (Instant, f64),
     reported: Instant,
 }
 
@@ -74,7 +78,8 @@ impl VideoJob {
         let frame = frame(&request, 0, background)?;
         let size = request.path.frames[0].intrinsics;
         let writer = VideoWriter::create(&request.file, size.width, size.height, request.path.fps)?;
-        Ok(VideoJob { request, of, background, writer, frame, n_done: 0, reported: Instant::now() })
+        let now = Instant::now();
+        Ok(VideoJob { request, of, background, writer, frame, n_done: 0, paced_from: (now, 0.0), reported: now })
     }
 
     /// Renders the next band of about `pixels` pixels, and returns their number.
@@ -108,14 +113,23 @@ impl VideoJob {
         Ok(progress)
     }
 
+    /// Measures the pace anew from now on, as after training was paused.
+    pub fn change_pace(&mut self) {
+        self.paced_from = (Instant::now(), self.frames_rendered());
+    }
+
+    /// Returns the number of frames that are rendered, with the finished part of the next.
+    fn frames_rendered(&self) -> f64 {
+        self.n_done as f64 + if self.is_complete() { 0.0 } else { self.frame.fraction_done() }
+    }
+
     /// Returns a message about the progress of the video.
     pub fn progress(&self, stage: VideoStage) -> VideoProgress {
-        VideoProgress {
-            stage,
-            done: self.n_done,
-            total: self.request.path.frames.len(),
-            file: self.request.file.clone(),
-        }
+        let total = self.request.path.frames.len();
+        let (frames, (begun, frames_then)) = (self.frames_rendered(), self.paced_from);
+        let since = frames - frames_then;
+        let eta_seconds = (since > 0.0).then(|| begun.elapsed().as_secs_f64() / since * (total as f64 - frames));
+        VideoProgress { stage, done: self.n_done, total, eta_seconds, file: self.request.file.clone() }
     }
 
     /// Returns a message about the progress of the video, if there has been none for a while.

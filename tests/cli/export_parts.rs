@@ -8,9 +8,10 @@ use std::sync::OnceLock;
 
 use crate::binary::{gridfield, printed, sentence, stderr, tiny_checkpoint, train_tiny};
 use gridfield::checkpoint::Checkpoint;
-use gridfield::geometry::{Bounds, SceneBox};
+use gridfield::geometry::{Bounds, Camera, Intrinsics, SceneBox};
 use gridfield::mesh::{Edges, Mesh};
 use gridfield::radiance::Renderer;
+use nalgebra::Vector3;
 use serde_json::Value;
 
 const STEPS: u64 = 600;
@@ -29,7 +30,11 @@ fn trained() -> &'static Path {
 }
 
 fn renderer() -> Renderer {
-    let checkpoint = Checkpoint::read(&tiny_checkpoint(trained(), STEPS)).unwrap();
+    renderer_of(trained(), STEPS)
+}
+
+fn renderer_of(folder: &Path, steps: u64) -> Renderer {
+    let checkpoint = Checkpoint::read(&tiny_checkpoint(folder, steps)).unwrap();
     Renderer::from_checkpoint(&crate::common::host(), &checkpoint).unwrap()
 }
 
@@ -204,7 +209,8 @@ fn texels_have_the_colours_of_the_field() {
     let most = apart.fold(0.0, f32::max);
     assert!(most < 1.0, "{most} levels of 255 apart");
     let red = colors.iter().map(|color| color[0]);
-    assert!(red.clone().fold(0.0, f32::max) - red.fold(1.0, f32::min) > 0.2, "colours differ");
+    let range = red.clone().fold(0.0, f32::max) - red.fold(1.0, f32::min);
+    assert!(range > 0.1, "all colours are within {range}");
 
     // The OBJ file has the same triangles, coordinates and image.
     let shown = export(&[&own[..], &["--mesh=baked.obj"]].concat());
@@ -226,6 +232,45 @@ fn texels_have_the_colours_of_the_field() {
         assert!((0..5).all(|k| (found[k] - expected[k]).abs() < 2e-6), "{found:?} {expected:?}");
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("f ")).count(), points.len());
+}
+
+/// Returns the camera of one pixel that looks against a normal from a point above a surface.
+fn above(point: [f32; 3], normal: [f32; 3], height: f32) -> Camera {
+    let z = Vector3::from(normal);
+    let along = if z.x.abs() < 0.8 { Vector3::x() } else { Vector3::y() };
+    let x = along.cross(&z).normalize();
+    let (y, eye) = (z.cross(&x), Vector3::from(point) + height * z);
+    let camera_to_world = std::array::from_fn(|k| [x[k], y[k], z[k], eye[k]]);
+    Camera { intrinsics: Intrinsics::from_fov_y(1, 1, 1e-3), camera_to_world }
+}
+
+#[test]
+fn a_surface_has_the_colours_that_pictures_of_it_show() {
+    // Long enough for surfaces that light does not pass.
+    let folder = tempfile::tempdir().unwrap();
+    train_tiny(folder.path(), &["--max-steps=3000", "--quiet"]);
+    printed(folder.path(), &args(&[BOX, "--min-component=200", "--triangles=1500", "--mesh=seen.ply"]));
+    let mesh = Mesh::read(&folder.path().join("seen.ply"), None).unwrap();
+    let renderer = renderer_of(folder.path(), 3000);
+    let (points, normals) = (mesh.vertices.clone(), mesh.vertex_normals());
+    let from_above = renderer.colors_from_above(&points, &normals).unwrap();
+    let at_surface = renderer.colors_at(&points, &normals).unwrap();
+    let (mut n_seen, mut apart, mut apart_at_surface) = (0.0, 0.0, 0.0);
+    for i in (0..points.len()).step_by(5) {
+        let frame = renderer.render(&above(points[i], normals[i], 0.2), [0.0; 3]).unwrap();
+        let opacity = frame.opacity[0];
+        if opacity > 0.9 {
+            // Over black, a picture has the colour times the opacity.
+            let difference =
+                |color: [f32; 3]| (0..3).map(|k| (color[k] - frame.rgb[k] / opacity).abs()).sum::<f32>() / 3.0;
+            n_seen += 1.0;
+            apart += difference(from_above[i]);
+            apart_at_surface += difference(at_surface[i]);
+        }
+    }
+    let (apart, apart_at_surface) = (255.0 * apart / n_seen, 255.0 * apart_at_surface / n_seen);
+    eprintln!("{n_seen} points: {apart} levels apart, {apart_at_surface} at the surface itself");
+    assert!(n_seen > 30.0 && apart < 8.0 && apart < 0.5 * apart_at_surface, "{n_seen}: {apart} {apart_at_surface}");
 }
 
 #[test]
@@ -286,7 +331,7 @@ fn a_volume_has_the_densities_and_colours_of_the_field() {
     let expected: Vec<f32> = renderer.densities(&in_cube).unwrap().iter().map(|density| 0.33 * density).collect();
     let apart = filled.iter().zip(&expected).map(|(&cell, expected)| (density[cell] / expected - 1.0).abs());
     assert!(apart.fold(0.0, f32::max) < 1e-3);
-    let towards = |direction: [f32; 3]| renderer.colors_from_above(&points, &vec![direction; points.len()]).unwrap();
+    let towards = |direction: [f32; 3]| renderer.colors_at(&points, &vec![direction; points.len()]).unwrap();
     let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     let seen: Vec<_> = axes.iter().flat_map(|&axis| [towards(axis), towards(axis.map(|x| -x))]).collect();
     for (i, &cell) in filled.iter().enumerate() {

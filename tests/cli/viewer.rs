@@ -248,7 +248,11 @@ fn a_run_is_paused_saved_and_stopped_from_the_browser() {
     browser.send(&json!({ "type": "stop" }));
     let end = browser.hear_event("finished");
     assert_eq!(end["reason"], "requested");
-    assert_eq!(browser.hear("state")["state"], "ended");
+    // The field stays while someone looks, and can no longer be steered.
+    assert_eq!(browser.hear("state")["state"], "viewing");
+    browser.send(&json!({ "type": "pause" }));
+    assert_eq!(browser.look(3.5, json!({})).header["step"], end["step"]);
+    drop(browser);
     let (code, rest) = served.end();
     assert_eq!(code, Some(0), "{rest}");
     assert!(rest.contains("stopped from the viewer") && rest.contains("--resume"), "{rest}");

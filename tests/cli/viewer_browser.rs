@@ -223,6 +223,12 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
 
     // A side of the box is dragged, and the box is kept.
     page.evaluate("$('box-on').click(); true");
+    // At first it is around what is not empty.
+    page.wait_for("!box.isFirst");
+    let sides = page.evaluate("[0, 1, 2].map(k => box.now[1][k] - box.now[0][k])");
+    let radius = page.evaluate("subject.overview.radius").as_f64().unwrap();
+    let is_near = |side: &Value| side.as_f64().is_some_and(|side| side > 0.05 * radius && side < 0.801 * radius);
+    assert!(sides.as_array().unwrap().iter().all(is_near) && sides[0] != json!(0.5 * radius), "{sides} {radius}");
     let grip = page.evaluate(
         "(() => { for (const h of handles(projector())) { const [x, y] = h.screen || [-1, -1], ahead = h.at.slice(); \
          ahead[h.axis] += 0.1; const q = projector()(ahead), there = handleAt(x, y, 10); \
@@ -264,6 +270,25 @@ fn a_person_looks_around_sets_a_path_gets_a_video_and_keeps_a_box() {
     page.wait_for("!$('photo').hidden && $('photo').naturalWidth > 0");
     page.drag((60.0, 150.0), (100.0, 180.0));
     page.wait_for("$('photo').hidden");
+
+    // At rest the page does nothing.
+    page.wait_for("shown.size === 1 && !pending && performance.now() - lastMove > 500");
+    let n_drawn = page.awaited(
+        "new Promise(done => { const own = drawOverlay; let n = 0; drawOverlay = () => { n += 1; own(); }; \
+         setTimeout(() => { drawOverlay = own; done(n); }, 1000); })",
+    );
+    assert!(n_drawn < 3.0, "{n_drawn} frames in a second of rest");
+
+    // Another browser has the saved path and box.
+    page.evaluate("sessionStorage.clear(); true");
+    page.visit(&served.address());
+    page.wait_for("path.keys.length === 2 && path.frames.length === 10 && $('path-size').value === '64,48'");
+    assert_eq!(page.evaluate("$('box-on').checked && $('path-fps').value === '5'"), true);
+
+    // When the viewer is closed, the page says so, and the picture stays.
+    assert!(Command::new("kill").args(["-INT", &served.child.id().to_string()]).status().unwrap().success());
+    page.wait_for("ended && !$('veil').hidden && $('veil').textContent.includes('gridfield view ')");
+    assert_eq!(page.evaluate("$('path-section').inert && overlay.inert && $('state').innerText"), "Closed");
 }
 
 #[test]

@@ -106,19 +106,29 @@ fn a_video_can_be_cancelled_and_leaves_nothing() {
 }
 
 #[test]
-fn a_run_in_training_gives_a_video_and_one_that_ends_gives_none() {
+fn a_run_in_training_gives_a_video_that_goes_on_after_its_end_while_someone_looks() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::training(folder.path());
     let mut browser = served.join();
     browser.hear("hello");
     browser.send(&json!({ "type": "video", "path": path() }));
     assert_eq!(hear_end_of_video(&mut browser)["stage"], "done");
+    let renders = tiny_run(folder.path()).join("renders");
+    let video = fs::read(renders.join("camera_path.mp4")).unwrap();
     let mut long = path();
     long["keys"][1]["seconds"] = json!(600);
     browser.send(&json!({ "type": "video", "path": long }));
     assert_eq!(browser.hear("video")["video"]["stage"], "rendering");
+    // It goes on after the end of the training, while someone looks.
     browser.send(&json!({ "type": "stop" }));
-    assert_eq!(hear_end_of_video(&mut browser)["stage"], "cancelled");
+    assert_eq!(browser.hear("state")["state"], "viewing");
+    let progress = browser.hear("video")["video"].take();
+    assert_eq!(progress["stage"], "rendering");
+    drop(browser);
+    assert_eq!(served.end().0, Some(0));
+    // The unfinished video is gone, and the one before is still there.
+    assert!(fs::read(renders.join("camera_path.mp4")).unwrap() == video);
+    assert_eq!(fs::read_dir(renders).unwrap().count(), 1);
 }
 
 #[test]

@@ -117,11 +117,9 @@ pub fn render(
 }
 
 /// Colour around a fitted image in the viewer.
-#[cfg(feature = "viewer")]
 pub const AROUND: [f32; 3] = [0.09, 0.1, 0.12];
 
 /// Returns the scene of a fitted image for the viewer: one without photographs.
-#[cfg(feature = "viewer")]
 pub fn viewed_scene(name: &str) -> crate::scene::Scene {
     let unit_cube = crate::geometry::UnitCube::new(1.0, [0.0; 3]);
     let scene = crate::scene::Scene::turntable(name, unit_cube, [0.0; 3], 1.0);

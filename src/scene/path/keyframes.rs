@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::camera_path::CameraPath;
@@ -14,7 +14,7 @@ use crate::scene::json::Node;
 use crate::{Error, Result};
 
 /// Key cameras and how they are joined.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyframes {
     /// The key cameras, in order; at least one.
@@ -33,7 +33,7 @@ pub struct Keyframes {
 }
 
 /// A key camera.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyframe {
     /// Row-major 3×4 matrix, as [`Camera::camera_to_world`].
@@ -68,6 +68,39 @@ impl Keyframes {
         document["seconds"] = json!(path.frames.len() as f64 / f64::from(path.fps));
         document["camera_path"] = path.frames.iter().map(|camera| self.frame(camera, origin)).collect();
         document
+    }
+
+    /// Reads the keys of a document that [`Keyframes::document`] made for the same scene; None if it was made elsewhere,
+    /// or if it has no keys.
+    pub fn of_document(document: &Value, scene: &Scene) -> Option<Keyframes> {
+        if document[nerfstudio::SOFTWARE.0] != nerfstudio::SOFTWARE.1 {
+            return None;
+        }
+        let origin = &scene.unit_cube.origin;
+        let number = |value: &Value| value.as_f64().filter(|x| x.is_finite());
+        let key = |key: &Value| {
+            let numbers: Vec<f64> = key["matrix"].as_array()?.iter().map(number).collect::<Option<_>>()?;
+            let numbers: [f64; 16] = numbers.try_into().ok()?;
+            let row = |k: usize| -> [f32; 4] {
+                [0, 1, 2, 3].map(|j| (numbers[4 * k + j] - if j == 3 { origin[k] } else { 0.0 }) as f32)
+            };
+            Some(Keyframe {
+                camera_to_world: [0, 1, 2].map(row),
+                fov_y: number(&key["fov"])?.to_radians() as f32,
+                seconds: number(&key["override_transition_sec"])?,
+            })
+        };
+        let pixels = |name: &str| u32::try_from(document[name].as_u64()?).ok();
+        let keys: Vec<Keyframe> = document["keyframes"].as_array()?.iter().map(key).collect::<Option<_>>()?;
+        (!keys.is_empty()).then_some(Keyframes {
+            keys,
+            width: pixels("render_width")?,
+            height: pixels("render_height")?,
+            fps: number(&document["fps"])?,
+            is_closed: document["is_cycle"].as_bool()?,
+            // The crop box of a run has a file of its own.
+            crop: None,
+        })
     }
 
     /// Returns whether all numbers can be written as JSON.

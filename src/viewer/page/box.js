@@ -1,5 +1,5 @@
 // ---- The crop box: numbers in the panel, sides that can be dragged in the view.
-const box = { now: null, drag: null };
+const box = { now: null, drag: null, isFirst: false };
 for (const [corner, name] of ["min", "max"].entries()) {
   const label = document.createElement("span");
   label.textContent = name;
@@ -14,6 +14,7 @@ for (const [corner, name] of ["min", "max"].entries()) {
 }
 const sixth = x => Number(x.toPrecision(5));
 function setSide(corner, axis, value) {
+  box.isFirst = false;
   const other = box.now[1 - corner][axis], least = 1e-3 * subject.overview.radius;
   box.now[corner][axis] = sixth(corner ? Math.max(value, other + least) : Math.min(value, other - least));
 }
@@ -23,7 +24,8 @@ function boxChanged() {
   const isOn = $("box-on").checked;
   if (isOn && !box.now && subject) {
     const { center, radius } = subject.overview;
-    box.now = [center.map(x => sixth(x - 0.4 * radius)), center.map(x => sixth(x + 0.4 * radius))];
+    box.now = [center.map(x => sixth(x - 0.25 * radius)), center.map(x => sixth(x + 0.25 * radius))];
+    box.isFirst = send({ type: "extent" });
   }
   for (const [corner, name] of ["min", "max"].entries()) for (let axis = 0; axis < 3; axis++) {
     const input = $(`box-${name}-${"xyz"[axis]}`);
@@ -33,6 +35,16 @@ function boxChanged() {
   $("box-save").disabled = $("box-remove").disabled = $("box-crop").disabled = !isOn;
   // As after a move of the camera: small pictures while a side is dragged.
   moved();
+}
+/** Fits a box that nobody has moved yet to what is not empty, as far as that is near the middle. */
+function boxFits(extent) {
+  const isFirst = box.isFirst && box.now;
+  box.isFirst = false;
+  if (!extent || !isFirst) return;
+  const { center, radius } = subject.overview;
+  const [low, high] = [[extent.min, Math.max, -1], [extent.max, Math.min, 1]]
+    .map(([corner, nearer, sign]) => corner.map((x, axis) => sixth(nearer(x, center[axis] + sign * 0.4 * radius))));
+  if (low.every((x, axis) => x < high[axis])) { box.now = [low, high]; boxChanged(); }
 }
 $("box-on").onchange = $("box-crop").onchange = boxChanged;
 $("box-save").onclick = () => send({ type: "crop", box: { min: box.now[0], max: box.now[1] } });

@@ -37,7 +37,7 @@ function matrixOf(cam) {
   const { x, y, z, eye } = frameOf(cam);
   return [0, 1, 2].map(i => [x[i], y[i], z[i], eye[i]]);
 }
-/** Returns our camera at the place of a scene camera; its roll is dropped. */
+/** Returns our camera at the place of a scene camera or of a key of a path; its roll is dropped. */
 function cameraOf(sceneCamera) {
   const m = sceneCamera.camera_to_world, z = unit(m.map(row => row[2])), eye = m.map(row => row[3]);
   const { center, radius } = subject.overview;
@@ -54,6 +54,7 @@ function flyTo(to, arrived) {
   hidePhoto();
   const turn = ((to.yaw - camera.yaw) % (2 * Math.PI) + 3 * Math.PI) % (2 * Math.PI) - Math.PI;
   flight = { from: camera, to: { ...to, yaw: camera.yaw + turn }, begun: performance.now(), arrived };
+  wake();
 }
 function fly(now) {
   const t = clamp((now - flight.begun) / 700, 0, 1), s = t * t * (3 - 2 * t), { from, to } = flight;

@@ -14,7 +14,7 @@ function connect() {
     pending = null;
     if (ended) return;
     setState("lost");
-    veil(reason && reason !== "the run has ended" ? `Disconnected: ${reason}` : "No connection. Trying again…");
+    veil(reason ? `Disconnected: ${reason}` : "No connection. Trying again…");
     setTimeout(connect, retry);
     retry = Math.min(retry * 1.6, 8000);
   };
@@ -27,9 +27,11 @@ function hear(message) {
     // A new connection numbers its pictures anew.
     lastId = 0; shownId = 0;
     begin(isNew);
-    if (isNew) beginPath(message.box);
+    if (isNew) beginPath(message.box, message.path);
     videoChanged(message.video);
     setState(message.state);
+    if (shown) $("veil").hidden = true;
+    else veil("Rendering the first picture…");
     changed();
   } else if (message.type === "event") {
     happened(message.event);
@@ -38,7 +40,10 @@ function hear(message) {
   } else if (message.type === "preview") {
     path.frames = message.frames; path.seconds = message.seconds;
     path.waiting = false;
+    wake();
     if (path.wantsToPlay) startPlaying();
+  } else if (message.type === "extent") {
+    boxFits(message.box);
   } else if (message.type === "kept") {
     note(message.message);
   } else if (message.type === "refused") {
@@ -52,7 +57,11 @@ function hear(message) {
   }
 }
 const aboutOf = ({ model, device, share }) => share < 1 ? `${model} · ${device}` : device;
-function veil(text) { $("veil").textContent = text; $("veil").hidden = false; }
+function veil(text, command = "") {
+  $("veil").textContent = text;
+  if (command) $("veil").append(" ", Object.assign(document.createElement("code"), { textContent: command }));
+  $("veil").hidden = false;
+}
 function note(text) {
   $("note").textContent = text;
   clearTimeout(note.timer);
@@ -72,18 +81,22 @@ function begin(isNew) {
   $("split-on").disabled = !subject.outputs.includes("original");
   if (isNew) {
     setScene(subject.overview);
+    nameSplits();
     camera = isPlane() ? wholeImage() : cameraOf(subject.overview.start);
     moved();
   }
   if (last) figures(last);
   const held = history.evaluated[history.evaluated.length - 1];
   if (held && held.psnr != null) $("held").textContent = `${held.psnr.toFixed(2)} dB`;
+  const { eval_every } = subject.settings.train || {};
+  $("held").parentElement.title = eval_every ? `Measured every ${grouped(eval_every)} steps` : "Not measured in this run; --eval-every N does it every N steps";
   setStep(trainedStep, null);
   $("fov").value = camera.fov * 180 / Math.PI;
   plot();
 }
-const DOING = { training: "Training", paused: "Paused", ended: "Training has ended", viewing: "Finished run", lost: "No connection" };
+const DOING = { training: "Training", paused: "Paused", ended: "Closed", viewing: "Finished run", lost: "No connection" };
 function setState(next) {
+  const wasSteered = state === "training" || state === "paused";
   state = next;
   ended = next === "ended";
   document.body.classList.remove("training", "paused", "viewing", "ended", "lost");
@@ -93,8 +106,13 @@ function setState(next) {
   $("run").hidden = next === "viewing" || !subject;
   for (const id of ["pause", "save", "stop"]) $(id).disabled = !steered;
   $("pause").textContent = next === "paused" ? "Resume" : "Pause";
-  if (ended && subject && subject.share < 1) veil(`This run has ended. To look at it: gridfield view ${subject.run}`);
-  else if (ended) veil("The viewer was closed.");
-  if (ended) { $("left").textContent = "–"; $("stop").classList.remove("sure"); $("stop").textContent = "Stop"; }
+  // What can no longer be had is switched off, and the last picture stays.
+  for (const part of document.querySelectorAll("aside .live, #overlay, #photo-bar")) part.inert = ended;
+  if (ended) {
+    veil("The viewer was closed. To look at this run again:", subject && `gridfield view ${subject.run}`);
+    pending = null;
+  }
+  if (next === "viewing" && wasSteered) note("Training has ended; this is its result. The viewer stays open as long as this page.");
+  if (!steered) { $("left").textContent = "–"; $("stop").classList.remove("sure"); $("stop").textContent = "Stop"; }
   if (next === "viewing") { $("left-name").textContent = "Model"; $("left").textContent = subject.model; }
 }

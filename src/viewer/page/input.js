@@ -94,6 +94,7 @@ overlay.addEventListener("wheel", e => {
   dolly(Math.exp(clamp(e.deltaY * (e.deltaMode === 1 ? 30 : 1), -400, 400) * 0.0014), e.offsetX, e.offsetY);
 }, { passive: false });
 function hover(cam, e) {
+  if (hovered !== cam) wake();
   hovered = cam;
   overlay.classList.toggle("over", !!cam);
   const tip = $("tip");
@@ -105,8 +106,8 @@ window.addEventListener("keydown", e => {
   const isField = e.target.tagName === "SELECT" || e.target.tagName === "INPUT" && e.target.type !== "checkbox";
   if (e.ctrlKey || e.metaKey || e.altKey || isField) return;
   const key = e.key.toLowerCase();
-  if (isPlane() && PLANE_KEYS[key]) { e.preventDefault(); keys.add(PLANE_KEYS[key]); flight = null; return; }
-  if ("wasdeq".includes(key) && key.length === 1) { keys.add(key); flight = null; stopPlaying(); return; }
+  if (isPlane() && PLANE_KEYS[key]) { e.preventDefault(); keys.add(PLANE_KEYS[key]); flight = null; wake(); return; }
+  if ("wasdeq".includes(key) && key.length === 1) { keys.add(key); flight = null; stopPlaying(); wake(); return; }
   if (e.repeat) return;
   const button = [...$("outputs").children].filter(b => !b.hidden)[Number(key) - 1];
   if (button) button.click();

@@ -8,6 +8,16 @@ function projector() {
     return depth > 1e-3 * camera.distance ? [0.5 * w + focal * dot(d, x) / depth, 0.5 * h - focal * dot(d, y) / depth, depth] : null;
   };
 }
+/** Names the colours of the scene's cameras. */
+function nameSplits() {
+  $("splits").textContent = "";
+  for (const [split, name] of [["train", "training"], ["val", "validation"], ["test", "test"]]) {
+    if (!subject.overview.cameras.some(cam => cam.split === split)) continue;
+    const swatch = document.createElement("i");
+    swatch.style.borderColor = `rgb(${COLORS[split]})`;
+    $("splits").append(swatch, name);
+  }
+}
 function corners(cam) {
   const m = cam.camera_to_world, axis = i => unit(m.map(row => row[i])), eye = m.map(row => row[3]);
   const depth = 0.07 * subject.overview.radius, b = depth * Math.tan(0.5 * cam.fov_y), a = b * cam.aspect;

@@ -12,9 +12,10 @@ $("bg-grey").onclick = () => setBackground("bg-grey", [0.5, 0.53, 0.57]);
 $("bg-any").firstChild.oninput = e => setBackground("bg-any", [1, 3, 5].map(i => parseInt(e.target.value.slice(i, i + 2), 16) / 255));
 $("fov").oninput = e => { if (camera) { hidePhoto(); camera = { ...camera, fov: e.target.value * Math.PI / 180 }; moved(); } };
 $("home").onclick = () => { if (camera) flyTo(cameraOf(subject.overview.start)); };
+$("cameras").onchange = wake;
 $("fold").onclick = () => document.body.classList.toggle("wide");
 $("pause").onclick = () => send({ type: state === "paused" ? "resume" : "pause" });
-$("save").onclick = () => { if (send({ type: "save" })) note("Saving after this step…"); };
+$("save").onclick = () => { if (send({ type: "save" })) note(state === "paused" ? "Saving…" : "Saving after this step…"); };
 $("stop").onclick = () => {
   const button = $("stop");
   if (!button.classList.contains("sure")) {
@@ -23,8 +24,13 @@ $("stop").onclick = () => {
   } else if (send({ type: "stop" })) note("Saving, then stopping…");
 };
 
-let before = performance.now();
+// The page works only when something changes: a frame is drawn after wake(), and while something moves by itself.
+let before = performance.now(), scheduled = false;
+function wake() {
+  if (!scheduled) { scheduled = true; requestAnimationFrame(frame); }
+}
 function frame(now) {
+  scheduled = false;
   const seconds = Math.min(0.1, (now - before) / 1000);
   before = now;
   if (camera) {
@@ -34,7 +40,12 @@ function frame(now) {
   }
   drawOverlay();
   ask(now);
-  requestAnimationFrame(frame);
+  if (playing || flight || keys.size) wake();
 }
+// What comes after a rest needs no frame: the next larger picture, and one of the steps since.
+setInterval(() => ask(performance.now()), 100);
+new ResizeObserver(wake).observe(stage);
+// A window may move to a screen of another density.
+window.addEventListener("resize", wake);
 connect();
-requestAnimationFrame(frame);
+wake();

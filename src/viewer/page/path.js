@@ -8,9 +8,15 @@ function storage(value) {
   // Browsers may forbid it.
   try { return value === undefined ? sessionStorage.getItem(name) : sessionStorage.setItem(name, value); } catch { return null; }
 }
-function beginPath(savedBox) {
-  path.keys = [];
-  try { path.keys = JSON.parse(storage() || "[]"); } catch { /* The path begins empty. */ }
+function beginPath(savedBox, saved) {
+  path.keys = saved ? saved.keys.map(key => ({ ...key, camera: cameraOf(key) })) : [];
+  if (saved) {
+    const size = `${saved.width},${saved.height}`;
+    if (![...$("path-size").options].some(option => option.value === size)) $("path-size").add(new Option(`${saved.width} × ${saved.height}`, size));
+    $("path-size").value = size; $("path-fps").value = saved.fps; $("path-closed").checked = saved.is_closed;
+  }
+  // What was changed in this tab since the path was saved comes first.
+  try { path.keys = JSON.parse(storage()) || path.keys; } catch { /* The saved path stays. */ }
   keysChanged();
   box.now = savedBox ? [savedBox.min, savedBox.max] : null;
   $("box-on").checked = !!savedBox;
@@ -19,10 +25,11 @@ function beginPath(savedBox) {
 function pathMessage(type) {
   const [width, height] = $("path-size").value.split(",").map(Number);
   const keys = path.keys.map(({ camera_to_world, fov_y, seconds }) => ({ camera_to_world, fov_y, seconds }));
-  return { type, path: { keys, width, height, fps: clamp(Number($("path-fps").value) || 30, 1, 120), is_closed: $("path-closed").checked, crop: type === "preview" ? null : cropNow() } };
+  return { type, path: { keys, width, height, fps: Number($("path-fps").value), is_closed: $("path-closed").checked, crop: type === "preview" ? null : cropNow() } };
 }
 function keysChanged() {
   stopPlaying();
+  wake();
   storage(JSON.stringify(path.keys));
   const list = $("keys");
   list.textContent = "";
@@ -64,7 +71,7 @@ function addKey() {
 }
 $("key-add").onclick = addKey;
 $("path-closed").onchange = keysChanged;
-$("path-fps").onchange = keysChanged;
+$("path-fps").onchange = () => { $("path-fps").value = clamp(Math.round($("path-fps").value) || 30, 1, 120); keysChanged(); };
 $("path-size").onchange = keysChanged;
 $("path-save").onclick = () => send(pathMessage("save_path"));
 $("path-video").onclick = () => {
@@ -84,6 +91,7 @@ function startPlaying() {
   flight = null;
   playing = { begun: performance.now(), shown: shot(0) };
   $("path-play").textContent = "Stop";
+  wake();
 }
 function stopPlaying() {
   if (!playing) return;
@@ -93,7 +101,9 @@ function stopPlaying() {
 }
 function shot(t) {
   const frame = path.frames[Math.min(path.frames.length - 1, Math.floor(t * path.frames.length))];
-  return { matrix: frame.slice(0, 12), fov: frame[12], distance: camera.distance };
+  // A video that is wider than the stage fits into its width.
+  const wider = Math.max(1, aspectOfVideo() * stage.clientHeight / stage.clientWidth);
+  return { matrix: frame.slice(0, 12), fov: 2 * Math.atan(wider * Math.tan(0.5 * frame[12])), distance: camera.distance };
 }
 function play(now) {
   const t = (now - playing.begun) / 1000 / path.seconds;
@@ -101,12 +111,14 @@ function play(now) {
   playing.shown = shot(t);
   moved(now);
 }
+/** Width divided by height of the video. */
+function aspectOfVideo() { const [width, height] = $("path-size").value.split(",").map(Number); return width / height; }
 /** Shows what part of the stage a video of another shape has. */
 function drawFrame(w, h) {
-  const [width, height] = $("path-size").value.split(",").map(Number), half = 0.5 * h * width / height;
+  const aspect = aspectOfVideo(), width = Math.min(w, h * aspect), x = 0.5 * (w - width), y = 0.5 * (h - width / aspect);
   pen.fillStyle = "rgb(13 16 20 / .6)";
-  pen.fillRect(0, 0, 0.5 * w - half, h);
-  pen.fillRect(0.5 * w + half, 0, w, h);
+  pen.fillRect(0, 0, x, h); pen.fillRect(w - x, 0, x, h);
+  pen.fillRect(x, 0, width, y); pen.fillRect(x, h - y, width, y);
 }
 function drawPath(project) {
   if (!path.keys.length || !$("photo").hidden) return;
@@ -132,12 +144,12 @@ function drawPath(project) {
 function videoChanged(video) {
   $("video").hidden = !video;
   if (!video) return;
-  const { stage, done, total, file } = video, failed = stage && stage.failed, text = $("video-text");
+  const { stage, done, total, eta_seconds, file } = video, failed = stage && stage.failed, text = $("video-text");
   $("video-done").style.width = `${100 * done / total}%`;
   $("video-cancel").hidden = stage !== "rendering";
   $("path-video").disabled = stage === "rendering" || !path.keys.length;
   text.textContent = failed ? `No video: ${failed}` : stage === "cancelled" ? "The video was cancelled."
-    : stage === "done" ? "" : `${done} of ${total} frames`;
+    : stage === "done" ? "" : `${done} of ${total} frames` + (eta_seconds == null ? "" : `, ${duration(eta_seconds)} left`);
   if (stage === "done") {
     const link = document.createElement("a");
     link.href = `/video${location.search}`; link.download = "camera_path.mp4"; link.textContent = "Download the video";

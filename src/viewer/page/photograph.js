@@ -2,7 +2,7 @@
 function showPhoto(cam) {
   if (cam.photograph == null) return;
   const photo = $("photo");
-  photo.onload = () => { if (photo.cam === cam) { photo.hidden = false; $("photo-bar").hidden = false; placePhoto(); } };
+  photo.onload = () => { if (photo.cam === cam) { photo.hidden = false; $("photo-bar").hidden = false; placePhoto(); wake(); } };
   photo.onerror = () => { if (photo.cam === cam) { hidePhoto(); note(`The photograph ${cam.name} cannot be read.`); } };
   photo.cam = cam;
   photo.src = `/photograph${location.search}&i=${cam.photograph}`;
@@ -18,6 +18,7 @@ function placePhoto() {
   photo.style.opacity = $("photo-mix").value;
 }
 function hidePhoto() {
+  wake();
   $("photo").hidden = true; $("photo-bar").hidden = true;
   $("photo").cam = null;
 }

@@ -1,16 +1,20 @@
 // ---- Pictures: small ones while the camera moves, larger ones once it rests, new ones while the field is trained.
-/** Fraction of the full width and height of the first picture, before anything is known of the speed. */
-const FIRST_SCALE = 0.1;
+/** Fraction of the full width and height of the first picture, before anything is known of the speed: in training, a
+    field of which nothing has been learned is slow to render. */
+const FIRST_SCALE = 0.1, FIRST_SCALE_IN_TRAINING = 0.06;
 /** Milliseconds that a picture of a moving camera may take to render: a move is then answered within 150 ms. While
-    training, pictures take a share of the time, and come more slowly. */
-const MOVING_MS = 50, MOVING_MS_IN_TRAINING = 220;
+    training, it also waits for a step, and after many moves for its share of the time; LATE_MS is then the time from
+    request to picture from which on pictures become smaller. */
+const MOVING_MS = 50, MOVING_MS_IN_TRAINING = 35, LATE_MS = 350;
+/** Pixels of a picture's height below which nothing can be recognized. */
+const LEAST_HEIGHT = 24;
 const view = { output: "rgb", background: null, mode: "orbit" };
 let socket = null, state = "lost", ended = false, lastId = 0, shownId = 0, pending = null, lastMove = -1e9, dirty = true;
-let movingScale = FIRST_SCALE, shown = null, trainedStep = 0, rates = [];
+let movingScale = null, shown = null, trainedStep = 0, rates = [];
 const REST = 160, MOST_PIXELS = 2560 * 1600, MOST_SIDE = 8192, LONGEST_REFINEMENT = 15000;
 
-function moved(now = performance.now()) { lastMove = now; dirty = true; }
-function changed() { dirty = true; }
+function moved(now = performance.now()) { lastMove = now; changed(); }
+function changed() { dirty = true; wake(); }
 function fullSize() {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   const w = Math.max(1, stage.clientWidth * ratio), h = Math.max(1, stage.clientHeight * ratio);
@@ -28,6 +32,7 @@ function request(size, now, isRefinement) {
   const crop = cropNow();
   if (crop) message.crop = crop;
   if (isSplit()) message.split = split.at;
+  if (isRefinement) message.is_refinement = true;
   if (!send(message)) return;
   pending = { id: lastId, size, isRefinement, sent: now };
   dirty = false;
@@ -35,6 +40,7 @@ function request(size, now, isRefinement) {
 /** Asks for the next picture, if one is wanted. */
 function ask(now) {
   if (!camera || state === "lost" || ended) return;
+  movingScale ??= state === "training" ? FIRST_SCALE_IN_TRAINING : FIRST_SCALE;
   const moving = now - lastMove < REST;
   if (moving || dirty) {
     // A picture of a moving camera is waited for, else none would ever be finished.
@@ -63,19 +69,22 @@ async function show(data) {
   paint.imageSmoothingQuality = "high";
   paint.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  if (asked) scaleFrom(asked, header.ms);
+  if (asked) scaleFrom(asked, header.ms, now - asked.sent);
   shown = { ...header, at: now, size: asked ? asked.size : movingScale };
   rates = rates.filter(at => now - at < 1000).concat(now);
   facts();
-  $("veil").hidden = true;
+  // The message of a lost connection or of the end stays.
+  if (state !== "lost" && !ended) $("veil").hidden = true;
+  wake();
 }
 /** Sets the size of pictures of a moving camera from the time that a picture took. */
-function scaleFrom({ size, isRefinement }, ms) {
-  const wanted = state === "training" ? MOVING_MS_IN_TRAINING : MOVING_MS;
-  const fits = size * Math.sqrt(wanted / Math.max(1, ms / share()));
+function scaleFrom({ size, isRefinement }, ms, waited) {
+  const isTraining = state === "training";
+  const late = isTraining && !isRefinement ? waited / LATE_MS : 0;
+  const fits = size / Math.sqrt(Math.max(1, ms) / (isTraining ? MOVING_MS_IN_TRAINING : MOVING_MS));
   // Times vary, and small pictures have a cost of their own, so the size follows slowly.
   const next = !shown ? fits : isRefinement ? Math.sqrt(movingScale * fits) : clamp(fits, 0.7 * movingScale, 1.4 * movingScale);
-  movingScale = clamp(next, 0.03, 1);
+  movingScale = clamp(late > 1 ? Math.min(next, size / Math.sqrt(late)) : next, Math.min(1, LEAST_HEIGHT / fullSize()[1]), 1);
 }
 function facts() {
   if (!shown) return;

@@ -41,8 +41,15 @@ struct Views {
     newest: Arc<AtomicU64>,
     under_way: usize,
     /// The newest request, if too many are in progress.
-    waiting: Option<(u64, ViewRequest)>,
+    waiting: Option<Waiting>,
     answers: mpsc::Sender<Answer>,
+}
+
+/// A request that has not been passed on.
+struct Waiting {
+    number: u64,
+    request: ViewRequest,
+    is_refinement: bool,
 }
 
 /// Counts messages against a rate.
@@ -136,6 +143,7 @@ async fn take(hub: &Hub, views: &mut Views, message: &str) -> Result<Option<Utf8
         ClientMessage::Save => Request::Save,
         ClientMessage::Stop => Request::Stop,
         ClientMessage::CancelVideo => Request::CancelVideo,
+        ClientMessage::Extent => return Ok(Some(files::extent(hub).await)),
         ClientMessage::Preview { path } => return files::preview(hub, path).await.map(Some),
         ClientMessage::SavePath { path } => return files::save_path(hub, path).await.map(Some),
         ClientMessage::Video { path, background } => return files::video(hub, path, background).await,
@@ -154,7 +162,7 @@ impl Views {
             return Err(End::Refused(format!("the id {} does not ascend", wire.id)));
         }
         self.newest.store(wire.id, Ordering::Relaxed);
-        self.waiting = Some((wire.id, request));
+        self.waiting = Some(Waiting { number: wire.id, request, is_refinement: wire.is_refinement });
         self.pass_on(hub);
         Ok(())
     }
@@ -164,14 +172,14 @@ impl Views {
         if self.under_way >= MOST_UNDER_WAY {
             return;
         }
-        let Some((number, request)) = self.waiting.take() else { return };
+        let Some(Waiting { number, request, is_refinement }) = self.waiting.take() else { return };
         let answers = self.answers.clone();
         // The channel has room for the answers to all requests in progress, so the reply never waits; it fails if the
         // browser left.
         let reply = Box::new(move |answer| drop(answers.try_send(answer)));
-        match hub.request(Request::View(View { request, number, newest: self.newest.clone(), reply })) {
+        match hub.request(Request::View(View { request, number, newest: self.newest.clone(), is_refinement, reply })) {
             None => self.under_way += 1,
-            Some(_) => self.waiting = Some((number, request)),
+            Some(_) => self.waiting = Some(Waiting { number, request, is_refinement }),
         }
     }
 }

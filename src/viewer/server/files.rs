@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
+use tokio::sync::oneshot;
 
 use super::end::End;
 use super::hub::{Hub, text};
@@ -12,6 +13,19 @@ use crate::scene::path::Keyframes;
 use crate::viewer::protocol::{ServerMessage, check_color};
 use crate::viewer::{Request, RunFiles, VideoRequest};
 use crate::{Error, Result};
+
+/// Answers with the part of the scene that is not empty.
+pub async fn extent(hub: &Hub) -> Utf8Bytes {
+    let (reply, answer) = oneshot::channel();
+    let reply = Box::new(move |extent| {
+        // It fails if the browser left.
+        let _ = reply.send(extent);
+    });
+    let asked = hub.request(Request::Extent(reply));
+    // Without a host there is no answer.
+    let extent = if asked.is_none() { answer.await.ok().flatten() } else { None };
+    text(&ServerMessage::Extent { extent: extent.map(Corners::from) })
+}
 
 /// Answers with the frames of a path.
 pub async fn preview(hub: &Hub, keys: Keyframes) -> std::result::Result<Utf8Bytes, End> {

@@ -1,7 +1,7 @@
 //! What all browsers of a server share.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,7 +31,7 @@ pub struct Hub {
     /// Limits how many photographs are decoded at a time.
     pub decoders: Semaphore,
     subject: Subject,
-    is_training: bool,
+    is_training: AtomicBool,
     requests: SyncSender<Request>,
     board: Mutex<Board>,
     news: broadcast::Sender<Utf8Bytes>,
@@ -71,7 +71,7 @@ impl Hub {
             files: Arc::new(files),
             decoders: Semaphore::new(MOST_DECODERS),
             subject,
-            is_training,
+            is_training: AtomicBool::new(is_training),
             requests,
             board: Mutex::new(Board { history, state, video: None }),
             news: broadcast::channel(NEWS).0,
@@ -93,15 +93,16 @@ impl Hub {
             let board = self.board();
             (self.news.subscribe(), board.history.clone(), board.state, board.video.clone())
         };
-        let (subject, history, video, crop) = (&self.subject, &history, video.as_ref(), self.files.crop_box());
-        (text(&ServerMessage::Hello { subject, history, state, video, crop }), news)
+        let (subject, history, video) = (&self.subject, &history, video.as_ref());
+        let (crop, path) = (self.files.crop_box(), self.files.saved_path());
+        (text(&ServerMessage::Hello { subject, history, state, video, crop, path }), news)
     }
 
     /// Passes on a browser's request. Returns the request if it cannot be passed on now; drops it if it asks for what a
     /// finished run cannot do.
     pub fn request(&self, request: Request) -> Option<Request> {
         let is_steering = matches!(request, Request::Pause | Request::Resume | Request::Save | Request::Stop);
-        if !self.is_training && is_steering {
+        if !self.is_training.load(Ordering::Relaxed) && is_steering {
             return None;
         }
         self.requests
@@ -117,6 +118,17 @@ impl Hub {
             HostEvent::Video(progress) => self.tell_video(progress),
             HostEvent::Paused(paused) => self.set_state(if *paused { State::Paused } else { State::Training }),
         }
+    }
+
+    /// Returns the number of browsers.
+    pub fn n_clients(&self) -> usize {
+        self.n_clients.load(Ordering::Relaxed)
+    }
+
+    /// Tells all browsers that training has ended, and that the field can still be looked at.
+    pub fn end_training(&self) {
+        self.is_training.store(false, Ordering::Relaxed);
+        self.set_state(State::Viewing);
     }
 
     /// Tells all browsers that the server ends.

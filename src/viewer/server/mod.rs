@@ -106,6 +106,16 @@ impl Server {
         let hub = self.hub.clone();
         move |event| hub.tell(event)
     }
+
+    /// Returns whether a browser shows the page.
+    pub fn is_watched(&self) -> bool {
+        self.hub.n_clients() > 0
+    }
+
+    /// Tells the browsers that training has ended, and that its field can still be looked at.
+    pub fn end_training(&self) {
+        self.hub.end_training();
+    }
 }
 
 impl Drop for Server {

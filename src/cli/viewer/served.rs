@@ -1,18 +1,22 @@
-//! The flags of the viewer, and what the program does for it: prints its address, and joins it to a run.
+//! The flags of the viewer, and what the program does for it: prints its address, joins it to a run, and keeps it open
+//! after the run while someone looks.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::print;
+use super::LookedAt;
 use crate::Result;
-use crate::config::{Config, TrainConfig};
-use crate::render::{Channel, Render};
-use crate::scene::Scene;
+use crate::cli::{interrupt, print};
 use crate::train::{Command, Observer, Run, Task, TrainEvent};
-use crate::viewer::protocol::Subject;
 use crate::viewer::server::{Listening, Server};
-use crate::viewer::{History, Host, HostEvent, Overview, RunFiles};
+use crate::viewer::{History, Host, HostEvent, RunFiles};
+
+/// A bound port.
+pub type Port = Listening;
 
 /// Where the viewer listens unless another address is asked for.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7007";
@@ -29,11 +33,15 @@ pub struct ViewerArgs {
     pub viewer_share: f64,
 }
 
+/// Time without a browser after which the viewer of a run that has ended is closed: a page may be loaded again.
+const LEFT_FOR: Duration = Duration::from_secs(3);
+
 /// Observer that serves the viewers of a run between its steps.
 pub struct Watched {
     host: Host,
     /// Dropped after the host, when the browsers have been told of the end.
-    _server: Server,
+    server: Server,
+    quiet: bool,
 }
 
 /// Parses the address of the viewer: ADDR:PORT, where ADDR may be `localhost`.
@@ -56,11 +64,12 @@ impl ViewerArgs {
         self.viewer.map(Listening::on).transpose()
     }
 
-    /// Starts the viewer of a run that is about to start or to continue.
+    /// Starts the viewer of a run that is about to start or to continue, if a port was taken for one.
     ///
     /// # Errors
     /// Returns an error if the server's thread cannot be started.
-    pub fn watch(&self, listening: Listening, looked_at: &LookedAt, run: &Run, quiet: bool) -> Result<Watched> {
+    pub fn watch(&self, port: Option<Port>, looked_at: &LookedAt, run: &Run, quiet: bool) -> Result<Option<Watched>> {
+        let Some(listening) = port else { return Ok(None) };
         let background = looked_at.background;
         let subject = looked_at.subject(&run.folder().to_string_lossy(), self.viewer_share)?;
         let history = History::read(&run.metrics_path(), looked_at.step);
@@ -79,61 +88,36 @@ impl ViewerArgs {
                 });
             }
         };
-        Ok(Watched { host: Host::new(asks, Box::new(tell), background, self.viewer_share), _server: server })
+        let host = Host::new(asks, Box::new(tell), background, self.viewer_share);
+        Ok(Some(Watched { host, server, quiet }))
     }
 }
 
-/// A field that can be looked at from any camera.
-pub struct Viewable {
-    pub renderer: Box<dyn Render>,
-    pub scene: Scene,
-    /// sRGB colour behind the field.
-    pub background: [f32; 3],
-    /// Width and height in pixels of the image that the field was fitted to, if it is a fitted image.
-    pub image: Option<[u32; 2]>,
-}
-
-/// A field that is shown in a viewer.
-pub struct LookedAt<'a> {
-    pub scene: &'a Scene,
-    pub config: &'a Config,
-    /// Description of the device.
-    pub device: String,
-    /// Number of steps that the field has trained.
-    pub step: u64,
-    /// sRGB colour behind the field.
-    pub background: [f32; 3],
-    /// What can be shown of the field.
-    pub outputs: &'static [Channel],
-    /// Width and height in pixels of the image that the field was fitted to, if it is a fitted image.
-    pub image: Option<[u32; 2]>,
-}
-
-impl LookedAt<'_> {
-    /// Describes the field of the run or checkpoint `run` for the browsers.
+impl Watched {
+    /// Serves the field of a run that has ended, as `gridfield view` does, while a browser shows it and until
+    /// `interrupted` is set. Without a browser, this returns at once.
     ///
     /// # Errors
-    /// Returns the errors of [`Overview::of`].
-    pub fn subject(&self, run: &str, share: f64) -> Result<Subject> {
-        let train = &self.config.train;
-        Ok(Subject {
-            scene: self.scene.name.clone(),
-            model: self.config.model.name.as_str().to_owned(),
-            device: self.device.clone(),
-            run: run.to_owned(),
-            version: crate::VERSION,
-            max_steps: (train.max_steps < TrainConfig::NO_STEP_LIMIT).then_some(train.max_steps),
-            max_seconds: train.max_seconds,
-            step: self.step,
-            share,
-            settings: self.config.to_value(),
-            outputs: self.outputs,
-            image: self.image,
-            overview: match self.image {
-                Some([width, height]) => Overview::of_image(width as f32 / height as f32),
-                None => Overview::of(self.scene)?,
-            },
-        })
+    /// Returns an error if the field cannot be copied, or if stdout is closed.
+    pub fn stay(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> anyhow::Result<()> {
+        if !self.server.is_watched() {
+            return Ok(());
+        }
+        let Some(renderer) = task.snapshot()? else { return Ok(()) };
+        if !self.quiet {
+            print::to_stdout("the viewer stays open while a browser shows it; Ctrl-C closes it")?;
+        }
+        interrupt::rename("closing the viewer");
+        let server = &self.server;
+        server.end_training();
+        let alone_since = Cell::new(None);
+        let is_over = || {
+            let since = if server.is_watched() { None } else { alone_since.get().or_else(|| Some(Instant::now())) };
+            alone_since.set(since);
+            interrupted.load(Ordering::Relaxed) || since.is_some_and(|since: Instant| since.elapsed() > LEFT_FOR)
+        };
+        self.host.serve(renderer, task.progress().step, &is_over);
+        Ok(())
     }
 }
 
@@ -158,7 +142,7 @@ impl Observer for Watched {
         self.host.on_event(event)
     }
 
-    fn between_steps(&mut self, task: &dyn Task, interrupted: &std::sync::atomic::AtomicBool) -> Command {
+    fn between_steps(&mut self, task: &dyn Task, interrupted: &AtomicBool) -> Command {
         self.host.between_steps(task, interrupted)
     }
 }
