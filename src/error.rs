@@ -34,6 +34,9 @@ pub enum Error {
         /// Which checkpoint remains.
         kept: String,
     },
+    /// A computation was ended by its [`Interrupt`](crate::device::Interrupt).
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Error {

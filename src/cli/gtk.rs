@@ -9,42 +9,15 @@ use super::machine::MachineArgs;
 use super::outcome::Outcome;
 use super::print;
 use crate::device::Device;
+use crate::gtk::bound::default_pair;
 use crate::gtk::drift::Training;
+use crate::gtk::flow::STEPS as STEPS_OF_FLOW;
 use crate::gtk::report::{Section, page};
 use crate::gtk::tangent::Readout;
-use crate::gtk::{Arrangement, Finding, ModelSpec, Points, Study, ThetaChoice, memory, study};
+use crate::gtk::{Arrangement, Finding, Question, Study, ThetaChoice};
 use crate::{Error, Result, atomic};
 
-/// The kernels with one level, and a cascade of two levels beside the same levels without it.
-const MODELS: [&str; 8] = [
-    "linear",
-    "smoothstep",
-    "mulfa-paper",
-    "mulfa-windowed",
-    "mulfa-modulated",
-    "linear,kernel=local,label=local",
-    "linear,n_levels=2,base_resolution=16,label=linear 16–32",
-    "linear,n_levels=2,base_resolution=16,cascade=true,label=cascade 16–32",
-];
-/// Models for comparing bounds with errors on data: enough of them for a meaningful rank correlation, and each with a
-/// level fine enough to resolve a few hundred pixels.
-const DATA_MODELS: [&str; 12] = [
-    "linear,base_resolution=64,label=linear 64",
-    "linear,base_resolution=96,label=linear 96",
-    "linear,base_resolution=8,n_levels=4,label=linear 8–64",
-    "linear,base_resolution=8,n_levels=5,label=linear 8–128",
-    "linear,base_resolution=4,n_levels=6,label=linear 4–128",
-    "smoothstep,base_resolution=64,label=smoothstep 64",
-    "smoothstep,base_resolution=8,n_levels=4,label=smoothstep 8–64",
-    "smoothstep,base_resolution=4,n_levels=6,label=smoothstep 4–128",
-    "mulfa-paper,base_resolution=8,n_levels=4,label=mulfa-paper 8–64",
-    "mulfa-windowed,base_resolution=8,n_levels=4,label=mulfa-windowed 8–64",
-    "mulfa-windowed,base_resolution=4,n_levels=6,label=mulfa-windowed 4–128",
-    "mulfa-modulated,base_resolution=8,n_levels=4,label=mulfa-modulated 8–64",
-];
 const OUTPUT: &str = "gtk";
-/// Steps of gradient descent: enough for the slowest waves to begin to be learned.
-const STEPS_OF_FLOW: usize = 5000;
 
 /// Tangent kernels: how fast a grid-based model learns what, and how well it generalizes.
 ///
@@ -256,45 +229,24 @@ impl StudyArgs {
     }
 
     fn measure(&self, device: &Device, n: usize, measure: impl Fn(&Study) -> Result<Finding>) -> Result<Finding> {
-        let specs = self.specs()?;
-        let points = self.points(&specs, self.n.map_or(n, |n| usize::try_from(n).unwrap_or(usize::MAX)))?;
-        let counter = Counter::new("models", specs.len(), false);
-        let build = |spec: ModelSpec| spec.build(device, points.dimensions, self.theta, self.seed);
-        let mut models = specs.into_iter().map(build).collect::<Result<Vec<_>>>()?;
-        study::tell_apart(&mut models);
-        let study = Study { device, models, points, seed: self.seed, progress: &|| counter.add_one() };
-        measure(&study)
+        let question = self.question(n);
+        let counter = Counter::new("models", question.n_models(), false);
+        question.measure(device, &|| counter.add_one(), measure)
     }
 
-    fn specs(&self) -> Result<Vec<ModelSpec>> {
-        let default: &[&str] = if self.data.is_some() { &DATA_MODELS } else { &MODELS };
-        let texts: Vec<&str> =
-            if self.models.is_empty() { default.to_vec() } else { self.models.iter().map(String::as_str).collect() };
-        texts.into_iter().map(|text| ModelSpec::parse(text, &self.set)).collect()
-    }
-
-    /// Returns the points and their labels.
-    ///
-    /// # Errors
-    /// Returns an error if there is not enough memory or if two points coincide, among others.
-    fn points(&self, specs: &[ModelSpec], n: usize) -> Result<Points> {
-        memory::require(n, 0.0)?;
-        let mut points = match &self.data {
-            Some(path) => Points::of_data(path, n, self.seed)?,
-            None => {
-                let dimensions = self.dim.or_else(|| specs.iter().find_map(ModelSpec::dimensions)).unwrap_or(1);
-                Points::arranged(self.points, n, dimensions, self.seed)
-            }
-        };
-        if let Some(dim) = self.dim.filter(|&dim| dim != points.dimensions) {
-            return Err(Error::config(format!("--dim is {dim}, but the data have {} dimensions", points.dimensions)));
+    /// Returns the models and the points; `n` is the number of points unless the flags give one.
+    fn question(&self, n: usize) -> Question {
+        Question {
+            models: self.models.clone(),
+            set: self.set.clone(),
+            theta: self.theta,
+            dimensions: self.dim,
+            n: self.n.map_or(n, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+            arrangement: self.points,
+            data: self.data.clone(),
+            labels: self.labels.clone(),
+            seed: self.seed,
         }
-        memory::require(points.n(), 0.0)?;
-        points.require_distinct()?;
-        if let Some(path) = &self.labels {
-            points.read_labels(path)?;
-        }
-        Ok(points.with_wave(self.seed))
     }
 
     /// Returns the default number of points for `bound`: few where the points do not come from data, so that one level
@@ -323,7 +275,7 @@ impl ReportArgs {
         ];
         // An error in the arguments applies to all parts and ends the report here; a part that cannot be measured does
         // not stop the others.
-        self.study.points(&self.study.specs()?, 2)?;
+        self.study.question(2).check()?;
         let mut sections = Vec::new();
         for (name, n, measure) in parts {
             sections.push(match self.study.measure(&device, n, measure) {
@@ -357,10 +309,7 @@ fn print_finding(finding: &Finding) -> std::io::Result<()> {
 /// Parses the two points of `x1,…:x2,…`, or returns the default ones.
 fn pair(text: Option<&str>, dimensions: u32) -> Result<[Vec<f64>; 2]> {
     let d = dimensions as usize;
-    let Some(text) = text else {
-        // The other axes stay off the middle, where nodes would make all kernels alike.
-        return Ok([0.49, 0.51].map(|x| std::iter::once(x).chain(std::iter::repeat_n(0.47, d - 1)).collect()));
-    };
+    let Some(text) = text else { return Ok(default_pair(dimensions)) };
     let point = |text: &str| -> Option<Vec<f64>> {
         let x: Vec<f64> = text.split(',').map(|x| x.trim().parse().ok()).collect::<Option<_>>()?;
         (x.len() == d && x.iter().all(|x| (0.0..=1.0).contains(x))).then_some(x)

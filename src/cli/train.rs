@@ -17,7 +17,7 @@ use super::viewer::{LookedAt, Port, ViewerArgs, Watched};
 use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
 use crate::geometry::Space;
-use crate::radiance::{Renderer, Trainer, TrainingImages, open_scene, plain_background, preset_for, reopen_scene};
+use crate::radiance::{Renderer, Trainer, TrainingImages, open_for_training, plain_background, reopen_scene};
 use crate::scene::Scene;
 use crate::train::{Run, Task as _};
 use crate::{Result, names};
@@ -103,9 +103,7 @@ impl TrainArgs {
         let port = self.viewer.listen()?;
         let device = self.machine.open_device()?;
         let base = self.training.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
-        let config = self.config(base.clone())?;
-        let scene = open_scene(&config.scene)?;
-        let config = self.with_preset(&scene, preset_for(config.scene.preset, &scene), base)?;
+        let (scene, config) = open_for_training(base, |defaults| self.config(defaults))?;
         let training_images = self.load_training_images(&device, &scene, &config)?;
         let mut trainer = Trainer::new(&device, &config, &scene, training_images)?;
         let run = self.training.create_run(&scene.name, &config)?;
@@ -125,13 +123,6 @@ impl TrainArgs {
         let (preset, unit_cube) = (config.scene.preset.as_str(), &scene.unit_cube);
         let space = space.describe(&unit_cube.origin);
         print::to_stdout(&format!("preset {preset}; unit cube: {unit_cube}; {space}"))
-    }
-
-    /// Returns the configuration with these arguments applied to the defaults of a preset.
-    fn with_preset(&self, scene: &Scene, preset: Preset, defaults: Config) -> Result<Config> {
-        let mut config = self.config(preset.over(defaults, scene.capture.aabb_scale))?;
-        config.scene.preset = preset;
-        Ok(config)
     }
 
     fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {
@@ -180,13 +171,7 @@ impl TrainArgs {
     }
 
     fn load_training_images(&self, device: &Device, scene: &Scene, config: &Config) -> Result<TrainingImages> {
-        let mut views = scene.splits.train.clone();
-        if config.train.depth_loss == 0.0 {
-            // Depth maps that nothing uses may be missing or of another kind.
-            views.iter_mut().for_each(|view| view.depth = None);
-        }
-        let counter = Counter::new("images", views.len(), self.training.shown.is_silent());
-        let done = |done, _| counter.set(done);
-        TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, &done)
+        let counter = Counter::new("images", scene.splits.train.len(), self.training.shown.is_silent());
+        TrainingImages::of_scene(device, scene, config, &|done, _| counter.set(done))
     }
 }

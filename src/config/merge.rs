@@ -48,6 +48,15 @@ impl Config {
         Config::default().overlaid(layer)
     }
 
+    /// Returns this configuration overridden by the JSON object `layer`, whose keys may be dotted.
+    ///
+    /// # Errors
+    /// Returns an error if there is an unknown key or a value of the wrong type. As for [`Config::load`], the ranges of
+    /// the values are left to [`Config::validate`].
+    pub fn with_value(&self, layer: Value) -> Result<Config> {
+        self.overlaid(layer).map_err(Error::config)
+    }
+
     /// Sets one key from the text `key=value`, as in `train.max_steps=500`. The value is parsed as JSON, or else taken
     /// as a plain string.
     ///

@@ -33,6 +33,7 @@ mod cuda;
 #[cfg(feature = "emulated")]
 mod emulated;
 mod event;
+mod interrupt;
 mod kernel;
 mod pointer;
 mod precision;
@@ -52,6 +53,7 @@ pub use cuda::Cuda;
 #[cfg(feature = "emulated")]
 pub use emulated::{Emulated, Order};
 pub use event::Event;
+pub use interrupt::Interrupt;
 pub use precision::Precision;
 pub use profile::{KernelTime, Profile};
 

@@ -7,7 +7,7 @@ use super::chunk::{FitChunk, FitSize};
 use super::fitter::Fitter;
 use crate::checkpoint::Checkpoint;
 use crate::decoder::Head;
-use crate::device::{Device, zeroed_vec};
+use crate::device::{Device, Interrupt, zeroed_vec};
 use crate::field::{Field, WorkerScratch};
 use crate::{Error, Result};
 
@@ -15,12 +15,14 @@ use crate::{Error, Result};
 pub struct Predictor {
     device: Device,
     field: Field,
+    dimensions: u32,
     n_outputs: u32,
     size: FitSize,
     /// One per worker; the locks are never contended.
     chunks: Vec<Mutex<(FitChunk, WorkerScratch)>>,
     /// Name of the field in messages: the file of its checkpoint.
     name: PathBuf,
+    interrupt: Interrupt,
 }
 
 impl Predictor {
@@ -30,13 +32,13 @@ impl Predictor {
     /// Returns an error if the device fails.
     #[doc(hidden)]
     pub fn new(device: &Device, head: Head, field: Field, name: &Path) -> Result<Self> {
-        let Head::Values { n_outputs, .. } = head else { unreachable!("fitted fields have values") };
+        let Head::Values { dimensions, n_outputs } = head else { unreachable!("fitted fields have values") };
         let size = FitSize::for_prediction(device, &field);
         let workers = WorkerScratch::all(device, size.samples, &field, false)?.into_iter();
         let with_chunk = |scratch| Ok(Mutex::new((FitChunk::new(device, size.samples, head, &field, false)?, scratch)));
         let chunks = workers.map(with_chunk).collect::<Result<_>>()?;
         let (device, name) = (device.clone(), name.to_path_buf());
-        Ok(Predictor { device, field, n_outputs, size, chunks, name })
+        Ok(Predictor { device, field, dimensions, n_outputs, size, chunks, name, interrupt: Interrupt::default() })
     }
 
     /// Creates a predictor of a checkpoint's field.
@@ -55,6 +57,28 @@ impl Predictor {
     /// Returns the device that holds the field.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Returns the request that ends, with [`Error::Interrupted`], what this predictor computes.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// Computes the values `[n, n_outputs]` at points `[n, D]` of the unit cube, or of the unit square of an image.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails, or if a value is not finite, as happens after training has diverged.
+    ///
+    /// # Panics
+    /// Panics if the number of coordinates is not a multiple of D.
+    pub fn values_at(&self, points: &[f32]) -> Result<Vec<f32>> {
+        let d = self.dimensions as usize;
+        assert!(points.len().is_multiple_of(d), "{} coordinates of points of {d} dimensions", points.len());
+        let place = |chunk: &mut FitChunk, first: usize| {
+            let own = &points[d * first..d * (first + chunk.n)];
+            chunk.position.upload(0, own)
+        };
+        self.values(points.len() / d, place)
     }
 
     /// Computes the values `[n, n_outputs]` at `n` points. `place(chunk, first)` sets the positions of the chunk's
@@ -88,6 +112,7 @@ impl Predictor {
         let mut values: Vec<f32> = zeroed_vec(n * self.n_outputs as usize)?;
         let mut strips: Vec<&mut [f32]> = values.chunks_mut(self.size.samples * self.n_outputs as usize).collect();
         self.device.for_each_chunk(&mut strips, |worker, index, strip| {
+            self.interrupt.check()?;
             let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let (chunk, scratch) = &mut *own;
             chunk.set_len(strip.len() / self.n_outputs as usize)?;

@@ -1,6 +1,11 @@
 //! Cameras: intrinsics in pixels, a lens and a pose in the scene, and the rays that leave them.
 
 use super::lens::Lens;
+use super::pose;
+use crate::{Error, Result};
+
+/// Largest width and height in pixels.
+const MOST_PIXELS: u32 = 1 << 16;
 
 /// Intrinsics of a camera, in pixels of a `width × height` image. `(cx, cy)` is the principal point in continuous
 /// pixel coordinates (the middle of the image is `(width / 2, height / 2)`).
@@ -94,6 +99,51 @@ pub struct Camera {
 }
 
 impl Camera {
+    /// Returns the camera of an image of `size` pixels (width, height) with a camera matrix and a pose, as other
+    /// programs have them. `k` is `[[fl_x, 0, cx], [0, fl_y, cy], [0, 0, 1]]` in pixels; the middle of the image is
+    /// `(width / 2, height / 2)`. `camera_to_world` has the axes of [`Camera::camera_to_world`] and a position in the
+    /// coordinates of the scene's files, and `origin` is where coordinates in memory have theirs
+    /// ([`UnitCube::origin`](super::UnitCube)).
+    ///
+    /// # Errors
+    /// Returns an error if a side of the image is 0 or more than 65536, a number is not finite, a focal length is not
+    /// above 0, `k` has skew, or the axes of the pose do not span space.
+    pub fn from_matrices(
+        size: (u32, u32),
+        k: &[[f64; 3]; 3],
+        lens: Lens,
+        camera_to_world: &[[f64; 4]; 3],
+        origin: &[f64; 3],
+    ) -> Result<Camera> {
+        let (width, height) = size;
+        if !(1..=MOST_PIXELS).contains(&width) || !(1..=MOST_PIXELS).contains(&height) {
+            return Err(Error::config(format!(
+                "the image has {width}×{height} pixels, but each side must have from 1 to {MOST_PIXELS}"
+            )));
+        }
+        let [[fl_x, skew, cx], [below, fl_y, cy], last] = *k;
+        if skew != 0.0 || below != 0.0 || last != [0.0, 0.0, 1.0] {
+            return Err(Error::config(format!(
+                "the camera matrix is {k:?}, but must be [[fl_x, 0, cx], [0, fl_y, cy], [0, 0, 1]] in pixels"
+            )));
+        }
+        let [fl_x, fl_y, cx, cy] = [fl_x, fl_y, cx, cy].map(|x| x as f32);
+        // Written so that a NaN fails the check.
+        if !(fl_x > 0.0 && fl_y > 0.0 && [fl_x, fl_y, cx, cy].iter().all(|x| x.is_finite())) {
+            return Err(Error::config(format!(
+                "the camera matrix has focal lengths {fl_x} and {fl_y} and the principal point {cx}, {cy}, but they must be \
+                 finite numbers of pixels, and focal lengths above 0"
+            )));
+        }
+        if camera_to_world.as_flattened().iter().any(|x| !x.is_finite()) || pose::is_singular(camera_to_world) {
+            return Err(Error::config(format!(
+                "the pose is {camera_to_world:?}, but must have finite numbers and three axes that span space"
+            )));
+        }
+        let intrinsics = Intrinsics { width, height, fl_x, fl_y, cx, cy, lens };
+        Ok(Camera { intrinsics, camera_to_world: pose::relative_to(origin, camera_to_world) })
+    }
+
     /// Returns the ray through the continuous pixel coordinates `(px, py)`: its origin and its direction of length 1,
     /// in scene coordinates. The centre of pixel `(i, j)` is `(i + 0.5, j + 0.5)`.
     pub fn ray(&self, px: f32, py: f32) -> ([f32; 3], [f32; 3]) {
@@ -165,6 +215,22 @@ mod tests {
     #[test]
     fn middle_of_the_image_looks_forward() {
         assert_eq!(camera().ray(40.5, 30.0), ([1.0, 2.0, 3.0], [0.0, 0.0, -1.0]));
+    }
+
+    #[test]
+    fn matrices_give_the_camera_and_bad_ones_are_refused() {
+        let pose = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 2.0], [0.0, 0.0, 1.0, 3.0]];
+        let k = [[90.0, 0.0, 40.5], [0.0, 80.0, 30.0], [0.0, 0.0, 1.0]];
+        let of = |size, k, pose| Camera::from_matrices(size, &k, Lens::Perspective, &pose, &[0.0, 2.0, 0.0]);
+        let camera = of((81, 60), k, pose).unwrap();
+        assert_eq!(camera.ray(40.5, 30.0), ([1.0, 0.0, 3.0], [0.0, 0.0, -1.0]), "relative to the origin");
+        let (_, direction) = camera.ray(40.5 + 90.0, 30.0);
+        assert!((direction[0] + direction[2]).abs() < 1e-6, "one focal length is 45°: {direction:?}");
+        let refused = |size, k, pose| of(size, k, pose).unwrap_err().to_string();
+        assert!(refused((0, 60), k, pose).contains("0×60 pixels"));
+        assert!(refused((81, 60), [[90.0, 1.0, 40.5], k[1], k[2]], pose).contains("[[fl_x, 0, cx]"));
+        assert!(refused((81, 60), [[f64::NAN, 0.0, 40.5], k[1], k[2]], pose).contains("focal lengths NaN"));
+        assert!(refused((81, 60), k, [pose[0], pose[0], pose[2]]).contains("span space"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! compares the two. The formulas are those of COLMAP's `src/colmap/sensor/models.h`; a test compares with these, too.
 
 use super::distortion::{self, Distortion, Radial};
+use crate::{Error, Result};
 use std::f64::consts::PI;
 
 /// A lens: how a point of the plane at distance 1 is displaced in the image, or how a panorama shows all directions.
@@ -69,6 +70,63 @@ const LARGEST_RADIUS: f64 = 600.0;
 const SEARCH_STEPS: usize = 4096;
 
 impl Lens {
+    /// The names that [`Lens::named`] knows, with the number of coefficients of each.
+    const NAMES: [(&str, usize); 7] = [
+        ("perspective", 0),
+        ("opencv", 6),
+        ("full_opencv", 8),
+        ("fisheye", 4),
+        ("thin_prism_fisheye", 8),
+        ("equirectangular", 0),
+        ("equal_area", 0),
+    ];
+
+    /// Returns the lens called `name`, with coefficients in the order of OpenCV's `distCoeffs`; missing ones at the end
+    /// are 0. `perspective`, `equirectangular` and `equal_area` have none, `opencv` has `k₁, k₂, p₁, p₂, k₃, k₄`,
+    /// `full_opencv` has `k₁, k₂, p₁, p₂, k₃, k₄, k₅, k₆`, `fisheye` has `k₁` to `k₄`, and `thin_prism_fisheye` has `k₁, k₂,
+    /// p₁, p₂, k₃, k₄, s₁, s₂` as in COLMAP.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such lens, or if there are too many coefficients or some that are not finite.
+    pub fn named(name: &str, coefficients: &[f64]) -> Result<Lens> {
+        let Some((_, most)) = Self::NAMES.iter().find(|(known, _)| *known == name) else {
+            let names = Self::NAMES.map(|(known, _)| known).join(", ");
+            return Err(Error::config(format!("there is no lens `{name}`; the lenses are {names}")));
+        };
+        if coefficients.len() > *most || coefficients.iter().any(|x| !x.is_finite()) {
+            return Err(Error::config(format!(
+                "the lens `{name}` has up to {most} coefficients, which are finite numbers, but {coefficients:?} are given"
+            )));
+        }
+        let mut c = [0.0; 8];
+        c[..coefficients.len()].copy_from_slice(coefficients);
+        Ok(match name {
+            "opencv" => Lens::opencv([c[0], c[1], c[4], c[5]], [c[2], c[3]]),
+            "full_opencv" => Lens::full_opencv([c[0], c[1], c[4], c[5], c[6], c[7]], [c[2], c[3]]),
+            "fisheye" => Lens::Fisheye { k: single([c[0], c[1], c[2], c[3]]) },
+            "thin_prism_fisheye" => Lens::thin_prism_fisheye([c[0], c[1], c[4], c[5]], [c[2], c[3]], [c[6], c[7]]),
+            "equirectangular" => Lens::Equirectangular,
+            "equal_area" => Lens::EqualArea,
+            _ => Lens::Perspective,
+        })
+    }
+
+    /// Returns the name and the coefficients with which [`Lens::named`] gives this lens.
+    pub fn name_and_coefficients(&self) -> (&'static str, Vec<f64>) {
+        let numbers = |coefficients: &[f32]| coefficients.iter().map(|&x| f64::from(x)).collect();
+        match *self {
+            Lens::Perspective => ("perspective", Vec::new()),
+            Lens::OpenCv { k, p } => ("opencv", numbers(&[k[0], k[1], p[0], p[1], k[2], k[3]])),
+            Lens::FullOpenCv { k, p } => ("full_opencv", numbers(&[k[0], k[1], p[0], p[1], k[2], k[3], k[4], k[5]])),
+            Lens::Fisheye { k } => ("fisheye", numbers(&k)),
+            Lens::ThinPrismFisheye { k, p, s } => {
+                ("thin_prism_fisheye", numbers(&[k[0], k[1], p[0], p[1], k[2], k[3], s[0], s[1]]))
+            }
+            Lens::Equirectangular => ("equirectangular", Vec::new()),
+            Lens::EqualArea => ("equal_area", Vec::new()),
+        }
+    }
+
     /// Returns OpenCV's model, or [`Lens::Perspective`] if all coefficients are 0.
     pub fn opencv(k: [f64; 4], p: [f64; 2]) -> Self {
         match are_zero(&k) && are_zero(&p) {
@@ -303,6 +361,28 @@ mod tests {
         assert!((x.hypot(y) / z - 1.0).abs() < 1e-3 && (y / x - 4.0 / 3.0).abs() < 1e-6, "{x} {y} {z}");
         assert!(fold.distort([0.9, 0.9, 1.0]).is_none());
         assert!(pole.undistort([300.0, 400.0]).iter().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn names_and_coefficients_give_the_lens_again() {
+        let lenses = [
+            Lens::Perspective,
+            Lens::OpenCv { k: [0.1, 0.2, 0.3, 0.4], p: [0.5, 0.6] },
+            Lens::FullOpenCv { k: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], p: [0.7, 0.8] },
+            Lens::Fisheye { k: [0.1, 0.2, 0.3, 0.4] },
+            Lens::ThinPrismFisheye { k: [0.1, 0.2, 0.3, 0.4], p: [0.5, 0.6], s: [0.7, 0.8] },
+            Lens::Equirectangular,
+            Lens::EqualArea,
+        ];
+        for lens in lenses {
+            let (name, coefficients) = lens.name_and_coefficients();
+            assert_eq!(Lens::named(name, &coefficients).unwrap(), lens);
+        }
+        assert_eq!(Lens::named("opencv", &[0.1, 0.2]).unwrap(), Lens::opencv([0.1, 0.2, 0.0, 0.0], [0.0; 2]));
+        let refused = |name, coefficients: &[f64]| Lens::named(name, coefficients).unwrap_err().to_string();
+        assert!(refused("pinhole", &[]).contains("perspective, opencv"));
+        assert!(refused("fisheye", &[0.1; 5]).contains("up to 4 coefficients"));
+        assert!(refused("opencv", &[f64::NAN]).contains("finite"));
     }
 
     #[test]

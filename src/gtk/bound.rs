@@ -16,6 +16,12 @@ use super::spectrum::{Eigenvalues, eigenvalues};
 use crate::device::Device;
 use crate::{Error, Result};
 
+/// Returns the two points of a label map that are taken if none are given: 0.49 and 0.51 along the first axis.
+pub fn default_pair(dimensions: u32) -> [Vec<f64>; 2] {
+    // The other axes stay off the middle, where nodes would make all kernels alike.
+    [0.49, 0.51].map(|x| std::iter::once(x).chain(std::iter::repeat_n(0.47, dimensions as usize - 1)).collect())
+}
+
 /// The bound of one model at a set of points.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bound {

@@ -15,6 +15,8 @@ use super::random::Random;
 use crate::Result;
 use crate::device::Device;
 
+/// Default number of steps of gradient descent: enough for the slowest waves to begin to be learned.
+pub const STEPS: usize = 5000;
 /// η λ_max if no η is given. It is small enough that descent stays within a few hundredths of the flow.
 const RATE: f64 = 0.1;
 /// Features are initialized uniformly in ± this value, so that O(0) is not zero.

@@ -20,6 +20,7 @@ pub mod matrix;
 pub mod memory;
 pub mod model;
 pub mod points;
+mod question;
 mod random;
 pub mod report;
 pub mod spectrum;
@@ -29,5 +30,6 @@ mod theta;
 
 pub use model::{Model, ModelSpec};
 pub use points::{Arrangement, Points};
+pub use question::Question;
 pub use study::{Finding, Study};
 pub use theta::ThetaChoice;

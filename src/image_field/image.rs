@@ -38,6 +38,16 @@ pub enum Texels {
     F32(Vec<f32>),
 }
 
+impl Texels {
+    fn len(&self) -> usize {
+        match self {
+            Texels::U8(values) => values.len(),
+            Texels::U16(values) => values.len(),
+            Texels::F32(values) => values.len(),
+        }
+    }
+}
+
 impl Image {
     /// Reads a PNG, JPEG, TIFF, OpenEXR, WebP, BMP, TGA or GIF file with 8 bits, 16 bits or floating point per channel:
     /// grey, grey with alpha, RGB or RGBA. Of several frames, the first is read. The image is turned as its EXIF
@@ -81,12 +91,6 @@ impl Image {
 
     fn of(decoded: DynamicImage) -> std::result::Result<Image, String> {
         let (width, height) = (decoded.width(), decoded.height());
-        if width == 0 || height == 0 {
-            return Err(format!("is {width}×{height}: it has no pixels; export it again"));
-        }
-        if u64::from(width) * u64::from(height) > MOST_PIXELS {
-            return Err(format!("is {width}×{height}, but at most {MOST_PIXELS} pixels are possible; reduce it"));
-        }
         let (n_channels, texels) = match decoded {
             DynamicImage::ImageLuma8(image) => (1, Texels::U8(image.into_raw())),
             DynamicImage::ImageLumaA8(image) => (2, Texels::U8(image.into_raw())),
@@ -105,7 +109,35 @@ impl Image {
                 ));
             }
         };
+        Image::checked((width, height), n_channels, texels)
+    }
+
+    /// Returns the image of `size` (width, height) pixels with these values, `[height, width, n_channels]`.
+    ///
+    /// # Errors
+    /// Returns an error if the image has no pixels or too many, not 1 to 4 channels, another number of values, or a
+    /// value that is not finite.
+    pub fn new(size: (u32, u32), n_channels: u32, texels: Texels) -> Result<Image> {
+        Image::checked(size, n_channels, texels).map_err(|what| Error::config(format!("the image {what}")))
+    }
+
+    fn checked((width, height): (u32, u32), n_channels: u32, texels: Texels) -> std::result::Result<Image, String> {
+        if width == 0 || height == 0 {
+            return Err(format!("is {width}×{height}: it has no pixels; export it again"));
+        }
+        if u64::from(width) * u64::from(height) > MOST_PIXELS {
+            return Err(format!("is {width}×{height}, but at most {MOST_PIXELS} pixels are possible; reduce it"));
+        }
+        if !(1..=4).contains(&n_channels) {
+            return Err(format!(
+                "has {n_channels} channels, but 1 (grey), 2 (with alpha), 3 (RGB) or 4 (RGBA) are possible"
+            ));
+        }
         let image = Image { width, height, n_channels, texels };
+        let (found, expected) = (image.texels.len(), image.n_pixels() * n_channels as usize);
+        if found != expected {
+            return Err(format!("has {found} values, but {} needs {expected}", image.describe()));
+        }
         match image.first_not_finite() {
             None => Ok(image),
             Some(at) => Err(format!(
@@ -222,6 +254,16 @@ mod tests {
         assert_eq!(shown_rgb(&[0.0, 0.5, 1.0, 0.5], 4, false), [0.5, 0.75, 1.0]);
         let linear = shown_rgb(&[0.0, 0.214_041_14, 1.0], 3, true);
         assert!((linear[1] - 0.5).abs() < 1e-6 && linear[0] == 0.0 && (linear[2] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn arrays_are_images_if_they_have_the_right_size() {
+        let image = Image::new((2, 1), 3, Texels::U8(vec![0, 51, 255, 1, 2, 3])).unwrap();
+        assert_eq!((image.describe(), image.values()[1]), ("2×1 RGB, 8 bit".to_owned(), 0.2));
+        let refused = |size, n, values| Image::new(size, n, Texels::U8(values)).unwrap_err().to_string();
+        assert_eq!(refused((2, 1), 3, vec![0; 5]), "the image has 5 values, but 2×1 RGB, 8 bit needs 6");
+        assert!(refused((2, 1), 5, vec![0; 10]).contains("has 5 channels"));
+        assert!(refused((0, 1), 3, Vec::new()).contains("no pixels"));
     }
 
     #[test]

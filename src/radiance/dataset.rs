@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
-use crate::config::{Background, Preset, SceneConfig, TrainConfig};
+use crate::config::{Background, Config, Preset, SceneConfig, TrainConfig};
 use crate::geometry::UnitCube;
 use crate::scene::{Capture, CaptureKind, Format, OpenOptions, RigFault, Scene, Splits};
 use crate::{Error, Result};
@@ -58,6 +58,20 @@ pub fn open_scene(config: &SceneConfig) -> Result<Scene> {
         }
     }
     Ok(scene)
+}
+
+/// Opens the scene of a configuration, and returns it with the configuration to train with: `settings`, which set what
+/// the user chose, applied to `defaults` in the form of the preset that suits the scene.
+///
+/// # Errors
+/// Returns the errors of [`open_scene`] and of `settings`, which should validate its result.
+pub fn open_for_training(defaults: Config, settings: impl Fn(Config) -> Result<Config>) -> Result<(Scene, Config)> {
+    let asked = settings(defaults.clone())?.scene;
+    let scene = open_scene(&asked)?;
+    let preset = preset_for(asked.preset, &scene);
+    let mut config = settings(preset.over(defaults, scene.capture.aabb_scale))?;
+    config.scene.preset = preset;
+    Ok((scene, config))
 }
 
 /// Returns the preset for a scene: the one that was asked for, or else the one that suits its capture.

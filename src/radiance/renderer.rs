@@ -12,7 +12,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::decoder::Head;
 use crate::device::args::{CameraRaysArgs, OccupancyRaysArgs, RayDistanceArgs, SpaceMap};
-use crate::device::{Device, LaunchDims, kernels};
+use crate::device::{Device, Interrupt, LaunchDims, kernels};
 use crate::field::{Field, WorkerScratch};
 use crate::geometry::{Bounds, Camera, Space, UnitCube};
 use crate::render::{Channel, Frame, Layer, Render, RenderOptions};
@@ -30,7 +30,8 @@ pub struct Renderer {
     /// One per worker; the locks are never contended.
     pub(super) chunks: Vec<Mutex<(Chunk, WorkerScratch)>>,
     /// Name of the field in messages: the file of its checkpoint.
-    name: PathBuf,
+    pub(super) name: PathBuf,
+    pub(super) interrupt: Interrupt,
 }
 
 /// Consecutive pixels in row order, as far as they have been traced.
@@ -68,7 +69,8 @@ impl Renderer {
             workers.map(|scratch| Ok(Mutex::new((Chunk::new(device, size)?, scratch)))).collect::<Result<_>>()?;
         let march = March::new(&config.march).through(space, &unit_cube);
         let (device, name, space) = (device.clone(), name.to_path_buf(), *space);
-        Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name })
+        let interrupt = Interrupt::default();
+        Ok(Renderer { device, field, occupancy, march, unit_cube, space, size, chunks, name, interrupt })
     }
 
     /// Creates a renderer of a checkpoint's field.
@@ -81,6 +83,11 @@ impl Renderer {
         let occupancy = Occupancy::from_checkpoint(device, checkpoint)?;
         let (unit_cube, space) = (checkpoint.header.unit_cube, &checkpoint.header.space);
         Renderer::new(device, config, unit_cube, space, field, occupancy, checkpoint.path())
+    }
+
+    /// Returns the request that ends, with [`Error::Interrupted`], what this renderer computes.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
     }
 
     /// Renders what the camera sees over `background` (sRGB, 0 to 1).
@@ -103,6 +110,7 @@ impl Renderer {
         let mut strips: Vec<Strip> =
             (0..width * height).step_by(self.size.rays).map(|first| Strip { first, ..Strip::default() }).collect();
         self.device.for_each_chunk(&mut strips, |worker, _, strip| {
+            self.interrupt.check()?;
             let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let (chunk, scratch) = &mut *own;
             let end = width * height;

@@ -11,6 +11,10 @@ use crate::media::{Pixels, encode_png, to_rgb8};
 use crate::mesh::{Atlas, ColoredMesh, Lattice, Mesh, Sampler, Texture, marching_cubes};
 use crate::{Error, Result, memory};
 
+/// Default of the density at a surface, per side length of the unit cube: the transmittance drops to about one half over
+/// a fortieth of that side.
+pub const SURFACE_DENSITY: f32 = 30.0;
+
 /// Number of layers of values held in memory at a time.
 const SLAB: usize = 8;
 /// Densities are compared by their logarithms, which the network outputs and which are nearly linear between two
@@ -164,6 +168,7 @@ impl Renderer {
         let most = if self.device.is_host() { HOST_PIECE } else { self.size.samples };
         let mut pieces: Vec<_> = points.chunks(most).map(|points| (points, Vec::new())).collect();
         self.device.for_each_chunk(&mut pieces, |worker, _, (points, densities)| {
+            self.interrupt.check()?;
             let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let (chunk, scratch) = &mut *own;
             chunk.samples.position.upload(0, points.as_flattened())?;
@@ -192,8 +197,8 @@ impl Renderer {
             let depth = step as f32 + 0.5;
             let inside = |&i: &usize| [0, 1, 2].map(|k| points[i][k] - depth * lengths[i] * normals[i][k]);
             let at: Vec<[f32; 3]> = left.iter().map(inside).collect();
-            let towards: Vec<[f32; 3]> = left.iter().map(|&i| normals[i]).collect();
-            for (&i, (density, color)) in left.iter().zip(self.samples(&at, &towards)?) {
+            let inwards: Vec<[f32; 3]> = left.iter().map(|&i| normals[i].map(|x| -x)).collect();
+            for (&i, (density, color)) in left.iter().zip(self.samples(&at, &inwards)?) {
                 let weight = (1.0 - weights[i]) * -(-density * size).exp_m1();
                 weights[i] += weight;
                 (0..3).for_each(|k| colors[i][k] += weight * color[k]);
@@ -204,29 +209,31 @@ impl Renderer {
         Ok(colors.into_iter().zip(weights).map(scaled).collect())
     }
 
-    /// Computes the colours of points viewed against directions, both in scene coordinates: sRGB from 0 to 1.
+    /// Computes the colours of points viewed along directions of length 1, both in scene coordinates: sRGB from 0 to 1.
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub fn colors_at(&self, points: &[[f32; 3]], towards: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
-        Ok(self.samples(points, towards)?.into_iter().map(|(_, color)| color).collect())
+    pub fn colors_along(&self, points: &[[f32; 3]], directions: &[[f32; 3]]) -> Result<Vec<[f32; 3]>> {
+        Ok(self.samples(points, directions)?.into_iter().map(|(_, color)| color).collect())
     }
 
-    /// Computes the densities of points, per side length of the unit cube, and their colours viewed against directions.
-    fn samples(&self, points: &[[f32; 3]], towards: &[[f32; 3]]) -> Result<Vec<(f32, [f32; 3])>> {
+    /// Computes the densities of points, per side length of the unit cube, and their colours viewed along directions.
+    fn samples(&self, points: &[[f32; 3]], directions: &[[f32; 3]]) -> Result<Vec<(f32, [f32; 3])>> {
         let place = self.place();
         let points: Vec<[f32; 3]> = points.iter().map(|&point| Bounds::UNIT.clamp(place.to_field(point))).collect();
         let most = self.size.rays.min(self.size.samples);
-        let pieces = points.chunks(most).zip(towards.chunks(most));
-        let mut pieces: Vec<_> = pieces.map(|(points, towards)| (points, towards, Vec::new(), Vec::new())).collect();
-        self.device.for_each_chunk(&mut pieces, |worker, _, (points, towards, densities, colors)| {
+        let pieces = points.chunks(most).zip(directions.chunks(most));
+        let mut pieces: Vec<_> =
+            pieces.map(|(points, directions)| (points, directions, Vec::new(), Vec::new())).collect();
+        self.device.for_each_chunk(&mut pieces, |worker, _, (points, directions, densities, colors)| {
+            self.interrupt.check()?;
             let mut own = self.chunks[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let (chunk, scratch) = &mut *own;
             let n = points.len();
             chunk.n_rays = n;
             for k in 0..3 {
-                let views: Vec<f32> = towards.iter().map(|direction| -direction[k]).collect();
-                chunk.rays.view.upload(k * chunk.rays.capacity, &views)?;
+                let along: Vec<f32> = directions.iter().map(|direction| direction[k]).collect();
+                chunk.rays.view.upload(k * chunk.rays.capacity, &along)?;
             }
             chunk.samples.position.upload(0, points.as_flattened())?;
             chunk.samples.ray.upload(0, &(0..n as u32).collect::<Vec<_>>())?;

@@ -2,11 +2,11 @@
 
 use super::chunk::Chunk;
 use super::volume_renderer::VolumeRenderer;
-use crate::config::{Background, TrainConfig};
+use crate::config::{Background, Config, TrainConfig};
 use crate::device::args::{self, BackgroundMode, LensModel};
 use crate::device::{Buffer, Device, LaunchDims, kernels};
 use crate::geometry::{Camera, Lens, UnitCube};
-use crate::scene::{View, load_images};
+use crate::scene::{Scene, View, load_images};
 use crate::{Error, Result};
 
 /// Number of images decoded at a time before upload; only these are in memory twice.
@@ -26,6 +26,25 @@ pub struct TrainingImages {
 }
 
 impl TrainingImages {
+    /// Loads the training images of a scene as a configuration asks for them. `progress` is as for
+    /// [`TrainingImages::load`].
+    ///
+    /// # Errors
+    /// Returns an error if an image, a mask or a depth map cannot be read, or if the device fails.
+    pub fn of_scene(
+        device: &Device,
+        scene: &Scene,
+        config: &Config,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self> {
+        let mut views = scene.splits.train.clone();
+        if config.train.depth_loss == 0.0 {
+            // Depth maps that nothing uses may be missing or of another kind.
+            views.iter_mut().for_each(|view| view.depth = None);
+        }
+        TrainingImages::load(device, &views, config.scene.downscale, &scene.unit_cube, progress)
+    }
+
     /// Loads all images and uploads them. `progress(done, total)` is called after each image.
     pub fn load(
         device: &Device,

@@ -107,33 +107,17 @@ impl Volume {
 
     /// Evaluates some of the cells.
     fn fill(&mut self, renderer: &Renderer, occupied: &Occupied, cells: Range<usize>) -> Result<()> {
-        let place = renderer.place();
         let centre = |cell| {
             let (at, origin) = (self.centre(cell), renderer.unit_cube.origin);
-            std::array::from_fn(|k| (at[k] - origin[k]) as f32)
+            (cell, std::array::from_fn(|k| (at[k] - origin[k]) as f32))
         };
-        let (mut asked, mut points, mut in_field) = (Vec::new(), Vec::<[f32; 3]>::new(), Vec::new());
-        for cell in cells {
-            let point = centre(cell);
-            let at = place.to_field(point);
-            if at.iter().all(|x| (0.0..=1.0).contains(x)) && occupied.holds(at) {
-                asked.push(cell);
-                points.push(point);
-                in_field.push(at);
-            }
-        }
-        let densities = renderer.densities(&in_field)?;
-        if densities.iter().any(|density| !density.is_finite()) {
-            return Err(Error::config(
-                "the field gives values that are not finite, so that its training diverged; use an earlier checkpoint",
-            ));
-        }
-        for ((&cell, density), point) in asked.iter().zip(densities).zip(&points) {
-            self.density[cell] = density * place.density_factor(*point);
+        let inside = renderer.inside(occupied, cells.map(centre))?;
+        for (&cell, &density) in inside.numbers.iter().zip(&inside.densities) {
+            self.density[cell] = density;
         }
         for direction in DIRECTIONS {
-            let colors = renderer.colors_at(&points, &vec![direction; points.len()])?;
-            for (&cell, color) in asked.iter().zip(colors) {
+            let colors = renderer.colors_along(&inside.points, &vec![direction; inside.points.len()])?;
+            for (&cell, color) in inside.numbers.iter().zip(colors) {
                 (0..3).for_each(|k| self.colors[cell][k] += color[k] / DIRECTIONS.len() as f32);
             }
         }

@@ -17,7 +17,7 @@ pub use target::Target;
 
 use crate::Result;
 use crate::decoder::Head;
-use crate::fit::{FitChunk, Predictor};
+use crate::fit::Predictor;
 
 /// The head of a distance field: one value at each point in space.
 pub const HEAD: Head = Head::Values { dimensions: 3, n_outputs: 1 };
@@ -27,9 +27,5 @@ pub const HEAD: Head = Head::Values { dimensions: 3, n_outputs: 1 };
 /// # Errors
 /// Returns an error if the device fails, or if the field gives a value that is not finite.
 pub fn distances(predictor: &Predictor, points: &[[f32; 3]]) -> Result<Vec<f32>> {
-    let place = |chunk: &mut FitChunk, first: usize| {
-        let own = &points[first..first + chunk.n];
-        chunk.position.upload(0, own.as_flattened())
-    };
-    predictor.values(points.len(), place)
+    predictor.values_at(points.as_flattened())
 }

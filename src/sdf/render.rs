@@ -7,7 +7,7 @@ use super::gradient::gradients;
 use super::{MeshFacts, distances};
 use crate::checkpoint::Checkpoint;
 use crate::fit::Predictor;
-use crate::geometry::{Bounds, Camera, UnitCube};
+use crate::geometry::{Bounds, Camera, FieldToScene, Space, UnitCube};
 use crate::render::{Frame, Layer, Render, RenderOptions};
 use crate::scene::Scene;
 use crate::{Error, Result};
@@ -59,12 +59,23 @@ impl SphereTracer {
     /// Returns the errors of [`MeshFacts::from_checkpoint`].
     pub fn new(predictor: Predictor, checkpoint: &Checkpoint) -> Result<Self> {
         let facts = MeshFacts::from_checkpoint(checkpoint)?;
-        Ok(SphereTracer {
-            predictor,
-            unit_cube: checkpoint.header.unit_cube,
-            low: facts.low.map(|x| x - BOX_MARGIN),
-            high: facts.high.map(|x| x + BOX_MARGIN),
-        })
+        Ok(SphereTracer::around(predictor, &facts, checkpoint.header.unit_cube))
+    }
+
+    /// Creates a renderer of a field that was fitted to the mesh with these `facts`.
+    pub fn around(predictor: Predictor, facts: &MeshFacts, unit_cube: UnitCube) -> Self {
+        let (low, high) = (facts.low.map(|x| x - BOX_MARGIN), facts.high.map(|x| x + BOX_MARGIN));
+        SphereTracer { predictor, unit_cube, low, high }
+    }
+
+    /// Returns the field.
+    pub fn predictor(&self) -> &Predictor {
+        &self.predictor
+    }
+
+    /// Returns how the field's box is placed in the coordinates of the mesh.
+    pub fn place(&self) -> FieldToScene {
+        FieldToScene { space: Space::Identity, unit_cube: self.unit_cube, side: 1.0 }
     }
 
     /// Returns the rays of a camera that intersect the mesh's box and `crop`, a box of the scene.

@@ -254,7 +254,8 @@ fn a_surface_has_the_colours_that_pictures_of_it_show() {
     let renderer = renderer_of(folder.path(), 3000);
     let (points, normals) = (mesh.vertices.clone(), mesh.vertex_normals());
     let from_above = renderer.colors_from_above(&points, &normals).unwrap();
-    let at_surface = renderer.colors_at(&points, &normals).unwrap();
+    let inwards: Vec<[f32; 3]> = normals.iter().map(|normal| normal.map(|x| -x)).collect();
+    let at_surface = renderer.colors_along(&points, &inwards).unwrap();
     let (mut n_seen, mut apart, mut apart_at_surface) = (0.0, 0.0, 0.0);
     for i in (0..points.len()).step_by(5) {
         let frame = renderer.render(&above(points[i], normals[i], 0.2), [0.0; 3]).unwrap();
@@ -331,7 +332,7 @@ fn a_volume_has_the_densities_and_colours_of_the_field() {
     let expected: Vec<f32> = renderer.densities(&in_cube).unwrap().iter().map(|density| 0.33 * density).collect();
     let apart = filled.iter().zip(&expected).map(|(&cell, expected)| (density[cell] / expected - 1.0).abs());
     assert!(apart.fold(0.0, f32::max) < 1e-3);
-    let towards = |direction: [f32; 3]| renderer.colors_at(&points, &vec![direction; points.len()]).unwrap();
+    let towards = |direction: [f32; 3]| renderer.colors_along(&points, &vec![direction; points.len()]).unwrap();
     let axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     let seen: Vec<_> = axes.iter().flat_map(|&axis| [towards(axis), towards(axis.map(|x| -x))]).collect();
     for (i, &cell) in filled.iter().enumerate() {

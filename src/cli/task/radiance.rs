@@ -14,13 +14,13 @@ use crate::geometry::Upright;
 use crate::mesh::{ColoredMesh, Mesh, MeshFormat};
 use crate::metrics::Lpips;
 use crate::radiance::evaluate::{SavedImages, compare};
-use crate::radiance::{Protocol, Renderer, Report, Terms, Volume, plain_background, reopen_scene, scene_without_views};
+use crate::radiance::{
+    Protocol, Renderer, Report, SURFACE_DENSITY, Terms, Volume, plain_background, reopen_scene, scene_without_views,
+};
 use crate::scene::path::PathChoice;
 use crate::scene::{Scene, Split, View};
 use crate::{Error, Result, atomic};
 
-/// Density at which the transmittance drops to about one half over a fortieth of the unit cube's side.
-const DENSITY_THRESHOLD: f64 = 30.0;
 const POINTS: u32 = 1_000_000;
 
 /// Compares a field with held-out images, writes the figures to `output`, and prints them.
@@ -191,7 +191,7 @@ fn export_surface(
     let write = |exported: ColoredMesh, path, format| {
         export::write(exported, path, format, upright.filter(|_| args.turns(format)))
     };
-    let threshold = args.density_threshold.unwrap_or(DENSITY_THRESHOLD) as f32;
+    let threshold = args.density_threshold.map_or(SURFACE_DENSITY, |density| density as f32);
     let mut mesh =
         args.extract(renderer.place(), |lattice, progress| renderer.surface(lattice, threshold, progress))?;
     // Drawn before the mesh is simplified, and written after it, so that a texture too small leaves no file behind.

@@ -10,6 +10,7 @@ mod stl;
 
 use std::path::Path;
 
+use self::raw::{Polygons, Raw, Read};
 use super::Mesh;
 use super::weld::weld;
 use crate::{Error, Result, names};
@@ -24,15 +25,28 @@ impl Mesh {
     /// Returns an error if the file cannot be read, has an unsupported format, ends early, refers to vertices that it
     /// does not have, contains coordinates that are not finite, or has no faces or no area.
     pub fn read(path: &Path, origin: Option<[f64; 3]>) -> Result<Mesh> {
-        let raw = read(path, origin)?;
-        if raw.triangles.is_empty() {
-            let what = "has no faces, but a mesh of triangles or polygons is expected; export it with its faces";
-            return Err(Error::file(path, what));
-        }
-        let mesh = weld(raw);
-        mesh.check().map_err(|what| Error::file(path, what))?;
-        Ok(mesh)
+        welded(read(path, origin)?).map_err(|what| Error::file(path, what))
     }
+
+    /// Returns the mesh with these vertices and triangles, treated as those of a file: see [`Mesh::read`].
+    ///
+    /// # Errors
+    /// Returns an error if a triangle refers to a vertex that is not there, if a coordinate is not finite, or if there are
+    /// no triangles or they have no area.
+    pub fn new(vertices: Vec<[f64; 3]>, triangles: Vec<[u32; 3]>) -> Result<Mesh> {
+        let raw = Raw { vertices, triangles, polygons: Polygons::default() };
+        raw.checked(None).and_then(welded).map_err(|what| Error::config(format!("the mesh: {what}")))
+    }
+}
+
+/// Merges vertices at the same position, and checks that the result has a surface.
+fn welded(raw: Mesh) -> Read<Mesh> {
+    if raw.triangles.is_empty() {
+        return Err("has no faces, but a mesh of triangles or polygons is expected; export it with its faces".into());
+    }
+    let mesh = weld(raw);
+    mesh.check()?;
+    Ok(mesh)
 }
 
 /// Reads the mesh of a file as it stands there, with vertex indices and coordinates checked.
