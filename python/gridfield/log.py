@@ -163,9 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m gridfield.log", description="Convert the events of a run.")
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run")
-    parser.add_argument(
-        "--to", nargs=2, metavar=("WHAT", "DIR"), required=True, help="tensorboard or wandb, and a folder"
-    )
+    parser.add_argument("--to", nargs=2, metavar=("WHAT", "DIR"), required=True, help="tensorboard or wandb, and a folder")
     parser.add_argument("--follow", action="store_true", help="go on until the run is finished")
     args = parser.parse_args(arguments)
     run, (what, folder) = args.run, args.to

@@ -88,7 +88,7 @@ pub fn array<'py, T: Element, const N: usize>(
     values: Vec<T>,
     shape: [usize; N],
 ) -> PyResult<Bound<'py, PyAny>> {
-    Ok(PyArray1::from_vec(py, values).reshape(shape)?.into_any())
+    Ok(PyArray1::from_vec(py, values).reshape(shape.to_vec())?.into_any())
 }
 
 /// Returns positions relative to `origin` as an array `[n, 3]`: in single precision without a copy if `origin` is 0, else

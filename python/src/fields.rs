@@ -139,18 +139,19 @@ impl<'py> Request<'_, 'py> {
         };
         let channels = self.outputs.iter().map(channel).collect::<PyResult<Vec<_>>>()?;
         let crop = self.within.map(|within| scene_box(py, within)).transpose()?.map(|within| within.relative(origin));
+        let background = self.background;
         let frame = |layer: Layer| {
             if !channels.iter().any(|channel| channel.layer() == layer) {
                 return Ok(None);
             }
-            field.render(&camera, &RenderOptions { layer, background: self.background, crop }).map(Some)
+            field.render(&camera, &RenderOptions { layer, background, crop }).map(Some)
         };
         let (shown, cells) = interruptible(py, interrupt, || Ok((frame(Layer::Field)?, frame(Layer::Occupancy)?)))?;
         let normals =
             channels.contains(&Channel::Normal).then(|| py.detach(|| shown.as_ref().map(|f| f.normals(&camera))));
         let [width, height] = [self.size.0, self.size.1].map(|side| side as usize);
         let out = PyDict::new(py);
-        let mut put = |channel: Channel, values: Vec<f32>| {
+        let put = |channel: Channel, values: Vec<f32>| {
             let n = values.len() / (width * height);
             out.set_item(channel.name(), array(py, values, [height, width, n])?)
         };

@@ -87,9 +87,7 @@ def test_a_missing_gpu_is_an_error_of_its_own() -> None:
 def interrupted(code: str) -> tuple[float, str]:
     """Run Python code, interrupt it once it says so, and return the seconds to its end and what it printed."""
     head = f"import gridfield as gf, numpy as np, sys\nscene = gf.Scene({str(SCENE)!r})\n"
-    child = subprocess.Popen(
-        [sys.executable, "-c", head + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", head + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     time.sleep(0.5)

@@ -12,7 +12,7 @@ def test_the_notebook_trains_and_plots(monkeypatch: pytest.MonkeyPatch, tmp_path
     import nbformat
     from nbclient import NotebookClient
 
-    monkeypatch.setenv("NOTEBOOK_STEPS", "100")
+    monkeypatch.setenv("NOTEBOOK_STEPS", "300")
     notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     pictures = [

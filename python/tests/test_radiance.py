@@ -65,13 +65,13 @@ def trainer_view() -> gf.View:
 
 
 def test_steps_report_and_learn(scene: gf.Scene) -> None:
-    config = {"scene.downscale": 4, "train.batch_samples": 8192, "train.max_steps": 60}
+    config = {"scene.downscale": 4, "train.batch_samples": 8192, "train.max_steps": 120}
     trainer = gf.Trainer(scene, config=config, device="cpu")
-    first, last = trainer.step(20), trainer.step(40)
-    assert (first["step"], last["step"]) == (20, 60)
-    assert last["loss"] < 0.7 * first["loss"] and last["psnr"] > first["psnr"] + 1.0
+    first, last = trainer.step(20), trainer.step(100)
+    assert (first["step"], last["step"]) == (20, 120)
+    assert last["loss"] < 0.8 * first["loss"] and last["psnr"] > first["psnr"] + 1.0
     assert last["rays_per_second"] > 0 and trainer.is_done
-    with pytest.raises(ValueError, match="has all of its 60 steps"):
+    with pytest.raises(ValueError, match="has all of its 120 steps"):
         trainer.step(1)
 
 
@@ -107,7 +107,7 @@ def test_a_pixel_is_where_the_camera_matrix_says(field: gf.Field) -> None:
     whole = field.render(view.c2w, view.K, view.size)["rgb"]
     part = view.K.copy()
     part[:2, 2] -= [20, 10]
-    assert np.abs(field.render(view.c2w, part, (30, 25))["rgb"] - whole[10:35, 20:50]).max() < 2e-3
+    assert np.abs(field.render(view.c2w, part, (15, 20))["rgb"] - whole[10:30, 20:35]).max() < 2e-3
 
 
 def test_lenses_bend_and_panoramas_see_all_around(field: gf.Field) -> None:
@@ -175,9 +175,11 @@ def test_the_mesh_is_where_density_is(field: gf.Field) -> None:
     assert vertices.shape[1] == faces.shape[1] == colors.shape[1] == 3 and len(vertices) == len(colors)
     assert vertices.dtype == colors.dtype == np.float32 and faces.dtype == np.uint32
     assert faces.max() == len(vertices) - 1 and 0 <= colors.min() and colors.max() <= 1
-    box = [[-0.5, -0.5, -0.5], [0.5, 0.5, 0.5]]
-    part = field.mesh(64, box, threshold=10)[0]
-    assert 0 < len(part) < len(vertices) and np.abs(part).max() <= 0.5
+    low, high = vertices.min(0), vertices.max(0)
+    middle = float(np.median(vertices[:, 0]))
+    part = field.mesh(64, [low, [middle, high[1], high[2]]], threshold=10)[0]
+    assert 0 < len(part) < len(vertices) and part[:, 0].max() <= middle + 1e-6
+    assert np.median(field.density(vertices)) > 0
 
 
 def test_runs_are_saved_loaded_and_resumed(scene: gf.Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
