@@ -26,7 +26,7 @@ const TEXTURE_ROWS: usize = 32;
 /// Number of points that a CPU worker thread evaluates at a time.
 const HOST_PIECE: usize = 1 << 12;
 
-/// Number of steps of the march into a surface after which its colour is what they show.
+/// Number of steps of the march into a surface after which its colour is what they show; `colors_from_above` names it.
 const MOST_STEPS: usize = 64;
 /// Opacity from which on nothing shines through that an 8-bit colour could show.
 const OPAQUE: f32 = 0.998;
@@ -183,7 +183,7 @@ impl Renderer {
     /// Computes the colours of points of a surface as rays against its normals see them, both in scene coordinates: sRGB
     /// from 0 to 1. Only the samples that a ray shows have been trained to have its colour, and most of them lie behind
     /// the point where the density crosses a threshold. So samples are composited from there on inwards, until nothing
-    /// shines through or [`MOST_STEPS`] of the march are taken.
+    /// shines through or 64 steps of the march are taken.
     ///
     /// # Errors
     /// Returns an error if the device fails.
