@@ -68,14 +68,23 @@ fn main() {
     let digest = fresh::digest(Path::new("kernels"));
     let levels =
         if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") { X86_LEVELS } else { DEFAULT_LEVELS };
-    for level in levels {
-        compile_host(&sources, level, &out, digest);
-    }
     let emulated = env::var_os("CARGO_FEATURE_EMULATED").is_some();
-    if emulated {
-        compile_emulated(&sources, &out, digest);
+    // The kernels of tests are apart: all others are the same, whatever the features.
+    let (of_tests, of_program): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(|path| is_for_tests(path));
+    for (sources, part) in
+        [(&of_program, ""), (&of_tests, "_testing")].into_iter().filter(|(sources, _)| !sources.is_empty())
+    {
+        for level in levels {
+            compile_host(sources, level, part, &out, digest);
+        }
+        if emulated {
+            compile_emulated(sources, part, &out, digest);
+        }
     }
-    nvcc::compile(&sources, &out, digest);
+    if emulated {
+        compile_emulation(&out, digest);
+    }
+    nvcc::compile(&[("ptx", &of_program), ("ptx_testing", &of_tests)], &out, digest);
     let kernels: Vec<Kernel> = sources.iter().flat_map(|path| declared_kernels(path)).collect();
     fs::write(out.join("kernels.rs"), kernel_table(&kernels, levels, emulated)).expect("OUT_DIR is writable");
     println!("cargo:rustc-env=GRIDFIELD_COMMIT={}", commit());
@@ -98,7 +107,17 @@ fn kernel_sources(folder: &Path, testing: bool) -> Vec<PathBuf> {
     sources
 }
 
-fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
+/// Tells whether a source is in `kernels/testing`.
+fn is_for_tests(source: &Path) -> bool {
+    source.parent().is_some_and(|folder| folder.ends_with("testing"))
+}
+
+/// Compiles those of `sources` that a level recompiles into the library `gridfield_<level><part>`.
+fn compile_host(sources: &[PathBuf], level: &Level, part: &str, out: &Path, digest: u64) {
+    let sources: Vec<_> = sources.iter().filter(|source| level.compiles(&stem(source))).collect();
+    if sources.is_empty() {
+        return;
+    }
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(3).define("GF_LEVEL", level.name).warnings(true).extra_warnings(true);
     for flag in level.flags {
@@ -108,19 +127,30 @@ fn compile_host(sources: &[PathBuf], level: &Level, out: &Path, digest: u64) {
     // meaning.
     build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
     build.flag("-x").flag("c++");
-    build.include("kernels").files(sources.iter().filter(|source| level.compiles(&stem(source))));
-    compile_library(&mut build, &format!("gridfield_{}", level.name), out, digest);
+    build.include("kernels").files(sources);
+    compile_library(&mut build, &format!("gridfield_{}{part}", level.name), out, digest);
 }
 
-fn compile_emulated(sources: &[PathBuf], out: &Path, digest: u64) {
+/// Compiles kernels for the emulated target into the library `gridfield_emulated<part>`.
+fn compile_emulated(sources: &[PathBuf], part: &str, out: &Path, digest: u64) {
+    let mut build = emulated_build();
+    compile_library(build.files(sources), &format!("gridfield_emulated{part}"), out, digest);
+}
+
+/// Compiles what the kernels of the emulated target call: threads, barriers, the check for races.
+fn compile_emulation(out: &Path, digest: u64) {
+    let mut build = emulated_build();
+    build.files(["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"]);
+    compile_library(&mut build, "gridfield_emulation", out, digest);
+}
+
+fn emulated_build() -> cc::Build {
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
     // Threads without a sample leave their sample's values uninitialized.
     build.flag_if_supported("-Wno-maybe-uninitialized");
-    build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
-    let own = ["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"];
-    build.include("kernels").files(sources).files(own);
-    compile_library(&mut build, "gridfield_emulated", out, digest);
+    build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++").include("kernels");
+    build
 }
 
 /// Returns the name of a source file without its extension.
@@ -133,9 +163,16 @@ fn compile_library(build: &mut cc::Build, name: &str, out: &Path, digest: u64) {
     // Flags from the environment (CXXFLAGS and the like) are among the arguments, and cargo is told to watch their
     // variables.
     let compiler = build.get_compiler();
-    fresh::Stamp::new(out, name, &format!("{digest:x} {compiler:?}"))
-        .refresh(|| build.cargo_metadata(false).compile(name));
-    println!("cargo:rustc-link-search=native={}", out.display());
+    let inputs = format!("{digest:x} {} {:?}", compiler.path().display(), compiler.args());
+    let folder = fresh::folder(out, name, &inputs, |folder| {
+        let objects = folder.join("objects");
+        fs::create_dir(&objects).expect("the target folder is writable");
+        build.cargo_metadata(false).out_dir(&objects).compile(name);
+        let library = format!("lib{name}.a");
+        fs::rename(objects.join(&library), folder.join(&library)).expect("the target folder is writable");
+        fs::remove_dir_all(&objects).expect("the target folder is writable");
+    });
+    println!("cargo:rustc-link-search=native={}", folder.display());
     println!("cargo:rustc-link-lib=static={name}");
     let vendor = env::var("CARGO_CFG_TARGET_VENDOR").unwrap_or_default();
     println!("cargo:rustc-link-lib={}", if vendor == "apple" { "c++" } else { "stdc++" });

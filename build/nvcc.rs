@@ -8,12 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use crate::fresh::Stamp;
+use crate::fresh;
 
-/// CUDA release of the compiler, and the version of the PTX it writes. A driver loads PTX of its own version and older:
-/// PTX 9.0 requires a driver for CUDA 13.0 (580). scripts/fetch-nvcc.sh fetches this release.
-const RELEASE: &str = "13.0";
-const PTX_VERSION: &str = "9.0";
+/// The oldest CUDA release whose compiler can be used, and whose drivers (530 and newer) load the kernels.
+const RELEASE: (u32, u32) = (12, 1);
+
+/// The version of PTX of that release. Compilers write newer ones, which drivers of their own release and later load;
+/// what the kernels use is in this one already, so the number is lowered.
+const PTX_VERSION: (u32, u32) = (8, 1);
+
+/// A hint for the assembler that came with PTX 8.3: which bytes of a load are used. Removed, as older ones refuse it.
+const NEWER_HINT: &str = ".pragma \"used_bytes_mask";
 
 /// Virtual architectures, oldest first; a GPU gets the newest that it can run. 80 has everything the kernels need. 90
 /// can add several floats to memory in one atomic operation, which reduces the number of atomic operations for
@@ -23,13 +28,18 @@ const ARCHITECTURES: [u32; 2] = [80, 90];
 /// Compiler arguments other than architecture, output and source.
 const FLAGS: [&str; 4] = ["-ptx", "-std=c++17", "-O3", "-Ikernels"];
 
-/// Writes `ptx.rs` into `out`. `digest` is the digest of the sources.
-pub fn compile(sources: &[PathBuf], out: &Path, digest: u64) {
+/// Writes `ptx.rs` into `out`, and the PTX of each group of sources into the folder of the group's name. `digest` is the
+/// digest of all sources.
+pub fn compile(groups: &[(&str, &Vec<PathBuf>)], out: &Path, digest: u64) {
     let modules = match find() {
         Ok(nvcc) => {
-            let stamp =
-                Stamp::new(out, "ptx", &format!("{digest:x} {} {RELEASE} {ARCHITECTURES:?} {FLAGS:?}", nvcc.display()));
-            compile_all(&nvcc, sources, out, &stamp)
+            let inputs = format!("{digest:x} {} {PTX_VERSION:?} {ARCHITECTURES:?} {FLAGS:?}", nvcc.display());
+            let mut modules = Vec::new();
+            for (name, sources) in groups.iter().filter(|(_, sources)| !sources.is_empty()) {
+                let make = |folder: &Path| compile_in_parallel(&nvcc, sources, folder);
+                modules.extend(modules_in(&fresh::folder(out, name, &inputs, make), sources));
+            }
+            modules
         }
         Err(why) => {
             println!(
@@ -40,8 +50,7 @@ pub fn compile(sources: &[PathBuf], out: &Path, digest: u64) {
     };
     let mut text = format!(
         "/// The CUDA release that a driver must support to load the modules.\n\
-         pub const RELEASE: (i32, i32) = ({});\nconst MODULES: &[Module] = &[\n",
-        RELEASE.replace('.', ", ")
+         pub const RELEASE: (i32, i32) = {RELEASE:?};\nconst MODULES: &[Module] = &[\n"
     );
     for (source, architecture, ptx) in modules {
         writeln!(
@@ -56,11 +65,14 @@ pub fn compile(sources: &[PathBuf], out: &Path, digest: u64) {
 }
 
 /// Returns the nvcc to use: `NVCC`, or else the first of the right release in `CUDA_HOME`, `.cuda/` and `PATH`; or the
-/// reason why there is none.
+/// reason why there is none. `NVCC=none` asks for none.
 fn find() -> Result<PathBuf, String> {
     println!("cargo:rerun-if-env-changed=NVCC");
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
     if let Some(nvcc) = env::var_os("NVCC").filter(|nvcc| !nvcc.is_empty()).map(PathBuf::from) {
+        if nvcc == Path::new("none") {
+            return Err("NVCC=none".to_string());
+        }
         assert!(release(&nvcc).is_some(), "NVCC names {}, which does not run", nvcc.display());
         return right_release(nvcc);
     }
@@ -87,45 +99,58 @@ fn find() -> Result<PathBuf, String> {
 fn right_release(nvcc: PathBuf) -> Result<PathBuf, String> {
     println!("cargo:rerun-if-changed={}", nvcc.display());
     match release(&nvcc) {
-        Some(release) if release == RELEASE => Ok(nvcc),
-        Some(release) => Err(format!("{} is of CUDA {release}, and {RELEASE} is needed", nvcc.display())),
+        Some(release) if release >= RELEASE => Ok(nvcc),
+        Some((major, minor)) => Err(format!(
+            "{} is of CUDA {major}.{minor}, and {}.{} or later is needed",
+            nvcc.display(),
+            RELEASE.0,
+            RELEASE.1
+        )),
         None => Err(format!("{} does not run", nvcc.display())),
     }
 }
 
-/// Returns the release that a compiler reports, e.g. `13.0`.
-fn release(nvcc: &Path) -> Option<String> {
+/// Returns the release that a compiler reports, e.g. (13, 0).
+fn release(nvcc: &Path) -> Option<(u32, u32)> {
     let output = Command::new(nvcc).arg("--version").output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Some(text.split_once("release ")?.1.split(',').next()?.to_string())
+    version(text.split_once("release ")?.1.split(',').next()?)
 }
 
-/// Compiles all sources for all architectures, unless that has been done, on as many threads as cargo allows. Returns
-/// (name of the source, architecture, PTX file).
-fn compile_all(nvcc: &Path, sources: &[PathBuf], out: &Path, stamp: &Stamp) -> Vec<(String, u32, PathBuf)> {
-    let work: Vec<(&PathBuf, u32)> =
-        sources.iter().flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture))).collect();
-    stamp.refresh(|| compile_in_parallel(nvcc, &work, out));
-    let module = |&(source, architecture): &(&PathBuf, u32)| {
-        let (name, ptx) = output(source, architecture, out);
+/// Reads a version such as `13.0`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Returns the modules that a folder has of some sources, as (name of the source, architecture, PTX file).
+fn modules_in(folder: &Path, sources: &[PathBuf]) -> Vec<(String, u32, PathBuf)> {
+    let module = |(source, architecture): (&PathBuf, u32)| {
+        let (name, ptx) = output(source, architecture, folder);
         (name, architecture, ptx)
     };
-    let mut modules: Vec<_> = work.iter().map(module).collect();
+    let mut modules: Vec<_> = work(sources).map(module).collect();
     modules.sort();
     // Drop a module for a newer architecture if it does not differ from the older one.
     modules.dedup_by(|newer, older| newer.0 == older.0 && instructions(&newer.2) == instructions(&older.2));
     modules
 }
 
-fn compile_in_parallel(nvcc: &Path, work: &[(&PathBuf, u32)], out: &Path) {
-    let next = Mutex::new(work.iter());
-    let jobs = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
+/// Returns all pairs of a source and an architecture.
+fn work(sources: &[PathBuf]) -> impl Iterator<Item = (&PathBuf, u32)> {
+    sources.iter().flat_map(|source| ARCHITECTURES.map(|architecture| (source, architecture)))
+}
+
+/// Compiles all sources for all architectures, on as many threads as Cargo allows.
+fn compile_in_parallel(nvcc: &Path, sources: &[PathBuf], folder: &Path) {
+    let next = Mutex::new(work(sources));
+    let jobs: usize = env::var("NUM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
     std::thread::scope(|scope| {
-        for _ in 0..work.len().min(jobs) {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
                     let Some((source, architecture)) = next.lock().expect("no thread panicked").next() else { break };
-                    compile_one(nvcc, source, *architecture, &output(source, *architecture, out).1);
+                    compile_one(nvcc, source, architecture, &output(source, architecture, folder).1);
                 }
             });
         }
@@ -139,9 +164,9 @@ fn instructions(ptx: &Path) -> String {
 }
 
 /// Returns the name of a source, and the file for its PTX for an architecture.
-fn output(source: &Path, architecture: u32, out: &Path) -> (String, PathBuf) {
+fn output(source: &Path, architecture: u32, folder: &Path) -> (String, PathBuf) {
     let name = source.file_stem().and_then(|stem| stem.to_str()).expect("kernel sources have UTF-8 names").to_string();
-    let ptx = out.join(format!("{name}.{architecture}.ptx"));
+    let ptx = folder.join(format!("{name}.{architecture}.ptx"));
     (name, ptx)
 }
 
@@ -161,11 +186,24 @@ fn compile_one(nvcc: &Path, source: &Path, architecture: u32, ptx: &Path) {
         String::from_utf8_lossy(&output.stderr)
     );
     let text = fs::read_to_string(ptx).expect("nvcc has written the PTX");
-    let version = text.lines().find_map(|line| line.strip_prefix(".version ")).map(str::trim);
-    assert!(
-        version == Some(PTX_VERSION),
-        "{} writes PTX {}, not {PTX_VERSION}: its parts are of different releases; scripts/fetch-nvcc.sh gets ones that fit",
-        nvcc.display(),
-        version.unwrap_or("without a version")
-    );
+    fs::write(ptx, for_older_drivers(&text)).expect("OUT_DIR is writable");
+}
+
+/// Returns PTX that is written in `PTX_VERSION`.
+fn for_older_drivers(ptx: &str) -> String {
+    let mut text = String::with_capacity(ptx.len());
+    for line in ptx.lines().filter(|line| !line.trim_start().starts_with(NEWER_HINT)) {
+        match line.strip_prefix(".version ") {
+            Some(written) => {
+                let written = version(written).expect("PTX has a version of two numbers");
+                assert!(written >= PTX_VERSION, "nvcc wrote PTX {written:?}, older than its release does");
+                writeln!(text, ".version {}.{}", PTX_VERSION.0, PTX_VERSION.1).expect("writing to a string");
+            }
+            None => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
 }

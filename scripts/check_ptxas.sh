@@ -1,33 +1,34 @@
 #!/bin/sh
-# Compiles every kernel for the GPU architectures that matter and prints what ptxas says of each; fails where a kernel
-# spills registers or keeps a stack frame, both of which are memory traffic that the source does not show.
+# Builds the PTX of every kernel, assembles it and prints what ptxas says of each; fails where a kernel spills registers or
+# keeps a stack frame, both of which are memory traffic that the source does not show.
 #
-#   scripts/check_ptxas.sh [sm_80 sm_90 ...]
+#   scripts/check_ptxas.sh
 #
-# Dynamic shared memory is not ptxas's to know: it comes from <kernel>_shared_bytes, here read from the PTX.
+# PTX for compute_80 is assembled for sm_80, PTX for compute_90 for sm_90. Dynamic shared memory is not ptxas's to know: it
+# comes from <kernel>_shared_bytes, here read from the PTX. PTXAS names another assembler, such as that of CUDA 12.1, the
+# oldest release that the PTX is for.
 set -eu
 
 cd "$(dirname "$0")/.."
-nvcc=${NVCC:-}
-for candidate in "${CUDA_HOME:-}/bin/nvcc" .cuda/nvidia/cu13/bin/nvcc nvcc; do
-    [ -n "$nvcc" ] && break
-    "$candidate" --version 2>/dev/null | grep -q "release 13.0" && nvcc=$candidate
+# The build script writes the PTX, and the lints run it with all kernels, those of tests and benchmarks included.
+out=$(cargo clippy --quiet --all-targets --locked --message-format=json |
+    grep '"reason":"build-script-executed"' | grep -o '"out_dir":"[^"]*/gridfield-[0-9a-f]*/out"' | tail -n 1 | cut -d '"' -f 4)
+[ -d "$out/ptx" ] || { echo "check_ptxas.sh: no nvcc, so no PTX; scripts/fetch-nvcc.sh gets one" >&2; exit 2; }
+ptxas=${PTXAS:-}
+for candidate in "$(dirname "${NVCC:-none}")/ptxas" "${CUDA_HOME:-}/bin/ptxas" .cuda/nvidia/cu13/bin/ptxas ptxas; do
+    [ -n "$ptxas" ] && break
+    command -v "$candidate" >/dev/null && ptxas=$candidate
 done
-[ -n "$nvcc" ] || { echo "check_ptxas.sh: no nvcc of CUDA 13.0; scripts/fetch-nvcc.sh gets one" >&2; exit 2; }
-[ $# -gt 0 ] || set -- sm_80 sm_90
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for arch; do
-    for source in $(find kernels -name "*.cu" | sort); do
-        stem=$work/$(basename "$source" .cu).$arch
-        mkdir "$stem"
-        "$nvcc" -std=c++17 -O3 -Ikernels -arch="$arch" -cubin -Xptxas -v --keep --keep-dir "$stem" "$source" -o "$stem.cubin" \
-            2>"$stem/log" || { cat "$stem/log" >&2; exit 1; }
-    done
-done
+# As many assemblers run at once as there are processors.
+assemble='
+    module=$(basename "$2" .ptx)
+    "$1" -v -arch="sm_${module##*.}" "$2" -o "$0/$module.cubin" 2>"$0/$module.log" || { cat "$0/$module.log" >&2; exit 255; }'
+ls "$out"/ptx*/*.ptx | xargs -P "$(getconf _NPROCESSORS_ONLN)" -n 1 sh -c "$assemble" "$work" "$ptxas"
 
-cat "$work"/*/*.ptx "$work"/*/log | awk '
+cat "$out"/ptx*/*.ptx "$work"/*.log | awk '
     / _?[a-z0-9_]+_shared_bytes = [0-9]+;/ {
         name = $(NF - 2); sub(/_shared_bytes$/, "", name); bytes = $NF; sub(/;/, "", bytes); dynamic[name] = bytes
     }

@@ -3,8 +3,8 @@
 #
 #   scripts/fetch-nvcc.sh
 #
-# All pieces are pinned. nvcc and nvvm of CUDA 13.0 emit PTX 9.0, which drivers from 580 on accept; newer ones emit PTX
-# that those drivers refuse.
+# All pieces are pinned to one release of CUDA: parts of different releases do not fit. build/nvcc.rs writes the PTX in a
+# version that older drivers load.
 set -eu
 
 cd "$(dirname "$0")/.."

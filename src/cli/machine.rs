@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::print;
 use crate::device::{Device, DeviceChoice};
 
 /// Device to compute on.
@@ -29,10 +30,20 @@ pub struct MachineArgs {
 
 impl MachineArgs {
     /// Opens the device, and gives the same number of threads to the parts of the library that use no device, such as
-    /// image decoding. Must be called at most once per process.
+    /// image decoding. Where a GPU may be expected and the device is the CPU, prints why. Must be called at most once per
+    /// process.
     pub fn open_device(&self) -> anyhow::Result<Device> {
         let threads = self.threads.map_or(0, usize::from);
-        let device = Device::open(self.device.into(), threads)?;
+        let device = match self.device.into() {
+            DeviceChoice::Auto => {
+                let (device, why_no_gpu) = Device::open_auto(threads)?;
+                if let Some(why) = why_no_gpu {
+                    print::to_stderr(&format!("gridfield: on the CPU, since {why}"));
+                }
+                device
+            }
+            choice => Device::open(choice, threads)?,
+        };
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         Ok(device)
     }

@@ -89,6 +89,12 @@ impl Cuda {
         Ok(Cuda { gpu: Arc::new(gpu), profile: None })
     }
 
+    /// Returns whether the library of a CUDA driver is installed.
+    pub(super) fn has_driver() -> bool {
+        // SAFETY: this loads the driver's library and releases it again; no other library is loaded under its name.
+        unsafe { sys::is_culib_present() }
+    }
+
     /// Returns the name of the GPU, such as `NVIDIA H200`.
     pub fn describe(&self) -> String {
         self.gpu.name.clone()
@@ -253,10 +259,9 @@ fn words(error: DriverError) -> String {
 
 /// Checks that there is a driver that can load the PTX of this binary.
 fn check_driver() -> Result<()> {
-    // SAFETY: this loads the driver's library and releases it again; no other library is loaded under its name.
-    if !unsafe { sys::is_culib_present() } {
+    if !Cuda::has_driver() {
         return Err(Error::device(
-            "no CUDA driver found (libcuda.so): install NVIDIA's driver, 580 or newer, or use --device cpu",
+            "no CUDA driver found (libcuda.so): install NVIDIA's driver, 530 or newer, or use --device cpu",
         ));
     }
     let mut version = 0;
@@ -273,7 +278,7 @@ fn check_driver() -> Result<()> {
 
 fn too_old(what: &str) -> Error {
     Error::device(format!(
-        "the CUDA driver {what}, and the kernels of this binary want CUDA {}.{}: install NVIDIA's driver 580 or newer, or \
+        "the CUDA driver {what}, and the kernels of this binary want CUDA {}.{}: install NVIDIA's driver 530 or newer, or \
          use --device cpu",
         ptx::RELEASE.0,
         ptx::RELEASE.1

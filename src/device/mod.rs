@@ -95,10 +95,19 @@ impl Device {
         match choice {
             DeviceChoice::Cpu => Ok(Device::Cpu(Cpu::open(threads)?)),
             DeviceChoice::Cuda => Ok(Device::Cuda(Cuda::open()?)),
-            DeviceChoice::Auto => match Cuda::open() {
-                Ok(cuda) => Ok(Device::Cuda(cuda)),
-                Err(_) => Device::open(DeviceChoice::Cpu, threads),
-            },
+            DeviceChoice::Auto => Ok(Device::open_auto(threads)?.0),
+        }
+    }
+
+    /// Opens CUDA if there is a driver, a GPU and kernels for it, else the CPU. If there is a driver and the device is
+    /// the CPU, the second value is the reason why.
+    ///
+    /// # Errors
+    /// Returns an error if the CPU cannot run this binary's kernels.
+    pub fn open_auto(threads: usize) -> Result<(Self, Option<Error>)> {
+        match Cuda::open() {
+            Ok(cuda) => Ok((Device::Cuda(cuda), None)),
+            Err(why) => Ok((Device::open(DeviceChoice::Cpu, threads)?, Cuda::has_driver().then_some(why))),
         }
     }
 

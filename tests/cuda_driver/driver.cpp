@@ -42,7 +42,7 @@ extern "C" {
 Result cuInit(unsigned) { return fails("no device") ? NO_DEVICE : SUCCESS; }
 
 Result cuDriverGetVersion(int* version) {
-    *version = fails("old driver") ? 12080 : 13000;
+    *version = fails("old driver") ? 11080 : 12010;
     return SUCCESS;
 }
 
@@ -138,7 +138,7 @@ Result cuMemcpyDtoHAsync_v2(void* to, const void* from, size_t bytes, void*) { r
 Result cuEventCreate(void** event, unsigned) { return *event = new int, SUCCESS; }
 Result cuEventRecord(void*, void*) { return SUCCESS; }
 Result cuEventSynchronize(void*) { return SUCCESS; }
-Result cuEventElapsedTime_v2(float* milliseconds, void*, void*) { return *milliseconds = 1.0f, SUCCESS; }
+Result cuEventElapsedTime(float* milliseconds, void*, void*) { return *milliseconds = 1.0f, SUCCESS; }
 Result cuEventDestroy_v2(void* event) { return delete (int*)event, SUCCESS; }
 
 }  // extern "C"

@@ -31,19 +31,19 @@ fn driver() -> Option<&'static Path> {
     built.as_deref()
 }
 
+/// Compiles the driver, and links it with the kernels that the build script has compiled for the emulated target.
 fn build(library: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let kernels = root.join("kernels");
-    let rooms = std::fs::read_dir(&kernels).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    let sources = rooms.flat_map(|room| std::fs::read_dir(room).unwrap().map(|entry| entry.unwrap().path()));
+    let emulated = ["gridfield_emulated", "gridfield_emulation"]
+        .map(|name| Path::new(env!("OUT_DIR")).join(name).join(format!("lib{name}.a")));
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let compiled = Command::new(compiler)
         .args(["-std=c++17", "-O2", "-fPIC", "-shared", "-fno-exceptions", "-fno-rtti", "-DGF_EMULATED", "-I"])
-        .arg(&kernels)
-        .args(["-x", "c++"])
-        .args(sources.filter(|path| path.extension().is_some_and(|extension| extension == "cu")))
-        .args([kernels.join("core/emulated.cpp"), root.join("tests/cuda_driver/driver.cpp")])
-        .arg("-o")
+        .arg(root.join("kernels"))
+        .arg(root.join("tests/cuda_driver/driver.cpp"))
+        .arg("-Wl,--whole-archive")
+        .args(emulated)
+        .args(["-Wl,--no-whole-archive", "-o"])
         .arg(library)
         .output()
         .unwrap();
@@ -79,7 +79,7 @@ fn a_failing_driver_is_a_mistake_in_one_sentence() {
     let Some(driver) = driver() else { return };
     for (failure, sentence) in [
         ("no device", "the CUDA driver finds no GPU"),
-        ("old driver", "supports CUDA 12.8, and the kernels of this binary want CUDA 13.0"),
+        ("old driver", "supports CUDA 11.8, and the kernels of this binary want CUDA 12.1"),
         ("old PTX", "the CUDA driver refuses this version of PTX"),
         ("old GPU", "fake GPU has compute capability 7.5, and the kernels want 8.0 or newer"),
         ("out of memory", "fake GPU is out of memory"),
@@ -100,8 +100,14 @@ fn training_goes_on_without_a_gpu_when_none_was_asked_for() {
         assert!(stdout(&devices).contains(device), "{}", stdout(&devices));
     }
     let args = TRAIN.map(|arg| if arg == "--device=cuda" { "--device=auto" } else { arg });
-    let output = run(driver, "no device", &args);
-    assert!(output.status.success(), "{}", stderr(&output));
+    for (failure, why) in [
+        ("no device", "gridfield: on the CPU, since the CUDA driver finds no GPU (CUDA_VISIBLE_DEVICES may hide one)"),
+        ("old driver", "gridfield: on the CPU, since the CUDA driver supports CUDA 11.8"),
+    ] {
+        let output = run(driver, failure, &args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
 }
 
 #[test]
