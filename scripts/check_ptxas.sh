@@ -26,7 +26,7 @@ trap 'rm -rf "$work"' EXIT
 assemble='
     module=$(basename "$2" .ptx)
     "$1" -v -arch="sm_${module##*.}" "$2" -o "$0/$module.cubin" 2>"$0/$module.log" || { cat "$0/$module.log" >&2; exit 255; }'
-ls "$out"/ptx*/*.ptx | xargs -P "$(getconf _NPROCESSORS_ONLN)" -n 1 sh -c "$assemble" "$work" "$ptxas"
+find "$out" -path "*/ptx*/*.ptx" | sort | xargs -P "$(getconf _NPROCESSORS_ONLN)" -n 1 sh -c "$assemble" "$work" "$ptxas"
 
 cat "$out"/ptx*/*.ptx "$work"/*.log | awk '
     / _?[a-z0-9_]+_shared_bytes = [0-9]+;/ {

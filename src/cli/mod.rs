@@ -7,6 +7,7 @@
 //! interrupted by Ctrl-C, which is how `view` is meant to end: there it is success.
 
 pub mod compare_image;
+pub mod completions;
 pub mod counter;
 pub mod devices;
 pub mod eval;
@@ -20,6 +21,7 @@ pub mod info;
 mod info_scene;
 pub mod interrupt;
 pub mod machine;
+pub mod man;
 mod outcome;
 pub mod print;
 pub mod progress;
@@ -87,6 +89,10 @@ enum Command {
     Gtk(gtk::GtkArgs),
     /// List the devices that can train and render
     Devices(devices::DevicesArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the help of all commands as man pages
+    Man(man::ManArgs),
 }
 
 /// Parses the command line of this process and runs the command.
@@ -114,6 +120,8 @@ impl Cli {
             Command::Info(args) => args.run(),
             Command::Gtk(args) => args.run(),
             Command::Devices(args) => args.run(),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         }
     }
 }

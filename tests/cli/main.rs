@@ -16,6 +16,7 @@ mod far;
 mod gtk;
 mod image;
 mod import;
+mod installed;
 mod latest;
 mod lpips;
 mod paths;
