@@ -10,7 +10,9 @@
 #   docker build --target release --output dist .
 
 FROM rust:1.95-bookworm AS source
-# Of the compilers, the image has GCC 12 already.
+# Of the compilers, the image has GCC 12 already. Versions are those of the Debian release: within one, packages only get
+# fixes, and older ones disappear from its servers.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/*
@@ -31,6 +33,7 @@ FROM scratch AS release
 COPY --from=release-build /dist /
 
 FROM debian:bookworm-slim
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libstdc++6 \
     && rm -rf /var/lib/apt/lists/*

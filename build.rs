@@ -43,6 +43,10 @@ const X86_LEVELS: &[Level] = &[
         only: Some(&["field", "fit"]),
     },
 ];
+const ARM_LEVELS: &[Level] = &[
+    Level { name: "v8", flags: &["-march=armv8-a"], only: None },
+    Level { name: "v8_2", flags: &["-march=armv8.2-a"], only: None },
+];
 const DEFAULT_LEVELS: &[Level] = &[Level { name: "native", flags: &[], only: None }];
 
 /// A kernel, as declared by its macro.
@@ -66,8 +70,11 @@ fn main() {
         "two kernel sources have the same name, by which the program finds their PTX"
     );
     let digest = fresh::digest(Path::new("kernels"));
-    let levels =
-        if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") { X86_LEVELS } else { DEFAULT_LEVELS };
+    let levels = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("x86_64") => X86_LEVELS,
+        Ok("aarch64") => ARM_LEVELS,
+        _ => DEFAULT_LEVELS,
+    };
     let emulated = env::var_os("CARGO_FEATURE_EMULATED").is_some();
     // The kernels of tests are apart: all others are the same, whatever the features.
     let (of_tests, of_program): (Vec<_>, Vec<_>) = sources.iter().cloned().partition(|path| is_for_tests(path));

@@ -36,7 +36,7 @@ for kind in cpu cuda; do
         test -s frames/*0000.png
         test -s /usr/local/share/man/man1/gridfield-train.1
         test -s /usr/local/share/bash-completion/completions/gridfield
-        grep -q "pyo3\|clap" /usr/local/share/doc/gridfield/THIRD-PARTY.txt'
+        grep -q " clap 4" /usr/local/share/doc/gridfield/THIRD-PARTY.txt'
 done
 
 echo "== wheel"

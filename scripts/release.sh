@@ -47,9 +47,15 @@ check_glibc() {
 }
 
 echo "== licences"
-# The list of licences that may be linked is deny.toml's.
-sed -n 's/^allow = /accepted = /p' deny.toml >"$work/about.toml"
-cargo about generate --locked --config "$work/about.toml" --workspace --output-file "$notices" scripts/licences.hbs
+cat >"$work/about.toml" <<END
+$(sed -n 's/^allow = /accepted = /p' deny.toml)
+targets = ["x86_64-unknown-linux-gnu"]
+ignore-dev-dependencies = true
+ignore-build-dependencies = true
+END
+cargo fetch --locked
+# Offline, it takes licences from the packages alone, and asks no other server for them.
+cargo about generate --offline --locked --config "$work/about.toml" --workspace --output-file "$notices" scripts/licences.hbs
 
 # Packs target/release/gridfield as gridfield-VERSION-linux-x86_64-$1.
 pack() {

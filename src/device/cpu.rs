@@ -110,13 +110,12 @@ impl Cpu {
     pub fn describe(&self) -> String {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
-        let level = if cfg!(target_arch = "x86_64") {
-            match self.level().strip_suffix(BF16) {
-                Some(level) => format!("x86-64-{level} with bf16"),
-                None => format!("x86-64-{}", self.level()),
-            }
-        } else {
-            std::env::consts::ARCH.into()
+        let architecture = std::env::consts::ARCH.replace('_', "-");
+        let level = match (self.level(), self.level().strip_suffix(BF16)) {
+            ("native", _) => architecture,
+            (_, Some(level)) => format!("{architecture}-{level} with bf16"),
+            // Such as aarch64-v8.2.
+            (level, None) => format!("{architecture}-{}", level.replace('_', ".")),
         };
         format!("CPU, {threads} thread{plural}, {level}")
     }
@@ -159,7 +158,15 @@ fn has_level(level: &str) -> bool {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn has_level(level: &str) -> bool {
+    let v8_2 = std::arch::is_aarch64_feature_detected!("lse")
+        && std::arch::is_aarch64_feature_detected!("rdm")
+        && std::arch::is_aarch64_feature_detected!("crc");
+    level == "v8" || v8_2
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn has_level(_: &str) -> bool {
     true
 }
