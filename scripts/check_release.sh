@@ -47,7 +47,9 @@ inside '
     python3 -m venv /venv
     /venv/bin/pip install --quiet --no-index --find-links /wheels gridfield
     /venv/bin/python -c "
+import sys
 import gridfield as gf
-trainer = gf.Trainer(gf.Scene(\"/usr/local/share/doc/gridfield/scenes/orrery\", downscale=4), device=\"cpu\", seed=0)
-print(trainer.step(5))"'
+scene = gf.Scene(\"/usr/local/share/doc/gridfield/scenes/orrery\")
+trainer = gf.Trainer(scene, seed=0, config={\"scene.downscale\": 4}, device=\"cpu\")
+print(\"Python\", sys.version, trainer.step(5))"'
 echo "== all of it works"
