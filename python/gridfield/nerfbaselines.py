@@ -7,6 +7,7 @@ from which the trainer loads it.
 """
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -35,9 +36,6 @@ BACKGROUND_FILE = "background.json"
 
 # Settings that say how a scene is read, which follow from the dataset.
 OF_READING = frozenset(f"scene.{key}" for key in ("path", "format", "sparse", "allow_missing", "pose_convention"))
-
-# Settings of the machine, which are not part of a configuration.
-OF_MACHINE = {"device": str, "threads": int}
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,10 @@ class Gridfield:
         train_dataset: Mapping[str, Any] | None = None,
         config_overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        settings = {key: _typed(value) for key, value in (config_overrides or {}).items()}
-        machine = {key: kind(settings.pop(key)) for key, kind in OF_MACHINE.items() if key in settings}
+        settings = {key: _typed(value) for key, value in _dotted(config_overrides or {})}
+        machine: dict[str, Any] = {key: settings.pop(key) for key in ("device", "threads") if key in settings}
+        if not isinstance(machine.get("threads", 0), int):
+            raise ConfigError(f"threads is {machine['threads']!r}, but must be a number of threads")
         if named := sorted(OF_READING & settings.keys()):
             raise ConfigError(f"{named[0]} cannot be set here, as NerfBaselines reads the dataset; leave it away")
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
@@ -188,7 +188,7 @@ class Gridfield:
         return {name: float(report[key]) for key, name in names.items() if report.get(key) is not None}
 
     def render(self, camera: Any, *, options: Mapping[str, Any] | None = None) -> dict[str, NDArray[Any]]:
-        """Render one camera: color `[h, w, 3]`, sRGB over the background of the dataset, depth and accumulation `[h, w]`."""
+        """Render one camera: color `[h, w, 3]`, sRGB over the dataset's background, depth and accumulation `[h, w]`."""
         options = options or {}
         if options.get("embedding") is not None:
             raise ConfigError("an appearance embedding is given, but gridfield has none")
@@ -291,7 +291,7 @@ def _trainer(
     checkpoint: Path | None, dataset: Mapping[str, Any], settings: dict[str, Any], machine: dict[str, Any]
 ) -> Trainer:
     """Return a trainer on a dataset, which continues from a checkpoint if one is given."""
-    if settings.get("train.max_seconds") is not None or (settings.get("train") or {}).get("max_seconds") is not None:
+    if settings.get("train.max_seconds") is not None:
         raise ConfigError("train.max_seconds cannot be set here, as NerfBaselines counts steps; set train.max_steps")
     if dataset["metadata"].get("color_space", "srgb") != "srgb":
         raise ConfigError("the dataset has linear colours, but gridfield is trained on sRGB images of 8 bits")
@@ -311,7 +311,7 @@ def _scene(dataset: Mapping[str, Any], cameras: list[_Camera]) -> Iterator[tuple
         yield scene, ({} if factor == 1 else {"scene.downscale": factor})
         return
     with tempfile.TemporaryDirectory(prefix="gridfield-") as above:
-        folder = Path(above) / str(dataset["metadata"].get("scene") or Path(dataset["image_paths_root"]).name or "scene")
+        folder = Path(above) / (Path(dataset["metadata"].get("scene") or _root(dataset)).name or "scene")
         _write(dataset, cameras, folder)
         yield Scene(folder), {}
 
@@ -320,7 +320,7 @@ def _where_it_lies(dataset: Mapping[str, Any], cameras: list[_Camera]) -> tuple[
     """Return the scene that holds the images of a dataset with the same cameras, and the factor of their reduction."""
     if dataset.get("masks") is not None:
         return None
-    root = Path(dataset["image_paths_root"])
+    root = _root(dataset)
     for folder in (root, root.parent):
         try:
             scene = Scene(folder.resolve())
@@ -334,6 +334,10 @@ def _where_it_lies(dataset: Mapping[str, Any], cameras: list[_Camera]) -> tuple[
             if _are_the_same(views, factor, dataset, cameras):
                 return scene, factor
     return None
+
+
+def _root(dataset: Mapping[str, Any]) -> Path:
+    return Path(dataset.get("image_paths_root") or os.path.commonpath(dataset["image_paths"]))
 
 
 def _are_the_same(views: list[View], factor: int, dataset: Mapping[str, Any], cameras: list[_Camera]) -> bool:
