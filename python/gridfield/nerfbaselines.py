@@ -222,8 +222,10 @@ class Gridfield:
         """Write the run to a folder, which is also one for the commands of the program."""
         folder = Path(path)
         checkpoints = folder / "checkpoints"
-        checkpoints.mkdir(parents=True, exist_ok=True)
         written = checkpoints / f"step-{self._n_steps():09}.safetensors"
+        if later := [other for other in checkpoints.glob("step-*.safetensors") if other.name > written.name]:
+            raise ConfigError(f"{later[0]} is of a later step than {self._n_steps()}; save to another folder")
+        checkpoints.mkdir(parents=True, exist_ok=True)
         if self._trainer is not None:
             self._trainer.save(written)
         else:
@@ -231,9 +233,6 @@ class Gridfield:
             kept = self._checkpoint / "checkpoints" / written.name
             if kept.resolve() != written.resolve():
                 shutil.copyfile(kept, written)
-        for other in checkpoints.glob("step-*.safetensors"):
-            if other != written:
-                other.unlink()
         (folder / "config.json").write_text(json.dumps(self._config(), indent=2) + "\n", encoding="utf-8")
         if self._background is not None:
             (folder / BACKGROUND_FILE).write_text(json.dumps(self._background) + "\n", encoding="utf-8")

@@ -422,6 +422,11 @@ def test_mistakes_are_told_in_a_sentence(small: Path, checkpoint: Path, method: 
         method.render(camera(), options={"embedding": np.zeros(3)})
     with pytest.raises(gf.ConfigError, match="cannot be trained"):
         method.train_iteration(STEPS)
+    earlier = Gridfield(checkpoint=str(checkpoint.parent / f"checkpoint-{EARLIER}"))
+    before = weights(checkpoint)
+    with pytest.raises(gf.ConfigError, match=f"is of a later step than {EARLIER}; save to another folder"):
+        earlier.save(str(checkpoint))
+    assert weights(checkpoint) == before
     image = gf.ImageTrainer(np.zeros((16, 16), np.uint8), config={"train.max_steps": 1}, device="cpu")
     image.step(1)
     (tmp_path / "image" / "checkpoints").mkdir(parents=True)
