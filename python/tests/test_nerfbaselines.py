@@ -247,8 +247,8 @@ LENSES = [
     ("opencv", [0.15, -0.05, 0.02, -0.01]),
     # NerfBaselines pads the parameters of datasets with several models.
     ("opencv", [0.15, -0.05, 0.02, -0.01, 0.0, 0.0, 0.0, 0.0]),
-    ("opencv_fisheye", [0.1, -0.02, 0.0, 0.0, 0.03, -0.01]),
-    ("full_opencv", [0.2, 0.1, 0.01, -0.02, 0.05, 0.1, 0.02, 0.01]),
+    ("opencv_fisheye", [0.1, -0.02, 0.0, 0.0, 8.0, -6.0]),
+    ("full_opencv", [0.2, 0.1, 0.01, -0.02, 4.0, 0.3, 1.0, 2.0]),
 ]
 
 
