@@ -128,6 +128,8 @@ impl<T: Task + Send> Training<T> {
                 *run = Some(Run::create(&output_dir, &self.name, run_name, &self.config)?);
             }
             let run = run.as_ref().expect("it was just made");
+            // A run that was resumed may have other settings.
+            run.save_config(&self.config)?;
             let written = run.save(&checkpoint)?;
             latest::record(OUTPUT_DIR.as_ref(), run)?;
             Ok(written)
