@@ -132,10 +132,14 @@ class Trainer(_AnyTrainer):
         *,
         scene: Path | None = None,
         output_dir: Path | None = None,
+        config: Mapping[str, Any] | None = None,
         device: str = "auto",
         threads: int = 0,
     ) -> Trainer:
-        """Continue a run (its folder, a checkpoint or "latest") where it was saved; scene: its folder, if it has moved."""
+        """Continue a run (its folder, a checkpoint or "latest") where it was saved.
+
+        scene: its folder, if it has moved. config: settings that change, such as {"train.max_steps": 20000}.
+        """
     def field(self) -> Field:
         """Return the field in its current state, which later steps do not change."""
 

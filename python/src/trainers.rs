@@ -128,6 +128,8 @@ impl<T: Task + Send> Training<T> {
                 *run = Some(Run::create(&output_dir, &self.name, run_name, &self.config)?);
             }
             let run = run.as_ref().expect("it was just made");
+            // A run that was resumed may have other settings.
+            run.save_config(&self.config)?;
             let written = run.save(&checkpoint)?;
             latest::record(OUTPUT_DIR.as_ref(), run)?;
             Ok(written)
@@ -213,23 +215,26 @@ impl Trainer {
 
     /// Continues a run where a checkpoint left it.
     #[staticmethod]
-    #[pyo3(signature = (run, *, scene=None, output_dir=None, device="auto", threads=0))]
+    #[pyo3(signature = (run, *, scene=None, output_dir=None, config=None, device="auto", threads=0))]
     fn resume(
         #[pyo3(from_py_with = path)] run: PathBuf,
         scene: Option<PathBuf>,
         output_dir: Option<PathBuf>,
+        config: Option<&Bound<'_, PyAny>>,
         device: &str,
         threads: usize,
         py: Python<'_>,
     ) -> PyResult<Self> {
+        let settings = Settings::new(config, Map::new(), None, None, TaskName::Radiance)?;
         let device = open_device(py, device, threads)?;
         let work = || {
             let resolved = Resolved::find(&run, output_dir.as_deref().unwrap_or(OUTPUT_DIR.as_ref()))?;
-            let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
+            let mut checkpoint = Checkpoint::read(&resolved.checkpoint)?;
             if checkpoint.header.config.task != TaskName::Radiance {
                 return Err(checkpoint.refuse("is not of a radiance field, which alone can be resumed from Python"));
             }
-            let config = checkpoint.header.config.clone();
+            let config = settings.apply(checkpoint.header.config.clone())?;
+            checkpoint.header.config = config.clone();
             let scene = reopen_scene(&checkpoint, scene.as_deref())?;
             let images = TrainingImages::of_scene(&device, &scene, &config, &|_, _| {})?;
             let trainer = radiance::Trainer::resume(&device, &checkpoint, &scene, images)?;

@@ -200,6 +200,16 @@ def test_runs_are_saved_loaded_and_resumed(scene: gf.Scene, tmp_path: Path, monk
     whole, continued = tensors(Path(trainer.save("whole.safetensors"))), tensors(Path(resumed.save()))
     assert whole == continued and (saved.parent / "step-000000008.safetensors").exists()
 
+    longer = gf.Trainer.resume("latest", config={"train": {"max_steps": 10}, "train.save_every": 3}, device="cpu")
+    assert longer.step(9)["step"] == 10 and longer.is_done
+    longer.save()
+    written = json.loads((saved.parents[1] / "config.json").read_text())["train"]
+    assert (written["max_steps"], written["save_every"], written["seed"]) == (10, 3, 1)
+    with pytest.raises(gf.FileError, match="images of"):
+        gf.Trainer.resume("latest", config={"scene.downscale": 4}, device="cpu")
+    with pytest.raises(gf.ConfigError, match="train.steps"):
+        gf.Trainer.resume("latest", config={"train.steps": 4}, device="cpu")
+
 
 def test_views_have_their_cameras(scene: gf.Scene) -> None:
     views = scene.views("train")

@@ -157,6 +157,8 @@ fn read_perspective(keys: &Keys, (width, height): (f64, f64)) -> Result<(Lens, [
 /// COLMAP's camera models under nerfstudio's names. They differ only in which coefficients they have.
 const MODELS: [&str; 6] = ["SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "PERSPECTIVE"];
 const FISHEYE_MODEL: &str = "OPENCV_FISHEYE";
+/// COLMAP's name for OpenCV's rational model, with the coefficients `k1` to `k6`; nerfstudio has none for it.
+const RATIONAL_MODEL: &str = "FULL_OPENCV";
 
 /// Keys with which instant-ngp files describe cameras and scenes that are not supported here.
 const OTHER_CAMERAS: [&str; 3] = ["ftheta_p0", "orthographic", "normal_mts_args"];
@@ -187,9 +189,16 @@ const PASSED_OVER: [&str; 16] = [
 /// Keys whose value switches them off do not count.
 pub(super) fn passed_over(root: &Node, frames: &[Frame]) -> Option<String> {
     let sets = |node: &Node, key: &str| node.get(key).is_some_and(|value| !value.is_off());
+    let is_rational = |frame: &Frame| {
+        matches!(
+            Keys { frame: &frame.node, file: root }.get("camera_model").map(|node| node.text()),
+            Some(Ok(RATIONAL_MODEL))
+        )
+    };
+    let is_read = |frame: &Frame, key: &str| matches!(key, "k5" | "k6") && is_rational(frame);
     let mut keys: Vec<&str> = PASSED_OVER
         .into_iter()
-        .filter(|key| sets(root, key) || frames.iter().any(|frame| sets(&frame.node, key)))
+        .filter(|key| frames.iter().any(|frame| !is_read(frame, key) && (sets(root, key) || sets(&frame.node, key))))
         .collect();
     // instant-ngp reads only the first `n_frames` frames.
     let n_frames = root.get("n_frames").and_then(|node| node.number().ok());
@@ -229,15 +238,20 @@ fn read_lens(keys: &Keys) -> Result<Lens> {
     let is_fisheye = match model {
         None => is_fisheye,
         Some((FISHEYE_MODEL, _)) => true,
+        Some((RATIONAL_MODEL, _)) => false,
         Some((name, _)) if MODELS.contains(&name) => is_fisheye,
         Some((name, node)) => {
-            let known = format!("{}, {FISHEYE_MODEL}, {}", MODELS.join(", "), panorama::MODEL);
+            let known = format!("{}, {FISHEYE_MODEL}, {RATIONAL_MODEL}, {}", MODELS.join(", "), panorama::MODEL);
             return Err(node.error(format!("is {name}, which is not supported; expected one of {known}")));
         }
     };
     let coefficient = |key| keys.get(key).map_or(Ok(0.0), |node| node.number());
     let k = [coefficient("k1")?, coefficient("k2")?, coefficient("k3")?, coefficient("k4")?];
     let p = [coefficient("p1")?, coefficient("p2")?];
+    if matches!(model, Some((RATIONAL_MODEL, _))) {
+        let [k1, k2, k3, k4] = k;
+        return Ok(Lens::full_opencv([k1, k2, k3, k4, coefficient("k5")?, coefficient("k6")?], p));
+    }
     Ok(if is_fisheye { Lens::Fisheye { k: k.map(|x| x as f32) } } else { Lens::opencv(k, p) })
 }
 

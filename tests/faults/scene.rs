@@ -167,7 +167,7 @@ fn lenses_that_are_not_known() {
         &fault(|d| d["camera_model"] = json!("FISHEYE624")),
         &[
             "camera_model is FISHEYE624, which is not supported; expected one of SIMPLE_PINHOLE, PINHOLE, SIMPLE_RADIAL, \
-             RADIAL, OPENCV, PERSPECTIVE, OPENCV_FISHEYE, EQUIRECTANGULAR",
+             RADIAL, OPENCV, PERSPECTIVE, OPENCV_FISHEYE, FULL_OPENCV, EQUIRECTANGULAR",
         ],
     );
     let without_focal = fault(|d| {

@@ -100,6 +100,15 @@ fn lenses_are_read_for_the_file_or_a_frame() {
         });
         assert_eq!(scene.splits.train[0].camera.intrinsics.lens, Lens::Fisheye { k: [0.0, 0.0, 0.3, 0.0] });
     }
+    let (_folder, scene) = scene_with(3, |_, document| {
+        document["camera_model"] = json!("FULL_OPENCV");
+        document["k5"] = json!(0.05);
+        document["frames"][1].as_object_mut().unwrap().extend([("k6".into(), json!(0.06)), ("p1".into(), json!(0.01))]);
+    });
+    let lens = |i: usize| scene.splits.train[i].camera.intrinsics.lens;
+    assert_eq!(lens(0), Lens::FullOpenCv { k: [0.0, 0.0, 0.0, 0.0, 0.05, 0.06], p: [0.01, 0.0] });
+    assert_eq!(lens(1), Lens::FullOpenCv { k: [0.0, 0.0, 0.0, 0.0, 0.05, 0.0], p: [0.0; 2] });
+    assert!(!scene.notes.iter().any(|note| note.contains("passed over")), "{:?}", scene.notes);
     let (_folder, scene) = scene_with(3, |_, document| document["k1"] = json!(0));
     assert_eq!(scene.splits.train[0].camera.intrinsics.lens, Lens::Perspective);
 }
