@@ -112,6 +112,8 @@ class Wandb:
     def close(self) -> None:
         """Write what is left."""
         self._run.finish()
+        # The file is complete when wandb's own process, which writes it, has ended.
+        self._wandb.teardown()
 
 
 def lines(path: Path, follow: bool) -> Iterator[dict[str, Any] | None]:
