@@ -125,16 +125,14 @@ fn compile_host(sources: &[PathBuf], level: &Level, part: &str, out: &Path, dige
     if sources.is_empty() {
         return;
     }
-    let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").opt_level(3).define("GF_LEVEL", level.name).warnings(true).extra_warnings(true);
+    let mut build = kernel_build();
+    build.opt_level(3).define("GF_LEVEL", level.name);
     for flag in level.flags {
         build.flag(flag);
     }
     // The maths library does not set errno, so square roots and the like can be vectorized; NaN and infinity keep their
     // meaning.
-    build.flag("-fno-math-errno").flag("-fno-exceptions").flag("-fno-rtti");
-    build.flag("-x").flag("c++");
-    build.include("kernels").files(sources);
+    build.flag("-fno-math-errno").files(sources);
     compile_library(&mut build, &format!("gridfield_{}{part}", level.name), out, digest);
 }
 
@@ -152,12 +150,28 @@ fn compile_emulation(out: &Path, digest: u64) {
 }
 
 fn emulated_build() -> cc::Build {
-    let mut build = cc::Build::new();
-    build.cpp(true).std("c++17").opt_level(2).define("GF_EMULATED", None).warnings(true).extra_warnings(true);
+    let mut build = kernel_build();
+    build.opt_level(2).define("GF_EMULATED", None);
     // Threads without a sample leave their sample's values uninitialized.
     build.flag_if_supported("-Wno-maybe-uninitialized");
-    build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++").include("kernels");
     build
+}
+
+/// Returns what every compilation of kernels by the host's compiler has in common.
+fn kernel_build() -> cc::Build {
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").warnings(true).extra_warnings(true).include("kernels");
+    build.flag("-fno-exceptions").flag("-fno-rtti").flag("-x").flag("c++");
+    // Lines for backtraces and profilers, without variables: those take ten times the space.
+    if build_has_debug_info() {
+        build.debug(false).flag("-g1");
+    }
+    build
+}
+
+/// Tells whether cargo's profile asks for debugging information.
+fn build_has_debug_info() -> bool {
+    env::var("DEBUG").is_ok_and(|level| level != "false" && level != "0" && level != "none")
 }
 
 /// Returns the name of a source file without its extension.
