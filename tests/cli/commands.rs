@@ -187,7 +187,8 @@ fn info_describes_a_checkpoint_a_run_and_the_latest() {
 fn info_lists_the_members_of_the_family() {
     let folder = tempfile::tempdir().unwrap();
     let text = printed(folder.path(), &["info", "--models"]);
-    let lines: Vec<Vec<&str>> = text.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
+    let (table, advice) = text.split_once("\n\n").unwrap();
+    let lines: Vec<Vec<&str>> = table.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
     let expected: Vec<_> = ModelName::ALL.iter().map(|name| name.as_str()).collect();
     assert_eq!(lines.iter().map(|words| words[0]).collect::<Vec<_>>(), expected, "{text}");
     // Name, index, kernel, parameters, their memory, operations, and the number of rows gathered: 8 levels of 8
@@ -198,6 +199,9 @@ fn info_lists_the_members_of_the_family() {
     // Networks without a grid; the figures are for the three channels of an image.
     assert_eq!(lines[10][..4], ["fourier_net", "none", "–", "201"], "{text}");
     assert!(lines[9..].iter().all(|words| words.contains(&"images:")), "{text}");
+    for task in ["radiance fields ", "images ", "distance fields ", "images without hidden layers"] {
+        assert!(advice.lines().any(|line| line.trim_start().starts_with(task)), "{task}: {advice}");
+    }
     let both = sentence(folder.path(), &["info", "--models", ORRERY]);
     assert!(both.contains("cannot be used with"), "{both}");
     assert!(sentence(folder.path(), &["info"]).contains("<SCENE|RUN|CHECKPOINT>"));
