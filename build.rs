@@ -42,6 +42,12 @@ const X86_LEVELS: &[Level] = &[
         flags: &["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16"],
         only: Some(&["field", "fit"]),
     },
+    // The same on the matrix unit of a core, see kernels/core/amx.cuh.
+    Level {
+        name: "v4_amx_bf16",
+        flags: &["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16", "-mamx-tile", "-mamx-bf16"],
+        only: Some(&["field", "fit"]),
+    },
 ];
 const ARM_LEVELS: &[Level] = &[
     Level { name: "v8", flags: &["-march=armv8-a"], only: None },

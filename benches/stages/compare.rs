@@ -1,7 +1,7 @@
 //! Two configurations by turns: `cargo bench -- compare FIRST SECOND`.
 //!
 //! FIRST and SECOND are `default`, or settings separated by commas: `KEY=VALUE` of the configuration, `level=NAME` for
-//! an instruction set level of the CPU (`v3`, `v4`) and `threads=N`. Other programs on the machine slow down both alike
+//! an instruction set level of the CPU (`v3`, `v4`, `v4_bf16`, `v4_amx_bf16`) and `threads=N`. Other programs on the machine slow down both alike
 //! if the turns are short, so each turn gives a ratio, and the median over the turns is the result. The time of kernels
 //! is the CPU time of all threads, which does not advance while another program has the core. Both configurations start
 //! from the preset of rendered objects.
@@ -87,7 +87,8 @@ impl Side {
         config.validate()?;
         let device = match (Device::open(DeviceChoice::Cpu, threads)?, level) {
             (Device::Cpu(cpu), Some(level)) => {
-                let at_level = cpu.at_every_level().into_iter().find(|cpu| cpu.level() == level);
+                let levels = [false, true].map(|bf16| cpu.at_every_level(bf16));
+                let at_level = levels.into_iter().flatten().find(|cpu| cpu.level() == level);
                 Device::Cpu(at_level.ok_or_else(|| Error::config(format!("this CPU has no level {level}")))?)
             }
             (device, _) => device,

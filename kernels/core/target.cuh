@@ -95,6 +95,8 @@ typedef __half gf_half;
 #define GF_TILE_FN inline __attribute__((noinline))
 #define __restrict__ __restrict
 
+#include "core/amx.cuh"
+
 #define GF_JOIN_(a, b, c) a##b##c
 #define GF_JOIN(a, b, c) GF_JOIN_(a, b, c)
 #define GF_SYMBOL(name) GF_JOIN(name, _, GF_LEVEL)
@@ -114,6 +116,7 @@ typedef __half gf_half;
     GF_TILE_BODY(name, Args, Shared);                                                                                  \
     extern "C" void GF_SYMBOL(name)(const Args* arguments, uint32_t begin, uint32_t end, uint32_t j) {                 \
         const Args a = *arguments;                                                                                     \
+        [[maybe_unused]] const MatrixUnit unit;                                                                        \
         alignas(64) Shared shared;                                                                                     \
         for (uint32_t tile = begin; tile < end; ++tile) name##_tile(a, tile, j, shared);                               \
     }                                                                                                                  \

@@ -38,11 +38,12 @@ impl Cpu {
         Some(Cpu { level, ..self.clone() })
     }
 
-    /// Returns the same device at each instruction set level with fp32 products that the processor supports, the lowest
-    /// first; for tests and measurements.
+    /// Returns the same device at each instruction set level that the processor supports, the lowest first: those with
+    /// fp32 products, or those with bf16 products; for tests and measurements.
     #[doc(hidden)]
-    pub fn at_every_level(&self) -> Vec<Self> {
-        let levels = (0..LEVELS.len()).filter(|&level| !LEVELS[level].ends_with(BF16) && has_level(LEVELS[level]));
+    pub fn at_every_level(&self, bf16: bool) -> Vec<Self> {
+        let levels =
+            (0..LEVELS.len()).filter(|&level| LEVELS[level].ends_with(BF16) == bf16 && has_level(LEVELS[level]));
         levels.map(|level| Cpu { level, ..self.clone() }).collect()
     }
 
@@ -51,7 +52,8 @@ impl Cpu {
         self.threads.current_num_threads()
     }
 
-    /// Returns the instruction set level in use, such as `v4`, or `v4_bf16` with products in bf16.
+    /// Returns the instruction set level in use, such as `v4`; with products in bf16 `v4_bf16`, or `v4_amx_bf16` on the
+    /// matrix unit of each core.
     pub fn level(&self) -> &'static str {
         LEVELS[self.level]
     }
@@ -113,7 +115,10 @@ impl Cpu {
         let architecture = std::env::consts::ARCH.replace('_', "-");
         let level = match (self.level(), self.level().strip_suffix(BF16)) {
             ("native", _) => architecture,
-            (_, Some(level)) => format!("{architecture}-{level} with bf16"),
+            (_, Some(level)) => match level.strip_suffix("_amx") {
+                Some(level) => format!("{architecture}-{level} with AMX and bf16"),
+                None => format!("{architecture}-{level} with bf16"),
+            },
             // Such as aarch64-v8.2.
             (level, None) => format!("{architecture}-{}", level.replace('_', ".")),
         };
@@ -146,6 +151,7 @@ fn best_level() -> Result<usize> {
 fn has_level(level: &str) -> bool {
     let v3 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
     match level {
+        "v4_amx_bf16" => has_level("v4_bf16") && has_matrix_unit(),
         "v4_bf16" => has_level("v4") && is_x86_feature_detected!("avx512bf16"),
         "v4" => {
             v3 && is_x86_feature_detected!("avx512f")
@@ -156,6 +162,27 @@ fn has_level(level: &str) -> bool {
         }
         _ => v3,
     }
+}
+
+/// Tells whether the cores have AMX with bf16, and the operating system lets this process use it.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn has_matrix_unit() -> bool {
+    // The bits that say AMX-BF16 and AMX-TILE, of leaf 7 (Intel's Software Developer's Manual, volume 2, CPUID).
+    const BF16_AND_TILES: u32 = 1 << 22 | 1 << 24;
+    // From <asm/prctl.h>: asks for the right to use a part of the state that the system saves on request only.
+    const ARCH_REQ_XCOMP_PERM: libc::c_ulong = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+    let leaves = std::arch::x86_64::__cpuid(0).eax;
+    if leaves < 7 || std::arch::x86_64::__cpuid_count(7, 0).edx & BF16_AND_TILES != BF16_AND_TILES {
+        return false;
+    }
+    // SAFETY: the call reads and writes no memory of this process. Other systems and older kernels return an error.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn has_matrix_unit() -> bool {
+    false
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Precision {
     /// Factors in fp32.
     Fp32,
-    /// Factors rounded to bf16, for CPUs with AVX512-BF16.
+    /// Factors rounded to bf16, for CPUs with AVX512-BF16; on the matrix units (AMX-BF16) of those that have them.
     Bf16,
     /// bf16 where the CPU has it, otherwise fp32.
     Auto,

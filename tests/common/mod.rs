@@ -19,7 +19,7 @@ pub fn host() -> Device {
 /// Returns the CPU at each instruction set level below the one that it would choose.
 pub fn lower_levels() -> Vec<Device> {
     let Device::Cpu(cpu) = host() else { unreachable!("the host is a CPU") };
-    let mut levels = cpu.at_every_level();
+    let mut levels = cpu.at_every_level(false);
     levels.retain(|lower| lower.level() != cpu.level());
     levels.into_iter().map(Device::Cpu).collect()
 }

@@ -107,12 +107,15 @@ fn fields_give_values_and_gradients_as_written_down(device: &Device) {
 
 #[test]
 fn products_in_bf16_are_those_of_rounded_factors() {
-    let device = match crate::common::host().with_precision(Precision::Bf16) {
-        Ok(device) => device,
-        Err(error) => return skipped("products_in_bf16_are_those_of_rounded_factors", error),
-    };
-    for n_neurons in [16, 32, 64, 128] {
-        check_fields(&device, n_neurons, Arithmetic::bf16());
+    let host = crate::common::host();
+    if let Err(error) = host.with_precision(Precision::Bf16) {
+        return skipped("products_in_bf16_are_those_of_rounded_factors", error);
+    }
+    let Device::Cpu(cpu) = host else { unreachable!("this is the host") };
+    for cpu in cpu.at_every_level(true) {
+        for n_neurons in [16, 32, 64, 128] {
+            check_fields(&Device::Cpu(cpu.clone()), n_neurons, Arithmetic::bf16());
+        }
     }
 }
 
