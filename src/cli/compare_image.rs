@@ -12,7 +12,7 @@ use super::machine::MachineArgs;
 use super::outcome::Outcome;
 use super::training_args::file_name;
 use super::{interrupt, print};
-use crate::config::{Config, GridIndex, ModelName, TrainConfig};
+use crate::config::{Config, ModelName, TrainConfig};
 use crate::image_field::{Entry, Image, Study, courses, error_maps, table};
 use crate::{COMMIT, Result, atomic};
 
@@ -93,9 +93,8 @@ impl CompareImageArgs {
             self.parameters.iter().flat_map(|&share| models.iter().map(move |&model| (share, model))).collect();
         let mut left_out = Vec::new();
         if self.models.is_empty() {
-            let has_grid = |model: ModelName| model.grid().index != GridIndex::None;
             all.retain(|&(share, model)| match study.config_of(model, share) {
-                Err(error) if !has_grid(model) => {
+                Err(error) if !model.grid().index.has_nodes() => {
                     left_out.push(format!("{} is left out at {share} numbers a pixel: {error}", model.as_str()));
                     false
                 }

@@ -44,7 +44,7 @@ macro_rules! family {
 impl ModelName {
     /// Returns whether a field for the task can have this encoding: coordinate networks are references for images.
     pub fn is_for(self, task: TaskName) -> bool {
-        task == TaskName::Image || self.grid().index != GridIndex::None
+        task == TaskName::Image || self.grid().index.has_nodes()
     }
 
     /// Returns the default grid of this encoding for a task.

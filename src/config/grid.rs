@@ -99,6 +99,24 @@ pub enum GridIndex {
     None,
 }
 
+impl GridIndex {
+    /// Returns whether there are nodes. Without, a coordinate network computes the values.
+    pub fn has_nodes(self) -> bool {
+        match self {
+            GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier | GridIndex::Points => true,
+            GridIndex::None => false,
+        }
+    }
+
+    /// Returns whether the features of all levels are averaged; otherwise they are concatenated.
+    pub(crate) fn is_averaged(self) -> bool {
+        match self {
+            GridIndex::Fourier => true,
+            GridIndex::Hash | GridIndex::Dense | GridIndex::Points | GridIndex::None => false,
+        }
+    }
+}
+
 /// The local kernel function; see `docs/models.md`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -71,8 +71,7 @@ impl Config {
     }
 
     fn validate_task(&self) -> Result<()> {
-        let without_grid = self.model.grid.index == GridIndex::None;
-        require(!without_grid || self.task == TaskName::Image, || {
+        require(self.model.grid.index.has_nodes() || self.task == TaskName::Image, || {
             "model.grid.index is none, as models fourier_features, fourier_net and gabor_net have it: networks without a \
              grid are references for images, which gridfield fit-image and compare-image fit; choose a model with a grid"
                 .to_owned()
@@ -101,7 +100,7 @@ impl ModelConfig {
     }
 
     fn validate_grid_outputs(&self) -> Result<()> {
-        let sets = if self.grid.index == GridIndex::Fourier { 1 } else { self.grid.n_levels };
+        let sets = if self.grid.index.is_averaged() { 1 } else { self.grid.n_levels };
         let outputs = sets * self.grid.n_features_per_level;
         require(outputs <= MOST_GRID_OUTPUTS, || {
             format!(
@@ -139,37 +138,45 @@ impl GridConfig {
 
     /// Refuses a kernel function that does not fit the index function.
     fn validate_kernel(&self) -> Result<()> {
+        use GridKernel::{Gaussian, Linear, Local, Mulfa, Smoothstep};
         let why = match (self.index, self.kernel) {
-            (GridIndex::Points, GridKernel::Gaussian) => return Ok(()),
-            (GridIndex::None, GridKernel::Linear) => return Ok(()),
-            (GridIndex::None, _) => "without nodes there is nothing to weigh; set model.grid.kernel to linear",
-            (GridIndex::Points, _) => {
+            (GridIndex::Hash | GridIndex::Dense, Linear | Smoothstep | Mulfa | Local) => return Ok(()),
+            (GridIndex::Fourier, Linear | Smoothstep) => return Ok(()),
+            (GridIndex::Points, Gaussian) => return Ok(()),
+            (GridIndex::None, Linear) => return Ok(()),
+            (GridIndex::None, Smoothstep | Mulfa | Local | Gaussian) => {
+                "without nodes there is nothing to weigh; set model.grid.kernel to linear"
+            }
+            (GridIndex::Points, Linear | Smoothstep | Mulfa | Local) => {
                 "points have no cells to interpolate in and take the kernel gaussian alone; set model.grid.kernel to gaussian"
             }
-            (_, GridKernel::Gaussian) => {
+            (GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier, Gaussian) => {
                 "gaussian weighs points by their distance; set model.grid.index to points, or the kernel to linear"
             }
-            (GridIndex::Fourier, GridKernel::Local) => {
+            (GridIndex::Fourier, Local) => {
                 "local learns a window for each level, while the bands of fourier are averaged; take linear or smoothstep"
             }
-            (GridIndex::Fourier, GridKernel::Mulfa) => {
+            (GridIndex::Fourier, Mulfa) => {
                 "mulfa compares x with its nodes in one space, while a band's nodes are those of sin 2^k x or cos 2^k x; \
                  take linear or smoothstep"
             }
-            _ => return Ok(()),
         };
         Err(Error::Config(format!("model.grid.index and model.grid.kernel do not go together: {why}")))
     }
 
     /// Refuses a cascade of levels where there is nothing to cascade.
     fn validate_cascade(&self) -> Result<()> {
-        let why = match (self.index, self.kernel) {
-            _ if !self.cascade => return Ok(()),
-            (GridIndex::Points | GridIndex::None, _) => "only the indices hash and dense have levels",
-            (GridIndex::Fourier, _) => "the bands of the index fourier are averaged, not stacked from coarse to fine",
-            (_, GridKernel::Mulfa) => "the kernel mulfa is not combined with it; take linear, smoothstep or local",
-            _ if self.n_levels < 2 => "a single level has no coarser one to depend on; raise model.grid.n_levels",
-            _ => return Ok(()),
+        if !self.cascade {
+            return Ok(());
+        }
+        let why = match self.index {
+            GridIndex::Points | GridIndex::None => "only the indices hash and dense have levels",
+            GridIndex::Fourier => "the bands of the index fourier are averaged, not stacked from coarse to fine",
+            GridIndex::Hash | GridIndex::Dense => match self.kernel {
+                GridKernel::Mulfa => "the kernel mulfa is not combined with it; take linear, smoothstep or local",
+                _ if self.n_levels < 2 => "a single level has no coarser one to depend on; raise model.grid.n_levels",
+                GridKernel::Linear | GridKernel::Smoothstep | GridKernel::Local | GridKernel::Gaussian => return Ok(()),
+            },
         };
         Err(Error::Config(format!("model.grid.cascade is set, but {why}")))
     }

@@ -53,11 +53,17 @@ impl Grid {
     fn level_flops(&self) -> usize {
         let (d, corners) = (self.dimensions as usize, self.n_corners());
         let sum = 2 * corners * self.n_features_per_level as usize;
-        if self.index == GridIndex::Points {
-            return CANDIDATES * CANDIDATE + NEAREST * EXPONENTIAL + sum;
-        }
-        let profile = if self.kernel == GridKernel::Smoothstep { 4 } else { 0 };
-        let band = if self.index == GridIndex::Fourier { SINE_COSINE + 4 } else { 0 };
-        d * (3 + profile + band) + corners * (d - 1) + sum
+        let profile = match self.kernel {
+            GridKernel::Smoothstep => 4,
+            GridKernel::Linear | GridKernel::Mulfa | GridKernel::Local | GridKernel::Gaussian => 0,
+        };
+        let interpolation = |coordinate: usize| d * (coordinate + profile) + corners * (d - 1);
+        let weights = match self.index {
+            GridIndex::Hash | GridIndex::Dense => interpolation(3),
+            GridIndex::Fourier => interpolation(3 + SINE_COSINE + 4),
+            GridIndex::Points => CANDIDATES * CANDIDATE + NEAREST * EXPONENTIAL,
+            GridIndex::None => 0,
+        };
+        weights + sum
     }
 }

@@ -50,25 +50,20 @@ pub struct Grid {
 impl Grid {
     /// Lays out the levels of a grid in `dimensions` dimensions.
     pub fn new(config: &GridConfig, dimensions: u32) -> Self {
-        let mut offset = 0;
-        let n_levels = if config.index == GridIndex::None { 0 } else { config.n_levels };
-        let levels = (0..n_levels)
-            .map(|level| {
-                let level = match config.index {
-                    GridIndex::Points => points_level(config, dimensions),
-                    _ => level_geometry(config, dimensions, level, offset),
-                };
-                offset += level.entries;
-                level
-            })
-            .collect();
+        let (levels, n_corners) = match config.index {
+            GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier => {
+                (regular_levels(config, dimensions), 1 << dimensions)
+            }
+            GridIndex::Points => (vec![points_level(config, dimensions)], NEAREST + 1),
+            GridIndex::None => (Vec::new(), 0),
+        };
         Grid {
             dimensions,
             levels,
             n_features_per_level: config.n_features_per_level,
             index: config.index,
             kernel: config.kernel,
-            n_corners: if config.index == GridIndex::Points { NEAREST + 1 } else { 1 << dimensions },
+            n_corners,
             mulfa: Mulfa::new(config, dimensions),
             local: Local::new(config, dimensions),
             cascade: Cascade::new(config),
@@ -93,7 +88,7 @@ impl Grid {
 
     /// Returns whether the features of all levels are averaged; otherwise they are concatenated.
     pub(crate) fn is_averaged(&self) -> bool {
-        self.index == GridIndex::Fourier
+        self.index.is_averaged()
     }
 
     /// Returns the grid's layout as the kernels see it.
@@ -127,6 +122,17 @@ impl Grid {
         }
         layout
     }
+}
+
+/// Returns the levels of a regular grid, which follow each other in the table.
+fn regular_levels(config: &GridConfig, dimensions: u32) -> Vec<Level> {
+    let mut offset = 0;
+    let level = |level| {
+        let level = level_geometry(config, dimensions, level, offset);
+        offset += level.entries;
+        level
+    };
+    (0..config.n_levels).map(level).collect()
 }
 
 fn level_geometry(config: &GridConfig, dimensions: u32, level: u32, offset: u32) -> Level {

@@ -1,9 +1,9 @@
 //! Encodings with their own kernels, which compute the features before the field's kernel runs, and the state that they
-//! keep on a device. Encodings made of regular levels with a fixed kernel function need none of this:
-//! `kernels/radiance/field.cuh` computes their features inside the field's kernel.
+//! keep on a device. Encodings made of regular levels with a fixed kernel function need none of this: on a CPU the
+//! field's kernel computes their features (`kernels/encoding/features.cuh`), and on a GPU [`encode_levels`] does, unless
+//! they are averaged.
 //!
-//! A new encoding of this kind takes a file `kernels/encoding/<name>.cu`, a file here that implements [`Encoding`], and
-//! a line in `REGISTRY` (`registry.rs`); its name and defaults are a line in `src/config/family.rs`.
+//! `docs/architecture.md`, "Adding an encoding", lists the files that a new encoding takes.
 
 use std::any::Any;
 

@@ -2,13 +2,13 @@
 
 use super::interface::{Encoding, Init};
 use super::{Grid, coordinate_network, learned_levels, points, theta};
-use crate::Result;
-use crate::config::GridConfig;
+use crate::config::{GridConfig, GridIndex, GridKernel};
 use crate::decoder::Head;
 use crate::device::Device;
+use crate::{Error, Result};
 
 /// Constructors of the encodings with their own kernels. Each decides whether a grid configuration is its own.
-const REGISTRY: [Constructor; 4] = [theta::open, learned_levels::open, points::open, coordinate_network::open];
+const REGISTRY: &[Constructor] = &[theta::open, learned_levels::open, points::open, coordinate_network::open];
 
 /// Opens the encoding of a grid configuration; returns None if the configuration is for another encoding.
 pub(super) type Constructor = fn(&Device, &GridConfig, Head, &Init) -> Result<Option<Box<dyn Encoding>>>;
@@ -16,7 +16,7 @@ pub(super) type Constructor = fn(&Device, &GridConfig, Head, &Init) -> Result<Op
 /// Returns the grid of a configuration, and its encoding on the device if it has its own kernels.
 ///
 /// # Errors
-/// Returns an error if the device fails or a file with nodes cannot be read.
+/// Returns an error if the device fails, a file with nodes cannot be read, or no encoding is for the configuration.
 pub fn open(
     device: &Device,
     config: &GridConfig,
@@ -32,5 +32,24 @@ pub fn open(
             return Ok((grid, Some(encoding)));
         }
     }
-    Ok((grid, None))
+    if is_fixed_levels(config) {
+        return Ok((grid, None));
+    }
+    let (index, kernel) = (config.index, config.kernel);
+    Err(Error::config(format!(
+        "no encoding has model.grid.index {index:?} and model.grid.kernel {kernel:?}; change one of them"
+    )))
+}
+
+/// Returns whether a grid consists of regular levels with a fixed kernel function, which have no encoding of their own.
+fn is_fixed_levels(config: &GridConfig) -> bool {
+    let has_regular_levels = match config.index {
+        GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier => true,
+        GridIndex::Points | GridIndex::None => false,
+    };
+    let is_fixed = match config.kernel {
+        GridKernel::Linear | GridKernel::Smoothstep => true,
+        GridKernel::Mulfa | GridKernel::Local | GridKernel::Gaussian => false,
+    };
+    has_regular_levels && is_fixed && !config.cascade
 }

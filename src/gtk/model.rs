@@ -89,10 +89,9 @@ impl ModelSpec {
         Ok(spec)
     }
 
-    /// Returns the names that need no file: the aliases for analysis and the models with a grid.
+    /// Returns the names that need no file: the aliases for analysis and the models with a tangent kernel.
     pub fn names() -> Vec<String> {
-        let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
-        let encodings = ModelName::ALL.iter().filter(has_grid).map(|encoding| encoding.as_str());
+        let encodings = encodings().map(ModelName::as_str);
         ALIASES.iter().map(|(name, _)| *name).chain(encodings).map(str::to_owned).collect()
     }
 
@@ -140,12 +139,13 @@ impl ModelSpec {
     /// Creates the grid, and the encoding that holds the nodes if it is a point cloud.
     fn grid(&self, device: &Device, dimensions: u32, seed: u64) -> Result<(Grid, Option<Arc<dyn Encoding>>)> {
         let config = &self.config.model.grid;
-        if config.index == GridIndex::None {
-            let what = format!("{} has no grid, and so no grid tangent kernel; give a model with one", self.label);
-            return Err(Error::config(what));
-        }
-        if config.index != GridIndex::Points {
-            return Ok((Grid::new(config, dimensions), None));
+        match nodes_of(config.index) {
+            Nodes::Absent(why) => {
+                let what = format!("{} {why}, and so no grid tangent kernel; give a model with one", self.label);
+                return Err(Error::config(what));
+            }
+            Nodes::OfLevels => return Ok((Grid::new(config, dimensions), None)),
+            Nodes::OfEncoding => {}
         }
         let context = InitContext { seed, unit_cube: UnitCube::new(1.0, [0.0; 3]), box_side: 1.0 };
         let init = self.checkpoint.as_deref().map_or(Init::New(&context), Init::Saved);
@@ -160,8 +160,7 @@ impl ModelSpec {
             ALIAS_GRID.iter().chain(*keys).try_for_each(|key| config.set(&format!("model.grid.{key}")))?;
             return Ok(plain(alias, config));
         }
-        let has_grid = |encoding: &&ModelName| encoding.grid().index != GridIndex::None;
-        if ModelName::ALL.iter().filter(has_grid).any(|encoding| encoding.as_str() == name) {
+        if encodings().any(|encoding| encoding.as_str() == name) {
             config.set(&format!("model.name={name}"))?;
             return Ok(plain(name, config));
         }
@@ -247,6 +246,30 @@ impl Trained {
         });
         Ok(Trained { features, layers: layers.collect::<Result<_>>()? })
     }
+}
+
+/// Where a model's active nodes and their weights φ come from.
+enum Nodes {
+    /// From the levels of the grid.
+    OfLevels,
+    /// From its encoding, which finds them.
+    OfEncoding,
+    /// The model is not a sum `Σ φ(x, p) w_p` over nodes, for the reason given, as in "has no grid".
+    Absent(&'static str),
+}
+
+fn nodes_of(index: GridIndex) -> Nodes {
+    match index {
+        GridIndex::Hash | GridIndex::Dense | GridIndex::Fourier => Nodes::OfLevels,
+        GridIndex::Points => Nodes::OfEncoding,
+        GridIndex::None => Nodes::Absent("has no grid"),
+    }
+}
+
+/// Returns the encodings of the family that have a tangent kernel.
+fn encodings() -> impl Iterator<Item = ModelName> {
+    let all = ModelName::ALL.iter().copied();
+    all.filter(|encoding| !matches!(nodes_of(encoding.grid().index), Nodes::Absent(_)))
 }
 
 /// Returns the name of a file in figures: the last part of its path, without the extension.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::binary::{gridfield, printed, sentence, stderr, without_times};
+use gridfield::config::ModelName;
 use image::{DynamicImage, ImageBuffer, Rgb, RgbImage};
 use serde_json::Value;
 
@@ -58,7 +59,7 @@ fn psnr(folder: &Path, image: &str, model: &str, args: &[&str]) -> f64 {
 #[test]
 fn every_model_fits_a_picture() {
     let folder = folder();
-    for (model, least) in [
+    let models = [
         ("hash", 33.0),
         ("mulfagrid", 33.0),
         ("cascade", 33.0),
@@ -71,7 +72,10 @@ fn every_model_fits_a_picture() {
         ("fourier_features", 34.0),
         ("fourier_net", 40.0),
         ("gabor_net", 40.0),
-    ] {
+    ];
+    let expected: Vec<_> = ModelName::ALL.iter().map(|name| name.as_str()).collect();
+    assert_eq!(models.map(|(model, _)| model).as_slice(), expected, "every model, in order");
+    for (model, least) in models {
         let own: &[&str] = match model {
             "fourier_features" => {
                 &["--set=model.grid.n_levels=0", "--set=model.grid.waves.width=64", "--set=model.grid.waves.sigma=2"]

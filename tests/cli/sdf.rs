@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::binary::{gridfield, printed, sentence, stderr, without_times};
+use gridfield::config::{ModelName, TaskName};
 use gridfield::mesh::{Edges, Mesh, MeshFormat, Surface};
 use serde_json::Value;
 
@@ -151,7 +152,7 @@ fn stopping_and_going_on_gives_the_same_bits() {
 
 #[test]
 fn every_model_fits_distances() {
-    for model in ["hash", "mulfagrid", "cascade_local", "amplitude", "dense", "fourier", "points"] {
+    for model in ModelName::ALL.iter().filter(|model| model.is_for(TaskName::Sdf)) {
         let folder = tempfile::tempdir().unwrap();
         write(&big_torus(), &folder.path().join("shape.obj"));
         let settings = [
@@ -161,7 +162,7 @@ fn every_model_fits_distances() {
             "--quiet",
             "--set=model.grid.base_resolution=16",
         ];
-        let model = format!("--model={model}");
+        let model = format!("--model={}", model.as_str());
         for weight in ["0", "0.1"] {
             let (name, weight) = (format!("--run-name={weight}"), format!("--set=sdf.eikonal_weight={weight}"));
             printed(folder.path(), &[&["fit-sdf", "shape.obj", &model, &name, &weight], &settings[..]].concat());

@@ -118,6 +118,7 @@ fn unknown_keys_name_the_nearest() {
 
 #[test]
 fn wrong_types_name_key_value_and_expectation() {
+    let names: Vec<String> = ModelName::ALL.iter().map(|name| format!("`{}`", name.as_str())).collect();
     for (assignment, sentence) in [
         ("train.max_steps=many", "train.max_steps is \"many\", but must be a whole number, 0 or more"),
         ("train.max_steps=1.5", "train.max_steps is 1.5, but must be a whole number, 0 or more"),
@@ -128,10 +129,7 @@ fn wrong_types_name_key_value_and_expectation() {
         ("train.huber_delta=1e999", "train.huber_delta is \"1e999\", but must be a number"),
         ("train.precision=fp8", "train.precision is \"fp8\", but must be one of `fp32`, `bf16`, `auto`"),
         ("train.background=blue", "train.background is \"blue\", but must be one of `white`, `black`, `random`"),
-        (
-            "model.name=tree",
-            "model.name is \"tree\", but must be one of `hash`, `mulfagrid`, `cascade`, `local`, `cascade_local`, `amplitude`, `dense`, `fourier`, `points`, `fourier_features`, `fourier_net`, `gabor_net`",
-        ),
+        ("model.name=tree", &format!("model.name is \"tree\", but must be one of {}", names.join(", "))),
         ("optimizer.schedule.milestones=0.5", "optimizer.schedule.milestones is 0.5, but must be a list of numbers"),
         (
             "optimizer.schedule.milestones=[0.5,\"end\"]",
@@ -409,6 +407,21 @@ fn the_documentation_lists_every_key_with_its_default() {
 }
 
 #[test]
+fn the_documentation_names_every_model() {
+    for (file, text) in [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/models.md", include_str!("../../docs/models.md")),
+        ("docs/formats.md", include_str!("../../docs/formats.md")),
+    ] {
+        for name in ModelName::ALL {
+            let name = name.as_str();
+            let is_named = [format!("`{name}`"), format!("**{name}"), format!("### {name}\n")];
+            assert!(is_named.iter().any(|word| text.contains(word)), "{file} does not name {name}");
+        }
+    }
+}
+
+#[test]
 fn maps_of_space_refuse_what_they_cannot_hold() {
     for space in ["ndc", "contraction"] {
         let error = refusal(&[&format!("march.space={space}"), "march.cascades=2"]);
@@ -426,13 +439,15 @@ fn cameras_are_refined_where_the_encoding_has_a_gradient_by_position() {
         settings.iter().try_for_each(|setting| config.set(setting)).unwrap();
         config.validate().err().map(|error| error.to_string())
     };
-    for index in ["hash", "dense", "fourier"] {
+    let with_a_gradient = ["hash", "dense", "fourier"];
+    for index in with_a_gradient {
         for kernel in ["linear", "smoothstep"] {
             let settings = [&format!("model.name={index}"), &format!("model.grid.kernel={kernel}")];
             assert_eq!(refused(&settings.map(String::as_str)), None, "{index} {kernel}");
         }
     }
-    for model in ["points", "mulfagrid", "cascade", "local", "cascade_local", "amplitude"] {
+    let others = ModelName::ALL.iter().filter(|model| model.is_for(TaskName::Radiance)).map(|model| model.as_str());
+    for model in others.filter(|model| !with_a_gradient.contains(model)) {
         let error = refused(&[&format!("model.name={model}")]).unwrap();
         assert!(
             error.starts_with("train.refine_cameras is set, but needs the gradient by a sample's place"),
