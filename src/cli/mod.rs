@@ -20,6 +20,7 @@ pub mod import;
 pub mod info;
 mod info_scene;
 pub mod interrupt;
+mod job;
 pub mod machine;
 pub mod man;
 mod outcome;
@@ -43,6 +44,8 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
+use crate::ranks::Ranks;
+use job::Job;
 use outcome::{MISTAKE, Outcome};
 
 static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
@@ -99,19 +102,54 @@ enum Command {
 pub fn main() -> ExitCode {
     report_panics();
     match Cli::try_parse() {
-        Ok(cli) => outcome::exit_code(cli.run()),
-        Err(usage) => report_usage(&usage),
+        Ok(cli) => cli.run(),
+        Err(usage) => job::tell_once(|| report_usage(&usage)),
     }
 }
 
 impl Cli {
-    fn run(self) -> anyhow::Result<Outcome> {
-        match self.command {
-            Command::Train(args) => args.run(),
+    fn run(self) -> ExitCode {
+        let joined = match self.command.alone() {
+            Some(name) => job::refuse_ranks(name).and_then(|()| Job::join()),
+            None => Job::join(),
+        };
+        match joined {
+            Ok(job) => {
+                let result = self.command.run(job.ranks());
+                job.end(result)
+            }
+            Err(error) => job::tell_once(|| outcome::exit_code(Err(error.into()))),
+        }
+    }
+}
+
+impl Command {
+    /// Returns the name of a command that ranks do not share; None for those that they do.
+    fn alone(&self) -> Option<&'static str> {
+        match self {
+            Command::Train(_) | Command::FitImage(_) | Command::FitSdf(_) => None,
+            Command::Import(_) => Some("import"),
+            Command::CompareImage(_) => Some("compare-image"),
+            Command::Eval(_) => Some("eval"),
+            Command::Render(_) => Some("render"),
+            #[cfg(feature = "viewer")]
+            Command::View(_) => Some("view"),
+            Command::Export(_) => Some("export"),
+            Command::Info(_) => Some("info"),
+            Command::Gtk(_) => Some("gtk"),
+            Command::Devices(_) => Some("devices"),
+            Command::Completions(_) => Some("completions"),
+            Command::Man(_) => Some("man"),
+        }
+    }
+
+    fn run(self, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        match self {
+            Command::Train(args) => args.run(ranks),
             Command::Import(args) => args.run(),
-            Command::FitImage(args) => args.run(),
+            Command::FitImage(args) => args.run(ranks),
             Command::CompareImage(args) => args.run(),
-            Command::FitSdf(args) => args.run(),
+            Command::FitSdf(args) => args.run(ranks),
             Command::Eval(args) => task::eval(&args),
             Command::Render(args) => task::render(&args),
             #[cfg(feature = "viewer")]

@@ -315,7 +315,7 @@ fn n_outputs(head: Head) -> u32 {
 
 impl<D: Data> Task for FitTrainer<D> {
     fn started(&self) -> Started {
-        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        let (device, n_parameters) = (self.ranks.describe(&self.device), self.field.n_parameters());
         Started::new(self.data.name(), &self.config, device, n_parameters, None, self.progress.step)
     }
 

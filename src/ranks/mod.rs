@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use digest::{Digest, digest};
 
-use crate::device::Buffer;
+use crate::device::{Buffer, Device};
 use crate::{Error, Result};
 
 /// Most numbers that are exchanged at a time, by all ranks together: large enough that the time is that of the bytes,
@@ -90,6 +90,15 @@ impl Ranks {
     /// Returns the number of ranks.
     pub fn size(&self) -> usize {
         self.group.as_ref().map_or(1, |group| group.communicator.size())
+    }
+
+    /// Returns the description of a device with the number of ranks that have one like it, if there are others.
+    pub(crate) fn describe(&self, device: &Device) -> String {
+        if self.is_alone() {
+            device.describe()
+        } else {
+            format!("{} ranks, each on {}", self.size(), device.describe())
+        }
     }
 
     /// Returns whether there is no other rank.
@@ -213,6 +222,14 @@ impl Ranks {
         group.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Returns the number of ranks, this one included, that run on the same machine and may use the same of its cores.
+    /// Where the system does not say which (it does on Linux), all ranks count as being on this machine's.
+    pub fn on_the_same_cores(&self) -> usize {
+        let own = format!("{}{}", line_of("/proc/sys/kernel/hostname", ""), line_of(PROCESS, ALLOWED));
+        let all = self.gather(&[digest(own.as_bytes())]);
+        all.iter().filter(|other| **other == all[self.rank()]).count()
+    }
+
     /// Checks that all ranks have the same `value`; `what` is its name, such as `configuration`.
     ///
     /// # Errors
@@ -252,6 +269,16 @@ impl Ranks {
             None => std::process::exit(i32::from(code)),
         }
     }
+}
+
+/// Where Linux says which cores a process may use, and the beginning of that line.
+const PROCESS: &str = "/proc/self/status";
+const ALLOWED: &str = "Cpus_allowed_list:";
+
+/// Returns the first line of a file that begins with `name`; nothing if there is none.
+fn line_of(path: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned()
 }
 
 /// Values of at most this many bytes are shown where ranks differ.

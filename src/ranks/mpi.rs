@@ -16,8 +16,8 @@ const BUSY: Duration = Duration::from_millis(1);
 /// Time between looks at a broadcast that is late: little beside a training step.
 const REST: Duration = Duration::from_micros(100);
 
-/// The part of this process in an MPI job. Dropping it waits for all ranks, unless the thread panics: then the job is
-/// aborted, since the others would wait for messages that do not come.
+/// The part of this process in an MPI job. Dropping it waits for rank 0, and then for all ranks, unless the thread
+/// panics: then the job is aborted, since the others would wait for messages that do not come.
 pub struct Job {
     ranks: Ranks,
     _universe: Universe,
@@ -49,12 +49,9 @@ impl Drop for Job {
         if std::thread::panicking() {
             self.ranks.abort(PANICKED);
         }
+        // Rank 0 may have more to do, and MPI's own end would take processor time while it does.
+        World.broadcast(0, &mut [0]);
     }
-}
-
-/// Returns the name of this machine, as MPI has it.
-pub fn machine() -> String {
-    ::mpi::environment::processor_name().unwrap_or_default()
 }
 
 /// All processes of the job. MPI's default for errors is to end the job, which is what [`Communicator`] asks for.

@@ -18,7 +18,7 @@ const MOST_EVALUATED: usize = 10;
 
 impl Task for Trainer {
     fn started(&self) -> Started {
-        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        let (device, n_parameters) = (self.ranks.describe(&self.device), self.field.n_parameters());
         let n_images = Some(self.n_images() as u64);
         Started::new(&self.scene.name, &self.config, device, n_parameters, n_images, self.progress.step)
     }
