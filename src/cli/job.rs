@@ -38,14 +38,15 @@ impl Launched {
     }
 }
 
-/// Prints a message, by `tell`, that all ranks know, if this is rank 0. The other ranks end after it.
-pub fn tell_once(tell: impl FnOnce() -> ExitCode) -> ExitCode {
-    if !Launched::from_environment().is_some_and(|launched| launched.rank > 0) {
-        return tell();
+/// Prints a message that all ranks know, by `tell`, if this is rank 0. The others end after it.
+pub fn tell_once(code: u8, tell: impl FnOnce()) -> ExitCode {
+    if Launched::from_environment().is_some_and(|launched| launched.rank > 0) {
+        // A launcher may end all ranks when the first one fails: that should be rank 0, which has said why.
+        std::thread::sleep(HEAD_START);
+    } else {
+        tell();
     }
-    // A launcher may end all ranks when the first one fails: that should be rank 0, which has said why.
-    std::thread::sleep(HEAD_START);
-    ExitCode::from(MISTAKE)
+    ExitCode::from(code)
 }
 
 /// This process's part in a job.
@@ -102,18 +103,18 @@ impl Job {
     /// all ranks end.
     pub fn end(self, result: anyhow::Result<Outcome>) -> ExitCode {
         let rank = self.ranks.rank();
-        if self.ranks.is_alone() || result.is_ok() {
-            let code = outcome::exit_code(result);
-            #[cfg(feature = "mpi")]
-            drop(self.joined);
-            return code;
+        match result {
+            Err(error) if !self.ranks.is_alone() => {
+                if rank > 0 {
+                    std::thread::sleep(HEAD_START);
+                    outcome::tell(&error.context(format!("rank {rank}")));
+                } else {
+                    outcome::tell(&error);
+                }
+                self.ranks.abort(MISTAKE)
+            }
+            result => outcome::exit_code(result),
         }
-        if rank > 0 {
-            std::thread::sleep(HEAD_START);
-        }
-        let result = result.map_err(|error| if rank > 0 { error.context(format!("rank {rank}")) } else { error });
-        let _ = outcome::exit_code(result);
-        self.ranks.abort(MISTAKE)
     }
 }
 

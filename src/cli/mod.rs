@@ -46,7 +46,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::ranks::Ranks;
 use job::Job;
-use outcome::{MISTAKE, Outcome};
+use outcome::{DONE, MISTAKE, Outcome};
 
 static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
     report_panics();
     match Cli::try_parse() {
         Ok(cli) => cli.run(),
-        Err(usage) => job::tell_once(|| report_usage(&usage)),
+        Err(usage) => report_usage(&usage),
     }
 }
 
@@ -118,7 +118,7 @@ impl Cli {
                 let result = self.command.run(job.ranks());
                 job.end(result)
             }
-            Err(error) => job::tell_once(|| outcome::exit_code(Err(error.into()))),
+            Err(error) => job::tell_once(MISTAKE, || outcome::tell(&error.into())),
         }
     }
 }
@@ -167,19 +167,14 @@ impl Command {
 /// Prints help and version to stdout with exit code 0; every other message of clap is an error.
 fn report_usage(usage: &clap::Error) -> ExitCode {
     match usage.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed stdout is not a failure; see `is_broken_pipe`.
-            let _ = usage.print();
-            ExitCode::SUCCESS
-        }
+        // A closed stdout is not a failure; see `is_broken_pipe`.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => job::tell_once(DONE, || drop(usage.print())),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            print::to_stderr(&usage.render().to_string());
-            ExitCode::from(MISTAKE)
+            job::tell_once(MISTAKE, || print::to_stderr(&usage.render().to_string()))
         }
-        _ => {
+        _ => job::tell_once(MISTAKE, || {
             print::to_stderr(&format!("gridfield: {}", one_sentence(&usage.render().to_string())));
-            ExitCode::from(MISTAKE)
-        }
+        }),
     }
 }
 

@@ -14,6 +14,8 @@ use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
+
 pub(crate) use digest::{Digest, digest};
 
 use crate::device::{Buffer, Device};
@@ -235,19 +237,29 @@ impl Ranks {
     /// # Errors
     /// Returns an error that names the first rank whose value is not that of rank 0; all ranks return the same one.
     pub fn agree(&self, what: &str, value: &dyn Display) -> Result<()> {
-        let text = value.to_string();
+        match self.difference(&value.to_string()) {
+            Some(Difference { rank, text, of_leader }) => Err(differs(rank, what, &text, &of_leader)),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Ranks::agree`], for settings: the error says which of them differs.
+    ///
+    /// # Errors
+    /// Returns an error that names the first rank whose settings are not those of rank 0.
+    pub(crate) fn agree_on_settings(&self, settings: &Value) -> Result<()> {
+        let Some(Difference { rank, text, of_leader }) = self.difference(&settings.to_string()) else { return Ok(()) };
+        let [own, expected] = [&text, &of_leader].map(|text| serde_json::from_str(text).unwrap_or_default());
+        let (key, own, expected) = first_difference("", &own, &expected).unwrap_or_default();
+        Err(differs(rank, &format!("`{key}`"), &own, &expected))
+    }
+
+    /// Returns the first rank whose text is not that of rank 0, with both texts; None if all have the same.
+    fn difference(&self, text: &str) -> Option<Difference> {
         let hashes = self.gather(&[digest(text.as_bytes())]);
-        let Some(other) = hashes.iter().position(|hash| *hash != hashes[0]) else { return Ok(()) };
-        let [first, second] = [0, other].map(|rank| self.text_of(rank, &text));
-        let shown = |text: &str| text.len() <= LONGEST_SHOWN;
-        let difference = match (shown(&first), shown(&second)) {
-            (true, true) => format!(" ({second} instead of {first})"),
-            _ => String::new(),
-        };
-        Err(Error::config(format!(
-            "rank {other} has another {what} than rank 0{difference}; start all ranks with the same program, arguments \
-             and files"
-        )))
+        let rank = hashes.iter().position(|hash| *hash != hashes[0])?;
+        let [of_leader, text] = [0, rank].map(|rank| self.text_of(rank, text));
+        Some(Difference { rank, text, of_leader })
     }
 
     /// Returns the text that rank `root` has.
@@ -281,5 +293,28 @@ fn line_of(path: &str, name: &str) -> String {
     text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned()
 }
 
-/// Values of at most this many bytes are shown where ranks differ.
-const LONGEST_SHOWN: usize = 80;
+/// A rank whose text is not that of rank 0.
+struct Difference {
+    rank: usize,
+    text: String,
+    of_leader: String,
+}
+
+fn differs(rank: usize, what: &str, text: &str, of_leader: &str) -> Error {
+    Error::config(format!(
+        "rank {rank} has another {what} than rank 0 ({text} instead of {of_leader}); start all ranks with the same \
+         program, arguments and files"
+    ))
+}
+
+/// Returns the key of the first setting that differs, with both values.
+fn first_difference(key: &str, own: &Value, expected: &Value) -> Option<(String, String, String)> {
+    let (Value::Object(parts), Value::Object(expected_parts)) = (own, expected) else {
+        return (own != expected).then(|| (key.to_owned(), own.to_string(), expected.to_string()));
+    };
+    let names = parts.keys().chain(expected_parts.keys());
+    names.into_iter().find_map(|name| {
+        let [own, expected] = [parts, expected_parts].map(|parts| parts.get(name).unwrap_or(&Value::Null));
+        first_difference(format!("{key}.{name}").trim_start_matches('.'), own, expected)
+    })
+}

@@ -97,7 +97,7 @@ pub(crate) fn same_program(ranks: &Ranks, config: &Config, device: &Device) -> R
     for part in ["scene", "image", "sdf"] {
         settings[part].as_object_mut().map(|part| part.remove("path"));
     }
-    ranks.agree("configuration", &settings)
+    ranks.agree_on_settings(&settings)
 }
 
 impl Leader<'_> {

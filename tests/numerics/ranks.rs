@@ -322,8 +322,8 @@ fn ranks_that_differ_do_not_begin() {
             assert!(text.starts_with(&format!("rank 1 has another {what} than rank 0")), "{text}");
         }
     };
-    refused(&["train.seed=1"], "configuration");
-    refused(&["scene.downscale=4"], "configuration");
+    refused(&["train.seed=1"], "`train.seed`");
+    refused(&["scene.downscale=4"], "`scene.downscale`");
     let checkpoint = tempfile::tempdir().unwrap();
     let config = radiance(&["train.max_steps=3"]);
     let checkpoint = run_to(&config, checkpoint.path(), 3, None);
