@@ -166,7 +166,9 @@ impl<D: Data> FitTrainer<D> {
     }
 
     /// Returns the trainer as one of `ranks`, which train the same field together: each draws samples of its own, and a
-    /// step has `train.batch_samples` on each. All ranks call this at the same step.
+    /// step has `train.batch_samples` on each. All ranks call this at the same step, and from then
+    /// on advance, read statistics and make or join checkpoints together, as [`lead`](crate::train::lead) and
+    /// [`follow`](crate::train::follow) do.
     ///
     /// # Errors
     /// Returns an error if the ranks differ in the program, the configuration, the data or the field.
