@@ -51,8 +51,9 @@ pub fn tell_once(code: u8, tell: impl FnOnce()) -> ExitCode {
 
 /// This process's part in a job.
 pub struct Job {
+    /// Dropped at the end, when this process leaves the job.
     #[cfg(feature = "mpi")]
-    joined: Option<crate::ranks::mpi::Job>,
+    _joined: Option<crate::ranks::mpi::Job>,
     ranks: Ranks,
 }
 
@@ -64,7 +65,7 @@ impl Job {
     #[cfg(feature = "mpi")]
     pub fn join() -> Result<Job> {
         let Some(launched) = Launched::from_environment() else {
-            return Ok(Job { joined: None, ranks: Ranks::alone() });
+            return Ok(Job { _joined: None, ranks: Ranks::alone() });
         };
         let joined = crate::ranks::mpi::start()?;
         let ranks = joined.ranks().clone();
@@ -76,7 +77,7 @@ impl Job {
                 ranks.size()
             )));
         }
-        Ok(Job { joined: Some(joined), ranks })
+        Ok(Job { _joined: Some(joined), ranks })
     }
 
     /// Joins the job that this process was started in, if it was: this program has no MPI.
