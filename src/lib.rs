@@ -40,7 +40,7 @@
 //!
 //! ```text
 //! cli → viewer, gtk → sdf | radiance | image_field → fit → field → encoding → train → render, checkpoint
-//!     → decoder → config → scene, metrics → mesh, media → geometry, device
+//!     → decoder → config → scene, metrics → mesh, media → geometry, ranks → device
 //! ```
 //!
 //! `encoding` does not depend on any task, `scene` does not depend on any device, and all unsafe code is in `device`.
@@ -88,6 +88,7 @@ pub mod metrics;
 mod names;
 mod npy;
 pub mod radiance;
+pub mod ranks;
 pub mod render;
 pub mod scene;
 pub mod sdf;

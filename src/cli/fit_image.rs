@@ -18,6 +18,7 @@ use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::FitTrainer;
 use crate::image_field::{Image, ImageData, ImagePlane};
+use crate::ranks::Ranks;
 use crate::train::{OUTPUT_DIR, Resolved, Run, Task as _};
 
 #[derive(Debug, Args)]
@@ -48,14 +49,18 @@ impl FitImageArgs {
         self.training.config(base, &self.settings, TaskName::Image, [("image.path", image.map(Value::from))])
     }
 
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let port = self.viewer.listen()?;
-        let device = self.machine.open_device()?;
+    pub(super) fn run(mut self, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        self.training.shown.only_on_rank_0(ranks);
+        let port = self.viewer.listen(ranks)?;
+        let device = self.machine.open_device_among(ranks)?;
         let (outcome, run) = match &self.training.results.resume {
-            None => self.begin(&device, port)?,
-            Some(run) => self.resume(&device, run, port)?,
+            None => self.begin(&device, ranks, port)?,
+            Some(run) => self.resume(&device, ranks, run, port)?,
         };
-        if self.save_error_map && outcome == Outcome::Done {
+        if let Some(run) = run
+            && self.save_error_map
+            && outcome == Outcome::Done
+        {
             let resolved = Resolved::find(run.folder(), Path::new(OUTPUT_DIR))?;
             let checkpoint = Checkpoint::read(&resolved.checkpoint)?;
             let output = resolved.eval_path();
@@ -65,20 +70,32 @@ impl FitImageArgs {
         Ok(outcome)
     }
 
-    fn begin(&self, device: &Device, port: Option<Port>) -> anyhow::Result<(Outcome, Run)> {
+    /// Fits a new field. Returns the run on rank 0, which has one.
+    fn begin(&self, device: &Device, ranks: &Ranks, port: Option<Port>) -> anyhow::Result<(Outcome, Option<Run>)> {
         let config = self.config(self.training.defaults(Config::of_image(device.is_host())))?;
         let image = Arc::new(Image::read(&config.image.path)?);
         let name = file_name(&config.image.path, "image")?;
         let size = [image.width, image.height];
-        let mut trainer = FitTrainer::new(device, &config, ImageData::new(device, &config, &name, image)?)?;
+        let data = ImageData::new(device, &config, &name, image)?;
+        let mut trainer = FitTrainer::new(device, &config, data)?.among(ranks)?;
+        if !ranks.leads() {
+            return Ok((self.training.follow(&mut trainer, ranks)?, None));
+        }
         let run = self.training.create_run(&name, &config)?;
         let mut viewer = self.watch(port, &trainer, size, &config, &run).inspect_err(|_| {
             run.discard_without_checkpoint();
         })?;
-        Ok((self.training.train_new(&mut trainer, &run, &config, viewer.as_mut())?, run))
+        Ok((self.training.train_new(&mut trainer, ranks, &run, &config, viewer.as_mut())?, Some(run)))
     }
 
-    fn resume(&self, device: &Device, run: &Path, port: Option<Port>) -> anyhow::Result<(Outcome, Run)> {
+    /// Goes on with a run. Returns it on rank 0.
+    fn resume(
+        &self,
+        device: &Device,
+        ranks: &Ranks,
+        run: &Path,
+        port: Option<Port>,
+    ) -> anyhow::Result<(Outcome, Option<Run>)> {
         let (run, mut checkpoint) = self.training.resumed(run, TaskName::Image)?;
         let config = self.config(checkpoint.header.config.clone())?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
@@ -86,11 +103,14 @@ impl FitImageArgs {
         let image = Arc::new(task::image::reopen_image(&checkpoint)?);
         let size = [image.width, image.height];
         let data = ImageData::new(device, &config, &checkpoint.header.scene, image)?;
-        let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
+        let mut trainer = FitTrainer::resume(device, &checkpoint, data)?.among(ranks)?;
         drop(checkpoint);
+        if !ranks.leads() {
+            return Ok((self.training.follow(&mut trainer, ranks)?, None));
+        }
         run.save_config(&config)?;
         let mut viewer = self.watch(port, &trainer, size, &config, &run)?;
-        Ok((self.training.train(&mut trainer, &run, &config, viewer.as_mut())?, run))
+        Ok((self.training.train(&mut trainer, ranks, &run, &config, viewer.as_mut())?, Some(run)))
     }
 
     /// Starts the viewer of a fit to an image of `size` pixels, if one is requested.

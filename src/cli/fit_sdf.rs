@@ -13,6 +13,7 @@ use crate::Result;
 use crate::config::{Config, TaskName};
 use crate::device::Device;
 use crate::fit::FitTrainer;
+use crate::ranks::Ranks;
 use crate::sdf::{DistanceData, Target};
 
 #[derive(Debug, Args)]
@@ -36,35 +37,43 @@ impl FitSdfArgs {
         self.training.config(base, &self.settings, TaskName::Sdf, [("sdf.path", mesh.map(Value::from))])
     }
 
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
-        let device = self.machine.open_device()?;
+    pub(super) fn run(mut self, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        self.training.shown.only_on_rank_0(ranks);
+        let device = self.machine.open_device_among(ranks)?;
         match &self.training.results.resume {
-            None => self.begin(&device),
-            Some(run) => self.resume(&device, run),
+            None => self.begin(&device, ranks),
+            Some(run) => self.resume(&device, run, ranks),
         }
     }
 
-    fn begin(&self, device: &Device) -> anyhow::Result<Outcome> {
+    fn begin(&self, device: &Device, ranks: &Ranks) -> anyhow::Result<Outcome> {
         let config = self.config(self.training.defaults(Config::of_sdf(device.is_host())))?;
         let target = Target::read(device, &config.sdf.path, None)?;
         let name = file_name(&config.sdf.path, "mesh")?;
         self.tell_of(&target)?;
-        let mut trainer = FitTrainer::new(device, &config, DistanceData::new(&config, &name, target))?;
+        let data = DistanceData::new(&config, &name, target);
+        let mut trainer = FitTrainer::new(device, &config, data)?.among(ranks)?;
+        if !ranks.leads() {
+            return self.training.follow(&mut trainer, ranks);
+        }
         let run = self.training.create_run(&name, &config)?;
-        self.training.train_new(&mut trainer, &run, &config, None)
+        self.training.train_new(&mut trainer, ranks, &run, &config, None)
     }
 
-    fn resume(&self, device: &Device, run: &Path) -> anyhow::Result<Outcome> {
+    fn resume(&self, device: &Device, run: &Path, ranks: &Ranks) -> anyhow::Result<Outcome> {
         let (run, mut checkpoint) = self.training.resumed(run, TaskName::Sdf)?;
         let config = self.config(checkpoint.header.config.clone())?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
         let target = task::sdf::reopen_mesh(device, &checkpoint)?;
         let data = DistanceData::new(&config, &checkpoint.header.scene, target);
-        let mut trainer = FitTrainer::resume(device, &checkpoint, data)?;
+        let mut trainer = FitTrainer::resume(device, &checkpoint, data)?.among(ranks)?;
         drop(checkpoint);
+        if !ranks.leads() {
+            return self.training.follow(&mut trainer, ranks);
+        }
         run.save_config(&config)?;
-        self.training.train(&mut trainer, &run, &config, None)
+        self.training.train(&mut trainer, ranks, &run, &config, None)
     }
 
     /// Prints a description of the mesh, and warnings about what may be wrong with it.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::outcome::INTERRUPTED;
 use super::print;
 
+const NOT_WATCHED: &str = "Ctrl-C cannot be watched for on this system";
 static ASKED: AtomicBool = AtomicBool::new(false);
 /// What the first signal does, as it is printed.
 static WHAT: Mutex<&str> = Mutex::new("");
@@ -27,8 +28,13 @@ pub fn watch(what: &'static str, quiet: bool) -> anyhow::Result<&'static AtomicB
             print::to_stderr(&format!("\n{what}; press Ctrl-C again to exit at once"));
         }
     })
-    .context("Ctrl-C cannot be watched for on this system")?;
+    .context(NOT_WATCHED)?;
     Ok(&ASKED)
+}
+
+/// Installs a handler that does nothing: rank 0, which gets the same signals, decides when all ranks end.
+pub fn leave_to_others() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| ()).context(NOT_WATCHED)
 }
 
 /// Changes the message that is printed at the first signal.

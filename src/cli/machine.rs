@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::print;
 use crate::device::{Device, DeviceChoice};
+use crate::ranks::Ranks;
 
 /// Device to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,7 +24,7 @@ pub struct MachineArgs {
     #[arg(long, value_enum, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceArg,
 
-    /// CPU threads [default: one per core]
+    /// CPU threads [default: one per core, of which ranks on the same cores each take a share]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
 }
@@ -47,6 +48,30 @@ impl MachineArgs {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         Ok(device)
     }
+}
+
+impl MachineArgs {
+    /// As [`MachineArgs::open_device`], for a command that `ranks` share.
+    pub fn open_device_among(&self, ranks: &Ranks) -> anyhow::Result<Device> {
+        if ranks.is_alone() {
+            return self.open_device();
+        }
+        if self.device == DeviceArg::Cuda {
+            let what = "several ranks train on CPUs only; give --device cpu, or start one process";
+            return Err(crate::Error::config(what).into());
+        }
+        let threads = self.threads.map_or_else(|| share_of_cores(ranks), usize::from);
+        let device = Device::open(DeviceChoice::Cpu, threads)?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        Ok(device)
+    }
+}
+
+/// Returns the number of cores that this rank may use, divided by the number of ranks that may use the same; at least
+/// one. A launcher that binds each rank to cores of its own has divided them already.
+fn share_of_cores(ranks: &Ranks) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / ranks.on_the_same_cores()).max(1)
 }
 
 impl From<DeviceArg> for DeviceChoice {

@@ -20,6 +20,7 @@ pub mod import;
 pub mod info;
 mod info_scene;
 pub mod interrupt;
+mod job;
 pub mod machine;
 pub mod man;
 mod outcome;
@@ -43,7 +44,9 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use outcome::{MISTAKE, Outcome};
+use crate::ranks::Ranks;
+use job::Job;
+use outcome::{DONE, MISTAKE, Outcome};
 
 static VERSION: LazyLock<String> = LazyLock::new(|| format!("{} (commit {})", crate::VERSION, crate::COMMIT));
 
@@ -99,19 +102,54 @@ enum Command {
 pub fn main() -> ExitCode {
     report_panics();
     match Cli::try_parse() {
-        Ok(cli) => outcome::exit_code(cli.run()),
+        Ok(cli) => cli.run(),
         Err(usage) => report_usage(&usage),
     }
 }
 
 impl Cli {
-    fn run(self) -> anyhow::Result<Outcome> {
-        match self.command {
-            Command::Train(args) => args.run(),
+    fn run(self) -> ExitCode {
+        let joined = match self.command.alone() {
+            Some(name) => job::refuse_ranks(name).and_then(|()| Job::join()),
+            None => Job::join(),
+        };
+        match joined {
+            Ok(job) => {
+                let result = self.command.run(job.ranks());
+                job.end(result)
+            }
+            Err(error) => job::tell_once(MISTAKE, || outcome::tell(&error.into())),
+        }
+    }
+}
+
+impl Command {
+    /// Returns the name of a command that ranks do not share; None for those that they do.
+    fn alone(&self) -> Option<&'static str> {
+        match self {
+            Command::Train(_) | Command::FitImage(_) | Command::FitSdf(_) => None,
+            Command::Import(_) => Some("import"),
+            Command::CompareImage(_) => Some("compare-image"),
+            Command::Eval(_) => Some("eval"),
+            Command::Render(_) => Some("render"),
+            #[cfg(feature = "viewer")]
+            Command::View(_) => Some("view"),
+            Command::Export(_) => Some("export"),
+            Command::Info(_) => Some("info"),
+            Command::Gtk(_) => Some("gtk"),
+            Command::Devices(_) => Some("devices"),
+            Command::Completions(_) => Some("completions"),
+            Command::Man(_) => Some("man"),
+        }
+    }
+
+    fn run(self, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        match self {
+            Command::Train(args) => args.run(ranks),
             Command::Import(args) => args.run(),
-            Command::FitImage(args) => args.run(),
+            Command::FitImage(args) => args.run(ranks),
             Command::CompareImage(args) => args.run(),
-            Command::FitSdf(args) => args.run(),
+            Command::FitSdf(args) => args.run(ranks),
             Command::Eval(args) => task::eval(&args),
             Command::Render(args) => task::render(&args),
             #[cfg(feature = "viewer")]
@@ -129,19 +167,14 @@ impl Cli {
 /// Prints help and version to stdout with exit code 0; every other message of clap is an error.
 fn report_usage(usage: &clap::Error) -> ExitCode {
     match usage.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed stdout is not a failure; see `is_broken_pipe`.
-            let _ = usage.print();
-            ExitCode::SUCCESS
-        }
+        // A closed stdout is not a failure; see `is_broken_pipe`.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => job::tell_once(DONE, || drop(usage.print())),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            print::to_stderr(&usage.render().to_string());
-            ExitCode::from(MISTAKE)
+            job::tell_once(MISTAKE, || print::to_stderr(&usage.render().to_string()))
         }
-        _ => {
+        _ => job::tell_once(MISTAKE, || {
             print::to_stderr(&format!("gridfield: {}", one_sentence(&usage.render().to_string())));
-            ExitCode::from(MISTAKE)
-        }
+        }),
     }
 }
 

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use super::print;
 
+/// Exit code of success.
+pub const DONE: u8 = 0;
 /// Exit code for a problem with the arguments, a file or the machine.
 pub const MISTAKE: u8 = 2;
 /// Exit code after Ctrl-C or a signal.
@@ -22,14 +24,19 @@ pub enum Outcome {
 /// Returns the exit code of a command, and prints its error, if it failed.
 pub fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Done) => ExitCode::from(DONE),
         Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(DONE),
         Err(error) => {
-            print::to_stderr(&format!("gridfield: error: {error:#}"));
+            tell(&error);
             ExitCode::from(MISTAKE)
         }
     }
+}
+
+/// Prints an error.
+pub fn tell(error: &anyhow::Error) {
+    print::to_stderr(&format!("gridfield: error: {error:#}"));
 }
 
 /// Returns whether the reader of our output, such as `head`, has closed the pipe.

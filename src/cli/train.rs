@@ -18,6 +18,7 @@ use crate::config::{Background, Config, Preset, TaskName};
 use crate::device::Device;
 use crate::geometry::Space;
 use crate::radiance::{Renderer, Trainer, TrainingImages, open_for_training, plain_background, reopen_scene};
+use crate::ranks::Ranks;
 use crate::scene::Scene;
 use crate::train::{Run, Task as _};
 use crate::{Result, names};
@@ -92,26 +93,30 @@ impl TrainArgs {
         self.training.config(base, &what.settings, TaskName::Radiance, flags)
     }
 
-    pub(super) fn run(self) -> anyhow::Result<Outcome> {
+    pub(super) fn run(mut self, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        self.training.shown.only_on_rank_0(ranks);
         match &self.training.results.resume {
-            None => self.begin(),
-            Some(run) => self.resume(run),
+            None => self.begin(ranks),
+            Some(run) => self.resume(run, ranks),
         }
     }
 
-    fn begin(&self) -> anyhow::Result<Outcome> {
-        let port = self.viewer.listen()?;
-        let device = self.machine.open_device()?;
+    fn begin(&self, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        let port = self.viewer.listen(ranks)?;
+        let device = self.machine.open_device_among(ranks)?;
         let base = self.training.defaults(if device.is_host() { Config::on_cpu() } else { Config::default() });
         let (scene, config) = open_for_training(base, |defaults| self.config(defaults))?;
         let training_images = self.load_training_images(&device, &scene, &config)?;
-        let mut trainer = Trainer::new(&device, &config, &scene, training_images)?;
+        let mut trainer = Trainer::new(&device, &config, &scene, training_images)?.among(ranks)?;
+        if !ranks.leads() {
+            return self.training.follow(&mut trainer, ranks);
+        }
         let run = self.training.create_run(&scene.name, &config)?;
         self.tell_of(&scene, &config, trainer.space())?;
         let mut viewer = self.watch(port, &trainer, &scene, &config, &run).inspect_err(|_| {
             run.discard_without_checkpoint();
         })?;
-        self.training.train_new(&mut trainer, &run, &config, viewer.as_mut())
+        self.training.train_new(&mut trainer, ranks, &run, &config, viewer.as_mut())
     }
 
     /// Prints how the scene was read: the notes of the reader, and the region that the model covers.
@@ -125,7 +130,7 @@ impl TrainArgs {
         print::to_stdout(&format!("preset {preset}; unit cube: {unit_cube}; {space}"))
     }
 
-    fn resume(&self, run: &Path) -> anyhow::Result<Outcome> {
+    fn resume(&self, run: &Path, ranks: &Ranks) -> anyhow::Result<Outcome> {
         let reading = &self.what.reading;
         let of_reading = [
             ("--format", reading.format.is_some()),
@@ -138,15 +143,18 @@ impl TrainArgs {
         let config = self.config(checkpoint.header.config)?;
         self.training.refuse_an_end_behind(&config, checkpoint.header.step, checkpoint.header.seconds)?;
         checkpoint.header.config = config.clone();
-        let port = self.viewer.listen()?;
-        let device = self.machine.open_device()?;
+        let port = self.viewer.listen(ranks)?;
+        let device = self.machine.open_device_among(ranks)?;
         let scene = reopen_scene(&checkpoint, self.scene.as_deref())?;
         let training_images = self.load_training_images(&device, &scene, &config)?;
-        let mut trainer = Trainer::resume(&device, &checkpoint, &scene, training_images)?;
+        let mut trainer = Trainer::resume(&device, &checkpoint, &scene, training_images)?.among(ranks)?;
         drop(checkpoint);
+        if !ranks.leads() {
+            return self.training.follow(&mut trainer, ranks);
+        }
         run.save_config(&config)?;
         let mut viewer = self.watch(port, &trainer, &scene, &config, &run)?;
-        self.training.train(&mut trainer, &run, &config, viewer.as_mut())
+        self.training.train(&mut trainer, ranks, &run, &config, viewer.as_mut())
     }
 
     /// Starts the viewer of a run, if one is requested.

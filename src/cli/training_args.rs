@@ -17,8 +17,10 @@ use super::viewer::Watched;
 use super::{interrupt, print};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Config, ModelName, TaskName, TrainConfig};
+use crate::ranks::Ranks;
 use crate::train::{
-    Command, OUTPUT_DIR, Observer, Resolved, Run, RunControl, StopReason, Task, TrainEvent, latest, session,
+    Command, OUTPUT_DIR, Observer, Resolved, Run, RunControl, StopReason, Task, TrainEvent, follow, latest, lead,
+    session,
 };
 use crate::{Error, Result};
 
@@ -210,11 +212,12 @@ impl TrainingArgs {
     pub fn train_new(
         &self,
         task: &mut dyn Task,
+        ranks: &Ranks,
         run: &Run,
         config: &Config,
         viewer: Option<&mut Watched>,
     ) -> anyhow::Result<Outcome> {
-        self.train(task, run, config, viewer).map_err(|error| match run.discard_without_checkpoint() {
+        self.train(task, ranks, run, config, viewer).map_err(|error| match run.discard_without_checkpoint() {
             true => anyhow!("{error:#}; nothing was kept of the run"),
             false => error,
         })
@@ -232,10 +235,18 @@ impl TrainingArgs {
         recorded.is_ok()
     }
 
-    /// Trains to the end of the run, or until `--stop-after`, Ctrl-C or a viewer ends it.
+    /// Trains with rank 0, which decides everything, until the end of the run.
+    pub fn follow(&self, task: &mut dyn Task, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        interrupt::leave_to_others()?;
+        follow(task, ranks)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Trains to the end of the run, or until `--stop-after`, Ctrl-C or a viewer ends it. Called on rank 0.
     pub fn train(
         &self,
         task: &mut dyn Task,
+        ranks: &Ranks,
         run: &Run,
         config: &Config,
         viewer: Option<&mut Watched>,
@@ -244,7 +255,7 @@ impl TrainingArgs {
         let control = RunControl { stop_after: self.length.stop_after, interrupted };
         let drawer = Drawer::new(self.shown.quiet, self.shown.json);
         let mut shown = Shown { of: self, run, drawer, records: true, viewer };
-        let ended = session::train(task, run, &config.train, &control, &mut shown)?;
+        let ended = lead(task, ranks, |task| session::train(task, run, &config.train, &control, &mut shown))?;
         if !self.shown.is_silent() {
             print::to_stdout(&what_next(run, config.task, ended.reason))?;
         }
@@ -293,6 +304,13 @@ fn refuse_another_task(found: TaskName, expected: TaskName) -> Result<()> {
 }
 
 impl ShownArgs {
+    /// Shows nothing on ranks other than 0: what there is to show is the same on all.
+    pub fn only_on_rank_0(&mut self, ranks: &Ranks) {
+        if !ranks.leads() {
+            *self = ShownArgs { quiet: true, json: false };
+        }
+    }
+
     /// Returns whether no messages for people are printed during training.
     pub fn is_silent(&self) -> bool {
         self.quiet || self.json

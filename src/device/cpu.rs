@@ -112,8 +112,13 @@ impl Cpu {
     pub fn describe(&self) -> String {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
+        format!("CPU, {threads} thread{plural}, {}", self.described_level())
+    }
+
+    /// Returns the instruction set level with its architecture, such as `x86-64-v4`.
+    pub(super) fn described_level(&self) -> String {
         let architecture = std::env::consts::ARCH.replace('_', "-");
-        let level = match (self.level(), self.level().strip_suffix(BF16)) {
+        match (self.level(), self.level().strip_suffix(BF16)) {
             ("native", _) => architecture,
             (_, Some(level)) => match level.strip_suffix("_amx") {
                 Some(level) => format!("{architecture}-{level} with AMX and bf16"),
@@ -121,8 +126,7 @@ impl Cpu {
             },
             // Such as aarch64-v8.2.
             (level, None) => format!("{architecture}-{}", level.replace('_', ".")),
-        };
-        format!("CPU, {threads} thread{plural}, {level}")
+        }
     }
 
     /// Runs a kernel over items `begin .. end` of one row, on the calling thread.

@@ -258,6 +258,14 @@ impl Device {
         Some(value[0])
     }
 
+    /// Returns what decides how the device rounds, such as `CPU, x86-64-v4`.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Device::Cpu(cpu) => format!("CPU, {}", cpu.described_level()),
+            _ => self.describe(),
+        }
+    }
+
     /// Returns a description of the device, such as `CPU, 2 threads, x86-64-v4`.
     pub fn describe(&self) -> String {
         match self {

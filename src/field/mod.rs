@@ -15,6 +15,7 @@ use crate::decoder::{Decoder, Head};
 use crate::device::args::{Compute, PrepareWeightsArgs, UniformArgs};
 use crate::device::{Buffer, ComputeBuffer, Device, LaunchDims, Ptr, kernels};
 use crate::encoding::{self, Encode, Encoding, Grid, Init, InitContext};
+use crate::ranks::Digest;
 
 pub use optimizer::{ChunkGradients, FieldOptimizer};
 pub(crate) use quasirandom::quasirandom;
@@ -110,6 +111,16 @@ impl Field {
 
     pub fn n_parameters(&self) -> usize {
         self.table.len() + self.weights.len() + self.encoding.as_ref().map_or(0, |encoding| encoding.n_parameters())
+    }
+
+    /// Adds all learned parameters to a hash.
+    pub(crate) fn add_to(&self, digest: &mut Digest) -> Result<()> {
+        digest.add(&self.table.download()?);
+        digest.add(&self.weights.download()?);
+        self.encoding_parameters().map_or(Ok(()), |parameters| {
+            digest.add(&parameters.download()?);
+            Ok(())
+        })
     }
 
     /// Returns the learned parameters of the encoding besides the table.

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::device::args::{SUM_WIDTH, ScatterArgs, SumArgs};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
+use crate::ranks::Ranks;
 use crate::train::{Adam, AdamStep, Moments};
 use crate::{Result, encoding};
 
@@ -126,8 +127,28 @@ impl FieldOptimizer {
         }
     }
 
-    /// Takes an Adam step on features, weights and the encoding's parameters. `step` is counted from 1. Gradients are
-    /// sums over `n` rays or samples; if they were scaled, `n` includes the factor.
+    /// Sums the gradients of features, weights and the encoding's parameters over the chunks, and these sums over the
+    /// ranks.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn sum_gradients(&mut self, device: &Device, ranks: &Ranks) -> Result<()> {
+        self.sum_chunks(device, &self.weight_gradients, &self.weights.gradient)?;
+        if let Some(learning) = &self.encoding {
+            self.sum_chunks(device, &learning.gradients, &learning.gradient)?;
+        }
+        self.summed().into_iter().try_for_each(|gradient| ranks.sum(gradient))
+    }
+
+    /// Returns the gradients that are summed over ranks.
+    pub fn summed(&mut self) -> Vec<&mut Buffer<f32>> {
+        let of_encoding = self.encoding.as_mut().map(|learning| &mut learning.gradient);
+        [&mut self.table.gradient, &mut self.weights.gradient].into_iter().chain(of_encoding).collect()
+    }
+
+    /// Takes an Adam step on features, weights and the encoding's parameters, after [`Self::sum_gradients`]. `step` is
+    /// counted from 1. Gradients are sums over `n` rays or samples, those of all ranks; if they were scaled, `n`
+    /// includes the factor.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -141,7 +162,6 @@ impl FieldOptimizer {
         n: f64,
     ) -> Result<()> {
         let optimizer = &config.optimizer;
-        self.sum_chunks(device, &self.weight_gradients, &self.weights.gradient)?;
         let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n };
         let copy = field.table_copy.as_ref().map_or(Ptr::NULL, |copy| copy.ptr());
         if optimizer.total_variation > 0.0 {
@@ -153,26 +173,28 @@ impl FieldOptimizer {
         self.adam.update(device, &now, &field.weights, &self.weights, optimizer.l2_reg, Ptr::NULL)?;
         let (Some(learning), Some(encoding)) = (&self.encoding, &field.encoding) else { return Ok(()) };
         let Some(parameters) = encoding.parameters() else { return Ok(()) };
-        self.sum_chunks(device, &learning.gradients, &learning.gradient)?;
         encoding.gradient(device, &field.grid, learning.gradient.ptr(), learning.moments.gradient.ptr())?;
         let learning_rate = now.learning_rate * encoding.learning_rate(optimizer) / optimizer.learning_rate;
         let now = AdamStep { learning_rate, ..now };
         self.adam.update(device, &now, parameters, &learning.moments, 0.0, Ptr::NULL)
     }
 
-    /// Takes an Adam step on parameters outside of the field, with gradients by chunk, `[n_chunks, n]`.
+    /// Takes an Adam step on parameters outside of the field, with gradients by chunk, `[n_chunks, n]`, which are summed
+    /// over chunks and ranks.
     ///
     /// # Errors
     /// Returns an error if the device fails.
     pub fn optimizer_step_extra(
         &self,
         device: &Device,
+        ranks: &Ranks,
         now: &AdamStep,
         value: &Buffer<f32>,
         gradients: &Buffer<f32>,
-        moments: &Moments,
+        moments: &mut Moments,
     ) -> Result<()> {
         self.sum_chunks(device, gradients, &moments.gradient)?;
+        ranks.sum(&mut moments.gradient)?;
         self.adam.update(device, now, value, moments, 0.0, Ptr::NULL)
     }
 

@@ -17,9 +17,10 @@ use crate::device::{Device, LaunchDims, Ptr};
 use crate::encoding::InitContext;
 use crate::field::{ChunkGradients, Field, FieldOptimizer, WorkerScratch, quasirandom};
 use crate::geometry::UnitCube;
+use crate::ranks::{Digest, Ranks};
 use crate::render::Render;
 use crate::train::event::{Evaluated, Started, StepReport};
-use crate::train::{IN_TRAINING, Progress, Task, schedule};
+use crate::train::{IN_TRAINING, Progress, Task, same_program, schedule};
 use crate::{Error, Result};
 
 /// Number of points at which a field is checked for values that are not finite before it is saved.
@@ -49,6 +50,16 @@ pub trait Data: Send + Sync {
     fn n_with_target(&self, n: usize) -> usize {
         self.eikonal().map_or(n, |_| Eikonal::n_with_target(n))
     }
+
+    /// Sets the number of samples of a step, those of all ranks together.
+    fn set_samples(&mut self, n: usize);
+
+    /// Returns a hash of what the field is fitted to.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    #[doc(hidden)]
+    fn digest(&self) -> Result<u64>;
 
     /// Draws the positions and targets of a chunk's samples with targets, which are samples `first` and following of
     /// those of step `step` (counted from 0). They depend only on these numbers and the seed, so they are the same on
@@ -98,6 +109,7 @@ pub struct FitTrainer<D> {
     /// Sums of loss and squared error since the last report.
     sums: [f64; 2],
     counted: u64,
+    ranks: Ranks,
 }
 
 impl<D: Data> FitTrainer<D> {
@@ -135,6 +147,7 @@ impl<D: Data> FitTrainer<D> {
             progress: Progress::default(),
             sums: [0.0; 2],
             counted: 0,
+            ranks: Ranks::alone(),
         })
     }
 
@@ -152,6 +165,33 @@ impl<D: Data> FitTrainer<D> {
         Ok(trainer)
     }
 
+    /// Returns the trainer as one of `ranks`, which train the same field together: each draws samples of its own, and a
+    /// step has `train.batch_samples` on each. All ranks call this at the same step, and from then
+    /// on advance, read statistics and make or join checkpoints together, as [`lead`](crate::train::lead) and
+    /// [`follow`](crate::train::follow) do.
+    ///
+    /// # Errors
+    /// Returns an error if the ranks differ in the program, the configuration, the data or the field.
+    pub fn among(mut self, ranks: &Ranks) -> Result<Self> {
+        same_program(ranks, &self.config, &self.device)?;
+        ranks.agree("image or mesh", &format_args!("{:016x}", self.data.digest()?))?;
+        ranks.agree("starting point", &format_args!("step {}, {:016x}", self.progress.step, self.digest()?))?;
+        self.ranks = ranks.clone();
+        self.data.set_samples(self.samples());
+        Ok(self)
+    }
+
+    /// Returns a hash of all learned parameters, which is the same on all ranks after each step.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    #[doc(hidden)]
+    pub fn digest(&self) -> Result<u64> {
+        let mut digest = Digest::new();
+        self.field.add_to(&mut digest)?;
+        Ok(digest.value())
+    }
+
     /// Runs the forward and backward passes of all chunks.
     fn fit(&mut self) -> Result<()> {
         self.field_optimizer.begin()?;
@@ -160,13 +200,15 @@ impl<D: Data> FitTrainer<D> {
         let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
         let (loss, eikonal) = (data.loss(), data.eikonal());
         let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
+        // Samples and chunks are numbered through all ranks: together they draw those of one larger step.
+        let (samples_before, chunks_before) = (self.ranks.rank() * batch, self.ranks.rank() * self.chunks.len());
         let fit = |scratch: &WorkerScratch, index: usize, chunk: &mut FitChunk, gradients: &ChunkGradients| {
             let first = index * size;
             let n = size.min(batch - first);
             chunk.set_lens(n, data.n_with_target(n))?;
-            let drawn = data.drawn_at(step, index);
+            let drawn = data.drawn_at(step, chunks_before + index);
             if chunk.drawn != Some(drawn) {
-                data.draw(device, chunk, data.n_with_target(first), drawn)?;
+                data.draw(device, chunk, data.n_with_target(samples_before + first), drawn)?;
                 if let Some(eikonal) = eikonal {
                     eikonal.place(device, chunk)?;
                 }
@@ -255,9 +297,14 @@ impl<D: Data> FitTrainer<D> {
         Err(Error::diverged(self.progress.step, "the field's values are no longer finite numbers"))
     }
 
-    /// Returns the number of samples of a step that have targets.
+    /// Returns the number of samples of a step, on all ranks.
+    fn samples(&self) -> usize {
+        self.ranks.size() * self.config.train.batch_samples as usize
+    }
+
+    /// Returns the number of samples of a step that have targets, on all ranks.
     fn n_with_target(&self) -> usize {
-        self.data.n_with_target(self.config.train.batch_samples as usize)
+        self.ranks.size() * self.data.n_with_target(self.config.train.batch_samples as usize)
     }
 }
 
@@ -270,7 +317,7 @@ fn n_outputs(head: Head) -> u32 {
 
 impl<D: Data> Task for FitTrainer<D> {
     fn started(&self) -> Started {
-        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        let (device, n_parameters) = (self.ranks.describe(&self.device), self.field.n_parameters());
         Started::new(self.data.name(), &self.config, device, n_parameters, None, self.progress.step)
     }
 
@@ -288,6 +335,7 @@ impl<D: Data> Task for FitTrainer<D> {
         self.field_optimizer.scatter(&self.device, &self.field, &self.scatters())?;
         let rate = schedule::learning_rate(&self.config, progress);
         let n = self.n_with_target() as f64 * f64::from(gradient_scale(self.data.eikonal()));
+        self.field_optimizer.sum_gradients(&self.device, &self.ranks)?;
         self.field_optimizer.optimizer_step(&self.device, &self.config, &self.field, progress.step + 1, rate, n)?;
         self.counted += 1;
         self.progress.count_step(begun);
@@ -299,13 +347,21 @@ impl<D: Data> Task for FitTrainer<D> {
     }
 
     fn read_statistics(&mut self) -> Result<()> {
+        let mut read = [0.0; 2];
         for chunk in &mut self.chunks {
             let sums = chunk.sums.download()?;
             chunk.sums.clear()?;
-            self.sums[0] += f64::from(sums[0]);
-            self.sums[1] += f64::from(sums[1]);
+            read[0] += f64::from(sums[0]);
+            read[1] += f64::from(sums[1]);
         }
+        let read = self.ranks.sum_numbers(read);
+        self.sums[0] += read[0];
+        self.sums[1] += read[1];
         Ok(())
+    }
+
+    fn set_seconds(&mut self, seconds: f64) {
+        self.progress.seconds = seconds;
     }
 
     fn summed_loss(&self) -> f64 {
@@ -322,12 +378,20 @@ impl<D: Data> Task for FitTrainer<D> {
         Some(StepReport {
             loss: loss / n,
             psnr: self.data.has_psnr().then(|| -10.0 * (squared_error / n).log10()),
-            samples_per_second: steps * f64::from(self.config.train.batch_samples) / since.elapsed().as_secs_f64(),
+            samples_per_second: steps * self.samples() as f64 / since.elapsed().as_secs_f64(),
             ..StepReport::at(self.progress, &self.config)
         })
     }
 
+    fn join_checkpoint(&mut self) -> Result<()> {
+        if self.ranks.is_alone() {
+            return Ok(());
+        }
+        self.ranks.agree("field", &format_args!("{:016x} after step {}", self.digest()?, self.progress.step))
+    }
+
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
+        self.join_checkpoint()?;
         self.finite_check()?;
         let (name, unit_cube) = (self.data.name(), self.data.unit_cube());
         let Progress { step, seconds } = self.progress;

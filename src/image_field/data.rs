@@ -17,6 +17,7 @@ use crate::device::args::{DrawPixelsArgs, PixelFormat};
 use crate::device::{Buffer, Device, LaunchDims, Ptr, kernels};
 use crate::fit::{Data, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
+use crate::ranks::Digest;
 use crate::render::Render;
 use crate::train::event::Evaluated;
 
@@ -87,6 +88,22 @@ impl Data for ImageData {
     /// Returns the identity: images have no coordinates other than those of the unit square.
     fn unit_cube(&self) -> UnitCube {
         UnitCube::new(1.0, [0.0; 3])
+    }
+
+    fn set_samples(&mut self, n: usize) {
+        self.strata = strata(n as u32, self.image.width, self.image.height);
+    }
+
+    fn digest(&self) -> Result<u64> {
+        let Image { width, height, n_channels, .. } = *self.image;
+        let mut digest = Digest::new();
+        digest.add(&[width, height, n_channels]);
+        match &self.image.texels {
+            Texels::U8(texels) => digest.add(texels),
+            Texels::U16(texels) => digest.add(texels),
+            Texels::F32(texels) => digest.add(texels),
+        }
+        Ok(digest.value())
     }
 
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {

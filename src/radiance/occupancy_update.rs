@@ -8,30 +8,33 @@ use crate::Result;
 use crate::device::args::{OccupancyAccumulateArgs, OccupancyArgs, OccupancyDecayArgs};
 use crate::device::{LaunchDims, kernels};
 use crate::field::WorkerScratch;
+use crate::ranks::Ranks;
 
 /// An update visits every 16th cell, so it costs only a few percent of the steps between two updates.
 const STRIDE: u32 = 16;
 
 impl VolumeRenderer<'_> {
-    /// Evaluates the density in every 16th cell, starting at a phase that changes from update to update, and recomputes
-    /// the bits. `number` is the number of the update; the sample buffers of `chunks` are overwritten. Returns false if
-    /// a density was not finite. Only the CPU checks this, and it has to look at the densities themselves: a NaN leaves
-    /// its cell unchanged, so the bits do not reveal it.
+    /// Evaluates the density in this rank's share of every 16th cell, starting at a phase that changes from update to
+    /// update; the bits are left as they are. `number` is the number of the update; the sample buffers of `chunks` are
+    /// overwritten. Returns false if a density was not finite. Only the CPU checks this, and it has to look at the
+    /// densities themselves: a NaN leaves its cell unchanged, so the bits do not reveal it.
     pub fn update_occupancy(
         &self,
         chunks: &mut [TrainingChunk],
         workers: &[WorkerScratch],
         seed: u64,
         number: u32,
+        ranks: &Ranks,
     ) -> Result<bool> {
         let (device, occupancy) = (self.device, self.occupancy);
         let finite = AtomicBool::new(true);
         let decay = OccupancyDecayArgs { value: occupancy.value.ptr(), decay: occupancy.decay };
         device.launch(&kernels::OCCUPANCY_DECAY, &decay, LaunchDims::items(occupancy.n_cells()))?;
         let visited = occupancy.n_cells() / STRIDE as usize;
-        let each = visited.div_ceil(chunks.len());
+        let before = ranks.rank() * chunks.len();
+        let each = visited.div_ceil(ranks.size() * chunks.len());
         device.for_each_chunk(chunks, |worker, index, chunk| {
-            let chunk = &chunk.chunk;
+            let (chunk, index) = (&chunk.chunk, before + index);
             let end = ((index + 1) * each).min(visited);
             let mut first = (index * each).min(visited);
             while first < end {
@@ -59,7 +62,6 @@ impl VolumeRenderer<'_> {
             }
             Ok(())
         })?;
-        occupancy.renew_bits(device)?;
         Ok(finite.into_inner())
     }
 

@@ -6,6 +6,7 @@ use crate::config::{Background, Config, TrainConfig};
 use crate::device::args::{self, BackgroundMode, LensModel};
 use crate::device::{Buffer, Device, LaunchDims, kernels};
 use crate::geometry::{Camera, Lens, UnitCube};
+use crate::ranks::Digest;
 use crate::scene::{Scene, View, load_images};
 use crate::{Error, Result};
 
@@ -72,6 +73,20 @@ impl TrainingImages {
         let (drawn_pixels, drawn_begin) = unmasked(device, views, downscale)?;
         let depths = depths(device, views, downscale, unit_cube, &cameras)?;
         Ok(TrainingImages { pixels, cameras: device.upload(&cameras)?, depths, drawn_pixels, drawn_begin })
+    }
+
+    /// Returns a hash of the pixels, cameras, depths and masks.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub(super) fn digest(&self) -> Result<u64> {
+        let mut digest = Digest::new();
+        digest.add(&self.pixels.download()?);
+        digest.add(&self.cameras.download()?);
+        digest.add(&self.depths.download()?);
+        digest.add(&self.drawn_pixels.download()?);
+        digest.add(&self.drawn_begin.download()?);
+        Ok(digest.value())
     }
 
     /// Draws the rays of a chunk: rays `first` and following of step `step` (counted from 0), from `cameras`, which are

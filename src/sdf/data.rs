@@ -20,6 +20,7 @@ use crate::device::{Device, Kernel, LaunchDims, Ptr, args, kernels};
 use crate::fit::{Data, Eikonal, FitChunk, FitLoss, Predictor};
 use crate::geometry::UnitCube;
 use crate::mesh::Scatter;
+use crate::ranks::Digest;
 use crate::train::event::Evaluated;
 
 /// Key of the [`MeshFacts`] in a checkpoint's header.
@@ -75,7 +76,7 @@ pub struct DistanceData {
     pub target: Target,
     config: SdfConfig,
     seed: u32,
-    /// Number of samples of a step.
+    /// Number of samples of a step, of all ranks.
     batch: usize,
 }
 
@@ -149,6 +150,17 @@ impl Data for DistanceData {
 
     fn unit_cube(&self) -> UnitCube {
         self.target.unit_cube
+    }
+
+    fn set_samples(&mut self, n: usize) {
+        self.batch = n;
+    }
+
+    fn digest(&self) -> Result<u64> {
+        let mut digest = Digest::new();
+        digest.add(&self.target.mesh.vertices);
+        digest.add(&self.target.mesh.triangles);
+        Ok(digest.value())
     }
 
     fn draw(&self, device: &Device, chunk: &FitChunk, first: usize, step: u64) -> Result<()> {

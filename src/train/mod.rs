@@ -4,6 +4,7 @@
 mod adam;
 pub mod event;
 pub mod latest;
+mod lead;
 mod log;
 mod observer;
 mod progress;
@@ -15,6 +16,8 @@ pub mod session;
 mod task;
 
 pub use event::{RunControl, StopReason, TrainEvent};
+pub(crate) use lead::same_program;
+pub use lead::{follow, lead};
 use log::MetricsLog;
 pub use observer::{Command, Observer};
 pub(crate) use progress::IN_TRAINING;

@@ -26,7 +26,12 @@ pub trait Task {
     /// Returns whether statistics can be read after each step without waiting for the device.
     fn reads_each_step(&self) -> bool;
 
-    /// Adds the statistics that the device has collected since they were last read to the sums of the next report.
+    /// Sets the seconds of training so far. Where several ranks train together, each has a clock of its own, and the
+    /// schedule of a run follows that of rank 0.
+    fn set_seconds(&mut self, seconds: f64);
+
+    /// Adds the statistics that the device has collected since they were last read, on all ranks, to the sums of the
+    /// next report.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -68,6 +73,13 @@ pub trait Task {
     /// Returns an error if the device cannot be read, and [`Error::Diverged`] if the learned parameters give numbers
     /// that are not finite.
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>>;
+
+    /// Takes part in a checkpoint that another rank makes: brings together what ranks keep apart between steps, and
+    /// checks that they hold the same field.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails, or if the field is not that of the other ranks.
+    fn join_checkpoint(&mut self) -> Result<()>;
 
     /// Evaluates the field on the validation images; returns None if the scene has none.
     ///

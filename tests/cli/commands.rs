@@ -255,3 +255,24 @@ fn closed_pipe() -> std::io::PipeWriter {
     drop(reader);
     writer
 }
+
+/// Without MPI, each process would train a run of its own.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn one_of_several_ranks_is_refused_without_mpi() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = |rank: &str, size: &str| {
+        let mut command = command(folder.path(), &["train", "nowhere"]);
+        command.envs([("OMPI_COMM_WORLD_RANK", rank), ("OMPI_COMM_WORLD_SIZE", size)]).output().unwrap()
+    };
+    let first = started("0", "2");
+    assert_eq!(first.status.code(), Some(2));
+    assert!(
+        stderr(&first).contains("as one of 2 ranks, but this gridfield was built without MPI"),
+        "{}",
+        stderr(&first)
+    );
+    let second = started("1", "2");
+    assert_eq!((second.status.code(), stderr(&second)), (Some(2), ""));
+    assert!(stderr(&started("0", "1")).contains("nowhere: there is no such folder"));
+}

@@ -19,6 +19,8 @@ mod import;
 mod installed;
 mod latest;
 mod lpips;
+#[cfg(feature = "mpi")]
+mod mpirun;
 mod paths;
 mod points;
 mod protocol;

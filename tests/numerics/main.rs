@@ -23,6 +23,8 @@ mod mesh_points;
 mod mulfa_tile;
 mod occupancy;
 mod panoramas;
+mod rank_threads;
+mod ranks;
 mod ray_losses;
 mod rays;
 #[path = "../shapes/mod.rs"]

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::LookedAt;
 use crate::Result;
+use crate::ranks::Ranks;
 use crate::train::{Observer, Run, Task, TrainEvent};
 
 /// A bound port: there is none.
@@ -18,7 +19,7 @@ pub enum Watched {}
 pub struct ViewerArgs {}
 
 impl ViewerArgs {
-    pub fn listen(&self) -> Result<Option<Port>> {
+    pub fn listen(&self, _: &Ranks) -> Result<Option<Port>> {
         Ok(None)
     }
 

@@ -11,6 +11,7 @@ use clap::Args;
 use super::LookedAt;
 use crate::Result;
 use crate::cli::{interrupt, print};
+use crate::ranks::Ranks;
 use crate::train::{Command, Observer, Run, Task, TrainEvent};
 use crate::viewer::server::{Listening, Server};
 use crate::viewer::{History, Host, HostEvent, RunFiles};
@@ -56,12 +57,12 @@ fn share(text: &str) -> std::result::Result<f64, &'static str> {
 
 impl ViewerArgs {
     /// Binds the viewer's port, if a viewer is requested. This comes early, so that nothing has been written if the
-    /// port is in use.
+    /// port is in use. Only rank 0 has a viewer.
     ///
     /// # Errors
     /// Returns the errors of [`Listening::on`].
-    pub fn listen(&self) -> Result<Option<Listening>> {
-        self.viewer.map(Listening::on).transpose()
+    pub fn listen(&self, ranks: &Ranks) -> Result<Option<Listening>> {
+        self.viewer.filter(|_| ranks.leads()).map(Listening::on).transpose()
     }
 
     /// Starts the viewer of a run that is about to start or to continue, if a port was taken for one.

@@ -82,7 +82,7 @@ impl Trainer {
 
     /// Returns a checkpoint with everything needed to render the field and to resume its training.
     pub(super) fn make_checkpoint(&mut self) -> Result<Checkpoint<'static>> {
-        self.read_statistics()?;
+        self.join_checkpoint()?;
         let Progress { step, seconds } = self.progress;
         let mut header = Header::new(self.config.clone(), self.scene.name.clone(), self.unit_cube, step, seconds);
         header.space = self.space;
@@ -97,7 +97,7 @@ impl Trainer {
     }
 
     /// Returns the per-image parameters with the names of their tensors.
-    fn per_image(&self) -> impl Iterator<Item = (&'static str, &PerImage)> {
+    pub(super) fn per_image(&self) -> impl Iterator<Item = (&'static str, &PerImage)> {
         let corrections = self.camera_optimizer.as_ref().map(|camera_optimizer| &camera_optimizer.corrections);
         [(EXPOSURE, self.exposure.as_ref()), (CORRECTION, corrections)]
             .into_iter()

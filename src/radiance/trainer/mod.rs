@@ -23,8 +23,9 @@ use crate::radiance::per_image::PerImage;
 use crate::radiance::space::space_of;
 use crate::radiance::training_images::TrainingImages;
 use crate::radiance::volume_renderer::{Gradients, Loss, March, VolumeRenderer};
+use crate::ranks::{Digest, Ranks};
 use crate::scene::Scene;
-use crate::train::{AdamStep, Progress, Task as _, schedule};
+use crate::train::{AdamStep, Progress, Task as _, same_program, schedule};
 use crate::{Error, Result};
 
 /// Samples expected per ray before any ray has been marched; this sets the number of rays in the first step.
@@ -55,6 +56,7 @@ pub struct Trainer {
     pub report: Statistics,
     /// Sums since the rays per step were last set.
     recent: Statistics,
+    ranks: Ranks,
 }
 
 impl Trainer {
@@ -107,8 +109,45 @@ impl Trainer {
             occupancy_updates: 0,
             report: Statistics::default(),
             recent: Statistics::default(),
+            ranks: Ranks::alone(),
             field,
         })
+    }
+
+    /// Returns the trainer as one of `ranks`, which train the same field together: each draws rays of its own, and a
+    /// step has `train.batch_samples` samples on each. All ranks call this at the same step, and from then
+    /// on advance, read statistics and make or join checkpoints together, as [`lead`](crate::train::lead) and
+    /// [`follow`](crate::train::follow) do.
+    ///
+    /// # Errors
+    /// Returns an error if the ranks differ in the program, the configuration, the training images or the field.
+    pub fn among(mut self, ranks: &Ranks) -> Result<Self> {
+        same_program(ranks, &self.config, &self.device)?;
+        ranks.agree("scene", &format_args!("{} images, {:016x}", self.n_images(), self.training_images.digest()?))?;
+        ranks.agree("starting point", &format_args!("step {}, {:016x}", self.progress.step, self.digest()?))?;
+        self.ranks = ranks.clone();
+        Ok(self)
+    }
+
+    /// Returns a hash of all learned parameters, which is the same on all ranks after each step.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    #[doc(hidden)]
+    pub fn digest(&self) -> Result<u64> {
+        let mut digest = Digest::new();
+        self.field.add_to(&mut digest)?;
+        for (_, numbers) in self.per_image() {
+            digest.add(&numbers.value.download()?);
+        }
+        Ok(digest.value())
+    }
+
+    /// Returns the sizes of the gradients that are summed over ranks in each step.
+    #[doc(hidden)]
+    pub fn summed_numbers(&mut self) -> Vec<usize> {
+        let of_field: Vec<usize> = self.field_optimizer.summed().into_iter().map(|gradient| gradient.len()).collect();
+        of_field.into_iter().chain(self.per_image().map(|(_, numbers)| numbers.value.len())).collect()
     }
 
     fn n_images(&self) -> usize {
@@ -123,9 +162,18 @@ impl Trainer {
     fn update_occupancy(&mut self) -> Result<()> {
         let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
         let (seed, number) = (self.config.train.seed, self.occupancy_updates);
-        let finite = volume.update_occupancy(&mut self.chunks, &self.workers, seed, number)?;
+        let finite = volume.update_occupancy(&mut self.chunks, &self.workers, seed, number, &self.ranks)?;
+        self.merge_occupancy()?;
+        self.occupancy.renew_bits(&self.device)?;
         self.occupancy_updates += 1;
-        if finite { Ok(()) } else { Err(self.not_finite()) }
+        let [n_broken] = self.ranks.sum_counts([u64::from(!finite)]);
+        if n_broken == 0 { Ok(()) } else { Err(self.not_finite()) }
+    }
+
+    /// Gives all ranks the same occupancy values: between updates, each rank has raised those of the cells that its own
+    /// rays passed through.
+    fn merge_occupancy(&mut self) -> Result<()> {
+        self.ranks.max(&mut self.occupancy.value)
     }
 
     /// Returns the error for outputs that are not finite. The loss does not necessarily show them: it is computed
@@ -142,19 +190,23 @@ impl Trainer {
     }
 
     /// Sets the rays per step to reach the configured number of samples, based on the recent number of samples per ray.
+    /// All ranks set the same number.
     fn adapt_rays(&mut self) -> Result<()> {
         self.read_statistics()?;
         if self.recent.rays > 0 {
             let per_ray = self.recent.samples.max(1) as f64 / self.recent.rays as f64;
-            let wanted = f64::from(self.config.train.batch_samples) / per_ray;
+            let n_ranks = self.ranks.size();
+            let wanted = n_ranks as f64 * f64::from(self.config.train.batch_samples) / per_ray;
             let possible = self.possible_rays();
-            self.rays_per_step = (wanted as usize).clamp(*possible.start(), *possible.end());
+            // Rounded for all ranks together, and then divided, so that their rays are those of a larger step.
+            let each = (wanted as usize).div_ceil(n_ranks);
+            self.rays_per_step = each.clamp(*possible.start(), *possible.end());
         }
         self.recent = Statistics::default();
         Ok(())
     }
 
-    /// Runs the forward and backward passes of all chunks, and returns the number of rays.
+    /// Runs the forward and backward passes of all chunks, and returns the number of rays of all ranks.
     fn trace(&mut self) -> Result<usize> {
         let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
         let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
@@ -169,12 +221,14 @@ impl Trainer {
         let (field_optimizer, workers, step) = (&self.field_optimizer, &self.workers, self.progress.step);
         let (exposure, camera_optimizer) = (self.exposure.as_ref(), self.camera_optimizer.as_ref());
         let loss = loss_of(&self.config.train, &self.space, exposure);
+        // Chunks are numbered through all ranks: together they draw the rays of one larger step.
+        let before = self.ranks.rank() * self.chunks.len();
         device.for_each_chunk(&mut self.chunks, |worker, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;
             let cameras =
                 camera_optimizer.map_or(&training_images.cameras, |camera_optimizer| &camera_optimizer.cameras);
-            training_images.draw(&volume, cameras, &config.train, chunk, index * n_rays, step)?;
+            training_images.draw(&volume, cameras, &config.train, chunk, (before + index) * n_rays, step)?;
             let scratch = &workers[worker];
             training.rounds = volume.forward(chunk, scratch)?;
             volume.accumulate_samples(chunk, training.rounds)?;
@@ -203,7 +257,7 @@ impl Trainer {
             };
             device.launch_chunk(&kernels::RAY_STATISTICS, &args, LaunchDims::items(n_rays.div_ceil(STATISTICS_PART)))
         })?;
-        Ok(n_rays * self.chunks.len())
+        Ok(n_rays * self.chunks.len() * self.ranks.size())
     }
 
     /// Encodes the samples of the last step once more, if the field's kernel does the encoding. Changes nothing; used
@@ -239,19 +293,22 @@ impl Trainer {
         self.field_optimizer.scatter(&self.device, &self.field, &launches)
     }
 
-    /// Takes an Adam step on features, weights, the encoding's parameters and the per-image parameters.
+    /// Takes an Adam step on features, weights, the encoding's parameters and the per-image parameters, with gradients
+    /// that are summed over the `n_rays` rays of all ranks.
     fn optimizer_step(&mut self, n_rays: usize) -> Result<()> {
+        self.field_optimizer.sum_gradients(&self.device, &self.ranks)?;
         let (rate, step) = (schedule::learning_rate(&self.config, self.progress), self.progress.step + 1);
         self.field_optimizer.optimizer_step(&self.device, &self.config, &self.field, step, rate, n_rays as f64)?;
         let optimizer = &self.config.optimizer;
-        let corrections = self.camera_optimizer.as_ref().map(|camera_optimizer| &camera_optimizer.corrections);
+        let corrections = self.camera_optimizer.as_mut().map(|camera_optimizer| &mut camera_optimizer.corrections);
         for (numbers, own_rate) in
-            [(self.exposure.as_ref(), optimizer.exposure_learning_rate), (corrections, optimizer.camera_learning_rate)]
+            [(self.exposure.as_mut(), optimizer.exposure_learning_rate), (corrections, optimizer.camera_learning_rate)]
         {
             let Some(PerImage { value, gradients, moments, .. }) = numbers else { continue };
             let learning_rate = rate * own_rate / optimizer.learning_rate;
             let now = AdamStep { step, learning_rate, gradient_scale: 1.0 / n_rays as f64 };
-            self.field_optimizer.optimizer_step_extra(&self.device, &now, value, gradients, moments)?;
+            let (device, ranks) = (&self.device, &self.ranks);
+            self.field_optimizer.optimizer_step_extra(device, ranks, &now, value, gradients, moments)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Statistics that the kernels accumulate during training.
 
+use crate::ranks::Ranks;
+
 /// Sums over the rays of some steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Statistics {
@@ -25,6 +27,14 @@ impl Statistics {
         self.samples += other.samples;
         self.dropped += other.dropped;
         self.composited += other.composited;
+    }
+
+    /// Returns the sums over all ranks.
+    pub(super) fn over(&self, ranks: &Ranks) -> Statistics {
+        let Statistics { rays, samples, dropped, composited, .. } = *self;
+        let [loss, squared_error] = ranks.sum_numbers([self.loss, self.squared_error]);
+        let [rays, samples, dropped, composited] = ranks.sum_counts([rays, samples, dropped, composited]);
+        Statistics { loss, squared_error, rays, samples, dropped, composited }
     }
 
     /// Returns the number of samples evaluated per composited sample.

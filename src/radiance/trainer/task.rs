@@ -18,7 +18,7 @@ const MOST_EVALUATED: usize = 10;
 
 impl Task for Trainer {
     fn started(&self) -> Started {
-        let (device, n_parameters) = (self.device.describe(), self.field.n_parameters());
+        let (device, n_parameters) = (self.ranks.describe(&self.device), self.field.n_parameters());
         let n_images = Some(self.n_images() as u64);
         Started::new(&self.scene.name, &self.config, device, n_parameters, n_images, self.progress.step)
     }
@@ -68,9 +68,14 @@ impl Task for Trainer {
             training.sums.clear()?;
             training.counts.clear()?;
         }
+        let read = read.over(&self.ranks);
         self.report.add(&read);
         self.recent.add(&read);
         Ok(())
+    }
+
+    fn set_seconds(&mut self, seconds: f64) {
+        self.progress.seconds = seconds;
     }
 
     fn summed_loss(&self) -> f64 {
@@ -96,6 +101,15 @@ impl Task for Trainer {
 
     fn checkpoint(&mut self) -> Result<Checkpoint<'_>> {
         self.make_checkpoint()
+    }
+
+    fn join_checkpoint(&mut self) -> Result<()> {
+        self.read_statistics()?;
+        self.merge_occupancy()?;
+        if self.ranks.is_alone() {
+            return Ok(());
+        }
+        self.ranks.agree("field", &format_args!("{:016x} after step {}", self.digest()?, self.progress.step))
     }
 
     /// Scores the validation views, or the test views if there are none, up to `MOST_EVALUATED`.
