@@ -2,7 +2,7 @@
 //!
 //! Each rank draws samples of its own. Gradients are summed over the ranks, so that all ranks take the same step and
 //! hold the same parameters. [`Ranks`] does what the trainers need, on top of a [`Communicator`]; the feature `mpi` has
-//! one on MPI, [`mpi::start`]. Sums are in the order of the ranks, whatever order the messages arrive in: the same
+//! one on MPI, `mpi::start`. Sums are in the order of the ranks, whatever order the messages arrive in: the same
 //! number of ranks gives the same bits. `docs/distributed.md` says what is summed and how much is sent.
 
 mod digest;
