@@ -32,6 +32,11 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "N", help = or_default("Seed of every random number", "train.seed"))]
     pub seed: Option<u64>,
 
+    /// Batches whose gradients a step adds up, for steps larger than memory or, with several processes, fewer exchanges
+    /// [default: 1]
+    #[arg(long, value_name = "K")]
+    pub accumulate: Option<u32>,
+
     /// A JSON file with settings, such as another run's config.json; flags take precedence over it
     #[arg(long, value_name = "FILE.json")]
     pub config: Option<PathBuf>,
@@ -82,7 +87,7 @@ pub struct ResultsArgs {
     /// Resume a run that was stopped: its folder, a checkpoint, or `latest`
     #[arg(
         long, value_name = "RUN",
-        conflicts_with_all = ["model", "seed", "config", "set", "run_name"]
+        conflicts_with_all = ["model", "seed", "accumulate", "config", "set", "run_name"]
     )]
     pub resume: Option<PathBuf>,
 
@@ -128,6 +133,7 @@ impl TrainingArgs {
         let common = [
             ("model.name", settings.model.map(|name| name.as_str().into())),
             ("train.seed", settings.seed.map(Value::from)),
+            ("train.accumulate", settings.accumulate.map(Value::from)),
             ("train.max_steps", length.max_steps.map(Value::from)),
             ("train.max_seconds", length.max_seconds.map(Value::from)),
             ("train.eval_every", results.eval_every.map(Value::from)),

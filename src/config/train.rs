@@ -13,8 +13,10 @@ pub struct TrainConfig {
     /// Seconds of training, not counting loading and saving; the run ends at whichever of the two limits is reached
     /// first.
     pub max_seconds: Option<f64>,
-    /// Target number of samples per training step.
+    /// Target number of samples that are processed at a time; a step has `accumulate` times as many.
     pub batch_samples: u32,
+    /// Number of batches whose gradients a step adds up before the parameters change.
+    pub accumulate: u32,
     /// Seed of all random numbers of the run.
     pub seed: u64,
     /// Background behind transparent pixels and behind the field during training.
@@ -53,6 +55,7 @@ impl Default for TrainConfig {
             max_steps: 20_000,
             max_seconds: None,
             batch_samples: 1 << 18,
+            accumulate: 1,
             seed: 0,
             background: Background::Random,
             huber_delta: 0.1,

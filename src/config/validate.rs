@@ -341,6 +341,7 @@ impl TrainConfig {
             positive("train.max_seconds", seconds)?;
         }
         between("train.batch_samples", self.batch_samples, 1 << 7..=1 << 24)?;
+        between("train.accumulate", self.accumulate, 1..=1024)?;
         between("train.seed", self.seed, 0..=LARGEST_SEED)?;
         positive("train.huber_delta", self.huber_delta)?;
         between("train.distortion_loss", self.distortion_loss, 0.0..=1e3)?;

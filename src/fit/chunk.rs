@@ -99,8 +99,8 @@ pub struct FitChunk {
     pub n: usize,
     /// Number of samples with a target; corners of stencils ([`Eikonal`](super::Eikonal)) follow them.
     pub n_with_target: usize,
-    /// Step for which the samples were drawn.
-    pub drawn: Option<u64>,
+    /// Step for which the samples were drawn, and the batch of that step.
+    pub drawn: Option<(u64, usize)>,
     capacity: usize,
 }
 

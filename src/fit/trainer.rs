@@ -135,7 +135,7 @@ impl<D: Data> FitTrainer<D> {
     ) -> Result<Self> {
         let device = &device.with_precision(config.train.precision)?;
         let chunk = |_| FitChunk::new(device, size.samples, data.head(), &field, true);
-        Ok(FitTrainer {
+        let mut trainer = FitTrainer {
             device: device.clone(),
             config: config.clone(),
             chunks_of_gradient: size.chunks_of_gradient,
@@ -148,7 +148,9 @@ impl<D: Data> FitTrainer<D> {
             sums: [0.0; 2],
             counted: 0,
             ranks: Ranks::alone(),
-        })
+        };
+        trainer.data.set_samples(trainer.samples());
+        Ok(trainer)
     }
 
     /// Resumes training from a checkpoint, with the checkpoint's configuration.
@@ -166,7 +168,7 @@ impl<D: Data> FitTrainer<D> {
     }
 
     /// Returns the trainer as one of `ranks`, which train the same field together: each draws samples of its own, and a
-    /// step has `train.batch_samples` on each. All ranks call this at the same step, and from then
+    /// step has `train.accumulate` batches on each. All ranks call this at the same step, and from then
     /// on advance, read statistics and make or join checkpoints together, as [`lead`](crate::train::lead) and
     /// [`follow`](crate::train::follow) do.
     ///
@@ -192,27 +194,27 @@ impl<D: Data> FitTrainer<D> {
         Ok(digest.value())
     }
 
-    /// Runs the forward and backward passes of all chunks.
-    fn fit(&mut self) -> Result<()> {
-        self.field_optimizer.begin()?;
+    /// Runs the forward and backward passes of all chunks, for batch `number` of the step's `train.accumulate`.
+    fn fit(&mut self, number: usize) -> Result<()> {
         let (device, data, field_optimizer, workers, step) =
             (&self.device, &self.data, &self.field_optimizer, &self.workers, self.progress.step);
         let fitter = Fitter { device, field: &self.field, n_outputs: n_outputs(data.head()) };
         let (loss, eikonal) = (data.loss(), data.eikonal());
         let (batch, size) = (self.config.train.batch_samples as usize, self.chunks[0].capacity());
-        // Samples and chunks are numbered through all ranks: together they draw those of one larger step.
-        let (samples_before, chunks_before) = (self.ranks.rank() * batch, self.ranks.rank() * self.chunks.len());
+        // Samples and chunks are numbered through all ranks and batches: together they draw those of one larger step.
+        let batches_before = self.ranks.rank() * self.config.train.accumulate as usize + number;
+        let (samples_before, chunks_before) = (batches_before * batch, batches_before * self.chunks.len());
         let fit = |scratch: &WorkerScratch, index: usize, chunk: &mut FitChunk, gradients: &ChunkGradients| {
             let first = index * size;
             let n = size.min(batch - first);
             chunk.set_lens(n, data.n_with_target(n))?;
             let drawn = data.drawn_at(step, chunks_before + index);
-            if chunk.drawn != Some(drawn) {
+            if chunk.drawn != Some((drawn, number)) {
                 data.draw(device, chunk, data.n_with_target(samples_before + first), drawn)?;
                 if let Some(eikonal) = eikonal {
                     eikonal.place(device, chunk)?;
                 }
-                chunk.drawn = Some(drawn);
+                chunk.drawn = Some((drawn, number));
             }
             fitter.forward(chunk, scratch)?;
             fitter.losses(chunk, loss, eikonal)?;
@@ -297,14 +299,19 @@ impl<D: Data> FitTrainer<D> {
         Err(Error::diverged(self.progress.step, "the field's values are no longer finite numbers"))
     }
 
+    /// Returns the number of batches of a step, on all ranks.
+    fn batches(&self) -> usize {
+        self.ranks.size() * self.config.train.accumulate as usize
+    }
+
     /// Returns the number of samples of a step, on all ranks.
     fn samples(&self) -> usize {
-        self.ranks.size() * self.config.train.batch_samples as usize
+        self.batches() * self.config.train.batch_samples as usize
     }
 
     /// Returns the number of samples of a step that have targets, on all ranks.
     fn n_with_target(&self) -> usize {
-        self.ranks.size() * self.data.n_with_target(self.config.train.batch_samples as usize)
+        self.batches() * self.data.n_with_target(self.config.train.batch_samples as usize)
     }
 }
 
@@ -331,8 +338,11 @@ impl<D: Data> Task for FitTrainer<D> {
         let completed = schedule::completed(&config.train, progress);
         self.field_optimizer.upscale(device, config, &mut self.field, completed)?;
         self.field.prepare(device)?;
-        self.fit()?;
-        self.field_optimizer.scatter(&self.device, &self.field, &self.scatters())?;
+        self.field_optimizer.begin()?;
+        for number in 0..self.config.train.accumulate as usize {
+            self.fit(number)?;
+            self.field_optimizer.scatter(&self.device, &self.field, &self.scatters())?;
+        }
         let rate = schedule::learning_rate(&self.config, progress);
         let n = self.n_with_target() as f64 * f64::from(gradient_scale(self.data.eikonal()));
         self.field_optimizer.sum_gradients(&self.device, &self.ranks)?;

@@ -1,5 +1,5 @@
-//! Training by several ranks: sums in the order of the ranks, the same field on all of them, and the steps of one rank
-//! with a larger batch.
+//! Training by several ranks: sums in the order of the ranks, the same field on all of them, and the steps of a larger
+//! batch, which batches that one rank accumulates give too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,24 +166,27 @@ fn distance_course(config: &Config, ranks: &Ranks) -> Course {
     course(&mut trainer, |trainer| trainer.digest().unwrap(), ranks)
 }
 
-/// Trains on several ranks, twice, and on one with a batch as large as theirs together. `set` sets the samples of a
-/// rank.
-fn assert_ranks_are_a_larger_batch(
+/// Trains with several batches a step, on one rank or several, twice, and with one batch as large as these together.
+/// `config` takes the samples of a batch.
+fn assert_batches_are_a_larger_batch(
     name: &str,
     config: &(dyn Fn(u32) -> Config + Sync),
     train: &(dyn Fn(&Config, &Ranks) -> Course + Sync),
     within: Within,
 ) {
     const SAMPLES: u32 = 2048;
-    for size in [2, 4] {
-        let together = || on_ranks(size, |ranks| train(&config(SAMPLES), ranks));
+    for (size, accumulate) in [(2, 1), (4, 1), (1, 2), (2, 2)] {
+        let name = format!("{name}, {size} ranks with {accumulate} batches");
+        let mut several = config(SAMPLES);
+        several.train.accumulate = accumulate;
+        let together = || on_ranks(size, |ranks| train(&several, ranks));
         let [first, second] = [together(), together()];
-        assert!(first == second, "{name}: other bits in the second run of {size} ranks");
+        assert!(first == second, "{name}: other bits in the second run");
         for of_rank in &first {
             assert_eq!(of_rank.digests, first[0].digests, "{name}: ranks hold the same parameters after each step");
             assert_eq!(of_rank.losses, first[0].losses, "{name}: ranks know the same loss");
         }
-        let whole = train(&config(size as u32 * SAMPLES), &Ranks::alone());
+        let whole = train(&config(size as u32 * accumulate * SAMPLES), &Ranks::alone());
         let found = &first[0];
         let far = |found: &[f64], expected: &[f64]| {
             let rms = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
@@ -194,10 +197,10 @@ fn assert_ranks_are_a_larger_batch(
             [found, &whole].map(|course| course.features.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
         let first = far(&found.losses[..FIRST], &whole.losses[..FIRST]);
         let (losses, features) = (far(&found.losses, &whole.losses), far(&found_features, &features));
-        eprintln!("{name}, {size} ranks: losses differ by {first:.1e} and {losses:.1e}, features by {features:.1e}");
-        assert!(first < 1e-6, "{name}, {size} ranks: the first losses differ by {first}");
-        assert!(losses < within.losses, "{name}, {size} ranks: losses differ by {losses}");
-        assert!(features < within.features, "{name}, {size} ranks: features differ by {features}");
+        eprintln!("{name}: losses differ by {first:.1e} and {losses:.1e}, features by {features:.1e}");
+        assert!(first < 1e-6, "{name}: the first losses differ by {first}");
+        assert!(losses < within.losses, "{name}: losses differ by {losses}");
+        assert!(features < within.features, "{name}: features differ by {features}");
     }
 }
 
@@ -217,24 +220,24 @@ const SMOOTH: Within = Within { losses: 1e-6, features: 2e-3 };
 const WITH_JUMPS: Within = Within { losses: 5e-3, features: 1.0 };
 
 #[test]
-fn ranks_take_the_steps_of_a_larger_batch_on_radiance_fields() {
+fn batches_are_a_larger_batch_on_radiance_fields() {
     let config = |samples| radiance(&[&format!("train.batch_samples={samples}")]);
-    assert_ranks_are_a_larger_batch("radiance", &config, &radiance_course, SMOOTH);
+    assert_batches_are_a_larger_batch("radiance", &config, &radiance_course, SMOOTH);
 }
 
 #[test]
-fn ranks_take_the_steps_of_a_larger_batch_on_images() {
+fn batches_are_a_larger_batch_on_images() {
     let config = |samples| {
         let mut config = Config::of_image(true);
         config.model.grid.log2_hashmap_size = 10;
         config.train.batch_samples = samples;
         config
     };
-    assert_ranks_are_a_larger_batch("image", &config, &image_course, SMOOTH);
+    assert_batches_are_a_larger_batch("image", &config, &image_course, SMOOTH);
 }
 
 #[test]
-fn ranks_take_the_steps_of_a_larger_batch_on_distances() {
+fn batches_are_a_larger_batch_on_distances() {
     for weight in ["0", "0.1"] {
         let config = |samples| {
             let mut config = Config::of_sdf(true);
@@ -243,7 +246,7 @@ fn ranks_take_the_steps_of_a_larger_batch_on_distances() {
             config.train.batch_samples = samples;
             config
         };
-        assert_ranks_are_a_larger_batch("distances", &config, &distance_course, WITH_JUMPS);
+        assert_batches_are_a_larger_batch("distances", &config, &distance_course, WITH_JUMPS);
     }
 }
 
@@ -297,7 +300,7 @@ fn run_to(config: &Config, folder: &Path, stop_after: u64, resumed: Option<&Path
 
 #[test]
 fn ranks_resume_with_the_same_bits() {
-    let config = radiance(&["train.max_steps=60", "train.save_every=20"]);
+    let config = radiance(&["train.max_steps=60", "train.save_every=20", "train.accumulate=2"]);
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let whole = run_to(&config, whole.path(), 60, None);
     // Between two updates of the occupancy grid, which are three steps apart by then.

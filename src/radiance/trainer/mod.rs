@@ -115,7 +115,7 @@ impl Trainer {
     }
 
     /// Returns the trainer as one of `ranks`, which train the same field together: each draws rays of its own, and a
-    /// step has `train.batch_samples` samples on each. All ranks call this at the same step, and from then
+    /// step has `train.accumulate` batches on each. All ranks call this at the same step, and from then
     /// on advance, read statistics and make or join checkpoints together, as [`lead`](crate::train::lead) and
     /// [`follow`](crate::train::follow) do.
     ///
@@ -189,40 +189,46 @@ impl Trainer {
         self.chunks.len()..=self.chunks.iter().map(|chunk| chunk.chunk.rays.capacity).sum()
     }
 
-    /// Sets the rays per step to reach the configured number of samples, based on the recent number of samples per ray.
+    /// Sets the rays of a batch to reach the configured number of samples, based on the recent number of samples per ray.
     /// All ranks set the same number.
     fn adapt_rays(&mut self) -> Result<()> {
         self.read_statistics()?;
         if self.recent.rays > 0 {
             let per_ray = self.recent.samples.max(1) as f64 / self.recent.rays as f64;
-            let n_ranks = self.ranks.size();
-            let wanted = n_ranks as f64 * f64::from(self.config.train.batch_samples) / per_ray;
+            let n_batches = self.ranks.size() * self.config.train.accumulate as usize;
+            let wanted = n_batches as f64 * f64::from(self.config.train.batch_samples) / per_ray;
             let possible = self.possible_rays();
-            // Rounded for all ranks together, and then divided, so that their rays are those of a larger step.
-            let each = (wanted as usize).div_ceil(n_ranks);
+            // Rounded for all batches together, and then divided, so that their rays are those of a larger step.
+            let each = (wanted as usize).div_ceil(n_batches);
             self.rays_per_step = each.clamp(*possible.start(), *possible.end());
         }
         self.recent = Statistics::default();
         Ok(())
     }
 
-    /// Runs the forward and backward passes of all chunks, and returns the number of rays of all ranks.
-    fn trace(&mut self) -> Result<usize> {
-        let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
-        let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
+    /// Sets the gradients that chunks add to, to zero.
+    fn clear_gradients(&mut self) -> Result<()> {
         self.field_optimizer.begin()?;
         if let Some(exposure) = &mut self.exposure {
             exposure.gradients.clear()?;
         }
-        if let Some(camera_optimizer) = &mut self.camera_optimizer {
-            camera_optimizer.corrections.gradients.clear()?;
+        match &mut self.camera_optimizer {
+            Some(camera_optimizer) => camera_optimizer.corrections.gradients.clear(),
+            None => Ok(()),
         }
+    }
+
+    /// Runs the forward and backward passes of all chunks, for batch `number` of the step's `train.accumulate`, and
+    /// returns the number of rays of all ranks.
+    fn trace(&mut self, number: usize) -> Result<usize> {
+        let volume = VolumeRenderer::new(&self.device, &self.field, &self.occupancy, &self.march);
+        let n_rays = self.rays_per_step.div_ceil(self.chunks.len());
         let (device, config, training_images) = (&self.device, &self.config, &self.training_images);
         let (field_optimizer, workers, step) = (&self.field_optimizer, &self.workers, self.progress.step);
         let (exposure, camera_optimizer) = (self.exposure.as_ref(), self.camera_optimizer.as_ref());
         let loss = loss_of(&self.config.train, &self.space, exposure);
-        // Chunks are numbered through all ranks: together they draw the rays of one larger step.
-        let before = self.ranks.rank() * self.chunks.len();
+        // Chunks are numbered through all ranks and batches: together they draw the rays of one larger step.
+        let before = (self.ranks.rank() * config.train.accumulate as usize + number) * self.chunks.len();
         device.for_each_chunk(&mut self.chunks, |worker, index, training| {
             training.chunk.n_rays = n_rays;
             let chunk = &training.chunk;

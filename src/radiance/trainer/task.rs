@@ -42,8 +42,12 @@ impl Task for Trainer {
             self.update_occupancy()?;
             self.adapt_rays()?;
         }
-        let n_rays = self.trace()?;
-        self.scatter()?;
+        self.clear_gradients()?;
+        let mut n_rays = 0;
+        for number in 0..self.config.train.accumulate as usize {
+            n_rays += self.trace(number)?;
+            self.scatter()?;
+        }
         self.optimizer_step(n_rays)?;
         self.progress.count_step(begun);
         Ok(())
