@@ -224,7 +224,8 @@ impl<'a> Video<'a> {
             atomic::make_folder_of(&pattern.path())?;
         }
         let numbers: Vec<usize> = (0..self.path.frames.len()).filter(|&number| is_held(shard, number)).collect();
-        let is_there = |&number: &usize| shard.is_some() && self.frame_files(pattern, number).iter().all(|f| f.is_file());
+        let is_there =
+            |&number: &usize| shard.is_some() && self.frame_files(pattern, number).iter().all(|f| f.is_file());
         // Rank 0 says which frames exist: the others may not see its folder.
         let mut are_there: Vec<u32> = numbers.iter().map(|number| u32::from(is_there(number))).collect();
         self.ranks.of_leader(&mut are_there);

@@ -88,7 +88,9 @@ fn evaluation(args: &EvalArgs, views: &[View], terms: Terms) -> Result<String> {
     }
     all.add(&terms.background);
     let weights = match &args.lpips {
-        Some(path) => format!(", LPIPS {:016x}", digest(&fs::read(path).map_err(|e| Error::file(path, e.to_string()))?)),
+        Some(path) => {
+            format!(", LPIPS {:016x}", digest(&fs::read(path).map_err(|e| Error::file(path, e.to_string()))?))
+        }
         None => String::new(),
     };
     let (n, protocol, pictures) = (views.len(), terms.protocol.as_str(), [args.save_images, args.save_error_maps]);
