@@ -86,8 +86,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     /// Returns a hash of the names, shapes and elements of all tensors.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
-    pub(crate) fn digest(&self) -> u64 {
+    pub fn digest(&self) -> u64 {
         let mut digest = Digest::new();
         for tensor in &self.tensors {
             digest.add(tensor.name.as_bytes());

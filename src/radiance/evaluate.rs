@@ -78,7 +78,7 @@ const N_FIGURES: usize = 6;
 
 impl ViewScore {
     /// Returns the figures as bytes, without the name; [`ViewScore::from_figures`] reads them.
-    pub(crate) fn figures(&self) -> Vec<u8> {
+    pub fn figures(&self) -> Vec<u8> {
         // A missing figure is a NaN that no computation gives.
         let optional = |figure: Option<f64>| figure.map_or(u64::MAX, f64::to_bits);
         let figures: [u64; N_FIGURES] = [
@@ -92,8 +92,11 @@ impl ViewScore {
         bytemuck::cast_slice(&figures).to_vec()
     }
 
-    /// Returns the score of the view `name` whose figures another rank has sent.
-    pub(crate) fn from_figures(name: &str, figures: &[u8]) -> ViewScore {
+    /// Returns the score of the view `name`, whose [figures](ViewScore::figures) may have come from another rank.
+    ///
+    /// # Panics
+    /// Panics if the bytes are not as many as those of all figures.
+    pub fn from_figures(name: &str, figures: &[u8]) -> ViewScore {
         let [psnr, ssim, lpips, seconds, width, height]: [u64; N_FIGURES] = bytemuck::pod_read_unaligned(figures);
         let optional = |bits: u64| (bits != u64::MAX).then(|| f64::from_bits(bits));
         ViewScore {
@@ -139,7 +142,7 @@ impl SavedImages {
     ///
     /// # Errors
     /// Returns an error if the images have no pixels.
-    pub(crate) fn encode(&self, compared: &Compared) -> Result<Vec<Vec<u8>>> {
+    pub fn encode(&self, compared: &Compared) -> Result<Vec<Vec<u8>>> {
         let image = self.images.then(|| to_rgb8(&compared.frame.rgb));
         let error_map = self.error_maps.then(|| error_map(&compared.truth, &compared.frame.rgb));
         let (width, height) = (compared.score.width as u32, compared.score.height as u32);
@@ -151,19 +154,11 @@ impl SavedImages {
     ///
     /// # Errors
     /// Returns an error if the folder or a file cannot be written.
-    pub(crate) fn write(&self, name: &str, contents: &[Vec<u8>]) -> Result<()> {
+    pub fn write(&self, name: &str, contents: &[Vec<u8>]) -> Result<()> {
         self.files(name).iter().zip(contents).try_for_each(|(file, content)| {
             atomic::make_folder_of(file)?;
             atomic::write(file, |file| file.write_all(content))
         })
-    }
-
-    /// Writes the selected images of a view.
-    ///
-    /// # Errors
-    /// Returns an error if the folder or a file cannot be written.
-    pub fn save(&self, compared: &Compared) -> Result<()> {
-        self.write(&compared.score.name, &self.encode(compared)?)
     }
 }
 

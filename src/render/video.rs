@@ -98,10 +98,12 @@ impl<'a> Video<'a> {
     /// # Errors
     /// Returns an error on all ranks if they have not the same path, background and channels.
     pub fn among(mut self, ranks: &Ranks) -> Result<Self> {
-        let size = self.path.frames[0].intrinsics;
-        let all = format!("{:?} {:?} {:?} {:?}", self.path, self.background, self.channels, self.depth_range);
-        let (n, hash) = (self.path.frames.len(), digest(all.as_bytes()));
-        ranks.agree("video", &format_args!("{n} frames of {}×{}, {hash:016x}", size.width, size.height))?;
+        if !ranks.is_alone() {
+            let size = self.path.frames[0].intrinsics;
+            let all = format!("{:?} {:?} {:?} {:?}", self.path, self.background, self.channels, self.depth_range);
+            let (n, hash) = (self.path.frames.len(), digest(all.as_bytes()));
+            ranks.agree("video", &format_args!("{n} frames of {}×{}, {hash:016x}", size.width, size.height))?;
+        }
         self.ranks = ranks.clone();
         Ok(self)
     }
