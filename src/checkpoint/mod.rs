@@ -18,6 +18,7 @@ pub use tensor::{Element, Tensor, TensorData};
 use crate::config::Config;
 use crate::decoder::LayerNeurons;
 use crate::geometry::{Space, UnitCube};
+use crate::ranks::Digest;
 use crate::{COMMIT, Error, Result, VERSION};
 
 /// Metadata of a checkpoint.
@@ -82,6 +83,17 @@ impl<'a> Checkpoint<'a> {
     /// Creates a checkpoint in memory.
     pub fn new(header: Header, tensors: Vec<Tensor<'a>>) -> Self {
         Checkpoint { header, tensors, origin: None }
+    }
+
+    /// Returns a hash of the names, shapes and elements of all tensors.
+    pub fn digest(&self) -> u64 {
+        let mut digest = Digest::new();
+        for tensor in &self.tensors {
+            digest.add(tensor.name.as_bytes());
+            digest.add(&tensor.shape);
+            digest.add(tensor.data.bytes());
+        }
+        digest.value()
     }
 
     /// Creates a checkpoint of a training run at the header's step.

@@ -119,15 +119,15 @@ impl Job {
     }
 }
 
-/// Refuses a command that ranks do not share.
+/// Refuses what ranks do not share: a command, such as `gridfield info`, or what one does for a task.
 ///
 /// # Errors
 /// Returns an error if this process is one of several ranks.
-pub fn refuse_ranks(command: &str) -> Result<()> {
+pub fn refuse_ranks(what: &str) -> Result<()> {
     match Launched::from_environment() {
         None => Ok(()),
         Some(Launched { size, .. }) => Err(Error::config(format!(
-            "`gridfield {command}` is not shared among ranks, and was started as one of {size}; start it without mpirun \
+            "{what} is not shared among ranks, and was started as one of {size}; start it without mpirun \
              or srun"
         ))),
     }

@@ -57,7 +57,7 @@ impl MachineArgs {
             return self.open_device();
         }
         if self.device == DeviceArg::Cuda {
-            let what = "several ranks train on CPUs only; give --device cpu, or start one process";
+            let what = "several ranks compute on CPUs only; give --device cpu, or start one process";
             return Err(crate::Error::config(what).into());
         }
         let threads = self.threads.map_or_else(|| share_of_cores(ranks), usize::from);

@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
 impl Cli {
     fn run(self) -> ExitCode {
         let joined = match self.command.alone() {
-            Some(name) => job::refuse_ranks(name).and_then(|()| Job::join()),
+            Some(name) => job::refuse_ranks(&format!("`gridfield {name}`")).and_then(|()| Job::join()),
             None => Job::join(),
         };
         match joined {
@@ -128,10 +128,9 @@ impl Command {
     fn alone(&self) -> Option<&'static str> {
         match self {
             Command::Train(_) | Command::FitImage(_) | Command::FitSdf(_) => None,
+            Command::Eval(_) | Command::Render(_) => None,
             Command::Import(_) => Some("import"),
             Command::CompareImage(_) => Some("compare-image"),
-            Command::Eval(_) => Some("eval"),
-            Command::Render(_) => Some("render"),
             #[cfg(feature = "viewer")]
             Command::View(_) => Some("view"),
             Command::Export(_) => Some("export"),
@@ -150,8 +149,8 @@ impl Command {
             Command::FitImage(args) => args.run(ranks),
             Command::CompareImage(args) => args.run(),
             Command::FitSdf(args) => args.run(ranks),
-            Command::Eval(args) => task::eval(&args),
-            Command::Render(args) => task::render(&args),
+            Command::Eval(args) => task::eval(&args, ranks),
+            Command::Render(args) => task::render(&args, ranks),
             #[cfg(feature = "viewer")]
             Command::View(args) => args.run(),
             Command::Export(args) => task::export(args),

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 
@@ -12,6 +13,7 @@ use super::machine::MachineArgs;
 use super::outcome::Outcome;
 use super::run_args::RunArgs;
 use super::{interrupt, print};
+use crate::ranks::Ranks;
 use crate::render::{Channel, Destination, Render, Shard, Video};
 use crate::scene::Scene;
 use crate::scene::path::{FrameCamera, MAX_SIDE, PathChoice, PathOptions, PathTransforms};
@@ -124,13 +126,14 @@ fn destination(output: &Path) -> Result<Destination> {
 }
 
 impl RenderArgs {
-    /// Opens the renderer and renders the field along the requested camera path.
+    /// Opens the renderer and renders the field along the requested camera path, whose frames `ranks` share.
     pub(super) fn render_video<R: Render>(
         &self,
         resolved: &Resolved,
         scene: &Scene,
         downscale: u32,
         background: [f32; 3],
+        ranks: &Ranks,
         open: impl FnOnce() -> Result<R>,
     ) -> anyhow::Result<Outcome> {
         refuse(&[("--crop", self.crop.is_some())], "is for fitted images, and this run is of another task")?;
@@ -140,11 +143,13 @@ impl RenderArgs {
             None => Destination::Video(resolved.renders_folder().join(format!("{}.mp4", choice.name()))),
         };
         let path = choice.build(scene, (self.width, self.height), downscale, self.options())?;
-        path.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
+        if ranks.leads() {
+            path.notes.iter().for_each(|note| print::to_stderr(&format!("gridfield: note: {note}")));
+        }
         let renderer = open()?;
         let outputs = if self.outputs.is_empty() { vec![Channel::Rgb] } else { self.outputs.clone() };
-        let video = Video::new(&renderer, &path, background, &outputs)?;
-        self.write(&video, &destination)
+        let video = Video::new(&renderer, &path, background, &outputs)?.among(ranks)?;
+        self.write(&video, &destination, ranks)
     }
 
     /// Refuses the flags that only apply to a moving camera.
@@ -172,7 +177,12 @@ impl RenderArgs {
         }
     }
 
-    fn write(&self, video: &Video, destination: &Destination) -> anyhow::Result<Outcome> {
+    fn write(&self, video: &Video, destination: &Destination, ranks: &Ranks) -> anyhow::Result<Outcome> {
+        if !ranks.leads() {
+            interrupt::leave_to_others()?;
+            let done = video.write(destination, self.shard, &AtomicBool::new(false), &mut |_| ())?;
+            return Ok(if done { Outcome::Done } else { Outcome::Interrupted });
+        }
         let interrupted = interrupt::watch("stopping after this frame", false)?;
         if let Some(note) = video.note(destination) {
             print::to_stderr(&format!("gridfield: note: {note}"));

@@ -13,7 +13,7 @@ mod yuv;
 
 pub(crate) use pixels::depth_rgb8;
 pub use pixels::{linear, to_rgb8};
-pub(crate) use png::encode_png;
 pub use png::{Pixels, write_png};
+pub(crate) use png::{content_of_png, encode_png};
 pub use video::{Encoder, VideoWriter};
 pub(crate) use video::{JudgedFrame, VideoReader, video_size};

@@ -23,12 +23,23 @@ pub enum Pixels<'a> {
 /// Panics if the number of bytes does not match the size.
 pub fn write_png(path: impl AsRef<Path>, width: u32, height: u32, pixels: Pixels) -> Result<()> {
     let path = path.as_ref();
+    // Encode in memory: the encoder would turn the error of a full disk into text.
+    let png = content_of_png(path, width, height, pixels)?;
+    atomic::write(path, |file| file.write_all(&png))
+}
+
+/// Returns what [`write_png`] writes to `path`, which only its errors name.
+///
+/// # Errors
+/// Returns an error if the image has no pixels.
+///
+/// # Panics
+/// Panics if the number of bytes does not match the size.
+pub(crate) fn content_of_png(path: &Path, width: u32, height: u32, pixels: Pixels) -> Result<Vec<u8>> {
     if width == 0 || height == 0 {
         return Err(Error::file(path, format!("an image of {width}×{height} has no pixels to write")));
     }
-    // Encode in memory: the encoder would turn the error of a full disk into text.
-    let png = encode_png(width, height, pixels).map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;
-    atomic::write(path, |file| file.write_all(&png))
+    encode_png(width, height, pixels).map_err(|e| Error::file(path, format!("cannot be written ({e})")))
 }
 
 /// Returns an image as the content of a PNG file.

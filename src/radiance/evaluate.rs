@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::protocol::Protocol;
 use super::renderer::Renderer;
-use crate::media::{Pixels, to_rgb8, write_png};
+use crate::media::{Pixels, content_of_png, to_rgb8};
 use crate::metrics::{Lpips, error_map, psnr, ssim};
 use crate::render::Frame;
 use crate::scene::View;
@@ -73,6 +73,44 @@ pub fn compare(
     Ok(Compared { score, frame, truth })
 }
 
+/// Number of figures of a [`ViewScore`].
+const N_FIGURES: usize = 6;
+
+impl ViewScore {
+    /// Returns the figures as bytes, without the name; [`ViewScore::from_figures`] reads them.
+    pub fn figures(&self) -> Vec<u8> {
+        // A missing figure is a NaN that no computation gives.
+        let optional = |figure: Option<f64>| figure.map_or(u64::MAX, f64::to_bits);
+        let figures: [u64; N_FIGURES] = [
+            self.psnr.to_bits(),
+            optional(self.ssim),
+            optional(self.lpips),
+            self.seconds.to_bits(),
+            self.width as u64,
+            self.height as u64,
+        ];
+        bytemuck::cast_slice(&figures).to_vec()
+    }
+
+    /// Returns the score of the view `name`, whose [figures](ViewScore::figures) may have come from another rank.
+    ///
+    /// # Panics
+    /// Panics if the bytes are not as many as those of all figures.
+    pub fn from_figures(name: &str, figures: &[u8]) -> ViewScore {
+        let [psnr, ssim, lpips, seconds, width, height]: [u64; N_FIGURES] = bytemuck::pod_read_unaligned(figures);
+        let optional = |bits: u64| (bits != u64::MAX).then(|| f64::from_bits(bits));
+        ViewScore {
+            name: name.to_owned(),
+            psnr: f64::from_bits(psnr),
+            ssim: optional(ssim),
+            lpips: optional(lpips),
+            seconds: f64::from_bits(seconds),
+            width: width as usize,
+            height: height as usize,
+        }
+    }
+}
+
 impl Compared {
     /// Adds the LPIPS distance to the score.
     pub fn measure_lpips(&mut self, lpips: &Lpips) {
@@ -92,25 +130,35 @@ pub struct SavedImages {
 }
 
 impl SavedImages {
-    /// Writes the selected images of a view, with `/` and `\` in its name replaced by `_`.
+    /// Returns the files of the selected images of the view `name`, with `/` and `\` in it replaced by `_`.
+    fn files(&self, name: &str) -> Vec<PathBuf> {
+        let name = name.replace(['/', '\\'], "_");
+        let image = self.images.then(|| self.folder.join(format!("{name}.png")));
+        let error_map = self.error_maps.then(|| self.folder.join(format!("{name}-error.png")));
+        image.into_iter().chain(error_map).collect()
+    }
+
+    /// Returns the selected images of a view as the contents of PNG files.
+    ///
+    /// # Errors
+    /// Returns an error if the images have no pixels.
+    pub fn encode(&self, compared: &Compared) -> Result<Vec<Vec<u8>>> {
+        let image = self.images.then(|| to_rgb8(&compared.frame.rgb));
+        let error_map = self.error_maps.then(|| error_map(&compared.truth, &compared.frame.rgb));
+        let (width, height) = (compared.score.width as u32, compared.score.height as u32);
+        let encode = |(rgb8, file): (Vec<u8>, PathBuf)| content_of_png(&file, width, height, Pixels::Rgb8(&rgb8));
+        image.into_iter().chain(error_map).zip(self.files(&compared.score.name)).map(encode).collect()
+    }
+
+    /// Writes the `contents` that [`SavedImages::encode`] returned for the view `name`.
     ///
     /// # Errors
     /// Returns an error if the folder or a file cannot be written.
-    pub fn save(&self, compared: &Compared) -> Result<()> {
-        let name = compared.score.name.replace(['/', '\\'], "_");
-        if self.images {
-            self.write(&format!("{name}.png"), compared, &to_rgb8(&compared.frame.rgb))?;
-        }
-        if self.error_maps {
-            self.write(&format!("{name}-error.png"), compared, &error_map(&compared.truth, &compared.frame.rgb))?;
-        }
-        Ok(())
-    }
-
-    fn write(&self, name: &str, compared: &Compared, rgb8: &[u8]) -> Result<()> {
-        let path = self.folder.join(name);
-        atomic::make_folder_of(&path)?;
-        write_png(path, compared.score.width as u32, compared.score.height as u32, Pixels::Rgb8(rgb8))
+    pub fn write(&self, name: &str, contents: &[Vec<u8>]) -> Result<()> {
+        self.files(name).iter().zip(contents).try_for_each(|(file, content)| {
+            atomic::make_folder_of(file)?;
+            atomic::write(file, |file| file.write_all(content))
+        })
     }
 }
 
@@ -163,6 +211,15 @@ mod tests {
 
     fn score(psnr: f64) -> ViewScore {
         ViewScore { name: String::new(), psnr, ssim: Some(1.0), lpips: None, seconds: 1.0, width: 1, height: 1 }
+    }
+
+    #[test]
+    fn figures_are_the_same_behind_bytes() {
+        for (psnr, ssim) in [(30.1, None), (f64::INFINITY, Some(f64::NAN)), (-0.3, Some(0.1))] {
+            let score = ViewScore { psnr, ssim, lpips: Some(0.7), name: "a/b".to_owned(), width: 7, ..score(0.0) };
+            let found = ViewScore::from_figures("a/b", &score.figures());
+            assert_eq!(format!("{found:?}"), format!("{score:?}"));
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! Data-parallel training: several processes, called ranks, that train one field together.
+//! Several processes, called ranks, that train one field together, or evaluate and render it.
 //!
 //! Each rank draws samples of its own. Gradients are summed over the ranks, so that all ranks take the same step and
 //! hold the same parameters. [`Ranks`] does what the trainers need, on top of a [`Communicator`]; the feature `mpi` has
 //! one on MPI, `mpi::start`. Sums are in the order of the ranks, whatever order the messages arrive in: the same
-//! number of ranks gives the same bits. `docs/distributed.md` says what is summed and how much is sent.
+//! number of ranks gives the same bits. `docs/distributed.md` says what is summed and how much is sent. Images to evaluate
+//! and frames to render are shared item by item (`share.rs`).
 
 mod digest;
 #[cfg(feature = "mpi")]
 pub mod mpi;
+mod share;
 
 use std::fmt::Display;
 use std::ops::AddAssign;
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 pub(crate) use digest::{Digest, digest};
+pub(crate) use share::Parts;
 
 use crate::device::{Buffer, Device};
 use crate::{Error, Result};
@@ -42,6 +45,9 @@ pub trait Communicator: Send + Sync {
     /// Sends `own` to all ranks, and receives what each rank sent, `[size, own.len()]`.
     fn all_gather(&self, own: &[u32], all: &mut [u32]);
 
+    /// Sends `own` to rank 0, which receives what each rank sent, `[size, own.len()]`. On other ranks `all` is empty.
+    fn gather(&self, own: &[u32], all: &mut [u32]);
+
     /// Copies the words of rank `root` to all ranks. A rank that waits long for `root` takes no processor time.
     fn broadcast(&self, root: usize, words: &mut [u32]);
 
@@ -49,7 +55,7 @@ pub trait Communicator: Send + Sync {
     fn abort(&self, code: u8) -> !;
 }
 
-/// The ranks that train a field together, as one of them sees them; a rank alone, unless there is a communicator.
+/// The ranks that work on a field together, as one of them sees them; a rank alone, unless there is a communicator.
 /// Clones belong to the same rank.
 #[derive(Clone, Default)]
 pub struct Ranks {

@@ -80,6 +80,16 @@ impl Communicator for World {
         World::all().all_gather_into(own, all);
     }
 
+    fn gather(&self, own: &[u32], all: &mut [u32]) {
+        let world = World::all();
+        let leader = world.process_at_rank(0);
+        if self.rank() == 0 {
+            leader.gather_into_root(own, all);
+        } else {
+            leader.gather_into(own);
+        }
+    }
+
     fn broadcast(&self, root: usize, words: &mut [u32]) {
         let world = World::all();
         let root = world.process_at_rank(root as i32);

@@ -9,7 +9,7 @@ use super::Channel;
 use super::frame::{Frame, SURFACE_OPACITY};
 use crate::geometry::Camera;
 use crate::media::linear;
-use crate::{Error, Result, atomic};
+use crate::{Error, Result};
 
 /// Returns whether frames with these channels are rendered without a background: with alpha, OpenEXR stores
 /// premultiplied colours.
@@ -17,13 +17,13 @@ pub(super) fn is_over_nothing(channels: &[Channel]) -> bool {
     channels.contains(&Channel::Opacity)
 }
 
-/// Writes channels, each with the frame of its layer: `R`, `G`, `B` (linear), `A`, `Z` (distance along the ray in scene
+/// Returns the content of the file at `path` with channels, each with the frame of its layer: `R`, `G`, `B` (linear), `A`, `Z` (distance along the ray in scene
 /// units, infinite where there is no surface), `N.X`, `N.Y`, `N.Z` (scene coordinates), and `occupancy.Z` (distance to the
 /// first occupied cell). With `A`, the field must have been rendered over black; colours are then multiplied by `A`.
 ///
 /// # Errors
-/// Returns an error if the file cannot be written.
-pub(super) fn write_exr(path: &Path, camera: &Camera, frames: &[(Channel, &Frame)]) -> Result<()> {
+/// Returns an error that names `path` if the frames cannot be encoded.
+pub(super) fn encode(path: &Path, camera: &Camera, frames: &[(Channel, &Frame)]) -> Result<Vec<u8>> {
     let over_nothing = is_over_nothing(&frames.iter().map(|(channel, _)| *channel).collect::<Vec<_>>());
     let size = frames.first().map_or((0, 0), |(_, frame)| (frame.width, frame.height));
     let planes = frames.iter().flat_map(|(channel, frame)| planes(*channel, frame, camera, over_nothing));
@@ -35,7 +35,7 @@ pub(super) fn write_exr(path: &Path, camera: &Camera, frames: &[(Channel, &Frame
         .non_parallel()
         .to_buffered(&mut encoded)
         .map_err(|e| Error::file(path, format!("cannot be written ({e})")))?;
-    atomic::write(path, |file| file.write_all(encoded.get_ref()))
+    Ok(encoded.into_inner())
 }
 
 fn planes(channel: Channel, frame: &Frame, camera: &Camera, over_nothing: bool) -> Vec<(&'static str, Vec<f32>)> {
@@ -93,7 +93,7 @@ mod tests {
             camera_to_world: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 5.0]],
         };
         let frames: Vec<_> = channels.iter().map(|&channel| (channel, &frame)).collect();
-        write_exr(&path, &camera, &frames).unwrap();
+        std::fs::write(&path, encode(&path, &camera, &frames).unwrap()).unwrap();
         let image = read_first_flat_layer_from_file(&path).unwrap();
         let list = &image.layer_data.channel_data.list;
         list.iter().map(|plane| (plane.name.to_string(), plane.sample_data.values_as_f32().collect())).collect()

@@ -8,6 +8,7 @@ use super::channel::{Channel, surface_depths};
 use super::{Frame, Layer, Render, RenderOptions, exr};
 use crate::geometry::Camera;
 use crate::media::{self, Pixels, VideoWriter};
+use crate::ranks::{Parts, Ranks, digest};
 use crate::scene::CameraPath;
 use crate::{Error, Result, atomic, names};
 
@@ -58,6 +59,7 @@ pub struct Video<'a> {
     channels: Vec<Channel>,
     /// Nearest and farthest distance in the colour scale of the depth channel, the same for all frames.
     depth_range: (f32, f32),
+    ranks: Ranks,
 }
 
 /// The depth range is measured on this many evenly spaced frames, rendered at this height in pixels.
@@ -76,7 +78,8 @@ impl<'a> Video<'a> {
         background: [f32; 3],
         channels: &[Channel],
     ) -> Result<Self> {
-        let mut video = Video { renderer, path, background, channels: Vec::new(), depth_range: (0.0, 1.0) };
+        let (depth_range, ranks) = ((0.0, 1.0), Ranks::alone());
+        let mut video = Video { renderer, path, background, channels: Vec::new(), depth_range, ranks };
         for &channel in channels {
             renderer.check(channel)?;
             if !video.channels.contains(&channel) {
@@ -87,6 +90,22 @@ impl<'a> Video<'a> {
             video.depth_range = video.measure_depths()?;
         }
         Ok(video)
+    }
+
+    /// Shares the frames among `ranks`, which render the same field: rank r renders frames r, r + N, … of those that are
+    /// to be written, and rank 0 writes all. All ranks must then call [`Video::write`] together.
+    ///
+    /// # Errors
+    /// Returns an error on all ranks if they have not the same path, background and channels.
+    pub fn among(mut self, ranks: &Ranks) -> Result<Self> {
+        if !ranks.is_alone() {
+            let size = self.path.frames[0].intrinsics;
+            let all = format!("{:?} {:?} {:?} {:?}", self.path, self.background, self.channels, self.depth_range);
+            let (n, hash) = (self.path.frames.len(), digest(all.as_bytes()));
+            ranks.agree("video", &format_args!("{n} frames of {}×{}, {hash:016x}", size.width, size.height))?;
+        }
+        self.ranks = ranks.clone();
+        Ok(self)
     }
 
     /// Returns the output files: for each channel a video or a pattern of frames, or one pattern if each frame's file
@@ -129,8 +148,12 @@ impl<'a> Video<'a> {
     /// exist yet. Returns false if `stop` was set before the end: a video is then not written, while frames written so
     /// far are kept. Creates missing folders, and calls `progress` with the number of finished frames.
     ///
+    /// [Among](Video::among) several ranks, `stop` counts on rank 0, which alone writes and calls `progress`.
+    ///
     /// # Errors
-    /// Returns an error for a shard of a video, or if rendering fails or a file cannot be written.
+    /// Returns an error for a shard of a video, or if rendering fails or a file cannot be written. If rendering fails on
+    /// one of several ranks, or if their destinations or shards differ, all return an error; if writing fails, rank 0
+    /// does, while the others wait for it.
     pub fn write(
         &self,
         destination: &Destination,
@@ -138,10 +161,12 @@ impl<'a> Video<'a> {
         stop: &AtomicBool,
         progress: &mut dyn FnMut(usize),
     ) -> Result<bool> {
+        self.agree_on(destination, shard)?;
         match (destination, shard) {
             (Destination::Video(path), None) => match self.write_videos(path, stop, progress) {
-                // The signal that set `stop` may have ended an encoder first; that is not a failure.
-                Err(_) if stop.load(Ordering::Relaxed) => Ok(false),
+                // The signal that set `stop` may have ended an encoder first; that is not a failure. Other ranks would
+                // wait for a next round: they end with an error.
+                Err(_) if stop.load(Ordering::Relaxed) && self.ranks.is_alone() => Ok(false),
                 written => written,
             },
             (Destination::Video(_), Some(_)) => Err(Error::config(
@@ -151,25 +176,43 @@ impl<'a> Video<'a> {
         }
     }
 
+    /// Checks that all ranks write the same files. The folders may differ: those of rank 0 count.
+    fn agree_on(&self, destination: &Destination, shard: Option<Shard>) -> Result<()> {
+        let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let names = self.files(destination).iter().map(name).collect::<Vec<_>>().join(" and ");
+        let part = shard.map(|Shard { index, count }| format!(", shard {index}/{count}")).unwrap_or_default();
+        self.ranks.agree("output", &format_args!("{names}{part}"))
+    }
+
     fn write_videos(&self, path: &Path, stop: &AtomicBool, progress: &mut dyn FnMut(usize)) -> Result<bool> {
+        let mut videos = if self.ranks.leads() { self.open_videos(path)? } else { Vec::new() };
+        let numbers: Vec<usize> = (0..self.path.frames.len()).collect();
+        let make = |&number: &usize| {
+            let camera = &self.path.frames[number];
+            let layers = self.layers(camera, self.background)?;
+            let image = |&channel: &Channel| channel.image(layers.of(channel), camera, Some(self.depth_range));
+            Ok(self.channels.iter().map(image).collect())
+        };
+        let take = |&number: &usize, images: Parts| {
+            videos.iter_mut().zip(&images).try_for_each(|(video, image)| video.push(image))?;
+            progress(number + 1);
+            Ok(())
+        };
+        if !self.ranks.share(&numbers, stop, make, take)? {
+            return Ok(false);
+        }
+        videos.into_iter().try_for_each(VideoWriter::finish)?;
+        Ok(true)
+    }
+
+    /// Starts a video for each channel.
+    fn open_videos(&self, path: &Path) -> Result<Vec<VideoWriter>> {
         atomic::make_folder_of(path)?;
         let size = self.path.frames[0].intrinsics;
         let open = |&channel: &Channel| {
             VideoWriter::create(self.video_path(channel, path), size.width, size.height, self.path.fps)
         };
-        let mut videos = self.channels.iter().map(open).collect::<Result<Vec<_>>>()?;
-        for (number, camera) in self.path.frames.iter().enumerate() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
-            let layers = self.layers(camera, self.background)?;
-            for (&channel, video) in self.channels.iter().zip(&mut videos) {
-                video.push(&channel.image(layers.of(channel), camera, Some(self.depth_range)))?;
-            }
-            progress(number + 1);
-        }
-        videos.into_iter().try_for_each(VideoWriter::finish)?;
-        Ok(true)
+        self.channels.iter().map(open).collect()
     }
 
     fn write_frames(
@@ -179,39 +222,61 @@ impl<'a> Video<'a> {
         stop: &AtomicBool,
         progress: &mut dyn FnMut(usize),
     ) -> Result<bool> {
-        atomic::make_folder_of(&pattern.path())?;
-        let frames = self.path.frames.iter().enumerate().filter(|(number, _)| is_held(shard, *number));
-        for (done, (number, camera)) in frames.enumerate() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
-            let file = |&channel: &Channel| (channel, self.pattern(channel, pattern).file(number));
-            let files: Vec<_> = self.channels.iter().map(file).collect();
-            let is_there = shard.is_some() && files.iter().all(|(_, file)| file.is_file());
-            match pattern.format {
-                _ if is_there => {}
-                FrameFormat::Png => self.write_frame(camera, &files)?,
-                FrameFormat::Exr => self.write_exr_frame(camera, &pattern.file(number))?,
-            }
-            progress(done + 1);
+        if self.ranks.leads() {
+            atomic::make_folder_of(&pattern.path())?;
         }
-        Ok(true)
+        let numbers: Vec<usize> = (0..self.path.frames.len()).filter(|&number| is_held(shard, number)).collect();
+        let is_there =
+            |&number: &usize| shard.is_some() && self.frame_files(pattern, number).iter().all(|f| f.is_file());
+        // Rank 0 says which frames exist: the others may not see its folder.
+        let mut are_there: Vec<u32> = numbers.iter().map(|number| u32::from(is_there(number))).collect();
+        self.ranks.of_leader(&mut are_there);
+        let missing: Vec<usize> =
+            numbers.iter().zip(&are_there).filter(|(_, is_there)| **is_there == 0).map(|(number, _)| *number).collect();
+        let mut done = numbers.len() - missing.len();
+        progress(done);
+        let make = |&number: &usize| match pattern.format {
+            FrameFormat::Png => self.encode_frame(pattern, number),
+            FrameFormat::Exr => self.encode_exr_frame(pattern, number),
+        };
+        let take = |&number: &usize, contents: Parts| {
+            let files = self.frame_files(pattern, number);
+            let mut pairs = files.iter().zip(&contents);
+            pairs.try_for_each(|(file, content)| atomic::write(file, |file| file.write_all(content)))?;
+            done += 1;
+            progress(done);
+            Ok(())
+        };
+        self.ranks.share(&missing, stop, make, take)
     }
 
-    fn write_frame(&self, camera: &Camera, files: &[(Channel, PathBuf)]) -> Result<()> {
+    /// Returns the files of a frame: one for each channel, or one for all.
+    fn frame_files(&self, pattern: &FramePattern, number: usize) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> =
+            self.channels.iter().map(|&channel| self.pattern(channel, pattern).file(number)).collect();
+        files.dedup();
+        files
+    }
+
+    /// Returns the contents of a frame's files.
+    fn encode_frame(&self, pattern: &FramePattern, number: usize) -> Result<Parts> {
+        let camera = &self.path.frames[number];
         let layers = self.layers(camera, self.background)?;
-        files.iter().try_for_each(|(channel, file)| {
-            let frame = layers.of(*channel);
+        let encode = |(&channel, file): (&Channel, PathBuf)| {
+            let frame = layers.of(channel);
             let image = channel.image(frame, camera, Some(self.depth_range));
-            media::write_png(file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&image))
-        })
+            media::content_of_png(&file, frame.width as u32, frame.height as u32, Pixels::Rgb8(&image))
+        };
+        self.channels.iter().zip(self.frame_files(pattern, number)).map(encode).collect()
     }
 
-    fn write_exr_frame(&self, camera: &Camera, file: &Path) -> Result<()> {
+    /// Returns the content of the one file of a frame.
+    fn encode_exr_frame(&self, pattern: &FramePattern, number: usize) -> Result<Parts> {
+        let camera = &self.path.frames[number];
         let background = if exr::is_over_nothing(&self.channels) { [0.0; 3] } else { self.background };
         let layers = self.layers(camera, background)?;
         let frames: Vec<_> = self.channels.iter().map(|&channel| (channel, layers.of(channel))).collect();
-        exr::write_exr(file, camera, &frames)
+        Ok(vec![exr::encode(&pattern.file(number), camera, &frames)?])
     }
 
     /// Renders what the channels need.

@@ -1,5 +1,5 @@
-//! Training by several processes, as `mpirun` of Open MPI starts them: the same bits, stops, deaths, and what ranks that
-//! differ are told. With the feature `mpi` only.
+//! Several processes, as `mpirun` of Open MPI starts them: training with the same bits, stops, deaths; evaluations and
+//! renders that are those of one process; and what ranks that differ are told. With the feature `mpi` only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::binary::{ORRERY, TINY, checked, printed, sentence, stderr, tiny_checkpoint, without_times};
 use crate::common::Random;
-use crate::runs::read_json;
+use crate::runs::{names, read_json, trained};
 
 /// Time within which all ranks end when one has died, or when they differ.
 const SOON: Duration = Duration::from_secs(10);
@@ -224,10 +224,10 @@ fn mistakes_are_told_once() {
     assert!(told.starts_with("nowhere: there is no such folder"), "{told}");
     let told = refusal(path, &[(2, &["train", ORRERY, "--max-stepz=3"])]);
     assert!(told.contains("unexpected argument '--max-stepz'"), "{told}");
-    let told = refusal(path, &[(2, &["eval", "latest"])]);
-    assert!(told.starts_with("`gridfield eval` is not shared among ranks, and was started as one of 2"), "{told}");
+    let told = refusal(path, &[(2, &["info", "latest"])]);
+    assert!(told.starts_with("`gridfield info` is not shared among ranks, and was started as one of 2"), "{told}");
     let told = refusal(path, &[(2, &["train", ORRERY, "--device=cuda"])]);
-    assert!(told.starts_with("several ranks train on CPUs only"), "{told}");
+    assert!(told.starts_with("several ranks compute on CPUs only"), "{told}");
 
     let told = refusal(path, &[(2, &tiny), (1, &with(&["--seed=3"]))]);
     assert!(told.starts_with("rank 2 has another `train.seed` than rank 0 (3 instead of 0)"), "{told}");
@@ -250,6 +250,182 @@ fn mistakes_are_told_once() {
     train(path, 2, &["--max-steps=3"]);
     let told = refusal(path, &[(2, &tiny)]);
     assert!(told.contains("a run of this name exists"), "{told}");
+}
+
+/// Returns the lines of an `eval.json` but those of times, and of the device with its threads.
+fn figures(path: &Path) -> Vec<String> {
+    let varies = ["\"seconds\"", "\"num_rays_per_sec\"", "\"fps\"", "\"device\""];
+    let text = fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !varies.iter().any(|key| line.trim_start().starts_with(key)));
+    lines.map(str::to_owned).collect()
+}
+
+fn assert_same_files(found: &Path, expected: &Path, n: usize) {
+    let expected_names = names(expected);
+    assert_eq!((names(found), expected_names.len()), (expected_names.clone(), n), "{}", found.display());
+    for name in expected_names {
+        let [found, expected] = [found, expected].map(|folder| fs::read(folder.join(&name)).unwrap());
+        assert!(found == expected, "{name} differs");
+    }
+}
+
+/// Seven images: two ranks have four and three, three ranks one more than two.
+#[test]
+fn ranks_evaluate_as_one_process_does() {
+    let (folder, run) = trained();
+    let path = folder.path();
+    let args =
+        ["eval", "latest", "--max-images=7", "--save-images", "--save-error-maps", "--threads=1", "--device=cpu"];
+    printed(path, &args);
+    let (figures_of_one, pictures) = (figures(&run.join("eval.json")), run.join("renders/eval-test"));
+    fs::rename(&pictures, path.join("of-one")).unwrap();
+    for size in [2, 3] {
+        fs::remove_file(run.join("eval.json")).unwrap();
+        let output = succeeds(path, size, &args);
+        assert_eq!(figures(&run.join("eval.json")), figures_of_one, "{size} ranks");
+        assert_same_files(&pictures, &path.join("of-one"), 14);
+        fs::remove_dir_all(&pictures).unwrap();
+        let said = crate::binary::stdout(&output);
+        assert_eq!(said.matches("PSNR").count(), 1, "{said}");
+        let device = read_json(&run.join("eval.json"))["device"].clone();
+        assert!(device.as_str().unwrap().starts_with(&format!("{size} ranks, each on ")), "{device}");
+    }
+}
+
+#[test]
+fn ranks_render_as_one_process_does() {
+    let (folder, _) = trained();
+    let path = folder.path();
+    let short = ["--path=spiral", "--seconds=1", "--fps=5", "--width=24", "--outputs=rgb,depth", "--device=cpu"];
+    let render = |size: Option<usize>, output: &str, more: &[&str]| {
+        let output = format!("--output={output}");
+        let args = [&["render", "latest", &output, "--threads=1"], &short[..], more].concat();
+        match size {
+            Some(size) => crate::binary::stdout(&succeeds(path, size, &args)).to_owned(),
+            None => printed(path, &args),
+        }
+    };
+    let at = |name: &str| path.join(name);
+    for (pattern, n) in [("%d.png", 10), ("%d.exr", 5)] {
+        render(None, &format!("one/{pattern}"), &[]);
+        for size in [2, 3] {
+            let said = render(Some(size), &format!("many/{pattern}"), &[]);
+            assert_eq!(said.lines().count(), n / 5, "{said}");
+            assert_same_files(&at("many"), &at("one"), n);
+            fs::remove_dir_all(at("many")).unwrap();
+        }
+        fs::remove_dir_all(at("one")).unwrap();
+    }
+    render(None, "one/film.mp4", &[]);
+    render(Some(2), "many/film.mp4", &[]);
+    assert_same_files(&at("many"), &at("one"), 2);
+
+    // Of a shard, ranks render the frames that are missing: here 0 and 4.
+    render(None, "whole/%d.png", &[]);
+    fs::create_dir(at("part")).unwrap();
+    for channel in ["rgb", "depth"] {
+        fs::write(at("part").join(format!("2-{channel}.png")), "another process's").unwrap();
+    }
+    render(Some(2), "part/%d.png", &["--shard=1/2"]);
+    let frames = ["0-depth.png", "0-rgb.png", "2-depth.png", "2-rgb.png", "4-depth.png", "4-rgb.png"];
+    assert_eq!(names(&at("part")), frames);
+    for name in frames {
+        let content = if name.starts_with('2') {
+            b"another process's".to_vec()
+        } else {
+            fs::read(at("whole").join(name)).unwrap()
+        };
+        assert!(fs::read(at("part").join(name)).unwrap() == content, "{name}");
+    }
+}
+
+/// A signal that rank 0 gets ends all ranks, with whole frames.
+#[test]
+fn ranks_stop_rendering_with_rank_0() {
+    let (folder, _) = trained();
+    let args = ["render", "latest", "--seconds=1000", "--width=24", "--output=frames/", "--device=cpu", "--threads=1"];
+    let mut running = Running::start(folder.path(), 2, &args);
+    let frames = folder.path().join("frames");
+    while !frames.is_dir() || names(&frames).len() < 4 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ranks = running.ranks();
+    let is_first = |id: &&String| {
+        let environment = fs::read(format!("/proc/{id}/environ")).unwrap();
+        environment.split(|byte| *byte == 0).any(|variable| variable == b"OMPI_COMM_WORLD_RANK=0")
+    };
+    signal("-TERM", ranks.iter().find(is_first).unwrap());
+    assert_eq!(running.end(SOON).code(), Some(130));
+    for name in names(&frames) {
+        image::open(frames.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn mistakes_of_evaluations_and_renders_are_told_once() {
+    let (folder, run) = trained();
+    let path = folder.path();
+    for command in ["eval", "render"] {
+        let told = refusal(path, &[(2, &[command, "nowhere"])]);
+        assert!(told.starts_with("nowhere: "), "{told}");
+    }
+    let short = ["render", "latest", "--seconds=0.5", "--fps=10", "--width=8", "--threads=1"];
+    let with = |more: &[&'static str]| [&short[..], more].concat();
+    let told = refusal(path, &[(1, &with(&[])), (1, &with(&["--path=spiral"]))]);
+    assert!(told.starts_with("rank 1 has another video than rank 0 (5 frames of 8×8, "), "{told}");
+    let told = refusal(path, &[(1, &with(&["--output=f/"])), (1, &with(&["--output=f/film.mp4"]))]);
+    assert!(told.starts_with("rank 1 has another output than rank 0 (film.mp4 instead of %04d.png)"), "{told}");
+    let told = refusal(path, &[(2, &with(&["--output=f.mp4", "--shard=1/2"]))]);
+    assert!(told.starts_with("shards of a video cannot be joined"), "{told}");
+    fs::write(path.join("file"), "").unwrap();
+    let told = refusal(path, &[(2, &with(&["--output=file/%d.png"]))]);
+    assert!(told.starts_with("file: cannot be written, as a file stands where a folder is needed"), "{told}");
+    let told = refusal(path, &[(1, &["eval", "latest"]), (1, &["eval", "latest", "--max-images=3"])]);
+    assert!(told.starts_with("rank 1 has another evaluation than rank 0 (3 views, "), "{told}");
+
+    // A picture that the second rank alone reads.
+    let other = crate::binary::moved_orrery(path, [0.0; 3]);
+    fs::remove_file(other.join("test")).unwrap();
+    fs::create_dir(other.join("test")).unwrap();
+    for name in names(&Path::new(ORRERY).join("test")) {
+        fs::copy(Path::new(ORRERY).join("test").join(&name), other.join("test").join(name)).unwrap();
+    }
+    let damaged = other.join("test/r_1.png");
+    let whole = fs::read(&damaged).unwrap();
+    fs::write(&damaged, &whole[..whole.len() / 2]).unwrap();
+    let told = refusal(path, &[(2, &["eval", "latest", "--scene=orrery", "--save-images", "--threads=1"])]);
+    assert!(told.starts_with("rank 1: ") && told.contains("r_1.png"), "{told}");
+    assert_eq!(names(&run), ["checkpoints", "config.json", "metrics.jsonl"], "nothing was written");
+}
+
+#[test]
+fn fitted_images_and_the_figures_of_meshes_are_not_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("shape.obj"), "v 1 0 0\nv -1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 4\nf 3 2 4\nf 2 3 1\nf 1 4 2\n")
+        .unwrap();
+    let image = format!("{ORRERY}/test/r_0.png");
+    let small = ["--quiet", "--max-steps=2", "--device=cpu", "--set=train.batch_samples=2048"];
+    printed(path, &[&["fit-image", image.as_str()], &small[..]].concat());
+    for command in ["eval", "render"] {
+        let told = refusal(path, &[(2, &[command, "latest"])]);
+        assert!(
+            told.starts_with(&format!("`gridfield {command}` of a fitted image is not shared among ranks")),
+            "{told}"
+        );
+    }
+    printed(path, &[&["fit-sdf", "shape.obj"], &small[..]].concat());
+    let told = refusal(path, &[(2, &["eval", "latest"])]);
+    assert!(told.starts_with("`gridfield eval` of a distance field is not shared among ranks"), "{told}");
+    let render = |size: usize, folder: &str| {
+        let output = format!("--output={folder}/");
+        let args =
+            ["render", "latest", "--seconds=0.3", "--fps=10", "--width=16", "--threads=1", "--device=cpu", &output];
+        succeeds(path, size, &args);
+    };
+    render(1, "one");
+    render(2, "two");
+    assert_same_files(&path.join("two"), &path.join("one"), 3);
 }
 
 #[test]

@@ -289,3 +289,68 @@ fn the_evaluation_of_many_scenes_refuses_what_it_cannot_do() {
         }
     }
 }
+
+/// Runs a job file of Slurm as a task of an array, with a substitute for the program, which records its arguments in
+/// `calls`.
+fn job(folder: &Path, name: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let program = folder.join("gridfield");
+    let stand_in =
+        "#!/bin/sh\necho \"$*\" >>calls\n[ $1 != train ] || mkdir -p \"outputs/$(basename \"$2\")/hash/$4\"\n";
+    fs::write(&program, stand_in).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let file = script(&format!("slurm/{name}"));
+    let mut command = Command::new("bash");
+    command.arg(file).args(args).current_dir(folder).env("GRIDFIELD", program);
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn jobs_of_slurm_take_their_share() {
+    if !has_bash("jobs_of_slurm_take_their_share") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for scene in ["scenes/chair", "scenes/lego", "scenes/none"] {
+        fs::create_dir_all(path.join(scene)).unwrap();
+        if scene != "scenes/none" {
+            fs::write(path.join(scene).join("transforms_train.json"), "").unwrap();
+        }
+    }
+    let scenes = |task: &str, more: &[&str]| {
+        let variables =
+            [("SLURM_ARRAY_TASK_ID", task), ("SLURM_ARRAY_JOB_ID", "77"), ("LPIPS", more.first().unwrap_or(&""))];
+        job(path, "scenes.sbatch", &["scenes/", "--max-steps", "3"], &variables)
+    };
+    assert!(scenes("0", &[]).status.success() && scenes("1", &["vgg.safetensors"]).status.success());
+    let idle = scenes("2", &[]);
+    assert!(idle.status.success() && String::from_utf8_lossy(&idle.stdout).starts_with("there are 2 scenes, and none"));
+    let of_array = [("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_ARRAY_TASK_COUNT", "3"), ("SLURM_ARRAY_TASK_MIN", "1")];
+    let video = |most: &'static str| {
+        let variables = [&of_array[..], &[("SLURM_ARRAY_TASK_MAX", most)]].concat();
+        job(path, "video.sbatch", &["latest", "frames/", "--path", "spiral"], &variables)
+    };
+    assert!(video("3").status.success());
+    let calls = fs::read_to_string(path.join("calls")).unwrap();
+    let expected = [
+        "train scenes/chair --run-name slurm-77 --max-steps 3",
+        "eval outputs/chair/hash/slurm-77 --split test --protocol nerfbaselines",
+        "train scenes/lego --run-name slurm-77 --max-steps 3",
+        "eval outputs/lego/hash/slurm-77 --split test --protocol nerfbaselines --lpips vgg.safetensors",
+        "render latest --output frames/ --shard 2/3 --path spiral",
+    ];
+    assert_eq!(calls.lines().collect::<Vec<_>>(), expected);
+
+    let refused = |output: Output, says: &str| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.lines().count() == 1 && said.contains(says), "{said}");
+    };
+    refused(video("5"), "video.sbatch: the array goes from 1 in steps of one");
+    refused(job(path, "video.sbatch", &["latest"], &[]), "video.sbatch: give the run, and a folder");
+    refused(job(path, "video.sbatch", &["latest", "f/"], &[]), "video.sbatch: submit it as an array");
+    refused(job(path, "scenes.sbatch", &["nowhere"], &[]), "scenes.sbatch: give the folder");
+    refused(job(path, "scenes.sbatch", &["scenes"], &[]), "scenes.sbatch: submit it as an array");
+    let taken = job(path, "scenes.sbatch", &["scenes", "--run-name=x"], &[("SLURM_ARRAY_TASK_ID", "0")]);
+    refused(taken, "scenes.sbatch: --run-name is the script's own to set");
+    refused(job(path, "train.sbatch", &[], &[]), "train.sbatch: give the scene");
+}

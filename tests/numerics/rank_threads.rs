@@ -78,6 +78,14 @@ impl Communicator for Member {
         self.exchange(own, |brought| all.copy_from_slice(&brought.concat()));
     }
 
+    fn gather(&self, own: &[u32], all: &mut [u32]) {
+        self.exchange(own, |brought| {
+            if self.rank == 0 {
+                all.copy_from_slice(&brought.concat());
+            }
+        });
+    }
+
     fn broadcast(&self, root: usize, words: &mut [u32]) {
         let own = words.to_vec();
         self.exchange(&own, |brought| words.copy_from_slice(&brought[root]));

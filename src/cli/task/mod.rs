@@ -9,36 +9,43 @@ pub mod sdf;
 use super::eval::EvalArgs;
 use super::export::ExportArgs;
 use super::flags::refuse;
+use super::job::refuse_ranks;
 use super::outcome::Outcome;
 use super::render::RenderArgs;
 use super::trained::Trained;
 use crate::config::TaskName;
+use crate::ranks::Ranks;
 
-/// `gridfield eval`: evaluate a trained field.
-pub fn eval(args: &EvalArgs) -> anyhow::Result<Outcome> {
-    let trained = Trained::open(&args.run, &args.machine)?;
+/// `gridfield eval`: evaluate a trained field. Ranks share the images of a radiance field.
+pub fn eval(args: &EvalArgs, ranks: &Ranks) -> anyhow::Result<Outcome> {
+    let trained = Trained::open_among(ranks, &args.run, &args.machine)?;
     let output = args.output.clone().unwrap_or_else(|| trained.resolved.eval_path());
     args.refuse_flags_of_other_tasks(trained.task())?;
     match trained.task() {
-        TaskName::Radiance => radiance::eval(&trained, args, &output),
+        TaskName::Radiance => radiance::eval(&trained, args, &output, ranks),
         TaskName::Image => {
+            refuse_ranks("`gridfield eval` of a fitted image")?;
             let kept = image::Kept { images: args.save_images, error_maps: args.save_error_maps };
             image::eval(&trained, kept, &output)
         }
-        TaskName::Sdf => sdf::eval(&trained, args.resolution, &output),
+        TaskName::Sdf => {
+            refuse_ranks("`gridfield eval` of a distance field")?;
+            sdf::eval(&trained, args.resolution, &output)
+        }
     }
 }
 
-/// `gridfield render`: render a video, frames or an image from a trained field.
-pub fn render(args: &RenderArgs) -> anyhow::Result<Outcome> {
-    let trained = Trained::open(&args.run, &args.machine)?;
+/// `gridfield render`: render a video, frames or an image from a trained field. Ranks share the frames along a path.
+pub fn render(args: &RenderArgs, ranks: &Ranks) -> anyhow::Result<Outcome> {
+    let trained = Trained::open_among(ranks, &args.run, &args.machine)?;
     match trained.task() {
-        TaskName::Radiance => radiance::render(&trained, args),
+        TaskName::Radiance => radiance::render(&trained, args, ranks),
         TaskName::Sdf => {
             refuse(&[("--scene", args.scene.is_some())], "is for radiance fields, and this run is of a mesh")?;
-            sdf::render(&trained, args)
+            sdf::render(&trained, args, ranks)
         }
         TaskName::Image => {
+            refuse_ranks("`gridfield render` of a fitted image")?;
             args.refuse_flags_of_paths()?;
             image::render(&trained, args.crop, (args.width, args.height), args.output.clone())
         }

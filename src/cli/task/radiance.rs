@@ -1,6 +1,8 @@
 //! Evaluating, rendering and exporting radiance fields.
 
+use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use crate::checkpoint::Checkpoint;
 use crate::cli::counter::Counter;
@@ -13,23 +15,36 @@ use crate::cli::trained::Trained;
 use crate::geometry::Upright;
 use crate::mesh::{ColoredMesh, Mesh, MeshFormat};
 use crate::metrics::Lpips;
-use crate::radiance::evaluate::{SavedImages, compare};
+use crate::radiance::evaluate::{SavedImages, ViewScore, compare};
 use crate::radiance::{
     Protocol, Renderer, Report, SURFACE_DENSITY, Terms, Volume, plain_background, reopen_scene, scene_without_views,
 };
+use crate::ranks::{Digest, Parts, Ranks, digest};
 use crate::scene::path::PathChoice;
 use crate::scene::{Scene, Split, View};
 use crate::{Error, Result, atomic};
 
 const POINTS: u32 = 1_000_000;
 
-/// Compares a field with held-out images, writes the figures to `output`, and prints them.
-pub fn eval(trained: &Trained, args: &EvalArgs, output: &Path) -> anyhow::Result<Outcome> {
+/// Compares a field with held-out images, which `ranks` share, writes the figures to `output`, and prints them.
+pub fn eval(trained: &Trained, args: &EvalArgs, output: &Path, ranks: &Ranks) -> anyhow::Result<Outcome> {
     let scene = reopen_scene(&trained.checkpoint, args.scene.as_deref())?;
     let terms = terms(args, &trained.checkpoint, &scene)?;
     let lpips = args.lpips.as_deref().map(|path| read_lpips(path, terms.protocol)).transpose()?;
-    atomic::make_folder_of(output)?;
-    let report = measure(trained, args, &scene, terms, lpips.as_ref())?;
+    let views = views(args, &scene, terms.split)?;
+    if !ranks.is_alone() {
+        ranks.agree("evaluation", &evaluation(args, views, terms)?)?;
+    }
+    if ranks.leads() {
+        atomic::make_folder_of(output)?;
+    }
+    let scores = measure(trained, args, views, terms, lpips.as_ref(), ranks)?;
+    if !ranks.leads() {
+        return Ok(Outcome::Done);
+    }
+    let Trained { device, resolved, checkpoint } = trained;
+    let mut report = Report::new(&checkpoint.header, &resolved.checkpoint, device, terms, lpips.as_ref(), scores);
+    report.origin.device = ranks.describe(device);
     atomic::write_json(output, &report)?;
     print::to_stdout(&table(&report))?;
     if lpips.is_none() {
@@ -64,30 +79,62 @@ fn read_lpips(path: &Path, protocol: Protocol) -> Result<Lpips> {
     Ok(lpips)
 }
 
-fn measure(trained: &Trained, args: &EvalArgs, scene: &Scene, terms: Terms, lpips: Option<&Lpips>) -> Result<Report> {
+/// Returns a text that differs where ranks would measure something else: other views, or by other means.
+fn evaluation(args: &EvalArgs, views: &[View], terms: Terms) -> Result<String> {
+    let mut all = Digest::new();
+    for view in views {
+        let seen = format!("{} {:?} {:?} {:?}", view.name, view.camera, view.transparent, view.crop_radius);
+        all.add(seen.as_bytes());
+    }
+    all.add(&terms.background);
+    let weights = match &args.lpips {
+        Some(path) => {
+            format!(", LPIPS {:016x}", digest(&fs::read(path).map_err(|e| Error::file(path, e.to_string()))?))
+        }
+        None => String::new(),
+    };
+    let (n, protocol, pictures) = (views.len(), terms.protocol.as_str(), [args.save_images, args.save_error_maps]);
+    Ok(format!("{n} views, {:016x}, {protocol}, pictures {pictures:?}{weights}", all.value()))
+}
+
+/// Returns the scores of the views, which ranks share, in their order: on rank 0, which writes the pictures of all.
+fn measure(
+    trained: &Trained,
+    args: &EvalArgs,
+    views: &[View],
+    terms: Terms,
+    lpips: Option<&Lpips>,
+    ranks: &Ranks,
+) -> Result<Vec<ViewScore>> {
     let Trained { device, resolved, checkpoint } = trained;
-    let header = &checkpoint.header;
     let Terms { protocol, split, background } = terms;
-    let views = views(args, scene, split)?;
+    let downscale = checkpoint.header.config.scene.downscale;
     let saved = SavedImages {
         folder: resolved.renders_folder().join(format!("eval-{}", split.as_str())),
         images: args.save_images,
         error_maps: args.save_error_maps,
     };
     let renderer = Renderer::from_checkpoint(device, checkpoint)?;
-    let counter = Counter::new("images", views.len(), false);
+    let counter = Counter::new("images", views.len(), !ranks.leads());
     let mut scores = Vec::new();
-    for view in views {
-        let mut compared = compare(&renderer, view, header.config.scene.downscale, background, protocol)?;
+    let make = |view: &View| {
+        let mut compared = compare(&renderer, view, downscale, background, protocol)?;
         if let Some(lpips) = lpips {
             compared.measure_lpips(lpips);
         }
-        saved.save(&compared)?;
-        scores.push(compared.score);
+        let mut parts = saved.encode(&compared)?;
+        parts.push(compared.score.figures());
+        Ok(parts)
+    };
+    let take = |view: &View, mut parts: Parts| {
+        let figures = parts.pop().expect("figures behind the pictures");
+        scores.push(ViewScore::from_figures(&view.name, &figures));
+        saved.write(&view.name, &parts)?;
         counter.add_one();
-    }
-    drop(counter);
-    Ok(Report::new(header, &resolved.checkpoint, device, terms, lpips, scores))
+        Ok(())
+    };
+    ranks.share(views, &AtomicBool::new(false), make, take)?;
+    Ok(scores)
 }
 
 fn views<'s>(args: &EvalArgs, scene: &'s Scene, split: Split) -> Result<&'s [View]> {
@@ -119,14 +166,14 @@ fn table(report: &Report) -> String {
     print::table_line(&columns)
 }
 
-/// Renders a field along the requested camera path.
-pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
+/// Renders a field along the requested camera path, whose frames `ranks` share.
+pub fn render(trained: &Trained, args: &RenderArgs, ranks: &Ranks) -> anyhow::Result<Outcome> {
     let checkpoint = &trained.checkpoint;
     let config = &checkpoint.header.config;
     let scene = open_scene(args, checkpoint)?;
     let background = plain_background(&config.train, &scene);
     let open = || Renderer::from_checkpoint(&trained.device, checkpoint);
-    args.render_video(&trained.resolved, &scene, config.scene.downscale, background, open)
+    args.render_video(&trained.resolved, &scene, config.scene.downscale, background, ranks, open)
 }
 
 /// Opens the scene. A camera-path file has cameras of its own, so a scene that is missing or has changed is no obstacle

@@ -12,6 +12,7 @@ use crate::device::Device;
 use crate::fit::Predictor;
 use crate::geometry::{FieldToScene, Space};
 use crate::mesh::{ColoredMesh, MeshFormat};
+use crate::ranks::Ranks;
 use crate::sdf::{HEAD, MeshFacts, SdfReport, SphereTracer, Target, evaluate, extract, turntable_scene};
 use crate::{Error, Result, atomic};
 
@@ -80,11 +81,11 @@ fn table(report: &SdfReport) -> String {
     ])
 }
 
-/// Renders a field along the requested camera path. It has no cameras of its own, so camera paths go around it.
-pub fn render(trained: &Trained, args: &RenderArgs) -> anyhow::Result<Outcome> {
+/// Renders a field along the requested camera path, whose frames `ranks` share. It has no cameras of its own, so camera paths go around it.
+pub fn render(trained: &Trained, args: &RenderArgs, ranks: &Ranks) -> anyhow::Result<Outcome> {
     let scene = turntable_scene(&trained.checkpoint)?;
     let open = || SphereTracer::new(predictor(trained)?, &trained.checkpoint);
-    args.render_video(&trained.resolved, &scene, 1, scene.background, open)
+    args.render_video(&trained.resolved, &scene, 1, scene.background, ranks, open)
 }
 
 /// Opens a field for the viewer.
