@@ -1,8 +1,9 @@
 //! Ctrl-C: the first one asks for a clean shutdown, the second one ends the process at once.
 
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use std::{process, thread};
 
 use anyhow::Context as _;
 
@@ -32,9 +33,16 @@ pub fn watch(what: &'static str, quiet: bool) -> anyhow::Result<&'static AtomicB
     Ok(&ASKED)
 }
 
-/// Installs a handler that does nothing: rank 0, which gets the same signals, decides when all ranks end.
+/// Installs a handler that ends nothing: rank 0, which gets the same signals, decides when all ranks end.
 pub fn leave_to_others() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| ()).context(NOT_WATCHED)
+    ctrlc::set_handler(|| ASKED.store(true, Ordering::Relaxed)).context(NOT_WATCHED)
+}
+
+/// Waits, and returns whether a signal arrived meanwhile that was left to others.
+pub fn arrives_within(time: Duration) -> bool {
+    ASKED.store(false, Ordering::Relaxed);
+    thread::sleep(time);
+    ASKED.load(Ordering::Relaxed)
 }
 
 /// Changes the message that is printed at the first signal.

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::interrupt;
 use super::outcome::{self, MISTAKE, Outcome};
 use crate::ranks::Ranks;
 use crate::{Error, Result};
@@ -107,8 +108,10 @@ impl Job {
         match result {
             Err(error) if !self.ranks.is_alone() => {
                 if rank > 0 {
-                    std::thread::sleep(HEAD_START);
-                    outcome::tell(&error.context(format!("rank {rank}")));
+                    // A signal is that of the launcher after rank 0 has told it, to a rank that leaves signals to others.
+                    if !interrupt::arrives_within(HEAD_START) {
+                        outcome::tell(&error.context(format!("rank {rank}")));
+                    }
                 } else {
                     outcome::tell(&error);
                 }
