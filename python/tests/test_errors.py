@@ -1,5 +1,6 @@
 """Mistakes end with one sentence, signals end the work, and other threads go on."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -87,7 +88,11 @@ def test_a_missing_gpu_is_an_error_of_its_own() -> None:
 def interrupted(code: str) -> tuple[float, str]:
     """Run Python code, interrupt it once it says so, and return the seconds to its end and what it printed."""
     head = f"import gridfield as gf, numpy as np, sys\nscene = gf.Scene({str(SCENE)!r})\n"
-    child = subprocess.Popen([sys.executable, "-c", head + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Shells start background jobs with SIGINT ignored, and children inherit it.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    child = subprocess.Popen(
+        [sys.executable, "-c", head + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     time.sleep(0.5)
