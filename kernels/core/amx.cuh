@@ -17,8 +17,8 @@ namespace {
 /// Makes the compiler keep all stores before what follows. It does not know that loads of tiles read memory.
 GF_FN void see_memory(const void* address) { asm volatile("" : : "r"(address) : "memory"); }
 
-/// The matrix unit in use: all eight tiles with 16 rows of 64 bytes. The state belongs to the calling thread, so a kernel
-/// holds one of these for as long as it runs, and leaves the thread as a thread is that never used the unit.
+/// The matrix unit in use: all eight tiles with 16 rows of 64 bytes. The state belongs to the calling thread. A kernel
+/// holds one of these for as long as it runs, and leaves the thread as if it had never used the unit.
 struct MatrixUnit {
     MatrixUnit() {
         struct alignas(64) {

@@ -81,7 +81,8 @@ fn table(report: &SdfReport) -> String {
     ])
 }
 
-/// Renders a field along the requested camera path, whose frames `ranks` share. It has no cameras of its own, so camera paths go around it.
+/// Renders a field along the requested camera path, whose frames `ranks` share. It has no cameras of its own, so camera
+/// paths go around it.
 pub fn render(trained: &Trained, args: &RenderArgs, ranks: &Ranks) -> anyhow::Result<Outcome> {
     let scene = turntable_scene(&trained.checkpoint)?;
     let open = || SphereTracer::new(predictor(trained)?, &trained.checkpoint);
