@@ -183,18 +183,20 @@ class SdfTrainer(_AnyTrainer):
     def field(self) -> DistanceField:
         """Return the field in its current state."""
 
-class Field:
-    """A radiance field that no longer changes. All methods may be called from several threads."""
-
+class _AnyField:
     @property
     def name(self) -> str:
-        """Name of the scene."""
+        """Name of the scene, image or mesh."""
     @property
     def step(self) -> int:
         """Number of training steps."""
     @property
     def config(self) -> dict[str, Any]:
         """Configuration of the run."""
+
+class Field(_AnyField):
+    """A radiance field that no longer changes. All methods may be called from several threads."""
+
     def render(
         self,
         c2w: ArrayLike,
@@ -240,18 +242,9 @@ class Field:
         Vertices are float32, or float64 for scenes with large (georeferenced) coordinates.
         """
 
-class ImageField:
+class ImageField(_AnyField):
     """A fitted image."""
 
-    @property
-    def name(self) -> str:
-        """Name of the image."""
-    @property
-    def step(self) -> int:
-        """Number of training steps."""
-    @property
-    def config(self) -> dict[str, Any]:
-        """Configuration of the run."""
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the image."""
@@ -269,18 +262,9 @@ class ImageField:
     def query(self, xy: ArrayLike) -> Floats:
         """Return the values ``[n, c]`` at points ``[n, 2]``, from 0 to 1 across the width and down the height."""
 
-class DistanceField:
+class DistanceField(_AnyField):
     """A fitted signed distance field, negative inside."""
 
-    @property
-    def name(self) -> str:
-        """Name of the mesh."""
-    @property
-    def step(self) -> int:
-        """Number of training steps."""
-    @property
-    def config(self) -> dict[str, Any]:
-        """Configuration of the run."""
     def render(
         self,
         c2w: ArrayLike,

@@ -203,21 +203,6 @@ fn surface<'py>(py: Python<'py>, mesh: Mesh) -> PyResult<Surface<'py>> {
 
 #[pymethods]
 impl Field {
-    #[getter]
-    fn name(&self) -> &str {
-        &self.about.name
-    }
-
-    #[getter]
-    fn step(&self) -> u64 {
-        self.about.step
-    }
-
-    #[getter]
-    fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        from_json(py, &self.about.config.to_value())
-    }
-
     #[pyo3(signature = (
         c2w, K, size, outputs=vec!["rgb".to_owned()], *, background=None, lens="perspective", distortion=vec![], r#box=None
     ))]
@@ -300,21 +285,6 @@ impl Field {
 #[pymethods]
 impl ImageField {
     #[getter]
-    fn name(&self) -> &str {
-        &self.about.name
-    }
-
-    #[getter]
-    fn step(&self) -> u64 {
-        self.about.step
-    }
-
-    #[getter]
-    fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        from_json(py, &self.about.config.to_value())
-    }
-
-    #[getter]
     fn shape(&self) -> (u32, u32, u32) {
         (self.shape.height, self.shape.width, self.shape.n_channels)
     }
@@ -366,21 +336,6 @@ impl ImageField {
 
 #[pymethods]
 impl DistanceField {
-    #[getter]
-    fn name(&self) -> &str {
-        &self.about.name
-    }
-
-    #[getter]
-    fn step(&self) -> u64 {
-        self.about.step
-    }
-
-    #[getter]
-    fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        from_json(py, &self.about.config.to_value())
-    }
-
     #[pyo3(signature = (
         c2w, K, size, outputs=vec!["rgb".to_owned()], *, background=[1.0; 3], lens="perspective", distortion=vec![],
         r#box=None
@@ -439,3 +394,28 @@ impl DistanceField {
         format!("<gridfield.DistanceField of {}, after {} steps>", self.about.name, self.about.step)
     }
 }
+
+/// Gives the classes of fields what they tell about their training.
+macro_rules! tell_about {
+    ($($class:ty)*) => { $(
+        #[pymethods]
+        impl $class {
+            #[getter]
+            fn name(&self) -> &str {
+                &self.about.name
+            }
+
+            #[getter]
+            fn step(&self) -> u64 {
+                self.about.step
+            }
+
+            #[getter]
+            fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                from_json(py, &self.about.config.to_value())
+            }
+        }
+    )* };
+}
+
+tell_about!(Field ImageField DistanceField);

@@ -246,11 +246,6 @@ impl Trainer {
         py.detach(work).or_raise(py)
     }
 
-    #[pyo3(signature = (n=1))]
-    fn step(&self, n: u64, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.step(py, n)
-    }
-
     fn field(&self, py: Python<'_>) -> PyResult<Field> {
         let snapshot = py.detach(|| {
             let trainer = self.training.lock();
@@ -258,36 +253,6 @@ impl Trainer {
         });
         let (renderer, about) = snapshot.or_raise(py)?;
         Ok(Field { renderer, background: self.background, about })
-    }
-
-    fn evaluate(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.evaluate(py)
-    }
-
-    #[pyo3(signature = (path=None, *, output_dir=PathBuf::from(OUTPUT_DIR), run_name=None))]
-    fn save(
-        &self,
-        path: Option<PathBuf>,
-        output_dir: PathBuf,
-        run_name: Option<&str>,
-        py: Python<'_>,
-    ) -> PyResult<PathBuf> {
-        self.training.save(py, path, output_dir, run_name)
-    }
-
-    #[getter]
-    fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.config(py)
-    }
-
-    #[getter]
-    fn is_done(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.training.is_over(&*self.training.lock()))
-    }
-
-    #[getter]
-    fn n_steps(&self, py: Python<'_>) -> u64 {
-        py.detach(|| self.training.lock().progress().step)
     }
 }
 
@@ -321,11 +286,6 @@ impl ImageTrainer {
         Ok(ImageTrainer { training: Training::new(trainer, config, name.to_owned()) })
     }
 
-    #[pyo3(signature = (n=1))]
-    fn step(&self, n: u64, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.step(py, n)
-    }
-
     fn field(&self, py: Python<'_>) -> PyResult<ImageField> {
         let snapshot = py.detach(|| {
             let trainer = self.training.lock();
@@ -334,36 +294,6 @@ impl ImageTrainer {
         });
         let (predictor, shape, about) = snapshot.or_raise(py)?;
         Ok(ImageField { predictor, shape, about })
-    }
-
-    fn evaluate(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.evaluate(py)
-    }
-
-    #[pyo3(signature = (path=None, *, output_dir=PathBuf::from(OUTPUT_DIR), run_name=None))]
-    fn save(
-        &self,
-        path: Option<PathBuf>,
-        output_dir: PathBuf,
-        run_name: Option<&str>,
-        py: Python<'_>,
-    ) -> PyResult<PathBuf> {
-        self.training.save(py, path, output_dir, run_name)
-    }
-
-    #[getter]
-    fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.config(py)
-    }
-
-    #[getter]
-    fn is_done(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.training.is_over(&*self.training.lock()))
-    }
-
-    #[getter]
-    fn n_steps(&self, py: Python<'_>) -> u64 {
-        py.detach(|| self.training.lock().progress().step)
     }
 }
 
@@ -439,11 +369,6 @@ impl SdfTrainer {
         self.notes.clone()
     }
 
-    #[pyo3(signature = (n=1))]
-    fn step(&self, n: u64, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.step(py, n)
-    }
-
     fn field(&self, py: Python<'_>) -> PyResult<DistanceField> {
         let snapshot = py.detach(|| {
             let trainer = self.training.lock();
@@ -453,36 +378,6 @@ impl SdfTrainer {
         });
         let (tracer, about) = snapshot.or_raise(py)?;
         Ok(DistanceField { tracer, about })
-    }
-
-    fn evaluate(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.evaluate(py)
-    }
-
-    #[pyo3(signature = (path=None, *, output_dir=PathBuf::from(OUTPUT_DIR), run_name=None))]
-    fn save(
-        &self,
-        path: Option<PathBuf>,
-        output_dir: PathBuf,
-        run_name: Option<&str>,
-        py: Python<'_>,
-    ) -> PyResult<PathBuf> {
-        self.training.save(py, path, output_dir, run_name)
-    }
-
-    #[getter]
-    fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.training.config(py)
-    }
-
-    #[getter]
-    fn is_done(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.training.is_over(&*self.training.lock()))
-    }
-
-    #[getter]
-    fn n_steps(&self, py: Python<'_>) -> u64 {
-        py.detach(|| self.training.lock().progress().step)
     }
 }
 
@@ -506,3 +401,48 @@ fn triangles(faces: &Bound<'_, PyAny>) -> PyResult<Vec<[u32; 3]>> {
     let indices = array.as_slice().expect("a contiguous array").iter().map(index).collect::<PyResult<Vec<u32>>>()?;
     Ok(indices.as_chunks::<3>().0.to_vec())
 }
+
+/// Gives the classes of trainers the methods that do not depend on what is trained.
+macro_rules! train {
+    ($($class:ty)*) => { $(
+        #[pymethods]
+        impl $class {
+            #[pyo3(signature = (n=1))]
+            fn step(&self, n: u64, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                self.training.step(py, n)
+            }
+
+            fn evaluate(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                self.training.evaluate(py)
+            }
+
+            #[pyo3(signature = (path=None, *, output_dir=PathBuf::from(OUTPUT_DIR), run_name=None))]
+            fn save(
+                &self,
+                path: Option<PathBuf>,
+                output_dir: PathBuf,
+                run_name: Option<&str>,
+                py: Python<'_>,
+            ) -> PyResult<PathBuf> {
+                self.training.save(py, path, output_dir, run_name)
+            }
+
+            #[getter]
+            fn config(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                self.training.config(py)
+            }
+
+            #[getter]
+            fn is_done(&self, py: Python<'_>) -> bool {
+                py.detach(|| self.training.is_over(&*self.training.lock()))
+            }
+
+            #[getter]
+            fn n_steps(&self, py: Python<'_>) -> u64 {
+                py.detach(|| self.training.lock().progress().step)
+            }
+        }
+    )* };
+}
+
+train!(Trainer ImageTrainer SdfTrainer);
