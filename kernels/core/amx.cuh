@@ -1,6 +1,5 @@
 // Products of packed pairs of bf16 numbers by the matrix unit of a core (AMX-BF16). Where GF_AMX is 1, bf16.cuh uses
-// them: an instruction multiplies 16 rows by 32 numbers with 32 numbers by 16 columns, 16 times the products of a vector
-// instruction.
+// them. One instruction multiplies a 16 × 32 matrix by a 32 × 16 matrix: 8192 products, where VDPBF16PS makes 32.
 //
 // The unit has eight tiles of 16 rows of 64 bytes. Four hold sums, two rows of tiles by two columns of tiles; two hold
 // pairs of the left operand, two of the right one.
@@ -38,7 +37,7 @@ struct MatrixUnit {
     MatrixUnit(const MatrixUnit&) = delete;
 };
 
-/// Writes a tile of sums to `to`. Of rows behind the last one, nothing is written. `sums`: the tile's contents.
+/// Writes the first `n_rows` rows of `sums`, the contents of a tile, to `to`, whose rows are `stride` numbers apart.
 template <bool RELU>
 GF_FN void write_sums(const float* sums, float* to, size_t stride, uint32_t n_rows) {
     for (uint32_t r = 0; r < n_rows; ++r) {
@@ -48,7 +47,7 @@ GF_FN void write_sums(const float* sums, float* to, size_t stride, uint32_t n_ro
     }
 }
 
-// Tiles are named by constants, in macros: the instructions encode them.
+// A macro, since the instructions encode tile numbers, which must be constants.
 #define GF_WRITE_TILE(tile, row, column)                                                                               \
     if (first_row + 16 * (row) < n_rows) {                                                                             \
         float* to = out + (size_t)(first_row + 16 * (row)) * out_stride + 16 * (column);                               \
@@ -130,7 +129,8 @@ GF_FN void transpose_words(__m512i rows[16]) {
         t[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
         t[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
     }
-    // Now every 128 bits of t[4 g + q] hold two words each of two rows; together, columns 4 l + {0, 1} or {2, 3}.
+    // Lane l (128 bits) of t[4 g + q] now holds two words of each of two rows: columns 4 l and 4 l + 1 if q is even,
+    // 4 l + 2 and 4 l + 3 if it is odd.
     GF_UNROLL
     for (int i = 0; i < 16; i += 4) {
         rows[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);

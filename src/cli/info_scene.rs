@@ -19,14 +19,14 @@ pub(super) fn describe(scene: &Scene) -> String {
         ("lens", lens(&splits.train)),
         ("cameras", distances(scene)),
         ("bounds", bounds(scene)),
-        ("points", count(scene.points.len(), "of the scene's surfaces")),
+        ("points", count(scene.points.len(), "points on the scene's surfaces")),
         ("masks", count(splits.train.iter().filter(|view| view.is_masked()).count(), "of the training images")),
         (
             "depth maps",
             count(splits.train.iter().filter(|view| view.depth.is_some()).count(), "of the training images"),
         ),
         ("centre", format!("({centre}) in the scene is the centre of the unit cube")),
-        ("scale", format!("{} of a unit cube to a scene unit", scene.unit_cube.scale)),
+        ("scale", format!("{} unit cubes per scene unit", scene.unit_cube.scale)),
         ("unit cube", scene.unit_cube.to_string()),
     ];
     lines.extend(scene.notes.iter().map(|note| ("note", note.clone())));
@@ -47,7 +47,7 @@ fn capture(scene: &Scene) -> String {
     let kind = match scene.capture.kind {
         CaptureKind::Synthetic => "synthetic: nothing outside of the unit cube",
         CaptureKind::ForwardFacing => "forward-facing: all cameras look one way",
-        CaptureKind::Inward => "around or within a scene that goes on behind",
+        CaptureKind::Inward => "around or within a scene that continues behind its subject",
     };
     match scene.capture.aabb_scale {
         Some(aabb_scale) => format!("{kind}, in a box of {aabb_scale} unit cubes a side"),

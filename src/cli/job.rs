@@ -1,7 +1,8 @@
 //! The program as one of several processes that `mpirun` or `srun` started: ranks.
 //!
-//! A mistake is told once. Most are found by all ranks, and rank 0 tells them; the others wait for [`HEAD_START`], and
-//! tell what they found only if they are still there: then rank 0 does not know of it.
+//! An error is reported once. Most are found by all ranks, and rank 0 reports them. The others wait for [`HEAD_START`].
+//! If they are still running then, rank 0 does not know of the error, and they report it themselves. Errors before a
+//! rank has joined are reported by rank 0 alone.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::outcome::{self, MISTAKE, Outcome};
 use crate::ranks::Ranks;
 use crate::{Error, Result};
 
-/// Time that rank 0 has to tell a mistake that it shares with others, and to end them.
+/// Time that rank 0 has to report an error that other ranks found too, and to end them.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// What the launcher says about this process.
@@ -72,8 +73,9 @@ impl Job {
         let ranks = joined.ranks().clone();
         if ranks.size() != launched.size {
             return Err(Error::config(format!(
-                "started as one of {} ranks, but its MPI library knows of {}: it was built with another MPI than that of \
-                 mpirun or srun; build gridfield with the one, or start it with the other",
+                "started as one of {} ranks, but its MPI library knows of {}: it was built with a different MPI from \
+                 that of mpirun or srun; rebuild gridfield with the launcher's MPI, or use the launcher of the MPI it \
+                 was built with",
                 launched.size,
                 ranks.size()
             )));
@@ -108,7 +110,8 @@ impl Job {
         match result {
             Err(error) if !self.ranks.is_alone() => {
                 if rank > 0 {
-                    // A signal is that of the launcher after rank 0 has told it, to a rank that leaves signals to others.
+                    // A rank that leaves signals to rank 0 survives the launcher's SIGTERM. If one arrives now, rank 0
+                    // has already reported the error.
                     if !interrupt::arrives_within(HEAD_START) {
                         outcome::tell(&error.context(format!("rank {rank}")));
                     }
@@ -130,8 +133,7 @@ pub fn refuse_ranks(what: &str) -> Result<()> {
     match Launched::from_environment() {
         None => Ok(()),
         Some(Launched { size, .. }) => Err(Error::config(format!(
-            "{what} is not shared among ranks, and was started as one of {size}; start it without mpirun \
-             or srun"
+            "{what} cannot be shared among ranks, but was started as one of {size}; start it without mpirun or srun"
         ))),
     }
 }

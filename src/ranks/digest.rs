@@ -2,7 +2,7 @@
 
 use bytemuck::Pod;
 
-/// A 64-bit hash of numbers, as FNV-1a computes it, of eight bytes at a time.
+/// A 64-bit hash in the manner of FNV-1a, but over eight bytes at a time and with a shift after each multiplication.
 pub(crate) struct Digest(u64);
 
 impl Digest {
@@ -20,7 +20,7 @@ impl Digest {
         self.mix(bytes.len() as u64);
     }
 
-    /// Mixes in a word. Unlike FNV's, the high bits of a word reach the low bits of the hash.
+    /// Mixes in a word. Unlike in FNV-1a, the high bits of a word reach the low bits of the hash.
     fn mix(&mut self, word: u64) {
         self.0 = (self.0 ^ word).wrapping_mul(0x100_0000_01b3);
         self.0 ^= self.0 >> 29;

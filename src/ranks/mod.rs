@@ -1,10 +1,11 @@
 //! Several processes, called ranks, that train one field together, or evaluate and render it.
 //!
 //! Each rank draws samples of its own. Gradients are summed over the ranks, so that all ranks take the same step and
-//! hold the same parameters. [`Ranks`] does what the trainers need, on top of a [`Communicator`]; the feature `mpi` has
-//! one on MPI, `mpi::start`. Sums are in the order of the ranks, whatever order the messages arrive in: the same
-//! number of ranks gives the same bits. `docs/distributed.md` says what is summed and how much is sent. Images to evaluate
-//! and frames to render are shared item by item (`share.rs`).
+//! hold the same parameters. [`Ranks`] does what the trainers need, on top of a [`Communicator`]. With the feature
+//! `mpi`, `mpi::start` joins an MPI job and returns this process's part in it, which has the job's ranks. Sums are in
+//! the order of the ranks, whatever order the messages arrive in: the same number of ranks gives the same bits.
+//! `docs/distributed.md` says what is summed and how much is sent. Images to evaluate and frames to render are shared
+//! item by item (`share.rs`).
 
 mod digest;
 #[cfg(feature = "mpi")]
@@ -24,8 +25,8 @@ pub(crate) use share::Parts;
 use crate::device::{Buffer, Device};
 use crate::{Error, Result};
 
-/// Most numbers that are exchanged at a time, by all ranks together: large enough that the time is that of the bytes,
-/// small enough that the copies stay in a cache (8 MiB).
+/// Maximum number of values per exchange. Every rank contributes all of them. Large enough that bandwidth, not latency,
+/// sets the time; small enough that the copies (8 MiB each) stay in a cache.
 const BLOCK: usize = 1 << 21;
 
 /// The messages between ranks. Every rank calls the same methods in the same order; each call returns when the rank has
@@ -230,8 +231,8 @@ impl Ranks {
         group.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Returns the number of ranks, this one included, that run on the same machine and may use the same of its cores.
-    /// Where the system does not say which (it does on Linux), all ranks count as being on this machine's.
+    /// Returns the number of ranks, this one included, that run on the same machine and may use exactly the same cores.
+    /// Where the system does not list them (Linux does), every rank is counted.
     pub fn on_the_same_cores(&self) -> usize {
         let own = format!("{}{}", line_of("/proc/sys/kernel/hostname", ""), line_of(PROCESS, ALLOWED));
         let all = self.gather(&[digest(own.as_bytes())]);

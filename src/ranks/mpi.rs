@@ -11,9 +11,9 @@ use ::mpi::traits::{CommunicatorCollectives as _, Root as _};
 use super::{Communicator, Ranks};
 use crate::{Error, Result};
 
-/// A broadcast that has not come after this time is waited for without processor time.
+/// How long a rank polls for a broadcast without sleeping.
 const BUSY: Duration = Duration::from_millis(1);
-/// Time between looks at a broadcast that is late: little beside a training step.
+/// Time that it then sleeps between two polls; short compared with a training step.
 const REST: Duration = Duration::from_micros(100);
 
 /// The part of this process in an MPI job. Dropping it waits for rank 0, and then for all ranks, unless the thread
@@ -33,7 +33,7 @@ const PANICKED: u8 = 101;
 /// Returns an error if the process has joined before.
 pub fn start() -> Result<Job> {
     let (universe, _) = ::mpi::initialize_with_threading(Threading::Serialized)
-        .ok_or_else(|| Error::config("MPI was started before in this process, which it can be only once"))?;
+        .ok_or_else(|| Error::config("MPI was already started in this process, and can be started only once"))?;
     Ok(Job { ranks: Ranks::on(Arc::new(World)), _universe: universe })
 }
 

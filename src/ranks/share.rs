@@ -1,4 +1,4 @@
-//! Work that ranks share item by item, such as images to evaluate and frames to render: rank 0 takes what all make.
+//! Work that ranks share item by item, such as images to evaluate and frames to render: rank 0 collects the results.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,9 +12,10 @@ pub(crate) type Parts = Vec<Vec<u8>>;
 const FAILED: u64 = u64::MAX;
 
 impl Ranks {
-    /// Makes something of each of `items`, which all ranks have alike: rank r of items r, r + N, … Rank 0 passes what was
-    /// made to `take`, in the order of the items. This goes in rounds of one item for each rank, so that rank 0 holds no
-    /// more than N of them at a time. Returns false on all ranks if `stop` was set on rank 0 before the last round.
+    /// Calls `make` for each of `items`, which are the same on all ranks: rank r makes items r, r + N, … Rank 0 passes
+    /// what was made to `take`, in the order of the items. This goes in rounds of one item for each rank, so that
+    /// rank 0 holds no more than N of them at a time. Returns false on all ranks if `stop` was set on rank 0 before the
+    /// last round.
     ///
     /// # Errors
     /// If `make` fails on a rank, all ranks return its error, with the rank's number unless it is rank 0. An error of
@@ -82,7 +83,7 @@ fn pack(parts: &[Vec<u8>]) -> Vec<u64> {
     words
 }
 
-/// Returns the parts of which [`pack`] made `words`, behind which there may be others.
+/// Returns the parts that [`pack`] turned into `words`; any words after them are ignored.
 fn unpack(words: &[u64]) -> Parts {
     let (lengths, mut rest) = words[1..].split_at(words[0] as usize);
     let mut part = |length: &u64| {

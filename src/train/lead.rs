@@ -41,7 +41,8 @@ impl Order {
     }
 }
 
-/// A task on rank 0. What takes part of all ranks is done by all of them; the rest, such as evaluations, by this one.
+/// A task on rank 0. It has all ranks take steps, read statistics and make checkpoints; the rest, such as evaluations,
+/// it does alone.
 struct Leader<'a> {
     task: &'a mut dyn Task,
     ranks: &'a Ranks,

@@ -82,7 +82,7 @@ fn photographs_become_a_scene_that_opens_and_trains() {
     assert_eq!(files("scene"), ["images", "sparse"]);
     assert_eq!((files("scene/sparse"), files("scene/images").len()), (vec!["0".to_owned()], 5));
     let text = crate::binary::printed(folder.path(), &["info", "scene"]);
-    for part in ["COLMAP", "3 images of 40×30", "no distortion", "20 of the scene's surfaces"] {
+    for part in ["COLMAP", "3 images of 40×30", "no distortion", "20 points on the scene's surfaces"] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     let tiny =

@@ -225,7 +225,7 @@ fn mistakes_are_told_once() {
     let told = refusal(path, &[(2, &["train", ORRERY, "--max-stepz=3"])]);
     assert!(told.contains("unexpected argument '--max-stepz'"), "{told}");
     let told = refusal(path, &[(2, &["info", "latest"])]);
-    assert!(told.starts_with("`gridfield info` is not shared among ranks, and was started as one of 2"), "{told}");
+    assert!(told.starts_with("`gridfield info` cannot be shared among ranks, but was started as one of 2"), "{told}");
     let told = refusal(path, &[(2, &["train", ORRERY, "--device=cuda"])]);
     assert!(told.starts_with("several ranks compute on CPUs only"), "{told}");
 
@@ -410,13 +410,13 @@ fn fitted_images_and_the_figures_of_meshes_are_not_shared() {
     for command in ["eval", "render"] {
         let told = refusal(path, &[(2, &[command, "latest"])]);
         assert!(
-            told.starts_with(&format!("`gridfield {command}` of a fitted image is not shared among ranks")),
+            told.starts_with(&format!("`gridfield {command}` of a fitted image cannot be shared among ranks")),
             "{told}"
         );
     }
     printed(path, &[&["fit-sdf", "shape.obj"], &small[..]].concat());
     let told = refusal(path, &[(2, &["eval", "latest"])]);
-    assert!(told.starts_with("`gridfield eval` of a distance field is not shared among ranks"), "{told}");
+    assert!(told.starts_with("`gridfield eval` of a distance field cannot be shared among ranks"), "{told}");
     let render = |size: usize, folder: &str| {
         let output = format!("--output={folder}/");
         let args =
