@@ -136,6 +136,10 @@ fn compile_host(sources: &[PathBuf], level: &Level, part: &str, out: &Path, dige
     for flag in level.flags {
         build.flag(flag);
     }
+    if level.flags.contains(&"-mamx-bf16") {
+        // GCC 12 takes the operands that its own intrinsics leave undefined for mistakes.
+        build.flag_if_supported("-Wno-maybe-uninitialized").flag_if_supported("-Wno-uninitialized");
+    }
     // The maths library does not set errno, so square roots and the like can be vectorized; NaN and infinity keep their
     // meaning.
     build.flag("-fno-math-errno").files(sources);
@@ -145,6 +149,12 @@ fn compile_host(sources: &[PathBuf], level: &Level, part: &str, out: &Path, dige
 /// Compiles kernels for the emulated target into the library `gridfield_emulated<part>`.
 fn compile_emulated(sources: &[PathBuf], part: &str, out: &Path, digest: u64) {
     let mut build = emulated_build();
+    if counts() {
+        // Calls before each access to memory and each basic block. A vector of the host would be one access of what are
+        // many on a GPU.
+        build.flag("-fsanitize=thread").flag("-fsanitize-coverage=trace-pc");
+        build.flag("-fno-tree-vectorize").flag("-fno-tree-slp-vectorize");
+    }
     compile_library(build.files(sources), &format!("gridfield_emulated{part}"), out, digest);
 }
 
@@ -152,12 +162,23 @@ fn compile_emulated(sources: &[PathBuf], part: &str, out: &Path, digest: u64) {
 fn compile_emulation(out: &Path, digest: u64) {
     let mut build = emulated_build();
     build.files(["kernels/core/emulated.cpp", "kernels/core/emulated_faults.cpp"]);
+    if counts() {
+        build.file("kernels/core/counters.cpp");
+    }
     compile_library(&mut build, "gridfield_emulation", out, digest);
+}
+
+/// Tells whether launches on the emulated target are counted (`kernels/core/counters.h`).
+fn counts() -> bool {
+    env::var_os("CARGO_FEATURE_COUNTERS").is_some()
 }
 
 fn emulated_build() -> cc::Build {
     let mut build = kernel_build();
     build.opt_level(2).define("GF_EMULATED", None);
+    if counts() {
+        build.define("GF_COUNTED", None);
+    }
     // Threads without a sample leave their sample's values uninitialized.
     build.flag_if_supported("-Wno-maybe-uninitialized");
     build

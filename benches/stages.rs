@@ -10,9 +10,14 @@
 //!
 //! `cargo bench -- compare FIRST SECOND` trains with two configurations by turns in one process, and prints how many
 //! times as fast the second is: see `compare.rs`.
+//!
+//! `cargo bench --features counters -- emulated [KEY=VALUE ...]` counts what a step on a GPU does: see `emulated.rs`.
 
 #[path = "stages/compare.rs"]
 mod compare;
+#[cfg(feature = "counters")]
+#[path = "stages/emulated.rs"]
+mod emulated;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -43,6 +48,12 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     if let Some(first) = arguments.iter().position(|argument| argument == "compare") {
         return compare::run(&arguments[first + 1..], scene_folder());
+    }
+    if let Some(first) = arguments.iter().position(|argument| argument == "emulated") {
+        #[cfg(feature = "counters")]
+        return emulated::run(&arguments[first + 1..], scene_folder());
+        #[cfg(not(feature = "counters"))]
+        return Err(Error::config(format!("{} needs --features counters", arguments[first])));
     }
     let cuda = arguments.iter().any(|argument| argument == "cuda");
     let (base, choice) =

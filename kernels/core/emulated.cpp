@@ -10,6 +10,9 @@
 #include "core/emulated.h"
 
 #include "args.h"
+#if defined(GF_COUNTED)
+#include "core/counters.h"
+#endif
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -33,7 +36,6 @@ struct Fiber {
     ucontext_t begin;
     jmp_buf at;  // where it resumes
     bool has_begun;
-    std::unique_ptr<char[]> stack;
     State state;
     const char* file;  // source location of the barrier it waits at
     int line;
@@ -42,6 +44,7 @@ struct Fiber {
 struct Scheduler {
     jmp_buf at;
     std::vector<Fiber> fibers;
+    std::unique_ptr<char[]> stacks;  // of all fibers
     uint64_t slots[THREADS / WARP][GF_EMULATED_SLOTS * WARP];
     std::vector<unsigned char> shared;
     const EmulatedLaunch* launch;
@@ -70,10 +73,10 @@ void enter_fiber() {
 
 /// Resets all fibers to the state before their first run.
 void make_fibers(Scheduler& s) {
-    for (Fiber& fiber : s.fibers) {
-        if (!fiber.stack) fiber.stack.reset(new char[STACK_BYTES]);
+    for (size_t n = 0; n < s.fibers.size(); ++n) {
+        Fiber& fiber = s.fibers[n];
         getcontext(&fiber.begin);
-        fiber.begin.uc_stack.ss_sp = fiber.stack.get();
+        fiber.begin.uc_stack.ss_sp = &s.stacks[n * STACK_BYTES];
         fiber.begin.uc_stack.ss_size = STACK_BYTES;
         fiber.begin.uc_link = nullptr;  // it never returns
         makecontext(&fiber.begin, enter_fiber, 0);
@@ -134,6 +137,29 @@ bool together(const Scheduler& s, uint32_t begin, uint32_t end, uint32_t& other)
     return true;
 }
 
+// Without the feature `counters`, nothing is counted.
+
+void begin_counting([[maybe_unused]] const Scheduler& s) {
+#if defined(GF_COUNTED)
+    gf_counters_begin(s.options->counts);
+    gf_counters_ignore(&s, sizeof s);
+    gf_counters_ignore(s.shared.data(), s.shared.size());
+    gf_counters_ignore(s.stacks.get(), THREADS * STACK_BYTES);
+#endif
+}
+
+void count_barrier([[maybe_unused]] bool of_block) {
+#if defined(GF_COUNTED)
+    gf_counters_barrier(of_block);
+#endif
+}
+
+void count_block() {
+#if defined(GF_COUNTED)
+    gf_counters_end_block();
+#endif
+}
+
 void release(Scheduler& s, uint32_t begin, uint32_t end) {
     for (uint32_t thread = begin; thread < end; ++thread) s.fibers[thread].state = READY;
 }
@@ -150,6 +176,7 @@ bool run_warp(Scheduler& s, uint32_t begin) {
         uint32_t other;
         if (!together(s, begin, end, other)) return divergence(s, begin, other);
         if (s.fibers[begin].state != AT_WARP_BARRIER) return true;
+        count_barrier(false);
         release(s, begin, end);
     }
 }
@@ -163,6 +190,7 @@ bool run_block_of_fibers(Scheduler& s) {
         uint32_t other;
         if (!together(s, 0, THREADS, other)) return divergence(s, 0, other);
         if (s.fibers[0].state == ENDED) return true;
+        count_barrier(true);
         release(s, 0, THREADS);
     }
 }
@@ -180,6 +208,7 @@ extern "C" const char* gf_emulated_launch(const EmulatedLaunch* launch, const Em
     if (!scheduler) {
         scheduler = std::make_unique<Scheduler>();
         scheduler->fibers.resize(THREADS);
+        scheduler->stacks.reset(new char[THREADS * STACK_BYTES]);
         make_fibers(*scheduler);
     }
     Scheduler& s = *scheduler;
@@ -189,6 +218,7 @@ extern "C" const char* gf_emulated_launch(const EmulatedLaunch* launch, const Em
     s.shared.resize(launch->shared_bytes + alignment);
     gf_emulated_now.shared = s.shared.data() + (alignment - (uintptr_t)s.shared.data() % alignment) % alignment;
     gf_emulated_now.block_size = {THREADS, 1, 1};
+    begin_counting(s);
     const uint32_t n_blocks = launch->blocks * launch->rows;
     for (uint32_t n = 0; n < n_blocks; ++n) {
         const uint32_t block = options->reverse ? n_blocks - 1 - n : n;
@@ -200,6 +230,7 @@ extern "C" const char* gf_emulated_launch(const EmulatedLaunch* launch, const Em
             make_fibers(s);  // abandon the fibers that can never resume
             return s.message;
         }
+        count_block();
     }
     return nullptr;
 }

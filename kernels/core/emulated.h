@@ -16,8 +16,21 @@
 // ---------------------------------------------------------------------------------------------------------------------
 // Launches and the scheduler.
 
+/// What the threads of a launch did, added to what is there (core/counters.h).
+struct EmulatedCounts {
+    uint64_t blocks;
+    uint64_t bytes_read, bytes_written, bytes_added;  // in global memory, by plain reads and writes and by additions
+    uint64_t sectors_read, sectors_written;           // of 32 bytes, as often as different requests of warps touch them
+    uint64_t additions;                               // atomic additions to global memory, of a number or a vector
+    uint64_t collide_in_warp;                         // those whose request has an earlier one to the same address
+    uint64_t collide_in_block;                        // those whose block has one to the same address
+    uint64_t block_barriers, warp_barriers;
+    uint64_t warp_steps, lane_steps;  // basic blocks run by warps, and by their lanes: at most 32 times as many
+};
+
 struct EmulatedOptions {
-    uint32_t reverse;  // 1: blocks, and fibers between two barriers, run last to first
+    uint32_t reverse;        // 1: blocks, and fibers between two barriers, run last to first
+    EmulatedCounts* counts;  // null: counts nothing, as do builds without the feature `counters`
 };
 
 typedef void (*EmulatedThread)(const void* arguments, uint32_t n_items);
@@ -128,7 +141,18 @@ inline uint32_t __ballot_sync(unsigned, bool is_set, const char* file = __builti
 
 inline uint32_t __popc(uint32_t bits) { return (uint32_t)__builtin_popcount(bits); }
 
-template <typename T> inline T atomicAdd(T* address, T value) {
+#if defined(GF_COUNTED)
+extern "C" void gf_count_addition(const void* address, size_t bytes, const void* place);
+/// Marks a function that reports its accesses itself.
+#define GF_COUNTS_ITSELF __attribute__((noinline, no_sanitize_thread))
+#define GF_COUNT_ADDITION(address) gf_count_addition(address, sizeof *(address), __builtin_return_address(0))
+#else
+#define GF_COUNTS_ITSELF
+#define GF_COUNT_ADDITION(address)
+#endif
+
+template <typename T> GF_COUNTS_ITSELF inline T atomicAdd(T* address, T value) {
+    GF_COUNT_ADDITION(address);
     const T before = *address;
     *address = before + value;
     return before;
@@ -157,11 +181,13 @@ struct __attribute__((may_alias, aligned(8))) float2 {
 struct __attribute__((may_alias, aligned(16))) float4 {
     float x, y, z, w;
 };
-inline void atomicAdd(float2* address, float2 value) {
+GF_COUNTS_ITSELF inline void atomicAdd(float2* address, float2 value) {
+    GF_COUNT_ADDITION(address);
     address->x += value.x;
     address->y += value.y;
 }
-inline void atomicAdd(float4* address, float4 value) {
+GF_COUNTS_ITSELF inline void atomicAdd(float4* address, float4 value) {
+    GF_COUNT_ADDITION(address);
     address->x += value.x;
     address->y += value.y;
     address->z += value.z;

@@ -34,9 +34,14 @@ impl Emulated {
     /// # Panics
     /// Panics if threads of a block wait at different barriers, or if some wait while others have ended.
     pub(super) fn launch<A: Args>(&self, kernel: &Kernel<A::Static>, args: &A, grid: LaunchDims) {
+        let args = std::ptr::from_ref(args).cast();
         // SAFETY: `args` has the layout that the kernel was compiled with (`Args`), and its pointers borrow buffers of
         // this device. As on a GPU, the caller guarantees that the buffers are as long as the arguments say.
-        let ran = unsafe { run(kernel.emulated, std::ptr::from_ref(args).cast(), grid, self.order) };
+        let run = |counts: Option<&mut Counts>| unsafe { run(kernel.emulated, args, grid, self.order, counts) };
+        #[cfg(feature = "counters")]
+        let ran = counters::counting(kernel.name, |counts| run(counts));
+        #[cfg(not(feature = "counters"))]
+        let ran = run(None);
         ran.unwrap_or_else(|divergence| panic!("barrier divergence: {divergence}"));
     }
 
@@ -46,12 +51,86 @@ impl Emulated {
     }
 }
 
-/// Runs a kernel. The error says which threads wait for each other in vain.
+/// What the threads of a launch did. Only builds with the feature `counters` count.
+///
+/// Mirrors `EmulatedCounts` in `kernels/core/emulated.h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Counts {
+    /// Blocks of threads.
+    pub blocks: u64,
+    /// Bytes that plain reads took from global memory.
+    pub bytes_read: u64,
+    /// Bytes that plain writes put into global memory.
+    pub bytes_written: u64,
+    /// Bytes of the operands of atomic additions to global memory.
+    pub bytes_added: u64,
+    /// Sectors of 32 bytes read, each once for a request of a warp.
+    pub sectors_read: u64,
+    /// Sectors of 32 bytes written, each once for a request of a warp.
+    pub sectors_written: u64,
+    /// Atomic additions to global memory, of a number or of a vector.
+    pub additions: u64,
+    /// Additions to an address to which an earlier lane adds in the same request of the warp.
+    pub collide_in_warp: u64,
+    /// Additions to an address to which the same block has added before.
+    pub collide_in_block: u64,
+    /// Barriers of blocks.
+    pub block_barriers: u64,
+    /// Barriers of warps, exchanges among lanes included.
+    pub warp_barriers: u64,
+    /// Basic blocks of code that warps ran.
+    pub warp_steps: u64,
+    /// Basic blocks of code that lanes ran; with all 32 lanes at work, 32 for each of its warp's.
+    pub lane_steps: u64,
+}
+
+/// Counting of launches.
+#[cfg(feature = "counters")]
+pub mod counters {
+    use std::cell::RefCell;
+
+    use super::Counts;
+
+    thread_local! {
+        static LAUNCHES: RefCell<Option<Vec<(&'static str, Counts)>>> = const { RefCell::new(None) };
+    }
+
+    /// Returns the result of `work`, and the kernels that it launched on the emulated target from this thread, in order
+    /// and each with what its threads did.
+    pub fn count<T>(work: impl FnOnce() -> T) -> (T, Vec<(&'static str, Counts)>) {
+        LAUNCHES.set(Some(Vec::new()));
+        let result = work();
+        (result, LAUNCHES.take().unwrap_or_default())
+    }
+
+    /// Runs a launch, counting if the thread does.
+    pub(super) fn counting<T>(kernel: &'static str, launch: impl FnOnce(Option<&mut Counts>) -> T) -> T {
+        LAUNCHES.with_borrow_mut(|launches| match launches {
+            None => launch(None),
+            Some(launches) => {
+                let mut counts = Counts::default();
+                let result = launch(Some(&mut counts));
+                launches.push((kernel, counts));
+                result
+            }
+        })
+    }
+}
+
+/// Runs a kernel, and adds what it does to `counts`. The error says which threads wait for each other in vain.
 ///
 /// # Safety
 /// The arguments must have the type that the kernel expects, and their buffers the length that it expects.
-unsafe fn run(kernel: EmulatedFn, args: *const c_void, grid: LaunchDims, order: Order) -> Result<(), String> {
-    let options = EmulatedOptions { reverse: (order == Order::Reverse).into() };
+unsafe fn run(
+    kernel: EmulatedFn,
+    args: *const c_void,
+    grid: LaunchDims,
+    order: Order,
+    counts: Option<&mut Counts>,
+) -> Result<(), String> {
+    let counts = counts.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+    let options = EmulatedOptions { reverse: (order == Order::Reverse).into(), counts };
     // SAFETY: guaranteed by the caller.
     let message = unsafe { kernel(args, grid.items, grid.rows, &options) };
     if message.is_null() {
@@ -111,7 +190,7 @@ mod tests {
         let mut out = vec![0.0; TILE];
         let args = FaultArgs { out: out.as_mut_ptr() };
         // SAFETY: these kernels take `FaultArgs`, and each thread of a block writes one number.
-        unsafe { run(kernel, std::ptr::from_ref(&args).cast(), LaunchDims::items(1), order) }?;
+        unsafe { run(kernel, std::ptr::from_ref(&args).cast(), LaunchDims::items(1), order, None) }?;
         Ok(out)
     }
 

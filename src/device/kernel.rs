@@ -34,6 +34,7 @@ pub type EmulatedFn = unsafe extern "C" fn(*const c_void, u32, u32, *const Emula
 #[repr(C)]
 pub struct EmulatedOptions {
     pub(super) reverse: u32,
+    pub(super) counts: *mut super::emulated::Counts,
 }
 
 /// A kernel with arguments `A`.

@@ -50,8 +50,10 @@ pub use buffer::Buffer;
 pub(crate) use buffer::zeroed_vec;
 pub use cpu::Cpu;
 pub use cuda::Cuda;
+#[cfg(feature = "counters")]
+pub use emulated::counters;
 #[cfg(feature = "emulated")]
-pub use emulated::{Emulated, Order};
+pub use emulated::{Counts, Emulated, Order};
 pub use event::Event;
 pub use interrupt::Interrupt;
 pub use precision::Precision;

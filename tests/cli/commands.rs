@@ -202,7 +202,7 @@ fn info_lists_the_members_of_the_family() {
     for name in ModelName::ALL.iter().filter(|name| !name.is_for(TaskName::Radiance)) {
         assert!(line(name.as_str()).contains(&"images:"), "{text}");
     }
-    for task in ["radiance fields ", "images ", "distance fields ", "images without hidden layers"] {
+    for task in ["radiance fields ", "images ", "distance fields ", "images, by networks without hidden layers"] {
         assert!(advice.lines().any(|line| line.trim_start().starts_with(task)), "{task}: {advice}");
     }
     let both = sentence(folder.path(), &["info", "--models", ORRERY]);
